@@ -1,0 +1,39 @@
+# Two commands: `make profile` installs and profiles the shipped eval; `make test` installs and passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# A caller's PIP_* settings stay in force; the versions are those of constraints.txt.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+
+.PHONY: profile test check benchmark clean browser
+
+profile: $(INSTALLED)
+	$(BIN)/ragprof run evals/python-docs.toml
+
+test: $(INSTALLED) browser
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+benchmark: $(INSTALLED)
+	$(BIN)/python evals/performance/embedding.py
+	$(BIN)/python evals/performance/bm25.py
+
+# The report is opened in a real browser by the tests; where none is found and none can be installed, they skip.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    { apt-get -qq update && apt-get -qq install -y chromium fonts-dejavu-core; } >/dev/null 2>&1; } || \
+	  echo "no chromium here: the browser tests will be skipped"
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing pinned packages into $(VENV) (about two minutes the first time)"
+	@$(PIP) torch==2.13.0
+	@$(PIP) --editable '.[python-docs,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) reports/*/.partial

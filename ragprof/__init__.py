@@ -1,0 +1,37 @@
+"""ragprof: where a RAG query's time, tokens and money go, stage by stage, and what quality they buy.
+
+>>> import ragprof
+>>> sorted(ragprof.__all__)
+['Pipeline', 'Prices', 'RagprofError', 'Result', 'Timing', 'profile', 'run']
+
+Names are imported when they are used, so that `import ragprof` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ragprof.errors import RagprofError
+    from ragprof.evals import Prices, Timing
+    from ragprof.record.pipeline import Pipeline
+    from ragprof.session import Result, profile, run
+
+__all__ = ["Pipeline", "Prices", "RagprofError", "Result", "Timing", "profile", "run"]
+
+_HOMES = {
+    "Pipeline": "ragprof.record.pipeline",
+    "Prices": "ragprof.evals",
+    "RagprofError": "ragprof.errors",
+    "Result": "ragprof.session",
+    "Timing": "ragprof.evals",
+    "profile": "ragprof.session",
+    "run": "ragprof.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ragprof' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

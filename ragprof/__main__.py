@@ -1,0 +1,5 @@
+"""`python -m ragprof` is the command `ragprof`."""
+
+from ragprof.cli.app import main
+
+main()

@@ -1,0 +1,128 @@
+"""`ragprof`: run, check, price, report, list, corpora, trec. Errors that the user can mend are one message, no traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragprof.errors import RagprofError
+
+app = typer.Typer(
+    name="ragprof",
+    help="Profile RAG pipelines: where a query's time, tokens and money go, stage by stage, and what quality they buy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+corpora = typer.Typer(help="Build and inspect corpora that are made on this machine.", no_args_is_help=True)
+app.add_typer(corpora, name="corpora")
+
+EvalFile = Annotated[Path, typer.Argument(metavar="EVAL.toml", help="The eval file.")]
+Recording = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording, such as reports/python-docs.")]
+CorpusDir = Annotated[
+    Path | None,
+    typer.Option("--corpus", metavar="DIR", help="Another corpus; a BEIR folder brings its questions along."),
+]
+
+
+def main() -> None:
+    """Run the command line and turn RagprofError into one message and its exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        app()
+    except RagprofError as error:
+        typer.echo(f"ragprof: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("ragprof: stopped; vectors and scores so far are kept, the next run goes on from there", err=True)
+        sys.exit(130)
+
+
+@app.command()
+def run(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+) -> None:
+    """Record, judge, price and report what an eval file declares."""
+    from ragprof.cli.commands import run_eval
+
+    run_eval(eval_file, corpus=corpus, out=out)
+
+
+@app.command()
+def check(eval_file: EvalFile, corpus: CorpusDir = None) -> None:
+    """Validate everything and estimate documents, tokens, time and money, before any of it is spent."""
+    from ragprof.cli.commands import check_eval
+
+    check_eval(eval_file, corpus=corpus)
+
+
+@app.command()
+def price(
+    folder: Recording,
+    rates: Annotated[
+        list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; goes before the shipped ones.")
+    ] = None,
+    on: Annotated[
+        datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="Price as of this day. Default: today.")
+    ] = None,
+    llm: Annotated[
+        str | None, typer.Option("--llm", metavar="PROVIDER:MODEL", help="Price the prompts for this model.")
+    ] = None,
+) -> None:
+    """Price a recording anew, without running anything."""
+    from ragprof.cli.commands import price_folder
+
+    price_folder(folder, rates=rates or [], on=on.date() if on else None, llm=llm)
+
+
+@app.command()
+def report(folder: Recording) -> None:
+    """Write summary.json, report.html and report.md of a recording again."""
+    from ragprof.cli.commands import report_folder
+
+    report_folder(folder)
+
+
+@app.command()
+def trec(
+    folder: Recording,
+    into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/trec.")] = None,
+) -> None:
+    """Write the rankings of every stage as TREC runs."""
+    from ragprof.cli.commands import export_trec
+
+    export_trec(folder, into or folder / "trec")
+
+
+@app.command("list")
+def list_names(
+    what: Annotated[str, typer.Argument(metavar="[WHAT]", help="plugins, corpora or rates; default: all.")] = "all",
+) -> None:
+    """What there is to choose from: plugins, corpora, rates."""
+    from ragprof.cli.listing import show
+
+    show(what)
+
+
+@corpora.command("build")
+def corpora_build(name: Annotated[str, typer.Argument(help="A recipe's name or folder.")]) -> None:
+    """Build a corpus by its recipe, unless it is built already."""
+    from ragprof.cli.commands import build_corpus
+
+    build_corpus(name)
+
+
+@corpora.command("info")
+def corpora_info(name: Annotated[str, typer.Argument(help="A recipe's name or folder.")]) -> None:
+    """What a recipe makes, from which packages, under which licences."""
+    from ragprof.cli.commands import show_corpus
+
+    show_corpus(name)

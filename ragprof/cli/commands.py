@@ -1,0 +1,95 @@
+"""What the commands do: call the session, show the outcome."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ragprof.cli.bars import Bars
+from ragprof.corpus import build, find, info, installed_versions
+from ragprof.errors import BadInput
+from ragprof.files import cache_folder, read_json
+
+out_console = Console()
+error_console = Console(stderr=True)
+
+
+def run_eval(eval_file: Path, *, corpus: Path | None, out: Path | None) -> None:
+    from ragprof.session import run
+
+    with Bars(error_console) as bars:
+        result = run(eval_file, corpus=corpus, out=out, progress=bars)
+    _show(result.summary, result.report)
+
+
+def check_eval(eval_file: Path, *, corpus: Path | None) -> None:
+    from ragprof.forecast import forecast
+    from ragprof.preparation import prepare
+
+    with error_console.status("reading corpus and questions, probing the models"):
+        prepared = prepare(eval_file, corpus=corpus)
+        rows = forecast(prepared.subject, cache=cache_folder())
+    table = Table(
+        title=f"{prepared.subject.config.name}: ready to run", title_justify="left", box=None, show_header=False
+    )
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in rows:
+        table.add_row(name, value)
+    out_console.print(table)
+    for notice in prepared.evaluation.notices:
+        out_console.print(f"note: {notice}", highlight=False)
+
+
+def price_folder(folder: Path, *, rates: list[Path], on: date | None, llm: str | None) -> None:
+    from ragprof.session import reprice
+
+    result = reprice(folder, books=rates, on=on, llm=llm)
+    _show(result.summary, result.report)
+
+
+def report_folder(folder: Path) -> None:
+    from ragprof.session import redraw
+
+    result = redraw(folder)
+    _show(result.summary, result.report)
+
+
+def export_trec(folder: Path, into: Path) -> None:
+    from ragprof.judge.trec_export import export_runs
+
+    for path in export_runs(folder, into=into):
+        out_console.print(str(path), highlight=False, soft_wrap=True)
+
+
+def build_corpus(name: str) -> None:
+    recipe = find(name, near=Path.cwd())
+    with error_console.status(f"building the corpus '{name}'"):
+        folder = build(recipe, cache=cache_folder())
+    manifest = read_json(folder / "manifest.json")
+    out_console.print(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}", highlight=False)
+    out_console.print(str(folder), highlight=False, soft_wrap=True)
+
+
+def show_corpus(name: str) -> None:
+    folder = find(name, near=Path.cwd())
+    if not (folder / "recipe.toml").is_file():
+        raise BadInput("this corpus has no recipe; only what is built on this machine has more to tell", file=folder)
+    recipe = info(folder)
+    out_console.print(f"[bold]{recipe.name}[/]: {recipe.title}", highlight=False)
+    table = Table(box=None)
+    for column in ("package", "version", "licence"):
+        table.add_column(column)
+    for package, found in installed_versions(recipe).items():
+        table.add_row(package, found or "not installed", recipe.licences[package])
+    out_console.print(table)
+
+
+def _show(summary: dict[str, object], report: Path) -> None:
+    from ragprof.report import terminal_table
+
+    out_console.print(terminal_table(summary))
+    out_console.print(f"report: {report}", highlight=False, soft_wrap=True)

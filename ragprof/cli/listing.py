@@ -1,0 +1,48 @@
+"""`ragprof list`: plugins from their files' names and first lines, corpora from their folders. Imports no plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ragprof import registry
+from ragprof.errors import UnknownName
+
+console = Console()
+WHAT = ("all", "plugins", "corpora", "rates")
+
+
+def show(what: str) -> None:
+    """Print tables of names. Raises UnknownName for a list that there is not."""
+    if what not in WHAT:
+        raise UnknownName("list", what, WHAT)
+    if what in ("all", "plugins"):
+        for kind in registry.KINDS:
+            _table(kind, ((name, registry.summary(kind, name)) for name in registry.names(kind)))
+    if what in ("all", "corpora"):
+        _table("corpora", ((path.parent.name, _title(path)) for path in sorted(Path("corpora").glob("*/recipe.toml"))))
+    if what in ("all", "rates"):
+        from ragprof.price.rates import rate_names
+
+        _table("rates", ((name, "") for name in rate_names()))
+
+
+def _table(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2, 0, 0)
+    )
+    table.add_column(style="cyan", no_wrap=True, min_width=22)
+    table.add_column(overflow="ellipsis", no_wrap=True)
+    for name, text in rows:
+        table.add_row(name, text)
+    console.print(table)
+    console.print()
+
+
+def _title(recipe: Path) -> str:
+    import tomllib
+
+    return str(tomllib.loads(recipe.read_text(encoding="utf-8")).get("title", ""))

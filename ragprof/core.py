@@ -1,0 +1,165 @@
+"""The nouns: frozen data that the stages hand to each other. Reads nothing, computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+StageName: TypeAlias = Literal["embed", "search", "rerank", "inject", "generate"]
+STAGES: tuple[StageName, ...] = ("embed", "search", "rerank", "inject", "generate")
+RANKED_STAGES: tuple[StageName, ...] = ("search", "rerank", "inject")
+
+Usage: TypeAlias = Mapping[str, int]
+"""unit -> count: `input_tokens`, `searches`, `docs_scored`, `vectors_scanned`, `docs_injected`, ..."""
+Vectors: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """One passage. `document_id` is the document that it was cut from; its own id where it was not cut."""
+
+    doc_id: str
+    title: str
+    text: str
+    document_id: str
+
+    @property
+    def content(self) -> str:
+        """What is embedded, scored and injected: title + " " + text, as BEIR has it."""
+        return f"{self.title} {self.text}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question. `metadata` is what the file says beside it (package, difficulty, gold answers)."""
+
+    query_id: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedQuery:
+    """A query and its vector, shape (dimensions,); None in a pipeline without an embedder."""
+
+    query: Query
+    vector: Vectors | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredDoc:
+    """A document in a ranking. Higher scores come first."""
+
+    doc: Doc
+    score: float
+
+
+Ranking: TypeAlias = tuple[ScoredDoc, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors of shape (texts, dimensions), float32, in the order of the texts."""
+
+    vectors: Vectors
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a store returned, best first; may be shorter than the depth that was asked for."""
+
+    ranking: Ranking
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One score per document, in the order given."""
+
+    scores: tuple[float, ...]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """The prompt and the documents in it, in the order of the ranking."""
+
+    prompt: str
+    ranking: Ranking
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One stage of one query. Both times in ns of the same monotonic clock."""
+
+    stage: StageName
+    start_ns: int
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One query through one pipeline; `duration_ns` is end to end, so at least the sum of its spans."""
+
+    query_id: str
+    spans: tuple[Span, ...]
+    start_ns: int
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a pipeline gave for one query: the ranking after each stage that ranks, the prompt, the usage."""
+
+    query: Query
+    rankings: Mapping[StageName, Ranking]
+    prompt: str
+    usage: Mapping[StageName, Usage]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one query at one stage."""
+
+    query_id: str
+    stage: StageName
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A published price: `usd` for `per` units, valid from `since`, with the source that it was read in."""
+
+    name: str
+    unit: str
+    usd: Decimal
+    per: int
+    since: date
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one stage of one query costs; `usd` is None where no rate is known (UNPRICED, never 0)."""
+
+    query_id: str
+    stage: StageName
+    usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean (or quantile) with its interval; None where nothing can be said. `n` is what it rests on."""
+
+    mean: float | None
+    interval: tuple[float, float] | None
+    n: int

@@ -1,0 +1,32 @@
+"""Corpora and evaluation sets, read from what people have: BEIR folders, JSONL, TREC files, folders of pages, recipes.
+
+What is wrong with a file is said with its line, before anything is embedded. Nothing here downloads.
+"""
+
+from ragprof.corpus.beir import read_beir_folder_paths
+from ragprof.corpus.chunks import Chunking
+from ragprof.corpus.collection import Corpus, EvaluationSet, fingerprint_of_docs, fingerprint_of_qrels
+from ragprof.corpus.evaluation import read_evaluation_set
+from ragprof.corpus.formats import FORMATS, read_corpus
+from ragprof.corpus.qrels import read_qrels
+from ragprof.corpus.queries import read_queries
+from ragprof.corpus.recipes import Recipe, build, find, info, installed_versions
+
+__all__ = [
+    "FORMATS",
+    "Chunking",
+    "Corpus",
+    "EvaluationSet",
+    "Recipe",
+    "build",
+    "find",
+    "fingerprint_of_docs",
+    "fingerprint_of_qrels",
+    "info",
+    "installed_versions",
+    "read_beir_folder_paths",
+    "read_corpus",
+    "read_evaluation_set",
+    "read_qrels",
+    "read_queries",
+]

@@ -1,0 +1,80 @@
+"""What is searched and what it is judged by: Corpus and EvaluationSet, with fingerprints that ignore formatting."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from ragprof.core import Doc, Query
+
+Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
+"""query_id -> document_id -> relevance; above 0 is relevant."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Passages in the order of their source, ids distinct, at least one. `sha256` covers ids, titles and texts.
+
+    `manifest` says where they came from: `format`, `documents`, `chunking` if they were cut, and what a recipe noted.
+    """
+
+    name: str
+    docs: tuple[Doc, ...]
+    sha256: str
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def document_of(self) -> dict[str, str]:
+        """doc_id -> id of the document that it was cut from; judgements name documents."""
+        return {doc.doc_id: doc.document_id for doc in self.docs}
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Judged queries and their judgements, both in the order of their files; `qrels` has exactly these queries.
+
+    Judged documents that the corpus lacks stay in `qrels`, so that recall stays honest; `judged_documents_missing`
+    counts them. Every query in `queries` has at least one judgement, though perhaps none above 0.
+    """
+
+    queries: tuple[Query, ...]
+    qrels: Qrels
+    notices: tuple[str, ...]
+    qrels_sha256: str
+    judged_documents_missing: int
+    queries_without_judgements: int = 0
+    judged_queries_unknown: int = 0
+
+    @cached_property
+    def judged_documents(self) -> frozenset[str]:
+        """Ids of all documents that some query's judgements name, at whatever relevance."""
+        return frozenset(document_id for judged in self.qrels.values() for document_id in judged)
+
+    @cached_property
+    def queries_sha256(self) -> str:
+        """Over ids and texts, in order."""
+        return _sha256(part for query in self.queries for part in (query.query_id, query.text))
+
+
+def fingerprint_of_docs(docs: Iterable[Doc]) -> str:
+    """sha256 over ids, titles and texts, in order."""
+    return _sha256(part for doc in docs for part in (doc.doc_id, doc.title, doc.text))
+
+
+def fingerprint_of_qrels(qrels: Qrels) -> str:
+    """sha256 over the judgements, sorted, so that the order of lines does not matter."""
+    rows = sorted((query, doc, relevance) for query, judged in qrels.items() for doc, relevance in judged.items())
+    return _sha256(str(part) for row in rows for part in row)
+
+
+def _sha256(parts: Iterable[str]) -> str:
+    """Each part goes in with its length, so that the borders between parts count."""
+    joined = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8")
+        joined.update(len(encoded).to_bytes(8, "little"))
+        joined.update(encoded)
+    return joined.hexdigest()

@@ -1,0 +1,96 @@
+"""One way in for every kind of corpus: BEIR folder, JSONL file, folder of pages, recipe. Looks to tell which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ragprof.core import Doc
+from ragprof.corpus import recipes
+from ragprof.corpus.beir import CORPUS_FILE
+from ragprof.corpus.chunks import Chunking, cut
+from ragprof.corpus.collection import Corpus, fingerprint_of_docs
+from ragprof.corpus.folder import pages, read_folder
+from ragprof.corpus.jsonl import read_docs
+from ragprof.corpus.markup import PAGES
+from ragprof.errors import BadInput, UnknownName
+from ragprof.files import cache_folder
+
+JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
+
+
+def read_corpus(
+    path: Path, *, format: str = "auto", chunking: Chunking | None = None, name: str | None = None
+) -> Corpus:
+    """Read a corpus; `auto` tells the format by what is there. A recipe is built first, unless it was before.
+
+    A folder of pages is always cut into passages, the others only where `chunking` says how. Raises BadInput.
+    """
+    if not path.exists():
+        raise BadInput("there is no such file or folder; check the path", file=path)
+    chosen = _detected(path) if format == "auto" else format
+    if chosen not in FORMATS:
+        raise UnknownName("corpus format", chosen, ["auto", *FORMATS])
+    return FORMATS[chosen](path, chunking, name)
+
+
+def _detected(path: Path) -> str:
+    if path.is_file():
+        return _of_file(path)
+    if (path / recipes.RECIPE_FILE).is_file():
+        return "recipe"
+    if (path / CORPUS_FILE).is_file():
+        return "beir"
+    if pages(path):
+        return "folder"
+    sought = f"a {CORPUS_FILE}, a {recipes.RECIPE_FILE} or pages ({' '.join(PAGES)})"
+    raise BadInput(f"nothing to read in this folder; a corpus folder has {sought}", file=path)
+
+
+def _of_file(path: Path) -> str:
+    if path.suffix.lower() in JSONL_SUFFIXES:
+        return "jsonl"
+    remedy = "give an unpacked .jsonl file, or the folder that the pages are in"
+    raise BadInput(f"cannot tell the format of a '{path.suffix}' file; {remedy}", file=path)
+
+
+def _read_jsonl(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
+    unnamed = path.stem if path.name != CORPUS_FILE else path.resolve().parent.name
+    return _corpus(name or unnamed, read_docs(path), chunking, {"format": "jsonl"})
+
+
+def _read_beir(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
+    manifest = {"format": "beir"}
+    return _corpus(name or path.resolve().name, read_docs(path / CORPUS_FILE), chunking, manifest)
+
+
+def _read_folder(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
+    if not path.is_dir():
+        raise BadInput("this is a file; the format 'folder' needs the folder that the pages are in", file=path)
+    docs, empty = read_folder(path)
+    manifest = {"format": "folder", "empty_pages": empty}
+    return _corpus(name or path.resolve().name, docs, chunking or Chunking(), manifest)
+
+
+def _read_recipe(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
+    built = recipes.build(path, cache=cache_folder())
+    manifest = {**recipes.manifest_of(built), "format": "recipe"}
+    return _corpus(name or recipes.info(path).name, read_docs(built / CORPUS_FILE), chunking, manifest)
+
+
+FORMATS: Mapping[str, Callable[[Path, Chunking | None, str | None], Corpus]] = {
+    "beir": _read_beir,
+    "folder": _read_folder,
+    "jsonl": _read_jsonl,
+    "recipe": _read_recipe,
+}
+
+
+def _corpus(name: str, documents: Iterable[Doc], chunking: Chunking | None, manifest: Mapping[str, Any]) -> Corpus:
+    docs = tuple(documents)
+    noted = {**manifest, "documents": len(docs)}
+    if chunking:
+        docs = tuple(cut(docs, chunking))
+        noted["chunking"] = chunking.model_dump()
+    return Corpus(name, docs, fingerprint_of_docs(docs), noted)

@@ -1,0 +1,82 @@
+"""Files that are either whole or not there: written beside their place, then renamed. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragprof.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a path to write to; it becomes `path` if the block ends well and vanishes if it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as failure:
+        raise BadInput(
+            f"cannot write it: {failure.strerror or failure}; free some space and run again", file=path
+        ) from failure
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    if not path.exists():
+        raise BadInput("this file is missing; is this the folder of a ragprof recording?", file=path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as failure:
+        raise BadInput(f"not valid JSON ({failure}); record it again with 'ragprof run'", file=path) from None
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    with whole(path) as partial:
+        table.to_parquet(partial, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of a recording. Raises BadInput where it is missing or truncated."""
+    import pandas as pd
+
+    if not path.exists():
+        raise BadInput("this file is missing; is this the folder of a ragprof recording?", file=path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as failure:
+        raise BadInput(
+            f"not a readable Parquet file ({failure}); record it again with 'ragprof run'", file=path
+        ) from None
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where vectors, scores and built corpora are kept: $RAGPROF_CACHE, else the user's cache folder."""
+    chosen = os.environ.get("RAGPROF_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ragprof"

@@ -1,0 +1,50 @@
+"""Whole chunks within a token budget: best first, one that does not fit is passed over, never cut.
+
+The budget holds for the finished prompt: template, separators, question and chunks, as the tokenizer counts them.
+"""
+
+from __future__ import annotations
+
+from ragprof import prompt
+from ragprof.core import Injected, Query, Ranking, ScoredDoc
+from ragprof.tokens import DEFAULT_TOKENIZER, counter
+
+
+class TokenBudgetInjector:
+    """At most k chunks and at most `tokens` tokens; an empty context where not one chunk fits."""
+
+    def __init__(
+        self, tokens: int, k: int = 5, tokenizer: str = DEFAULT_TOKENIZER, template: str = prompt.TEMPLATE
+    ) -> None:
+        self.tokens, self.k = tokens, k
+        self._tokenizer = tokenizer
+        self._template = prompt.check_template(template)
+
+    @property
+    def identity(self) -> str:
+        return f"token_budget k={self.k} tokens={self.tokens} {self._tokenizer} template={self._template}"
+
+    def load(self) -> None:
+        counter(self._tokenizer)
+
+    def inject(self, query: Query, ranking: Ranking) -> Injected:
+        count = counter(self._tokenizer)
+        chosen: list[ScoredDoc] = []
+        text = self._build(query, chosen)
+        passed_over = 0
+        for item in ranking:
+            if len(chosen) == self.k:
+                break
+            longer = self._build(query, [*chosen, item])
+            if count(longer) > self.tokens:
+                passed_over += 1
+                continue
+            chosen.append(item)
+            text = longer
+        return Injected(text, tuple(chosen), {"docs_injected": len(chosen), "docs_passed_over": passed_over})
+
+    def _build(self, query: Query, chosen: list[ScoredDoc]) -> str:
+        return prompt.build(self._template, query.text, [item.doc for item in chosen])
+
+
+plugin = TokenBudgetInjector

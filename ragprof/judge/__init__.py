@@ -1,0 +1,1 @@
+"""Quality: the only room that knows relevance judgements."""

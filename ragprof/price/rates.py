@@ -1,0 +1,261 @@
+"""Rate books: TOML files of dated, sourced prices. Knows names and dates; counts nothing and reads no recording.
+
+A price is appended, never overwritten: a name may stand several times with different `since`, and the entry valid on
+a day is the latest that is not after it. The shipped books are in `books/`, whose files explain the format.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ragprof.core import Rate
+from ragprof.errors import BadInput, RagprofError, UnknownName
+
+FREE = "free"
+TOKENIZER_NOTE = "Tokens are counted by the recording's tokenizer, which stands in for the provider's."
+KEYS = ("name", "shape", "unit", "usd", "per", "since", "source", "verified", "note")
+REQUIRED = ("name", "shape", "usd", "since", "source")
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "per_search": ("docs_per_search", "window_tokens"),
+    "per_request": ("docs_per_request", "window_tokens"),
+    "per_input_token": (),
+    "per_hour": (),
+    "per_month": (),
+}
+UNITS: Mapping[str, str] = {
+    "per_search": "search",
+    "per_request": "request",
+    "per_input_token": "input token",
+    "per_hour": "hour",
+    "per_month": "month",
+}
+
+
+class Unpriced(RagprofError):
+    """Why something has no price. The pass writes the reason down; it never becomes 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRate(Rate):
+    """A rate with the shape it is billed in. `docs_per_unit` and `window_tokens` are None where there is no ceiling."""
+
+    shape: str
+    verified: date | None
+    note: str
+    docs_per_unit: int | None = None
+    window_tokens: int | None = None
+
+    def cost(self, units: Decimal) -> Decimal:
+        return self.usd * units / self.per
+
+    @property
+    def counts_tokens(self) -> bool:
+        return self.shape == "per_input_token" or self.window_tokens is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """What rates.json says of it; money and dates are strings."""
+        return {
+            "shape": self.shape,
+            "unit": self.unit,
+            "usd": format(self.usd, "f"),
+            "per": self.per,
+            "since": None if self.since == date.min else self.since.isoformat(),
+            "source": self.source,
+            "verified": self.verified.isoformat() if self.verified else False,
+            "note": f"{self.note} {TOKENIZER_NOTE}".strip() if self.counts_tokens else self.note,
+            "docs_per_unit": self.docs_per_unit,
+            "window_tokens": self.window_tokens,
+        }
+
+
+Catalogue: TypeAlias = Mapping[str, tuple[PublishedRate, ...]]
+"""name -> its entries, oldest first."""
+
+
+def free_rate() -> PublishedRate:
+    """The rate of 0 that applies only where somebody wrote `free`."""
+    return PublishedRate(
+        name=FREE, unit="query", usd=Decimal(0), per=1, since=date.min, source="the eval file", shape=FREE,
+        verified=None, note="Written down as free by whoever wrote the eval.",
+    )  # fmt: skip
+
+
+def catalogue(books: Sequence[Path] = ()) -> Catalogue:
+    """The shipped books with these on top: a book's entries replace all earlier ones of the same name."""
+    merged: dict[str, tuple[PublishedRate, ...]] = {}
+    for path in [*shipped_books(), *books]:
+        merged.update(read_book(path))
+    return merged
+
+
+def shipped_books() -> list[Path]:
+    folder = Path(str(resources.files("ragprof.price"))) / "books"
+    return sorted(folder.glob("*.toml"))
+
+
+def rate_names(books: Sequence[Path] = ()) -> list[str]:
+    """Every name that a price may have besides `provider:model`, sorted; `free` among them."""
+    return sorted({FREE, *catalogue(books)})
+
+
+def valid_on(entries: Sequence[PublishedRate], on: date) -> PublishedRate:
+    """The latest entry not after `on`. Raises Unpriced where the first is later."""
+    past = [entry for entry in entries if entry.since <= on]
+    if not past:
+        first = entries[0]
+        raise Unpriced(f"no rate on that date: '{first.name}' on {on} (the first is of {first.since})")
+    return past[-1]
+
+
+def read_book(path: Path) -> dict[str, tuple[PublishedRate, ...]]:
+    """Raises BadInput with file and line for anything in the book that is not a rate."""
+    text = _read(path)
+    parsed = _parse(text, path)
+    by_name: dict[str, list[PublishedRate]] = {}
+    for position, entry in enumerate(parsed):
+        rate = _Entry(path, text, position, entry).rate()
+        known = by_name.setdefault(rate.name, [])
+        if any(other.since == rate.since for other in known):
+            raise BadInput(
+                f"'{rate.name}' has two rates since {rate.since}; a price is appended with a later date",
+                file=path, line=line_of(text, position, "since"),
+            )  # fmt: skip
+        known.append(rate)
+    return {name: tuple(sorted(rates, key=lambda rate: rate.since)) for name, rates in by_name.items()}
+
+
+def line_of(text: str, position: int, key: str | None = None) -> int | None:
+    """Line (from 1) of the `position`-th [[rates]], or of a key within it; None where the text is written otherwise."""
+    lines = text.splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*rates\s*\]\]", line)]
+    if position >= len(starts):
+        return None
+    start, end = starts[position], [*starts, len(lines)][position + 1]
+    found = [number for number in range(start, end) if key and re.match(rf'\s*"?{re.escape(key)}"?\s*=', lines[number])]
+    return (found[0] if found else start) + 1
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise BadInput(f"cannot read this rate book ({failure})", file=path) from None
+
+
+def _parse(text: str, path: Path) -> list[Mapping[str, Any]]:
+    try:
+        parsed = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as failure:
+        line = re.search(r"at line (\d+)", str(failure))
+        raise BadInput(f"not valid TOML: {failure}", file=path, line=int(line[1]) if line else None) from None
+    for key in parsed:
+        if key != "rates":
+            raise UnknownName("table in a rate book", key, ["rates"], file=path, line=_line_starting(text, key))
+    entries = parsed.get("rates", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise BadInput(
+            "'rates' must be tables; begin each rate with a line [[rates]]",
+            file=path,
+            line=_line_starting(text, "rates"),
+        )
+    return entries
+
+
+def _line_starting(text: str, key: str) -> int | None:
+    pattern = rf'[\s\[]*"?{re.escape(key)}\b'
+    return next((number for number, line in enumerate(text.splitlines(), 1) if re.match(pattern, line)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One [[rates]] table and where it stands, so that every complaint names its line."""
+
+    path: Path
+    text: str
+    position: int
+    table: Mapping[str, Any]
+
+    def rate(self) -> PublishedRate:
+        shape = self._shape()
+        self._check_keys(shape)
+        counted = [self._count(key) for key in OPTIONS[shape][:1] if key in self.table]
+        return PublishedRate(
+            name=self._name(), unit=self._text("unit", UNITS[shape]), usd=self._usd(), per=self._count("per", 1),
+            since=self._date("since"), source=self._text("source"), shape=shape, verified=self._verified(),
+            note=self._text("note", ""), docs_per_unit=counted[0] if counted else None,
+            window_tokens=self._count("window_tokens") if "window_tokens" in self.table else None,
+        )  # fmt: skip
+
+    def _shape(self) -> str:
+        if "shape" not in self.table:
+            raise self._bad(None, f"a rate needs 'shape', one of {', '.join(OPTIONS)}")
+        shape = self.table["shape"]
+        if shape not in OPTIONS:
+            raise UnknownName("shape of a rate", str(shape), OPTIONS, file=self.path, line=self._line("shape"))
+        return str(shape)
+
+    def _check_keys(self, shape: str) -> None:
+        known = (*KEYS, *OPTIONS[shape])
+        for key in self.table:
+            if key not in known:
+                raise UnknownName(f"key of a {shape} rate", key, known, file=self.path, line=self._line(key))
+        missing = [key for key in REQUIRED if key not in self.table]
+        if missing:
+            raise self._bad(None, f"a rate needs {_quoted(REQUIRED)}; missing here: {_quoted(missing)}")
+
+    def _name(self) -> str:
+        name = self._text("name")
+        if not re.fullmatch(r"[^/:\s]+/[^:\s]+", name):
+            raise self._bad(
+                "name", f"'{name}' is no rate name; write book/name, such as cohere/rerank-v3.5, without ':'"
+            )
+        return name
+
+    def _usd(self) -> Decimal:
+        written = self.table["usd"]
+        try:
+            usd = Decimal(written) if isinstance(written, str) else None
+        except InvalidOperation:
+            usd = None
+        if usd is None or not usd.is_finite() or usd < 0:
+            raise self._bad("usd", f'{written!r} is no price; write a decimal of 0 or more in quotes, such as "0.05"')
+        return usd
+
+    def _date(self, key: str) -> date:
+        value = self.table[key]
+        if type(value) is not date:
+            raise self._bad(key, f"'{key}' is {value!r}; write a day without quotes, such as 2026-01-31")
+        return value
+
+    def _verified(self) -> date | None:
+        return None if self.table.get("verified", False) is False else self._date("verified")
+
+    def _count(self, key: str, default: int = 0) -> int:
+        value = self.table.get(key, default)
+        if type(value) is not int or value < 1:
+            raise self._bad(key, f"'{key}' is {value!r}; write a whole number of 1 or more")
+        return value
+
+    def _text(self, key: str, default: str = "") -> str:
+        value = self.table.get(key, default)
+        if not isinstance(value, str):
+            raise self._bad(key, f"'{key}' is {value!r}; write text in quotes")
+        return value
+
+    def _bad(self, key: str | None, message: str) -> BadInput:
+        return BadInput(message, file=self.path, line=self._line(key))
+
+    def _line(self, key: str | None) -> int | None:
+        return line_of(self.text, self.position, key)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,28 @@
+"""The prompt around the chunks, and how its tokens are told apart. Template, chunks, question: nothing else is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ragprof.core import Doc
+
+TEMPLATE = (
+    "Answer the question with the help of the passages below. "
+    "If they do not hold the answer, say so.\n\n{passages}\n\nQuestion: {question}\nAnswer:"
+)
+SEPARATOR = "\n\n"
+
+
+def check_template(template: str) -> str:
+    """The template itself. Raises ValueError where a place is missing (pydantic turns it into a message)."""
+    missing = [place for place in ("{passages}", "{question}") if place not in template]
+    if missing:
+        raise ValueError(f"the template lacks {' and '.join(missing)}")
+    return template
+
+
+def build(template: str, question: str, docs: Sequence[Doc]) -> str:
+    """Plain replacement, not str.format: braces in documents stay as they are."""
+    before, after = template.split("{passages}", 1)
+    passages = SEPARATOR.join(f"[{number}] {doc.content}" for number, doc in enumerate(docs, start=1))
+    return before.replace("{question}", question) + passages + after.replace("{question}", question)

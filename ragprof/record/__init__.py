@@ -1,0 +1,1 @@
+"""Recording: the only room that runs pipelines and reads the clock."""

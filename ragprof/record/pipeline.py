@@ -1,0 +1,111 @@
+"""A pipeline made of parts. Names, tables and callables become parts here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+from ragprof import registry
+from ragprof.adapters.functions import FunctionEmbedder, FunctionInjector, FunctionReranker, FunctionStore
+from ragprof.errors import BadInput
+from ragprof.evals import PipelineConfig
+from ragprof.registry import Kind, PartSpec
+from ragprof.stages import Embedder, Injector, Part, Reranker, Store
+
+Given: TypeAlias = str | dict[str, Any] | PartSpec | Callable[..., Any] | Part
+
+ADAPTERS: dict[Kind, Any] = {
+    "embedders": FunctionEmbedder,
+    "stores": FunctionStore,
+    "rerankers": FunctionReranker,
+    "injectors": FunctionInjector,
+}
+VERBS: dict[Kind, str] = {
+    "embedders": "embed_documents",
+    "stores": "search",
+    "rerankers": "score",
+    "injectors": "inject",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The stages of one pipeline; None where a stage is left out."""
+
+    name: str
+    embedder: Embedder | None
+    store: Store
+    depth: int
+    reranker: Reranker | None
+    injector: Injector
+
+    @property
+    def stages(self) -> tuple[Part, ...]:
+        every = (self.embedder, self.store, self.reranker, self.injector)
+        return tuple(part for part in every if part is not None)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline as a Python user declares it: each stage by plugin name, table, part or any callable.
+
+    >>> Pipeline("mine", store=lambda question, depth: [("doc-1", 1.0)], depth=10).parts().depth
+    10
+    """
+
+    name: str
+    store: Given
+    embedder: Given | None = None
+    depth: int = 20
+    reranker: Given | None = None
+    injector: Given = "top_k"
+
+    def parts(self) -> Parts:
+        """Build the parts. Raises UnknownName or BadInput for what cannot be built."""
+        return Parts(
+            name=self.name,
+            embedder=None if self.embedder is None else part("embedders", self.embedder),
+            store=part("stores", self.store),
+            depth=self.depth,
+            reranker=None if self.reranker in (None, "none") else part("rerankers", cast(Given, self.reranker)),
+            injector=part("injectors", self.injector),
+        )
+
+
+def part(kind: Kind, given: Given) -> Any:
+    """A part from whatever a user may give for it."""
+    if isinstance(given, PartSpec):
+        return registry.create(kind, given)
+    if isinstance(given, str | dict):
+        return registry.create(kind, PartSpec.model_validate(given))
+    if hasattr(given, VERBS[kind]):
+        return given
+    if callable(given):
+        return ADAPTERS[kind](given)
+    raise BadInput(f"{given!r} is no {kind.removesuffix('s')}: give a plugin's name, a table, a part or a callable")
+
+
+class Workshop:
+    """Builds the parts of declared pipelines; equal declarations share one part, and one index over one embedder."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, ...], Any] = {}
+
+    def parts(self, config: PipelineConfig) -> Parts:
+        embedder_key = config.embedder.key if config.embedder else ""
+        reranked = config.reranker.name != "none"
+        return Parts(
+            name=config.name,
+            embedder=self._make("embedders", config.embedder) if config.embedder else None,
+            store=self._make("stores", config.store, embedder_key),
+            depth=config.depth,
+            reranker=self._make("rerankers", config.reranker) if reranked else None,
+            injector=self._make("injectors", config.injector),
+        )
+
+    def _make(self, kind: Kind, spec: PartSpec, *over: str) -> Any:
+        key = (kind, spec.key, *over)
+        if key not in self._made:
+            self._made[key] = registry.create(kind, spec)
+        return self._made[key]

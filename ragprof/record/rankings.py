@@ -1,0 +1,177 @@
+"""Rankings, for quality: what left each stage for every query. No clock runs; what is known is not computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ragprof.core import Answer, Doc, EmbeddedQuery, Query, Ranking, Scored, StageName
+from ragprof.errors import NonFiniteScore
+from ragprof.progress import Progress
+from ragprof.ranking import without
+from ragprof.record.pipeline import Parts
+from ragprof.record.query import reranked
+from ragprof.row_cache import RowCache, digest
+from ragprof.stages import PairReranker, Reranker
+
+RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score")
+TOKEN_COLUMNS = ("query_id", "unit", "count")
+CHUNK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One pipeline's rankings and prompt tokens as tables, and how many pairs had to be scored for them."""
+
+    rankings: pd.DataFrame
+    tokens: pd.DataFrame
+    pairs_scored: int
+
+
+class PairScores:
+    """A pointwise reranker that scores each distinct (query, document) pair once, over all runs."""
+
+    pointwise = True
+
+    def __init__(self, reranker: Reranker, cache: Path) -> None:
+        self._reranker = reranker
+        self._rows = RowCache(cache / "scores", identity=str(reranker.identity), width=1, dtype=np.float64)
+        self.pairs_scored = 0
+
+    @property
+    def identity(self) -> str | None:
+        return self._reranker.identity
+
+    def load(self) -> None:
+        self._reranker.load()
+
+    def prepare(self, pairs: Iterable[tuple[Query, Doc]], progress: Progress) -> None:
+        """Score all pairs that the cache lacks, a chunk at a time, so that a kill loses one chunk.
+
+        Pairs of one document stand together (longest documents first): it is read once for all its queries.
+        """
+        missing = {key: pair for pair in pairs if (key := _pair_key(*pair)) not in self._rows}
+        todo = sorted(missing.items(), key=lambda item: (-len(item[1][1].content), item[1][1].doc_id))
+        progress.start("score pairs", len(todo))
+        for start in range(0, len(todo), CHUNK):
+            chunk = todo[start : start + CHUNK]
+            scores = np.array(_scores(self._reranker, [pair for _, pair in chunk]), np.float64)
+            if not np.isfinite(scores).all():
+                raise NonFiniteScore("the reranker gave NaN or infinity; no ranking could be trusted")
+            self._rows.put([key for key, _ in chunk], scores[:, None])
+            self.pairs_scored += len(chunk)
+            progress.advance(len(chunk))
+        progress.done()
+
+    def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        keys = [_pair_key(query, doc) for doc in docs]
+        return Scored(tuple(self._rows.get(keys)[:, 0].tolist()), {})
+
+
+def _pair_key(query: Query, doc: Doc) -> bytes:
+    return digest(query.text, doc.content)
+
+
+def _scores(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
+    """One score a pair, in order; query by query where the reranker knows no other way."""
+    if isinstance(reranker, PairReranker):
+        return reranker.score_pairs(pairs)
+    places: dict[str, list[int]] = {}
+    for place, (query, _) in enumerate(pairs):
+        places.setdefault(query.query_id, []).append(place)
+    scores = [0.0] * len(pairs)
+    for mine in places.values():
+        scored = reranker.score(pairs[mine[0]][0], [pairs[place][1] for place in mine])
+        for place, score in zip(mine, scored.scores, strict=True):
+            scores[place] = score
+    return scores
+
+
+class CountedReranker:
+    """A reranker whose scores may not be reused: asked every time, and counted."""
+
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+        self.pointwise = reranker.pointwise
+        self.pairs_scored = 0
+
+    @property
+    def identity(self) -> str | None:
+        return self._reranker.identity
+
+    def load(self) -> None:
+        self._reranker.load()
+
+    def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        self.pairs_scored += len(docs)
+        return self._reranker.score(query, docs)
+
+
+def economical(reranker: Reranker, cache: Path) -> PairScores | CountedReranker:
+    """The reranker, scoring as little as its kind allows."""
+    if reranker.pointwise and reranker.identity is not None:
+        return PairScores(reranker, cache)
+    return CountedReranker(reranker)
+
+
+def rank_queries(
+    parts: Parts,
+    queries: Sequence[EmbeddedQuery],
+    *,
+    cache: Path,
+    count: Callable[[str], int],
+    progress: Progress,
+) -> Ranked:
+    """Every query through one pipeline, with scores from the cache where they are known."""
+    reranker = None if parts.reranker is None else economical(parts.reranker, cache)
+    found = [_found(parts, query) for query in queries]
+    if isinstance(reranker, PairScores):
+        pairs = [(query.query, item.doc) for query, ranking in zip(queries, found, strict=True) for item in ranking]
+        reranker.prepare(pairs, progress)
+    answers = [answer_of(parts, query.query, ranking, reranker) for query, ranking in zip(queries, found, strict=True)]
+    return Ranked(
+        pd.DataFrame(_ranking_rows(answers), columns=list(RANKING_COLUMNS)),
+        pd.DataFrame(_token_rows(answers, count), columns=list(TOKEN_COLUMNS)),
+        0 if reranker is None else reranker.pairs_scored,
+    )
+
+
+def answer_of(parts: Parts, query: Query, found: Ranking, reranker: Reranker | None) -> Answer:
+    """The hops behind the search, as `record.query.ask` takes them."""
+    rankings: dict[StageName, Ranking] = {"search": found}
+    ranking = found
+    if reranker is not None:
+        ranking, _ = reranked(reranker, query, ranking)
+        rankings["rerank"] = ranking
+    injected = parts.injector.inject(query, ranking)
+    rankings["inject"] = injected.ranking
+    return Answer(query, rankings, injected.prompt, {"inject": injected.usage})
+
+
+def _found(parts: Parts, query: EmbeddedQuery) -> Ranking:
+    return without(parts.store.search(query, parts.depth).ranking, query.query.query_id)
+
+
+def _ranking_rows(answers: Sequence[Answer]) -> Iterator[tuple[str, str, int, str, str, float]]:
+    for answer in answers:
+        for stage, ranking in answer.rankings.items():
+            for rank, item in enumerate(ranking, start=1):
+                yield answer.query.query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score
+
+
+def _token_rows(answers: Sequence[Answer], count: Callable[[str], int]) -> Iterator[tuple[str, str, int]]:
+    """Tokens of the prompt: chunks and question each on their own, the template is what is left."""
+    for answer in answers:
+        prompt = count(answer.prompt)
+        question = count(answer.query.text)
+        context = sum(count(item.doc.content) for item in answer.rankings["inject"])
+        yield answer.query.query_id, "prompt_tokens", prompt
+        yield answer.query.query_id, "query_tokens", question
+        yield answer.query.query_id, "context_tokens", context
+        yield answer.query.query_id, "template_tokens", prompt - question - context
+        for unit, number in answer.usage["inject"].items():
+            yield answer.query.query_id, unit, number

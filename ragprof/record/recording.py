@@ -1,0 +1,201 @@
+"""The record pass: run the pipelines and write down facts. Knows no relevance judgement and no price.
+
+A recording is a folder: manifest.json, rankings/<pipeline>.parquet, spans.parquet, usage.parquet, tokens.parquet,
+builds.parquet. The manifest is written last: a folder without it was not finished. Vectors and pair scores are kept
+in the cache as they come, so a killed run goes on where it stopped; live timings always start anew.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ragprof import environment, files
+from ragprof.clock import Clock, now_ns
+from ragprof.core import EmbeddedQuery, Query, Vectors
+from ragprof.corpus import Corpus
+from ragprof.evals import EvalConfig
+from ragprof.progress import Progress
+from ragprof.record.cold import ColdStarts
+from ragprof.record.indexes import build_indexes
+from ragprof.record.pipeline import Parts
+from ragprof.record.rankings import Ranked, rank_queries
+from ragprof.record.timings import Timings, time_pipelines
+from ragprof.record.vectors import document_vectors, query_vectors
+from ragprof.stages import Embedder
+from ragprof.tokens import counter
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is recorded: a checked configuration, its corpus and questions, and the pipelines' parts."""
+
+    config: EvalConfig
+    corpus: Corpus
+    queries: tuple[Query, ...]
+    pipelines: tuple[Parts, ...]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where and how it is recorded."""
+
+    folder: Path
+    cache: Path
+    progress: Progress
+    clock: Clock = now_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Vectors of the corpus and the queries by id() of the embedder, and the work they took."""
+
+    documents: dict[int, Vectors]
+    queries: dict[int, Vectors]
+    work: dict[str, int]
+
+
+def record(subject: Subject, bench: Bench) -> None:
+    """Make a recording in `bench.folder`. An older manifest there is taken away first."""
+    (bench.folder / "manifest.json").unlink(missing_ok=True)
+    load(subject.pipelines, bench.progress)
+    cold = ColdStarts(bench.clock)
+    timed = shuffled(subject.queries, subject.config.seed)
+    cold.embedders(subject.pipelines, timed[0])
+    embedding = embed(subject, bench)
+    builds = build_indexes(
+        subject.pipelines, subject.corpus.docs, embedding.documents, clock=bench.clock, progress=bench.progress
+    )
+    files.write_table(bench.folder / "builds.parquet", builds)
+    cold_traces = cold.queries(subject.pipelines, timed[0])
+    ranked = rank(subject, embedding, bench)
+    timings = time_pipelines(
+        subject.pipelines, timed, timing=subject.config.timing, clock=bench.clock, progress=bench.progress
+    )
+    for name, trace in cold_traces.items():
+        timings.add(name, "cold", 0, trace)
+    files.write_table(bench.folder / "spans.parquet", timings.span_table())
+    files.write_table(bench.folder / "usage.parquet", usage_table(ranked, timings))
+    tokens = token_table(subject, counter(subject.config.tokenizer), bench.progress)
+    files.write_table(bench.folder / "tokens.parquet", tokens)
+    work = {**embedding.work, "pairs_scored": sum(result.pairs_scored for result in ranked.values())}
+    files.write_json(bench.folder / "manifest.json", manifest(subject, tokens, work, timings))
+
+
+def load(pipelines: Sequence[Parts], progress: Progress) -> None:
+    """Bring every model into memory, each part once."""
+    parts = list({id(part): part for pipeline in pipelines for part in pipeline.stages}.values())
+    progress.start("load models", len(parts))
+    for part in parts:
+        part.load()
+        progress.advance(1)
+    progress.done()
+
+
+def embed(subject: Subject, bench: Bench) -> Embedding:
+    """Each distinct text once for each distinct embedder."""
+    embedding = Embedding({}, {}, {"docs_embedded": 0, "docs_reused": 0, "queries_embedded": 0})
+    embedders: dict[int, Embedder] = {
+        id(parts.embedder): parts.embedder for parts in subject.pipelines if parts.embedder is not None
+    }
+    contents = [doc.content for doc in subject.corpus.docs]
+    questions = [query.text for query in subject.queries]
+    for key, embedder in embedders.items():
+        docs = document_vectors(embedder, contents, cache=bench.cache, progress=bench.progress)
+        queries = query_vectors(embedder, questions, cache=bench.cache, progress=bench.progress)
+        embedding.documents[key], embedding.queries[key] = docs.vectors, queries.vectors
+        embedding.work["docs_embedded"] += docs.computed
+        embedding.work["docs_reused"] += len(contents) - docs.computed
+        embedding.work["queries_embedded"] += queries.computed
+    return embedding
+
+
+def rank(subject: Subject, embedding: Embedding, bench: Bench) -> dict[str, Ranked]:
+    """Rankings of every pipeline, written as soon as each is done."""
+    results = {}
+    for parts in subject.pipelines:
+        vectors = embedding.queries.get(id(parts.embedder))
+        queries = [
+            EmbeddedQuery(query, None if vectors is None else vectors[place])
+            for place, query in enumerate(subject.queries)
+        ]
+        count = counter(subject.config.tokenizer)
+        result = rank_queries(parts, queries, cache=bench.cache, count=count, progress=bench.progress)
+        files.write_table(bench.folder / "rankings" / f"{parts.name}.parquet", result.rankings)
+        results[parts.name] = result
+    return results
+
+
+def shuffled(queries: Sequence[Query], seed: int) -> tuple[Query, ...]:
+    """All queries in one seeded order, so that any prefix is a random sample."""
+    order = list(queries)
+    random.Random(seed).shuffle(order)
+    return tuple(order)
+
+
+def usage_table(ranked: dict[str, Ranked], timings: Timings) -> pd.DataFrame:
+    """What the stages reported in live calls, and the prompt's tokens of every query."""
+    tokens = [
+        result.tokens.assign(pipeline=name, stage="inject")[["pipeline", "query_id", "stage", "unit", "count"]]
+        for name, result in ranked.items()
+    ]
+    live = timings.usage_table()
+    return pd.concat([*tokens, live[live["stage"] != "inject"]], ignore_index=True)
+
+
+def token_table(subject: Subject, count: Callable[[str], int], progress: Progress) -> pd.DataFrame:
+    """Tokens of every document and query by the eval's tokenizer."""
+    progress.start("count tokens", len(subject.corpus.docs))
+    rows = [("query", query.query_id, count(query.text)) for query in subject.queries]
+    for doc in subject.corpus.docs:
+        rows.append(("doc", doc.doc_id, count(doc.content)))
+        progress.advance(1)
+    progress.done()
+    return pd.DataFrame(rows, columns=["kind", "id", "tokens"])
+
+
+def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timings: Timings) -> dict[str, Any]:
+    """What the recording rests on: configuration, corpus, versions, machine, work done."""
+    config = replace_paths(subject.config)
+    corpus_tokens = int(tokens.loc[tokens["kind"] == "doc", "tokens"].sum())
+    return {
+        "format": FORMAT,
+        "ragprof_version": version("ragprof"),
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "config": config.model_dump(mode="json"),
+        "corpus": {
+            "name": subject.corpus.name,
+            "docs": len(subject.corpus.docs),
+            "tokens": corpus_tokens,
+            "sha256": subject.corpus.sha256,
+            "versions": subject.corpus.manifest.get("versions"),
+        },
+        "queries": len(subject.queries),
+        "identities": {
+            parts.name: {"embedder": parts.embedder and parts.embedder.identity, "store": parts.store.identity,
+                         "reranker": parts.reranker and parts.reranker.identity, "injector": parts.injector.identity}
+            for parts in subject.pipelines
+        },
+        "depths": {parts.name: parts.depth for parts in subject.pipelines},
+        "environment": environment.describe(),
+        "work": work,
+        "peak_rss_bytes": timings.peaks,
+    }  # fmt: skip
+
+
+def replace_paths(config: EvalConfig) -> EvalConfig:
+    """The configuration without folders of this machine: absolute paths are cut to their last name."""
+    path = config.corpus.path
+    if path is None or not Path(path).is_absolute():
+        return config
+    corpus = config.corpus.model_copy(update={"path": Path(path).name})
+    return config.model_copy(update={"corpus": corpus})

@@ -1,0 +1,122 @@
+"""Timings, for cost: live queries, one at a time. Nothing is reused, cached or derived.
+
+A few queries are thrown away (warm-up; the cold start was taken before, see record.cold). Then rounds: in each,
+every pipeline answers its queries, and the order of the pipelines moves on by one from round to round.
+Each query is asked twice in a row, instrumented and bare, in alternating order: their difference is the overhead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from ragprof import environment
+from ragprof.clock import Clock
+from ragprof.core import Query, Trace
+from ragprof.evals import Timing
+from ragprof.progress import Progress
+from ragprof.record.pipeline import Parts
+from ragprof.record.query import ask, bare, traced
+
+SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns")
+USAGE_COLUMNS = ("pipeline", "query_id", "stage", "unit", "count")
+
+
+@dataclass
+class Timings:
+    """What the rounds have written down so far. `peaks` is the highest resident memory of each pipeline's blocks."""
+
+    spans: list[tuple[str, str, int, str, str, int, int]] = field(default_factory=list)
+    usage: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
+    peaks: dict[str, int] = field(default_factory=dict)
+
+    def add(self, pipeline: str, phase: str, number: int, trace: Trace) -> None:
+        whole = (pipeline, phase, number, trace.query_id, "query", trace.start_ns, trace.duration_ns)
+        self.spans.append(whole)
+        for span in trace.spans:
+            self.spans.append((pipeline, phase, number, trace.query_id, span.stage, span.start_ns, span.duration_ns))
+
+    def span_table(self) -> pd.DataFrame:
+        return pd.DataFrame(self.spans, columns=list(SPAN_COLUMNS))
+
+    def usage_table(self) -> pd.DataFrame:
+        rows = [(*key, count) for key, count in self.usage.items()]
+        return pd.DataFrame(rows, columns=list(USAGE_COLUMNS))
+
+
+def time_pipelines(
+    pipelines: Sequence[Parts], queries: Sequence[Query], *, timing: Timing, clock: Clock, progress: Progress
+) -> Timings:
+    """Warm-up and interleaved rounds. `queries` must be in a seeded order: a prefix of them is timed."""
+    timings = Timings()
+    estimates = {parts.name: _warm_up(parts, queries, timing.warmup, clock) for parts in pipelines}
+    counts = shares(estimates, len(queries), timing)
+    progress.start("time live queries", sum(counts.values()) * timing.rounds)
+    for number in range(timing.rounds):
+        for parts in rotated(pipelines, number):
+            _block(parts, queries[: counts[parts.name]], number, timings, clock, progress)
+    progress.done()
+    return timings
+
+
+def rotated(pipelines: Sequence[Parts], number: int) -> Iterator[Parts]:
+    """A B C, then C A B, then B C A, ..."""
+    size = len(pipelines)
+    return (pipelines[(place - number) % size] for place in range(size))
+
+
+def shares(estimates: dict[str, int], available: int, timing: Timing) -> dict[str, int]:
+    """How many queries each pipeline answers a round, so that all rounds together keep to `timing.seconds`.
+
+    Fast pipelines answer all that there are and leave the rest of their share to slow ones; none gets fewer than
+    `timing.min_queries`, even where that takes longer.
+    """
+    left = timing.seconds * 1e9 / timing.rounds / 2
+    counts: dict[str, int] = {}
+    for place, (name, duration_ns) in enumerate(sorted(estimates.items(), key=lambda item: item[1])):
+        share = left / (len(estimates) - place)
+        wanted = max(timing.min_queries, int(share / max(1, duration_ns)))
+        counts[name] = min(available, wanted)
+        left = max(0.0, left - counts[name] * duration_ns)
+    return counts
+
+
+def _warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -> int:
+    """Ask a few queries and forget them; the median duration tells how many can be timed."""
+    durations = sorted(traced(parts, queries[place % len(queries)], clock)[1].duration_ns for place in range(count))
+    return durations[len(durations) // 2]
+
+
+def _block(
+    parts: Parts, queries: Sequence[Query], number: int, timings: Timings, clock: Clock, progress: Progress
+) -> None:
+    environment.reset_peak()
+    for place, query in enumerate(queries):
+        if (place + number) % 2:
+            _bare_query(parts, query, number, timings, clock)
+            _timed_query(parts, query, number, timings, clock)
+        else:
+            _timed_query(parts, query, number, timings, clock)
+            _bare_query(parts, query, number, timings, clock)
+        progress.advance(1)
+    timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())
+
+
+def _timed_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
+    start = clock()
+    answer, trace = traced(parts, query, clock)
+    outer = clock() - start
+    timings.add(parts.name, "timed", number, trace)
+    timings.spans.append((parts.name, "instrumented", number, query.query_id, "query", start, outer))
+    for stage, usage in answer.usage.items():
+        for unit, count in usage.items():
+            timings.usage[parts.name, query.query_id, stage, unit] = count
+
+
+def _bare_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
+    start = clock()
+    ask(parts, query, bare)
+    duration = clock() - start
+    timings.spans.append((parts.name, "bare", number, query.query_id, "query", start, duration))

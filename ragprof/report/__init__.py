@@ -1,0 +1,47 @@
+"""Reports: a summary drawn as HTML, Markdown or a terminal table. Draws what the summary says and computes nothing.
+
+Every function takes the summary of `summary.json`. A value that is absent or null is shown as `n/a`, a cost without a
+rate as `UNPRICED`; neither is shown as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["render_html", "render_markdown", "terminal_table", "write_report"]
+
+
+def render_html(summary: Mapping[str, Any]) -> str:
+    """One self-contained page: no network, readable without scripts, made for A4 paper too."""
+    from ragprof.report import html
+
+    return html.render_html(summary)
+
+
+def render_markdown(summary: Mapping[str, Any]) -> str:
+    """GitHub Markdown for a pull request, details folded."""
+    from ragprof.report import markdown
+
+    return markdown.render_markdown(summary)
+
+
+def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
+    """For rich's Console; at most 80 columns wide."""
+    from ragprof.report import terminal
+
+    return terminal.terminal_table(summary)
+
+
+def write_report(summary: Mapping[str, Any], folder: Path) -> Path:
+    """Write report.html and report.md into the folder, each whole or not at all. Returns the path of report.html."""
+    from ragprof.files import write_text
+
+    page = folder / "report.html"
+    write_text(folder / "report.md", render_markdown(summary))
+    write_text(page, render_html(summary))
+    return page

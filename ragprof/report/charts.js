@@ -1,0 +1,13 @@
+"use strict";
+// Replaces each still picture by its interactive chart. Where that fails, the still picture stays.
+for (const [key, spec] of Object.entries(JSON.parse(document.getElementById("chart-specifications").textContent))) {
+  const figure = document.getElementById("chart-" + key);
+  const live = figure.querySelector(".live");
+  figure.classList.add("drawn");
+  window
+    .vegaEmbed(live, spec, { mode: "vega-lite", renderer: "svg", actions: false, ast: true })
+    .catch((failure) => {
+      figure.classList.remove("drawn");
+      console.error("chart " + key + ": " + failure.message);
+    });
+}

@@ -1,0 +1,148 @@
+"""Numbers as people read them: durations, money, shares, scores and their intervals. Formats, never computes.
+
+An absent value is `n/a` and a missing price is `UNPRICED`; neither is ever printed as 0. Figures that were measured
+carry three significant digits, because their intervals rarely allow more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+ABSENT = "n/a"
+UNPRICED = "UNPRICED"
+MINUS = "\u2212"
+DASH = "\u2013"
+
+Interval: TypeAlias = Sequence[Any] | None
+_DURATIONS = ((1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"))
+_SIZES = ((1_000_000, 1_000, "kB"), (1_000_000_000, 1_000_000, "MB"))
+_COUNTS = ((1_000_000_000, 1_000_000, "million"), (1_000_000_000_000, 1_000_000_000, "billion"))
+_UNREADABLE_SECONDS = 120
+
+
+def three_digits(value: float) -> str:
+    """Three significant digits, thousands separated, no exponent: 0.00123, 1.23, 12.3, 123, 12,345."""
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size >= 99.95:
+        return f"{value:,.0f}"
+    if size >= 1:
+        return f"{value:.1f}" if size >= 9.995 else f"{value:.2f}"
+    return f"{Decimal(f'{value:.2e}'):f}"
+
+
+def duration(value: float | None) -> str:
+    """Nanoseconds in the unit that reads best; from two minutes on in minutes and seconds."""
+    if value is None:
+        return ABSENT
+    for below, factor, unit in _DURATIONS:
+        if abs(value) < below:
+            return f"{three_digits(value / factor)} {unit}"
+    seconds = value / 1e9
+    if seconds < _UNREADABLE_SECONDS:
+        return f"{three_digits(seconds)} s"
+    return f"{int(seconds // 60):,} min {int(seconds % 60)} s"
+
+
+def size(value: float | None) -> str:
+    """Bytes in decimal units, kB and up."""
+    if value is None:
+        return ABSENT
+    for below, factor, unit in _SIZES:
+        if value < below:
+            return f"{three_digits(value / factor)} {unit}"
+    return f"{three_digits(value / 1e9)} GB"
+
+
+def count(value: float | None) -> str:
+    """Whole numbers, in full."""
+    return ABSENT if value is None else f"{value:,.0f}"
+
+
+def mean_count(value: float | None) -> str:
+    """A mean of counts, one decimal."""
+    return ABSENT if value is None else f"{value:,.1f}"
+
+
+def rough_count(value: float | None) -> str:
+    """As `count`, but from a million on in words: 4.12 million."""
+    if value is None or value < 1_000_000:
+        return count(value)
+    for below, factor, unit in _COUNTS:
+        if value < below:
+            return f"{float(f'{value / factor:.3g}'):g} {unit}"
+    return count(value)
+
+
+def score(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.3f}"
+
+
+def difference(value: float | None) -> str:
+    """With its sign, so that the direction cannot be missed."""
+    return ABSENT if value is None else f"{value:+.3f}".replace("-", MINUS)
+
+
+def share(value: float | None) -> str:
+    """A fraction in per cent, one decimal."""
+    return ABSENT if value is None else f"{100 * value:.1f}%".replace("-", MINUS)
+
+
+def p_value(value: float | None) -> str:
+    if value is None:
+        return ABSENT
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def usd(value: Any) -> str:
+    """A decimal string as dollars: cents from one dollar on, three significant digits below."""
+    if value is None:
+        return ABSENT
+    amount = Decimal(str(value))
+    sign, amount = (MINUS, -amount) if amount < 0 else ("", amount)
+    if amount == 0:
+        return "$0"
+    if amount >= 1000:
+        return f"{sign}${amount:,.0f}"
+    return f"{sign}${amount:.2f}" if amount >= 1 else f"{sign}${Decimal(f'{amount:.2e}'):f}"
+
+
+def plain_usd(value: Any) -> str:
+    """A published price to its last digit: 0.02 stays 0.02."""
+    return ABSENT if value is None else f"${Decimal(str(value)):,f}"
+
+
+def span(interval: Interval, write: Callable[[Any], str]) -> str:
+    """Both ends of an interval; a unit that they share is written once. `n/a` where either end is missing."""
+    if interval is None or any(end is None for end in interval):
+        return ABSENT
+    low, high = (write(end) for end in interval)
+    if MINUS in low + high or "+" in low + high:
+        return f"{low} to {high}"
+    number, _, unit = low.partition(" ")
+    shared = unit and high.endswith(f" {unit}")
+    return f"{number if shared else low}{DASH}{high}"
+
+
+def day(value: str | None) -> str:
+    """The date of an ISO time stamp: 22 November 2026. What is no time stamp is given back as it is."""
+    if value is None:
+        return ABSENT
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def text(value: Any) -> str:
+    """Anything that needs no unit."""
+    if value is None:
+        return ABSENT
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

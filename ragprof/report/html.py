@@ -1,0 +1,109 @@
+"""The report as one HTML page that needs nothing else: no network, no server, not even scripts.
+
+Every chart is in the page twice: as a still picture, for paper and for browsers without scripts, and as a Vega-Lite
+specification that replaces it on screen. Texts of the summary are escaped by the template and, in pictures, by Vega;
+specifications are written so that no text in them can end the script element that they are in.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ragprof.report import context_tables, figures, pipeline_tables
+from ragprof.report.lookup import Summary, at, entries, pipelines
+from ragprof.report.palette import pipeline_colours
+from ragprof.report.tables import Table
+from ragprof.report.tiles import tiles
+
+_FOLDER = Path(__file__).parent
+
+
+def render_html(summary: Summary) -> str:
+    """The whole page. Draws what the summary says; absent values are `n/a`, charts without data are left out."""
+    from ragprof.report.charts import draw
+    from ragprof.report.theme import static_svg
+
+    charts = draw(summary)
+    page = _environment().get_template("template.html.jinja")
+    return page.render(
+        **_words(summary),
+        charts=charts,
+        stills={key: _trusted(static_svg(chart.spec)) for key, chart in charts.items()},
+        specifications=_trusted(script_json({key: chart.spec for key, chart in charts.items()})),
+        library=_trusted(_library()) if charts else "",
+        script=_asset("charts.js"),
+        style=_asset("style.css"),
+        tables=_tables(summary),
+        tiles=tiles(summary),
+        colours=pipeline_colours(pipelines(summary)),
+    )
+
+
+def script_json(value: Any) -> str:
+    """JSON that is safe inside a script element: it holds no `<`, `>` or `&`, so nothing in it can end the element."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _words(summary: Summary) -> Mapping[str, Any]:
+    headline = list(entries(summary, "headline"))
+    return {
+        "title": at(summary, "title") or at(summary, "eval") or figures.ABSENT,
+        "answer": headline[0] if headline else "",
+        "findings": headline[1:],
+        "warnings": entries(summary, "warnings"),
+        "limits": entries(summary, "limits"),
+        "method": entries(summary, "method"),
+        "created": figures.day(at(summary, "created")),
+        "version": figures.text(at(summary, "ragprof_version")),
+        "corpus": at(summary, "corpus", "description") or "",
+        "packages": context_tables.packages(summary),
+        "versions": sorted((at(summary, "corpus", "versions") or {}).items()),
+    }
+
+
+def _tables(summary: Summary) -> dict[str, Table]:
+    drawn = (
+        pipeline_tables.glance,
+        pipeline_tables.latency,
+        pipeline_tables.quality,
+        pipeline_tables.cost,
+        pipeline_tables.builds,
+        pipeline_tables.trust,
+        context_tables.comparisons,
+        context_tables.rates,
+        context_tables.machine,
+        context_tables.measured,
+    )
+    return {table.key: table for table in (draw(summary) for draw in drawn)}
+
+
+@functools.cache
+def _environment() -> Environment:
+    loader = FileSystemLoader(_FOLDER)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+@functools.cache
+def _asset(name: str) -> Markup:
+    return _trusted((_FOLDER / name).read_text(encoding="utf-8"))
+
+
+def _trusted(text: str) -> Markup:
+    """Text that is markup already: files of this package, scripts, and what escapes for itself."""
+    return Markup(text)  # noqa: S704  no text of a summary gets here without having been escaped
+
+
+@functools.cache
+def _library() -> str:
+    """Vega, Vega-Lite and Vega-Embed, as one script."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))

@@ -1,0 +1,73 @@
+"""Where things are in a summary. Every key may be missing or null: both read as None, never as 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ragprof.core import STAGES
+
+Summary: TypeAlias = Mapping[str, Any]
+METRIC = "nDCG@10"
+COST = "cost_usd_per_1000_queries"
+JUDGED = "Judged@"
+
+
+def at(node: Any, *keys: str) -> Any:
+    """What lies under the keys, or None."""
+    for key in keys:
+        if not isinstance(node, Mapping):
+            return None
+        node = node.get(key)
+    return node
+
+
+def entries(node: Any, *keys: str) -> Sequence[Any]:
+    """The list under the keys; empty where there is none."""
+    return at(node, *keys) or ()
+
+
+def pipelines(summary: Summary) -> dict[str, Mapping[str, Any]]:
+    """name -> pipeline, in the order of the summary; that order gives each its colour."""
+    return {name: pipeline or {} for name, pipeline in (at(summary, "pipelines") or {}).items()}
+
+
+def stages(summary: Summary, *keys: str) -> list[str]:
+    """The stages that any pipeline has, in the order in which a query meets them."""
+    found = {stage for pipeline in pipelines(summary).values() for stage in at(pipeline, *(keys or ("stages",))) or {}}
+    return [stage for stage in STAGES if stage in found]
+
+
+def final_scores(summary: Summary, name: str) -> Mapping[str, Any]:
+    """The scores of the stage that the summary calls final for this pipeline."""
+    return at(summary, "pipelines", name, "scores", at(summary, "final_stage", name) or "") or {}
+
+
+def interval(node: Any, *keys: str) -> tuple[float, float] | None:
+    """An interval with both of its ends, or None."""
+    found = at(node, *keys)
+    if found is None or any(end is None for end in found):
+        return None
+    low, high = found
+    return float(low), float(high)
+
+
+def metrics(summary: Summary) -> list[str]:
+    """Every quality metric that some stage of some pipeline has, first seen first; Judged@k is none."""
+    seen: dict[str, None] = {}
+    for pipeline in pipelines(summary).values():
+        for scores in (at(pipeline, "scores") or {}).values():
+            seen.update(dict.fromkeys(metric for metric in scores or {} if not metric.startswith(JUDGED)))
+    return list(seen)
+
+
+def judged_beside(metric: str) -> str:
+    """The Judged@k that qualifies a metric: the same cutoff. `Judged` where the metric has none."""
+    _, at_sign, cutoff = metric.partition("@")
+    return f"{JUDGED}{cutoff}" if at_sign else JUDGED.rstrip("@")
+
+
+def unpriced_stages(pipeline: Mapping[str, Any]) -> set[str]:
+    """Stages named in front of the colon of an `unpriced` note."""
+    notes = entries(pipeline, COST, "unpriced")
+    return {note.partition(":")[0].strip() for note in notes}

@@ -1,0 +1,109 @@
+"""The report as GitHub Markdown, for a pull request: the answer and one table, everything else folded away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ragprof.report import context_tables, figures, pipeline_tables
+from ragprof.report.lookup import Summary, at, entries
+from ragprof.report.tables import Cell, Column, Table
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_MENTION = re.compile(r"(?<!\w)@")
+_FOLDED = (
+    pipeline_tables.latency,
+    pipeline_tables.cost,
+    pipeline_tables.quality,
+    pipeline_tables.builds,
+    pipeline_tables.trust,
+    context_tables.rates,
+    context_tables.machine,
+    context_tables.measured,
+)
+
+
+def render_markdown(summary: Summary) -> str:
+    """Headline, warnings, the table at a glance and the comparisons; details folded. Ends with a newline."""
+    parts = [
+        f"## {escaped(figures.text(at(summary, 'title') or at(summary, 'eval')))}",
+        *_headline(entries(summary, "headline")),
+        _warnings(entries(summary, "warnings")),
+        _table(pipeline_tables.glance(summary)),
+        _table(context_tables.comparisons(summary)),
+        *(_details(table(summary)) for table in _FOLDED),
+        _folded("Method and limits", _bullets([*entries(summary, "method"), *entries(summary, "limits")])),
+        _origin(summary),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escaped(text: str) -> str:
+    """What Markdown shows as the text itself, on one line: no markup, no mention, no end of a table cell."""
+    line = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    line = "".join(_ENTITIES.get(character, character) for character in line)
+    return _MENTION.sub("&commat;", line)
+
+
+def _headline(sentences: Sequence[str]) -> list[str]:
+    if not sentences:
+        return []
+    return [f"**{escaped(sentences[0])}**", _bullets(sentences[1:])]
+
+
+def _bullets(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {escaped(sentence)}" for sentence in sentences)
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    return "\n".join(["> [!WARNING]", *(f"> - {escaped(warning)}" for warning in warnings)])
+
+
+def _table(table: Table) -> str:
+    """Empty where the table has no rows. Rows of a group repeat their first cell."""
+    if not table.rows:
+        return ""
+    rule = ("---:" if column.numeric else ":---" for column in table.columns)
+    lines = [_line(map(_title, table.columns)), _line(rule), *(_line(map(_text, row.cells)) for row in table.rows)]
+    note = f"\n\n<sub>{escaped(table.note)}</sub>" if table.note else ""
+    return f"**{escaped(table.title)}**\n\n" + "\n".join(lines) + note
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _title(column: Column) -> str:
+    return escaped(f"{column.title}, {column.unit}" if column.unit else column.title)
+
+
+def _text(cell: Cell) -> str:
+    """A pipeline's description stays out: it would widen every row."""
+    shown = f"[{escaped(cell.text)}](<{_address(cell.href)}>)" if cell.href else escaped(cell.text)
+    if cell.tone in ("strong", "unpriced", "better", "worse"):
+        shown = f"**{shown}**"
+    return f"{shown} ({escaped(cell.note)})" if cell.note and not cell.pipeline else shown
+
+
+def _address(href: str) -> str:
+    for character, code in {" ": "%20", "<": "%3C", ">": "%3E", "|": "%7C", "\n": "%0A"}.items():
+        href = href.replace(character, code)
+    return href
+
+
+def _details(table: Table) -> str:
+    return _folded(table.title, _table(table).partition("\n\n")[2])
+
+
+def _folded(title: str, body: str) -> str:
+    if not body:
+        return ""
+    return f"<details>\n<summary>{escaped(title)}</summary>\n\n{body}\n\n</details>"
+
+
+def _origin(summary: Summary) -> str:
+    created, version = figures.day(at(summary, "created")), figures.text(at(summary, "ragprof_version"))
+    return f"<sub>ragprof {escaped(version)}, {escaped(created)}. n/a: not measured or not applicable.</sub>"

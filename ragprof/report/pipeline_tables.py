@@ -1,0 +1,261 @@
+"""Tables with one or more rows for each pipeline: at a glance, latency, quality, cost, builds, trust."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ragprof.core import RANKED_STAGES
+from ragprof.report import figures
+from ragprof.report.figures import ABSENT, UNPRICED
+from ragprof.report.lookup import (
+    COST,
+    METRIC,
+    Summary,
+    at,
+    entries,
+    final_scores,
+    judged_beside,
+    metrics,
+    pipelines,
+    stages,
+    unpriced_stages,
+)
+from ragprof.report.tables import Cell, Column, Row, Table, figure, group
+
+END_TO_END = "end to end"
+
+
+def glance(summary: Summary) -> Table:
+    """One row a pipeline: quality, latency, money, tokens. Quality is that of the final ranking."""
+    columns = (
+        Column("Pipeline", numeric=False),
+        Column(METRIC, "final ranking"),
+        Column("Judged@10"),
+        Column("p50", "end to end"),
+        Column("p95", "end to end"),
+        Column("Cost", "per 1,000 queries"),
+        Column("Context", "tokens per query"),
+        Column("On the front", numeric=False),
+    )
+    rows = tuple(Row(_glance_cells(summary, name)) for name in pipelines(summary))
+    return Table("glance", "At a glance", columns, rows, _GLANCE_NOTE)
+
+
+_GLANCE_NOTE = (
+    "Small figures are 95% intervals. Judged@10 is the share of the first ten results that has a relevance judgement: "
+    "unjudged is not irrelevant. On the front: no other pipeline measured here has both a higher nDCG@10 and a lower "
+    "latency (or cost)."
+)
+
+
+def _glance_cells(summary: Summary, name: str) -> tuple[Cell, ...]:
+    pipeline, scores = pipelines(summary)[name], final_scores(summary, name)
+    return (
+        Cell(name, at(pipeline, "description") or "", pipeline=name),
+        score_cell(scores, METRIC),
+        judged_cell(scores, METRIC),
+        quantile_cell(at(pipeline, "end_to_end"), "p50"),
+        quantile_cell(at(pipeline, "end_to_end"), "p95"),
+        total_cell(pipeline),
+        figure(figures.mean_count(at(pipeline, "usage_per_query", "inject.context_tokens"))),
+        Cell(", ".join(fronts(summary, name)) or figures.DASH, tone="quiet"),
+    )
+
+
+def fronts(summary: Summary, name: str) -> list[str]:
+    """The Pareto fronts that the pipeline is on."""
+    return [front for front in ("latency", "cost") if name in entries(summary, "pareto", front)]
+
+
+def score_cell(scores: Mapping[str, Any], metric: str) -> Cell:
+    estimate = at(scores, metric)
+    interval = figures.span(at(estimate, "interval"), figures.score)
+    return figure(figures.score(at(estimate, "mean")), interval)
+
+
+def judged_cell(scores: Mapping[str, Any], metric: str) -> Cell:
+    judged = figure(figures.share(at(scores, judged_beside(metric), "mean")))
+    return Cell(judged.text, tone=judged.tone or "quiet")
+
+
+def quantile_cell(latency: Any, quantile: str) -> Cell:
+    interval = figures.span(at(latency, f"{quantile}_interval_ns"), figures.duration)
+    return figure(figures.duration(at(latency, f"{quantile}_ns")), interval)
+
+
+def total_cell(pipeline: Mapping[str, Any]) -> Cell:
+    """The cost of 1,000 queries; UNPRICED, with what could be priced, where a rate is missing."""
+    cost = at(pipeline, COST)
+    if cost is None:
+        return figure(ABSENT)
+    if at(cost, "total") is not None:
+        return figure(figures.usd(at(cost, "total")), figures.span(at(cost, "interval"), figures.usd))
+    if not unpriced_stages(pipeline):
+        return figure(ABSENT)
+    subtotal = at(cost, "priced_subtotal")
+    return figure(UNPRICED, f"without it {figures.usd(subtotal)}" if subtotal is not None else "")
+
+
+def latency(summary: Summary) -> Table:
+    columns = (
+        Column("Pipeline", numeric=False),
+        Column("Stage", numeric=False),
+        *(Column(quantile) for quantile in ("p50", "p95", "p99")),
+        Column("n", "timings"),
+        Column("Cold start", "first query"),
+    )
+    rows = [row for name in pipelines(summary) for row in _latency_rows(summary, name)]
+    note = (
+        "Small figures are 95% intervals, resampled by query. The cold start is the first query after loading; "
+        "it is in no other figure. n counts timings: every query in every round."
+    )
+    return Table("latency", "Latency of each stage", columns, tuple(rows), note)
+
+
+def _latency_rows(summary: Summary, name: str) -> list[Row]:
+    pipeline = pipelines(summary)[name]
+    present = [stage for stage in stages(summary) if at(pipeline, "stages", stage) is not None]
+    rows = [
+        _latency_cells(stage, at(pipeline, "stages", stage), at(pipeline, "cold_start_ns", stage)) for stage in present
+    ]
+    *whole, _ = _latency_cells(END_TO_END, at(pipeline, "end_to_end"), None)
+    strong = (*(Cell(cell.text, cell.note, cell.tone or "strong") for cell in whole), Cell(""))
+    return group(Cell(name, pipeline=name), [*rows, strong])
+
+
+def _latency_cells(stage: str, latency: Any, cold_start: float | None) -> tuple[Cell, ...]:
+    quantiles = (quantile_cell(latency, quantile) for quantile in ("p50", "p95", "p99"))
+    return (Cell(stage), *quantiles, figure(figures.count(at(latency, "n"))), figure(figures.duration(cold_start)))
+
+
+def quality(summary: Summary) -> Table:
+    """Every metric at every stage that ranks, each with the share of its results that is judged."""
+    chosen = metrics(summary)
+    pairs = [pair for metric in chosen for pair in (Column(metric), Column(judged_beside(metric), quiet=True))]
+    columns = (Column("Pipeline", numeric=False), Column("After", numeric=False), *pairs, Column("n", "queries"))
+    rows = [row for name in pipelines(summary) for row in _quality_rows(summary, name, chosen)]
+    note = (
+        "Means over queries with 95% bootstrap intervals. The row in bold is the pipeline's final ranking. "
+        "Judged@k stands beside each metric with the same cutoff; n/a where it was not scored."
+    )
+    return Table("quality", "Ranking quality after each stage", columns, tuple(rows), note)
+
+
+def _quality_rows(summary: Summary, name: str, chosen: list[str]) -> list[Row]:
+    scores = at(pipelines(summary)[name], "scores") or {}
+    final = at(summary, "final_stage", name)
+    rows = []
+    for stage in (stage for stage in RANKED_STAGES if at(scores, stage)):
+        label = Cell(stage, tone="strong" if stage == final else "")
+        rows.append((label, *_quality_cells(scores[stage], chosen)))
+    return group(Cell(name, pipeline=name), rows or [(figure(ABSENT),) * (2 * len(chosen) + 2)])
+
+
+def _quality_cells(scores: Mapping[str, Any], chosen: list[str]) -> tuple[Cell, ...]:
+    pairs = [cell for metric in chosen for cell in (score_cell(scores, metric), judged_cell(scores, metric))]
+    n = max((at(scores, metric, "n") or 0 for metric in chosen), default=0)
+    return (*pairs, figure(figures.count(n or None)))
+
+
+def cost(summary: Summary) -> Table:
+    columns = (
+        Column("Pipeline", numeric=False),
+        *(Column(stage) for stage in _cost_stages(summary)),
+        Column("Total", "per 1,000 queries"),
+        Column("Per month", _traffic(summary)),
+    )
+    rows = tuple(Row(_cost_cells(summary, name)) for name in pipelines(summary))
+    note = (
+        "USD per 1,000 queries; small figures are 95% intervals. n/a: the pipeline has no such stage, or nothing was "
+        "recorded for it. UNPRICED: the stage was measured, but no rate for it is known; it is not free."
+    )
+    return Table("cost", "Cost of 1,000 queries, by stage", columns, rows, note)
+
+
+def _cost_stages(summary: Summary) -> list[str]:
+    return stages(summary)
+
+
+def _traffic(summary: Summary) -> str:
+    queries = at(summary, "traffic", "queries_per_month")
+    return "" if queries is None else f"{figures.rough_count(queries)} queries"
+
+
+def _cost_cells(summary: Summary, name: str) -> tuple[Cell, ...]:
+    pipeline = pipelines(summary)[name]
+    unpriced = unpriced_stages(pipeline)
+    by_stage = (_stage_cost(at(pipeline, COST), stage, unpriced) for stage in _cost_stages(summary))
+    total = total_cell(pipeline)
+    month = figures.usd(at(pipeline, COST, "per_month"))
+    per_month = UNPRICED if month == ABSENT and total.text == UNPRICED else month
+    return (Cell(name, pipeline=name), *by_stage, total, figure(per_month, tone="strong"))
+
+
+def _stage_cost(cost: Any, stage: str, unpriced: set[str]) -> Cell:
+    if at(cost, stage) is None and stage in unpriced:
+        return figure(UNPRICED)
+    interval = at(cost, "stage_intervals", stage)
+    return figure(figures.usd(at(cost, stage)), "" if interval is None else figures.span(interval, figures.usd))
+
+
+def builds(summary: Summary) -> Table:
+    columns = (
+        Column("Pipeline", numeric=False),
+        Column("Build", "time"),
+        Column("Index", "size"),
+        Column("Build memory", "peak"),
+        Column("Query memory", "peak"),
+        Column("Prompt", "tokens per query"),
+        Column("Scored pairs", "per query"),
+    )
+    rows = tuple(Row(_build_cells(name, pipeline)) for name, pipeline in pipelines(summary).items())
+    return Table("builds", "Builds, memory and usage", columns, rows, "Memory is the process's peak resident size.")
+
+
+def _build_cells(name: str, pipeline: Mapping[str, Any]) -> tuple[Cell, ...]:
+    build, usage = at(pipeline, "build"), at(pipeline, "usage_per_query")
+    return (
+        Cell(name, pipeline=name),
+        figure(figures.duration(at(build, "duration_ns"))),
+        figure(figures.size(at(build, "index_bytes"))),
+        figure(figures.size(at(build, "peak_rss_bytes"))),
+        figure(figures.size(at(pipeline, "peak_rss_bytes"))),
+        figure(figures.mean_count(at(usage, "inject.prompt_tokens"))),
+        figure(figures.mean_count(at(usage, "rerank.docs_scored"))),
+    )
+
+
+def trust(summary: Summary) -> Table:
+    """How far each pipeline's timings can be trusted: do stages add up, what did measuring cost, how noisy was it."""
+    columns = (
+        Column("Pipeline", numeric=False),
+        Column("Stages add up to", "of end to end"),
+        Column("Unaccounted", "mean per query"),
+        Column("Profiler overhead", "of end to end"),
+        Column("Spread between rounds", "bound in small"),
+        Column("Timings", numeric=False),
+    )
+    rows = tuple(Row(_trust_cells(name, pipeline)) for name, pipeline in pipelines(summary).items())
+    return Table("trust", "How far the timings can be trusted", columns, rows)
+
+
+def _trust_cells(name: str, pipeline: Mapping[str, Any]) -> tuple[Cell, ...]:
+    bound = at(pipeline, "noise", "bound")
+    overhead = at(pipeline, "overhead_interval")
+    return (
+        Cell(name, pipeline=name),
+        figure(figures.share(at(pipeline, "closure"))),
+        figure(figures.duration(at(pipeline, "unaccounted", "mean_ns"))),
+        figure(figures.share(at(pipeline, "overhead")), figures.span(overhead, figures.share)),
+        figure(
+            figures.share(at(pipeline, "noise", "spread")), "" if bound is None else f"bound {figures.share(bound)}"
+        ),
+        _noise_cell(at(pipeline, "noise", "noisy")),
+    )
+
+
+def _noise_cell(noisy: bool | None) -> Cell:
+    if noisy is None:
+        return figure(ABSENT)
+    return Cell("noisy", tone="worse") if noisy else Cell("steady", tone="quiet")

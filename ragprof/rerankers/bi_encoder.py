@@ -1,0 +1,37 @@
+"""A second, better embedder as reranker: cosine of query and candidate, each encoded live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ragprof.core import Doc, Query, Scored
+from ragprof.models import PACKAGED_MINILM
+from ragprof.transformer import Precision, Transformer
+
+
+class BiEncoderReranker:
+    """Useful behind a cheap retriever (BM25, static vectors); the same model behind itself changes nothing."""
+
+    pointwise = True
+
+    def __init__(
+        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: int | None = None
+    ) -> None:
+        self._transformer = Transformer(model, precision=precision, max_tokens=max_tokens)
+
+    @property
+    def identity(self) -> str:
+        return f"bi_encoder {self._transformer.identity}"
+
+    def load(self) -> None:
+        self._transformer.load()
+
+    def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        asked, query_tokens = self._transformer.vectors([self._transformer.prompt("query") + query.text])
+        prompt = self._transformer.prompt("document")
+        found, doc_tokens = self._transformer.vectors([prompt + doc.content for doc in docs])
+        usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": query_tokens + doc_tokens}
+        return Scored(tuple((found @ asked[0]).tolist()), usage)
+
+
+plugin = BiEncoderReranker

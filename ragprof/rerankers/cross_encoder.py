@@ -1,0 +1,64 @@
+"""A cross-encoder: query and document read together by one model, by local folder or hub name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ragprof import models
+from ragprof.core import Doc, Query, Scored
+from ragprof.transformer import Precision, resolved_precision
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+
+class CrossEncoderReranker:
+    """Raw scores of the model's single output (no sigmoid): only their order means anything."""
+
+    pointwise = True
+
+    def __init__(
+        self, model: str, *, precision: Precision = "auto", max_tokens: int | None = None, batch_size: int = 16
+    ) -> None:
+        self._name, self._location = model, models.locate(model)
+        self._precision, self._max_tokens, self._batch_size = resolved_precision(precision), max_tokens, batch_size
+
+    @cached_property
+    def identity(self) -> str:
+        revision = models.revision(self._location)
+        return f"cross_encoder {self._name}@{revision} {self._precision} max_tokens={self._max_tokens}"
+
+    @cached_property
+    def _model(self) -> CrossEncoder:
+        import torch
+        from sentence_transformers import CrossEncoder
+
+        options = {"dtype": getattr(torch, self._precision), "use_safetensors": True}
+        return CrossEncoder(
+            str(self._location), max_length=self._max_tokens, model_kwargs=options, trust_remote_code=False
+        )
+
+    def load(self) -> None:
+        _ = self._model
+
+    def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        import torch
+
+        pairs = [(query.text, doc.content) for doc in docs]
+        if not pairs:
+            return Scored((), {"requests": 1, "docs_scored": 0, "input_tokens": 0})
+        logits = self._model.predict(
+            pairs, batch_size=self._batch_size, show_progress_bar=False, activation_fn=torch.nn.Identity()
+        )
+        usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": self._tokens(pairs)}
+        return Scored(tuple(float(score) for score in logits), usage)
+
+    def _tokens(self, pairs: list[tuple[str, str]]) -> int:
+        longest = self._max_tokens or self._model.max_length
+        encoded = self._model.tokenizer(pairs, truncation=longest is not None, max_length=longest, padding=False)
+        return sum(len(ids) for ids in encoded["input_ids"])
+
+
+plugin = CrossEncoderReranker

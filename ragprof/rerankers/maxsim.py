@@ -1,0 +1,90 @@
+"""Late interaction: the mean over query tokens of the best cosine with any token of the document (MaxSim).
+
+Khattab and Zaharia: ColBERT, SIGIR 2020; here over the token vectors of an ordinary sentence encoder, without its
+first and last special tokens on the query's side. Documents are encoded live: nothing is precomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ragprof.core import Doc, Query, Scored
+from ragprof.models import PACKAGED_MINILM
+from ragprof.transformer import Encoded, Precision, Transformer
+
+if TYPE_CHECKING:
+    import torch
+
+
+class MaxSimReranker:
+    """Scores from -1 to 1."""
+
+    pointwise = True
+
+    def __init__(
+        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: int | None = None
+    ) -> None:
+        self._transformer = Transformer(model, precision=precision, max_tokens=max_tokens)
+
+    @property
+    def identity(self) -> str:
+        return f"maxsim {self._transformer.identity}"
+
+    def load(self) -> None:
+        self._transformer.load()
+
+    def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])
+        asked = unit(encoded.tokens[0, 1 : encoded.lengths[0] - 1])
+        scores = [0.0] * len(docs)
+        tokens = encoded.lengths[0] * len(docs)
+        prompt = self._transformer.prompt("document")
+        for batch in self._transformer.encode([prompt + doc.content for doc in docs]):
+            tokens += sum(batch.lengths)
+            for place, score in zip(batch.places, maxsim(asked, batch), strict=True):
+                scores[place] = score
+        return Scored(tuple(scores), {"requests": 1, "docs_scored": len(docs), "input_tokens": tokens})
+
+    def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
+        """The same scores with each distinct document encoded once, whatever number of queries it is a candidate of."""
+        askers: dict[str, list[int]] = {}
+        for place, (_, doc) in enumerate(pairs):
+            askers.setdefault(doc.content, []).append(place)
+        contents = list(askers)
+        asked = {query.query_id: self._asked(query) for query, _ in pairs}
+        scores = [0.0] * len(pairs)
+        prompt = self._transformer.prompt("document")
+        for batch in self._transformer.encode([prompt + content for content in contents]):
+            for row, content in enumerate(contents[place] for place in batch.places):
+                tokens = unit(batch.tokens[row, : batch.lengths[row]])
+                for place in askers[content]:
+                    similar = asked[pairs[place][0].query_id] @ tokens.T
+                    scores[place] = float(similar.amax(dim=1).mean())
+        return scores
+
+    def _asked(self, query: Query) -> torch.Tensor:
+        """Unit vectors of the query's tokens, shape (tokens, dimensions), special tokens left out."""
+        (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])
+        return unit(encoded.tokens[0, 1 : encoded.lengths[0] - 1])
+
+
+def maxsim(asked: torch.Tensor, batch: Encoded) -> list[float]:
+    """One score a document; `asked` has shape (query tokens, dimensions) and unit rows."""
+    import torch
+
+    similar = torch.einsum("qd,btd->bqt", asked, unit(batch.tokens))
+    lengths = torch.tensor(batch.lengths, device=similar.device)
+    padding = torch.arange(similar.shape[2], device=similar.device)[None, :] >= lengths[:, None]
+    best = similar.masked_fill(padding[:, None, :], -torch.inf).amax(dim=2)
+    return [float(score) for score in best.mean(dim=1)]
+
+
+def unit(vectors: torch.Tensor) -> torch.Tensor:
+    """Rows of length 1, in float32."""
+    import torch
+
+    return torch.nn.functional.normalize(vectors.float(), dim=-1)
+
+
+plugin = MaxSimReranker

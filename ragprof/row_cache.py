@@ -1,0 +1,110 @@
+"""A content-addressed cache on disk: one row of numbers for each digest. Append-only, so a kill loses one batch.
+
+Rows go into `rows.bin` first and their digests into `keys.bin` afterwards: whatever `keys.bin` lists is complete.
+Rows are read through a memory map. The folder's name is the digest of the identity that the rows belong to.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ragprof.errors import BadInput
+from ragprof.files import write_json
+
+DIGEST_BYTES = 20
+
+
+def digest(*texts: str) -> bytes:
+    """One digest for several texts; their borders count."""
+    joined = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        joined.update(len(encoded).to_bytes(8, "little"))
+        joined.update(encoded)
+    return joined.digest()
+
+
+class RowCache:
+    """Rows of `width` numbers by digest, for one identity."""
+
+    def __init__(self, folder: Path, *, identity: str, width: int, dtype: DTypeLike) -> None:
+        self._folder = folder / digest(identity).hex()
+        self._width, self._dtype = width, np.dtype(dtype)
+        self._row_bytes = width * self._dtype.itemsize
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_json(self._folder / "identity.json", {"identity": identity, "width": width, "dtype": self._dtype.str})
+        self._positions: dict[bytes, int] = {}
+        self._refresh()
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._positions
+
+    def get(self, keys: Sequence[bytes]) -> NDArray[np.generic]:
+        """Rows in the order of the keys, shape (keys, width). Raises KeyError for one that is absent."""
+        positions = [self._positions[key] for key in keys]
+        if not positions:
+            return np.empty((0, self._width), self._dtype)
+        rows = np.memmap(self._rows_path, dtype=self._dtype, mode="r").reshape(-1, self._width)
+        return np.asarray(rows[positions])
+
+    def put(self, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
+        """Append rows; keys that are there already are passed over."""
+        with self._lock():
+            self._refresh()
+            fresh = [place for place, key in enumerate(keys) if key not in self._positions]
+            if not fresh:
+                return
+            self._append(self._rows_path, np.ascontiguousarray(rows[fresh], self._dtype).tobytes(), self._row_bytes)
+            self._append(self._keys_path, b"".join(keys[place] for place in fresh), DIGEST_BYTES)
+            for place in fresh:
+                self._positions[keys[place]] = len(self._positions)
+
+    @property
+    def _rows_path(self) -> Path:
+        return self._folder / "rows.bin"
+
+    @property
+    def _keys_path(self) -> Path:
+        return self._folder / "keys.bin"
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self._folder / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _refresh(self) -> None:
+        """Read digests that another process, or an earlier run, has written."""
+        if not self._keys_path.exists():
+            return
+        known = len(self._positions)
+        with self._keys_path.open("rb") as stream:
+            stream.seek(known * DIGEST_BYTES)
+            fresh = stream.read()
+        for place in range(len(fresh) // DIGEST_BYTES):
+            self._positions[fresh[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]] = known + place
+
+    def _append(self, path: Path, content: bytes, unit: int) -> None:
+        """Write behind the last complete unit that the digests vouch for, and wait until it is on disk."""
+        try:
+            with path.open("r+b" if path.exists() else "w+b") as stream:
+                stream.truncate(len(self._positions) * unit)
+                stream.seek(0, os.SEEK_END)
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as failure:
+            raise BadInput(
+                f"cannot write the cache: {failure.strerror}; what was cached before is kept", file=path
+            ) from None

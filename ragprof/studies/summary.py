@@ -1,0 +1,135 @@
+"""summary.json: everything that a report or a machine reads of a recording, judged and priced. See docs/summary.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ragprof import files
+from ragprof.price import PipelinePricing, read_pricing
+from ragprof.studies.headline import METRIC, final_scores, headline, reranker_of, warnings
+from ragprof.studies.latency import latency_of, mean_usage
+from ragprof.studies.quality import comparisons, estimates, final_stage, pareto
+
+FORMAT = 1
+LIMITS = (
+    "Latency is that of one query at a time on the machine named below; it says nothing of throughput under load.",
+    "Quality rests on the judged documents: a result that nobody judged counts as not relevant (see Judged@k).",
+    "Money covers retrieval and the prompt's tokens. The answer's tokens are not in it: no answer was generated.",
+    "Machine cost is measured busy time at the stated utilisation; a single process cannot see batching or idle machines.",
+    "Peak memory is that of the whole process with all pipelines loaded.",
+)
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """Build the summary of a judged and priced recording and write summary.json."""
+    summary = assemble(folder)
+    files.write_json(folder / "summary.json", summary)
+    return summary
+
+
+def assemble(folder: Path) -> dict[str, Any]:
+    """The summary as a dict. Raises BadInput where the recording is incomplete."""
+    manifest = files.read_json(folder / "manifest.json")
+    judgement = files.read_json(folder / "judgement.json")
+    config, seed = manifest["config"], manifest["config"]["seed"]
+    scores = files.read_table(folder / "scores.parquet")
+    names = [pipeline["name"] for pipeline in config["pipelines"]]
+    pricing = read_pricing(folder).pipelines
+    summary: dict[str, Any] = {
+        "format": FORMAT,
+        "ragprof_version": manifest["ragprof_version"],
+        "eval": config["name"],
+        "title": config["title"] or config["name"],
+        "created": manifest["created"],
+        "corpus": manifest["corpus"],
+        "queries": judgement["queries"],
+        "qrels_sha256": judgement["qrels_sha256"],
+        "seed": seed,
+        "environment": {**manifest["environment"], "ragprof": manifest["ragprof_version"]},
+        "work": manifest["work"],
+        "pipelines": _pipelines(folder, manifest, scores, pricing),
+        "comparisons": comparisons(scores, names, _metric(config), seed=seed) if len(names) > 1 else [],
+        "final_stage": {name: final_stage(scores[scores["pipeline"] == name]) for name in names},
+        "traffic": config["traffic"],
+        "rates": [rate for rate in files.read_json(folder / "rates.json").get("rates", [])],
+        "method": method(config),
+        "limits": list(LIMITS),
+    }
+    summary["pareto"] = _fronts(summary)
+    summary["headline"] = headline(summary)
+    summary["warnings"] = warnings(summary, judgement["notices"])
+    return summary
+
+
+def method(config: Mapping[str, Any]) -> list[str]:
+    """How the figures came about, in sentences."""
+    timing = config["timing"]
+    return [
+        f"Timings: live queries, one at a time, {timing['rounds']} rounds interleaved over the pipelines after "
+        f"{timing['warmup']} warm-up queries each; model loading and index building are outside, the cold start is apart.",
+        "Latency intervals: percentile bootstrap over queries (2,000 resamples), all rounds of a query kept together.",
+        "Overhead: each query is asked twice in a row, instrumented and bare; median of the differences over the bare median.",
+        "Quality: ir_measures on the ranking after each stage; percentile bootstrap over queries, the same resamples everywhere.",
+        "Differences: paired randomisation test (9,999 sign flips), Holm-corrected over all pairs of pipelines.",
+        f"Tokens: counted with {config['tokenizer']}. Rankings come from cached vectors and scores, timings never do.",
+    ]
+
+
+def describe(config: Mapping[str, Any]) -> str:
+    """A pipeline in one line: `all-MiniLM-L6-v2 → rrf(bm25s, faiss_flat) → maxsim(20) → token_budget(k=5)`."""
+    parts = []
+    if config.get("embedder"):
+        parts.append(config["embedder"].get("model", config["embedder"]["name"]))
+    inner = config["store"].get("stores")
+    names = [spec if isinstance(spec, str) else spec["name"] for spec in inner or []]
+    parts.append(config["store"]["name"] + (f"({', '.join(names)})" if names else ""))
+    if reranker_of(config):
+        parts.append(f"{config['reranker']['name']}({config['depth']})")
+    options = {key: value for key, value in config["injector"].items() if key in ("k", "tokens")}
+    parts.append(f"{config['injector']['name']}({', '.join(f'{key}={value}' for key, value in options.items())})")
+    return " → ".join(parts)
+
+
+def _metric(config: Mapping[str, Any]) -> str:
+    """What pipelines are compared on: nDCG@10, or the first metric where it was not asked for."""
+    return METRIC if METRIC in config["metrics"] else str(config["metrics"][0])
+
+
+def _pipelines(
+    folder: Path, manifest: Mapping[str, Any], scores: pd.DataFrame, pricing: Mapping[str, PipelinePricing]
+) -> dict[str, Any]:
+    spans = files.read_table(folder / "spans.parquet")
+    usage = files.read_table(folder / "usage.parquet")
+    builds = files.read_table(folder / "builds.parquet").set_index("pipeline")
+    config, result = manifest["config"], {}
+    for pipeline in config["pipelines"]:
+        name = pipeline["name"]
+        means, intervals = mean_usage(usage[usage["pipeline"] == name], seed=config["seed"])
+        timing = latency_of(
+            spans[spans["pipeline"] == name], noise_bound=config["timing"]["noise_bound"], seed=config["seed"]
+        )
+        result[name] = {
+            "description": describe(pipeline),
+            "config": pipeline,
+            **timing,
+            "build": {key: int(value) for key, value in builds.loc[name].items()},
+            "peak_rss_bytes": manifest["peak_rss_bytes"].get(name),
+            "usage_per_query": means,
+            "usage_estimates": intervals,
+            "cost_usd_per_1000_queries": pricing[name].as_json(),
+            "scores": estimates(scores[scores["pipeline"] == name], seed=config["seed"]),
+        }
+    return result
+
+
+def _fronts(summary: Mapping[str, Any]) -> dict[str, list[str]]:
+    names = list(summary["pipelines"])
+    quality = {name: final_scores(summary, name).get(METRIC, {}).get("mean") for name in names}
+    latency = {name: float(summary["pipelines"][name]["end_to_end"]["p50_ns"]) for name in names}
+    totals = {name: summary["pipelines"][name]["cost_usd_per_1000_queries"]["total"] for name in names}
+    cost = {name: None if total is None else float(total) for name, total in totals.items()}
+    return {"latency": pareto(quality, latency), "cost": pareto(quality, cost)}

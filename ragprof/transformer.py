@@ -1,0 +1,166 @@
+"""A sentence-transformers model, run in batches of equal work and in the narrowest number format that the CPU has.
+
+Texts are tokenised once, sorted by length and packed into batches of about `BATCH_TOKENS` tokens, which keeps padding
+near nothing and activations in the processor's cache. Attention is written as two matrix products: on CPUs with
+bfloat16 instructions that is faster than the fused kernel for the short sequences of retrieval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from ragprof import models
+from ragprof.core import Vectors
+from ragprof.errors import NonFiniteScore
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+BATCH_TOKENS = 2048
+ATTENTION = "ragprof_matmul"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One batch of texts after the model: their places in the input and the model's outputs for them."""
+
+    places: list[int]
+    lengths: list[int]
+    sentences: torch.Tensor
+    tokens: torch.Tensor
+
+
+class Transformer:
+    """An encoder by packaged, local or hub name. The constructor finds it; `load` reads the weights."""
+
+    def __init__(self, model: str, *, precision: Precision, max_tokens: int | None) -> None:
+        self.name = model
+        self.location: Path | str = models.locate(model)
+        self.precision = resolved_precision(precision)
+        self._max_tokens = max_tokens
+
+    @cached_property
+    def identity(self) -> str:
+        """Model, revision, number format and length: what a vector depends on besides its text."""
+        return f"{self.name}@{models.revision(self.location)} {self.precision} max_tokens={self._max_tokens}"
+
+    @cached_property
+    def model(self) -> SentenceTransformer:
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        register_attention()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        options = {"dtype": getattr(torch, self.precision), "use_safetensors": True}
+        if device == "cpu" and self.precision == "bfloat16":
+            options["attn_implementation"] = ATTENTION
+        model = SentenceTransformer(str(self.location), device=device, model_kwargs=options, trust_remote_code=False)
+        model.eval()
+        return model
+
+    @property
+    def max_tokens(self) -> int:
+        longest = self.model.max_seq_length or 512
+        return min(longest, self._max_tokens) if self._max_tokens else int(longest)
+
+    @property
+    def dimensions(self) -> int:
+        return int(self.model.get_embedding_dimension() or 0)
+
+    def load(self) -> None:
+        """Read the weights; the first text afterwards is the model's cold start."""
+        _ = self.model
+
+    def prompt(self, purpose: Literal["query", "document"]) -> str:
+        """The text that this model wants in front of a query or a document; often none."""
+        return self.model.prompts.get(purpose) or ""
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, cut at the maximum length, special tokens included."""
+        encoded = self.model.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, padding=False)
+        return list(encoded["input_ids"])
+
+    def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        """Batches in order of falling length. Raises NonFiniteScore where the model yields NaN."""
+        import torch
+
+        ids = self.token_ids(texts)
+        with torch.inference_mode():
+            for places in batches([len(tokens) for tokens in ids]):
+                batch = [ids[place] for place in places]
+                features = self.model.forward(self._features(batch))
+                sentences = features["sentence_embedding"].float()
+                if not torch.isfinite(sentences).all():
+                    raise NonFiniteScore(
+                        f"model '{self.name}' returned NaN in {self.precision}; try precision = \"float32\""
+                    )
+                yield Encoded(places, [len(tokens) for tokens in batch], sentences, features["token_embeddings"])
+
+    def vectors(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """Sentence vectors, shape (texts, dimensions), and the number of tokens that the model read."""
+        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        tokens = 0
+        for batch in self.encode(texts):
+            vectors[batch.places] = batch.sentences.cpu().numpy()
+            tokens += sum(batch.lengths)
+        return vectors, tokens
+
+    def _features(self, batch: list[list[int]]) -> dict[str, torch.Tensor]:
+        padded = self.model.tokenizer.pad({"input_ids": batch}, return_tensors="pt")
+        return {name: tensor.to(self.model.device) for name, tensor in padded.items()}
+
+
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of the texts, longest first, in groups whose padded size stays within BATCH_TOKENS."""
+    places = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    start = 0
+    while start < len(places):
+        size = max(1, BATCH_TOKENS // max(1, lengths[places[start]]))
+        yield places[start : start + size]
+        start += size
+
+
+def resolved_precision(precision: Precision) -> Literal["float32", "bfloat16"]:
+    """`auto` is bfloat16 where the processor computes in it and float32 elsewhere."""
+    if precision != "auto":
+        return precision
+    import torch
+
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    capable = torch.cpu.get_capabilities()
+    return "bfloat16" if capable.get("amx_bf16") or capable.get("avx512_bf16") else "float32"
+
+
+def register_attention() -> None:
+    """Offer `matmul_attention` to transformers under the name ATTENTION."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+
+    AttentionInterface.register(ATTENTION, matmul_attention)
+    AttentionMaskInterface.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+
+
+def matmul_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """softmax(q k^T * scaling + mask) v; all of shape (batch, heads, tokens, width of a head)."""
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    weights = (query * scale) @ key.transpose(2, 3)
+    if attention_mask is not None:
+        weights = weights + attention_mask
+    return (weights.softmax(-1) @ value).transpose(1, 2).contiguous(), None

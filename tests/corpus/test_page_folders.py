@@ -1,0 +1,206 @@
+"""Folders of pages: which files are read, what their title and text are, and how they are cut into passages."""
+
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+from ragprof.corpus import Chunking, Corpus, read_corpus
+from ragprof.corpus.markup import html, markdown, restructured_text
+from ragprof.errors import BadInput
+
+
+def written(folder: Path, pages: dict[str, str]) -> Path:
+    for name, content in pages.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode())
+    return folder
+
+
+def titles(corpus: Corpus) -> dict[str, str]:
+    return {doc.doc_id: doc.title for doc in corpus.docs}
+
+
+def test_all_kinds_of_pages_are_read_and_cut(tmp_path: Path) -> None:
+    pages = {
+        "guide/setup.md": "# Set up\r\n\r\nInstall it.\r\n",
+        "notes.TXT": "Plain words.\n",
+        "reference.rst": "Reference\n=========\n\nAll of it.\n",
+        "web/index.html": "<title>Start - Site</title><h1>Start</h1><p>Welcome.</p>",
+        "web/old.htm": "<title>Old page</title><p>Bye.</p>",
+        "image.png": "not a page",
+        ".git/config.md": "# hidden",
+        "guide/.draft.md": "# hidden",
+    }
+    corpus = read_corpus(written(tmp_path / "docs", pages))
+    assert corpus.name == "docs"
+    assert titles(corpus) == {
+        "guide/setup.md#0001": "Set up",
+        "notes.TXT#0001": "notes",
+        "reference.rst#0001": "Reference",
+        "web/index.html#0001": "Start",
+        "web/old.htm#0001": "Old page",
+    }
+    assert list(corpus.document_of.values())[:2] == ["guide/setup.md", "notes.TXT"]
+    assert [doc.text for doc in corpus.docs] == [
+        "# Set up\n\nInstall it.",
+        "Plain words.",
+        "Reference\n=========\n\nAll of it.",
+        "Start\n\nWelcome.",
+        "Bye.",
+    ]
+    assert corpus.manifest == {
+        "format": "folder",
+        "empty_pages": [],
+        "documents": 5,
+        "chunking": {"splitter": "auto", "max_characters": 1200, "overlap": 0},
+    }
+
+
+def test_long_pages_are_cut_along_their_headings(tmp_path: Path) -> None:
+    pages = {"guide.md": "# One\n\nFirst part.\n\n# Two\n\nSecond part.\n"}
+    corpus = read_corpus(written(tmp_path, pages), chunking=Chunking(max_characters=22))
+    assert [(doc.doc_id, doc.text) for doc in corpus.docs] == [
+        ("guide.md#0001", "# One\n\nFirst part."),
+        ("guide.md#0002", "# Two\n\nSecond part."),
+    ]
+    assert {doc.title for doc in corpus.docs} == {"One"}
+
+
+def test_passages_overlap_as_told(tmp_path: Path) -> None:
+    folder = written(tmp_path, {"a.txt": "One two. Three four. Five six. Seven eight."})
+    apart = read_corpus(folder, chunking=Chunking(max_characters=21))
+    overlapping = read_corpus(folder, chunking=Chunking(max_characters=21, overlap=12))
+    assert [doc.text for doc in apart.docs] == ["One two. Three four.", "Five six.", "Seven eight."]
+    assert [doc.text for doc in overlapping.docs] == ["One two. Three four.", "Three four. Five six.", "Seven eight."]
+
+
+def test_jsonl_is_cut_only_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(
+        '{"_id": "a", "title": "T", "text": "One two. Three four."}\n{"_id": "b", "title": "Only", "text": ""}\n'
+    )
+    assert [doc.doc_id for doc in read_corpus(path).docs] == ["a", "b"]
+    corpus = read_corpus(path, chunking=Chunking(max_characters=12))
+    assert [(doc.doc_id, doc.title, doc.text, doc.document_id) for doc in corpus.docs] == [
+        ("a#0001", "T", "One two.", "a"),
+        ("a#0002", "T", "Three four.", "a"),
+        ("b#0001", "Only", "", "b"),
+    ]
+    assert corpus.manifest["documents"] == 2
+
+
+def test_a_splitter_can_be_chosen_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"_id": "a", "text": "# One\\nFirst part\\n# Two\\nSecond part"}\n')
+    as_text = read_corpus(path, chunking=Chunking(splitter="text", max_characters=30))
+    as_markdown = read_corpus(path, chunking=Chunking(splitter="markdown", max_characters=30))
+    assert [doc.text for doc in as_text.docs] == ["# One\nFirst part\n# Two", "Second part"]
+    assert [doc.text for doc in as_markdown.docs] == ["# One\nFirst part", "# Two\nSecond part"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"max_characters": 0}, "greater than or equal to 1"),
+        ({"max_characters": 10, "overlap": 10}, "overlap 10 must be smaller than max_characters 10"),
+        ({"splitter": "sentences"}, "Input should be 'auto', 'text' or 'markdown'"),
+    ],
+)
+def test_impossible_cuts_are_refused(values: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Chunking.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("intro\n\n## The `first` heading ##\n\n# Second\n", "The `first` heading"),
+        ("Underlined\n===\n\n# Later\n", "Underlined"),
+        ("```sh\n# a comment\n```\n\n# Real\n", "Real"),
+        ("# C#\n", "C#"),
+        ("---\ntitle: 'From the front'\n---\n## Before you begin\n", "From the front"),
+        ("---\nweight: 3\n---\n\n# Below\n", "Below"),
+        ("#hashtag and no heading\n\n---\n\ntext\n", ""),
+        ("| a |\n|---|\n| 1 |\n", ""),
+    ],
+)
+def test_title_of_markdown(source: str, title: str) -> None:
+    assert markdown(source).title == title
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        (".. _top:\n\n=======\n Title\n=======\n\ntext\n", "Title"),
+        ("para\n--\n\nSection\n-------\n", "Section"),
+        ("=====  =====\na      b\n=====  =====\n", ""),
+        ("no heading\n", ""),
+    ],
+)
+def test_title_of_restructured_text(source: str, title: str) -> None:
+    assert restructured_text(source).title == title
+
+
+def test_html_loses_scripts_and_markup_but_not_its_paragraphs() -> None:
+    source = """<!doctype html><html><head><title>T</title><style>p {color: red}</style></head><body><!-- no -->
+    <script>alert(1)</script><h1>Install <code>it</code><a class="headerlink">¶</a></h1>
+    <p>Use the <b>fast</b>
+       way&nbsp;now.</p><ul><li>one</li><li>two</li></ul><table><tr><td>a</td><td>b</td></tr></table>line<br><pre>if x:
+    go()</pre></body></html>"""
+    page = html(source)
+    assert page.title == "Install it"
+    assert page.text == "Install it\n\nUse the fast way now.\n\none\ntwo\n\na b\n\nline\n\nif x:\n    go()"
+
+
+def test_large_html_takes_no_quadratic_time() -> None:
+    parts = (f"<h2>Part {number}</h2>\n<p>Some <b>text</b>.</p>\n" for number in range(3000))
+    started = time.perf_counter()
+    assert html("".join(parts)).text.startswith("Part 0\n\nSome text.\n\nPart 1\n\n")
+    assert time.perf_counter() - started < 4
+
+
+@pytest.mark.parametrize("source", ["index.html", '<?xml version="1.0"?><html><body>hello</body></html>'])
+def test_odd_html_makes_no_warning(source: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert html(source).text in ("index.html", "hello")
+
+
+def test_pages_without_text_are_left_out_and_listed(tmp_path: Path) -> None:
+    corpus = read_corpus(written(tmp_path, {"a.md": "# A\n", "b.txt": " \n"}))
+    assert [doc.document_id for doc in corpus.docs] == ["a.md"]
+    assert corpus.manifest["empty_pages"] == ["b.txt"]
+
+
+def test_folders_without_any_text(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadInput, match=r"nothing to read in this folder; a corpus folder has a corpus\.jsonl, a recipe"
+    ):
+        read_corpus(tmp_path)
+    with pytest.raises(BadInput, match=r"no page below this folder; a corpus needs text in \.md, \.txt, \.rst, \.html"):
+        read_corpus(tmp_path, format="folder")
+    written(tmp_path, {"a.md": ""})
+    with pytest.raises(BadInput, match="only empty pages below this folder; a corpus needs text in"):
+        read_corpus(tmp_path)
+
+
+def test_page_in_another_encoding_names_its_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes(b"# A\ncaf\xe9\n")
+    with pytest.raises(BadInput, match=r"a\.md:2: byte 0xe9 at offset 7 is not UTF-8; convert the file"):
+        read_corpus(tmp_path)
+
+
+def test_formats_that_do_not_fit(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n")
+    with pytest.raises(
+        BadInput, match=r"cannot tell the format of a '\.md' file; give an unpacked \.jsonl file, or the"
+    ):
+        read_corpus(page)
+    with pytest.raises(BadInput, match="this is a file; the format 'folder' needs the folder that the pages are in"):
+        read_corpus(page, format="folder")
+    with pytest.raises(BadInput, match="no corpus format named 'bier'; did you mean 'beir'"):
+        read_corpus(tmp_path, format="bier")

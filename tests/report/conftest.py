@@ -1,0 +1,51 @@
+"""The made-up run of `sample.py`, whole and cut down, and its page, which is rendered once."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ragprof.report import render_html
+
+_SAMPLE = runpy.run_path(str(Path(__file__).with_name("sample.py")))
+
+
+@pytest.fixture
+def summary() -> dict[str, Any]:
+    return _SAMPLE["summary"]()
+
+
+@pytest.fixture
+def two_pipelines() -> dict[str, Any]:
+    return _SAMPLE["first_pipelines"](2)
+
+
+@pytest.fixture
+def twelve_pipelines() -> dict[str, Any]:
+    return _SAMPLE["many_pipelines"]()
+
+
+@pytest.fixture
+def bare() -> dict[str, Any]:
+    """A summary with nothing in it but what the format demands, all of it null."""
+    pipeline = dict.fromkeys(("stages", "end_to_end", "closure", "overhead", "build", "usage_per_query", "scores"))
+    cost = {"total": None, "unpriced": []}
+    corpus = {"name": "c", "docs": None, "tokens": None, "sha256": None}
+    pipelines = {"lonely": {**pipeline, "cost_usd_per_1000_queries": cost}}
+    return {
+        "format": 1,
+        "eval": "e",
+        "corpus": corpus,
+        "queries": None,
+        "environment": {},
+        "work": {},
+        "pipelines": pipelines,
+    }
+
+
+@pytest.fixture(scope="session")
+def page() -> str:
+    return render_html(_SAMPLE["summary"]())

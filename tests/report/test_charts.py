@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from ragprof.report.charts import draw
+from ragprof.report.labels import Point, arrange, wrap
+from ragprof.report.palette import pipeline_colours
+from ragprof.report.scales import Scale, logarithmic
+
+ALL = ["time", "latency-quality", "cost-quality", "differences", "stage-quality", "tokens"]
+
+
+def _values(chart: Any) -> str:
+    return json.dumps(chart.spec, ensure_ascii=False)
+
+
+def test_every_chart_has_a_title_and_says_what_it_rests_on(summary: dict[str, Any]) -> None:
+    charts = draw(summary)
+    assert list(charts) == ALL
+    assert all(chart.title and "n = " in chart.caption for chart in charts.values())
+
+
+def test_a_chart_without_data_is_left_out(bare: dict[str, Any]) -> None:
+    assert draw(bare) == {}
+
+
+def test_an_unpriced_pipeline_is_listed_and_not_plotted(summary: dict[str, Any]) -> None:
+    chart = draw(summary)["cost-quality"]
+    assert "hybrid+maxsim" not in _values(chart)
+    assert chart.notes == ("hybrid+maxsim: UNPRICED (rerank: no rate named 'rerank-hosted' in the book)",)
+
+
+def test_a_chart_of_no_priced_pipeline_is_left_out(summary: dict[str, Any]) -> None:
+    for pipeline in summary["pipelines"].values():
+        pipeline["cost_usd_per_1000_queries"]["total"] = None
+    assert "cost-quality" not in draw(summary)
+
+
+def test_charts_name_no_address(summary: dict[str, Any]) -> None:
+    assert all("http" not in _values(chart) for chart in draw(summary).values())
+
+
+def test_many_pipelines_get_the_whole_width(summary: dict[str, Any], twelve_pipelines: dict[str, Any]) -> None:
+    assert not draw(summary)["latency-quality"].wide
+    assert draw(twelve_pipelines)["latency-quality"].wide
+
+
+def test_a_pipeline_keeps_its_colour(summary: dict[str, Any]) -> None:
+    six, twelve = pipeline_colours("abcdef"), pipeline_colours("abcdefghijkl")
+    assert all(twelve[name] == colour for name, colour in six.items())
+    assert len(set(twelve.values())) == 12
+
+
+@pytest.mark.parametrize("how_many", [2, 6, 12])
+def test_names_cover_neither_points_nor_each_other(how_many: int) -> None:
+    points = [Point(f"pipeline {place}", 200 + 12 * (place % 4), 100 + 9 * place) for place in range(how_many)]
+    boxes = _boxes(points)
+    assert all(not one.overlap(other) for one in boxes for other in boxes if one is not other)
+    assert all(not box.overlap(point.mark) for box in boxes for point in points)
+
+
+def _boxes(points: list[Point]) -> list[Any]:
+    from ragprof.report.labels import box_of
+
+    places = arrange(points, [], size=(430, 330))
+    return [box_of(point, places[point.name]) for point in points]
+
+
+def test_a_long_name_is_wrapped_and_never_cut() -> None:
+    name = "a pipeline with quite a long name that says what it does"
+    assert wrap(name, 20).replace("\n", " ") == name
+    assert wrap("x" * 50, 20).replace("\n", "") == "x" * 50
+
+
+def test_a_logarithmic_scale_has_at_least_three_ticks() -> None:
+    assert Scale(2, 150, logarithmic=True).ticks() == [2, 5, 10, 20, 50, 100]
+    assert Scale(0.02, 8_000, logarithmic=True).ticks() == [0.1, 1, 10, 100, 1000]
+    assert len(logarithmic([3.4, 3.5]).ticks()) >= 3
+
+
+def test_reports_without_charts_load_no_chart_library() -> None:
+    code = "import sys, ragprof.report.terminal, ragprof.report.markdown; print('altair' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
