@@ -24,5 +24,10 @@ def check_template(template: str) -> str:
 def build(template: str, question: str, docs: Sequence[Doc]) -> str:
     """Plain replacement, not str.format: braces in documents stay as they are."""
     before, after = template.split("{passages}", 1)
-    passages = SEPARATOR.join(f"[{number}] {doc.content}" for number, doc in enumerate(docs, start=1))
+    passages = SEPARATOR.join(passage(number, doc) for number, doc in enumerate(docs, start=1))
     return before.replace("{question}", question) + passages + after.replace("{question}", question)
+
+
+def passage(number: int, doc: Doc) -> str:
+    """One chunk as it stands in the prompt."""
+    return f"[{number}] {doc.content}"

@@ -30,21 +30,27 @@ class TokenBudgetInjector:
     def inject(self, query: Query, ranking: Ranking) -> Injected:
         count = counter(self._tokenizer)
         chosen: list[ScoredDoc] = []
-        text = self._build(query, chosen)
+        used = count(prompt.build(self._template, query.text, []))
         passed_over = 0
         for item in ranking:
             if len(chosen) == self.k:
                 break
-            longer = self._build(query, [*chosen, item])
-            if count(longer) > self.tokens:
+            size = count(prompt.passage(len(chosen) + 1, item.doc) + prompt.SEPARATOR)
+            if used + size > self.tokens:
                 passed_over += 1
                 continue
             chosen.append(item)
-            text = longer
+            used += size
+        text = self._within_budget(query, chosen)
         return Injected(text, tuple(chosen), {"docs_injected": len(chosen), "docs_passed_over": passed_over})
 
-    def _build(self, query: Query, chosen: list[ScoredDoc]) -> str:
-        return prompt.build(self._template, query.text, [item.doc for item in chosen])
+    def _within_budget(self, query: Query, chosen: list[ScoredDoc]) -> str:
+        """The prompt; tokens may merge over the borders of chunks, so the whole is counted before it is believed."""
+        text = prompt.build(self._template, query.text, [item.doc for item in chosen])
+        while chosen and counter(self._tokenizer)(text) > self.tokens:
+            chosen.pop()
+            text = prompt.build(self._template, query.text, [item.doc for item in chosen])
+        return text
 
 
 plugin = TokenBudgetInjector

@@ -2,7 +2,7 @@
 
 A few queries are thrown away (warm-up; the cold start was taken before, see record.cold). Then rounds: in each,
 every pipeline answers its queries, and the order of the pipelines moves on by one from round to round.
-Each query is asked twice in a row, instrumented and bare, in alternating order: their difference is the overhead.
+Once over all rounds each query is also asked bare, right before or after: the paired difference is the overhead.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def time_pipelines(
     progress.start("time live queries", sum(counts.values()) * timing.rounds)
     for number in range(timing.rounds):
         for parts in rotated(pipelines, number):
-            _block(parts, queries[: counts[parts.name]], number, timings, clock, progress)
+            _block(parts, queries[: counts[parts.name]], number, timing.rounds, timings, clock, progress)
     progress.done()
     return timings
 
@@ -73,7 +73,7 @@ def shares(estimates: dict[str, int], available: int, timing: Timing) -> dict[st
     Fast pipelines answer all that there are and leave the rest of their share to slow ones; none gets fewer than
     `timing.min_queries`, even where that takes longer.
     """
-    left = timing.seconds * 1e9 / timing.rounds / 2
+    left = timing.seconds * 1e9 / (timing.rounds + 1)
     counts: dict[str, int] = {}
     for place, (name, duration_ns) in enumerate(sorted(estimates.items(), key=lambda item: item[1])):
         share = left / (len(estimates) - place)
@@ -90,15 +90,15 @@ def _warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -
 
 
 def _block(
-    parts: Parts, queries: Sequence[Query], number: int, timings: Timings, clock: Clock, progress: Progress
+    parts: Parts, queries: Sequence[Query], number: int, rounds: int, timings: Timings, clock: Clock, progress: Progress
 ) -> None:
     environment.reset_peak()
     for place, query in enumerate(queries):
-        if (place + number) % 2:
+        paired = place % rounds == number
+        if paired and place % 2:
             _bare_query(parts, query, number, timings, clock)
-            _timed_query(parts, query, number, timings, clock)
-        else:
-            _timed_query(parts, query, number, timings, clock)
+        _timed_query(parts, query, number, timings, clock)
+        if paired and not place % 2:
             _bare_query(parts, query, number, timings, clock)
         progress.advance(1)
     timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())

@@ -53,11 +53,11 @@ def closure(timed: pd.DataFrame) -> float:
 def overhead(spans: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     """(instrumented - bare) / bare: the median of the paired differences over the median of the bare loop.
 
-    Each query was asked both ways in a row, so a machine that drifts moves both; the interval resamples queries.
+    Each query was asked both ways in a row once, so a machine that drifts moves both; the interval resamples queries.
     """
     keyed = spans.set_index(["round", "query_id"])
     bare = keyed.loc[keyed["phase"] == "bare", "duration_ns"]
-    difference = keyed.loc[keyed["phase"] == "instrumented", "duration_ns"] - bare
+    difference = (keyed.loc[keyed["phase"] == "instrumented", "duration_ns"] - bare).dropna()
     base = float(np.median(bare))
     clusters = [group.to_numpy() / base for _, group in difference.groupby(level="query_id")]
     (estimate,) = quantile_estimates(clusters, [0.5], seed=seed)

@@ -72,7 +72,7 @@ def method(config: Mapping[str, Any]) -> list[str]:
         f"Timings: live queries, one at a time, {timing['rounds']} rounds interleaved over the pipelines after "
         f"{timing['warmup']} warm-up queries each; model loading and index building are outside, the cold start is apart.",
         "Latency intervals: percentile bootstrap over queries (2,000 resamples), all rounds of a query kept together.",
-        "Overhead: each query is asked twice in a row, instrumented and bare; median of the differences over the bare median.",
+        "Overhead: each query is asked instrumented and bare in a row; median of the differences over the bare median.",
         "Quality: ir_measures on the ranking after each stage; percentile bootstrap over queries, the same resamples everywhere.",
         "Differences: paired randomisation test (9,999 sign flips), Holm-corrected over all pairs of pipelines.",
         f"Tokens: counted with {config['tokenizer']}. Rankings come from cached vectors and scores, timings never do.",
