@@ -26,8 +26,14 @@ class BadInput(RagprofError):
     """Something the user gave is wrong. `where` is put in front as file:line."""
 
     def __init__(self, message: str, *, file: Path | None = None, line: int | None = None) -> None:
-        self.file, self.line = file, line
+        self.file, self.line, self.message = file, line, message
         super().__init__(f"{place(file, line)}{message}")
+
+    def at(self, file: Path, line: int | None) -> BadInput:
+        """The same message with its place in front; unchanged where it names another file or a line already."""
+        if self.line is not None or self.file not in (None, file):
+            return self
+        return BadInput(self.message, file=file, line=line)
 
 
 class UnknownName(BadInput):

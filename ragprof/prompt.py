@@ -1,4 +1,4 @@
-"""The prompt around the chunks, and how its tokens are told apart. Template, chunks, question: nothing else is in it."""
+"""The prompt around the chunks, and how its tokens are told apart. Template, chunks, question: no more."""
 
 from __future__ import annotations
 

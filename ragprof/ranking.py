@@ -27,7 +27,7 @@ def top(scores: NDArray[np.floating], docs: Sequence[Doc], depth: int) -> Rankin
         return ranked(zip(docs, scores.tolist(), strict=True))
     threshold = np.partition(scores, len(scores) - depth)[len(scores) - depth]
     at_least = np.flatnonzero(~(scores < threshold))
-    return ranked((docs[position], scores[position]) for position in at_least)[:depth]
+    return ranked((docs[position], scores[position]) for position in at_least.tolist())[:depth]
 
 
 def without(ranking: Ranking, doc_id: str) -> Ranking:

@@ -12,7 +12,7 @@ from ragprof import files
 from ragprof.corpus import read_corpus, read_evaluation_set
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing
 from ragprof.judge.scores import judge
-from ragprof.preparation import Prepared, check_pipelines, prepare
+from ragprof.preparation import Prepared, check_pipeline, prepare
 from ragprof.price import price_recording
 from ragprof.progress import Progress, Silent
 from ragprof.record.pipeline import Pipeline
@@ -73,7 +73,8 @@ def profile(
     docs = read_corpus(Path(corpus))
     evaluation = read_evaluation_set(Path(queries), Path(qrels), corpus=docs)
     parts = tuple(pipeline.parts() for pipeline in pipelines)
-    check_pipelines(parts, docs, config)
+    for each in parts:
+        check_pipeline(each, docs, config.tokenizer)
     prepared = Prepared(Subject(config, docs, evaluation.queries, parts), evaluation)
     return _finish(prepared, None if out is None else Path(out), progress or Silent())
 

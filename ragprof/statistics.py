@@ -99,9 +99,9 @@ def more_queries_needed(differences: ArrayLike, *, alpha: float = 0.05) -> int |
     array = _finite(differences)
     if array.size < 2 or array.mean() == 0:
         return None
-    z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
+    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
     needed = math.ceil((z * array.std(ddof=1) / abs(array.mean())) ** 2)
-    return max(0, needed - array.size)
+    return int(max(0, needed - array.size))
 
 
 def _mean_difference(left: NDArray[np.float64], right: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

@@ -150,13 +150,13 @@ def register_attention() -> None:
 
 
 def matmul_attention(
-    module: Any,
+    _module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
-    **_: Any,
+    **_options: Any,
 ) -> tuple[torch.Tensor, None]:
     """softmax(q k^T * scaling + mask) v; all of shape (batch, heads, tokens, width of a head)."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling

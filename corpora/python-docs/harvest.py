@@ -61,7 +61,7 @@ def walk(package: str, scratch: Path) -> tuple[list[list[str]], str | None]:
     return [json.loads(line) for line in lines if line.endswith("]")], problem
 
 
-def installed(package: str, distribution: str | None) -> str | None:
+def installed(distribution: str | None) -> str | None:
     if distribution is None:
         return platform.python_version()
     try:
@@ -113,7 +113,7 @@ def main(recipe_path: str, output: str) -> None:
     recipe = tomllib.loads(Path(recipe_path).read_text(encoding="utf-8"))
     folder = Path(output).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    versions = {name: installed(name, entry.get("distribution")) for name, entry in recipe["packages"].items()}
+    versions = {name: installed(entry.get("distribution")) for name, entry in recipe["packages"].items()}
     present = [name for name, found in versions.items() if found is not None]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         walks = dict(zip(present, pool.map(lambda name: walk(name, folder), present), strict=True))

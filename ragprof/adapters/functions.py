@@ -35,7 +35,7 @@ class FunctionEmbedder(FunctionPart):
         vectors = np.asarray(self._function(list(texts)), dtype=np.float32)
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise BadInput(
-                f"embedder '{self._name}' gave the shape {vectors.shape} for {len(texts)} texts; one row a text is needed"
+                f"embedder '{self._name}' gave shape {vectors.shape} for {len(texts)} texts; it owes one row a text"
             )
         return Embedded(vectors, {"texts": len(texts)})
 

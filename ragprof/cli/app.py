@@ -1,4 +1,4 @@
-"""`ragprof`: run, check, price, report, list, corpora, trec. Errors that the user can mend are one message, no traceback."""
+"""`ragprof`: run, check, price, report, list, corpora, trec. What the user can mend ends in one message."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def rankings(folder: Path) -> dict[str, pd.DataFrame]:
 
 def scores_of(ranking_table: pd.DataFrame, qrels: Qrels, measures: Sequence[Any]) -> pd.DataFrame:
     """Scores of one pipeline at every stage that it ranks at. A judged query without a ranking scores 0."""
-    rows = []
+    rows: list[tuple[str, str, str, float]] = []
     for stage in RANKED_STAGES:
         at_stage = ranking_table[ranking_table["stage"] == stage]
         if len(at_stage):

@@ -22,7 +22,7 @@ def export_runs(folder: Path, *, into: Path) -> list[Path]:
 
 def run_text(run: dict[str, dict[str, float]], tag: str) -> str:
     """Lines by query, best first, ties by document id descending, as trec_eval breaks them."""
-    lines = []
+    lines: list[str] = []
     for query_id in sorted(run):
         ordered = sorted(run[query_id].items(), key=lambda item: (item[1], item[0]), reverse=True)
         lines.extend(

@@ -4,8 +4,8 @@
 `rate_names` lists what may stand under `prices` besides `provider:model`.
 """
 
-from ragprof.price.costs import price_recording
+from ragprof.price.costs import check_rate, price_recording
 from ragprof.price.pricing import PipelinePricing, Pricing, read_pricing
 from ragprof.price.rates import rate_names
 
-__all__ = ["PipelinePricing", "Pricing", "price_recording", "rate_names", "read_pricing"]
+__all__ = ["PipelinePricing", "Pricing", "check_rate", "price_recording", "rate_names", "read_pricing"]

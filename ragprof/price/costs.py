@@ -7,6 +7,7 @@ UNPRICED. The inject stage is the LLM's price of the prompt and, where a machine
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation, localcontext
@@ -66,6 +67,12 @@ class PriceList:
                 file=self.file,
             )
         return rate
+
+
+def check_rate(name: str, *, on: date, file: Path) -> None:
+    """Raise UnknownName or BadInput for a rate that nobody has; one without a price on that day is no error."""
+    with suppress(Unpriced):
+        PriceList(catalogue(), on, file).rate(name)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from ragprof import registry
 from ragprof.adapters.functions import FunctionEmbedder, FunctionInjector, FunctionReranker, FunctionStore
@@ -68,7 +68,7 @@ class Pipeline:
             embedder=None if self.embedder is None else part("embedders", self.embedder),
             store=part("stores", self.store),
             depth=self.depth,
-            reranker=None if self.reranker in (None, "none") else part("rerankers", cast(Given, self.reranker)),
+            reranker=None if self.reranker is None or self.reranker == "none" else part("rerankers", self.reranker),
             injector=part("injectors", self.injector),
         )
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Call(Protocol):
     """How a stage is called: straight, or between two readings of the clock."""
 
-    def __call__(self, stage: StageName, function: Callable[..., T], *arguments: Any) -> T: ...
+    def __call__(self, stage: StageName, function: Callable[..., T], /, *arguments: Any) -> T: ...
 
 
 def ask(parts: Parts, query: Query, call: Call) -> Answer:
@@ -49,7 +49,7 @@ def reranked(reranker: Reranker, query: Query, ranking: Ranking) -> tuple[Rankin
     return ranked(zip(docs, scored.scores, strict=True)), scored.usage
 
 
-def bare(stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
+def bare(_stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
     """Call a stage without measuring it."""
     return function(*arguments)
 

@@ -36,9 +36,10 @@ class CrossEncoderReranker:
         from sentence_transformers import CrossEncoder
 
         options = {"dtype": getattr(torch, self._precision), "use_safetensors": True}
-        return CrossEncoder(
+        model: CrossEncoder = CrossEncoder(
             str(self._location), max_length=self._max_tokens, model_kwargs=options, trust_remote_code=False
         )
+        return model
 
     def load(self) -> None:
         _ = self._model

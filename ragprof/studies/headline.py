@@ -1,4 +1,4 @@
-"""The answer in words: sentences put together from the summary's figures, each with its uncertainty. Computes nothing new."""
+"""The answer in words: sentences made of the summary's figures, each with its uncertainty. Computes nothing new."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ def warnings(summary: Mapping[str, Any], notices: Sequence[str]) -> list[str]:
         noise = pipeline["noise"]
         if noise["noisy"]:
             found.append(
-                f"{name}: the median latency of the rounds differs by {noise['spread']:.0%} (bound {noise['bound']:.0%}); "
-                "the machine was noisy, run it again on a quiet one before comparing its latency"
+                f"{name}: noisy timing, the rounds' median latencies differ by {noise['spread']:.0%} "
+                f"(bound {noise['bound']:.0%}); compare its latency on a quieter machine"
             )
         if pipeline["closure"] < LOW_CLOSURE:
             found.append(f"{name}: the stages account for only {pipeline['closure']:.1%} of the time end to end")
         judged = final_scores(summary, name).get("Judged@5", {}).get("mean")
         if judged is not None and judged < LOW_JUDGED:
-            found.append(
-                f"{name}: only {judged:.0%} of its first five results are judged; its quality may be understated"
-            )
+            found.append(f"{name}: only {judged:.0%} of its top five are judged; its quality may be understated")
         for reason in pipeline["cost_usd_per_1000_queries"]["unpriced"]:
             found.append(f"{name}: UNPRICED {reason}")
     return found
@@ -65,41 +63,45 @@ def _leaders(summary: Mapping[str, Any]) -> str:
     tied = [name for name in names[1:] if (_compared(summary, names[0], name) or {}).get("verdict") == "undecided"]
     if not tied:
         return f"{lead}, told apart from every other pipeline with {summary['queries']} queries."
-    group = [names[0], *tied]
-    fastest = min(group, key=lambda name: summary["pipelines"][name]["end_to_end"]["p50_ns"])
     lead += f"; with {summary['queries']} queries it cannot be told apart from {_listed(tied)}"
-    if fastest == names[0]:
-        return f"{lead}, and it is the fastest of them."
-    ratio = _p50(summary, names[0]) / _p50(summary, fastest)
-    return f"{lead}. Of these {fastest} is the fastest: {duration(_p50(summary, fastest))} at p50, {ratio:,.1f} times less."
+    return f"{lead}. {_fastest(summary, [names[0], *tied])}"
+
+
+def _fastest(summary: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Which of several equals is the fastest, where the intervals of their medians leave no doubt."""
+    order = sorted(names, key=lambda name: _p50(summary, name))
+    first, second = (summary["pipelines"][name]["end_to_end"] for name in order[:2])
+    ends = first["p50_interval_ns"], second["p50_interval_ns"]
+    if None in ends or ends[0][1] >= ends[1][0]:
+        return "None of them is clearly the fastest."
+    return (
+        f"Of these {order[0]} is the fastest: {duration(first['p50_ns'])} at p50 against {duration(second['p50_ns'])}."
+    )
 
 
 def _rerankers(summary: Mapping[str, Any]) -> list[str]:
     """One sentence for each pipeline whose twin differs in nothing but the reranker."""
-    sentences = []
-    for name, base in twins(summary).items():
-        row = _compared(summary, base, name)
-        if row is None:
-            continue
-        sign = 1 if row["candidate"] == name else -1
-        ends = sorted(sign * end for end in row["interval"]) if row["interval"] else None
-        verdict = (
-            "a real gain"
-            if row["verdict"] == "better"
-            else "a real loss"
-            if row["verdict"] == "worse"
-            else "not told from zero"
-        )
-        if sign < 0 and row["verdict"] != "undecided":
-            verdict = "a real loss" if row["verdict"] == "better" else "a real gain"
-        interval = f" (95 % interval {ends[0]:+.3f} to {ends[1]:+.3f})" if ends else ""
-        added = _p50(summary, name) - _p50(summary, base)
-        more = f"; about {row['more_queries']:,} more queries would tell" if row["more_queries"] else ""
-        sentences.append(
-            f"The reranker of {name} changes {METRIC} by {sign * (row['difference'] or 0):+.3f}{interval}, {verdict}{more}, "
-            f"and adds {duration(added)} to the median query{_added_cost(summary, base, name)}."
-        )
-    return sentences
+    rows = {name: (base, _compared(summary, base, name)) for name, base in twins(summary).items()}
+    return [_reranker(summary, name, base, row) for name, (base, row) in rows.items() if row is not None]
+
+
+def _reranker(summary: Mapping[str, Any], name: str, base: str, row: Mapping[str, Any]) -> str:
+    gain, ends = _gain(row, name)
+    interval = f" (95 % interval {ends[0]:+.3f} to {ends[1]:+.3f})" if ends else ""
+    told = "not told from zero" if row["verdict"] == "undecided" else "a real gain" if gain > 0 else "a real loss"
+    more = f"; about {row['more_queries']:,} more queries would tell" if row["more_queries"] else ""
+    added = duration(_p50(summary, name) - _p50(summary, base))
+    return (
+        f"The reranker of {name} changes {METRIC} by {gain:+.3f}{interval}, {told}{more}; "
+        f"it adds {added} to the median query{_added_cost(summary, name)}."
+    )
+
+
+def _gain(row: Mapping[str, Any], candidate: str) -> tuple[float, list[float] | None]:
+    """Difference and interval with the sign that `candidate` minus the other has."""
+    sign = 1 if row["candidate"] == candidate else -1
+    ends = sorted(sign * end for end in row["interval"]) if row["interval"] else None
+    return sign * (row["difference"] or 0.0), ends
 
 
 def twins(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -121,9 +123,8 @@ def _without_reranker(config: Mapping[str, Any]) -> str:
     return repr([config.get(key) for key in ("embedder", "store", "depth", "injector")])
 
 
-def _added_cost(summary: Mapping[str, Any], base: str, name: str) -> str:
-    costs = [summary["pipelines"][each]["cost_usd_per_1000_queries"] for each in (base, name)]
-    rerank = costs[1].get("rerank")
+def _added_cost(summary: Mapping[str, Any], name: str) -> str:
+    rerank = summary["pipelines"][name]["cost_usd_per_1000_queries"].get("rerank")
     return "" if rerank is None else f" and {money(rerank)} to 1,000 queries"
 
 
@@ -132,7 +133,8 @@ def _slowest_stage(summary: Mapping[str, Any]) -> str:
     pipeline = summary["pipelines"][slowest]
     stage, latency = max(pipeline["stages"].items(), key=lambda item: item[1]["mean_ns"])
     share = latency["mean_ns"] / pipeline["end_to_end"]["mean_ns"]
-    return f"In the slowest pipeline, {slowest} ({duration(_p50(summary, slowest))} at p50), {stage} takes {share:.0%} of the time."
+    p50 = duration(_p50(summary, slowest))
+    return f"In the slowest pipeline, {slowest} ({p50} at p50), {stage} takes {share:.0%} of the time."
 
 
 def _context(summary: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""summary.json: everything that a report or a machine reads of a recording, judged and priced. See docs/summary.md."""
+"""summary.json: all that a report or a machine reads of a recording. Documented in docs/summary.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMITS = (
     "Latency is that of one query at a time on the machine named below; it says nothing of throughput under load.",
     "Quality rests on the judged documents: a result that nobody judged counts as not relevant (see Judged@k).",
     "Money covers retrieval and the prompt's tokens. The answer's tokens are not in it: no answer was generated.",
-    "Machine cost is measured busy time at the stated utilisation; a single process cannot see batching or idle machines.",
+    "Machine cost is measured busy time at the stated utilisation; batching under load is not seen.",
     "Peak memory is that of the whole process with all pipelines loaded.",
 )
 
@@ -55,7 +55,7 @@ def assemble(folder: Path) -> dict[str, Any]:
         "comparisons": comparisons(scores, names, _metric(config), seed=seed) if len(names) > 1 else [],
         "final_stage": {name: final_stage(scores[scores["pipeline"] == name]) for name in names},
         "traffic": config["traffic"],
-        "rates": [rate for rate in files.read_json(folder / "rates.json").get("rates", [])],
+        "rates": list(files.read_json(folder / "rates.json").get("rates", [])),
         "method": method(config),
         "limits": list(LIMITS),
     }
@@ -70,10 +70,10 @@ def method(config: Mapping[str, Any]) -> list[str]:
     timing = config["timing"]
     return [
         f"Timings: live queries, one at a time, {timing['rounds']} rounds interleaved over the pipelines after "
-        f"{timing['warmup']} warm-up queries each; model loading and index building are outside, the cold start is apart.",
-        "Latency intervals: percentile bootstrap over queries (2,000 resamples), all rounds of a query kept together.",
+        f"{timing['warmup']} warm-up queries each; loading and index building are outside, the cold start is apart.",
+        "Latency intervals: percentile bootstrap over queries (2,000 resamples), the rounds of a query kept together.",
         "Overhead: each query is asked instrumented and bare in a row; median of the differences over the bare median.",
-        "Quality: ir_measures on the ranking after each stage; percentile bootstrap over queries, the same resamples everywhere.",
+        "Quality: ir_measures on the ranking after each stage; percentile bootstrap, the same resamples everywhere.",
         "Differences: paired randomisation test (9,999 sign flips), Holm-corrected over all pairs of pipelines.",
         f"Tokens: counted with {config['tokenizer']}. Rankings come from cached vectors and scores, timings never do.",
     ]
