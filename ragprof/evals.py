@@ -16,7 +16,7 @@ from ragprof.errors import BadInput, UnknownName
 from ragprof.registry import PartSpec
 from ragprof.tokens import DEFAULT_TOKENIZER
 
-DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged@5", "Judged@10")
+DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged@5", "Judged@10", "Judged@20")
 
 
 class Table(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from datetime import datetime
@@ -12,9 +13,10 @@ import typer
 
 from ragprof.errors import RagprofError
 
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
 app = typer.Typer(
     name="ragprof",
-    help="Profile RAG pipelines: where a query's time, tokens and money go, stage by stage, and what quality they buy.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,9 +41,34 @@ def main() -> None:
     except RagprofError as error:
         typer.echo(f"ragprof: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            raise
+        typer.echo(
+            f"ragprof: {error.filename or 'a file'}: {error.strerror}; free some space or choose another folder",
+            err=True,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("ragprof: stopped; vectors and scores so far are kept, the next run goes on from there", err=True)
         sys.exit(130)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("ragprof"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Profile RAG pipelines: where a query's time, tokens and money go, stage by stage, and what quality they buy."""
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
@@ -83,7 +83,7 @@ def describe(config: Mapping[str, Any]) -> str:
     """A pipeline in one line: `all-MiniLM-L6-v2 → rrf(bm25s, faiss_flat) → maxsim(20) → token_budget(k=5)`."""
     parts = []
     if config.get("embedder"):
-        parts.append(config["embedder"].get("model", config["embedder"]["name"]))
+        parts.append(PurePath(config["embedder"].get("model", config["embedder"]["name"])).name)
     inner = config["store"].get("stores")
     names = [spec if isinstance(spec, str) else spec["name"] for spec in inner or []]
     parts.append(config["store"]["name"] + (f"({', '.join(names)})" if names else ""))
