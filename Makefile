@@ -20,6 +20,7 @@ test: $(INSTALLED) browser
 benchmark: $(INSTALLED)
 	$(BIN)/python evals/performance/embedding.py
 	$(BIN)/python evals/performance/bm25.py
+	$(BIN)/python evals/performance/start.py
 
 # The report is opened in a real browser by the tests; where none is found and none can be installed, they skip.
 browser:

@@ -37,11 +37,15 @@ class Doc:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question. `metadata` is what the file says beside it (package, difficulty, gold answers)."""
+    """One question. `metadata` is what the file says beside it (package, difficulty, gold answers).
+
+    `own_document` is the document that the query itself was taken from, which is never a result (BEIR's rule).
+    """
 
     query_id: str
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    own_document: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,14 @@ from ragprof.tokens import DEFAULT_TOKENIZER
 DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged@5", "Judged@10", "Judged@20")
 
 
+class Misplaced(ValueError):
+    """What is wrong with a table as a whole, and where inside it the key stands that makes it so."""
+
+    def __init__(self, message: str, *inside: str | int) -> None:
+        super().__init__(message)
+        self.inside = inside
+
+
 class Table(BaseModel):
     """A table of the file; a key that it does not know is an error."""
 
@@ -45,11 +53,11 @@ class EvaluationSource(Table):
 class Timing(Table):
     """Live rounds: how long they may take together, how many, and what spread between them counts as noise."""
 
-    seconds: float = Field(45.0, gt=0)
+    seconds: float = Field(45.0, gt=0, allow_inf_nan=False)
     rounds: int = Field(3, ge=2)
     min_queries: int = Field(20, ge=1)
     warmup: int = Field(3, ge=1)
-    noise_bound: float = Field(0.10, gt=0)
+    noise_bound: float = Field(0.10, gt=0, allow_inf_nan=False)
 
 
 class Traffic(Table):
@@ -87,8 +95,9 @@ class PipelineConfig(Table):
     def k_within_depth(self) -> PipelineConfig:
         k = self.injector.options.get("k", 5)
         if isinstance(k, int) and k > self.depth:
-            raise ValueError(
-                f"k = {k} chunks cannot be injected from depth = {self.depth} candidates; raise depth or lower k"
+            raise Misplaced(
+                f"k = {k} chunks cannot be injected from depth = {self.depth} candidates; raise depth or lower k",
+                *(("injector", "k") if "k" in self.injector.options else ("depth",)),
             )
         return self
 
@@ -111,9 +120,11 @@ class EvalConfig(Table):
     @model_validator(mode="after")
     def names_differ(self) -> EvalConfig:
         names = [pipeline.name for pipeline in self.pipelines]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"two pipelines are named {', '.join(repeated)}; every name must be its own")
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise Misplaced(
+                    f"two pipelines are named {name}; every name must be its own", "pipelines", place, "name"
+                )
         return self
 
 
@@ -128,7 +139,8 @@ def read_eval(path: Path) -> EvalConfig:
         raise BadInput(f"not UTF-8 (byte {failure.start}); save it as UTF-8", file=path) from None
     except tomllib.TOMLDecodeError as failure:
         found = re.search(r"line (\d+)", str(failure))
-        raise BadInput(f"not valid TOML: {failure}", file=path, line=int(found[1]) if found else None) from None
+        line = int(found[1]) if found else None
+        raise BadInput(f"not valid TOML: {failure}; mend it", file=path, line=line) from None
     try:
         return EvalConfig.model_validate(table)
     except ValidationError as failure:
@@ -140,22 +152,26 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
     place: list[str | int] = []
     counts: dict[str, int] = {}
     best: tuple[int, int] | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         header = re.match(r"\s*\[(\[)?\s*([^\]]+?)\s*\]", line)
         if header and "=" not in line.split("]")[0]:
-            place = _place_of(header[2].split("."), repeated=bool(header[1]), counts=counts)
+            place = _place_of(_keys(header[2]), repeated=bool(header[1]), counts=counts)
             here = list(place)
         else:
-            key = re.match(r"\s*([A-Za-z0-9_-]+)\s*=", line)
+            key = re.match(r"""\s*([\w."' -]+?)\s*=""", line)
             if not key:
                 continue
-            here = [*place, key[1]]
+            here = [*place, *_keys(key[1])]
         shared = 0
         while shared < min(len(here), len(location)) and here[shared] == location[shared]:
             shared += 1
         if shared == len(here) and (best is None or shared > best[0]):
             best = (shared, number)
     return best[1] if best else None
+
+
+def _keys(dotted: str) -> list[str]:
+    return [key.strip().strip("\"'") for key in dotted.split(".")]
 
 
 def _place_of(parts: list[str], *, repeated: bool, counts: dict[str, int]) -> list[str | int]:
@@ -173,13 +189,19 @@ def _place_of(parts: list[str], *, repeated: bool, counts: dict[str, int]) -> li
 
 def _first_problem(failure: ValidationError, path: Path, text: str) -> BadInput:
     problem = failure.errors()[0]
-    location = problem["loc"]
+    location = (*problem["loc"], *getattr(problem.get("ctx", {}).get("error"), "inside", ()))
     line = line_of(text, location)
     if problem["type"] == "extra_forbidden":
         return UnknownName("key", str(location[-1]), _known_keys(location[:-1]), file=path, line=line)
+    return BadInput(complaint(failure), file=path, line=line)
+
+
+def complaint(failure: ValidationError) -> str:
+    """The first thing that is wrong with a configuration, with the place of the value in front."""
+    problem = failure.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    where = ".".join(str(part) for part in location)
-    return BadInput(f"{where}: {message}" if where else message, file=path, line=line)
+    return f"{where}: {message}" if where else message
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Give a path to write to; it becomes `path` if the block ends well and vanishes if it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    ready_folder(path.parent, remedy="choose another one")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -30,6 +30,17 @@ def whole(path: Path) -> Iterator[Path]:
         ) from failure
     finally:
         partial.unlink(missing_ok=True)
+
+
+def ready_folder(folder: Path, *, remedy: str) -> None:
+    """Make a folder that files can be written into. Raises BadInput where the system refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        refusal = "" if os.access(folder, os.W_OK | os.X_OK) else "Permission denied"
+    except OSError as failure:
+        refusal = failure.strerror or str(failure)
+    if refusal:
+        raise BadInput(f"cannot write into this folder: {refusal}; {remedy}", file=folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -48,6 +59,17 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as failure:
         raise BadInput(f"not valid JSON ({failure}); record it again with 'ragprof run'", file=path) from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json of a recording. Raises BadInput where it is missing or belongs to something else."""
+    manifest = read_json(folder / "manifest.json")
+    config = manifest.get("config") if isinstance(manifest, dict) else None
+    if not isinstance(config, dict) or not config.get("pipelines"):
+        raise BadInput(
+            "it has no 'config' with pipelines; record it again with 'ragprof run'", file=folder / "manifest.json"
+        )
+    return dict(manifest)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

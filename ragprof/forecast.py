@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ragprof.clock import now_ns
-from ragprof.core import Doc
+from ragprof.core import Doc, Query
 from ragprof.evals import PipelineConfig
+from ragprof.record.identity import cache_identity
+from ragprof.record.pipeline import Parts
 from ragprof.record.recording import Subject
-from ragprof.row_cache import RowCache, digest
+from ragprof.row_cache import digest, known_keys
 from ragprof.stages import Embedder
 from ragprof.tokens import counter
 
@@ -36,6 +38,11 @@ def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:
         needed = missing / _speed(embedder, sample[:PROBE]) if missing else 0.0
         seconds += needed
         rows.append((f"embed with {label}", f"{missing:,} of {len(docs):,} passages are new: about {_minutes(needed)}"))
+    for name, parts in _rerankers(subject).items():
+        pairs = len(subject.queries) * parts.depth
+        needed = pairs / _pair_speed(parts, subject.queries[0], sample[:PROBE])
+        seconds += needed
+        rows.append((f"rerank with {name}", f"at most {pairs:,} pairs if none is cached: about {_minutes(needed)}"))
     seconds += subject.config.timing.seconds
     rows.append(("time", f"about {_minutes(seconds)} in all, {subject.config.timing.seconds:.0f} s of it live timings"))
     rows.extend(_prompts(subject, pipeline, mean_tokens) for pipeline in subject.config.pipelines)
@@ -51,12 +58,30 @@ def _embedders(subject: Subject) -> dict[str, Embedder]:
     return dict(found.values())
 
 
+def _rerankers(subject: Subject) -> dict[str, Parts]:
+    """Each distinct reranker by its name, with the pipeline that asks it for the most."""
+    found: dict[int, Parts] = {}
+    for parts in sorted(subject.pipelines, key=lambda parts: -parts.depth):
+        if parts.reranker is not None:
+            found.setdefault(id(parts.reranker), parts)
+    return {parts.name: parts for parts in found.values()}
+
+
+def _pair_speed(parts: Parts, query: Query, docs: list[Doc]) -> float:
+    """Pairs a second on a small sample, the model's cold start left out."""
+    if parts.reranker is None:
+        return 1.0
+    parts.reranker.load()
+    parts.reranker.score(query, docs[:1])
+    start = now_ns()
+    parts.reranker.score(query, docs)
+    return len(docs) / max(1e-9, (now_ns() - start) / NS)
+
+
 def _missing(embedder: Embedder, docs: tuple[Doc, ...], cache: Path) -> int:
     distinct = {digest(doc.content) for doc in docs}
-    if embedder.identity is None:
-        return len(docs)
-    rows = RowCache(cache / "vectors", identity=f"{embedder.identity} document", width=1, dtype=np.float32)
-    return sum(key not in rows for key in distinct)
+    identity = cache_identity(embedder, "document")
+    return len(docs) if identity is None else len(distinct - known_keys(cache / "vectors", identity))
 
 
 def _speed(embedder: Embedder, docs: list[Doc]) -> float:
@@ -79,6 +104,8 @@ def _prompts(subject: Subject, pipeline: PipelineConfig, mean_tokens: float) -> 
 def _cost(llm: str | None, tokens: float) -> str:
     if llm is None:
         return ", UNPRICED (no llm in [prices])"
+    if ":" not in llm:
+        return f", priced by '{llm}'"
     from genai_prices import Usage, calc_price
 
     provider, _, model = llm.partition(":")

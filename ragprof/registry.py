@@ -88,7 +88,7 @@ def _checked(factory: Any, kind: Kind, spec: PartSpec) -> dict[str, Any]:
     for option in spec.options:
         if option not in parameters:
             raise UnknownName(what, option, parameters)
-    hints = get_type_hints(factory.__init__)
+    hints = get_type_hints(factory.__init__, include_extras=True)
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
         for name, parameter in parameters.items()

@@ -32,6 +32,15 @@ def digest(*texts: str) -> bytes:
     return joined.digest()
 
 
+def known_keys(folder: Path, identity: str) -> frozenset[bytes]:
+    """Digests that are cached for an identity. Only reads: an identity that was never cached leaves no trace."""
+    path = folder / digest(identity).hex() / "keys.bin"
+    if not path.exists():
+        return frozenset()
+    content = path.read_bytes()
+    return frozenset(content[place : place + DIGEST_BYTES] for place in range(0, len(content), DIGEST_BYTES))
+
+
 class RowCache:
     """Rows of `width` numbers by digest, for one identity."""
 
@@ -55,20 +64,24 @@ class RowCache:
         positions = [self._positions[key] for key in keys]
         if not positions:
             return np.empty((0, self._width), self._dtype)
-        rows = np.memmap(self._rows_path, dtype=self._dtype, mode="r").reshape(-1, self._width)
+        rows = np.memmap(self._rows_path, dtype=self._dtype, mode="r", shape=(len(self._positions), self._width))
         return np.asarray(rows[positions])
 
     def put(self, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
-        """Append rows; keys that are there already are passed over."""
+        """Append rows; keys that are there already, or earlier in the same batch, are passed over."""
         with self._lock():
             self._refresh()
-            fresh = [place for place, key in enumerate(keys) if key not in self._positions]
+            fresh: dict[bytes, int] = {}
+            for place, key in enumerate(keys):
+                if key not in self._positions:
+                    fresh.setdefault(key, place)
             if not fresh:
                 return
-            self._append(self._rows_path, np.ascontiguousarray(rows[fresh], self._dtype).tobytes(), self._row_bytes)
-            self._append(self._keys_path, b"".join(keys[place] for place in fresh), DIGEST_BYTES)
-            for place in fresh:
-                self._positions[keys[place]] = len(self._positions)
+            chosen = np.ascontiguousarray(rows[list(fresh.values())], self._dtype)
+            self._append(self._rows_path, chosen.tobytes(), self._row_bytes)
+            self._append(self._keys_path, b"".join(fresh), DIGEST_BYTES)
+            for key in fresh:
+                self._positions[key] = len(self._positions)
 
     @property
     def _rows_path(self) -> Path:
@@ -85,13 +98,14 @@ class RowCache:
             yield
 
     def _refresh(self) -> None:
-        """Read digests that another process, or an earlier run, has written."""
-        if not self._keys_path.exists():
+        """Read digests that another process, or an earlier run, has written, as far as their rows are complete."""
+        if not (self._keys_path.exists() and self._rows_path.exists()):
             return
         known = len(self._positions)
+        complete = self._rows_path.stat().st_size // self._row_bytes
         with self._keys_path.open("rb") as stream:
             stream.seek(known * DIGEST_BYTES)
-            fresh = stream.read()
+            fresh = stream.read(max(0, complete - known) * DIGEST_BYTES)
         for place in range(len(fresh) // DIGEST_BYTES):
             self._positions[fresh[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]] = known + place
 

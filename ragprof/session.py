@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ragprof import files
+from ragprof.adapters.functions import FunctionInjector
 from ragprof.corpus import read_corpus, read_evaluation_set
-from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing
-from ragprof.judge.scores import judge
-from ragprof.preparation import Prepared, check_pipeline, prepare
-from ragprof.price import price_recording
+from ragprof.errors import BadInput
+from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint
+from ragprof.judge.scores import canonical, judge
+from ragprof.preparation import Prepared, check_pipeline, own_documents, prepare, rate_names, today
+from ragprof.price import check_rate, price_recording
 from ragprof.progress import Progress, Silent
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.recording import Bench, Subject, record
@@ -39,14 +43,15 @@ def run(
     *,
     corpus: str | Path | None = None,
     out: str | Path | None = None,
+    books: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Result:
     """Profile what an eval file declares. `out` defaults to reports/<name of the eval>.
 
     Raises RagprofError for what the user can mend, before anything is written.
     """
-    prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus))
-    return _finish(prepared, None if out is None else Path(out), progress or Silent())
+    prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
+    return _finish(prepared, None if out is None else Path(out), books, progress or Silent())
 
 
 def profile(
@@ -62,26 +67,31 @@ def profile(
     metrics: Sequence[str] = DEFAULT_METRICS,
     progress: Progress | None = None,
 ) -> Result:
-    """Profile pipelines that are declared in Python, callables among their stages included."""
-    config = EvalConfig(
-        name=name,
-        metrics=tuple(metrics),
-        pipelines=tuple(described(pipeline) for pipeline in pipelines),
-        prices=prices or Prices(),
-        timing=timing or Timing(),
-    )
+    """Profile pipelines that are declared in Python, callables among their stages included. Raises as `run` does."""
+    try:
+        config = EvalConfig(
+            name=name,
+            metrics=canonical(metrics),
+            pipelines=described(pipelines),
+            prices=prices or Prices(),
+            timing=timing or Timing(),
+        )
+    except ValidationError as failure:
+        raise BadInput(complaint(failure)) from None
+    for _, rate in rate_names(config):
+        check_rate(rate, on=today(), file=Path(name))
     docs = read_corpus(Path(corpus))
     evaluation = read_evaluation_set(Path(queries), Path(qrels), corpus=docs)
     parts = tuple(pipeline.parts() for pipeline in pipelines)
     for each in parts:
         check_pipeline(each, docs, config.tokenizer)
-    prepared = Prepared(Subject(config, docs, evaluation.queries, parts), evaluation)
-    return _finish(prepared, None if out is None else Path(out), progress or Silent())
+    prepared = Prepared(Subject(config, docs, own_documents(evaluation.queries, docs), parts), evaluation)
+    return _finish(prepared, None if out is None else Path(out), (), progress or Silent())
 
 
 def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None, llm: str | None = None) -> Result:
     """Price a recording anew and write its summary and report again. Runs no pipeline."""
-    price_recording(folder, books=books, on=on or _today(), llm=llm)
+    price_recording(folder, books=books, on=on or today(), llm=llm)
     return redraw(folder)
 
 
@@ -92,33 +102,53 @@ def redraw(folder: Path) -> Result:
     return Result(folder, summary)
 
 
-def described(pipeline: Pipeline) -> PipelineConfig:
-    """A Python pipeline as the manifest shows it: callables by their names."""
-    return PipelineConfig(
-        name=pipeline.name,
-        embedder=None if pipeline.embedder is None else _named(pipeline.embedder),
-        store=_named(pipeline.store),
-        depth=pipeline.depth,
-        reranker=_named(pipeline.reranker or "none"),
-        injector=_named(pipeline.injector),
+def described(pipelines: Sequence[Pipeline]) -> tuple[PipelineConfig, ...]:
+    """Python pipelines as the manifest shows them: callables by their names, different ones under different names."""
+    names = Names()
+    return tuple(
+        PipelineConfig(
+            name=pipeline.name,
+            embedder=None if pipeline.embedder is None else names.spec(pipeline.embedder),
+            store=names.spec(pipeline.store),
+            depth=pipeline.depth,
+            reranker=names.spec(pipeline.reranker or "none"),
+            injector=names.injector(pipeline),
+        )
+        for pipeline in pipelines
     )
 
 
-def _named(given: object) -> PartSpec:
-    if isinstance(given, PartSpec):
-        return given
-    if isinstance(given, str | dict):
-        return PartSpec.model_validate(given)
-    return PartSpec(name=str(getattr(given, "__name__", type(given).__name__)))
+class Names:
+    """Specifications for objects that have none: their name, numbered where another object took it."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, list[object]] = {}
+
+    def spec(self, given: object) -> PartSpec:
+        if isinstance(given, PartSpec):
+            return given
+        if isinstance(given, str | dict):
+            return PartSpec.model_validate(given)
+        name = str(getattr(given, "__name__", type(given).__name__))
+        same = self._taken.setdefault(name, [])
+        if not any(other is given for other in same):
+            same.append(given)
+        number = next(place for place, other in enumerate(same, start=1) if other is given)
+        return PartSpec(name=name if number == 1 else f"{name}#{number}")
+
+    def injector(self, pipeline: Pipeline) -> PartSpec:
+        """A callable injector gets as many chunks as the depth has, at most the usual number."""
+        spec = self.spec(pipeline.injector)
+        if isinstance(pipeline.injector, str | dict | PartSpec):
+            return spec
+        return PartSpec.model_validate({"name": spec.name, "k": min(FunctionInjector.USUAL_K, pipeline.depth)})
 
 
-def _finish(prepared: Prepared, out: Path | None, progress: Progress) -> Result:
+def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress) -> Result:
     config = prepared.subject.config
-    folder = out or Path("reports") / config.name
-    record(prepared.subject, Bench(folder, files.cache_folder(), progress))
+    folder, cache = out or Path("reports") / config.name, files.cache_folder()
+    files.ready_folder(folder, remedy="give another one with --out (in Python out=)")
+    files.ready_folder(cache, remedy="set RAGPROF_CACHE to one that can be written")
+    record(prepared.subject, Bench(folder, cache, progress))
     judge(folder, prepared.evaluation, metrics=config.metrics)
-    return reprice(folder)
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
+    return reprice(folder, books=books)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -18,6 +19,7 @@ import numpy as np
 from ragprof import models
 from ragprof.core import Vectors
 from ragprof.errors import NonFiniteScore
+from ragprof.packing import pack_linears
 
 if TYPE_CHECKING:
     import torch
@@ -49,8 +51,16 @@ class Transformer:
 
     @cached_property
     def identity(self) -> str:
-        """Model, revision, number format and length: what a vector depends on besides its text."""
-        return f"{self.name}@{models.revision(self.location)} {self.precision} max_tokens={self._max_tokens}"
+        """What a vector depends on besides its text: model, its files, number format, device, length, library."""
+        length = f"max_tokens={self._max_tokens}"
+        library = f"sentence-transformers {version('sentence-transformers')}"
+        return f"{self.name}@{models.revision(self.location)} {self.precision} {self.device} {length} {library}"
+
+    @cached_property
+    def device(self) -> str:
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
 
     @cached_property
     def model(self) -> SentenceTransformer:
@@ -58,12 +68,15 @@ class Transformer:
         from sentence_transformers import SentenceTransformer
 
         register_attention()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         options = {"dtype": getattr(torch, self.precision), "use_safetensors": True}
-        if device == "cpu" and self.precision == "bfloat16":
+        if self.device == "cpu" and self.precision == "bfloat16":
             options["attn_implementation"] = ATTENTION
-        model = SentenceTransformer(str(self.location), device=device, model_kwargs=options, trust_remote_code=False)
+        model = SentenceTransformer(
+            str(self.location), device=self.device, model_kwargs=options, trust_remote_code=False
+        )
         model.eval()
+        if self.device == "cpu" and self.precision == "bfloat16":
+            pack_linears(model)
         return model
 
     @property
@@ -85,6 +98,8 @@ class Transformer:
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut at the maximum length, special tokens included."""
+        if not texts:
+            return []
         encoded = self.model.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, padding=False)
         return list(encoded["input_ids"])
 
@@ -97,12 +112,20 @@ class Transformer:
             for places in batches([len(tokens) for tokens in ids]):
                 batch = [ids[place] for place in places]
                 features = self.model.forward(self._features(batch))
-                sentences = features["sentence_embedding"].float()
+                sentences = self._comparable(features["sentence_embedding"].float())
                 if not torch.isfinite(sentences).all():
                     raise NonFiniteScore(
                         f"model '{self.name}' returned NaN in {self.precision}; try precision = \"float32\""
                     )
                 yield Encoded(places, [len(tokens) for tokens in batch], sentences, features["token_embeddings"])
+
+    def _comparable(self, sentences: torch.Tensor) -> torch.Tensor:
+        """Rows of length 1, so that an inner product is the cosine, unless the model was trained for inner products."""
+        import torch
+
+        if self.model.similarity_fn_name == "dot":
+            return sentences
+        return torch.nn.functional.normalize(sentences, dim=1)
 
     def vectors(self, texts: Sequence[str]) -> tuple[Vectors, int]:
         """Sentence vectors, shape (texts, dimensions), and the number of tokens that the model read."""

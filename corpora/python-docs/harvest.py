@@ -119,9 +119,14 @@ def main(recipe_path: str, output: str) -> None:
         walks = dict(zip(present, pool.map(lambda name: walk(name, folder), present), strict=True))
     passages: dict[str, Passage] = {}
     failures: dict[str, list[str]] = {}
+    left_out = {}  # whole or not at all: a part of a package would make another corpus out of the same versions
     for name in sorted(present):
         rows, problem = walks[name]
-        failures[name] = merge(rows, passages, recipe["min_characters"]) + ([problem] if problem else [])
+        broken = problem or next((text for dotted, kind, text, _ in rows if (dotted, kind) == (name, "failure")), None)
+        if broken:
+            left_out[name] = broken
+            continue
+        failures[name] = merge(rows, passages, recipe["min_characters"])
     preferred = tuple(recipe["prefer"])
     docs = [record(passage, doc_id) for doc_id, passage in identified(passages, preferred)]
     sha256 = write(folder / "corpus.jsonl", "".join(json.dumps(doc, ensure_ascii=False) + "\n" for doc in docs))
@@ -134,6 +139,7 @@ def main(recipe_path: str, output: str) -> None:
         "versions": versions,
         "licences": {name: entry["licence"] for name, entry in recipe["packages"].items()},
         "docs_by_package": dict(counts.most_common()),
+        "left_out": left_out,
         "failures": {name: lines for name, lines in failures.items() if lines},
     }
     write(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")

@@ -48,7 +48,7 @@ def main() -> None:
         asked = interleaved(asking(stores, evaluation.queries), rounds=options.rounds)
     scores = compared(found[RIVAL], found[OURS], evaluation.qrels)
     console.print(table(asked, builds, scores, title=title(len(corpus.docs), len(evaluation.queries), options.rounds)))
-    for line in (f"nDCG@10: {OURS} minus {RIVAL}: {scores.sentence()}", *evaluation.notices, machine()):
+    for line in (f"nDCG@10, {OURS} minus {RIVAL}:", scores.sentence(), *evaluation.notices, machine()):
         console.print(line, style="dim", highlight=False)
 
 
@@ -94,7 +94,7 @@ def table(
         ratio(asked[RIVAL], asked[OURS]).shown(".1f"),
     )
     shown.add_row(
-        "s to build the index",
+        "index, s",
         *(each(builds[name]).shown(".1f") for name in (RIVAL, OURS)),
         ratio(builds[RIVAL], builds[OURS]).shown(".2f"),
     )
@@ -103,12 +103,13 @@ def table(
 
 
 def title(docs: int, queries: int, rounds: int) -> str:
-    return f"{docs:,} passages, {queries} questions, depth {DEPTH}: median of {rounds} rounds (lowest-highest)"
+    return f"{docs:,} passages, {queries} questions: median of {rounds} rounds (lowest-highest)"
 
 
 def machine() -> str:
     facts = describe()
-    return f"{facts['cpu']}, {facts['cores']} cores; {OURS} {installed('bm25s')}, {RIVAL} {installed('rank-bm25')}"
+    versions = f"{OURS} {installed('bm25s')}, {RIVAL} {installed('rank-bm25')}"
+    return f"depth {DEPTH}; {facts['cpu']}, {facts['cores']} cores\n{versions}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from statistics import median
 
 from ragprof.clock import Clock, now_ns
 from ragprof.core import Query, Ranking
+from ragprof.errors import BadInput
 
 NS = 1e9
 
@@ -62,6 +63,8 @@ def interleaved(
 
     With an even number of rounds every side stands equally early. Nothing is warmed up here: do that before.
     """
+    if rounds < 1:
+        raise BadInput(f"{rounds} rounds were asked for; a median needs at least 1, and an even number is fairest")
     durations: dict[str, list[int]] = {name: [] for name in sides}
     for number in range(rounds):
         for name in list(sides) if number % 2 == 0 else reversed(list(sides)):

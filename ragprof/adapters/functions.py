@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,11 @@ class FunctionStore(FunctionPart):
         self._docs = {doc.doc_id: doc for doc in docs}
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
-        pairs: Iterable[tuple[str, float]] = self._function(query.query.text, depth)
+        pairs: list[tuple[str, float]] = list(self._function(query.query.text, depth))
+        returned = [doc_id for doc_id, _ in pairs]
+        if len(set(returned)) < len(returned):
+            twice = next(doc_id for doc_id in returned if returned.count(doc_id) > 1)
+            raise BadInput(f"retriever '{self._name}' returned the document '{twice}' twice; give each one once")
         return Found(ranked((self._doc(doc_id), score) for doc_id, score in pairs)[:depth], {"searches": 1})
 
     def _doc(self, doc_id: str) -> Doc:
@@ -81,7 +85,9 @@ class FunctionReranker(FunctionPart):
 class FunctionInjector(FunctionPart):
     """`function(question, texts) -> prompt`; all `k` best chunks are given to it."""
 
-    def __init__(self, function: Callable[..., Any], k: int = 5) -> None:
+    USUAL_K = 5
+
+    def __init__(self, function: Callable[..., Any], k: int = USUAL_K) -> None:
         super().__init__(function)
         self.k = k
 

@@ -13,6 +13,7 @@ import typer
 
 from ragprof.errors import RagprofError
 
+INTERRUPTED = 130
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 app = typer.Typer(
@@ -29,6 +30,10 @@ Recording = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a reco
 CorpusDir = Annotated[
     Path | None,
     typer.Option("--corpus", metavar="DIR", help="Another corpus; a BEIR folder brings its questions along."),
+]
+
+RateBooks = Annotated[
+    list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; goes before the shipped ones.")
 ]
 
 
@@ -49,9 +54,12 @@ def main() -> None:
             err=True,
         )
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("ragprof: stopped; vectors and scores so far are kept, the next run goes on from there", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            typer.echo(
+                "ragprof: stopped; vectors and scores so far are kept, the next run goes on from there", err=True
+            )
+        raise
 
 
 def _version(wanted: bool) -> None:
@@ -76,27 +84,26 @@ def run(
     eval_file: EvalFile,
     corpus: CorpusDir = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    rates: RateBooks = None,
 ) -> None:
     """Record, judge, price and report what an eval file declares."""
     from ragprof.cli.commands import run_eval
 
-    run_eval(eval_file, corpus=corpus, out=out)
+    run_eval(eval_file, corpus=corpus, out=out, rates=rates or [])
 
 
 @app.command()
-def check(eval_file: EvalFile, corpus: CorpusDir = None) -> None:
+def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None) -> None:
     """Validate everything and estimate documents, tokens, time and money, before any of it is spent."""
     from ragprof.cli.commands import check_eval
 
-    check_eval(eval_file, corpus=corpus)
+    check_eval(eval_file, corpus=corpus, rates=rates or [])
 
 
 @app.command()
 def price(
     folder: Recording,
-    rates: Annotated[
-        list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; goes before the shipped ones.")
-    ] = None,
+    rates: RateBooks = None,
     on: Annotated[
         datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="Price as of this day. Default: today.")
     ] = None,

@@ -17,20 +17,20 @@ out_console = Console()
 error_console = Console(stderr=True)
 
 
-def run_eval(eval_file: Path, *, corpus: Path | None, out: Path | None) -> None:
+def run_eval(eval_file: Path, *, corpus: Path | None, out: Path | None, rates: list[Path]) -> None:
     from ragprof.session import run
 
     with Bars(error_console) as bars:
-        result = run(eval_file, corpus=corpus, out=out, progress=bars)
+        result = run(eval_file, corpus=corpus, out=out, books=rates, progress=bars)
     _show(result.summary, result.report)
 
 
-def check_eval(eval_file: Path, *, corpus: Path | None) -> None:
+def check_eval(eval_file: Path, *, corpus: Path | None, rates: list[Path]) -> None:
     from ragprof.forecast import forecast
     from ragprof.preparation import prepare
 
     with error_console.status("reading corpus and questions, probing the models"):
-        prepared = prepare(eval_file, corpus=corpus)
+        prepared = prepare(eval_file, corpus=corpus, books=rates)
         rows = forecast(prepared.subject, cache=cache_folder())
     table = Table(
         title=f"{prepared.subject.config.name}: ready to run", title_justify="left", box=None, show_header=False
@@ -41,7 +41,7 @@ def check_eval(eval_file: Path, *, corpus: Path | None) -> None:
         table.add_row(name, value)
     out_console.print(table)
     for notice in prepared.evaluation.notices:
-        out_console.print(f"note: {notice}", highlight=False)
+        out_console.print(f"note: {notice}", highlight=False, markup=False)
 
 
 def price_folder(folder: Path, *, rates: list[Path], on: date | None, llm: str | None) -> None:
@@ -71,6 +71,8 @@ def build_corpus(name: str) -> None:
         folder = build(recipe, cache=cache_folder())
     manifest = read_json(folder / "manifest.json")
     out_console.print(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}", highlight=False)
+    for package, reason in manifest.get("left_out", {}).items():
+        out_console.print(f"left out: {package} ({reason})", highlight=False, markup=False)
     out_console.print(str(folder), highlight=False, soft_wrap=True)
 
 

@@ -39,12 +39,12 @@ def _detected(path: Path) -> str:
     if path.is_file():
         return _of_file(path)
     if (path / recipes.RECIPE_FILE).is_file():
-        return "recipe"
+        raise BadInput('this is a recipe, which runs code; name it as [corpus] recipe = "..."', file=path)
     if (path / CORPUS_FILE).is_file():
         return "beir"
     if pages(path):
         return "folder"
-    sought = f"a {CORPUS_FILE}, a {recipes.RECIPE_FILE} or pages ({' '.join(PAGES)})"
+    sought = f"a {CORPUS_FILE} or pages ({' '.join(PAGES)})"
     raise BadInput(f"nothing to read in this folder; a corpus folder has {sought}", file=path)
 
 

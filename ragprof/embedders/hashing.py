@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
+from pydantic import PositiveInt
 
 from ragprof.core import Embedded
 from ragprof.words import words
@@ -14,7 +15,7 @@ from ragprof.words import words
 class HashingEmbedder:
     """Counts of words, each hashed into one of `dimensions` places."""
 
-    def __init__(self, dimensions: int = 256) -> None:
+    def __init__(self, dimensions: PositiveInt = 256) -> None:
         self._dimensions = dimensions
 
     @property

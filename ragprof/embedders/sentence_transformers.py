@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import PositiveInt
+
 from ragprof.core import Embedded
 from ragprof.models import PACKAGED_MINILM
 from ragprof.transformer import Precision, Transformer
@@ -13,7 +15,7 @@ class SentenceTransformersEmbedder:
     """Vectors of a transformer encoder; `precision` auto is bfloat16 where the processor has it."""
 
     def __init__(
-        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: int | None = None
+        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: PositiveInt | None = None
     ) -> None:
         self._transformer = Transformer(model, precision=precision, max_tokens=max_tokens)
 

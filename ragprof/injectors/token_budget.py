@@ -5,6 +5,8 @@ The budget holds for the finished prompt: template, separators, question and chu
 
 from __future__ import annotations
 
+from pydantic import PositiveInt
+
 from ragprof import prompt
 from ragprof.core import Injected, Query, Ranking, ScoredDoc
 from ragprof.tokens import DEFAULT_TOKENIZER, counter
@@ -14,7 +16,11 @@ class TokenBudgetInjector:
     """At most k chunks and at most `tokens` tokens; an empty context where not one chunk fits."""
 
     def __init__(
-        self, tokens: int, k: int = 5, tokenizer: str = DEFAULT_TOKENIZER, template: str = prompt.TEMPLATE
+        self,
+        tokens: PositiveInt,
+        k: PositiveInt = 5,
+        tokenizer: str = DEFAULT_TOKENIZER,
+        template: str = prompt.TEMPLATE,
     ) -> None:
         self.tokens, self.k = tokens, k
         self._tokenizer = tokenizer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import PositiveInt
+
 from ragprof import prompt
 from ragprof.core import Injected, Query, Ranking
 
@@ -9,7 +11,7 @@ from ragprof.core import Injected, Query, Ranking
 class TopKInjector:
     """Fewer than k chunks where the ranking is shorter."""
 
-    def __init__(self, k: int = 5, template: str = prompt.TEMPLATE) -> None:
+    def __init__(self, k: PositiveInt = 5, template: str = prompt.TEMPLATE) -> None:
         self.k = k
         self._template = prompt.check_template(template)
 

@@ -5,7 +5,7 @@ Knows no clock and no price. Rankings of chunks are judged on documents: a docum
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof import files
-from ragprof.core import RANKED_STAGES
+from ragprof.core import RANKED_STAGES, StageName
 from ragprof.corpus import EvaluationSet
 from ragprof.errors import NonFiniteScore, UnknownName
 
@@ -21,15 +21,19 @@ SCORE_COLUMNS = ("pipeline", "stage", "metric", "query_id", "value")
 Run: TypeAlias = dict[str, dict[str, float]]
 """query_id -> document_id -> score, as TREC has it."""
 Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
-FAMILIES = ("AP", "Judged@10", "P@5", "R@20", "RR@10", "Success@5", "nDCG@10", "nDCG", "RR", "Bpref", "RBP(p=0.8)")
+TRIAL = {"q": {"a": 1, "b": 0}}, {"q": {"a": 1.0, "b": 0.5}}
+"""Judgements and a run on which a measure shows whether it works."""
+FAMILIES = ("AP", "Judged@10", "P@5", "R@20", "RR@10", "Success@5", "nDCG@10", "nDCG", "RR", "Bpref", "Rprec")
 
 
 def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) -> pd.DataFrame:
     """Write scores.parquet and judgement.json into a recording and return the scores."""
     parsed = [measure(name) for name in metrics]
+    manifest = files.read_manifest(folder)
+    stages = {pipeline["name"]: ranking_stages(pipeline) for pipeline in manifest["config"]["pipelines"]}
     tables = [
-        scores_of(ranking_table, evaluation.qrels, parsed).assign(pipeline=pipeline)[list(SCORE_COLUMNS)]
-        for pipeline, ranking_table in rankings(folder).items()
+        scores_of(table, evaluation.qrels, parsed, stages=stages[name]).assign(pipeline=name)[list(SCORE_COLUMNS)]
+        for name, table in rankings(folder).items()
     ]
     scores = pd.concat(tables, ignore_index=True)
     files.write_table(folder / "scores.parquet", scores)
@@ -37,6 +41,7 @@ def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) ->
         "qrels_sha256": evaluation.qrels_sha256,
         "queries": len(evaluation.queries),
         "notices": list(evaluation.notices),
+        "recording": manifest["recording"],
     }
     files.write_json(folder / "judgement.json", facts)
     return scores
@@ -44,39 +49,73 @@ def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) ->
 
 def rankings(folder: Path) -> dict[str, pd.DataFrame]:
     """The ranking tables of a recording by pipeline, in the order of its manifest."""
-    names = [pipeline["name"] for pipeline in files.read_json(folder / "manifest.json")["config"]["pipelines"]]
+    names = [pipeline["name"] for pipeline in files.read_manifest(folder)["config"]["pipelines"]]
     return {name: files.read_table(folder / "rankings" / f"{name}.parquet") for name in names}
 
 
-def scores_of(ranking_table: pd.DataFrame, qrels: Qrels, measures: Sequence[Any]) -> pd.DataFrame:
-    """Scores of one pipeline at every stage that it ranks at. A judged query without a ranking scores 0."""
+def ranking_stages(pipeline: Mapping[str, Any]) -> tuple[StageName, ...]:
+    """The stages that rank in a declared pipeline; all of them are judged, whether they found anything or not."""
+    reranked = pipeline["reranker"]["name"] != "none"
+    return RANKED_STAGES if reranked else tuple(stage for stage in RANKED_STAGES if stage != "rerank")
+
+
+def scores_of(
+    ranking_table: pd.DataFrame, qrels: Qrels, measures: Sequence[Any], *, stages: Sequence[StageName]
+) -> pd.DataFrame:
+    """Scores of one pipeline at the stages that it ranks at. A judged query without a ranking scores 0."""
     rows: list[tuple[str, str, str, float]] = []
-    for stage in RANKED_STAGES:
+    for stage in stages:
         at_stage = ranking_table[ranking_table["stage"] == stage]
-        if len(at_stage):
-            rows.extend((stage, *row) for row in _per_query(trec_run(at_stage), qrels, measures))
+        rows.extend((stage, *row) for row in _per_query(trec_run(at_stage), qrels, measures))
     return pd.DataFrame(rows, columns=["stage", "metric", "query_id", "value"])
 
 
 def trec_run(at_stage: pd.DataFrame) -> Run:
-    """A run at document level. Scores are those of the best chunk; raises NonFiniteScore on NaN."""
+    """A run at document level, in the ranking's order. Raises NonFiniteScore on NaN.
+
+    Scores are those of the best chunk, except where they tie: see `falling`.
+    """
     if not np.isfinite(at_stage["score"]).all():
         raise NonFiniteScore("a ranking holds a score that is NaN or infinite; record it again")
     best = at_stage.sort_values("rank").drop_duplicates(["query_id", "document_id"])
-    run: Run = {}
-    for query_id, document_id, score in zip(best["query_id"], best["document_id"], best["score"], strict=True):
-        run.setdefault(query_id, {})[document_id] = float(score)
-    return run
+    return {
+        str(query_id): dict(zip(rows["document_id"], falling(rows["score"]), strict=True))
+        for query_id, rows in best.groupby("query_id", sort=False)
+    }
+
+
+def falling(scores: Iterable[float]) -> list[float]:
+    """Scores of a ranking, best first, as they are; one that would tie is moved just below the one before it.
+
+    trec_eval compares single precision and breaks ties by doc_id, other tools break them otherwise: without ties,
+    all of them judge the order that the pipeline had.
+    """
+    result: list[float] = []
+    for score in scores:
+        if result and np.float32(score) >= np.float32(result[-1]):
+            result.append(float(np.nextafter(np.float32(result[-1]), np.float32(-np.inf))))
+        else:
+            result.append(float(score))
+    return result
 
 
 def measure(name: str) -> Any:
-    """A measure of ir_measures by its name. Raises UnknownName."""
+    """A measure of ir_measures by its name. Raises UnknownName, also for one that cannot be computed here."""
     import ir_measures
 
     try:
-        return ir_measures.parse_measure(name)
-    except (NameError, ValueError, AssertionError, SyntaxError):
+        parsed = ir_measures.parse_measure(name)
+        if parsed.params.get("cutoff") == 0:
+            raise ValueError("trec_eval would end the process")
+        list(ir_measures.iter_calc([parsed], *TRIAL))
+    except Exception:
         raise UnknownName("metric", name, FAMILIES) from None
+    return parsed
+
+
+def canonical(metrics: Iterable[str]) -> tuple[str, ...]:
+    """The names under which scores are written: `MAP` is `AP`. Raises UnknownName."""
+    return tuple(dict.fromkeys(str(measure(name)) for name in metrics))
 
 
 def _per_query(run: Run, qrels: Qrels, measures: Sequence[Any]) -> list[tuple[str, str, float]]:

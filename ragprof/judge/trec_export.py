@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 from ragprof import files
 from ragprof.judge.scores import Qrels, rankings, trec_run
@@ -13,7 +15,7 @@ def export_runs(folder: Path, *, into: Path) -> list[Path]:
     written = []
     for pipeline, table in rankings(folder).items():
         for stage in table["stage"].unique():
-            tag = f"{pipeline}.{stage}".replace(" ", "_")
+            tag = word(f"{pipeline}.{stage}")
             path = into / f"{tag}.run"
             files.write_text(path, run_text(trec_run(table[table["stage"] == stage]), tag))
             written.append(path)
@@ -26,12 +28,22 @@ def run_text(run: dict[str, dict[str, float]], tag: str) -> str:
     for query_id in sorted(run):
         ordered = sorted(run[query_id].items(), key=lambda item: (item[1], item[0]), reverse=True)
         lines.extend(
-            f"{query_id} Q0 {doc} {rank} {score!r} {tag}\n" for rank, (doc, score) in enumerate(ordered, start=1)
+            f"{word(query_id)} Q0 {word(doc)} {rank} {score!r} {tag}\n"
+            for rank, (doc, score) in enumerate(ordered, start=1)
         )
     return "".join(lines)
 
 
 def export_qrels(qrels: Qrels, path: Path) -> None:
     """`query_id 0 document_id relevance`."""
-    lines = [f"{query_id} 0 {doc} {grade}\n" for query_id, grades in qrels.items() for doc, grade in grades.items()]
+    lines = [
+        f"{word(query_id)} 0 {word(doc)} {grade}\n"
+        for query_id, grades in qrels.items()
+        for doc, grade in grades.items()
+    ]
     files.write_text(path, "".join(lines))
+
+
+def word(name: str) -> str:
+    """The name as one column: blanks, and the percent sign that stands for them, are percent-encoded."""
+    return re.sub(r"[\s%]", lambda found: quote(found[0]), name)

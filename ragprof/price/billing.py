@@ -85,7 +85,7 @@ def _ceiling(amount: int, size: int) -> int:
 def _calls(demand: Demand) -> Units:
     rate, stage, facts = demand.rate, demand.stage, demand.facts
     if stage == "search":
-        return _recorded(demand, "searches")
+        return dict.fromkeys(facts.query_ids, Decimal(1))
     if stage != "rerank":
         raise Unpriced(f"'{rate.name}' is billed {rate.shape.replace('_', ' ')}, which '{stage}' has none of")
     return {
@@ -101,7 +101,7 @@ def _tokens_in_window(demand: Demand, query_id: str) -> int:
 def _input_tokens(demand: Demand) -> Units:
     facts = demand.facts
     if demand.stage == "embed":
-        return _recorded(demand, "input_tokens")
+        return {query_id: Decimal(facts.tokens_of_query(query_id)) for query_id in facts.query_ids}
     if demand.stage == "inject":
         return _recorded(demand, "prompt_tokens")
     if demand.stage != "rerank":

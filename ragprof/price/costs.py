@@ -69,10 +69,10 @@ class PriceList:
         return rate
 
 
-def check_rate(name: str, *, on: date, file: Path) -> None:
+def check_rate(name: str, *, on: date, file: Path, books: Sequence[Path] = ()) -> None:
     """Raise UnknownName or BadInput for a rate that nobody has; one without a price on that day is no error."""
     with suppress(Unpriced):
-        PriceList(catalogue(), on, file).rate(name)
+        PriceList(catalogue(books), on, file).rate(name)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ragprof.core import STAGES
 from ragprof.errors import BadInput
-from ragprof.files import read_json, read_table
+from ragprof.files import read_manifest, read_table
 
 ByQuery: TypeAlias = Mapping[str, int]
 
@@ -65,12 +65,7 @@ class PipelineFacts:
 
 def read_recording(folder: Path) -> Recording:
     """Raises BadInput where a file is missing, unreadable or not of a recording."""
-    manifest = read_json(folder / "manifest.json")
-    config = manifest.get("config") if isinstance(manifest, dict) else None
-    if not isinstance(config, dict) or not config.get("pipelines"):
-        raise BadInput(
-            "it has no 'config' with pipelines; record it again with 'ragprof run'", file=folder / "manifest.json"
-        )
+    config = read_manifest(folder)["config"]
     spans = folder / "spans.parquet"
     return Recording(
         folder=folder,
@@ -90,7 +85,9 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
         raise BadInput(
             f"it has nothing of the pipeline '{name}'; run it first", file=recording.folder / "usage.parquet"
         )
-    present = set(usage["stage"])
+    spans = recording.spans
+    timed = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed")]
+    present = {*usage["stage"], *timed["stage"]}
     return PipelineFacts(
         folder=recording.folder,
         name=name,

@@ -13,6 +13,7 @@ from ragprof.errors import BadInput, UnknownName
 from ragprof.price.rates import PublishedRate, Unpriced
 
 PER = 1_000_000
+QUOTED = 1_000  # a prompt of this length is in every model's lowest step
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,14 @@ def model_rate(name: str, on: date) -> ModelRate:
     """
     provider, _, model = name.partition(":")
     try:
-        priced = _price(provider, model, tokens=PER, on=on)
+        priced = _price(provider, model, tokens=QUOTED, on=on)
     except LookupError:
         raise _unknown(provider, model) from None
     if priced.model_price.input_mtok is None:
         raise Unpriced(f"genai-prices lists '{name}' without a price of input tokens")
     urls = priced.provider.pricing_urls or ["https://github.com/pydantic/genai-prices"]
     return ModelRate(
-        name=name, unit="input token", usd=priced.total_price, per=PER, since=on, source=urls[0],
+        name=name, unit="input token", usd=priced.total_price * (PER // QUOTED), per=PER, since=on, source=urls[0],
         shape="per_input_token", verified=None, note=f"From genai-prices {version('genai-prices')}.",
         provider=provider, model=model,
     )  # fmt: skip

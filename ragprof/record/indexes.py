@@ -9,6 +9,7 @@ import pandas as pd
 from ragprof import environment
 from ragprof.clock import Clock
 from ragprof.core import Doc, Vectors
+from ragprof.errors import BadInput
 from ragprof.progress import Progress
 from ragprof.record.pipeline import Parts
 
@@ -27,6 +28,7 @@ def build_indexes(
 
     `vectors` are the corpus's vectors by id() of the embedder. Embedding is not part of the build.
     """
+    _check_sharing(pipelines)
     built: dict[int, tuple[int, int, int]] = {}
     progress.start("build indexes", len({id(parts.store) for parts in pipelines}))
     for parts in pipelines:
@@ -40,3 +42,14 @@ def build_indexes(
     progress.done()
     rows = [(parts.name, *built[id(parts.store)]) for parts in pipelines]
     return pd.DataFrame(rows, columns=list(BUILD_COLUMNS))
+
+
+def _check_sharing(pipelines: Sequence[Parts]) -> None:
+    """One store holds the vectors of one embedder. Raises BadInput where two pipelines would fill it differently."""
+    embedders: dict[int, int] = {}
+    for parts in pipelines:
+        first = embedders.setdefault(id(parts.store), id(parts.embedder))
+        if parts.store.needs_vectors and first != id(parts.embedder):
+            raise BadInput(
+                f"pipeline '{parts.name}' shares its store with another embedder; give it a store of its own"
+            )

@@ -69,8 +69,15 @@ class Pipeline:
             store=part("stores", self.store),
             depth=self.depth,
             reranker=None if self.reranker is None or self.reranker == "none" else part("rerankers", self.reranker),
-            injector=part("injectors", self.injector),
+            injector=self._injector(),
         )
+
+    def _injector(self) -> Injector:
+        given = self.injector
+        if callable(given) and not hasattr(given, VERBS["injectors"]):
+            return FunctionInjector(given, k=min(FunctionInjector.USUAL_K, self.depth))
+        made: Injector = part("injectors", given)
+        return made
 
 
 def part(kind: Kind, given: Given) -> Any:

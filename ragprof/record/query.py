@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ragprof.clock import Clock
@@ -30,7 +30,7 @@ def ask(parts: Parts, query: Query, call: Call) -> Answer:
         embedded = call("embed", parts.embedder.embed_queries, [query.text])
         vector, usage["embed"] = embedded.vectors[0], embedded.usage
     found = call("search", parts.store.search, EmbeddedQuery(query, vector), parts.depth)
-    ranking, usage["search"] = without(found.ranking, query.query_id), found.usage
+    ranking, usage["search"] = without(found.ranking, query.own_document), found.usage
     rankings["search"] = ranking
     if parts.reranker is not None:
         ranking, usage["rerank"] = call("rerank", reranked, parts.reranker, query, ranking)
@@ -44,9 +44,14 @@ def reranked(reranker: Reranker, query: Query, ranking: Ranking) -> tuple[Rankin
     """The candidates in the reranker's order. Ties are settled where all ties are."""
     docs = [item.doc for item in ranking]
     scored = reranker.score(query, docs)
-    if len(scored.scores) != len(docs):
-        raise NonFiniteScore(f"the reranker gave {len(scored.scores)} scores for {len(docs)} documents")
-    return ranked(zip(docs, scored.scores, strict=True)), scored.usage
+    return ranked(zip(docs, one_each(scored.scores, docs), strict=True)), scored.usage
+
+
+def one_each(scores: Sequence[float], docs: Sequence[object]) -> Sequence[float]:
+    """The same scores. Raises NonFiniteScore where some document has none."""
+    if len(scores) != len(docs):
+        raise NonFiniteScore(f"the reranker gave {len(scores)} scores for {len(docs)} documents")
+    return scores
 
 
 def bare(_stage: StageName, function: Callable[..., T], *arguments: Any) -> T:

@@ -13,8 +13,9 @@ from ragprof.core import Answer, Doc, EmbeddedQuery, Query, Ranking, Scored, Sta
 from ragprof.errors import NonFiniteScore
 from ragprof.progress import Progress
 from ragprof.ranking import without
+from ragprof.record.identity import cache_identity
 from ragprof.record.pipeline import Parts
-from ragprof.record.query import reranked
+from ragprof.record.query import one_each, reranked
 from ragprof.row_cache import RowCache, digest
 from ragprof.stages import PairReranker, Reranker
 
@@ -39,7 +40,9 @@ class PairScores:
 
     def __init__(self, reranker: Reranker, cache: Path) -> None:
         self._reranker = reranker
-        self._rows = RowCache(cache / "scores", identity=str(reranker.identity), width=1, dtype=np.float64)
+        self._rows = RowCache(
+            cache / "scores", identity=str(cache_identity(reranker, "pair")), width=1, dtype=np.float64
+        )
         self.pairs_scored = 0
 
     @property
@@ -79,14 +82,14 @@ def _pair_key(query: Query, doc: Doc) -> bytes:
 def _scores(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
     """One score a pair, in order; query by query where the reranker knows no other way."""
     if isinstance(reranker, PairReranker):
-        return reranker.score_pairs(pairs)
+        return list(one_each(reranker.score_pairs(pairs), pairs))
     places: dict[str, list[int]] = {}
     for place, (query, _) in enumerate(pairs):
         places.setdefault(query.query_id, []).append(place)
     scores = [0.0] * len(pairs)
     for mine in places.values():
         scored = reranker.score(pairs[mine[0]][0], [pairs[place][1] for place in mine])
-        for place, score in zip(mine, scored.scores, strict=True):
+        for place, score in zip(mine, one_each(scored.scores, mine), strict=True):
             scores[place] = score
     return scores
 
@@ -153,7 +156,7 @@ def answer_of(parts: Parts, query: Query, found: Ranking, reranker: Reranker | N
 
 
 def _found(parts: Parts, query: EmbeddedQuery) -> Ranking:
-    return without(parts.store.search(query, parts.depth).ranking, query.query.query_id)
+    return without(parts.store.search(query, parts.depth).ranking, query.query.own_document)
 
 
 def _ranking_rows(answers: Sequence[Answer]) -> Iterator[tuple[str, str, int, str, str, float]]:
@@ -168,7 +171,8 @@ def _token_rows(answers: Sequence[Answer], count: Callable[[str], int]) -> Itera
     for answer in answers:
         prompt = count(answer.prompt)
         question = count(answer.query.text)
-        context = sum(count(item.doc.content) for item in answer.rankings["inject"])
+        chunks = sum(count(item.doc.content) for item in answer.rankings["inject"])
+        context = min(chunks, prompt - question)  # an injector of the user's own may shorten its chunks
         yield answer.query.query_id, "prompt_tokens", prompt
         yield answer.query.query_id, "query_tokens", question
         yield answer.query.query_id, "context_tokens", context

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 
@@ -27,12 +28,17 @@ from ragprof.record.cold import ColdStarts
 from ragprof.record.indexes import build_indexes
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import Ranked, rank_queries
+from ragprof.record.redaction import redacted
 from ragprof.record.timings import Timings, time_pipelines
 from ragprof.record.vectors import document_vectors, query_vectors
 from ragprof.stages import Embedder
 from ragprof.tokens import counter
 
 FORMAT = 1
+DERIVED = (
+    "manifest.json", "judgement.json", "rates.json", "summary.json",
+    "scores.parquet", "costs.parquet", "report.html", "report.md",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,9 @@ class Embedding:
 
 
 def record(subject: Subject, bench: Bench) -> None:
-    """Make a recording in `bench.folder`. An older manifest there is taken away first."""
-    (bench.folder / "manifest.json").unlink(missing_ok=True)
+    """Make a recording in `bench.folder`. What was made of an older one there is taken away first."""
+    for name in DERIVED:
+        (bench.folder / name).unlink(missing_ok=True)
     load(subject.pipelines, bench.progress)
     cold = ColdStarts(bench.clock)
     timed = shuffled(subject.queries, subject.config.seed)
@@ -165,13 +172,13 @@ def token_table(subject: Subject, count: Callable[[str], int], progress: Progres
 
 def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timings: Timings) -> dict[str, Any]:
     """What the recording rests on: configuration, corpus, versions, machine, work done."""
-    config = replace_paths(subject.config)
     corpus_tokens = int(tokens.loc[tokens["kind"] == "doc", "tokens"].sum())
     return {
         "format": FORMAT,
         "ragprof_version": version("ragprof"),
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "config": config.model_dump(mode="json"),
+        "recording": uuid4().hex,
+        "config": redacted(subject.config.model_dump(mode="json")),
         "corpus": {
             "name": subject.corpus.name,
             "docs": len(subject.corpus.docs),
@@ -180,22 +187,13 @@ def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timin
             "versions": subject.corpus.manifest.get("versions"),
         },
         "queries": len(subject.queries),
-        "identities": {
+        "identities": redacted({
             parts.name: {"embedder": parts.embedder and parts.embedder.identity, "store": parts.store.identity,
                          "reranker": parts.reranker and parts.reranker.identity, "injector": parts.injector.identity}
             for parts in subject.pipelines
-        },
+        }),
         "depths": {parts.name: parts.depth for parts in subject.pipelines},
         "environment": environment.describe(),
         "work": work,
         "peak_rss_bytes": timings.peaks,
     }  # fmt: skip
-
-
-def replace_paths(config: EvalConfig) -> EvalConfig:
-    """The configuration without folders of this machine: absolute paths are cut to their last name."""
-    path = config.corpus.path
-    if path is None or not Path(path).is_absolute():
-        return config
-    corpus = config.corpus.model_copy(update={"path": Path(path).name})
-    return config.model_copy(update={"corpus": corpus})

@@ -11,6 +11,7 @@ import numpy as np
 from ragprof.core import Embedded, Vectors
 from ragprof.errors import NonFiniteScore
 from ragprof.progress import Progress
+from ragprof.record.identity import cache_identity
 from ragprof.row_cache import RowCache, digest
 from ragprof.stages import Embedder
 
@@ -44,12 +45,12 @@ def _through_cache(
     cache: Path,
     progress: Progress,
 ) -> Reused:
-    identity = embedder.identity
+    identity = cache_identity(embedder, purpose)
     if identity is None:
         return Reused(_checked(embed(texts).vectors), len(texts))
     keys = [digest(text) for text in texts]
     dimensions = embed(["dimensions"]).vectors.shape[1]
-    rows = RowCache(cache / "vectors", identity=f"{identity} {purpose}", width=dimensions, dtype=np.float32)
+    rows = RowCache(cache / "vectors", identity=identity, width=dimensions, dtype=np.float32)
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in rows}
     todo = sorted(missing.items(), key=lambda item: -len(item[1]))
     progress.start(f"embed {purpose} texts", len(todo))

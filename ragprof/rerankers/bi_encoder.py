@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import PositiveInt
+
 from ragprof.core import Doc, Query, Scored
 from ragprof.models import PACKAGED_MINILM
 from ragprof.transformer import Precision, Transformer
@@ -15,7 +17,7 @@ class BiEncoderReranker:
     pointwise = True
 
     def __init__(
-        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: int | None = None
+        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: PositiveInt | None = None
     ) -> None:
         self._transformer = Transformer(model, precision=precision, max_tokens=max_tokens)
 

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pydantic import PositiveInt
+
 from ragprof import models
 from ragprof.core import Doc, Query, Scored
+from ragprof.errors import BadInput
 from ragprof.transformer import Precision, resolved_precision
 
 if TYPE_CHECKING:
@@ -20,7 +23,12 @@ class CrossEncoderReranker:
     pointwise = True
 
     def __init__(
-        self, model: str, *, precision: Precision = "auto", max_tokens: int | None = None, batch_size: int = 16
+        self,
+        model: str,
+        *,
+        precision: Precision = "auto",
+        max_tokens: PositiveInt | None = None,
+        batch_size: PositiveInt = 16,
     ) -> None:
         self._name, self._location = model, models.locate(model)
         self._precision, self._max_tokens, self._batch_size = resolved_precision(precision), max_tokens, batch_size
@@ -39,6 +47,11 @@ class CrossEncoderReranker:
         model: CrossEncoder = CrossEncoder(
             str(self._location), max_length=self._max_tokens, model_kwargs=options, trust_remote_code=False
         )
+        if model.num_labels != 1:
+            raise BadInput(
+                f"model '{self._name}' gives {model.num_labels} outputs a pair, as classifiers do; "
+                "name a cross-encoder with one output"
+            )
         return model
 
     def load(self) -> None:
@@ -57,7 +70,7 @@ class CrossEncoderReranker:
         return Scored(tuple(float(score) for score in logits), usage)
 
     def _tokens(self, pairs: list[tuple[str, str]]) -> int:
-        longest = self._max_tokens or self._model.max_length
+        longest = self._max_tokens or self._model.max_seq_length
         encoded = self._model.tokenizer(pairs, truncation=longest is not None, max_length=longest, padding=False)
         return sum(len(ids) for ids in encoded["input_ids"])
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pydantic import PositiveInt
+
 from ragprof.core import Doc, Query, Scored
 from ragprof.models import PACKAGED_MINILM
 from ragprof.transformer import Encoded, Precision, Transformer
@@ -23,7 +25,7 @@ class MaxSimReranker:
     pointwise = True
 
     def __init__(
-        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: int | None = None
+        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: PositiveInt | None = None
     ) -> None:
         self._transformer = Transformer(model, precision=precision, max_tokens=max_tokens)
 
@@ -35,10 +37,9 @@ class MaxSimReranker:
         self._transformer.load()
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])
-        asked = unit(encoded.tokens[0, 1 : encoded.lengths[0] - 1])
+        asked, query_tokens = self._asked(query)
         scores = [0.0] * len(docs)
-        tokens = encoded.lengths[0] * len(docs)
+        tokens = query_tokens * len(docs)
         prompt = self._transformer.prompt("document")
         for batch in self._transformer.encode([prompt + doc.content for doc in docs]):
             tokens += sum(batch.lengths)
@@ -52,7 +53,8 @@ class MaxSimReranker:
         for place, (_, doc) in enumerate(pairs):
             askers.setdefault(doc.content, []).append(place)
         contents = list(askers)
-        asked = {query.query_id: self._asked(query) for query, _ in pairs}
+        queries = {query.query_id: query for query, _ in pairs}
+        asked = {query_id: self._asked(query)[0] for query_id, query in queries.items()}
         scores = [0.0] * len(pairs)
         prompt = self._transformer.prompt("document")
         for batch in self._transformer.encode([prompt + content for content in contents]):
@@ -63,10 +65,14 @@ class MaxSimReranker:
                     scores[place] = float(similar.amax(dim=1).mean())
         return scores
 
-    def _asked(self, query: Query) -> torch.Tensor:
-        """Unit vectors of the query's tokens, shape (tokens, dimensions), special tokens left out."""
+    def _asked(self, query: Query) -> tuple[torch.Tensor, int]:
+        """Unit vectors of the query's tokens, shape (tokens, dimensions), and how many tokens the model read.
+
+        Special tokens are left out, unless the query has no others (a zero-width space, say).
+        """
         (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])
-        return unit(encoded.tokens[0, 1 : encoded.lengths[0] - 1])
+        length = encoded.lengths[0]
+        return unit(encoded.tokens[0, 1 : length - 1] if length > 2 else encoded.tokens[0, :length]), length
 
 
 def maxsim(asked: torch.Tensor, batch: Encoded) -> list[float]:

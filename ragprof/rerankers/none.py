@@ -10,7 +10,7 @@ from ragprof.core import Doc, Query, Scored
 class NoReranker:
     """Never asked by a pipeline; asked directly, it scores by position, so that the order stays."""
 
-    pointwise = True
+    pointwise = False
 
     @property
     def identity(self) -> None:

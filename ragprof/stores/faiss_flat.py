@@ -42,10 +42,23 @@ class FaissFlatStore:
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         if query.vector is None:
             raise BadInput("the store 'faiss_flat' got a query without a vector; give this pipeline an embedder")
-        scores, places = self._index.search(query.vector[None, :], min(depth, len(self._docs)))
-        pairs = zip(places[0].tolist(), scores[0].tolist(), strict=True)
-        ranking = ranked((self._docs[place], score) for place, score in pairs if place >= 0)
+        nearest = self._nearest(query.vector, min(depth, len(self._docs)))
+        ranking = ranked((self._docs[place], score) for place, score in nearest)[:depth]
         return Found(ranking, {"searches": 1, "vectors_scanned": len(self._docs)})
+
+    def _nearest(self, vector: Vectors, depth: int) -> list[tuple[int, float]]:
+        """The `depth` best and whatever ties with the last of them: FAISS settles ties by position, we by doc_id."""
+        asked = depth
+        while True:
+            asked = min(asked + 1, len(self._docs))
+            scores, places = self._index.search(vector[None, :], asked)
+            if asked == len(self._docs) or scores[0, asked - 1] != scores[0, depth - 1]:
+                return [
+                    (place, score)
+                    for place, score in zip(places[0].tolist(), scores[0].tolist(), strict=True)
+                    if place >= 0
+                ]
+            asked *= 2
 
 
 plugin = FaissFlatStore

@@ -17,7 +17,7 @@ from ragprof.words import words
 
 
 class RankBm25Store:
-    """Documents that score 0 are not returned, so a ranking may be shorter than the depth."""
+    """Documents that score 0 or less are not returned, so a ranking may be shorter than the depth."""
 
     needs_vectors = False
 

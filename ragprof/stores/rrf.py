@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from pydantic import PositiveInt
+
 from ragprof import registry
 from ragprof.core import Doc, EmbeddedQuery, Found, Vectors
 from ragprof.errors import BadInput
@@ -19,7 +21,7 @@ from ragprof.stages import Store
 class RrfStore:
     """A store made of stores; `stores` are names or tables as in the eval file."""
 
-    def __init__(self, stores: list[registry.PartSpec], k: int = 60) -> None:
+    def __init__(self, stores: list[registry.PartSpec], k: PositiveInt = 60) -> None:
         if len(stores) < 2:
             raise BadInput('the store \'rrf\' fuses at least two stores; give stores = ["bm25s", "faiss_flat"]')
         self._stores: list[Store] = [registry.create("stores", spec) for spec in stores]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 METRIC = "nDCG@10"
@@ -59,6 +60,8 @@ def _leaders(summary: Mapping[str, Any]) -> str:
     if _quality(summary, names[0]) < 0:
         return ""
     top = final_scores(summary, names[0])[METRIC]
+    if len(names) == 1:
+        return f"{names[0]} reaches {METRIC} {_with_interval(top)} over {summary['queries']} queries."
     lead = f"{names[0]} ranks highest: {METRIC} {_with_interval(top)}"
     tied = [name for name in names[1:] if (_compared(summary, names[0], name) or {}).get("verdict") == "undecided"]
     if not tied:
@@ -162,14 +165,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def duration(nanoseconds: float) -> str:
-    """ns as a reader's unit: 850 µs, 12.3 ms, 1.20 s."""
-    for unit, size in (("s", 1e9), ("ms", 1e6)):
-        if abs(nanoseconds) >= size:
-            return f"{nanoseconds / size:.3g} {unit}"
-    return f"{nanoseconds / 1e3:.3g} µs"
+    """ns as a reader's unit: 850 µs, 12.3 ms, 1.2 s."""
+    scaled = [(float(f"{nanoseconds / size:.3g}"), unit) for size, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))]
+    value, unit = next((each for each in scaled if abs(each[0]) >= 1), scaled[-1])
+    return f"{value:g} {unit}"
 
 
 def money(usd: str) -> str:
-    """A decimal string as dollars to three significant digits."""
-    value = float(usd)
-    return f"${value:,.2f}" if value >= 1 else f"${value:.3g}"
+    """A decimal string as dollars: cents from 1 dollar on, three significant digits below."""
+    value = Decimal(usd)
+    return f"${value:,.2f}" if abs(value) >= 1 else f"${Decimal(f'{value:.3g}'):f}"

@@ -41,14 +41,24 @@ def comparisons(scores: pd.DataFrame, names: Sequence[str], metric: str, *, seed
     raw = {f"{a}|{b}": paired_p(values[b], values[a], seed=seed) for a, b in pairs}
     adjusted = holm(raw)
     return [
-        compared(values[a], values[b], a, b, metric=metric, p=raw[f"{a}|{b}"], p_holm=adjusted[f"{a}|{b}"], seed=seed)
+        compared(
+            values[a],
+            values[b],
+            a,
+            b,
+            metric=metric,
+            p=raw[f"{a}|{b}"],
+            p_holm=adjusted[f"{a}|{b}"],
+            pairs=len(pairs),
+            seed=seed,
+        )
         for a, b in pairs
     ]
 
 
 def compared(
     first: pd.Series, second: pd.Series, baseline: str, candidate: str,
-    *, metric: str, p: float, p_holm: float, seed: int,
+    *, metric: str, p: float, p_holm: float, pairs: int, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Candidate minus baseline."""
     difference = (second - first).to_numpy()
@@ -59,7 +69,7 @@ def compared(
         "metric": metric, "stage": "final", "baseline": baseline, "candidate": candidate,
         "difference": estimate.mean, "interval": list(estimate.interval) if estimate.interval else None,
         "p": p, "p_holm": p_holm, "verdict": verdict, "n": estimate.n,
-        "more_queries": None if told else more_queries_needed(difference),
+        "more_queries": None if told else more_queries_needed(difference, alpha=ALPHA / pairs) or None,
     }  # fmt: skip
 
 

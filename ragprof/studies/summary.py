@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ragprof import files
+from ragprof.errors import BadInput
 from ragprof.price import PipelinePricing, read_pricing
 from ragprof.studies.headline import METRIC, final_scores, headline, reranker_of, warnings
 from ragprof.studies.latency import latency_of, mean_usage
@@ -33,12 +34,13 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 def assemble(folder: Path) -> dict[str, Any]:
     """The summary as a dict. Raises BadInput where the recording is incomplete."""
-    manifest = files.read_json(folder / "manifest.json")
+    manifest = files.read_manifest(folder)
     judgement = files.read_json(folder / "judgement.json")
+    _same_recording(folder, manifest, judgement)
     config, seed = manifest["config"], manifest["config"]["seed"]
     scores = files.read_table(folder / "scores.parquet")
     names = [pipeline["name"] for pipeline in config["pipelines"]]
-    pricing = read_pricing(folder).pipelines
+    pricing, rates = read_pricing(folder).pipelines, files.read_json(folder / "rates.json")
     summary: dict[str, Any] = {
         "format": FORMAT,
         "ragprof_version": manifest["ragprof_version"],
@@ -55,7 +57,7 @@ def assemble(folder: Path) -> dict[str, Any]:
         "comparisons": comparisons(scores, names, _metric(config), seed=seed) if len(names) > 1 else [],
         "final_stage": {name: final_stage(scores[scores["pipeline"] == name]) for name in names},
         "traffic": config["traffic"],
-        "rates": list(files.read_json(folder / "rates.json").get("rates", [])),
+        "rates": [{"name": name, **rate} for name, rate in rates["rates"].items()],
         "method": method(config),
         "limits": list(LIMITS),
     }
@@ -63,6 +65,12 @@ def assemble(folder: Path) -> dict[str, Any]:
     summary["headline"] = headline(summary)
     summary["warnings"] = warnings(summary, judgement["notices"])
     return summary
+
+
+def _same_recording(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> None:
+    """A run that was stopped between its passes leaves scores of another recording behind: refuse to mix them."""
+    if judgement.get("recording") != manifest.get("recording"):
+        raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
 
 
 def method(config: Mapping[str, Any]) -> list[str]:

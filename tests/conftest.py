@@ -1,0 +1,42 @@
+"""The handbook: a small invented collection and its eval file, recorded once for all tests that only read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    """This test's own copy of handbook.toml, with the collection in `handbook/` beside it."""
+    shutil.copytree(DATA / "handbook", tmp_path / "handbook")
+    return Path(shutil.copy(DATA / "handbook.toml", tmp_path))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("RAGPROF_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recorded_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recording of handbook.toml. Read it; write into `handbook_recording`."""
+    from ragprof.session import run
+
+    folder = tmp_path_factory.mktemp("handbook")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAGPROF_CACHE", str(folder / "cache"))
+        return run(DATA / "handbook.toml", out=folder / "recording").folder
+
+
+@pytest.fixture
+def handbook_recording(recorded_handbook: Path, tmp_path: Path) -> Path:
+    """A copy of the recording that the test may change."""
+    return Path(shutil.copytree(recorded_handbook, tmp_path / "recording"))

@@ -1,0 +1,274 @@
+"""What every plugin of a kind owes its pipeline. A new file is tested by being there: the names are those found.
+
+A plugin with options that have no default needs an entry in `options`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from passages import CONTENTS, DOCS, VECTORS, embedded, ranking_of
+
+from ragprof import registry
+from ragprof.core import Query, Usage
+from ragprof.registry import Kind, PartSpec
+from ragprof.stages import Embedder, Injector, PairReranker, Reranker, Store
+
+QUERY = Query("q", "how does a lighthouse flash its lamp to sailors")
+BFLOAT16_TOLERANCE = 2e-2
+
+
+@pytest.fixture(scope="module")
+def options(cross_encoder_folder: Path) -> Mapping[str, Mapping[str, Any]]:
+    return {
+        "rrf": {"stores": ["bm25s", "faiss_flat"]},
+        "cross_encoder": {"model": str(cross_encoder_folder)},
+        "token_budget": {"tokens": 1000, "k": 3},
+        "top_k": {"k": 3},
+    }
+
+
+def made(kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A part as a pipeline has it: loaded, and loaded again without harm."""
+    part = registry.create(kind, PartSpec(name=name, **options.get(name, {})))
+    part.load()
+    part.load()
+    return part
+
+
+@pytest.fixture(scope="module", params=registry.names("embedders"))
+def embedder(request: pytest.FixtureRequest, options: Mapping[str, Mapping[str, Any]]) -> Embedder:
+    part: Embedder = made("embedders", request.param, options)
+    return part
+
+
+@pytest.fixture(params=registry.names("stores"))
+def store(request: pytest.FixtureRequest, options: Mapping[str, Mapping[str, Any]]) -> Store:
+    part: Store = made("stores", request.param, options)
+    return part
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """The store with the passages in it."""
+    store.add(DOCS, VECTORS if store.needs_vectors else None)
+    return store
+
+
+@pytest.fixture(scope="module", params=registry.names("rerankers"))
+def reranker(request: pytest.FixtureRequest, options: Mapping[str, Mapping[str, Any]]) -> Reranker:
+    part: Reranker = made("rerankers", request.param, options)
+    return part
+
+
+@pytest.fixture(scope="module", params=registry.names("injectors"))
+def injector(request: pytest.FixtureRequest, options: Mapping[str, Mapping[str, Any]]) -> Injector:
+    part: Injector = made("injectors", request.param, options)
+    return part
+
+
+def tolerance(part: Embedder | Reranker) -> float:
+    """How far apart two runs over other batches may be."""
+    if "bfloat16" in str(part.identity):
+        return BFLOAT16_TOLERANCE
+    return 1e-5 if "float32" in str(part.identity) else 0.0
+
+
+def assert_usage(usage: Usage) -> None:
+    """Units to counts: plain ints, none negative."""
+    assert all(type(unit) is str and type(count) is int and count >= 0 for unit, count in usage.items())
+
+
+def same_identity(kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Two parts of one specification may share results, or none of them may."""
+    first, second = (registry.create(kind, PartSpec(name=name, **options.get(name, {}))) for _ in range(2))
+    return first.identity == second.identity and (first.identity is None or isinstance(first.identity, str))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in registry.KINDS for name in registry.names(kind)])
+def test_parts_of_one_specification_have_one_identity(
+    kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]]
+) -> None:
+    assert same_identity(kind, name, options)
+
+
+class TestEmbedders:
+    def test_vectors_are_one_float32_row_a_text(self, embedder: Embedder) -> None:
+        documents, queries = embedder.embed_documents(CONTENTS).vectors, embedder.embed_queries(CONTENTS[:2]).vectors
+        assert documents.dtype == queries.dtype == np.float32
+        assert documents.shape[0] == len(CONTENTS)
+        assert queries.shape == (2, documents.shape[1])
+
+    def test_vectors_have_unit_length(self, embedder: Embedder) -> None:
+        lengths = np.linalg.norm(embedder.embed_documents(CONTENTS).vectors, axis=1)
+        assert lengths == pytest.approx(np.ones(len(CONTENTS)), abs=max(tolerance(embedder), 1e-5))
+
+    def test_the_same_texts_give_the_same_vectors(self, embedder: Embedder) -> None:
+        first, second = embedder.embed_documents(CONTENTS), embedder.embed_documents(CONTENTS)
+        assert np.array_equal(first.vectors, second.vectors)
+        assert first.usage == second.usage
+
+    def test_a_vector_depends_neither_on_order_nor_on_company(self, embedder: Embedder) -> None:
+        together = embedder.embed_documents(CONTENTS).vectors
+        backwards = embedder.embed_documents(CONTENTS[::-1]).vectors[::-1]
+        alone = np.concatenate([embedder.embed_documents([text]).vectors for text in CONTENTS])
+        assert np.allclose(together, backwards, rtol=0, atol=max(tolerance(embedder), 1e-6))
+        assert np.allclose(together, alone, rtol=0, atol=max(tolerance(embedder), 1e-6))
+
+    def test_no_texts_give_no_rows_of_the_same_width(self, embedder: Embedder) -> None:
+        width = embedder.embed_documents(CONTENTS[:1]).vectors.shape[1]
+        for embed in (embedder.embed_documents, embedder.embed_queries):
+            none = embed([])
+            assert (none.vectors.shape, none.vectors.dtype) == ((0, width), np.dtype(np.float32))
+            assert set(none.usage.values()) == {0}
+
+    @pytest.mark.parametrize("text", ["", " ", "\u200b", "the of and", "x" * 3000, "word " * 1500, "\x00🦉\n\t"])
+    def test_odd_texts_have_finite_vectors(self, embedder: Embedder, text: str) -> None:
+        vectors = embedder.embed_documents([text, CONTENTS[0]]).vectors
+        assert np.isfinite(vectors).all()
+        assert np.linalg.norm(vectors, axis=1).max() < 1.02
+
+    def test_usage_counts_texts_and_tokens(self, embedder: Embedder) -> None:
+        one, all_of_them = embedder.embed_queries(CONTENTS[:1]).usage, embedder.embed_documents(CONTENTS).usage
+        assert_usage(all_of_them)
+        assert (one["texts"], all_of_them["texts"]) == (1, len(CONTENTS))
+        assert 0 < one["input_tokens"] < all_of_them["input_tokens"]
+
+    def test_a_text_is_nearest_to_itself_as_a_query(self, embedder: Embedder) -> None:
+        queries, documents = embedder.embed_queries(CONTENTS).vectors, embedder.embed_documents(CONTENTS).vectors
+        assert (queries @ documents.T).argmax(axis=1).tolist() == list(range(len(CONTENTS)))
+
+
+class TestStores:
+    def test_a_document_asked_for_by_its_own_words_comes_first(self, filled: Store) -> None:
+        for doc in DOCS:
+            assert filled.search(embedded(doc.content), 3).ranking[0].doc == doc
+
+    @pytest.mark.parametrize("depth", [1, 2, 5, len(DOCS), len(DOCS) + 1, 1000])
+    def test_at_most_depth_distinct_documents_best_first(self, filled: Store, depth: int) -> None:
+        ranking = filled.search(embedded("water, tides and the lamp of a king"), depth).ranking
+        keys = [(item.score, item.doc.doc_id) for item in ranking]
+        assert 0 < len(ranking) <= min(depth, len(DOCS))
+        assert keys == sorted(keys, reverse=True)
+        assert len({item.doc.doc_id for item in ranking}) == len(ranking)
+        assert all(math.isfinite(item.score) and type(item.score) is float for item in ranking)
+
+    def test_a_smaller_depth_gives_the_head_of_a_larger_one(self, filled: Store) -> None:
+        if "rrf" in str(filled.identity):
+            pytest.skip("what RRF fuses depends on the depth of its parts")
+        query = embedded("water, tides and the lamp of a king")
+        whole = filled.search(query, 100).ranking
+        assert all(filled.search(query, depth).ranking == whole[:depth] for depth in range(1, len(DOCS)))
+
+    @pytest.mark.parametrize("text", ["zyzzyva qoph", "the of and", "?", "\u200b"])
+    def test_a_query_without_a_known_word_is_no_error(self, filled: Store, text: str) -> None:
+        found = filled.search(embedded(text), 5)
+        assert len(found.ranking) <= 5
+        assert_usage(found.usage)
+
+    def test_twins_are_all_found_with_one_score(self, store: Store) -> None:
+        twins = [type(DOCS[0])(f"t{number}", "", "basalt lava", f"t{number}") for number in range(4)]
+        docs = [*twins, *DOCS]
+        vectors = np.concatenate([np.tile(embedded("basalt lava").vector, (4, 1)), VECTORS])  # type: ignore[arg-type]
+        store.add(docs, vectors if store.needs_vectors else None)
+        ranking = store.search(embedded("basalt lava"), 4).ranking
+        assert [item.doc.doc_id for item in ranking] == ["t3", "t2", "t1", "t0"]
+
+    def test_a_document_without_words_can_stand_in_the_index(self, store: Store) -> None:
+        docs = [*DOCS, type(DOCS[0])("empty", "", "the of and", "empty")]
+        vectors = np.concatenate([VECTORS, np.zeros_like(VECTORS[:1])])
+        store.add(docs, vectors if store.needs_vectors else None)
+        assert store.search(embedded(DOCS[4].content), 3).ranking[0].doc == DOCS[4]
+
+    def test_usage_counts_searches(self, filled: Store) -> None:
+        usage = filled.search(embedded(CONTENTS[0]), 3).usage
+        assert_usage(usage)
+        assert usage["searches"] >= 1
+
+    def test_the_index_has_a_size_once_there_is_something_in_it(self, store: Store) -> None:
+        assert store.index_bytes == 0
+        store.add(DOCS, VECTORS if store.needs_vectors else None)
+        assert type(store.index_bytes) is int
+        assert store.index_bytes > 0
+
+
+class TestRerankers:
+    def test_one_finite_score_a_document(self, reranker: Reranker) -> None:
+        scored = reranker.score(QUERY, DOCS)
+        assert len(scored.scores) == len(DOCS)
+        assert all(type(score) is float and math.isfinite(score) for score in scored.scores)
+
+    def test_no_documents_have_no_scores(self, reranker: Reranker) -> None:
+        scored = reranker.score(QUERY, [])
+        assert scored.scores == ()
+        assert_usage(scored.usage)
+
+    def test_the_same_question_gives_the_same_scores(self, reranker: Reranker) -> None:
+        assert reranker.score(QUERY, DOCS) == reranker.score(QUERY, DOCS)
+
+    def test_a_pointwise_score_depends_on_no_other_candidate(self, reranker: Reranker) -> None:
+        if not reranker.pointwise:
+            pytest.skip("this reranker says that its scores depend on their company")
+        together = reranker.score(QUERY, DOCS).scores
+        backwards = reranker.score(QUERY, DOCS[::-1]).scores[::-1]
+        alone = [reranker.score(QUERY, [doc]).scores[0] for doc in DOCS]
+        spread = max(1.0, max(together) - min(together))
+        assert backwards == pytest.approx(together, abs=tolerance(reranker) * spread, rel=0)
+        assert alone == pytest.approx(together, abs=tolerance(reranker) * spread, rel=0)
+
+    def test_pairs_of_several_queries_score_as_each_query_does(self, reranker: Reranker) -> None:
+        if not isinstance(reranker, PairReranker):
+            pytest.skip("this reranker scores query by query")
+        queries = [QUERY, Query("r", "squeaking bicycle chain"), Query("s", "king")]
+        pairs = [(query, doc) for doc in DOCS for query in queries if doc.doc_id[-1] != query.query_id]
+        expected = [reranker.score(query, [doc]).scores[0] for query, doc in pairs]
+        assert reranker.score_pairs(pairs) == pytest.approx(expected, abs=max(tolerance(reranker), 1e-6))
+        assert reranker.score_pairs([]) == []
+
+    @pytest.mark.parametrize("text", ["?", "\u200b", "zyzzyva " * 400])
+    def test_odd_questions_and_documents_have_finite_scores(self, reranker: Reranker, text: str) -> None:
+        odd = [type(DOCS[0])(f"o{place}", "", text, "o") for place, text in enumerate(["", "\u200b", "word " * 1500])]
+        assert all(math.isfinite(score) for score in reranker.score(Query("q", text), [*odd, DOCS[0]]).scores)
+
+    def test_usage_counts_documents_and_tokens(self, reranker: Reranker) -> None:
+        usage = reranker.score(QUERY, DOCS).usage
+        assert_usage(usage)
+        if reranker.identity is None:
+            pytest.skip("this part is never asked by a pipeline, so it bills nothing")
+        assert (usage["requests"], usage["docs_scored"]) == (1, len(DOCS))
+        assert usage["input_tokens"] > reranker.score(QUERY, DOCS[:1]).usage["input_tokens"] > 0
+
+
+class TestInjectors:
+    def test_the_prompt_holds_the_chosen_chunks_in_order_and_the_question(self, injector: Injector) -> None:
+        injected = injector.inject(QUERY, ranking_of(4, 0, 8, 2))
+        places = [injected.prompt.index(item.doc.content) for item in injected.ranking]
+        assert places == sorted(places)
+        assert QUERY.text in injected.prompt
+        assert not [doc for doc in DOCS if doc not in docs_in(injected.ranking) and doc.text in injected.prompt]
+
+    def test_with_room_for_all_the_k_best_are_chosen(self, injector: Injector) -> None:
+        assert injector.inject(QUERY, ranking_of(4, 0, 8, 2)).ranking == ranking_of(4, 0, 8)
+
+    def test_a_short_ranking_is_injected_whole(self, injector: Injector) -> None:
+        assert injector.inject(QUERY, ranking_of(7)).ranking == ranking_of(7)
+
+    def test_an_empty_ranking_leaves_the_question(self, injector: Injector) -> None:
+        injected = injector.inject(QUERY, ())
+        assert injected.ranking == ()
+        assert QUERY.text in injected.prompt
+        assert injected.usage["docs_injected"] == 0
+
+    def test_usage_counts_chunks(self, injector: Injector) -> None:
+        usage = injector.inject(QUERY, ranking_of(4, 0, 8, 2)).usage
+        assert_usage(usage)
+        assert usage["docs_injected"] == 3
+
+
+def docs_in(ranking: Sequence[Any]) -> list[Any]:
+    return [item.doc for item in ranking]

@@ -1,0 +1,141 @@
+"""Live rounds: which pipeline answers when, what is thrown away, and how often each query is asked bare."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+import pytest
+from clockwork import QUESTIONS, HandClock, Workbench
+
+from ragprof.evals import Timing
+from ragprof.progress import Silent
+from ragprof.record.timings import Timings, rotated, shares, time_pipelines
+from ragprof.studies.latency import noise, overhead
+
+ROUNDS = Timing(seconds=1.0, rounds=3, min_queries=1, warmup=2)
+
+
+def timed(clock: HandClock, *benches: Workbench, timing: Timing = ROUNDS) -> Timings:
+    """Rounds of pipelines named a, b, c, ... over six questions."""
+    pipelines = [bench.pipeline("abc"[place]) for place, bench in enumerate(benches)]
+    return time_pipelines(pipelines, QUESTIONS, timing=timing, clock=clock, progress=Silent())
+
+
+def whole(spans: pd.DataFrame, phase: str) -> pd.DataFrame:
+    """The end-to-end rows of a phase, in the order of time."""
+    return spans[(spans["phase"] == phase) & (spans["stage"] == "query")].sort_values("start_ns")
+
+
+def test_rounds_are_interleaved_and_rotated() -> None:
+    clock = HandClock()
+    spans = timed(clock, *(Workbench(clock) for _ in range(3))).span_table()
+    rows = whole(spans, "timed")
+    order = [list(dict.fromkeys(rows[rows["round"] == number]["pipeline"])) for number in range(3)]
+    assert order == [["a", "b", "c"], ["c", "a", "b"], ["b", "c", "a"]]
+    assert rows["round"].is_monotonic_increasing
+
+
+def test_rotation_comes_round() -> None:
+    clock = HandClock()
+    pipelines = [Workbench(clock).pipeline(name) for name in "ab"]
+    assert [[parts.name for parts in rotated(pipelines, number)] for number in range(3)] == [
+        ["a", "b"],
+        ["b", "a"],
+        ["a", "b"],
+    ]
+
+
+def test_every_query_is_timed_once_a_round() -> None:
+    clock = HandClock()
+    spans = timed(clock, Workbench(clock)).span_table()
+    assert Counter(whole(spans, "timed")["query_id"]) == dict.fromkeys((query.query_id for query in QUESTIONS), 3)
+    assert set(whole(spans, "timed")["duration_ns"]) == {100}
+
+
+def test_warm_up_is_asked_and_forgotten() -> None:
+    clock = HandClock()
+    bench = Workbench(clock, first=1_000_000)
+    timings = timed(clock, bench)
+    assert bench.calls.count("search") == 2 + 3 * 6 + 6
+    assert timings.span_table()["duration_ns"].max() == 100
+
+
+def test_each_query_is_asked_bare_once_over_all_rounds() -> None:
+    clock = HandClock()
+    rows = whole(timed(clock, Workbench(clock), Workbench(clock)).span_table(), "bare")
+    asked = rows.groupby("pipeline")["query_id"].agg(sorted)
+    assert asked["a"] == asked["b"] == ["q1", "q2", "q3", "q4", "q5", "q6"]
+    assert Counter(rows["round"]) == {0: 4, 1: 4, 2: 4}
+
+
+def test_the_bare_query_comes_before_its_twin_as_often_as_after_it() -> None:
+    clock = HandClock()
+    spans = timed(clock, Workbench(clock)).span_table().set_index(["query_id", "round"])
+    bare = spans.loc[spans["phase"] == "bare", "start_ns"]
+    twin = spans.loc[spans["phase"] == "instrumented", "start_ns"]
+    assert sorted((bare - twin).dropna()) == [-100, -100, -100, 100, 100, 100]
+
+
+def test_overhead_is_what_the_readings_of_the_clock_take() -> None:
+    """With 1 ns a reading the bare loop shows 101 ns, the instrumented one 100 and 11 readings."""
+    clock = HandClock(per_reading=1)
+    spans = timed(clock, Workbench(clock)).span_table()
+    assert set(whole(spans, "bare")["duration_ns"]) == {101}
+    assert set(whole(spans, "instrumented")["duration_ns"]) == {111}
+    assert overhead(spans, seed=0) == {"overhead": 10 / 101, "overhead_interval": [10 / 101, 10 / 101]}
+
+
+def test_overhead_is_nothing_where_reading_the_clock_takes_nothing() -> None:
+    clock = HandClock()
+    assert overhead(timed(clock, Workbench(clock)).span_table(), seed=0)["overhead"] == 0.0
+
+
+def test_a_steady_machine_has_no_noise() -> None:
+    clock = HandClock()
+    rows = whole(timed(clock, Workbench(clock)).span_table(), "timed")
+    assert noise(rows, 0.1) == {"spread": 0.0, "bound": 0.1, "noisy": False}
+
+
+def test_usage_is_that_of_the_live_calls() -> None:
+    clock = HandClock()
+    usage = timed(clock, Workbench(clock)).usage_table()
+    one = usage[usage["query_id"] == "q3"]
+    assert {(row.stage, row.unit): row.count_ for row in one.rename(columns={"count": "count_"}).itertuples()} == {
+        ("embed", "texts"): 1,
+        ("search", "searches"): 1,
+        ("rerank", "requests"): 1,
+        ("rerank", "docs_scored"): 4,
+        ("inject", "docs_injected"): 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("estimates", "expected"),
+    [
+        pytest.param({"a": 1_000}, {"a": 100}, id="all-that-there-are"),
+        pytest.param({"a": 100_000}, {"a": 10}, id="what-the-time-allows"),
+        pytest.param({"a": 2_000_000}, {"a": 5}, id="never-fewer-than-asked-for"),
+        pytest.param({"a": 50_000, "b": 50_000}, {"a": 10, "b": 10}, id="equals-share-equally"),
+        pytest.param(
+            {"slow": 50_000, "fast": 1_000}, {"fast": 100, "slow": 18}, id="fast-ones-leave-time-to-slow-ones"
+        ),
+        pytest.param({"a": 900_000, "b": 900_000}, {"a": 5, "b": 5}, id="minimum-for-each-even-beyond-the-time"),
+        pytest.param({"a": 0}, {"a": 100}, id="too-fast-for-the-clock"),
+    ],
+)
+def test_shares_of_the_time(estimates: dict[str, int], expected: dict[str, int]) -> None:
+    """4 ms over three rounds and the bare ones: 1 ms a round, 100 queries, at least 5 of them."""
+    assert shares(estimates, 100, Timing(seconds=0.004, rounds=3, min_queries=5)) == expected
+
+
+def test_no_more_queries_than_there_are() -> None:
+    assert shares({"a": 2_000_000}, 3, Timing(seconds=0.004, rounds=3, min_queries=5)) == {"a": 3}
+
+
+def test_slow_pipelines_answer_a_prefix_of_the_queries() -> None:
+    clock = HandClock()
+    slow = Workbench(clock, {"embed": 10, "search": 400_000, "rerank": 30, "inject": 40})
+    timing = Timing(seconds=0.004, rounds=3, min_queries=2, warmup=1)
+    rows = whole(timed(clock, slow, timing=timing).span_table(), "timed")
+    assert sorted(set(rows["query_id"])) == ["q1", "q2"]

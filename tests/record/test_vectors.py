@@ -1,0 +1,130 @@
+"""Vectors that are computed once: over runs, over purposes, and over runs that were killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from counting import CountingEmbedder, InfiniteEmbedder
+
+from ragprof.embedders.hashing import HashingEmbedder
+from ragprof.errors import BadInput, NonFiniteScore
+from ragprof.progress import Silent
+from ragprof.record import vectors
+from ragprof.record.pipeline import part
+from ragprof.record.vectors import Reused, document_vectors, query_vectors
+from ragprof.stages import Embedder
+
+TEXTS = [f"passage about {'very ' * number}much" for number in range(10)]
+
+
+def documents(embedder: Embedder, cache: Path, texts: list[str] = TEXTS) -> Reused:
+    return document_vectors(embedder, texts, cache=cache, progress=Silent())
+
+
+@pytest.fixture
+def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "CHUNK", 2)
+
+
+def test_vectors_from_the_cache_equal_brute_force_to_the_last_digit(tmp_path: Path) -> None:
+    expected = HashingEmbedder(64).embed_documents(TEXTS).vectors
+    for computed in (10, 0):
+        result = documents(CountingEmbedder(), tmp_path)
+        assert result.computed == computed
+        assert result.vectors.dtype == np.float32
+        assert np.array_equal(result.vectors, expected)
+
+
+def test_each_distinct_text_is_embedded_once(tmp_path: Path) -> None:
+    embedder = CountingEmbedder()
+    result = documents(embedder, tmp_path, ["a cat", "a dog", "a cat"])
+    assert (result.computed, sorted(embedder.embedded)) == (2, ["a cat", "a dog"])
+    assert np.array_equal(result.vectors[0], result.vectors[2])
+
+
+@pytest.mark.usefixtures("chunks_of_two")
+def test_longest_texts_go_first(tmp_path: Path) -> None:
+    embedder = CountingEmbedder()
+    documents(embedder, tmp_path)
+    assert embedder.embedded == TEXTS[::-1]
+
+
+@pytest.mark.usefixtures("chunks_of_two")
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    killed = CountingEmbedder(stops_after=6)
+    with pytest.raises(KeyboardInterrupt):
+        documents(killed, tmp_path)
+    assert len(killed.embedded) == 6
+    resumed = CountingEmbedder()
+    result = documents(resumed, tmp_path)
+    assert result.computed == 4
+    assert sorted(killed.embedded + resumed.embedded) == sorted(TEXTS)
+    assert np.array_equal(result.vectors, HashingEmbedder(64).embed_documents(TEXTS).vectors)
+
+
+@pytest.mark.usefixtures("chunks_of_two")
+def test_rows_without_their_digests_are_written_again(tmp_path: Path) -> None:
+    """A kill between the two files leaves rows that no digest vouches for."""
+    with pytest.raises(KeyboardInterrupt):
+        documents(CountingEmbedder(stops_after=6), tmp_path)
+    (rows,) = tmp_path.rglob("rows.bin")
+    with rows.open("ab") as stream:
+        stream.write(b"\xff" * 100)
+    result = documents(CountingEmbedder(), tmp_path)
+    assert result.computed == 4
+    assert np.array_equal(result.vectors, HashingEmbedder(64).embed_documents(TEXTS).vectors)
+
+
+def test_half_a_digest_counts_for_nothing(tmp_path: Path) -> None:
+    documents(CountingEmbedder(), tmp_path, TEXTS[:4])
+    (keys,) = tmp_path.rglob("keys.bin")
+    keys.write_bytes(keys.read_bytes()[:-7])
+    result = documents(CountingEmbedder(), tmp_path, TEXTS[:4])
+    assert result.computed == 1
+    assert np.array_equal(result.vectors, HashingEmbedder(64).embed_documents(TEXTS[:4]).vectors)
+
+
+def test_queries_are_kept_apart_from_documents(tmp_path: Path) -> None:
+    documents(CountingEmbedder(), tmp_path)
+    assert query_vectors(CountingEmbedder(), TEXTS, cache=tmp_path, progress=Silent()).computed == 10
+
+
+def test_another_model_is_another_cache(tmp_path: Path) -> None:
+    documents(HashingEmbedder(64), tmp_path)
+    assert documents(HashingEmbedder(32), tmp_path).computed == 10
+    assert documents(HashingEmbedder(64), tmp_path).computed == 0
+
+
+def test_a_function_is_never_cached(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def ones(texts: list[str]) -> np.ndarray:
+        calls.append(len(texts))
+        return np.ones((len(texts), 3))
+
+    embedder = part("embedders", ones)
+    assert [documents(embedder, tmp_path).computed for _ in range(2)] == [10, 10]
+    assert calls == [10, 10]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_function_without_finite_numbers_is_refused(tmp_path: Path) -> None:
+    embedder = part("embedders", lambda texts: np.full((len(texts), 3), np.nan))
+    with pytest.raises(NonFiniteScore, match="the embedder returned NaN or infinity; no ranking could be trusted"):
+        documents(embedder, tmp_path)
+
+
+def test_a_part_without_finite_numbers_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteScore, match="the embedder returned NaN or infinity"):
+        documents(InfiniteEmbedder(), tmp_path)
+    assert not list(tmp_path.rglob("rows.bin"))
+
+
+def test_a_function_owes_one_row_a_text(tmp_path: Path) -> None:
+    def one_row(texts: list[str]) -> np.ndarray:
+        return np.ones((1, 3))
+
+    with pytest.raises(BadInput, match=r"embedder 'one_row' gave shape \(1, 3\) for 10 texts; it owes one row a text"):
+        documents(part("embedders", one_row), tmp_path)

@@ -1,0 +1,124 @@
+"""Where the time goes, from tables of spans written out by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ragprof.studies.latency import closure, cold_start, latency_of, mean_usage, noise, overhead, quantiles
+
+COLUMNS = ["pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns"]
+
+
+def spans(*rows: tuple[str, int, str, str, int]) -> pd.DataFrame:
+    """Rows of (phase, round, query_id, stage, duration_ns)."""
+    full = [("p", phase, number, query, stage, 0, duration) for phase, number, query, stage, duration in rows]
+    return pd.DataFrame(full, columns=COLUMNS)
+
+
+def asked(
+    phase: str, number: int, query: str, *, search: int, inject: int, whole: int
+) -> list[tuple[str, int, str, str, int]]:
+    """One query with two stages."""
+    durations = {"query": whole, "search": search, "inject": inject}
+    return [(phase, number, query, stage, duration) for stage, duration in durations.items()]
+
+
+TWO_ROUNDS = spans(
+    *asked("cold", 0, "q1", search=900, inject=90, whole=1_000),
+    *asked("timed", 0, "q1", search=60, inject=20, whole=100),
+    *asked("timed", 0, "q2", search=160, inject=20, whole=200),
+    *asked("timed", 1, "q1", search=70, inject=20, whole=100),
+    *asked("timed", 1, "q2", search=180, inject=10, whole=200),
+    ("instrumented", 0, "q1", "query", 110),
+    ("instrumented", 0, "q2", "query", 230),
+    ("instrumented", 1, "q1", "query", 108),
+    ("instrumented", 1, "q2", "query", 206),
+    ("bare", 0, "q1", "query", 100),
+    ("bare", 1, "q2", "query", 200),
+)
+
+
+def test_every_entry_of_a_pipelines_summary() -> None:
+    found = latency_of(TWO_ROUNDS, noise_bound=0.1, seed=0)
+    assert {stage: latency["mean_ns"] for stage, latency in found["stages"].items()} == {"search": 118, "inject": 18}
+    assert found["end_to_end"]["mean_ns"] == 150
+    assert found["end_to_end"]["n"] == 4
+    assert found["end_to_end"]["queries"] == 2
+    assert found["unaccounted"] == {"mean_ns": 14, "share": 14 / 150}
+    assert found["closure"] == pytest.approx((80 / 100 + 180 / 200 + 90 / 100 + 190 / 200) / 4)
+    assert found["overhead"] == pytest.approx(8 / 150)
+    assert found["noise"] == {"spread": 0.0, "bound": 0.1, "noisy": False}
+    assert found["cold_start_ns"] == {"search": 900, "inject": 90}
+
+
+def test_stages_stand_in_the_order_of_the_hops() -> None:
+    names = ("inject", "rerank", "search", "embed")
+    table = spans(("timed", 0, "q1", "query", 40), *(("timed", 0, "q1", name, 10) for name in names),
+                  ("instrumented", 0, "q1", "query", 40), ("bare", 0, "q1", "query", 40))  # fmt: skip
+    assert list(latency_of(table, noise_bound=0.1, seed=0)["stages"]) == ["embed", "search", "rerank", "inject"]
+
+
+def test_quantiles_of_a_hundred_queries() -> None:
+    rows = spans(*(("timed", 0, f"q{number}", "query", number * 1_000) for number in range(1, 102)))
+    found = quantiles(rows, seed=0)
+    assert (found["p50_ns"], found["p95_ns"], found["p99_ns"]) == (51_000, 96_000, 100_000)
+    assert (found["mean_ns"], found["n"], found["queries"]) == (51_000, 101, 101)
+    low, high = found["p50_interval_ns"]
+    assert 35_000 < low < 51_000 < high < 67_000
+
+
+def test_rounds_of_a_query_are_no_independent_observations() -> None:
+    once = spans(*(("timed", 0, f"q{number}", "query", number) for number in range(20)))
+    thrice = spans(*(("timed", turn, f"q{number}", "query", number) for number in range(20) for turn in range(3)))
+    assert quantiles(thrice, seed=0)["n"] == 60
+    first, second = (quantiles(rows, seed=0)["p50_interval_ns"] for rows in (once, thrice))
+    assert abs((second[1] - second[0]) - (first[1] - first[0])) <= 2
+
+
+def test_one_query_has_no_interval() -> None:
+    found = quantiles(spans(("timed", 0, "q1", "query", 7), ("timed", 1, "q1", "query", 9)), seed=0)
+    assert (found["p50_ns"], found["p50_interval_ns"]) == (8, None)
+
+
+def test_closure_is_the_mean_of_each_querys_own() -> None:
+    rows = spans(
+        *asked("timed", 0, "q1", search=10, inject=10, whole=20),
+        *asked("timed", 0, "q2", search=400, inject=100, whole=1_000),
+    )
+    assert closure(rows) == 0.75
+
+
+def test_overhead_pairs_each_bare_query_with_its_twin() -> None:
+    found = overhead(TWO_ROUNDS, seed=0)
+    assert found["overhead"] == pytest.approx(((110 - 100) + (206 - 200)) / 2 / 150)
+    assert found["overhead_interval"] == pytest.approx([6 / 150, 10 / 150])
+
+
+def test_overhead_may_come_out_negative() -> None:
+    rows = spans(("instrumented", 0, "q1", "query", 90), ("bare", 0, "q1", "query", 100))
+    assert overhead(rows, seed=0) == {"overhead": -0.1, "overhead_interval": None}
+
+
+@pytest.mark.parametrize(("last", "spread", "noisy"), [(110, 10 / 102.5, False), (130, 30 / 102.5, True)])
+def test_noise_is_the_spread_of_the_rounds_medians(last: int, spread: float, noisy: bool) -> None:
+    durations = {0: (95, 105), 1: (100, 100), 2: (last, last)}
+    rows = spans(
+        *(("timed", turn, f"q{at}", "query", ns) for turn, pair in durations.items() for at, ns in enumerate(pair))
+    )
+    found = noise(rows, 0.15)
+    assert found == {"spread": pytest.approx(spread), "bound": 0.15, "noisy": noisy}
+
+
+def test_cold_start_leaves_the_rounds_out() -> None:
+    assert cold_start(TWO_ROUNDS) == {"search": 900, "inject": 90}
+    assert cold_start(TWO_ROUNDS[TWO_ROUNDS["phase"] == "timed"]) == {}
+
+
+def test_usage_is_a_mean_over_queries() -> None:
+    rows = [("q1", "inject", "prompt_tokens", 100), ("q2", "inject", "prompt_tokens", 201), ("q1", "embed", "texts", 1)]
+    table = pd.DataFrame(rows, columns=["query_id", "stage", "unit", "count"])
+    means, estimates = mean_usage(table, seed=0)
+    assert means == {"embed.texts": 1.0, "inject.prompt_tokens": 150.5}
+    assert estimates["inject.prompt_tokens"]["interval"] == [100.0, 201.0]
+    assert estimates["embed.texts"] == {"mean": 1.0, "interval": None, "n": 1}

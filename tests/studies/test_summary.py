@@ -1,0 +1,132 @@
+"""summary.json of a real run: follows the published schema, and says what its tables say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ragprof.errors import BadInput
+from ragprof.studies import summary as summary_module
+from ragprof.studies.summary import assemble, describe, summarise
+
+SCHEMA = Path(summary_module.__file__).with_name("summary.schema.json")
+PUBLISHED = Path(__file__).parents[3] / "shared" / "summary.schema.json"
+
+
+@pytest.fixture(scope="module")
+def summary(recorded_handbook: Path) -> dict[str, Any]:
+    return dict(json.loads((recorded_handbook / "summary.json").read_text()))
+
+
+def test_a_run_follows_the_schema(summary: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(summary)
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published schema is not beside the project")
+def test_the_packaged_schema_is_the_published_one() -> None:
+    assert SCHEMA.read_bytes() == PUBLISHED.read_bytes()
+
+
+def test_a_schema_that_everything_follows_would_prove_nothing(summary: dict[str, Any]) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+    for broken in (
+        {**summary, "format": 2},
+        {**summary, "queries": 0},
+        {key: value for key, value in summary.items() if key != "work"},
+        {**summary, "pipelines": {"p": {}}},
+    ):
+        assert not validator.is_valid(broken)
+
+
+def test_facts_of_the_run(summary: dict[str, Any]) -> None:
+    assert (summary["format"], summary["eval"], summary["queries"]) == (1, "handbook", 12)
+    assert list(summary["pipelines"]) == ["bm25", "dense", "hybrid", "hybrid+overlap"]
+    assert summary["final_stage"] == {
+        "bm25": "search", "dense": "search", "hybrid": "search", "hybrid+overlap": "rerank",
+    }  # fmt: skip
+    assert summary["corpus"]["docs"] == 24
+    assert summary["work"] == {"docs_embedded": 24, "docs_reused": 0, "queries_embedded": 12, "pairs_scored": 120}
+
+
+def test_quality_is_that_of_the_tables(summary: dict[str, Any]) -> None:
+    found = {
+        name: round(pipeline["scores"][summary["final_stage"][name]]["nDCG@10"]["mean"], 6)
+        for name, pipeline in summary["pipelines"].items()
+    }
+    assert found == {"bm25": 0.775641, "dense": 0.827404, "hybrid": 0.855093, "hybrid+overlap": 0.849848}
+
+
+def test_every_pair_is_compared_once_on_the_final_ranking(summary: dict[str, Any]) -> None:
+    rows = {(row["baseline"], row["candidate"]): row for row in summary["comparisons"]}
+    assert len(rows) == 6
+    assert {row["metric"] for row in rows.values()} == {"nDCG@10"}
+    assert rows["hybrid", "hybrid+overlap"]["difference"] == pytest.approx(0.849848 - 0.855093, abs=1e-6)
+    assert rows["hybrid", "hybrid+overlap"]["verdict"] == "undecided"
+
+
+def test_stages_and_remainder_make_the_whole(summary: dict[str, Any]) -> None:
+    for pipeline in summary["pipelines"].values():
+        total = sum(stage["mean_ns"] for stage in pipeline["stages"].values()) + pipeline["unaccounted"]["mean_ns"]
+        assert total == pytest.approx(pipeline["end_to_end"]["mean_ns"], abs=1)
+        assert 0 < pipeline["closure"] <= 1
+        assert pipeline["end_to_end"]["n"] == 36
+
+
+def test_money_is_plain_decimal_strings(summary: dict[str, Any]) -> None:
+    for pipeline in summary["pipelines"].values():
+        cost = pipeline["cost_usd_per_1000_queries"]
+        assert re.fullmatch(r"\d+(\.\d+)?", cost["total"])
+        assert cost["unpriced"] == []
+
+
+def test_the_fronts_hold_what_is_known_of_them(summary: dict[str, Any]) -> None:
+    assert set(summary["pareto"]) == {"latency", "cost"}
+    assert "hybrid" in summary["pareto"]["latency"]
+    assert "hybrid+overlap" not in summary["pareto"]["latency"]
+
+
+def test_pipelines_in_one_line(summary: dict[str, Any]) -> None:
+    found = [pipeline["description"] for pipeline in summary["pipelines"].values()]
+    assert found == [
+        "bm25s → top_k(k=3)",
+        "hashing → faiss_flat → top_k(k=3)",
+        "hashing → rrf(bm25s, faiss_flat) → token_budget(k=3, tokens=200)",
+        "hashing → rrf(bm25s, faiss_flat) → overlap(10) → token_budget(k=3, tokens=200)",
+    ]
+
+
+def test_a_model_stands_for_its_embedder() -> None:
+    config = {
+        "embedder": {"name": "sentence_transformers", "model": "all-MiniLM-L6-v2"},
+        "store": {"name": "faiss_flat"},
+        "depth": 20,
+        "reranker": {"name": "maxsim"},
+        "injector": {"name": "top_k"},
+    }
+    assert describe(config) == "all-MiniLM-L6-v2 → faiss_flat → maxsim(20) → top_k()"
+
+
+def test_a_summary_is_made_again_to_the_last_digit(handbook_recording: Path) -> None:
+    before = (handbook_recording / "summary.json").read_bytes()
+    summarise(handbook_recording)
+    assert (handbook_recording / "summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["judgement.json", "scores.parquet", "builds.parquet", "spans.parquet", "usage.parquet"]
+)
+def test_a_recording_that_lacks_a_file_is_no_summary(handbook_recording: Path, name: str) -> None:
+    (handbook_recording / name).unlink()
+    with pytest.raises(BadInput, match=f"{re.escape(name)}: this file is missing"):
+        assemble(handbook_recording)
+
+
+def test_a_recording_that_was_not_priced_says_so(handbook_recording: Path) -> None:
+    (handbook_recording / "rates.json").unlink()
+    with pytest.raises(BadInput, match=r"rates\.json: it is missing; price the recording first"):
+        assemble(handbook_recording)
