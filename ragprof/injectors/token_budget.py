@@ -47,7 +47,9 @@ class TokenBudgetInjector:
                 continue
             chosen.append(item)
             used += size
+        fitting = len(chosen)
         text = self._within_budget(query, chosen)
+        passed_over += fitting - len(chosen)
         return Injected(text, tuple(chosen), {"docs_injected": len(chosen), "docs_passed_over": passed_over})
 
     def _within_budget(self, query: Query, chosen: list[ScoredDoc]) -> str:

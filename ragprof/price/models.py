@@ -45,9 +45,10 @@ def model_rate(name: str, on: date) -> ModelRate:
         raise _unknown(provider, model) from None
     if priced.model_price.input_mtok is None:
         raise Unpriced(f"genai-prices lists '{name}' without a price of input tokens")
+    usd = (priced.total_price * (PER // QUOTED)).normalize() + 0
     urls = priced.provider.pricing_urls or ["https://github.com/pydantic/genai-prices"]
     return ModelRate(
-        name=name, unit="input token", usd=priced.total_price * (PER // QUOTED), per=PER, since=on, source=urls[0],
+        name=name, unit="input token", usd=usd, per=PER, since=on, source=urls[0],
         shape="per_input_token", verified=None, note=f"From genai-prices {version('genai-prices')}.",
         provider=provider, model=model,
     )  # fmt: skip

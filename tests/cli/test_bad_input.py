@@ -218,7 +218,7 @@ def test_cache_that_cannot_be_made(
 
 def test_corpus_given_on_the_command_line_that_is_not_there(ragprof: Ragprof, handbook: Path, tmp_path: Path) -> None:
     said = complaint(ragprof, "run", handbook, "--corpus", tmp_path / "nowhere", folder=tmp_path)
-    assert said == "nowhere: there is no such corpus; the path starts at the file that names it"
+    assert said == "nowhere: there is no such file or folder; check the path"
 
 
 def test_check_says_what_run_would_say(ragprof: Ragprof, handbook: Path, tmp_path: Path) -> None:

@@ -176,9 +176,7 @@ def test_pages_without_text_are_left_out_and_listed(tmp_path: Path) -> None:
 
 
 def test_folders_without_any_text(tmp_path: Path) -> None:
-    with pytest.raises(
-        BadInput, match=r"nothing to read in this folder; a corpus folder has a corpus\.jsonl, a recipe"
-    ):
+    with pytest.raises(BadInput, match=r"nothing to read in this folder; a corpus folder has a corpus\.jsonl or pages"):
         read_corpus(tmp_path)
     with pytest.raises(BadInput, match=r"no page below this folder; a corpus needs text in \.md, \.txt, \.rst, \.html"):
         read_corpus(tmp_path, format="folder")

@@ -65,13 +65,18 @@ def test_it_is_built_once(recipe: Path, cache: Path) -> None:
     assert runs(recipe) == 1
 
 
+def test_a_folder_that_is_only_to_be_read_runs_no_recipe(recipe: Path) -> None:
+    with pytest.raises(BadInput, match="this is a recipe, which runs code"):
+        read_corpus(recipe)
+
+
 def test_reading_builds_and_keeps_the_manifest(recipe: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGPROF_CACHE", str(cache))
-    corpus = read_corpus(recipe)
+    corpus = read_corpus(recipe, format="recipe")
     assert corpus.name == "tiny"
     assert [doc.doc_id for doc in corpus.docs] == ["one", "two"]
     assert (corpus.manifest["format"], corpus.manifest["versions"], corpus.manifest["documents"]) == ("recipe", {}, 2)
-    assert read_corpus(recipe).sha256 == corpus.sha256
+    assert read_corpus(recipe, format="recipe").sha256 == corpus.sha256
     assert runs(recipe) == 1
 
 

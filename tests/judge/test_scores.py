@@ -11,7 +11,7 @@ import pytest
 from ragprof.corpus import EvaluationSet, read_evaluation_set
 from ragprof.corpus.formats import read_corpus
 from ragprof.errors import BadInput, NonFiniteScore, UnknownName
-from ragprof.judge.scores import canonical, falling, judge, measure, scores_of, trec_run
+from ragprof.judge.scores import canonical, falling, judge, measure, ranking_stages, scores_of, trec_run
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
 RANKING = [("d1", 3.0), ("d2", 2.0), ("d3", 1.0)]
@@ -26,9 +26,9 @@ def table(ranking: Sequence[tuple[str, float]], *, query_id: str = "q1", stage: 
 def judged(
     ranking: pd.DataFrame, grades: Mapping[str, Mapping[str, int]], *metrics: str
 ) -> dict[tuple[str, str], float]:
-    """(metric, query_id) -> value of the search stage."""
-    scores = scores_of(ranking, grades, [measure(metric) for metric in metrics])
-    return {(row.metric, row.query_id): row.value for row in scores[scores["stage"] == "search"].itertuples()}
+    """(metric, query_id) -> value at the search stage."""
+    scores = scores_of(ranking, grades, [measure(metric) for metric in metrics], stages=["search"])
+    return {(row.metric, row.query_id): row.value for row in scores.itertuples()}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,16 @@ def test_a_judged_query_that_the_run_misses_scores_zero_and_is_counted() -> None
 def test_a_query_that_nobody_judged_is_not_counted() -> None:
     both = pd.concat([table(RANKING), table(RANKING, query_id="q9")])
     assert set(judged(both, {"q1": {"d1": 1}}, "nDCG@10")) == {("nDCG@10", "q1")}
+
+
+def test_a_stage_that_found_nothing_for_any_query_is_judged_too() -> None:
+    scores = scores_of(table(RANKING), {"q1": {"d1": 1}}, [measure("AP")], stages=["search", "inject"])
+    assert list(scores.itertuples(index=False, name=None)) == [("search", "AP", "q1", 1.0), ("inject", "AP", "q1", 0.0)]
+
+
+def test_only_pipelines_with_a_reranker_rank_at_that_stage() -> None:
+    assert ranking_stages({"reranker": {"name": "none"}}) == ("search", "inject")
+    assert ranking_stages({"reranker": {"name": "overlap"}}) == ("search", "rerank", "inject")
 
 
 @pytest.mark.parametrize("metric", ["nDCG@10", "RR@10", "RR", "AP", "P@1", "Success@1"])

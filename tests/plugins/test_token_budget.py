@@ -45,6 +45,15 @@ def test_a_chunk_that_does_not_fit_is_passed_over_for_a_later_one_that_does() ->
     assert dict(injected.usage) == {"docs_injected": 1, "docs_passed_over": 1}
 
 
+def test_tokens_that_come_about_where_the_template_is_cut_in_two_count() -> None:
+    exclaimed = ScoredDoc(Doc("d", "", "Boil water!", "d"), 1.0)
+    # "Looking" is one token, "Look" and "ing" are two: 3 + 7 tokens in parts are 11 in one
+    injector = TokenBudgetInjector(tokens=10, template="Look{passages}ing {question}")
+    injected = injector.inject(Query("q", "why?"), (exclaimed,))
+    assert injected.ranking == ()
+    assert dict(injected.usage) == {"docs_injected": 0, "docs_passed_over": 1}
+
+
 def test_a_budget_below_the_template_leaves_the_question_without_chunks() -> None:
     injected = TokenBudgetInjector(tokens=3).inject(QUERY, ranking_of(4, 0))
     assert injected.ranking == ()

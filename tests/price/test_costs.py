@@ -194,7 +194,7 @@ def test_rates_json_says_what_was_applied_and_what_the_tokens_are(recorded: Call
     assert (cohere["usd"], cohere["per"], cohere["since"], cohere["verified"]) == ("2.00", 1_000, "2025-07-19", False)
     assert "recording's tokenizer, which stands in for the provider's" in cohere["note"]
     model = written["rates"]["openai:gpt-4o-mini"]
-    assert (model["usd"], model["per"], model["since"]) == ("0.150", 1_000_000, None)
+    assert (model["usd"], model["per"], model["since"]) == ("0.15", 1_000_000, None)
     assert {line["reason"] for line in written["pipelines"]["dense"]["unpriced"]} == {
         "no timed query, so no machine time for 'aws/m7i.large'; record timings first"
     }

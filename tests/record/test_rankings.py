@@ -127,11 +127,13 @@ def test_without_a_reranker_there_is_no_rerank_stage(tmp_path: Path) -> None:
 
 
 def test_a_document_that_is_the_query_is_no_result(tmp_path: Path) -> None:
-    asked = Query("leave-annual", "How many days of annual leave do I have?")
-    result = ranked(pipeline("overlap"), tmp_path, [asked])
+    asked = Query("q", "How many days of annual leave do I have?", own_document="leave-annual")
+    parts = pipeline("overlap")
+    result = ranked(parts, tmp_path, [asked])
     for stage, count in (("search", 9), ("rerank", 9), ("inject", 5)):
-        assert len(order(result, "leave-annual", stage)) == count
-        assert "leave-annual" not in order(result, "leave-annual", stage)
+        assert len(order(result, "q", stage)) == count
+        assert "leave-annual" not in order(result, "q", stage)
+    assert [item.doc.doc_id for item in ask(parts, asked, bare).rankings["rerank"]] == order(result, "q", "rerank")
 
 
 def test_passages_carry_the_document_that_they_were_cut_from(tmp_path: Path) -> None:
