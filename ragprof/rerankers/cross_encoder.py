@@ -14,6 +14,7 @@ from ragprof.errors import BadInput
 from ragprof.transformer import Precision, resolved_precision
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import CrossEncoder
 
 
@@ -58,21 +59,29 @@ class CrossEncoderReranker:
         _ = self._model
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        tokens = 0
+        scores: list[float] = []
+        for start in range(0, len(docs), self._batch_size):
+            chunk = docs[start : start + self._batch_size]
+            features = self._features([(query.text, doc.content) for doc in chunk])
+            tokens += int(features["attention_mask"].sum())
+            scores.extend(self._logits(features))
+        return Scored(tuple(scores), {"requests": 1, "docs_scored": len(docs), "input_tokens": tokens})
+
+    def _features(self, pairs: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
+        """Token ids of each pair, cut at the maximum length, padded to the longest of the batch."""
+        longest = self._max_tokens or self._model.max_seq_length
+        encoded = self._model.tokenizer(
+            pairs, truncation=longest is not None, max_length=longest, padding=True, return_tensors="pt"
+        )
+        return {name: tensor.to(self._model.device) for name, tensor in encoded.items()}
+
+    def _logits(self, features: dict[str, torch.Tensor]) -> list[float]:
         import torch
 
-        pairs = [(query.text, doc.content) for doc in docs]
-        if not pairs:
-            return Scored((), {"requests": 1, "docs_scored": 0, "input_tokens": 0})
-        logits = self._model.predict(
-            pairs, batch_size=self._batch_size, show_progress_bar=False, activation_fn=torch.nn.Identity()
-        )
-        usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": self._tokens(pairs)}
-        return Scored(tuple(float(score) for score in logits), usage)
-
-    def _tokens(self, pairs: list[tuple[str, str]]) -> int:
-        longest = self._max_tokens or self._model.max_seq_length
-        encoded = self._model.tokenizer(pairs, truncation=longest is not None, max_length=longest, padding=False)
-        return sum(len(ids) for ids in encoded["input_ids"])
+        with torch.inference_mode():
+            logits = self._model.model(**features).logits
+        return [float(score) for score in logits.float()[:, 0]]
 
 
 plugin = CrossEncoderReranker

@@ -74,11 +74,9 @@ def test_eval_files_are_valid(block: str) -> None:
 def test_command_lines_are_valid(arguments: list[str]) -> None:
     """Parsed to the last option by the command that they name; nothing is run."""
     command: Any = typer.main.get_command(app)
-    context = command.make_context("ragprof", list(arguments[:1]), resilient_parsing=True)
-    rest = list(arguments)
+    rest, name = list(arguments), "ragprof"
+    context = command.make_context(name, list(rest))
     while hasattr(command, "commands"):
         name, command, rest = command.resolve_command(context, rest)
-        context = command.make_context(
-            name, list(rest) if not hasattr(command, "commands") else list(rest[:1]), parent=context
-        )
+        context = command.make_context(name, list(rest), parent=context)
     assert context.command is command

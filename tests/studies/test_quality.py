@@ -59,6 +59,12 @@ def test_too_few_queries_to_tell() -> None:
     assert row["more_queries"] == 12
 
 
+def test_each_further_comparison_asks_for_more_queries() -> None:
+    values = {"a": [0.0, 0.5, 0.4, 0.3], "b": [0.4, 0.4, 0.5, 0.5], "c": [0.0, 0.5, 0.4, 0.3]}
+    rows = comparisons(scores(values), ["a", "b", "c"], METRIC, seed=0)
+    assert [row["more_queries"] for row in rows] == [17, None, 17]
+
+
 def test_no_difference_at_all_and_no_number_of_queries_would_show_one() -> None:
     (row,) = comparisons(scores({"a": [0.1, 0.9], "b": [0.1, 0.9]}), ["a", "b"], METRIC, seed=0)
     assert (row["difference"], row["p"], row["verdict"], row["more_queries"]) == (0.0, 1.0, "undecided", None)
