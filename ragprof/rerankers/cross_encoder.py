@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveInt
 
@@ -79,8 +79,9 @@ class CrossEncoderReranker:
     def _logits(self, features: dict[str, torch.Tensor]) -> list[float]:
         import torch
 
+        network: Any = self._model.model
         with torch.inference_mode():
-            logits = self._model.model(**features).logits
+            logits = network(**features).logits
         return [float(score) for score in logits.float()[:, 0]]
 
 
