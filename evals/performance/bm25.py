@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from paired import Durations, PairedScores, compared, each, interleaved, rankings, ratio
+from paired import Durations, PairedScores, compared, each, interleaved, rankings, ratio, read
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from ragprof import registry
 from ragprof.core import Doc, EmbeddedQuery, Query, Ranking
-from ragprof.corpus import read_corpus, read_evaluation_set
+from ragprof.corpus import read_evaluation_set
 from ragprof.environment import describe, installed
 from ragprof.errors import RagprofError
 from ragprof.registry import PartSpec
@@ -36,7 +36,7 @@ MS = 1e6
 def main() -> None:
     options, console = arguments(), Console()
     with console.status("reading the corpus (the first time: building it)"):
-        corpus = read_corpus(options.corpus)
+        corpus = read(options.corpus)
     evals = PROJECT / "evals" / "python-docs"
     evaluation = read_evaluation_set(evals / "queries.jsonl", evals / "qrels" / "test.tsv", corpus=corpus)
     stores: dict[str, Store] = {name: registry.create("stores", PartSpec(name=name)) for name in (RIVAL, OURS)}

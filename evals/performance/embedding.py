@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from paired import Durations, PairedScores, compared, interleaved, rankings, rate, ratio
+from paired import Durations, PairedScores, compared, interleaved, rankings, rate, ratio, read
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -56,7 +56,7 @@ class Measured:
 def main() -> None:
     options, console = arguments(), Console()
     with console.status("reading the corpus (the first time: building it)"):
-        texts = sample(read_corpus(options.corpus), options.texts)
+        texts = sample(read(options.corpus), options.texts)
     for length in LENGTHS:
         with console.status(f"embedding {len(texts)} texts, at most {length} tokens each"):
             measured = measure(encoders(length), texts, options.rounds)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from ragprof.clock import Clock, now_ns
 from ragprof.core import Query, Ranking
+from ragprof.corpus import Corpus, read_corpus
 from ragprof.errors import BadInput
 
 NS = 1e9
@@ -134,3 +136,8 @@ def _ndcg(found: Mapping[str, Ranking], qrels: Mapping[str, Mapping[str, int]]) 
     scores = scores_of(table, qrels, [measure("nDCG@10")])
     by_query = dict(zip(scores["query_id"], scores["value"], strict=True))
     return [float(by_query.get(query_id, 0.0)) for query_id in qrels]
+
+
+def read(path: Path) -> Corpus:
+    """The corpus of a benchmark: a recipe's folder, which is built where it has to be, or what is there to read."""
+    return read_corpus(path, format="recipe" if (path / "recipe.toml").is_file() else "auto")
