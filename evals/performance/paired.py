@@ -133,7 +133,7 @@ def _ndcg(found: Mapping[str, Ranking], qrels: Mapping[str, Mapping[str, int]]) 
         for rank, item in enumerate(ranking, start=1)
     ]
     table = pd.DataFrame(rows, columns=["query_id", "stage", "rank", "document_id", "score"])
-    scores = scores_of(table, qrels, [measure("nDCG@10")])
+    scores = scores_of(table, qrels, [measure("nDCG@10")], stages=["search"])
     by_query = dict(zip(scores["query_id"], scores["value"], strict=True))
     return [float(by_query.get(query_id, 0.0)) for query_id in qrels]
 
