@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -41,6 +42,19 @@ def ready_folder(folder: Path, *, remedy: str) -> None:
         refusal = failure.strerror or str(failure)
     if refusal:
         raise BadInput(f"cannot write into this folder: {refusal}; {remedy}", file=folder)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the claim ends with the process. Raises BadInput where another run has it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise BadInput("another run is writing into this folder; wait for it or give --out", file=folder) from None
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

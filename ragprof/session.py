@@ -149,6 +149,7 @@ def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progres
     folder, cache = out or Path("reports") / config.name, files.cache_folder()
     files.ready_folder(folder, remedy="give another one with --out (in Python out=)")
     files.ready_folder(cache, remedy="set RAGPROF_CACHE to one that can be written")
-    record(prepared.subject, Bench(folder, cache, progress))
-    judge(folder, prepared.evaluation, metrics=config.metrics)
-    return reprice(folder, books=books)
+    with files.claimed(folder):
+        record(prepared.subject, Bench(folder, cache, progress))
+        judge(folder, prepared.evaluation, metrics=config.metrics)
+        return reprice(folder, books=books)

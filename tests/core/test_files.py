@@ -8,7 +8,17 @@ import pandas as pd
 import pytest
 
 from ragprof.errors import BadInput
-from ragprof.files import cache_folder, read_json, read_table, sha256_of, whole, write_json, write_table, write_text
+from ragprof.files import (
+    cache_folder,
+    claimed,
+    read_json,
+    read_table,
+    sha256_of,
+    whole,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
 def test_what_is_written_is_read_back_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -96,3 +106,14 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/reader")
     assert cache_folder() == Path("/home/reader/.cache/ragprof")
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
+    with (
+        claimed(tmp_path),
+        pytest.raises(BadInput, match="another run is writing into this folder"),
+        claimed(tmp_path),
+    ):
+        pass
+    with claimed(tmp_path):
+        pass
