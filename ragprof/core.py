@@ -130,6 +130,28 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """Nested sub-corpora of a pool of documents: the first `size` of `members`, for each of the rising `sizes`.
+
+    `members` are distinct positions in the pool, shape (documents,); no size is above their number.
+    """
+
+    members: NDArray[np.int64]
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """What one sub-corpus gave for every query, best first: positions in the pool and scores, both (queries, depth).
+
+    A ranking that is shorter than the depth is filled up with -1 and a score of 0.
+    """
+
+    places: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One metric of one query at one stage."""
 

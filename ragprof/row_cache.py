@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import DTypeLike, NDArray
 
 from ragprof.errors import BadInput
 from ragprof.files import write_json
 
 DIGEST_BYTES = 20
+BLOCK_ROWS = 65_536
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def digest(*texts: str) -> bytes:
@@ -39,6 +45,40 @@ def known_keys(folder: Path, identity: str) -> frozenset[bytes]:
         return frozenset()
     content = path.read_bytes()
     return frozenset(content[place : place + DIGEST_BYTES] for place in range(0, len(content), DIGEST_BYTES))
+
+
+def blocks(rows: NDArray[Scalar]) -> Iterator[NDArray[Scalar]]:
+    """Views of at most BLOCK_ROWS rows each, in order; nothing is copied.
+
+    Rows in a memory map are given back to the system once the next block is asked for, so that no more than a block
+    of them stays in memory. Reading them again reads them from the file again.
+    """
+    mapping = _mapping(rows)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        yield block
+        if mapping is not None:
+            _give_back(mapping, block)
+
+
+def _mapping(rows: NDArray[np.generic]) -> mmap.mmap | None:
+    """The memory map that rows are a view of. A private one is passed over: what was written to it is nowhere else."""
+    holder: object = rows
+    while isinstance(holder, np.ndarray):
+        if isinstance(holder, np.memmap) and holder.mode == "c":
+            return None
+        holder = holder.base
+    return holder if isinstance(holder, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
+
+
+def _give_back(mapping: mmap.mmap, block: NDArray[np.generic]) -> None:
+    """Give back the pages that lie wholly within a block."""
+    origin = np.frombuffer(mapping, np.uint8, count=1).ctypes.data
+    first, end = (address - origin for address in byte_bounds(block))
+    first = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = end // mmap.PAGESIZE * mmap.PAGESIZE
+    if end > first:
+        mapping.madvise(mmap.MADV_DONTNEED, first, end - first)
 
 
 class RowCache:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from ragprof.core import Doc, Embedded, EmbeddedQuery, Found, Injected, Query, Ranking, Scored, Vectors
+from ragprof.core import Doc, Embedded, EmbeddedQuery, Found, Injected, Layout, Nearest, Query, Ranking, Scored, Vectors
 
 
 class Part(Protocol):
@@ -39,9 +39,41 @@ class Store(Part, Protocol):
     @property
     def index_bytes(self) -> int: ...
 
-    def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None: ...
+    def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
+        """Index these documents and no others: what was there before is gone."""
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found: ...
+
+
+@runtime_checkable
+class NestedStore(Protocol):
+    """A store that can rank many nested sub-corpora of one pool in one pass. Only ever used untimed.
+
+    One list a layout, in it one Nearest a size: each equals `add` on that sub-corpus and `search` for every query, to
+    the last digit, ties included. The store's own index is left alone.
+    """
+
+    @property
+    def shallower_is_prefix(self) -> bool:
+        """Whether a search to a smaller depth is the beginning of a deeper one; if so, only the deepest is made."""
+
+    def search_nested(
+        self,
+        docs: Sequence[Doc],
+        vectors: Vectors | None,
+        *,
+        queries: Sequence[EmbeddedQuery],
+        layouts: Sequence[Layout],
+        depth: int,
+    ) -> list[list[Nearest]]: ...
+
+
+@runtime_checkable
+class ApproximateStore(Protocol):
+    """A store that may miss what an exact search would find."""
+
+    def exact(self) -> Store:
+        """A store of the same scores that misses nothing; what it finds beyond this one is the index's loss."""
 
 
 class Reranker(Part, Protocol):

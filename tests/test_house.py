@@ -14,14 +14,15 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ragprof"
 ROOMS = (
     {
-        "core", "stages", "registry", "corpus", "evals", "files", "row_cache", "statistics", "environment", "errors",
-        "clock", "progress", "ranking", "tokens", "prompt", "words", "models", "transformer", "packing",
+        "core", "stages", "registry", "corpus", "distractors", "evals", "files", "row_cache", "statistics",
+        "environment", "errors", "clock", "progress", "ranking", "nested", "tokens", "prompt", "words", "models",
+        "transformer", "packing",
     },
     {"embedders", "stores", "rerankers", "injectors", "adapters"},
     {"record", "judge", "price"},
     {"studies"},
     {"report"},
-    {"preparation", "forecast", "session", "cli", "__init__", "__main__"},
+    {"preparation", "planning", "forecast", "session", "cli", "__init__", "__main__"},
 )  # fmt: skip
 PLUGIN_ROOM, SIBLING_ROOM = 1, 2
 HEAVY = {

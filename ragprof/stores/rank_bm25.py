@@ -43,11 +43,14 @@ class RankBm25Store:
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
         from rank_bm25 import BM25Okapi
 
-        self._docs = docs
+        self._docs, self._index = docs, None
         terms = [words(doc.content) for doc in docs]
-        self._index = BM25Okapi(terms, k1=self._k1, b=self._b, epsilon=self._epsilon)
+        if any(terms):  # rank_bm25 cannot index documents that have no term at all
+            self._index = BM25Okapi(terms, k1=self._k1, b=self._b, epsilon=self._epsilon)
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
+        if self._index is None:
+            return Found((), {"searches": 1})
         scores = np.asarray(self._index.get_scores(words(query.query.text)))
         ranking = top(scores, self._docs, min(depth, len(self._docs)))
         return Found(tuple(item for item in ranking if item.score > 0), {"searches": 1})

@@ -7,24 +7,32 @@ Cormack, Clarke and Buettcher: Reciprocal rank fusion outperforms Condorcet, SIG
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from ragprof import registry
-from ragprof.core import Doc, EmbeddedQuery, Found, Vectors
+from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors
 from ragprof.errors import BadInput
-from ragprof.ranking import ranked
-from ragprof.stages import Store
+from ragprof.nested import nothing, search_nested
+from ragprof.ranking import best_first, id_ranks, ranked
+from ragprof.stages import ApproximateStore, Store
 
 
 class RrfStore:
     """A store made of stores; `stores` are names or tables as in the eval file."""
 
+    shallower_is_prefix = False
+
     def __init__(self, stores: list[registry.PartSpec], k: PositiveInt = 60) -> None:
         if len(stores) < 2:
             raise BadInput('the store \'rrf\' fuses at least two stores; give stores = ["bm25s", "faiss_flat"]')
-        self._stores: list[Store] = [registry.create("stores", spec) for spec in stores]
+        self._makers: list[Callable[[], Store]] = [partial(registry.create, "stores", spec) for spec in stores]
+        self._stores = [make() for make in self._makers]
         self._k = k
 
     @property
@@ -58,6 +66,57 @@ class RrfStore:
                 docs[item.doc.doc_id] = item.doc
                 fused[item.doc.doc_id] = fused.get(item.doc.doc_id, 0.0) + 1.0 / (self._k + rank)
         return Found(ranked((docs[doc_id], score) for doc_id, score in fused.items())[:depth], usage)
+
+    def search_nested(
+        self,
+        docs: Sequence[Doc],
+        vectors: Vectors | None,
+        *,
+        queries: Sequence[EmbeddedQuery],
+        layouts: Sequence[Layout],
+        depth: int,
+    ) -> list[list[Nearest]]:
+        """Each store's own nested search, fused; stores are made for it, so that those that are filled stay so."""
+        parts = [
+            search_nested(make(), docs, vectors, queries=queries, layouts=layouts, depth=depth) for make in self._makers
+        ]
+        ranks = id_ranks([doc.doc_id for doc in docs])
+        return [
+            [_fused(cells, k=self._k, ranks=ranks) for cells in zip(*of_layout, strict=True)]
+            for of_layout in zip(*parts, strict=True)
+        ]
+
+    def exact(self) -> RrfStore:
+        """The same fusion of exact stores, none of them filled yet."""
+        twin = copy(self)
+        twin._makers = [partial(_exact, make) for make in self._makers]
+        twin._stores = [make() for make in twin._makers]
+        return twin
+
+
+def _exact(make: Callable[[], Store]) -> Store:
+    store = make()
+    return store.exact() if isinstance(store, ApproximateStore) else store
+
+
+def _fused(parts: Sequence[Nearest], *, k: int, ranks: NDArray[np.int64]) -> Nearest:
+    """What `search` makes of the rankings of several stores, for all queries at once."""
+    found = nothing(*parts[0].places.shape)
+    depth = found.places.shape[1]
+    places = np.concatenate([part.places for part in parts], axis=1)
+    shares = np.tile(1.0 / (k + np.arange(1, depth + 1)), (len(places), len(parts)))
+    order = np.argsort(places, axis=1, kind="stable")  # those of one document side by side, in the order of the stores
+    places, shares = np.take_along_axis(places, order, axis=1), np.take_along_axis(shares, order, axis=1)
+    same = places[:, 1:] == places[:, :-1]
+    for column in range(1, places.shape[1]):
+        shares[:, column] += np.where(same[:, column - 1], shares[:, column - 1], 0.0)
+    whole = np.pad(~same, ((0, 0), (0, 1)), constant_values=True) & (places >= 0)
+    scores = np.where(whole, shares, -np.inf)
+    order = best_first(scores, ranks[places])[:, :depth]
+    places, scores = np.take_along_axis(places, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    np.copyto(found.places, places, where=np.isfinite(scores))
+    np.copyto(found.scores, scores, where=np.isfinite(scores))
+    return found
 
 
 plugin = RrfStore

@@ -15,10 +15,12 @@ import pytest
 from passages import CONTENTS, DOCS, VECTORS, embedded, ranking_of
 
 from ragprof import registry
-from ragprof.core import Query, Usage
+from ragprof.core import Doc, Layout, Nearest, Query, Usage, Vectors
+from ragprof.nested import nearest, search_nested
 from ragprof.registry import Kind, PartSpec
-from ragprof.stages import Embedder, Injector, PairReranker, Reranker, Store
+from ragprof.stages import ApproximateStore, Embedder, Injector, NestedStore, PairReranker, Reranker, Store
 
+ASKED = [embedded(text) for text in ("water, tides and the lamp of a king", "oil, oil and rain", "zyzzyva", "chess")]
 QUERY = Query("q", "how does a lighthouse flash its lamp to sailors")
 BFLOAT16_TOLERANCE = 2e-2
 
@@ -195,6 +197,72 @@ class TestStores:
         store.add(DOCS, VECTORS if store.needs_vectors else None)
         assert type(store.index_bytes) is int
         assert store.index_bytes > 0
+
+    @pytest.mark.parametrize("seed", [0, 1])
+    @pytest.mark.parametrize("depth", [1, 5, 100])
+    def test_nested_sub_corpora_equal_an_index_of_each(self, store: Store, depth: int, seed: int) -> None:
+        docs, vectors = crowd(seed)
+        layouts = crowd_layouts(len(docs), seed)
+        given = search_nested(store, docs, vectors, queries=ASKED, layouts=layouts, depth=depth)
+        assert [len(cells) for cells in given] == [5, 3]
+        expected = one_by_one(store, docs, vectors, layouts, depth)
+        for cell, alone in zip([*given[0], *given[1]], expected, strict=True):
+            assert cell.places.tolist() == alone.places.tolist()
+            assert cell.scores.tolist() == alone.scores.tolist()
+
+    def test_a_shallower_nested_search_is_a_prefix_where_the_store_says_so(self, store: Store) -> None:
+        if not (isinstance(store, NestedStore) and store.shallower_is_prefix):
+            pytest.skip("this store makes no such promise")
+        docs, vectors = crowd(0)
+        layouts = crowd_layouts(len(docs), 0)
+        deep, shallow = (
+            store.search_nested(docs, vectors, queries=ASKED, layouts=layouts, depth=depth) for depth in (20, 6)
+        )
+        for whole, cell in zip([*deep[0], *deep[1]], [*shallow[0], *shallow[1]], strict=True):
+            assert np.array_equal(whole.places[:, :6], cell.places)
+            assert np.array_equal(whole.scores[:, :6], cell.scores)
+
+    def test_a_nested_search_leaves_the_index_alone(self, filled: Store) -> None:
+        if not isinstance(filled, NestedStore):
+            pytest.skip("this store is filled anew for each sub-corpus")
+        before = [filled.search(query, 5).ranking for query in ASKED], filled.index_bytes
+        docs, vectors = crowd(0)
+        filled.search_nested(docs, vectors, queries=ASKED, layouts=crowd_layouts(len(docs), 0), depth=5)
+        assert ([filled.search(query, 5).ranking for query in ASKED], filled.index_bytes) == before
+
+    def test_the_exact_counterpart_is_empty_and_finds_the_same_where_nothing_is_missed(self, filled: Store) -> None:
+        if not isinstance(filled, ApproximateStore):
+            pytest.skip("this store is exact")
+        exact = filled.exact()
+        assert (exact.index_bytes, exact.needs_vectors) == (0, filled.needs_vectors)
+        exact.add(DOCS, VECTORS if exact.needs_vectors else None)
+        assert all(exact.search(query, 5).ranking == filled.search(query, 5).ranking for query in ASKED)
+
+
+def crowd(seed: int) -> tuple[list[Doc], Vectors]:
+    """A pool of sixty passages: each several times, so that ties are everywhere, with ids in no order."""
+    random = np.random.default_rng(seed)
+    chosen, numbers = random.integers(len(DOCS), size=60), random.permutation(60)
+    docs = [Doc(f"p{number}", "", CONTENTS[place], "") for number, place in zip(numbers, chosen, strict=True)]
+    return docs, VECTORS[chosen]
+
+
+def crowd_layouts(pool: int, seed: int) -> list[Layout]:
+    """All of the pool, and some of it."""
+    random = np.random.default_rng(seed)
+    return [Layout(random.permutation(pool), (1, 2, 13, 40, pool)), Layout(random.permutation(pool)[:30], (3, 7, 29))]
+
+
+def one_by_one(
+    store: Store, docs: Sequence[Doc], vectors: Vectors, layouts: Sequence[Layout], depth: int
+) -> list[Nearest]:
+    """What the live store finds in every sub-corpus."""
+    places = {doc.doc_id: place for place, doc in enumerate(docs)}
+    cells = []
+    for members in (layout.members[:size] for layout in layouts for size in layout.sizes):
+        store.add([docs[place] for place in members], vectors[members] if store.needs_vectors else None)
+        cells.append(nearest([store.search(query, depth).ranking for query in ASKED], places, depth))
+    return cells
 
 
 class TestRerankers:
