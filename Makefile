@@ -6,10 +6,13 @@ INSTALLED := $(VENV)/.installed
 # A caller's PIP_* settings stay in force; the versions are those of constraints.txt.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: profile test check benchmark clean browser
+.PHONY: profile grow test check benchmark clean browser
 
 profile: $(INSTALLED)
 	$(BIN)/ragprof run evals/python-docs.toml
+
+grow: $(INSTALLED)
+	$(BIN)/ragprof grow evals/python-docs.toml
 
 test: $(INSTALLED) browser
 	$(BIN)/ruff format --check .
@@ -20,6 +23,7 @@ test: $(INSTALLED) browser
 benchmark: $(INSTALLED)
 	$(BIN)/python evals/performance/embedding.py
 	$(BIN)/python evals/performance/bm25.py
+	$(BIN)/python evals/performance/growth.py
 	$(BIN)/python evals/performance/start.py
 
 # The report is opened in a real browser by the tests; where none is found and none can be installed, they skip.

@@ -2,7 +2,7 @@
 
 >>> import ragprof
 >>> sorted(ragprof.__all__)
-['Pipeline', 'Prices', 'RagprofError', 'Result', 'Timing', 'profile', 'run']
+['Pipeline', 'Prices', 'RagprofError', 'Result', 'Timing', 'grow', 'profile', 'run']
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ragprof.errors import RagprofError
     from ragprof.evals import Prices, Timing
     from ragprof.record.pipeline import Pipeline
-    from ragprof.session import Result, profile, run
+    from ragprof.session import Result, grow, profile, run
 
-__all__ = ["Pipeline", "Prices", "RagprofError", "Result", "Timing", "profile", "run"]
+__all__ = ["Pipeline", "Prices", "RagprofError", "Result", "Timing", "grow", "profile", "run"]
 
 _HOMES = {
     "Pipeline": "ragprof.record.pipeline",
@@ -26,6 +26,7 @@ _HOMES = {
     "RagprofError": "ragprof.errors",
     "Result": "ragprof.session",
     "Timing": "ragprof.evals",
+    "grow": "ragprof.session",
     "profile": "ragprof.session",
     "run": "ragprof.session",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from ragprof.core import Query, ScoredDoc
 from ragprof.corpus import Corpus, EvaluationSet, find, read_beir_folder_paths, read_corpus, read_evaluation_set
 from ragprof.errors import BadInput
-from ragprof.evals import EvalConfig, Prices, line_of, read_eval
+from ragprof.evals import EvalConfig, Growth, Prices, line_of, read_eval
 from ragprof.injectors.token_budget import TokenBudgetInjector
 from ragprof.judge.scores import canonical
 from ragprof.price import check_rate
@@ -26,6 +26,11 @@ class Prepared:
 
     subject: Subject
     evaluation: EvaluationSet
+
+    def with_growth(self, growth: Growth) -> Prepared:
+        """The same with other settings of growth."""
+        config = self.subject.config.model_copy(update={"growth": growth})
+        return replace(self, subject=replace(self.subject, config=config))
 
 
 def prepare(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = ()) -> Prepared:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -10,17 +11,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ragprof import files
+from ragprof import environment, files
 from ragprof.adapters.functions import FunctionInjector
 from ragprof.corpus import read_corpus, read_evaluation_set
 from ragprof.errors import BadInput
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint
+from ragprof.judge.growth import judge_growth
 from ragprof.judge.scores import canonical, judge
+from ragprof.planning import plan_growth
 from ragprof.preparation import Prepared, check_pipeline, own_documents, prepare, rate_names, today
 from ragprof.price import check_rate, price_recording
 from ragprof.progress import Progress, Silent
+from ragprof.record.growth.plan import claim
+from ragprof.record.growth.recording import record_growth
 from ragprof.record.pipeline import Pipeline
-from ragprof.record.recording import Bench, Subject, record
+from ragprof.record.recording import Bench, Subject, identities, record
+from ragprof.record.redaction import redacted
 from ragprof.registry import PartSpec
 from ragprof.report import write_report
 from ragprof.studies.summary import summarise
@@ -52,6 +58,56 @@ def run(
     """
     prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
     return _finish(prepared, None if out is None else Path(out), books, progress or Silent())
+
+
+def grow(
+    eval_file: str | Path,
+    *,
+    corpus: str | Path | None = None,
+    out: str | Path | None = None,
+    books: Sequence[Path] = (),
+    changes: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Measure what an eval declares while its corpus grows; the result joins the same folder, summary and report.
+
+    `changes` go before the file's [growth] table, such as {"orders": 3}. A recording of the same eval that is in the
+    folder is taken as it is, else it is made first. A killed growth recording is gone on with; another one in the
+    folder is an error (BadInput), unless `fresh` throws it away.
+    """
+    prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
+    growing = plan_growth(prepared, Path(eval_file), changes=changes)
+    bench = _bench(prepared, None if out is None else Path(out), progress or Silent())
+    with files.claimed(bench.folder):
+        if fresh:
+            shutil.rmtree(bench.folder / "growth", ignore_errors=True)
+        claim(bench.folder / "growth", growing)
+        if not holds(bench.folder, prepared):
+            record(prepared.subject, bench)
+        judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
+        record_growth(growing, bench)
+        judge_growth(bench.folder, prepared.evaluation)
+        return reprice(bench.folder, books=books)
+
+
+def holds(folder: Path, prepared: Prepared) -> bool:
+    """Whether a finished recording of just this subject, made on this machine, is in the folder."""
+    if not (folder / "manifest.json").exists():
+        return False
+    manifest, subject = files.read_manifest(folder), prepared.subject
+    return bool(
+        _lasting(manifest["config"]) == _lasting(redacted(subject.config.model_dump(mode="json")))
+        and manifest["corpus"]["sha256"] == subject.corpus.sha256
+        and manifest["queries"] == len(subject.queries)
+        and manifest["identities"] == redacted(identities(subject.pipelines))
+        and manifest["environment"]["cpu"] == environment.cpu_name()
+    )
+
+
+def _lasting(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration the main recording rests on."""
+    return {key: value for key, value in config.items() if key not in ("growth", "metrics", "prices", "traffic")}
 
 
 def profile(
@@ -91,8 +147,16 @@ def profile(
 
 def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None, llm: str | None = None) -> Result:
     """Price a recording anew and write its summary and report again. Runs no pipeline."""
-    price_recording(folder, books=books, on=on or today(), llm=llm)
+    for priced in (folder, *growth_sizes(folder)):
+        price_recording(priced, books=books, on=on or today(), llm=llm)
     return redraw(folder)
+
+
+def growth_sizes(folder: Path) -> list[Path]:
+    """The recordings of single sizes in a finished growth recording; none where there is no such thing."""
+    if not (folder / "growth" / "manifest.json").exists():
+        return []
+    return sorted((folder / "growth" / "sizes").iterdir())
 
 
 def redraw(folder: Path) -> Result:
@@ -145,11 +209,16 @@ class Names:
 
 
 def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress) -> Result:
-    config = prepared.subject.config
-    folder, cache = out or Path("reports") / config.name, files.cache_folder()
+    bench = _bench(prepared, out, progress)
+    with files.claimed(bench.folder):
+        record(prepared.subject, bench)
+        judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
+        return reprice(bench.folder, books=books)
+
+
+def _bench(prepared: Prepared, out: Path | None, progress: Progress) -> Bench:
+    """The folders of a recording, once they can be written."""
+    folder, cache = out or Path("reports") / prepared.subject.config.name, files.cache_folder()
     files.ready_folder(folder, remedy="give another one with --out (in Python out=)")
     files.ready_folder(cache, remedy="set RAGPROF_CACHE to one that can be written")
-    with files.claimed(folder):
-        record(prepared.subject, Bench(folder, cache, progress))
-        judge(folder, prepared.evaluation, metrics=config.metrics)
-        return reprice(folder, books=books)
+    return Bench(folder, cache, progress)

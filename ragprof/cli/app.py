@@ -1,4 +1,4 @@
-"""`ragprof`: run, check, price, report, list, corpora, trec. What the user can mend ends in one message."""
+"""`ragprof`: run, grow, check, price, report, list, corpora, trec. What the user can mend ends in one message."""
 
 from __future__ import annotations
 
@@ -90,6 +90,27 @@ def run(
     from ragprof.cli.commands import run_eval
 
     run_eval(eval_file, corpus=corpus, out=out, rates=rates or [])
+
+
+@app.command()
+def grow(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    rates: RateBooks = None,
+    sizes: Annotated[str | None, typer.Option("--sizes", metavar="N,N,...", help="Corpus sizes in passages.")] = None,
+    orders: Annotated[
+        int | None, typer.Option("--orders", help="How many random orders; default: the file's, 5.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the orders; default: the file's, 0.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the growth recording that is there.")] = False,
+) -> None:
+    """Let the corpus grow: precision, latency, memory, tokens and cost at every size, and a forecast beyond."""
+    from ragprof.cli.commands import grow_eval
+
+    given: dict[str, object] = {"sizes": sizes, "orders": orders, "seed": seed}
+    changes = {name: value for name, value in given.items() if value is not None}
+    grow_eval(eval_file, corpus=corpus, out=out, rates=rates or [], changes=changes, fresh=fresh)
 
 
 @app.command()

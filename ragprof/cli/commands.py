@@ -25,6 +25,34 @@ def run_eval(eval_file: Path, *, corpus: Path | None, out: Path | None, rates: l
     _show(result.summary, result.report)
 
 
+def grow_eval(
+    eval_file: Path,
+    *,
+    corpus: Path | None,
+    out: Path | None,
+    rates: list[Path],
+    changes: dict[str, object],
+    fresh: bool,
+) -> None:
+    from ragprof.report import growth_table
+    from ragprof.session import grow
+
+    if isinstance(sizes := changes.get("sizes"), str):
+        changes["sizes"] = numbers(sizes, option="--sizes")
+    with Bars(error_console) as bars:
+        result = grow(eval_file, corpus=corpus, out=out, books=rates, changes=changes, fresh=fresh, progress=bars)
+    out_console.print(growth_table(result.summary))
+    out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True)
+
+
+def numbers(listed: str, *, option: str) -> tuple[int, ...]:
+    """`1000,2000` as numbers. Raises BadInput for anything else."""
+    try:
+        return tuple(int(number.strip().replace("_", "")) for number in listed.split(","))
+    except ValueError:
+        raise BadInput(f"{option} '{listed}' is no list of numbers; write it like 1000,2000,4000") from None
+
+
 def check_eval(eval_file: Path, *, corpus: Path | None, rates: list[Path]) -> None:
     from ragprof.forecast import forecast
     from ragprof.preparation import prepare

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ragprof.core import Answer, Doc, EmbeddedQuery, Query, Ranking, Scored, StageName
 from ragprof.errors import NonFiniteScore
@@ -70,9 +71,12 @@ class PairScores:
             progress.advance(len(chunk))
         progress.done()
 
+    def scores_of(self, pairs: Sequence[tuple[Query, Doc]]) -> NDArray[np.float64]:
+        """One score a pair, all of them prepared before."""
+        return np.asarray(self._rows.get([_pair_key(*pair) for pair in pairs])[:, 0], np.float64)
+
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        keys = [_pair_key(query, doc) for doc in docs]
-        return Scored(tuple(self._rows.get(keys)[:, 0].tolist()), {})
+        return Scored(tuple(self.scores_of([(query, doc) for doc in docs]).tolist()), {})
 
 
 def _pair_key(query: Query, doc: Doc) -> bytes:

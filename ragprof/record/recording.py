@@ -20,7 +20,7 @@ import pandas as pd
 
 from ragprof import environment, files
 from ragprof.clock import Clock, now_ns
-from ragprof.core import EmbeddedQuery, Query, Vectors
+from ragprof.core import Doc, EmbeddedQuery, Query, Vectors
 from ragprof.corpus import Corpus
 from ragprof.evals import EvalConfig
 from ragprof.progress import Progress
@@ -78,7 +78,7 @@ def record(subject: Subject, bench: Bench) -> None:
     cold = ColdStarts(bench.clock)
     timed = shuffled(subject.queries, subject.config.seed)
     cold.embedders(subject.pipelines, timed[0])
-    embedding = embed(subject, bench)
+    embedding = embed(subject, subject.corpus.docs, bench)
     builds = build_indexes(
         subject.pipelines, subject.corpus.docs, embedding.documents, clock=bench.clock, progress=bench.progress
     )
@@ -108,20 +108,20 @@ def load(pipelines: Sequence[Parts], progress: Progress) -> None:
     progress.done()
 
 
-def embed(subject: Subject, bench: Bench) -> Embedding:
-    """Each distinct text once for each distinct embedder."""
+def embed(subject: Subject, docs: Sequence[Doc], bench: Bench) -> Embedding:
+    """Each distinct text of the documents and queries once for each distinct embedder."""
     embedding = Embedding({}, {}, {"docs_embedded": 0, "docs_reused": 0, "queries_embedded": 0})
     embedders: dict[int, Embedder] = {
         id(parts.embedder): parts.embedder for parts in subject.pipelines if parts.embedder is not None
     }
-    contents = [doc.content for doc in subject.corpus.docs]
+    contents = [doc.content for doc in docs]
     questions = [query.text for query in subject.queries]
     for key, embedder in embedders.items():
-        docs = document_vectors(embedder, contents, cache=bench.cache, progress=bench.progress)
+        documents = document_vectors(embedder, contents, cache=bench.cache, progress=bench.progress)
         queries = query_vectors(embedder, questions, cache=bench.cache, progress=bench.progress)
-        embedding.documents[key], embedding.queries[key] = docs.vectors, queries.vectors
-        embedding.work["docs_embedded"] += docs.computed
-        embedding.work["docs_reused"] += len(contents) - docs.computed
+        embedding.documents[key], embedding.queries[key] = documents.vectors, queries.vectors
+        embedding.work["docs_embedded"] += documents.computed
+        embedding.work["docs_reused"] += len(contents) - documents.computed
         embedding.work["queries_embedded"] += queries.computed
     return embedding
 
@@ -130,16 +130,17 @@ def rank(subject: Subject, embedding: Embedding, bench: Bench) -> dict[str, Rank
     """Rankings of every pipeline, written as soon as each is done."""
     results = {}
     for parts in subject.pipelines:
-        vectors = embedding.queries.get(id(parts.embedder))
-        queries = [
-            EmbeddedQuery(query, None if vectors is None else vectors[place])
-            for place, query in enumerate(subject.queries)
-        ]
+        queries = embedded_queries(subject.queries, embedding.queries.get(id(parts.embedder)))
         count = counter(subject.config.tokenizer)
         result = rank_queries(parts, queries, cache=bench.cache, count=count, progress=bench.progress)
         files.write_table(bench.folder / "rankings" / f"{parts.name}.parquet", result.rankings)
         results[parts.name] = result
     return results
+
+
+def embedded_queries(queries: Sequence[Query], vectors: Vectors | None) -> list[EmbeddedQuery]:
+    """The queries with their vectors, where the pipeline has an embedder."""
+    return [EmbeddedQuery(query, None if vectors is None else vectors[row]) for row, query in enumerate(queries)]
 
 
 def shuffled(queries: Sequence[Query], seed: int) -> tuple[Query, ...]:
@@ -187,13 +188,22 @@ def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timin
             "versions": subject.corpus.manifest.get("versions"),
         },
         "queries": len(subject.queries),
-        "identities": redacted({
-            parts.name: {"embedder": parts.embedder and parts.embedder.identity, "store": parts.store.identity,
-                         "reranker": parts.reranker and parts.reranker.identity, "injector": parts.injector.identity}
-            for parts in subject.pipelines
-        }),
+        "identities": redacted(identities(subject.pipelines)),
         "depths": {parts.name: parts.depth for parts in subject.pipelines},
         "environment": environment.describe(),
         "work": work,
         "peak_rss_bytes": timings.peaks,
     }  # fmt: skip
+
+
+def identities(pipelines: Sequence[Parts]) -> dict[str, dict[str, str | None]]:
+    """What the parts of each pipeline call themselves."""
+    return {
+        parts.name: {
+            "embedder": parts.embedder.identity if parts.embedder else None,
+            "store": parts.store.identity,
+            "reranker": parts.reranker.identity if parts.reranker else None,
+            "injector": parts.injector.identity,
+        }
+        for parts in pipelines
+    }

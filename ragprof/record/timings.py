@@ -51,7 +51,7 @@ def time_pipelines(
 ) -> Timings:
     """Warm-up and interleaved rounds. `queries` must be in a seeded order: a prefix of them is timed."""
     timings = Timings()
-    estimates = {parts.name: _warm_up(parts, queries, timing.warmup, clock) for parts in pipelines}
+    estimates = {parts.name: warm_up(parts, queries, timing.warmup, clock) for parts in pipelines}
     counts = shares(estimates, len(queries), timing)
     progress.start("time live queries", sum(counts.values()) * timing.rounds)
     for number in range(timing.rounds):
@@ -83,7 +83,7 @@ def shares(estimates: dict[str, int], available: int, timing: Timing) -> dict[st
     return counts
 
 
-def _warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -> int:
+def warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -> int:
     """Ask a few queries and forget them; the median duration tells how many can be timed."""
     durations = sorted(traced(parts, queries[place % len(queries)], clock)[1].duration_ns for place in range(count))
     return durations[len(durations) // 2]
@@ -97,14 +97,15 @@ def _block(
         paired = place % rounds == number
         if paired and place % 2:
             _bare_query(parts, query, number, timings, clock)
-        _timed_query(parts, query, number, timings, clock)
+        timed_query(parts, query, number, timings, clock)
         if paired and not place % 2:
             _bare_query(parts, query, number, timings, clock)
         progress.advance(1)
     timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())
 
 
-def _timed_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
+def timed_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
+    """One live query, its spans and its usage written down."""
     start = clock()
     answer, trace = traced(parts, query, clock)
     outer = clock() - start

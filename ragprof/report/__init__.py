@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["render_html", "render_markdown", "terminal_table", "write_report"]
+__all__ = ["growth_table", "render_html", "render_markdown", "terminal_table", "write_report"]
 
 
 def render_html(summary: Mapping[str, Any]) -> str:
@@ -35,6 +35,13 @@ def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
     from ragprof.report import terminal
 
     return terminal.terminal_table(summary)
+
+
+def growth_table(summary: Mapping[str, Any]) -> RenderableType:
+    """The growth study for rich's Console; at most 80 columns wide. One line where the summary has none."""
+    from ragprof.report import growth_terminal
+
+    return growth_terminal.growth_table(summary)
 
 
 def write_report(summary: Mapping[str, Any], folder: Path) -> Path:

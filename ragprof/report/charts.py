@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ragprof.report import bar_charts, interval_charts, scatter_charts
+from ragprof.report import (
+    bar_charts,
+    growth_line_charts,
+    growth_panel_charts,
+    growth_stack_charts,
+    interval_charts,
+    scatter_charts,
+)
 from ragprof.report.lookup import Summary
 from ragprof.report.theme import Chart
 
@@ -12,6 +19,14 @@ _DRAWN = (
     scatter_charts.quality_against_cost,
     interval_charts.differences,
     interval_charts.quality_by_stage,
+    growth_line_charts.quality,
+    growth_panel_charts.causes,
+    growth_panel_charts.kinds,
+    growth_stack_charts.context,
+    growth_stack_charts.loss,
+    growth_panel_charts.depth,
+    growth_stack_charts.time,
+    growth_line_charts.cost,
     bar_charts.tokens,
 )
 

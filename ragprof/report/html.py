@@ -9,41 +9,77 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ragprof.report import context_tables, figures, pipeline_tables
-from ragprof.report.lookup import Summary, at, entries, pipelines
-from ragprof.report.palette import pipeline_colours
+from ragprof.report import (
+    context_tables,
+    figures,
+    growth,
+    growth_forecast_tables,
+    growth_tables,
+    growth_work_tables,
+    pipeline_tables,
+)
+from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.tables import Table
 from ragprof.report.tiles import tiles
 
+if TYPE_CHECKING:
+    from ragprof.report.theme import Chart
+
 _FOLDER = Path(__file__).parent
+_GROWTH_TABLES = (
+    growth_tables.glance,
+    growth_tables.evidence,
+    growth_tables.kinds,
+    growth_tables.context,
+    growth_tables.loss,
+    growth_forecast_tables.crossovers,
+    growth_forecast_tables.forecasts,
+    growth_forecast_tables.other_forecasts,
+    growth_work_tables.resources,
+    growth_work_tables.curves,
+    growth_work_tables.work,
+)
 
 
 def render_html(summary: Summary) -> str:
     """The whole page. Draws what the summary says; absent values are `n/a`, charts without data are left out."""
     from ragprof.report.charts import draw
-    from ragprof.report.theme import static_svg
 
     charts = draw(summary)
     page = _environment().get_template("template.html.jinja")
     return page.render(
         **_words(summary),
         charts=charts,
-        stills={key: _trusted(static_svg(chart.spec)) for key, chart in charts.items()},
-        specifications=_trusted(script_json({key: chart.spec for key, chart in charts.items()})),
+        growth=bool(growth.names(summary)),
+        growth_notes=entries(summary, "growth", "notes"),
+        stills={place: still for chart in charts.values() for place, still in _stills(chart).items()},
+        specifications=_trusted(script_json(_specifications(charts.values()))),
         library=_trusted(_library()) if charts else "",
         script=_asset("charts.js"),
         style=_asset("style.css"),
         tables=_tables(summary),
         tiles=tiles(summary),
-        colours=pipeline_colours(pipelines(summary)),
+        colours=growth.colours(summary),
     )
+
+
+def _specifications(charts: Iterable[Chart]) -> dict[str, Any]:
+    return {place: spec for chart in charts for place, spec in chart.pictures().items()}
+
+
+def _stills(chart: Chart) -> dict[str, Markup]:
+    """Place on the page -> still picture; panels are drawn small, so that their texts stay readable."""
+    from ragprof.report.theme import PANEL_WIDTH, STATIC_WIDTH, static_svg
+
+    width = PANEL_WIDTH if chart.panels else STATIC_WIDTH
+    return {place: _trusted(static_svg(spec, width)) for place, spec in chart.pictures().items()}
 
 
 def script_json(value: Any) -> str:
@@ -71,6 +107,7 @@ def _words(summary: Summary) -> Mapping[str, Any]:
 
 def _tables(summary: Summary) -> dict[str, Table]:
     drawn = (
+        *_GROWTH_TABLES,
         pipeline_tables.glance,
         pipeline_tables.latency,
         pipeline_tables.quality,

@@ -5,13 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ragprof.report import context_tables, figures, pipeline_tables
+from ragprof.report import (
+    context_tables,
+    figures,
+    growth,
+    growth_forecast_tables,
+    growth_tables,
+    growth_work_tables,
+    pipeline_tables,
+)
 from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.tables import Cell, Column, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MENTION = re.compile(r"(?<!\w)@")
+_GROWTH_FOLDED = (
+    growth_forecast_tables.crossovers,
+    growth_forecast_tables.forecasts,
+    growth_forecast_tables.other_forecasts,
+    growth_tables.evidence,
+    growth_tables.kinds,
+    growth_tables.context,
+    growth_tables.loss,
+    growth_work_tables.resources,
+    growth_work_tables.curves,
+    growth_work_tables.work,
+)
 _FOLDED = (
     pipeline_tables.latency,
     pipeline_tables.cost,
@@ -32,11 +52,21 @@ def render_markdown(summary: Summary) -> str:
         _warnings(entries(summary, "warnings")),
         _table(pipeline_tables.glance(summary)),
         _table(context_tables.comparisons(summary)),
+        *_growth(summary),
         *(_details(table(summary)) for table in _FOLDED),
         _folded("Method and limits", _bullets([*entries(summary, "method"), *entries(summary, "limits")])),
         _origin(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _growth(summary: Summary) -> list[str]:
+    """The table of growth at a glance, everything else of it folded. Empty without a growth study."""
+    if not growth.names(summary):
+        return []
+    glance = _table(growth_tables.glance(summary))
+    folded = [_details(table(summary)) for table in _GROWTH_FOLDED]
+    return ["### Growth", _bullets(entries(summary, "growth", "notes")), glance, *folded]
 
 
 def escaped(text: str) -> str:

@@ -37,6 +37,31 @@ STAGES = {
     "unaccounted": "#D3D8DF",
 }
 TOKENS = {"context": "#1D4E89", "question": "#E8A33D", "template": "#B9C6D6"}
+KINDS = {
+    "random": "#18222F",
+    "similar": "#1D4E89",
+    "duplicate": "#4E9BD1",
+    "contradicting": "#B4501E",
+    "foreign": "#7D9D8C",
+}
+CONTEXT = {
+    "relevant": "#1D4E89",
+    "duplicate": "#8FB8DE",
+    "unjudged": "#EDF0F3",
+    "irrelevant": "#C3CCD6",
+    "contradicting": "#B4501E",
+}
+LOSSES = {"embedding": "#8FB8DE", "index": "#1D4E89", "rerank": "#E8A33D", "packing": "#7D9D8C"}
+DASHES = {"solid": (), "dashed": (6, 4), "dotted": (1.5, 3), "dash-dotted": (8, 3, 1.5, 3), "short": (3, 2)}
+SHAPES = {
+    "circle": "M10.5 5.5a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
+    "square": "M11 2.5h6v6h-6z",
+    "triangle-up": "M14 1.5l4 7h-8z",
+    "diamond": "M14 1l4 4.5-4 4.5-4-4.5z",
+    "triangle-down": "M14 9.5l4-7h-8z",
+    "cross": "M12.7 1.5h2.6v2.7h2.7v2.6h-2.7v2.7h-2.6v-2.7h-2.7v-2.6h2.7z",
+}
+"""Vega's name of a mark -> its path in the middle of a legend's line, which is 28 wide and 11 high."""
 VERDICTS = {"better": "#1D4E89", "worse": "#B4501E", "undecided": "#8A94A1"}
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_DIGITS = ((1,), (1, 2, 5), tuple(range(1, 10)), tuple(tenth / 10 for tenth in range(10, 100, 2)))
+_DIGITS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(1, 10)), tuple(tenth / 10 for tenth in range(10, 100, 2)))
 _FEWEST_TICKS = 3
 
 
@@ -24,11 +24,11 @@ class Scale:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
-    def ticks(self) -> list[float]:
-        """Round values inside a logarithmic scale: the coarsest choice of digits that gives at least three."""
+    def ticks(self, fewest: int = _FEWEST_TICKS) -> list[float]:
+        """Round values inside a logarithmic scale: the coarsest choice of digits that gives enough of them."""
         for digits in _DIGITS:
             found = self._multiples(digits)
-            if len(found) >= _FEWEST_TICKS:
+            if len(found) >= fewest:
                 return found
         return found
 

@@ -10,10 +10,10 @@ import altair as alt
 
 from ragprof.report import figures
 from ragprof.report.lookup import Summary, at, pipelines
-from ragprof.report.palette import GRID, INK, MUTED, RULE
+from ragprof.report.palette import GRID, INK, MUTED, RULE, SHAPES
 
 FONT = "-apple-system, 'Segoe UI', Inter, Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
-STATIC_WIDTH = 660
+STATIC_WIDTH, PANEL_WIDTH = 660, 300
 _LINE = 15
 _AXIS = {
     "labelFont": FONT,
@@ -61,10 +61,34 @@ _CONFIG = {
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """An entry of a legend that stands above the chart: a line with its dashes and its mark, or an area."""
+
+    label: str
+    colour: str
+    dash: tuple[float, ...] = ()
+    shape: str = ""
+    area: bool = False
+
+    @property
+    def path(self) -> str:
+        """The mark as SVG; empty where there is none."""
+        return SHAPES.get(self.shape, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One of several small charts of the same kind, for one pipeline."""
+
+    pipeline: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """A drawn study. `caption` gives n and what the interval is; `notes` lists what could not be drawn.
 
-    A `wide` chart needs the whole width of the page to itself.
+    A `wide` chart needs the whole width of the page to itself. A chart of `panels` has no specification of its own.
     """
 
     key: str
@@ -73,6 +97,14 @@ class Chart:
     spec: dict[str, Any]
     notes: tuple[str, ...] = ()
     wide: bool = False
+    panels: tuple[Panel, ...] = ()
+    legend: tuple[Key, ...] = ()
+
+    def pictures(self) -> dict[str, dict[str, Any]]:
+        """Place on the page -> specification: one, or one a panel."""
+        if not self.panels:
+            return {self.key: self.spec}
+        return {f"{self.key}-{place}": panel.spec for place, panel in enumerate(self.panels, start=1)}
 
 
 def specification(chart: Any, *, height: float) -> dict[str, Any]:
@@ -88,7 +120,8 @@ def static_svg(spec: dict[str, Any], width: int = STATIC_WIDTH) -> str:
     """The same chart as a still picture, for paper and for browsers without scripts."""
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg({**spec, "width": width}))
+    picture = str(vl_convert.vegalite_to_svg({**spec, "width": width}))
+    return picture.replace(f' font-family="{FONT}"', "")  # the page's own; it would be repeated with every text
 
 
 def rows(values: list[dict[str, Any]]) -> Any:

@@ -11,6 +11,8 @@ import pandas as pd
 from ragprof import files
 from ragprof.errors import BadInput
 from ragprof.price import PipelinePricing, read_pricing
+from ragprof.studies.growth import growth_of
+from ragprof.studies.growth_data import belongs, is_recorded
 from ragprof.studies.headline import METRIC, final_scores, headline, reranker_of, warnings
 from ragprof.studies.latency import latency_of, mean_usage
 from ragprof.studies.quality import comparisons, estimates, final_stage, pareto
@@ -64,7 +66,22 @@ def assemble(folder: Path) -> dict[str, Any]:
     summary["pareto"] = _fronts(summary)
     summary["headline"] = headline(summary)
     summary["warnings"] = warnings(summary, judgement["notices"])
+    if is_recorded(folder):
+        _add_growth(summary, folder, manifest, judgement)
     return summary
+
+
+def _add_growth(
+    summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
+) -> None:
+    """The growth section; one that belongs to another corpus, other parts or labels is left out, and said to be."""
+    if belongs(folder, manifest, judgement):
+        summary["growth"] = growth_of(folder)
+        return
+    summary["warnings"].append(
+        "The growth recording in this folder is of another corpus, other pipelines or other judgements and is left "
+        "out; record it anew with 'ragprof grow --fresh'."
+    )
 
 
 def _same_recording(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> None:

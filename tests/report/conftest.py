@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from ragprof.report import render_html
 
 _SAMPLE = runpy.run_path(str(Path(__file__).with_name("sample.py")))
+_VARIANTS = runpy.run_path(str(Path(__file__).with_name("growth_variants.py")))
 
 
 @pytest.fixture
@@ -44,6 +46,29 @@ def bare() -> dict[str, Any]:
         "work": {},
         "pipelines": pipelines,
     }
+
+
+@pytest.fixture
+def grown(summary: dict[str, Any]) -> dict[str, Any]:
+    """The made-up run with its growth study."""
+    return {**summary, "growth": _VARIANTS["growth"]()}
+
+
+@pytest.fixture
+def growth_variant(summary: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """The run with the growth study of that name in `growth_variants.py`."""
+    return lambda name, *arguments: {**summary, "growth": _VARIANTS[name](*arguments)}
+
+
+@pytest.fixture(scope="session")
+def whole_study() -> dict[str, Any]:
+    """As `grown`, for tests that change nothing."""
+    return {**_SAMPLE["summary"](), "growth": _VARIANTS["growth"]()}
+
+
+@pytest.fixture(scope="session")
+def grown_page() -> str:
+    return render_html({**_SAMPLE["summary"](), "growth": _VARIANTS["growth"]()})
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,51 @@
+"""One growth recording of the seeded collection, made once and only read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from collection import write_collection
+
+from ragprof.planning import plan_growth
+from ragprof.preparation import Prepared, prepare
+from ragprof.record.growth.plan import Growing
+from ragprof.session import grow
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A finished growth recording and what it was made of."""
+
+    eval_file: Path
+    cache: Path
+    folder: Path
+    prepared: Prepared
+    growing: Growing
+    summary: dict[str, Any]
+
+    @property
+    def growth(self) -> dict[str, Any]:
+        return dict(self.summary["growth"])
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
+    folder = tmp_path_factory.mktemp("growing")
+    eval_file = write_collection(folder)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAGPROF_CACHE", str(folder / "cache"))
+        result = grow(eval_file, out=folder / "out")
+    prepared = prepare(eval_file)
+    return Grown(
+        eval_file, folder / "cache", folder / "out", prepared, plan_growth(prepared, eval_file), result.summary
+    )
+
+
+@pytest.fixture
+def eval_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This test's own copy of the collection, with a cache of its own."""
+    monkeypatch.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
+    return write_collection(tmp_path)
