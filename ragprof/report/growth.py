@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ragprof.report import figures
-from ragprof.report.lookup import COST, METRIC, Summary, at, entries, interval, pipelines
+from ragprof.report.lookup import COST, METRIC, Summary, at, entries, pipelines
 from ragprof.report.palette import pipeline_colours
 
 Point: TypeAlias = Mapping[str, Any]
@@ -81,26 +81,9 @@ def score(summary: Summary, name: str, point: Point, wanted: str | None = None) 
     return at(point, "scores", final_stage(summary, name), wanted or metric(summary))
 
 
-def turned(estimate: Any) -> dict[str, Any] | None:
-    """The same estimate seen from the other side: a loss as a change."""
-    mean, ends = at(estimate, "mean"), interval(estimate, "interval")
-    if mean is None:
-        return None
-    return {"mean": -mean, "interval": None if ends is None else [-ends[1], -ends[0]]}
-
-
-def change_of_means(first: Any, last: Any) -> float | None:
-    """Between two shown means; None where one of them is missing."""
-    start, end = at(first, "mean"), at(last, "mean")
-    return None if start is None or end is None else float(end - start)
-
-
-def change(summary: Summary, name: str, size: int) -> dict[str, Any]:
-    """Since the smallest size. With its interval where the study compared the two, else that of the shown means."""
-    lost = at(of_size(entries(summary, "growth", "evidence", name), size), "distractors")
-    ends = [point_of_size(summary, name, one) for one in (sizes_of(summary, name)[0], size)]
-    plain = change_of_means(*(score(summary, name, point) for point in ends))
-    return turned(lost) or {"mean": plain, "interval": None}
+def change(summary: Summary, name: str, size: int) -> Any:
+    """The estimate of the change since the smallest size, or None."""
+    return at(point_of_size(summary, name, size), "change")
 
 
 def of_size(rows: Sequence[Mapping[str, Any]], size: int) -> Mapping[str, Any]:

@@ -84,8 +84,8 @@ def depth(summary: Summary) -> Chart | None:
     x = _depth_axis(sorted(set(depths)))
     y = Vertical(growth.metric(summary), near(values), spelling(near(values)))
     caption = (
-        f"{growth.metric(summary)} of the final ranking when the reranker sees that many candidates, at the smallest, "
-        f"the middle and the largest corpus, {growth.basis(summary)}; {growth.band_words(summary)}."
+        f"{growth.metric(summary)} of the final ranking when the reranker sees that many candidates, a line a corpus "
+        f"size, {growth.basis(summary)}; {growth.band_words(summary)}. Every judged document is in every corpus."
     )
     drawn = tuple(Panel(name, lines_panel(lines, x, y)) for name, lines in panels.items())
     keys = {series.name: replace(series.key, colour=INK) for lines in panels.values() for series in lines}

@@ -125,13 +125,12 @@ def _kind_rows(summary: Summary, name: str) -> list[Row]:
 
 
 def _kind_cells(summary: Summary, name: str, kind: str, points: list[growth.Point]) -> tuple[Cell, ...]:
-    first, last, metric = points[0], points[-1], growth.metric(summary)
+    last, metric = points[-1], growth.metric(summary)
     scores = at(last, "scores", growth.final_stage(summary, name)) or {}
-    change = growth.change_of_means(growth.score(summary, name, first), growth.score(summary, name, last))
     own = _share_cell(last, kind) if kind in growth.TOLD_APART else Cell(figures.DASH, tone="quiet")
     return (
         *(Cell(kind), figure(figures.count(last["size"])), score_cell(scores, metric), judged_cell(scores, metric)),
-        *(figure(figures.difference(change)), _share_cell(last, "relevant"), own),
+        *(_estimate_cell(at(last, "change"), figures.difference), _share_cell(last, "relevant"), own),
     )
 
 

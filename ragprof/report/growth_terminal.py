@@ -62,7 +62,7 @@ def _from_to(words: list[str]) -> str:
 
 def _change(summary: Summary, name: str) -> str:
     sizes = growth.sizes_of(summary, name)
-    return figures.difference(growth.change(summary, name, sizes[-1])["mean"]) if len(sizes) > 1 else figures.ABSENT
+    return figures.difference(at(growth.change(summary, name, sizes[-1]), "mean")) if len(sizes) > 1 else figures.ABSENT
 
 
 def _crossovers(summary: Summary) -> list[Text]:

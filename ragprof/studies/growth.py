@@ -64,8 +64,8 @@ def _curves(pipeline: PipelineData, bills: Mapping[int, Mapping[str, PipelinePri
         point = curves[BIASED][place]
         point.update(_timings(data, pipeline.name, size))
         point["cost_usd_per_1000_queries"] = bills[size][pipeline.name].as_json()
-    if data.settings["depths"] and pipeline.name not in data.manifest["listwise"]:
-        point["by_depth"] = _by_depth(pipeline, place)
+        if data.is_reranked(pipeline.name) and pipeline.name not in data.manifest["listwise"]:
+            point["by_depth"] = _by_depth(pipeline, place)
     if UNBIASED in curves:
         _add_presence(pipeline, curves[UNBIASED])
     return curves
@@ -76,6 +76,7 @@ def _points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
     data, drawn = pipeline.data, pipeline.data.weights
     by_stage = {stage: pipeline.at_stage(curve, stage, pipeline.metrics) for stage in pipeline.stages}
     tokens, prompts = pipeline.tokens(curve), data.prompts(pipeline.name, curve)
+    quality = pipeline.quality(curve)
     points = []
     for place, size in enumerate(data.sizes(curve)):
         scores = {
@@ -87,6 +88,7 @@ def _points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
             {
                 "size": size,
                 "scores": scores,
+                "change": estimate(quality[:, place] - quality[:, 0], drawn),
                 "context_tokens": dict(zip(KINDS, np.nanmean(tokens[:, place], axis=(0, 1)).tolist(), strict=True)),
                 "context_share": _shares(tokens[:, place], data),
                 "prompt_tokens": estimate(prompts[:, place], drawn),

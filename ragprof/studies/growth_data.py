@@ -104,7 +104,7 @@ class PipelineData:
 
     @property
     def stages(self) -> list[str]:
-        found = set(self.scores["stage"])
+        found = set(self.scores["stage"].unique())
         return [stage for stage in ("search", "rerank", "inject") if stage in found]
 
     def at_stage(self, curve: str, stage: str, metrics: Sequence[str], depth: int | None = None) -> Array | None:

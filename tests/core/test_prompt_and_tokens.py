@@ -9,7 +9,7 @@ import pytest
 from ragprof.core import Doc
 from ragprof.errors import BadInput
 from ragprof.prompt import TEMPLATE, build, check_template, passage
-from ragprof.tokens import DEFAULT_TOKENIZER, counter
+from ragprof.tokens import DEFAULT_TOKENIZER, counter, remembering
 
 DOCS = [Doc("a", "Title", "first text", "a"), Doc("b", "", "{question} and {passages}", "b")]
 
@@ -90,3 +90,12 @@ def word_tokenizer(tmp_path: Path) -> Path:
 def test_a_tokenizer_that_is_nowhere_names_those_that_need_no_download(name: str) -> None:
     with pytest.raises(BadInput, match=f"no tokenizer '{name}' .* use o200k_base or cl100k_base, a folder with"):
         counter(name)
+
+
+def test_remembered_counts_are_those_that_were_counted() -> None:
+    texts = ["one two three", "one two three", "", "Straße 9"]
+    counted = [counter("cl100k_base")(text) for text in texts]
+    with remembering():
+        assert [counter("cl100k_base")(text) for text in texts] == counted
+        assert counter(DEFAULT_TOKENIZER)("Straße 9") == 4
+    assert [counter("cl100k_base")(text) for text in texts] == counted

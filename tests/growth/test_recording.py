@@ -145,7 +145,9 @@ def test_edits_can_be_traced_and_texts_are_not_kept(grown: Grown) -> None:
 
 def test_recorded_growth_is_not_recorded_again(grown: Grown, copy: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (copy / "growth").rglob("*.parquet") if "live" in path.parts}
+    recorded = (copy / "manifest.json").read_bytes()
     again = grow(grown.eval_file, out=copy).summary["growth"]
+    assert (copy / "manifest.json").read_bytes() == recorded
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert again["work"] == grown.growth["work"]
     assert again["pipelines"]["dense"] == grown.growth["pipelines"]["dense"]

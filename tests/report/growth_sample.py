@@ -43,6 +43,10 @@ def _estimate(mean: float, half: float = 0.042) -> dict[str, Any]:
     return {"mean": round(mean, 5), "interval": [round(max(0.0, mean - half), 5), round(mean + half, 5)], "n": 160}
 
 
+def _change(mean: float) -> dict[str, Any]:
+    return {"mean": round(mean, 5), "interval": [round(mean - 0.012, 5), round(mean + 0.012, 5)], "n": 160}
+
+
 def _growth_of(size: int) -> float:
     return math.log(size / SIZES[0])
 
@@ -78,6 +82,7 @@ def _point(name: str, size: int, curve: str) -> dict[str, Any]:
     point: dict[str, Any] = {
         "size": size,
         "scores": _scores(name, size, curve),
+        "change": _change(_quality(name, size, curve) - _quality(name, SIZES[0], curve)),
         "context_tokens": {kind: round(1800 * share, 1) for kind, share in shares.items()},
         "context_share": {kind: _estimate(share, 0.02) for kind, share in shares.items()},
         "prompt_tokens": {"mean": 1852.9, "interval": [1679.4, 2040.4], "n": 160},

@@ -225,6 +225,15 @@ def test_depths_are_drawn_for_the_smallest_the_middle_and_the_largest_corpus(cha
     assert [row["x"] for row in rows if row["name"] == "19,740 passages"] == [5, 10, 15, 20]
 
 
+def test_a_depth_curve_of_one_size_alone_is_drawn(grown: dict[str, Any]) -> None:
+    for curves in grown["growth"]["pipelines"].values():
+        for point in curves["all_judged"][:-1]:
+            del point["by_depth"]
+    chart = growth_panel_charts.depth(grown)
+    assert chart is not None
+    assert [key.label for key in chart.legend] == ["19,740 passages"]
+
+
 def test_a_study_of_one_pipeline_or_one_size_is_drawn_too(growth_variant: Variant) -> None:
     assert [key for key in ALL if key != "growth-depth"] == list(_growth_charts(growth_variant("one_pipeline")))
     single = _growth_charts(growth_variant("one_size"))

@@ -37,16 +37,15 @@ def test_a_glance_at_growth_has_the_smallest_the_middle_and_the_largest_corpus(w
     ]
 
 
-def test_the_change_is_what_distractors_took_with_its_sign_turned(grown: dict[str, Any]) -> None:
-    lost = {"size": 19740, "distractors": {"mean": 0.2, "interval": [0.1, 0.35], "n": 160}, "missing_evidence": None}
-    grown["growth"]["evidence"]["dense"][-1] = lost
-    cell = _rows(growth_tables.glance(grown), "dense")[-1][4]
-    assert cell == Cell("\u22120.200", "\u22120.350 to \u22120.100")
+def test_the_change_is_the_paired_one_of_the_point(grown: dict[str, Any]) -> None:
+    last = grown["growth"]["pipelines"]["dense"]["all_judged"][-1]
+    last["change"] = {"mean": -0.2, "interval": [-0.35, -0.1], "n": 160}
+    assert _rows(growth_tables.glance(grown), "dense")[-1][4] == Cell("\u22120.200", "\u22120.350 to \u22120.100")
 
 
-def test_without_the_comparison_the_change_is_that_of_the_shown_means(grown: dict[str, Any]) -> None:
-    del grown["growth"]["evidence"]
-    assert _rows(growth_tables.glance(grown), "dense")[-1][4] == Cell("\u22120.100", "interval n/a")
+def test_a_change_that_the_study_did_not_make_is_not_made_up(grown: dict[str, Any]) -> None:
+    del grown["growth"]["pipelines"]["dense"]["all_judged"][-1]["change"]
+    assert _rows(growth_tables.glance(grown), "dense")[-1][4].text == "n/a"
 
 
 def test_the_table_at_a_glance_says_what_flatters(whole_study: dict[str, Any]) -> None:
