@@ -17,7 +17,6 @@ ALL_JUDGED, PROPORTIONAL = "all_judged", "proportional"
 KINDS = {ALL_JUDGED: "random", **{kind: kind for kind in ("similar", "duplicate", "contradicting", "foreign")}}
 CAUSES = (ALL_JUDGED, PROPORTIONAL)
 TOLD_APART = ("duplicate", "contradicting")
-_DRAWN_MODEL = "log-linear"
 
 
 def names(summary: Summary) -> list[str]:
@@ -113,9 +112,9 @@ def targets(forecast: Mapping[str, Any]) -> list[int]:
 
 
 def drawn_forecast(summary: Summary, name: str, quantity: str) -> Mapping[str, Any]:
-    """The forecast that stands for the pipeline: log-linear, else the first that does not abstain; empty if none."""
+    """The forecast that the study prefers, else the first that does not abstain; empty if none."""
     found = [one for one in forecasts(summary, name) if at(one, "quantity") == quantity and given(one)]
-    return min(found, key=lambda one: at(one, "model") != _DRAWN_MODEL, default={})
+    return min(found, key=lambda one: not at(one, "preferred"), default={})
 
 
 def abstaining(summary: Summary, quantity: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -48,7 +48,14 @@ def forecasts(pipeline: PipelineData) -> list[dict[str, Any]]:
     distributed = _by_score_distribution(pipeline)
     if distributed is not None:
         lines.insert(1, distributed)
-    return [_as_money(line) if line["quantity"] == COST else line for line in lines if len(data.sizes()) > 1]
+    shown = [_as_money(line) if line["quantity"] == COST else line for line in lines if len(data.sizes()) > 1]
+    return [{**line, "preferred": line is preferred(shown, line["quantity"])} for line in shown]
+
+
+def preferred(lines: Sequence[dict[str, Any]], quantity: str) -> dict[str, Any] | None:
+    """Of the models of one quantity the one to quote: it answers for the most sizes, then errs least where held out."""
+    given = [line for line in lines if line["quantity"] == quantity and line["at"]]
+    return min(given, key=lambda line: (-len(line["at"]), abs(float(line["held_out"]["error"]))), default=None)
 
 
 def _line(pipeline: PipelineData, series: Series) -> dict[str, Any]:
