@@ -39,7 +39,7 @@ def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
 
 def growth_table(summary: Mapping[str, Any]) -> RenderableType:
     """The growth study for rich's Console; at most 80 columns wide. One line where the summary has none."""
-    from ragprof.report import growth_terminal
+    from ragprof.report.growth import terminal as growth_terminal
 
     return growth_terminal.growth_table(summary)
 

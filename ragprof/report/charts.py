@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from ragprof.report import (
-    bar_charts,
-    growth_line_charts,
-    growth_panel_charts,
-    growth_stack_charts,
-    interval_charts,
-    scatter_charts,
-)
+from ragprof.report import bar_charts, interval_charts, scatter_charts
+from ragprof.report.growth import line_charts as growth_line_charts
+from ragprof.report.growth import panel_charts as growth_panel_charts
+from ragprof.report.growth import stack_charts as growth_stack_charts
 from ragprof.report.lookup import Summary
 from ragprof.report.theme import Chart
 

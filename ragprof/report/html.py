@@ -16,15 +16,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ragprof.report import (
-    context_tables,
-    figures,
-    growth,
-    growth_forecast_tables,
-    growth_tables,
-    growth_work_tables,
-    pipeline_tables,
-)
+from ragprof.report import context_tables, figures, pipeline_tables
+from ragprof.report.growth import forecast_tables as growth_forecast_tables
+from ragprof.report.growth import grown
+from ragprof.report.growth import tables as growth_tables
+from ragprof.report.growth import work_tables as growth_work_tables
 from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.tables import Table
 from ragprof.report.tiles import tiles
@@ -57,7 +53,7 @@ def render_html(summary: Summary) -> str:
     return page.render(
         **_words(summary),
         charts=charts,
-        growth=bool(growth.names(summary)),
+        growth=bool(grown.names(summary)),
         growth_notes=entries(summary, "growth", "notes"),
         stills={place: still for chart in charts.values() for place, still in _stills(chart).items()},
         specifications=_trusted(script_json(_specifications(charts.values()))),
@@ -66,7 +62,7 @@ def render_html(summary: Summary) -> str:
         style=_asset("style.css"),
         tables=_tables(summary),
         tiles=tiles(summary),
-        colours=growth.colours(summary),
+        colours=grown.colours(summary),
     )
 
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ragprof.report import (
-    context_tables,
-    figures,
-    growth,
-    growth_forecast_tables,
-    growth_tables,
-    growth_work_tables,
-    pipeline_tables,
-)
+from ragprof.report import context_tables, figures, pipeline_tables
+from ragprof.report.growth import forecast_tables as growth_forecast_tables
+from ragprof.report.growth import grown
+from ragprof.report.growth import tables as growth_tables
+from ragprof.report.growth import work_tables as growth_work_tables
 from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.tables import Cell, Column, Table
 
@@ -62,7 +58,7 @@ def render_markdown(summary: Summary) -> str:
 
 def _growth(summary: Summary) -> list[str]:
     """The table of growth at a glance, everything else of it folded. Empty without a growth study."""
-    if not growth.names(summary):
+    if not grown.names(summary):
         return []
     glance = _table(growth_tables.glance(summary))
     folded = [_details(table(summary)) for table in _GROWTH_FOLDED]

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from ragprof.report import growth_line_charts, growth_panel_charts, growth_stack_charts
 from ragprof.report.charts import draw
+from ragprof.report.growth import line_charts as growth_line_charts
+from ragprof.report.growth import panel_charts as growth_panel_charts
+from ragprof.report.growth import stack_charts as growth_stack_charts
 from ragprof.report.palette import pipeline_colours
 from ragprof.report.theme import Chart
 

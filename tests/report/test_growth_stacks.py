@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ragprof.report import growth_stack_charts
-from ragprof.report.growth_axes import apart, mark
-from ragprof.report.growth_stacks import Stack, bottom, gaps, parts_of, pieces, top, whole
+from ragprof.report.growth import stack_charts as growth_stack_charts
+from ragprof.report.growth.axes import apart, mark
+from ragprof.report.growth.stacks import Stack, bottom, gaps, parts_of, pieces, top, whole
 
 Variant = Callable[..., dict[str, Any]]
 

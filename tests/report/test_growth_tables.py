@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from ragprof.report import growth_forecast_tables, growth_tables, growth_work_tables
-from ragprof.report.growth_forecast_tables import quantity_name, signed, writer
+from ragprof.report.growth import forecast_tables as growth_forecast_tables
+from ragprof.report.growth import tables as growth_tables
+from ragprof.report.growth import work_tables as growth_work_tables
+from ragprof.report.growth.forecast_tables import quantity_name, signed, writer
 from ragprof.report.tables import Cell, Table
 
 EVERY_TABLE = [growth_tables.glance, growth_tables.evidence, growth_tables.kinds, growth_tables.context]

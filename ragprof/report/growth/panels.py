@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from ragprof.report.growth_axes import Mark, Vertical
+from ragprof.report.growth.axes import Mark, Vertical
 from ragprof.report.theme import Key, rows, specification
 
 _HEIGHT = 210

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ragprof.report import figures, growth
-from ragprof.report.growth_tables import PIPELINE, SIZE, rows_by_size
+from ragprof.report import figures
+from ragprof.report.growth import grown
+from ragprof.report.growth.tables import PIPELINE, SIZE, rows_by_size
 from ragprof.report.lookup import Summary, at
 from ragprof.report.pipeline_tables import quantile_cell
 from ragprof.report.tables import Cell, Column, Row, Table, figure
@@ -17,15 +18,15 @@ def resources(summary: Summary) -> Table:
         *(PIPELINE, SIZE, Column("p50", "end to end"), Column("p95", "end to end"), Column("Build", "time")),
         *(Column("Index", "size"), Column("Build memory", "peak"), Column("Prompt", "tokens per query")),
     )
-    points = (point for name in growth.names(summary) for point in growth.points(summary, name))
+    points = (point for name in grown.names(summary) for point in grown.points(summary, name))
     known = any(at(point, "end_to_end") or at(point, "build") for point in points)
     rows = rows_by_size(summary, lambda name, size: _resource_cells(summary, name, size)) if known else ()
-    note = f"On a real index of each size, {growth.timings(summary)}. Small figures are 95% intervals."
+    note = f"On a real index of each size, {grown.timings(summary)}. Small figures are 95% intervals."
     return Table("growth-resources", "Time, builds and memory", columns, rows, note)
 
 
 def _resource_cells(summary: Summary, name: str, size: int) -> tuple[Cell, ...]:
-    point = growth.point_of_size(summary, name, size)
+    point = grown.point_of_size(summary, name, size)
     build, prompt = at(point, "build"), at(point, "prompt_tokens")
     return (
         *(figure(figures.count(size)), quantile_cell(at(point, "end_to_end"), "p50")),
@@ -43,7 +44,7 @@ def curves(summary: Summary) -> Table:
         Column("Small sizes", numeric=False),
     )
     described = at(summary, "growth", "curves") or {}
-    rows = tuple(Row(_curve_cells(curve, described.get(curve))) for curve in growth.curve_names(summary))
+    rows = tuple(Row(_curve_cells(curve, described.get(curve))) for curve in grown.curve_names(summary))
     return Table("growth-curves", "What grows", columns, rows)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from ragprof.report.growth_axes import Mark, Vertical, apart, size_axis
+from ragprof.report.growth.axes import Mark, Vertical, apart, size_axis
 from ragprof.report.labels import wrap
 from ragprof.report.palette import MUTED, PAPER, RULE
 from ragprof.report.scales import Scale

@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 import altair as alt
 
 from ragprof.core import STAGES as STAGE_ORDER
-from ragprof.report import figures, growth
-from ragprof.report.growth_axes import Mark, Vertical, ends_of, mark, size_axis, size_scale, spelling
-from ragprof.report.growth_panels import panel_specification
-from ragprof.report.growth_stacks import Found, Stack, areas, bars, bottom, gaps, parts_of, pieces, top, whole
+from ragprof.report import figures
+from ragprof.report.growth import grown
+from ragprof.report.growth.axes import Mark, Vertical, ends_of, mark, size_axis, size_scale, spelling
+from ragprof.report.growth.panels import panel_specification
+from ragprof.report.growth.stacks import Found, Stack, areas, bars, bottom, gaps, parts_of, pieces, top, whole
 from ragprof.report.lookup import Summary, at, interval
 from ragprof.report.palette import CONTEXT, INK, LOSSES, STAGES
 from ragprof.report.scales import Scale, time_unit
@@ -25,7 +26,7 @@ Drawn: TypeAlias = Callable[[str, list[Stack]], dict[str, Any]]
 
 def time(summary: Summary) -> Chart | None:
     """Mean time by stage with p95 end to end, each panel on its own scale. None without timings."""
-    readings = {name: _times(summary, name) for name in growth.names(summary)}
+    readings = {name: _times(summary, name) for name in grown.names(summary)}
     x = _sizes_axis(readings)
 
     def drawn(name: str, stacks: list[Stack]) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def time(summary: Summary) -> Chart | None:
 
     caption = (
         "Bars: mean time of each stage in live queries on a real index of that size, and in pale what no stage "
-        f"accounts for. Diamonds: p95 end to end with 95% intervals over queries, {growth.timings(summary)}. Each "
+        f"accounts for. Diamonds: p95 end to end with 95% intervals over queries, {grown.timings(summary)}. Each "
         "panel has its own vertical scale and unit."
     )
     legend = (*_keys(readings, STAGES), Key("p95 end to end", INK, shape="diamond"))
@@ -49,14 +50,14 @@ def time(summary: Summary) -> Chart | None:
 
 def context(summary: Summary) -> Chart | None:
     """What the injected tokens are worth, as shares. None where no share was recorded."""
-    readings = {name: _shares(summary, name) for name in growth.names(summary)}
+    readings = {name: _shares(summary, name) for name in grown.names(summary)}
     x, y = _sizes_axis(readings), Vertical("of the tokens", _WHOLE, ".0%")
 
     def drawn(_: str, stacks: list[Stack]) -> dict[str, Any]:
         return panel_specification(alt.layer(*areas(pieces(stacks, figures.share), x, _foot(y), CONTEXT)))
 
     caption = (
-        f"Mean share of the injected tokens, {growth.basis(summary)}; every judged document is in every corpus, which "
+        f"Mean share of the injected tokens, {grown.basis(summary)}; every judged document is in every corpus, which "
         "flatters the small sizes. Unjudged is not irrelevant. 95% intervals and the other kinds of distractors are in "
         "the table."
     )
@@ -66,7 +67,7 @@ def context(summary: Summary) -> Chart | None:
 
 def loss(summary: Summary) -> Chart | None:
     """Where quality is lost; what a reranker wins lies below zero. None where no loss was decomposed."""
-    readings = {name: _losses(summary, name) for name in growth.names(summary)}
+    readings = {name: _losses(summary, name) for name in grown.names(summary)}
     stacks = [one for found in readings.values() for one in whole(found)]
     totals = [end for name in readings for end in ends_of(_totals(summary, name))]
     scale = _around_zero([top(stacks), bottom(stacks), *totals])
@@ -78,7 +79,7 @@ def loss(summary: Summary) -> Chart | None:
         return panel_specification(alt.layer(*layers, _zero(), *line))
 
     caption = (
-        f"{growth.loss_metric(summary)} lost in each part, {growth.basis(summary)}: embedding (exact search against "
+        f"{grown.loss_metric(summary)} lost in each part, {grown.basis(summary)}: embedding (exact search against "
         "the labels), index (approximate against exact), rerank and packing (what the prompt leaves out). Below zero: "
         "won. The line is the total with its 95% interval; a part that was not measured is not in the stack."
     )
@@ -87,7 +88,7 @@ def loss(summary: Summary) -> Chart | None:
 
 
 def _times(summary: Summary, name: str) -> Found:
-    return {int(point["size"]): _stage_means(point) for point in growth.points(summary, name)}
+    return {int(point["size"]): _stage_means(point) for point in grown.points(summary, name)}
 
 
 def _stage_means(point: Mapping[str, Any]) -> dict[str, float | None]:
@@ -99,23 +100,23 @@ def _stage_means(point: Mapping[str, Any]) -> dict[str, float | None]:
 def _shares(summary: Summary, name: str) -> Found:
     return {
         int(point["size"]): {kind: at(point, "context_share", kind, "mean") for kind in CONTEXT}
-        for point in growth.points(summary, name)
+        for point in grown.points(summary, name)
     }
 
 
 def _losses(summary: Summary, name: str) -> Found:
-    return {int(row["size"]): {part: at(row, part) for part in LOSSES} for row in growth.losses(summary, name)}
+    return {int(row["size"]): {part: at(row, part) for part in LOSSES} for row in grown.losses(summary, name)}
 
 
 def _p95(summary: Summary, name: str, length: float) -> list[Mark]:
     """In units of that many ns; sizes without one are left out."""
-    found = [(one["size"], at(one, "end_to_end")) for one in growth.points(summary, name)]
+    found = [(one["size"], at(one, "end_to_end")) for one in grown.points(summary, name)]
     marks = [mark(size, at(one, "p95_ns"), interval(one, "p95_interval_ns"), figures.duration) for size, one in found]
     return [one.divided(length) for one in marks if one.value is not None]
 
 
 def _totals(summary: Summary, name: str) -> list[Mark]:
-    rows = growth.losses(summary, name)
+    rows = grown.losses(summary, name)
     marks = [mark(one["size"], at(one, "total"), interval(one, "total_interval"), figures.difference) for one in rows]
     return [one for one in marks if one.value is not None]
 

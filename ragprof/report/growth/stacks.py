@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import altair as alt
 
-from ragprof.report.growth_axes import seen
+from ragprof.report.growth.axes import seen
 from ragprof.report.palette import PAPER
 from ragprof.report.theme import rows
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ragprof.report import figures, growth
+from ragprof.report import figures
+from ragprof.report.growth import grown
 from ragprof.report.lookup import COST, Summary, at, entries
 from ragprof.report.tables import Cell, Column, Row, Table, figure, group
 
@@ -26,7 +27,7 @@ def crossovers(summary: Summary) -> Table:
     )
     rows = tuple(Row(_crossover_cells(found)) for found in entries(summary, "growth", "crossovers"))
     note = (
-        f"Small figures are 95% intervals; {growth.basis(summary)}. Not within the measured range is an answer: "
+        f"Small figures are 95% intervals; {grown.basis(summary)}. Not within the measured range is an answer: "
         "nothing is said of larger corpora."
     )
     return Table("growth-crossovers", "Where pipelines change places", columns, rows, note)
@@ -74,7 +75,7 @@ def other_forecasts(summary: Summary) -> Table:
 
 
 def _foremost(summary: Summary) -> list[str]:
-    return [growth.metric(summary), *_FOREMOST]
+    return [grown.metric(summary), *_FOREMOST]
 
 
 def _table(summary: Summary, key: str, title: str, quantities: Sequence[str]) -> Table:
@@ -85,11 +86,11 @@ def _table(summary: Summary, key: str, title: str, quantities: Sequence[str]) ->
         *(Column("Forecast", f"at {figures.count(size)}") for size in targets),
         Column("Verdict", numeric=False),
     )
-    rows = [row for name in growth.names(summary) for row in _rows(summary, name, quantities, targets)]
+    rows = [row for name in grown.names(summary) for row in _rows(summary, name, quantities, targets)]
     note = (
         "Each model is first made from the smaller sizes for the largest measured one; where that misses its own "
         f"interval, it abstains. Error: predicted minus measured. Small figures are 95% intervals; "
-        f"{growth.basis(summary)}. {_intervals(summary)}"
+        f"{grown.basis(summary)}. {_intervals(summary)}"
     ).strip()
     return Table(key, title, columns, tuple(rows), note)
 
@@ -108,11 +109,11 @@ def _held_out(summary: Summary) -> str:
 
 
 def _targets(summary: Summary) -> list[int]:
-    return sorted({size for found in entries(summary, "growth", "forecast") for size in growth.targets(found)})
+    return sorted({size for found in entries(summary, "growth", "forecast") for size in grown.targets(found)})
 
 
 def _rows(summary: Summary, name: str, quantities: Sequence[str], targets: Sequence[int]) -> list[Row]:
-    found = [one for one in growth.forecasts(summary, name) if at(one, "quantity") in quantities]
+    found = [one for one in grown.forecasts(summary, name) if at(one, "quantity") in quantities]
     return group(Cell(name, pipeline=name), [_cells(one, targets) for one in found])
 
 
@@ -130,9 +131,9 @@ def _cells(forecast: Mapping[str, Any], targets: Sequence[int]) -> tuple[Cell, .
 
 
 def _target_cell(forecast: Mapping[str, Any], size: int, write: Callable[[Any], str]) -> Cell:
-    if not growth.given(forecast):
+    if not grown.given(forecast):
         return Cell(figures.DASH, tone="quiet")
-    found = growth.of_size(entries(forecast, "at"), size)
+    found = grown.of_size(entries(forecast, "at"), size)
     return figure(write(at(found, "value")), figures.span(at(found, "interval"), write))
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import altair as alt
 
-from ragprof.report import figures, growth
-from ragprof.report.growth_axes import Mark, Vertical, ends_of, estimate_mark, near, size_axis, size_scale, spelling
-from ragprof.report.growth_panels import Series, lines_panel
+from ragprof.report import figures
+from ragprof.report.growth import grown
+from ragprof.report.growth.axes import Mark, Vertical, ends_of, estimate_mark, near, size_axis, size_scale, spelling
+from ragprof.report.growth.panels import Series, lines_panel
 from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.palette import DASHES, INK, KINDS, SHAPES
 from ragprof.report.scales import linear
@@ -18,19 +19,19 @@ from ragprof.report.theme import Chart, Key, Panel
 
 Lines = dict[Series, list[Mark]]
 _CAUSES = {
-    growth.ALL_JUDGED: ("solid", "circle", "more distractors: every judged document is kept (flatters small sizes)"),
-    growth.PROPORTIONAL: ("dashed", "square", "evidence grows too: judged documents enter in proportion"),
+    grown.ALL_JUDGED: ("solid", "circle", "more distractors: every judged document is kept (flatters small sizes)"),
+    grown.PROPORTIONAL: ("dashed", "square", "evidence grows too: judged documents enter in proportion"),
 }
 _DEPTH_DASHES = ("dotted", "dashed", "solid")
 
 
 def causes(summary: Summary) -> Chart | None:
     """Keeping every judged document against letting them enter in proportion. None without the second curve."""
-    colours = growth.colours(summary)
-    panels = {name: _cause_lines(summary, name, colours[name]) for name in growth.names(summary)}
+    colours = grown.colours(summary)
+    panels = {name: _cause_lines(summary, name, colours[name]) for name in grown.names(summary)}
     panels = {name: lines for name, lines in panels.items() if len(lines) == len(_CAUSES)}
     caption = (
-        f"{growth.metric(summary)} of the final ranking, {growth.basis(summary)}; {growth.band_words(summary)}. "
+        f"{grown.metric(summary)} of the final ranking, {grown.basis(summary)}; {grown.band_words(summary)}. "
         "Keeping every judged document flatters the small sizes: all the evidence is there and few passages compete "
         "with it. Where judged documents enter in proportion, small corpora lack evidence. The solid line's fall is "
         "what distractors take; the gap between the lines is evidence that is missing."
@@ -50,20 +51,20 @@ def _cause_lines(summary: Summary, name: str, colour: str) -> Lines:
 
 def kinds(summary: Summary) -> Chart | None:
     """A line a kind of distractor. None where the corpus grew by random passages alone."""
-    looks = dict(zip(growth.KINDS, zip(DASHES.values(), SHAPES, strict=False), strict=True))
+    looks = dict(zip(grown.KINDS, zip(DASHES.values(), SHAPES, strict=False), strict=True))
     panels = {
         name: _present(
             {
                 Series(kind, KINDS[kind], *looks[curve]): _marks(summary, name, curve)
-                for curve, kind in growth.KINDS.items()
+                for curve, kind in grown.KINDS.items()
             }
         )
-        for name in growth.names(summary)
+        for name in grown.names(summary)
     }
     panels = {name: lines for name, lines in panels.items() if len(lines) > 1}
     present = {series: None for lines in panels.values() for series in lines}
     caption = (
-        f"{growth.metric(summary)} of the final ranking, {growth.basis(summary)}; {growth.band_words(summary)}. All "
+        f"{grown.metric(summary)} of the final ranking, {grown.basis(summary)}; {grown.band_words(summary)}. All "
         "lines set out from the same smallest corpus, then only that kind of passage enters; a line ends where there "
         "are no more of its kind."
     )
@@ -73,8 +74,8 @@ def kinds(summary: Summary) -> Chart | None:
 
 def depth(summary: Summary) -> Chart | None:
     """The metric against how many candidates the reranker sees, a line a size. None where no depth was varied."""
-    sizes = growth.landmarks(growth.sizes(summary))
-    names = [name for name in growth.names(summary) if growth.final_stage(summary, name) == "rerank"]
+    sizes = grown.landmarks(grown.sizes(summary))
+    names = [name for name in grown.names(summary) if grown.final_stage(summary, name) == "rerank"]
     panels = {name: _depth_lines(summary, name, sizes) for name in names}
     panels = {name: lines for name, lines in panels.items() if lines}
     if not panels:
@@ -82,10 +83,10 @@ def depth(summary: Summary) -> Chart | None:
     values = _ends(panels)
     depths = [one.x for lines in panels.values() for marks in lines.values() for one in marks]
     x = _depth_axis(sorted(set(depths)))
-    y = Vertical(growth.metric(summary), near(values), spelling(near(values)))
+    y = Vertical(grown.metric(summary), near(values), spelling(near(values)))
     caption = (
-        f"{growth.metric(summary)} of the final ranking when the reranker sees that many candidates, a line a corpus "
-        f"size, {growth.basis(summary)}; {growth.band_words(summary)}. Every judged document is in every corpus."
+        f"{grown.metric(summary)} of the final ranking when the reranker sees that many candidates, a line a corpus "
+        f"size, {grown.basis(summary)}; {grown.band_words(summary)}. Every judged document is in every corpus."
     )
     drawn = tuple(Panel(name, lines_panel(lines, x, y)) for name, lines in panels.items())
     keys = {series.name: replace(series.key, colour=INK) for lines in panels.values() for series in lines}
@@ -94,7 +95,7 @@ def depth(summary: Summary) -> Chart | None:
 
 
 def _depth_lines(summary: Summary, name: str, sizes: list[int]) -> Lines:
-    colour = growth.colours(summary)[name]
+    colour = grown.colours(summary)[name]
     looks = zip(sizes, _DEPTH_DASHES[-len(sizes) :], SHAPES, strict=False)
     return _present(
         {
@@ -105,9 +106,9 @@ def _depth_lines(summary: Summary, name: str, sizes: list[int]) -> Lines:
 
 
 def _depth_marks(summary: Summary, name: str, size: int) -> list[Mark]:
-    found = entries(growth.point_of_size(summary, name, size), "by_depth")
+    found = entries(grown.point_of_size(summary, name, size), "by_depth")
     known = [one for one in found if at(one, "depth") is not None]
-    metric = growth.metric(summary)
+    metric = grown.metric(summary)
     return [estimate_mark(one["depth"], at(one, "scores", metric), figures.score) for one in known]
 
 
@@ -119,8 +120,8 @@ def _depth_axis(depths: list[float]) -> Any:
 
 
 def _marks(summary: Summary, name: str, curve: str) -> list[Mark]:
-    found = growth.points(summary, name, curve)
-    return [estimate_mark(one["size"], growth.score(summary, name, one), figures.score) for one in found]
+    found = grown.points(summary, name, curve)
+    return [estimate_mark(one["size"], grown.score(summary, name, one), figures.score) for one in found]
 
 
 def _present(lines: Lines) -> Lines:
@@ -140,8 +141,8 @@ def _size_chart(
         return None
     marks = [one for lines in panels.values() for found in lines.values() for one in found]
     x, scale = size_axis(size_scale([one.x for one in marks])), near(ends_of(marks))
-    y = Vertical(growth.metric(summary), scale, spelling(scale))
+    y = Vertical(grown.metric(summary), scale, spelling(scale))
     drawn = tuple(Panel(name, lines_panel(lines, x, y)) for name, lines in panels.items())
-    metric = growth.metric(summary)
-    notes = tuple(f"{name}: {metric} {figures.ABSENT}" for name in growth.names(summary) if name not in panels)
+    metric = grown.metric(summary)
+    notes = tuple(f"{name}: {metric} {figures.ABSENT}" for name in grown.names(summary) if name not in panels)
     return Chart(key, title, caption, {}, notes, panels=drawn, legend=legend)

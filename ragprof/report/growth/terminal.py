@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ragprof.report import figures, growth
-from ragprof.report.growth_forecast_tables import reach, writer
+from ragprof.report import figures
+from ragprof.report.growth import grown
+from ragprof.report.growth.forecast_tables import reach, writer
 from ragprof.report.lookup import COST, Summary, at, entries
 
 _WIDTH = 78
@@ -22,7 +23,7 @@ _ARROW = "\u2192"
 
 def growth_table(summary: Summary) -> RenderableType:
     """Smallest against largest corpus. Without growth one line that says so. Nothing is cut; long names go on below."""
-    if not growth.names(summary):
+    if not grown.names(summary):
         return Padding(Text("no growth study in this summary", style="dim"), _INDENT)
     lines = [*_crossovers(summary), *_forecasts(summary), *_notes(summary), _basis(summary)]
     return Group(_table(summary), *(Padding(line, _INDENT) for line in lines))
@@ -31,18 +32,18 @@ def growth_table(summary: Summary) -> RenderableType:
 def _table(summary: Summary) -> Table:
     table = Table(box=SIMPLE_HEAD, width=_WIDTH, pad_edge=False, header_style="bold", padding=(0, 1))
     table.add_column("pipeline", overflow="fold", ratio=1)
-    titles = (growth.metric(summary), "change", "relevant\nof tokens", "p50\nend to end")
+    titles = (grown.metric(summary), "change", "relevant\nof tokens", "p50\nend to end")
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
-    for name in growth.names(summary):
+    for name in grown.names(summary):
         table.add_row(Text(name), *(Text(words) for words in _cells(summary, name)))
     return table
 
 
 def _cells(summary: Summary, name: str) -> list[str]:
-    ends = [growth.point_of_size(summary, name, size) for size in _ends(growth.sizes_of(summary, name))]
+    ends = [grown.point_of_size(summary, name, size) for size in _ends(grown.sizes_of(summary, name))]
     return [
-        _from_to([figures.score(at(growth.score(summary, name, point), "mean")) for point in ends]),
+        _from_to([figures.score(at(grown.score(summary, name, point), "mean")) for point in ends]),
         _change(summary, name),
         _from_to([figures.share(at(point, "context_share", "relevant", "mean")) for point in ends]),
         _from_to([figures.duration(at(point, "end_to_end", "p50_ns")) for point in ends]),
@@ -61,8 +62,8 @@ def _from_to(words: list[str]) -> str:
 
 
 def _change(summary: Summary, name: str) -> str:
-    sizes = growth.sizes_of(summary, name)
-    return figures.difference(at(growth.change(summary, name, sizes[-1]), "mean")) if len(sizes) > 1 else figures.ABSENT
+    sizes = grown.sizes_of(summary, name)
+    return figures.difference(at(grown.change(summary, name, sizes[-1]), "mean")) if len(sizes) > 1 else figures.ABSENT
 
 
 def _crossovers(summary: Summary) -> list[Text]:
@@ -79,8 +80,8 @@ def _crossover(found: Mapping[str, Any]) -> str:
 
 def _forecasts(summary: Summary) -> list[Text]:
     """Quality, latency and cost at the farthest size that was asked for: a heading, then a line a pipeline."""
-    ahead = [size for forecast in entries(summary, "growth", "forecast") for size in growth.targets(forecast)]
-    lines = [words for name in growth.names(summary) for words in _expected(summary, name, max(ahead, default=0))]
+    ahead = [size for forecast in entries(summary, "growth", "forecast") for size in grown.targets(forecast)]
+    lines = [words for name in grown.names(summary) for words in _expected(summary, name, max(ahead, default=0))]
     if not lines:
         return []
     where = f"Forecast at {figures.count(max(ahead))} passages" if ahead else "Forecast"
@@ -89,19 +90,19 @@ def _forecasts(summary: Summary) -> list[Text]:
 
 def _expected(summary: Summary, name: str, size: int) -> list[str]:
     """At most one line; a quantity without an answer is named."""
-    asked = {growth.metric(summary): growth.metric(summary), "end_to_end_p50_ns": "p50", COST: "cost"}
+    asked = {grown.metric(summary): grown.metric(summary), "end_to_end_p50_ns": "p50", COST: "cost"}
     words = []
     for quantity, word in asked.items():
-        forecast = growth.drawn_forecast(summary, name, quantity)
+        forecast = grown.drawn_forecast(summary, name, quantity)
         if forecast:
             words.append(f"{word} {_value(forecast, size)}")
-        elif name in growth.abstaining(summary, quantity):
+        elif name in grown.abstaining(summary, quantity):
             words.append(f"{word} abstains")
     return [f"{_ARROW} {name}: {', '.join(words)}"] if words else []
 
 
 def _value(forecast: Mapping[str, Any], size: int) -> str:
-    found, write = growth.of_size(entries(forecast, "at"), size), writer(forecast)
+    found, write = grown.of_size(entries(forecast, "at"), size), writer(forecast)
     if at(found, "value") is None:
         return figures.ABSENT
     return f"{write(found['value'])} ({figures.span(at(found, 'interval'), write)})"
@@ -112,6 +113,6 @@ def _notes(summary: Summary) -> list[Text]:
 
 
 def _basis(summary: Summary) -> Text:
-    sizes = _ends(growth.sizes(summary))
+    sizes = _ends(grown.sizes(summary))
     words = f" {_ARROW} ".join(figures.count(size) for size in sizes) or figures.ABSENT
-    return Text(f"{words} passages; {growth.basis(summary)}; every judged document is kept", style="dim")
+    return Text(f"{words} passages; {grown.basis(summary)}; every judged document is kept", style="dim")
