@@ -10,9 +10,10 @@ import fcntl
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeVar
 
 import numpy as np
@@ -61,6 +62,23 @@ def blocks(rows: NDArray[Scalar]) -> Iterator[NDArray[Scalar]]:
             _give_back(mapping, block)
 
 
+def mapped(parts: Iterable[NDArray[Scalar]], folder: Path) -> NDArray[Scalar]:
+    """Blocks of rows of one shape and type, put behind each other in a nameless file of the folder and mapped from it.
+
+    The file goes away with the last array over it. There must be at least one row.
+    """
+    rows, first = 0, None
+    with TemporaryFile(dir=folder) as scratch:
+        for part in parts:
+            first = part if first is None else first
+            rows += len(part)
+            scratch.write(np.ascontiguousarray(part).tobytes())
+        scratch.flush()
+        if first is None:
+            raise ValueError("no rows to map")
+        return np.memmap(scratch, first.dtype, mode="r", shape=(rows, *first.shape[1:]))
+
+
 def _mapping(rows: NDArray[np.generic]) -> mmap.mmap | None:
     """The memory map that rows are a view of. A private one is passed over: what was written to it is nowhere else."""
     holder: object = rows
@@ -106,6 +124,12 @@ class RowCache:
             return np.empty((0, self._width), self._dtype)
         rows = np.memmap(self._rows_path, dtype=self._dtype, mode="r", shape=(len(self._positions), self._width))
         return np.asarray(rows[positions])
+
+    def get_mapped(self, keys: Sequence[bytes]) -> NDArray[np.generic]:
+        """The same rows out of a file in that order: however many there are, few of them are in memory at a time."""
+        if not keys:
+            return self.get(keys)
+        return mapped((self.get(keys[at : at + BLOCK_ROWS]) for at in range(0, len(keys), BLOCK_ROWS)), self._folder)
 
     def put(self, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
         """Append rows; keys that are there already, or earlier in the same batch, are passed over."""

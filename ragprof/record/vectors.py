@@ -60,7 +60,7 @@ def _through_cache(
         rows.put([key for key, _ in chunk], vectors)
         progress.advance(len(chunk))
     progress.done()
-    return Reused(rows.get(keys).astype(np.float32, copy=False), len(todo))
+    return Reused(np.asanyarray(rows.get_mapped(keys), np.float32), len(todo))
 
 
 def _checked(vectors: Vectors) -> Vectors:

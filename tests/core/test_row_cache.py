@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragprof import row_cache
 from ragprof.row_cache import RowCache, digest
 
 KEYS = [digest(name) for name in ("one", "two", "three")]
@@ -204,3 +205,17 @@ def test_a_killed_process_loses_at_most_the_batch_in_flight(
     rows = cache.get([digest(str(number)) for number in range(len(cache))])
     assert np.array_equal(rows[:, 0], np.arange(len(cache)))
     assert np.array_equal(rows[:, 499], np.arange(len(cache)))
+
+
+def test_mapped_rows_are_the_same_rows_and_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_cache, "BLOCK_ROWS", 7)
+    rows = RowCache(tmp_path, identity="x", width=3, dtype=np.float32)
+    keys = [digest(str(number)) for number in range(40)]
+    rows.put(keys, np.arange(120, dtype=np.float32).reshape(40, 3))
+    wanted = [keys[number] for number in (39, 3, 3, *range(20))]
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    found = rows.get_mapped(wanted)
+    assert isinstance(found, np.memmap)
+    assert np.array_equal(found, rows.get(wanted))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+    assert rows.get_mapped([]).shape == (0, 3)

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from collection import write_collection
+from growing_collection import write_collection
+from grown import Grown
 
 from ragprof.planning import plan_growth
-from ragprof.preparation import Prepared, prepare
-from ragprof.record.growth.plan import Growing
+from ragprof.preparation import prepare
 from ragprof.session import grow
-
-
-@dataclass(frozen=True)
-class Grown:
-    """A finished growth recording and what it was made of."""
-
-    eval_file: Path
-    cache: Path
-    folder: Path
-    prepared: Prepared
-    growing: Growing
-    summary: dict[str, Any]
-
-    @property
-    def growth(self) -> dict[str, Any]:
-        return dict(self.summary["growth"])
 
 
 @pytest.fixture(scope="session")

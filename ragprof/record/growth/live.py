@@ -7,13 +7,10 @@ run goes on with the next. How many queries a pipeline answers is settled in its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import numpy as np
 import pandas as pd
 
 from ragprof import files
@@ -23,7 +20,7 @@ from ragprof.record.growth.plan import Growing
 from ragprof.record.indexes import build_indexes
 from ragprof.record.recording import Bench, shuffled
 from ragprof.record.timings import Timings, rotated, shares, timed_query, warm_up
-from ragprof.row_cache import blocks
+from ragprof.row_cache import blocks, mapped
 
 TABLES = ("spans", "usage", "builds")
 
@@ -36,25 +33,16 @@ class Rows:
     vectors: Mapping[int, Vectors]
 
 
-@contextmanager
-def laid_out(growing: Growing, layout: Layout, vectors: dict[int, Vectors], cache: Path) -> Iterator[Rows]:
-    """The pool in a layout's order, its vectors in memory-mapped files: every sub-corpus is a prefix, none a copy.
+def laid_out(growing: Growing, layout: Layout, vectors: dict[int, Vectors], cache: Path) -> Rows:
+    """The pool in a layout's order, its vectors mapped from files: every sub-corpus is a prefix, none a copy.
 
     `vectors` are the pool's; they are taken out of the dict as they are laid out, so that they are not held twice.
     """
-    with TemporaryDirectory(dir=cache, prefix="growth-") as scratch:
-        mapped: dict[int, Vectors] = {}
-        for number, key in enumerate(list(vectors)):
-            mapped[key] = _mapped(vectors.pop(key), layout, Path(scratch) / f"{number}.rows")
-        yield Rows([growing.pool.docs[place] for place in layout.members.tolist()], mapped)
-
-
-def _mapped(vectors: Vectors, layout: Layout, path: Path) -> Vectors:
-    shape = (len(layout.members), vectors.shape[1])
-    with path.open("wb") as stream:
-        for members in blocks(layout.members):
-            stream.write(np.ascontiguousarray(vectors[members], np.float32).tobytes())
-    return np.memmap(path, np.float32, mode="r", shape=shape)
+    ordered = {}
+    for key in list(vectors):
+        rows = vectors.pop(key)
+        ordered[key] = mapped((rows[members] for members in blocks(layout.members)), cache)
+    return Rows([growing.pool.docs[place] for place in layout.members.tolist()], ordered)
 
 
 def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None:

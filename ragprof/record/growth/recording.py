@@ -74,8 +74,8 @@ def record_growth(growing: Growing, bench: Bench) -> None:
     files.write_table(folder / "docs.parquet", docs_table(growing, injected_tokens(site)))
     files.write_table(folder / "entry.parquet", entry_table(growing, curves))
     files.write_table(folder / "queries.parquet", pd.DataFrame({"query_id": growing.query_ids}))
-    with laid_out(growing, curves["all_judged"][0], embedding.documents, bench.cache) as rows:
-        time_sizes(growing, rows, bench, folder)
+    rows = laid_out(growing, curves["all_judged"][0], embedding.documents, bench.cache)
+    time_sizes(growing, rows, bench, folder)
     write_sizes(growing, folder)
     files.write_json(folder / "manifest.json", _manifest(site))
 

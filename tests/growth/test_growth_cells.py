@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Grown
+from grown import Grown
 
 from ragprof.core import Layout
 from ragprof.judge.scores import measure, scores_of
