@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -209,6 +209,11 @@ def read_eval(path: Path) -> EvalConfig:
         return EvalConfig.model_validate(table)
     except ValidationError as failure:
         raise _first_problem(failure, path, text) from None
+
+
+def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Pipelines of a dumped configuration without their prices: what a recording of them rests on."""
+    return [{key: value for key, value in pipeline.items() if key != "prices"} for pipeline in pipelines]
 
 
 def line_of(text: str, location: Sequence[str | int]) -> int | None:

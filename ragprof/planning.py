@@ -36,8 +36,7 @@ def plan_growth(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, An
     growth = _changed(prepared.subject.config.growth, changes or {})
     places = Places(eval_file)
     docs = prepared.subject.corpus.docs
-    relevant = _relevant(prepared)
-    kept = np.unique(np.concatenate([np.empty(0, np.int64), *relevant]))
+    kept = _relevant(prepared)
     deepest = max([*growth.depths, *(parts.depth for parts in prepared.subject.pipelines)])
     with places.put_before("growth", "sizes"):
         sizes = _sizes(growth, total=len(docs), kept=len(kept), deepest=deepest)
@@ -48,7 +47,7 @@ def plan_growth(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, An
         pool, left_out = _pool(prepared, [docs[place] for place in kept.tolist()], growth, eval_file)
     growth = growth.model_copy(update={"curves": tuple(curve for curve in growth.curves if curve not in left_out)})
     ground = Ground(docs, kept, sizes, growth.seed)
-    return Growing(prepared.with_growth(growth).subject, growth, pool, ground, relevant, left_out)
+    return Growing(prepared.with_growth(growth).subject, growth, pool, ground, left_out)
 
 
 def _changed(growth: Growth, changes: Mapping[str, Any]) -> Growth:
@@ -59,24 +58,12 @@ def _changed(growth: Growth, changes: Mapping[str, Any]) -> Growth:
         raise BadInput(f"[growth] {complaint(failure)}") from None
 
 
-def _relevant(prepared: Prepared) -> tuple[NDArray[np.int64], ...]:
-    """Places of each query's relevant passages: all passages of its relevant documents."""
-    passages: dict[str, list[int]] = {}
-    for place, doc in enumerate(prepared.subject.corpus.docs):
-        passages.setdefault(doc.document_id, []).append(place)
-    qrels = prepared.evaluation.qrels
-    return tuple(
-        np.array(
-            sorted(
-                place
-                for document, grade in qrels[query.query_id].items()
-                if grade > 0
-                for place in passages.get(document, ())
-            ),
-            np.int64,
-        )
-        for query in prepared.subject.queries
-    )
+def _relevant(prepared: Prepared) -> NDArray[np.int64]:
+    """Places of all passages of all documents that are relevant to some query, rising."""
+    asked = [prepared.evaluation.qrels[query.query_id] for query in prepared.subject.queries]
+    relevant = {document for judged in asked for document, grade in judged.items() if grade > 0}
+    docs = prepared.subject.corpus.docs
+    return np.array([place for place, doc in enumerate(docs) if doc.document_id in relevant], np.int64)
 
 
 def _sizes(growth: Growth, *, total: int, kept: int, deepest: int) -> tuple[int, ...]:

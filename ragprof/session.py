@@ -15,7 +15,7 @@ from ragprof import environment, files
 from ragprof.adapters.functions import FunctionInjector
 from ragprof.corpus import read_corpus, read_evaluation_set
 from ragprof.errors import BadInput
-from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint
+from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint, unpriced
 from ragprof.judge.growth import judge_growth
 from ragprof.judge.scores import canonical, judge
 from ragprof.planning import plan_growth
@@ -25,7 +25,7 @@ from ragprof.progress import Progress, Silent
 from ragprof.record.growth.plan import claim
 from ragprof.record.growth.recording import record_growth
 from ragprof.record.pipeline import Pipeline
-from ragprof.record.recording import Bench, Subject, identities, record
+from ragprof.record.recording import Bench, Subject, fingerprint_of, identities, record
 from ragprof.record.redaction import redacted
 from ragprof.registry import PartSpec
 from ragprof.report import write_report
@@ -83,7 +83,9 @@ def grow(
         if fresh:
             shutil.rmtree(bench.folder / "growth", ignore_errors=True)
         claim(bench.folder / "growth", growing)
-        if not holds(bench.folder, prepared):
+        if holds(bench.folder, prepared):
+            adopt(bench.folder, prepared)
+        else:
             record(prepared.subject, bench)
         judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
         record_growth(growing, bench)
@@ -99,15 +101,24 @@ def holds(folder: Path, prepared: Prepared) -> bool:
     return bool(
         _lasting(manifest["config"]) == _lasting(redacted(subject.config.model_dump(mode="json")))
         and manifest["corpus"]["sha256"] == subject.corpus.sha256
-        and manifest["queries"] == len(subject.queries)
+        and manifest.get("questions") == fingerprint_of(subject.queries)
         and manifest["identities"] == redacted(identities(subject.pipelines))
         and manifest["environment"]["cpu"] == environment.cpu_name()
     )
 
 
+def adopt(folder: Path, prepared: Prepared) -> None:
+    """Let a recording go by the eval as it is now: metrics, prices and traffic, which it does not rest on."""
+    path, config = folder / "manifest.json", redacted(prepared.subject.config.model_dump(mode="json"))
+    manifest = files.read_manifest(folder)
+    if manifest["config"] != config:
+        files.write_json(path, {**manifest, "config": config})
+
+
 def _lasting(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a configuration the main recording rests on."""
-    return {key: value for key, value in config.items() if key not in ("growth", "metrics", "prices", "traffic")}
+    kept = {key: value for key, value in config.items() if key not in ("growth", "metrics", "prices", "traffic")}
+    return {**kept, "pipelines": unpriced(config["pipelines"])}
 
 
 def profile(
@@ -147,6 +158,7 @@ def profile(
 
 def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None, llm: str | None = None) -> Result:
     """Price a recording anew and write its summary and report again. Runs no pipeline."""
+    hand_down_prices(folder)
     for priced in (folder, *growth_sizes(folder)):
         price_recording(priced, books=books, on=on or today(), llm=llm)
     return redraw(folder)
@@ -157,6 +169,16 @@ def growth_sizes(folder: Path) -> list[Path]:
     if not (folder / "growth" / "manifest.json").exists():
         return []
     return sorted((folder / "growth" / "sizes").iterdir())
+
+
+def hand_down_prices(folder: Path) -> None:
+    """What a recording is priced by goes for the sizes of its growth too; another eval's, they keep their own."""
+    config = files.read_manifest(folder)["config"]
+    for size in growth_sizes(folder):
+        manifest = files.read_json(size / "manifest.json")
+        if unpriced(manifest["config"]["pipelines"]) == unpriced(config["pipelines"]):
+            priced = {key: config[key] for key in ("pipelines", "prices", "traffic")}
+            files.write_json(size / "manifest.json", {**manifest, "config": {**manifest["config"], **priced}})
 
 
 def redraw(folder: Path) -> Result:

@@ -133,7 +133,7 @@ def passages(data: Path) -> Iterator[Doc]:
         with lzma.open(path, "rt") if path.suffix == ".xz" else path.open(encoding="utf-8") as stream:
             rows = (json.loads(line) for line in stream if line.strip())
             docs = (Doc(f"{name}/{row['_id']}", row.get("title") or "", row["text"], row["_id"]) for row in rows)
-            yield from cut(docs, Chunking(max_characters=1200))
+            yield from (doc for doc in cut(docs, Chunking(max_characters=1200)) if doc.content)
 
 
 def repeated(data: Path) -> Iterator[Doc]:
@@ -142,7 +142,7 @@ def repeated(data: Path) -> Iterator[Doc]:
         rng = random.Random(turn)
         for doc in passages(data):
             words = [word for word in doc.text.split(" ") if rng.random() > LEFT_OUT]
-            yield Doc(f"{doc.doc_id}~{turn}", doc.title, " ".join(words), doc.document_id)
+            yield Doc(f"{doc.doc_id}~{turn}", doc.title, " ".join(words) or doc.text, doc.document_id)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,6 @@ def added(ground: Ground, order: int, distractors: Places) -> Layout:
 
 
 def reached(sizes: tuple[int, ...], end: int) -> tuple[int, ...]:
-    """The sizes up to `end`, and `end` itself where it adds something."""
+    """The sizes up to `end`, and `end` itself where it stops short of the largest and adds something."""
     within = tuple(size for size in sizes if size <= end)
-    return (*within, end) if end >= WORTH_A_POINT * within[-1] else within
+    return (*within, end) if len(within) < len(sizes) and end >= WORTH_A_POINT * within[-1] else within

@@ -40,7 +40,14 @@ class Bench:
         plan, growth = self.manifest["plan"], self.manifest["config"]["growth"]
         shape = (plan["orders"], len(self.manifest["sizes"][curve]), len(self.collection.query_ids), plan["depth"])
         rankings = read_rankings(file, self.manifest["sizes"][curve], shape)
-        return Judged(rankings, self.collection, self.labels, depth=pipeline["depth"], cutoffs=growth["cutoffs"])
+        return Judged(
+            rankings,
+            self.collection,
+            self.labels,
+            depth=pipeline["depth"],
+            cutoffs=growth["cutoffs"],
+            reranked=pipeline["reranker"]["name"] != "none",
+        )
 
     def at_depths(self, pipeline: Mapping[str, Any], judged: Judged) -> list[pd.DataFrame]:
         """The final ranking at every depth of the depth curve; some searches had to be made for each depth."""

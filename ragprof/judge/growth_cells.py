@@ -45,17 +45,14 @@ class Rankings:
 
 @dataclass(frozen=True)
 class Judged:
-    """Rankings with what they are judged by. `depth` is the pipeline's own."""
+    """Rankings with what they are judged by. `depth` is the pipeline's own; `reranked`, whether it has a reranker."""
 
     rankings: Rankings
     collection: Collection
     labels: Labels
     depth: int
     cutoffs: Sequence[int]
-
-    @property
-    def reranked(self) -> bool:
-        return bool(np.isfinite(self.rankings.rerank_scores).any())
+    reranked: bool
 
     def stages(self) -> list[pd.DataFrame]:
         """After search, after rerank where there is one, and of what was injected."""

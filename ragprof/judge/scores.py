@@ -75,7 +75,7 @@ def trec_run(at_stage: pd.DataFrame) -> Run:
 
     Scores are those of the best chunk, except where they tie: see `falling`.
     """
-    if not np.isfinite(at_stage["score"]).all():
+    if not np.isfinite(at_stage["score"].astype(float)).all():
         raise NonFiniteScore("a ranking holds a score that is NaN or infinite; record it again")
     best = at_stage.sort_values("rank").drop_duplicates(["query_id", "document_id"])
     return {

@@ -18,7 +18,8 @@ def judge_tails(folder: Path, name: str, collection: Collection, qrels: Mapping[
     """Write one pipeline's file, where its tails were recorded.
 
     `grade` above 0: a relevant document with the score of its best passage, null where the corpus lacks it (`order`
-    and `size` are 0). Grade 0: a passage of another document, among the best of all in that order and size.
+    and `size` are 0). Grade 0: another document with the score of its best passage, among the best passages of all in
+    that order and size, best first.
     """
     path = folder / "tails" / f"{name}.parquet"
     if not path.exists():
@@ -28,7 +29,8 @@ def judge_tails(folder: Path, name: str, collection: Collection, qrels: Mapping[
     tails = tails.assign(code=collection.codes[tails["place"].to_numpy()]).merge(graded, "left", ["query", "code"])
     own = tails[tails["size"] == 0].groupby(["query", "code"], as_index=False)["score"].max()
     relevant = graded.merge(own, "left", ["query", "code"]).assign(order=0, size=0)
-    others = tails[(tails["size"] > 0) & tails["grade"].isna()].assign(grade=0)
+    passages = tails[(tails["size"] > 0) & tails["grade"].isna()]
+    others = passages.drop_duplicates(["order", "size", "query", "code"]).assign(grade=0)
     (folder / "distributions").mkdir(exist_ok=True)
     table = pd.concat([relevant, others], ignore_index=True)[list(DISTRIBUTION_COLUMNS)]
     files.write_table(folder / "distributions" / f"{name}.parquet", table)

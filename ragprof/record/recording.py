@@ -7,6 +7,8 @@ in the cache as they come, so a killed run goes on where it stopped; live timing
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -188,12 +190,19 @@ def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timin
             "versions": subject.corpus.manifest.get("versions"),
         },
         "queries": len(subject.queries),
+        "questions": fingerprint_of(subject.queries),
         "identities": redacted(identities(subject.pipelines)),
         "depths": {parts.name: parts.depth for parts in subject.pipelines},
         "environment": environment.describe(),
         "work": work,
         "peak_rss_bytes": timings.peaks,
     }  # fmt: skip
+
+
+def fingerprint_of(queries: Sequence[Query]) -> str:
+    """sha256 over ids, texts and own documents, in order."""
+    asked = [(query.query_id, query.text, query.own_document) for query in queries]
+    return hashlib.sha256(json.dumps(asked, ensure_ascii=True).encode()).hexdigest()
 
 
 def identities(pipelines: Sequence[Parts]) -> dict[str, dict[str, str | None]]:

@@ -41,6 +41,8 @@ RESAMPLED = "queries and orders"
 WITH_SCATTER = "queries and orders, fits without one size each, residuals about the curve"
 SIZES_ONLY = "fits without one size each, residuals about the curve"
 ROUNDING = 1e-9
+MATERIAL = 0.05
+"""The share of a value up to which an error at the held-out size does not matter, however sure it is."""
 Array = NDArray[np.float64]
 
 
@@ -89,6 +91,7 @@ def forecast(
     return checked(
         curve.name, held, measured=float(means[-1]), fitted=known[:-1].astype(int).tolist(), at=found, bounds=bounds,
         relative=curve.relative, scatter=_scatter(curve, known, means), interval_kind=_kind(curve, resampled),
+        errors=np.empty(0) if curve.relative else _errors(curve, known, resampled),
     )  # fmt: skip
 
 
@@ -103,27 +106,36 @@ def checked(
     relative: bool = False,
     scatter: float = 0.0,
     interval_kind: str = RESAMPLED,
+    errors: ArrayLike = (),
 ) -> dict[str, Any]:
     """Judge a model by what it said of the largest size when shown only the sizes `fitted`; widen what it says beyond.
 
-    `scatter` is the residuals' standard deviation, a share of the value where errors are `relative`. The answer is
-    that of `forecast`.
+    `scatter` is the residuals' standard deviation, a share of the value where errors are `relative`. `errors` are
+    predicted minus measured of every replicate: the questions are the same on both sides, so this interval is the
+    sharper test. A model that errs beyond chance there, and by more than MATERIAL of the value, abstains too. The
+    answer is that of `forecast`.
     """
     value, low, high = np.clip([held_out.value, *held_out.interval], *bounds).tolist()
     held = {"size": held_out.size, "predicted": value, "interval": [low, high], "measured": measured}
-    answer = {"model": model, "interval_kind": interval_kind, "held_out": {**held, "error": value - measured}}
+    error, paired = value - measured, _paired(errors)
+    held = {**held, "error": error, "error_interval": paired}
+    answer = {"model": model, "interval_kind": interval_kind, "held_out": held}
     slack = ROUNDING * abs(measured)
     if not low - slack <= measured <= high + slack:
         interval = f"[{figure(low)}, {figure(high)}]"
         reason = f"predicted {figure(value)} {interval} for {held_out.size:,}, measured {figure(measured)}"
         return {**answer, "abstained": True, "reason": reason, "at": []}
+    if paired is not None and not paired[0] <= 0 <= paired[1] and abs(error) > MATERIAL * abs(measured):
+        off = f"{error:+.3g} [{paired[0]:+.3g}, {paired[1]:+.3g}]"
+        reason = f"predicted {figure(value)} for {held_out.size:,}, measured {figure(measured)}: off by {off}"
+        return {**answer, "abstained": True, "reason": reason, "at": []}
     unit = abs(measured) if relative and measured else 1.0
-    error = max(abs(value - measured) / unit, scatter)
+    step = max(abs(error) / unit, scatter)
     inside = [point for point in at if bounds[0] <= point.value <= bounds[1]]
     widened = []
     for point in inside:
         scale = abs(point.value) / unit if relative else 1.0
-        more = error * unit * scale * _reach(fitted[-1], held_out.size, point.size)
+        more = step * unit * scale * _reach(fitted[-1], held_out.size, point.size)
         widened.append(_widened(point, held_out, scale=scale, more=more, bounds=bounds))
     reason = _left_out([point.size for point in at if point not in inside], bounds)
     return {**answer, "abstained": not widened and bool(reason), "reason": reason, "at": widened}
@@ -169,6 +181,20 @@ def _predicted(curve: Model, sizes: Array, points: Array, resampled: Array, at: 
     up = np.sqrt(sum((np.maximum(span[1] - values, 0) ** 2 for span in spans), scatter**2))
     rows = zip(at.tolist(), values.tolist(), (values - down).tolist(), (values + up).tolist(), strict=True)
     return [Predicted(int(size), value, (low, high)) for size, value, low, high in rows]
+
+
+def _errors(curve: Model, sizes: Array, resampled: Array) -> Array:
+    """Predicted minus measured at the largest size, of each replicate."""
+    if not len(resampled):
+        return np.empty(0)
+    return curve.fit(sizes[:-1], resampled[:, :-1], sizes[-1:])[:, 0] - resampled[:, -1]
+
+
+def _paired(errors: ArrayLike) -> list[float] | None:
+    """The interval of the error; None where nothing was resampled."""
+    known = np.asarray(errors, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    return [float(end) for end in np.quantile(known, ENDS)] if known.size else None
 
 
 def _without_one(curve: Model, sizes: Array, points: Array, at: Array) -> Array:

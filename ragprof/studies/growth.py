@@ -160,18 +160,29 @@ def notes(data: GrowthData) -> list[str]:
     found = [
         f"The {kept['passages']:,} passages of {kept['documents']:,} relevant documents are in every sub-corpus of all "
         "curves but 'proportional': small sizes are flattered, since their evidence is complete.",
-        f"Intervals resample queries and the {data.manifest['plan']['orders']} orders; at the largest size all orders "
-        "are the same corpus.",
+        f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{_in_the_end(data)}.",
         "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
         "Unjudged passages count as not relevant: see Judged@k, which falls where a distractor was never judged.",
     ]
     if {"duplicate", "contradicting"} & set(data.curves):
         found.append("Near-copies and contradictions are made by rules (docs/distractors.md), not written by people.")
+    if not data.metric.startswith("nDCG"):
+        found.append(
+            f"The best possible {data.metric} is below 1 for a question with "
+            f"{'fewer' if data.metric.startswith('P') else 'more'} relevant documents than the cutoff; of the losses, "
+            "that part stands under embedding."
+        )
     found += [f"No curve '{curve}': {reason}." for curve, reason in data.manifest["left_out"].items()]
     if data.settings["depths"] and data.manifest["listwise"]:
         names = ", ".join(data.manifest["listwise"])
         found.append(f"No depth curve for {names}: a listwise reranker's scores hold for one depth only.")
     return found
+
+
+def _in_the_end(data: GrowthData) -> str:
+    """Only the whole corpus is the same in every order."""
+    whole = data.sizes()[-1] == data.manifest["corpus_docs"]
+    return "; at the largest size all orders are the same corpus" if whole else ""
 
 
 def rounded(value: Any) -> Any:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof import files
+from ragprof.evals import unpriced
 from ragprof.studies.resampling import Weights, weights
 
 Array = NDArray[np.float64]
@@ -130,13 +131,17 @@ def is_recorded(folder: Path) -> bool:
 
 
 def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
-    """Whether the growth recording is of the same corpus, pipelines and judgements as the recording that it lies in."""
+    """Whether the growth recording is of the same eval as the recording that it lies in: of its corpus, questions,
+    pipelines and tokens, and judged by the same judgements."""
     growth = files.read_json(folder / "growth" / "manifest.json")
     judged = files.read_json(folder / "growth" / "judgement.json")
     plan = growth["plan"]
     return bool(
         plan["corpus"] == manifest["corpus"]["sha256"]
+        and plan["questions"] == manifest.get("questions", plan["questions"])
+        and plan["pipelines"] == unpriced(manifest["config"]["pipelines"])
         and plan["identities"] == manifest["identities"]
+        and plan["tokenizer"] == manifest["config"]["tokenizer"]
         and judged["recording"] == growth["recording"]
         and judged["qrels_sha256"] == judgement["qrels_sha256"]
     )

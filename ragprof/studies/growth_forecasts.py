@@ -124,14 +124,17 @@ def _sizes_of_index(pipeline: PipelineData) -> Iterator[Series]:
 
 
 def _cost(pipeline: PipelineData) -> Series | None:
-    """USD per 1,000 queries; None where something is unpriced at some size."""
+    """USD per 1,000 queries; None where something is unpriced at some size.
+
+    A replicate that drew none of the timed queries has no machine time, so no total: NaN.
+    """
     data = pipeline.data
     bills = [_bill(data, pipeline.name, size) for size in data.sizes()]
     if any(bill is None for bill in bills):
         return None
     known = [bill for bill in bills if bill is not None]
     means = np.array([mean_of(bill).sum() for bill in known]) * QUERIES
-    drawn = np.stack([np.nansum(replicates_of(bill, data.weights), axis=1) for bill in known], axis=1) * QUERIES
+    drawn = np.stack([replicates_of(bill, data.weights).sum(axis=1) for bill in known], axis=1) * QUERIES
     return Series(COST, "usd", POWER_LAW, POSITIVE, means, drawn)
 
 
@@ -161,20 +164,33 @@ def _written(value: Any) -> Any:
 
 
 def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
-    """Quality of an exact dense search by the distribution of its scores; None where it was not recorded."""
+    """Quality of an exact dense search by the distribution of its scores; None where it was not recorded.
+
+    None too where the metric looks deeper than the pipeline does: the model knows of no such end.
+    """
     data = pipeline.data
     path = data.folder / "distributions" / f"{pipeline.name}.parquet"
     family, _, cutoff = data.metric.partition("@")
     if not path.exists() or family not in FAMILIES or len(data.sizes()) < 2:
         return None
     found = Distribution(data, files.read_table(path), family, int(cutoff))
-    if found.depth() <= max(int(cutoff), SHALLOWEST):
+    if found.depth() <= max(int(cutoff), SHALLOWEST) or int(cutoff) > data.pipeline(pipeline.name)["depth"]:
         return None
     before, largest = data.sizes()[-2:]
     held = found.predicted(before, largest)
-    measured = float(mean_of(pipeline.quality(BIASED)[:, -1])[0])
+    at_largest = pipeline.quality(BIASED)[:, -1]
+    measured = float(mean_of(at_largest)[0])
+    errors = found.drawn(before, largest) - replicates_of(at_largest, data.weights)[:, 0]
     at = [found.predicted(largest, size) for size in targets(data)]
-    answer = checked(SCORE_DISTRIBUTION, held, measured=measured, fitted=data.sizes()[:-1], at=at, bounds=UNIT_INTERVAL)
+    answer = checked(
+        SCORE_DISTRIBUTION,
+        held,
+        measured=measured,
+        fitted=data.sizes()[:-1],
+        at=at,
+        bounds=UNIT_INTERVAL,
+        errors=errors,
+    )
     return {"pipeline": pipeline.name, "quantity": data.metric, "unit": "", **answer}
 
 
@@ -189,10 +205,18 @@ class Distribution:
 
     def predicted(self, size: int, at: int) -> Predicted:
         """From the sub-corpora of `size` passages, what the metric would be with `at` passages."""
-        values = np.stack([self._expected(order, size, at) for order in range(self._orders(size))])
+        values = self._values(size, at)
         drawn = replicates_of(values, self.data.weights)[:, 0]
         low, high = np.quantile(drawn[~np.isnan(drawn)], ENDS).tolist()
         return Predicted(at, float(mean_of(values)[0]), (low, high))
+
+    def drawn(self, size: int, at: int) -> Array:
+        """The same for every replicate."""
+        return replicates_of(self._values(size, at), self.data.weights)[:, 0]
+
+    def _values(self, size: int, at: int) -> Array:
+        """Of every order and query."""
+        return np.stack([self._expected(order, size, at) for order in range(self._orders(size))])
 
     def depth(self) -> int:
         """How many scores of others are known of every query, order and size."""

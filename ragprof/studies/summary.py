@@ -79,8 +79,8 @@ def _add_growth(
         summary["growth"] = growth_of(folder)
         return
     summary["warnings"].append(
-        "The growth recording in this folder is of another corpus, other pipelines or other judgements and is left "
-        "out; record it anew with 'ragprof grow --fresh'."
+        "The growth recording in this folder is of another corpus, other questions, pipelines or judgements and is "
+        "left out; record it anew with 'ragprof grow --fresh'."
     )
 
 

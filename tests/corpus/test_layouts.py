@@ -62,7 +62,8 @@ def test_added_distractors_come_behind_the_smallest_sub_corpus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "sizes"), [(20, (6, 10, 20)), (10, (6, 10)), (10.9, (6, 10)), (11, (6, 10, 11)), (19, (6, 10, 19))]
+    ("end", "sizes"),
+    [(20, (6, 10, 20)), (10, (6, 10)), (11, (6, 10, 11)), (19, (6, 10, 19)), (22, (6, 10, 20)), (900, (6, 10, 20))],
 )
 def test_a_curve_ends_where_its_distractors_do(end: int, sizes: tuple[int, ...]) -> None:
     assert layouts.reached((6, 10, 20), int(end)) == sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
     return Grown(
         eval_file, folder / "cache", folder / "out", prepared, plan_growth(prepared, eval_file), result.summary
     )
+
+
+@pytest.fixture
+def copy(grown: Grown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the recording that the test may change."""
+    monkeypatch.setenv("RAGPROF_CACHE", str(grown.cache))
+    return Path(shutil.copytree(grown.folder, tmp_path / "copy"))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -19,13 +18,6 @@ from ragprof.errors import BadInput
 from ragprof.session import grow, redraw, reprice, run
 
 SCHEMA = Path(__file__).parents[2] / "ragprof" / "studies" / "summary.schema.json"
-
-
-@pytest.fixture
-def copy(grown: Grown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the recording that the test may change."""
-    monkeypatch.setenv("RAGPROF_CACHE", str(grown.cache))
-    return Path(shutil.copytree(grown.folder, tmp_path / "copy"))
 
 
 def test_the_summary_keeps_its_contract(grown: Grown) -> None:

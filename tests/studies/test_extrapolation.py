@@ -216,3 +216,25 @@ def test_names_and_shapes_that_cannot_be() -> None:
         forecast(SIZES, np.ones((5, 4)), N, targets=TARGETS, model="power law", bounds=POSITIVE)
     with pytest.raises(BadInput, match="sizes of a forecast rise"):
         forecast([*SIZES[:5], 5], NONE, N, targets=TARGETS, model="power law", bounds=POSITIVE)
+
+
+def test_a_sure_error_that_matters_abstains_though_the_interval_is_wide() -> None:
+    """The questions differ a lot from each other, so the interval is wide; the curve bends for each of them alike."""
+    sizes = [100, 200, 400, 800, 1600]
+    curve = np.array([0.60, 0.50, 0.41, 0.34, 0.30])
+    shift = np.random.default_rng(3).normal(0, 0.05, 500)[:, None]
+    found = forecast(sizes, curve + shift, curve, targets=[3200], model="log-linear", bounds=(0, 1))
+    held = found["held_out"]
+    assert held["interval"][0] < held["measured"] < held["interval"][1]
+    assert held["error_interval"][1] < 0
+    assert found["abstained"]
+    assert found["reason"] == "predicted 0.245 for 1,600, measured 0.300: off by -0.055 [-0.055, -0.055]"
+
+
+def test_a_sure_error_that_does_not_matter_is_no_reason_to_abstain() -> None:
+    sizes = [100, 200, 400, 800, 1600]
+    curve = np.array([0.60, 0.55, 0.50, 0.45, 0.41])
+    shift = np.random.default_rng(3).normal(0, 0.05, 500)[:, None]
+    found = forecast(sizes, curve + shift, curve, targets=[3200], model="log-linear", bounds=(0, 1))
+    assert found["held_out"]["error"] == pytest.approx(-0.01)
+    assert not found["abstained"]

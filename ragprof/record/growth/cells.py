@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragprof.core import Doc, EmbeddedQuery, Layout, Nearest, Query, Vectors
+from ragprof.errors import NonFiniteScore
 from ragprof.nested import search_nested
 from ragprof.progress import Progress
 from ragprof.ranking import reordered
 from ragprof.record.pipeline import Parts
+from ragprof.record.query import one_each
 from ragprof.record.rankings import CountedReranker, PairScores
 from ragprof.stages import Store
 
@@ -91,6 +93,8 @@ class Candidates:
 
     def spread(self, values: Scores, places: Places) -> Scores:
         """The pairs' values where they stand in cells of shape (..., queries, depth); NaN where there is none."""
+        if not len(values):
+            return np.full(places.shape, np.nan)
         numbers = np.arange(places.shape[-2])[:, None]
         found = np.searchsorted(self.keys, numbers * self.passages + places)
         return np.where(places < 0, np.nan, values[np.minimum(found, len(values) - 1)])
@@ -116,11 +120,18 @@ def pair_values(
 def scored_cell_by_cell(
     reranker: CountedReranker, cells: Cells, queries: Sequence[Query], docs: Sequence[Doc], depth: int
 ) -> Scores:
-    """Scores of a listwise reranker, which is asked for every cell at the pipeline's own depth."""
+    """Scores of a reranker whose scores may not be reused: it is asked for the first `depth` of every cell.
+
+    NaN behind them. Raises NonFiniteScore.
+    """
     values = np.full(cells.places.shape, np.nan)
     for index in np.ndindex(cells.places.shape[:-1]):
-        mine = [place for place in cells.places[index][:depth].tolist() if place >= 0]
-        values[index][: len(mine)] = reranker.score(queries[index[-1]], [docs[place] for place in mine]).scores
+        filled = np.flatnonzero(cells.places[index][:depth] >= 0)
+        mine = [docs[place] for place in cells.places[index][filled].tolist()]
+        scores = np.array(one_each(reranker.score(queries[index[-1]], mine).scores, mine), np.float64)
+        if not np.isfinite(scores).all():
+            raise NonFiniteScore("the reranker gave NaN or infinity; no ranking could be trusted")
+        values[index][filled] = scores
     return values
 
 

@@ -1,4 +1,4 @@
-"""What every cell puts into the prompt, by the pipeline's own injector; equal rankings are injected once."""
+"""What every cell puts into the prompt, by the pipeline's own injector; the same ranking and scores, injected once."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Prompts:
     count: Callable[[str], int]
     tokens: dict[int, int]
     _places: dict[str, int] = field(default_factory=dict)
-    _known: dict[tuple[int, bytes], tuple[list[int], Prompt]] = field(default_factory=dict)
+    _known: dict[tuple[int, bytes, bytes], tuple[list[int], Prompt]] = field(default_factory=dict)
 
     def of(self, number: int, query: Query, places: Places, scores: NDArray[np.float64]) -> tuple[list[int], Prompt]:
         """The places injected for one ranking, in the prompt's order, and what the prompt counts."""
-        key = (number, places.tobytes())
+        key = (number, places.tobytes(), scores.tobytes())
         if key not in self._known:
             self._known[key] = self._injected(query, places, scores)
         return self._known[key]

@@ -19,7 +19,7 @@ from ragprof.corpus.layouts import Ground
 from ragprof.distractors.edits import Edit
 from ragprof.errors import BadInput
 from ragprof.evals import Growth
-from ragprof.record.recording import Subject, identities
+from ragprof.record.recording import Subject, fingerprint_of, identities
 from ragprof.record.redaction import redacted
 from ragprof.row_cache import digest
 
@@ -49,16 +49,12 @@ class Pool:
 
 @dataclass(frozen=True)
 class Growing:
-    """A subject and how it grows. `relevant` are the places of each query's relevant passages, in its order.
-
-    The record pass is told which passages to keep; it does not know why.
-    """
+    """A subject and how it grows. The record pass is told which passages to keep; it does not know why."""
 
     subject: Subject
     growth: Growth
     pool: Pool
     ground: Ground
-    relevant: tuple[Places, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -88,10 +84,10 @@ def fingerprint(growing: Growing) -> dict[str, Any]:
         "depth": growing.depth,
         "variants": growth.variants,
         "corpus": subject.corpus.sha256,
-        "questions": _sha([(query.query_id, query.text, query.own_document) for query in subject.queries]),
+        "questions": fingerprint_of(subject.queries),
         "relevant passages": _sha([growing.pool.docs[place].doc_id for place in growing.ground.kept.tolist()]),
         "distractors": _sha([(doc.doc_id, doc.content) for doc in growing.pool.docs[growing.pool.corpus :]]),
-        "pipelines": [each.model_dump(mode="json", exclude={"prices"}) for each in subject.config.pipelines],
+        "pipelines": redacted([each.model_dump(mode="json", exclude={"prices"}) for each in subject.config.pipelines]),
         "identities": redacted(identities(subject.pipelines)),
         "tokenizer": subject.config.tokenizer,
         "timing": growth.timing.model_dump(mode="json"),

@@ -116,10 +116,15 @@ def _searched(site: Site, group: Sequence[Parts]) -> dict[str, dict[str, Cells]]
     swept = {
         f"{LIVE_CURVE}@{depth}": _at_depth(site, group[0], store, chosen, depth)[LIVE_CURVE]
         for depth in depths
-        if any(parts.reranker is not None for parts in group)
+        if any(has_depth_curve(parts) for parts in group)
     }
     _write_exact(site, group)
-    return {parts.name: (swept if parts.reranker is not None else {}) | own[parts.depth] for parts in group}
+    return {parts.name: (swept if has_depth_curve(parts) else {}) | own[parts.depth] for parts in group}
+
+
+def has_depth_curve(parts: Parts) -> bool:
+    """Whether it reranks, and its scores hold for every depth."""
+    return parts.reranker is not None and parts.reranker.pointwise
 
 
 def _at_depth(
@@ -179,10 +184,11 @@ def _score_cells(
     site: Site, reranker: CountedReranker, pipelines: Sequence[Parts], scored: dict[str, dict[str, Cells]]
 ) -> None:
     docs, queries = site.growing.pool.docs, site.growing.subject.queries
-    site.bench.progress.start("score every cell", len(pipelines) * len(site.curves))
+    site.bench.progress.start("score every cell", sum(len(scored[parts.name]) for parts in pipelines))
     for parts in pipelines:
         for curve, cells in scored[parts.name].items():
-            values = arrays.scored_cell_by_cell(reranker, cells, queries, docs, parts.depth)
+            depth = cells.places.shape[-1] if reranker.pointwise else parts.depth
+            values = arrays.scored_cell_by_cell(reranker, cells, queries, docs, depth)
             scored[parts.name][curve] = Cells(cells.sizes, cells.places, cells.scores, values)
             site.bench.progress.advance(1)
     site.bench.progress.done()
@@ -232,7 +238,7 @@ def work_done(site: Site) -> dict[str, int]:
     texts = len({doc.content for doc in site.growing.pool.docs}) * len(site.embedding.queries)
     return {
         **counted,
-        "docs_reused": texts - counted["docs_embedded"],
+        "docs_reused": max(0, texts - counted["docs_embedded"]),
         "cells": sum(len(each) * len(each[0].sizes) for each in site.curves.values()),
     }
 

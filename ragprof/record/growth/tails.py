@@ -1,4 +1,4 @@
-"""Scores that quality is forecast from: those of the relevant passages, and the best of all at the largest sizes.
+"""Scores that quality is forecast from: those of the passages that are kept, and the best of all at the largest sizes.
 
 Only of pipelines that end with an exact search over vectors: there a passage's score does not depend on the corpus
 around it. Written as growth/tails/<pipeline>.parquet.
@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragprof import files
 from ragprof.core import EmbeddedQuery, Layout, Vectors
@@ -24,8 +22,8 @@ from ragprof.stages import ApproximateStore, NestedStore
 
 DEEPEST = 256
 TAIL_COLUMNS = ("order", "size", "query", "place", "score")
-RELEVANT = 0
-"""The `size` of a row that holds a relevant passage's own score."""
+KEPT = 0
+"""The `size` of a row that holds the score of a passage that is kept, for every query: whose it is, the judge knows."""
 
 
 def write_tails(growing: Growing, layouts: Sequence[Layout], embedding: Embedding, folder: Path) -> None:
@@ -54,11 +52,5 @@ def _tails(
         parts.store, docs, vectors, queries=queries, curves={"best": largest}, depth=min(DEEPEST, largest[0].sizes[0])
     ).values()
     (own,) = searched(parts.store, docs, vectors, queries=queries, curves={"kept": alone}, depth=len(kept)).values()
-    relevant = Cells((RELEVANT,), np.where(_is_relevant(own.places, growing.relevant), own.places, -1), own.scores)
-    tables = [cell_table(relevant), cell_table(best)]
+    tables = [cell_table(Cells((KEPT,), own.places, own.scores)), cell_table(best)]
     return pd.concat(tables, ignore_index=True)[list(TAIL_COLUMNS)]
-
-
-def _is_relevant(places: NDArray[np.int64], relevant: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
-    """Of the places of each query, those that are its own relevant ones."""
-    return np.stack([np.isin(places[:, :, row], mine) for row, mine in enumerate(relevant)], axis=2)
