@@ -1,12 +1,7 @@
 """A figure beyond the largest corpus measured, or the reason why there is none. Extrapolates means; asks no pipeline.
 
 Every forecast is first made from all sizes but the largest, for the largest: where the measured value lies outside of
-the interval predicted for it, it abstains (`checked`). Two curves are fitted here; `checked` serves any other model.
-
-- "log-linear": value = a + b ln n, ordinary least squares. For quality and prompt tokens.
-- "power law": value = c + a n^b with c, a >= 0 and b on a grid of 0 .. 1.5, least squares of the relative errors; flat
-  unless the rise beats the scatter about a constant (F test at 5 %, scatter taken as 1 % at least). For time, memory
-  and money, which are positive.
+the interval predicted for it, it abstains (`checked`). `studies.curves` are fitted; `checked` serves any other model.
 
 Intervals resample queries and orders. Where these do not make the figure (index bytes), and in a power law, whose
 timings also vary from run to run, the interval takes in the range of the fits without one size each and the residuals
@@ -20,7 +15,7 @@ In a power law errors and widths are relative to the value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,15 +23,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ragprof.errors import BadInput, UnknownName
-from ragprof.statistics import CONFIDENCE
+from ragprof.errors import BadInput
+from ragprof.studies.curves import RESOLUTION, Model, named
 from ragprof.studies.resampling import ENDS
 
-LOG_LINEAR, POWER_LAW = "log-linear", "power law"
-EXPONENTS = np.linspace(0.0, 1.5, 151)
-BLOCK = 64
-RESOLUTION = 0.01
-"""Relative error below which no timing, size or bill is taken to be known."""
 RESAMPLED = "queries and orders"
 WITH_SCATTER = "queries and orders, fits without one size each, residuals about the curve"
 SIZES_ONLY = "fits without one size each, residuals about the curve"
@@ -44,16 +34,6 @@ ROUNDING = 1e-9
 MATERIAL = 0.05
 """The share of a value up to which an error at the held-out size does not matter, however sure it is."""
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A family of curves: `fit(sizes, rows, at)` is (rows, at), fitted to rows of (rows, sizes)."""
-
-    name: str
-    parameters: int
-    relative: bool
-    fit: Callable[[Array, Array, Array], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +60,7 @@ def forecast(
     resampled; NaN is a size without a measurement, which is left out. Intervals are held to `bounds`, and a target at
     which the curve itself has left them is left out of `at`, which `reason` says.
     """
-    curve = _model(model)
+    curve = named(model)
     known, means, drawn = _measured(sizes, points, replicates)
     why = _unfit(curve, means)
     if why:
@@ -139,26 +119,6 @@ def checked(
         widened.append(_widened(point, held_out, scale=scale, more=more, bounds=bounds))
     reason = _left_out([point.size for point in at if point not in inside], bounds)
     return {**answer, "abstained": not widened and bool(reason), "reason": reason, "at": widened}
-
-
-def log_linear(sizes: Array, rows: Array, at: Array) -> Array:
-    """a + b ln n by ordinary least squares, for each row at once."""
-    centre = np.log(sizes).mean()
-    logs = np.log(sizes) - centre
-    slopes = rows @ logs / (logs @ logs)
-    return np.asarray(rows.mean(1)[:, None] + slopes[:, None] * (np.log(at) - centre))
-
-
-def power_law(sizes: Array, rows: Array, at: Array) -> Array:
-    """c + a n^b, c and a >= 0, weights 1 / value^2: in closed form for each exponent, the best one for each row."""
-    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-    return np.concatenate([_power_law(sizes, block, at) for block in blocks])
-
-
-MODELS: Mapping[str, Model] = {
-    LOG_LINEAR: Model(LOG_LINEAR, 2, False, log_linear),
-    POWER_LAW: Model(POWER_LAW, 3, True, power_law),
-}
 
 
 def figure(value: float) -> str:
@@ -237,49 +197,6 @@ def _widened(
     down, up = (max(abs(end - point.value), floor) for end, floor in zip(point.interval, least, strict=True))
     low, high = np.clip([point.value - down - more, point.value + up + more], *bounds).tolist()
     return {"size": point.size, "value": point.value, "interval": [low, high]}
-
-
-def _power_law(sizes: Array, rows: Array, at: Array) -> Array:
-    weight = rows**-2.0
-    powers = (sizes / sizes[-1])[:, None] ** EXPONENTS
-    constant, factor, loss = _two_parameters(weight, weight * rows, powers)
-    best = loss.argmin(1)
-    each = np.arange(len(rows))
-    curve = constant[each, best, None] + factor[each, best, None] * (at / sizes[-1]) ** EXPONENTS[best, None]
-    flat = ((weight * rows).sum(1) / weight.sum(1))[:, None]
-    rises = _rises((weight * (rows - flat) ** 2).sum(1), loss[each, best], len(sizes))
-    return np.asarray(np.where(rises[:, None], curve, flat))
-
-
-def _two_parameters(weight: Array, weighted: Array, powers: Array) -> tuple[Array, Array, Array]:
-    """Constant, factor and loss of each (row, exponent): the best of the inner solution and the two on the border."""
-    w, y = weight.sum(1)[:, None], weighted.sum(1)[:, None]
-    x, xx, xy = weight @ powers, weight @ powers**2, weighted @ powers
-    spread = np.maximum(w * xx - x * x, 0.0)
-    inner = np.divide(w * xy - x * y, spread, out=np.full(x.shape, -1.0), where=spread > 1e-12 * w * xx)
-    candidates = [(y / w + 0 * x, 0 * x), (0 * x, xy / xx), ((y - inner * x) / w, inner)]
-    losses = [
-        np.where(
-            np.minimum(c, a) >= 0, len(powers) - 2 * (c * y + a * xy) + c * c * w + 2 * a * c * x + a * a * xx, np.inf
-        )
-        for c, a in candidates
-    ]
-    best = np.argmin(losses, axis=0)[None]
-    constant, factor = (np.take_along_axis(np.stack(part), best, 0)[0] for part in zip(*candidates, strict=True))
-    return constant, factor, np.asarray(np.min(losses, axis=0))
-
-
-def _rises(flat: Array, curved: Array, count: int) -> NDArray[np.bool_]:
-    """F test of two more parameters, where the residuals' variance is not believed below RESOLUTION squared."""
-    free = max(count - 3, 1)
-    variance = np.maximum(np.maximum(curved, 0.0) / free, RESOLUTION**2)
-    return np.asarray((flat - curved) / 2 > stats.f.ppf(CONFIDENCE, 2, free) * variance)
-
-
-def _model(name: str) -> Model:
-    if name not in MODELS:
-        raise UnknownName("model of growth", name, MODELS)
-    return MODELS[name]
 
 
 def _measured(sizes: Sequence[int], points: ArrayLike, replicates: ArrayLike) -> tuple[Array, Array, Array]:

@@ -13,7 +13,8 @@ import pandas as pd
 from ragprof import files
 from ragprof.core import STAGES
 from ragprof.price.pricing import QUERIES, plain
-from ragprof.studies.extrapolation import LOG_LINEAR, POWER_LAW, Predicted, checked, forecast
+from ragprof.studies.curves import LOG_LINEAR, POWER_LAW
+from ragprof.studies.extrapolation import Predicted, checked, forecast
 from ragprof.studies.growth_data import BIASED, Array, GrowthData, PipelineData
 from ragprof.studies.resampling import ENDS, mean_of, replicates_of
 from ragprof.studies.score_distribution import FAMILIES, expected, padded

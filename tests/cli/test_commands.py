@@ -169,11 +169,15 @@ def test_interrupt_says_that_nothing_is_lost(handbook: Path, tmp_path: Path) -> 
     running = subprocess.Popen(
         [*COMMAND, "run", handbook.name, "--out", "out"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509  (no thread here)
     )  # fmt: skip
     while not (tmp_path / "out" / "rankings" / "hybrid+overlap.parquet").exists() and running.poll() is None:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    output, message = running.communicate(timeout=30)
+    try:
+        output, message = running.communicate(timeout=30)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert output == ""
     expected = "ragprof: stopped; vectors and scores so far are kept, the next run goes on from there"

@@ -153,6 +153,13 @@ def test_another_seed_is_refused_and_nothing_is_lost(grown: Grown, copy: Path) -
     assert redraw(copy).summary["growth"] == grown.growth
 
 
+def test_a_recording_of_another_machine_is_not_gone_on_with(grown: Grown, copy: Path) -> None:
+    plan = copy / "growth" / "plan.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "processor": "another one"}))
+    with pytest.raises(BadInput, match="a growth recording with other processor is in this folder"):
+        grow(grown.eval_file, out=copy)
+
+
 def test_fresh_records_anew(grown: Grown, copy: Path) -> None:
     changed = grow(
         grown.eval_file, out=copy, changes={"seed": 7, "sizes": (60, 120, 240), "curves": ("all_judged",)}, fresh=True
@@ -191,8 +198,8 @@ def test_a_killed_recording_goes_on_where_it_stopped(eval_file: Path, tmp_path: 
     running.wait()
     done = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
     assert not (out / "growth" / "manifest.json").exists()
-    assert not list(out.rglob("*.partial"))
     result = grow(endless, out=out)
+    assert not list((out / "growth").rglob("*.partial"))
     kept = {path for path, written in done.items() if path.stat().st_mtime_ns == written}
     assert {path.parent.name for path in kept if "live" in path.parts} >= {"0-60", "0-90"}
     assert {path.parent.name for path in kept if "cells" in path.parts} == {

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragprof import files
+from ragprof import environment, files
 from ragprof.core import Doc, Layout
 from ragprof.corpus.layouts import Ground
 from ragprof.distractors.edits import Edit
@@ -91,6 +91,8 @@ def fingerprint(growing: Growing) -> dict[str, Any]:
         "identities": redacted(identities(subject.pipelines)),
         "tokenizer": subject.config.tokenizer,
         "timing": growth.timing.model_dump(mode="json"),
+        "seed of the timed queries": subject.config.seed,
+        "processor": environment.cpu_name(),
     }
 
 
@@ -105,6 +107,12 @@ def claim(folder: Path, growing: Growing) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(path, wanted)
+
+
+def sweep(folder: Path) -> None:
+    """Take away what a killed run left half-written. Only for who has the folder to itself."""
+    for left in folder.rglob("*.partial"):
+        left.unlink()
 
 
 def _other(key: str, recorded: Any, wanted: Any) -> str:

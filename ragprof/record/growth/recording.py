@@ -26,7 +26,7 @@ from ragprof.record.growth.cells import Cells
 from ragprof.record.growth.curves import layouts_of
 from ragprof.record.growth.injection import Prompts, injected
 from ragprof.record.growth.live import laid_out, time_sizes
-from ragprof.record.growth.plan import Growing, claim, docs_table, entry_table, fingerprint
+from ragprof.record.growth.plan import Growing, claim, docs_table, entry_table, fingerprint, sweep
 from ragprof.record.growth.sizes import LIVE_CURVE, write_sizes
 from ragprof.record.growth.tables import cell_table, is_recorded, write_candidates, write_cells
 from ragprof.record.growth.tails import write_tails
@@ -61,6 +61,7 @@ def record_growth(growing: Growing, bench: Bench) -> None:
     """Record in `bench.folder`/growth, or go on with what is there. Raises BadInput where it is another recording."""
     folder = bench.folder / "growth"
     claim(folder, growing)
+    sweep(folder)
     (folder / "manifest.json").unlink(missing_ok=True)
     load(growing.subject.pipelines, bench.progress)
     embedding = embed(growing.subject, growing.pool.docs, bench)
