@@ -6,6 +6,7 @@ Loads no model. What only vectors can tell (which passages are similar) is settl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def plan_growth(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, An
     docs = prepared.subject.corpus.docs
     kept = _relevant(prepared)
     deepest = max([*growth.depths, *(parts.depth for parts in prepared.subject.pipelines)])
-    with places.put_before("growth", "sizes"):
+    with nullcontext() if "sizes" in (changes or {}) else places.put_before("growth", "sizes"):
         sizes = _sizes(growth, total=len(docs), kept=len(kept), deepest=deepest)
     with places.put_before("growth", "forecast"):
         _check_forecast(growth, largest=sizes[-1])

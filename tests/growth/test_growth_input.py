@@ -115,6 +115,12 @@ def test_nothing_is_written_before_the_plan_is_checked(eval_file: Path, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_size_of_the_command_line_does_not_blame_the_file(eval_file: Path) -> None:
+    with pytest.raises(BadInput) as raised:
+        plan_growth(prepare(eval_file), eval_file, changes={"sizes": (60, 999)})
+    assert str(raised.value) == "size 999 is above the corpus's 240 passages; lower it"
+
+
 def test_changes_are_checked_like_the_file(eval_file: Path) -> None:
     with pytest.raises(BadInput, match=r"\[growth\] orders: Input should be greater than or equal to 1"):
         plan_growth(prepare(eval_file), eval_file, changes={"orders": 0})

@@ -24,7 +24,6 @@ class Prompts:
     docs: Sequence[Doc]
     count: Callable[[str], int]
     tokens: dict[int, int]
-    _places: dict[str, int] = field(default_factory=dict)
     _known: dict[tuple[int, bytes, bytes], tuple[list[int], Prompt]] = field(default_factory=dict)
 
     def of(self, number: int, query: Query, places: Places, scores: NDArray[np.float64]) -> tuple[list[int], Prompt]:
