@@ -178,14 +178,13 @@ def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
     if found.depth() <= max(int(cutoff), SHALLOWEST) or int(cutoff) > data.pipeline(pipeline.name)["depth"]:
         return None
     before, largest = data.sizes()[-2:]
-    held = found.predicted(before, largest)
-    at_largest = pipeline.quality(BIASED)[:, -1]
+    held, at_largest = found.values(before, largest), pipeline.quality(BIASED)[:, -1]
     measured = float(mean_of(at_largest)[0])
-    errors = found.drawn(before, largest) - replicates_of(at_largest, data.weights)[:, 0]
-    at = [found.predicted(largest, size) for size in targets(data)]
+    errors = replicates_of(held, data.weights)[:, 0] - replicates_of(at_largest, data.weights)[:, 0]
+    at = [_predicted(data, found.values(largest, size), size) for size in targets(data)]
     answer = checked(
         SCORE_DISTRIBUTION,
-        held,
+        _predicted(data, held, largest),
         measured=measured,
         fitted=data.sizes()[:-1],
         at=at,
@@ -193,6 +192,13 @@ def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
         errors=errors,
     )
     return {"pipeline": pipeline.name, "quantity": data.metric, "unit": "", **answer}
+
+
+def _predicted(data: GrowthData, values: Array, size: int) -> Predicted:
+    """The mean over orders and queries, (orders, queries), with its resampled interval."""
+    drawn = replicates_of(values, data.weights)[:, 0]
+    low, high = np.quantile(drawn[~np.isnan(drawn)], ENDS).tolist()
+    return Predicted(size, float(mean_of(values)[0]), (low, high))
 
 
 @dataclass(frozen=True)
@@ -204,19 +210,8 @@ class Distribution:
     family: str
     cutoff: int
 
-    def predicted(self, size: int, at: int) -> Predicted:
-        """From the sub-corpora of `size` passages, what the metric would be with `at` passages."""
-        values = self._values(size, at)
-        drawn = replicates_of(values, self.data.weights)[:, 0]
-        low, high = np.quantile(drawn[~np.isnan(drawn)], ENDS).tolist()
-        return Predicted(at, float(mean_of(values)[0]), (low, high))
-
-    def drawn(self, size: int, at: int) -> Array:
-        """The same for every replicate."""
-        return replicates_of(self._values(size, at), self.data.weights)[:, 0]
-
-    def _values(self, size: int, at: int) -> Array:
-        """Of every order and query."""
+    def values(self, size: int, at: int) -> Array:
+        """From the sub-corpora of `size` passages, the metric with `at` passages: (orders, queries)."""
         return np.stack([self._expected(order, size, at) for order in range(self._orders(size))])
 
     def depth(self) -> int:
