@@ -42,7 +42,7 @@ def plan_growth(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, An
     with nullcontext() if "sizes" in (changes or {}) else places.put_before("growth", "sizes"):
         sizes = _sizes(growth, total=len(docs), kept=len(kept), deepest=deepest)
     with places.put_before("growth", "forecast"):
-        _check_forecast(growth, largest=sizes[-1])
+        _check_forecast(growth, sizes)
     with places.put_before("growth", "curves"):
         _check_stores(prepared)
         pool, left_out = _pool(prepared, [docs[place] for place in kept.tolist()], growth, eval_file)
@@ -87,7 +87,10 @@ def _sizes(growth: Growth, *, total: int, kept: int, deepest: int) -> tuple[int,
     return growth.sizes
 
 
-def _check_forecast(growth: Growth, *, largest: int) -> None:
+def _check_forecast(growth: Growth, sizes: Sequence[int]) -> None:
+    largest = sizes[-1]
+    if growth.forecast and len(sizes) < 3:
+        raise BadInput(f"a forecast needs at least three sizes, here are {len(sizes)}; raise points or name sizes")
     within = next((size for size in growth.forecast if size <= largest), None)
     if within is not None:
         raise BadInput(f"forecast {within:,} is not beyond the largest measured size, {largest:,}; raise it")

@@ -54,6 +54,11 @@ def test_two_sizes_asked_to_forecast(eval_file: Path) -> None:
     assert found == "16: growth: a forecast needs at least three sizes, here are 2; add some or leave forecast out"
 
 
+def test_two_points_asked_to_forecast(eval_file: Path) -> None:
+    found = problem(eval_file, "sizes = [60, 90, 150, 240]", "points = 2\nforecast = [500]")
+    assert found == "16: a forecast needs at least three sizes, here are 2; raise points or name sizes"
+
+
 def test_a_forecast_within_the_measured_range(eval_file: Path) -> None:
     found = problem(eval_file, "orders = 3", "forecast = [500, 240]\norders = 3")
     assert found == "16: forecast 240 is not beyond the largest measured size, 240; raise it"
