@@ -101,6 +101,20 @@ class Injected:
 
 
 @dataclass(frozen=True, slots=True)
+class Generated:
+    """An answer. `first_token_ns` is the time from the call to its first token; None where it was not measured.
+
+    `usage` counts `input_tokens` (as the model read them), `output_tokens`, `requests`, `retries`, and where they are
+    known `cached_tokens`. `finish` is "length" where the answer was cut at the most tokens that it may have.
+    """
+
+    text: str
+    usage: Usage
+    first_token_ns: int | None
+    finish: Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """One stage of one query. Both times in ns of the same monotonic clock."""
 
@@ -121,12 +135,16 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a pipeline gave for one query: the ranking after each stage that ranks, the prompt, the usage."""
+    """What a pipeline gave for one query: the ranking after each stage that ranks, the prompt, the usage.
+
+    `generated` is None in a pipeline without a generator.
+    """
 
     query: Query
     rankings: Mapping[StageName, Ranking]
     prompt: str
     usage: Mapping[StageName, Usage]
+    generated: Generated | None = None
 
 
 @dataclass(frozen=True, slots=True)

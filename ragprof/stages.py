@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from ragprof.core import Doc, Embedded, EmbeddedQuery, Found, Injected, Layout, Nearest, Query, Ranking, Scored, Vectors
+from ragprof.core import (
+    Doc,
+    Embedded,
+    EmbeddedQuery,
+    Found,
+    Generated,
+    Injected,
+    Layout,
+    Nearest,
+    Query,
+    Ranking,
+    Scored,
+    Vectors,
+)
 
 
 class Part(Protocol):
@@ -96,3 +109,27 @@ class Injector(Part, Protocol):
     """Puts chunks of a ranking into a prompt."""
 
     def inject(self, query: Query, ranking: Ranking) -> Injected: ...
+
+
+class Generator(Part, Protocol):
+    """Answers a prompt, greedily where the model allows it. Time spent on waiting and failed attempts is `excluded`."""
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The most tokens that prompt and answer may have together; None where nobody knows."""
+
+    @property
+    def max_new_tokens(self) -> int: ...
+
+    def count_tokens(self, prompt: str) -> int:
+        """Tokens of the prompt as the model reads it, with all that the generator puts around it."""
+
+    def generate(self, prompt: str) -> Generated: ...
+
+
+@runtime_checkable
+class ManyGenerator(Protocol):
+    """A generator that answers many prompts faster than one by one. Only ever used untimed."""
+
+    def generate_many(self, prompts: Sequence[str]) -> list[Generated]:
+        """One answer a prompt, in order, with nothing measured."""

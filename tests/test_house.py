@@ -14,11 +14,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ragprof"
 ROOMS = (
     {
-        "core", "stages", "registry", "corpus", "distractors", "evals", "files", "row_cache", "statistics",
+        "core", "stages", "registry", "waiting", "corpus", "distractors", "evals", "files", "row_cache", "statistics",
         "environment", "errors", "clock", "progress", "ranking", "nested", "tokens", "prompt", "words", "models",
         "transformer", "packing",
     },
-    {"embedders", "stores", "rerankers", "injectors", "adapters"},
+    {"embedders", "stores", "rerankers", "injectors", "generators", "adapters"},
     {"record", "judge", "price"},
     {"studies"},
     {"report"},

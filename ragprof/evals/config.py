@@ -1,0 +1,128 @@
+"""The whole eval file as data: corpus, questions, timing, prices, pipelines and the studies' tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from ragprof.corpus import Chunking
+from ragprof.evals.growth import Growth
+from ragprof.evals.injection import Budget, Energy, Injection
+from ragprof.evals.tables import Misplaced, Table, Timing
+from ragprof.registry import PartSpec
+from ragprof.tokens import DEFAULT_TOKENIZER
+
+DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged@5", "Judged@10", "Judged@20")
+
+
+class CorpusSource(Table):
+    """A recipe by name or folder, or a path in one of the formats; paths are relative to the eval file."""
+
+    recipe: str | None = None
+    path: str | None = None
+    format: Literal["auto", "beir", "jsonl", "folder"] = "auto"
+    chunking: Chunking | None = None
+
+
+class EvaluationSource(Table):
+    """Questions and relevance judgements. Without `queries` and `qrels`, those of the BEIR folder are taken.
+
+    `unanswerable` are questions that the corpus cannot answer: a model that knows its limits abstains.
+    """
+
+    queries: str | None = None
+    qrels: str | None = None
+    split: str = "test"
+    unanswerable: str | None = None
+
+
+class Traffic(Table):
+    """What a month holds."""
+
+    queries_per_month: int = Field(1_000_000, ge=1)
+
+
+Money = Annotated[Decimal, BeforeValidator(str)]
+
+
+class Prices(Table):
+    """Names of rates; one that is left out makes its stage UNPRICED."""
+
+    llm: str | None = None
+    embed: str | None = None
+    search: str | None = None
+    rerank: str | None = None
+    machine: str | None = None
+    utilisation: Money | None = Field(None, gt=0, le=1)
+
+
+class PipelineConfig(Table):
+    """One pipeline. Its own prices go before the eval's."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._ -]*$")
+    embedder: PartSpec | None = None
+    store: PartSpec
+    depth: int = Field(20, ge=1)
+    reranker: PartSpec = PartSpec(name="none")
+    injector: PartSpec = PartSpec(name="top_k")
+    generator: PartSpec | None = None
+    prices: Prices = Prices()
+
+    @model_validator(mode="after")
+    def k_within_depth(self) -> PipelineConfig:
+        k = self.injector.options.get("k", 5)
+        if isinstance(k, int) and k > self.depth:
+            raise Misplaced(
+                f"k = {k} chunks cannot be injected from depth = {self.depth} candidates; raise depth or lower k",
+                *(("injector", "k") if "k" in self.injector.options else ("depth",)),
+            )
+        return self
+
+
+class EvalConfig(Table):
+    """The whole file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str = ""
+    tokenizer: str = DEFAULT_TOKENIZER
+    seed: int = 0
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    corpus: CorpusSource = CorpusSource()
+    evaluation: EvaluationSource = EvaluationSource()
+    timing: Timing = Timing()
+    growth: Growth = Growth()
+    injection: Injection = Injection()
+    budget: Budget = Budget()
+    energy: Energy = Energy()
+    traffic: Traffic = Traffic()
+    prices: Prices = Prices()
+    pipelines: tuple[PipelineConfig, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def names_differ(self) -> EvalConfig:
+        names = [pipeline.name for pipeline in self.pipelines]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise Misplaced(
+                    f"two pipelines are named {name}; every name must be its own", "pipelines", place, "name"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def injection_names_pipelines(self) -> EvalConfig:
+        names = [pipeline.name for pipeline in self.pipelines]
+        for key in ("pipelines", "sweep"):
+            for place, name in enumerate(getattr(self.injection, key) or ()):
+                if name not in names:
+                    raise Misplaced(
+                        f"no pipeline named '{name}'; there are: {', '.join(names)}", "injection", key, place
+                    )
+        return self
+
+
+def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Pipelines of a dumped configuration without their prices: what a recording of them rests on."""
+    return [{key: value for key, value in pipeline.items() if key != "prices"} for pipeline in pipelines]

@@ -1,0 +1,106 @@
+"""Eval files from disk: parse, check, and say where in the file something stands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ragprof.errors import BadInput, UnknownName
+from ragprof.evals.config import EvalConfig
+
+
+def read_eval(path: Path) -> EvalConfig:
+    """Parse and check an eval file. Raises BadInput or UnknownName with file and line."""
+    if not path.is_file():
+        raise BadInput("no such eval file; start from evals/python-docs.toml", file=path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        table = tomllib.loads(text)
+    except UnicodeDecodeError as failure:
+        raise BadInput(f"not UTF-8 (byte {failure.start}); save it as UTF-8", file=path) from None
+    except tomllib.TOMLDecodeError as failure:
+        found = re.search(r"line (\d+)", str(failure))
+        line = int(found[1]) if found else None
+        raise BadInput(f"not valid TOML: {failure}; mend it", file=path, line=line) from None
+    try:
+        return EvalConfig.model_validate(table)
+    except ValidationError as failure:
+        raise _first_problem(failure, path, text) from None
+
+
+def line_of(text: str, location: Sequence[str | int]) -> int | None:
+    """The line on which a key stands, by reading tables as TOML writes them; None where it cannot be told."""
+    place: list[str | int] = []
+    counts: dict[str, int] = {}
+    best: tuple[int, int] | None = None
+    for number, line in enumerate(text.split("\n"), start=1):
+        header = re.match(r"\s*\[(\[)?\s*([^\]]+?)\s*\]", line)
+        if header and "=" not in line.split("]")[0]:
+            place = _place_of(_keys(header[2]), repeated=bool(header[1]), counts=counts)
+            here = list(place)
+        else:
+            key = re.match(r"""\s*([\w."' -]+?)\s*=""", line)
+            if not key:
+                continue
+            here = [*place, *_keys(key[1])]
+        shared = 0
+        while shared < min(len(here), len(location)) and here[shared] == location[shared]:
+            shared += 1
+        if shared == len(here) and (best is None or shared > best[0]):
+            best = (shared, number)
+    return best[1] if best else None
+
+
+def _keys(dotted: str) -> list[str]:
+    return [key.strip().strip("\"'") for key in dotted.split(".")]
+
+
+def _place_of(parts: list[str], *, repeated: bool, counts: dict[str, int]) -> list[str | int]:
+    name = ".".join(parts)
+    if repeated:
+        counts[name] = counts.get(name, -1) + 1
+    place: list[str | int] = []
+    for depth, part in enumerate(parts, start=1):
+        place.append(part)
+        above = ".".join(parts[:depth])
+        if above in counts:
+            place.append(counts[above])
+    return place
+
+
+def _first_problem(failure: ValidationError, path: Path, text: str) -> BadInput:
+    problem = failure.errors()[0]
+    location = (*problem["loc"], *getattr(problem.get("ctx", {}).get("error"), "inside", ()))
+    line = line_of(text, location)
+    if problem["type"] == "extra_forbidden":
+        return UnknownName("key", str(location[-1]), _known_keys(location[:-1]), file=path, line=line)
+    return BadInput(complaint(failure), file=path, line=line)
+
+
+def complaint(failure: ValidationError) -> str:
+    """The first thing that is wrong with a configuration, with the place of the value in front."""
+    problem = failure.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    model: Any = EvalConfig
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _table_in(model.model_fields[part].annotation)
+    return list(model.model_fields)
+
+
+def _table_in(annotation: Any) -> Any:
+    """The table type inside an annotation such as `tuple[PipelineConfig, ...]` or `Chunking | None`."""
+    for inner in getattr(annotation, "__args__", ()):
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            return inner
+    return annotation

@@ -1,0 +1,29 @@
+"""What every table of an eval file has in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Misplaced(ValueError):
+    """What is wrong with a table as a whole, and where inside it the key stands that makes it so."""
+
+    def __init__(self, message: str, *inside: str | int) -> None:
+        super().__init__(message)
+        self.inside = inside
+
+
+class Table(BaseModel):
+    """A table of the file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Timing(Table):
+    """Live rounds: how long they may take together, how many, and what spread between them counts as noise."""
+
+    seconds: float = Field(45.0, gt=0, allow_inf_nan=False)
+    rounds: int = Field(3, ge=2)
+    min_queries: int = Field(20, ge=1)
+    warmup: int = Field(3, ge=1)
+    noise_bound: float = Field(0.10, gt=0, allow_inf_nan=False)
