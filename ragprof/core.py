@@ -93,7 +93,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """The prompt and the documents in it, in the order of the ranking."""
+    """The prompt and the documents in it, in the order of the prompt."""
 
     prompt: str
     ranking: Ranking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias, TypeVar
 
 from ragprof.core import Doc
 from ragprof.errors import BadInput
@@ -12,6 +13,21 @@ TEMPLATE = (
     "If they do not hold the answer, say so.\n\n{passages}\n\nQuestion: {question}\nAnswer:"
 )
 SEPARATOR = "\n\n"
+Order: TypeAlias = Literal["best_first", "best_last", "edges"]
+T = TypeVar("T")
+
+
+def arranged(ranked: Sequence[T], order: Order) -> tuple[T, ...]:
+    """What is given best first, as it stands in the prompt.
+
+    `edges` puts the best at both ends and the worst in the middle (1 3 5 4 2), where models read least carefully:
+    Liu et al., Lost in the Middle, TACL 12, 2024, 157-173.
+    """
+    if order == "best_last":
+        return tuple(reversed(ranked))
+    if order == "edges":
+        return (*ranked[::2], *reversed(ranked[1::2]))
+    return tuple(ranked)
 
 
 def check_template(template: str) -> str:

@@ -199,6 +199,7 @@ def described(pipelines: Sequence[Pipeline]) -> tuple[PipelineConfig, ...]:
             depth=pipeline.depth,
             reranker=names.spec(pipeline.reranker or "none"),
             injector=names.injector(pipeline),
+            generator=None if pipeline.generator is None else names.spec(pipeline.generator),
         )
         for pipeline in pipelines
     )

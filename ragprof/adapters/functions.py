@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ragprof.core import Doc, Embedded, EmbeddedQuery, Found, Injected, Query, Ranking, Scored, Vectors
+from ragprof.core import Doc, Embedded, EmbeddedQuery, Found, Generated, Injected, Query, Ranking, Scored, Vectors
 from ragprof.errors import BadInput
 from ragprof.ranking import ranked
+from ragprof.tokens import DEFAULT_TOKENIZER, counter
 
 
 class FunctionPart:
@@ -80,6 +81,19 @@ class FunctionReranker(FunctionPart):
         if len(scores) != len(docs):
             raise BadInput(f"reranker '{self._name}' gave {len(scores)} scores for {len(docs)} documents")
         return Scored(scores, {"requests": 1, "docs_scored": len(docs)})
+
+
+class FunctionGenerator(FunctionPart):
+    """`function(prompt) -> answer`. Its tokens, its window and its time to first token are unknown."""
+
+    context_tokens: int | None = None
+    max_new_tokens = 0
+
+    def count_tokens(self, prompt: str) -> int:
+        return counter(DEFAULT_TOKENIZER)(prompt)
+
+    def generate(self, prompt: str) -> Generated:
+        return Generated(str(self._function(prompt)), {"requests": 1, "retries": 0}, None, "stop")
 
 
 class FunctionInjector(FunctionPart):

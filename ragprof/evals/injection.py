@@ -7,10 +7,10 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from ragprof.evals.tables import Misplaced, Table, Timing
+from ragprof.prompt import Order
 from ragprof.registry import PartSpec
 
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
-Order: TypeAlias = Literal["best_first", "best_last", "edges"]
 Correct: TypeAlias = Literal["contains", "exact", "f1"]
 
 

@@ -21,14 +21,18 @@ class TokenBudgetInjector:
         k: PositiveInt = 5,
         tokenizer: str = DEFAULT_TOKENIZER,
         template: str = prompt.TEMPLATE,
+        order: prompt.Order = "best_first",
     ) -> None:
-        self.tokens, self.k = tokens, k
+        self.tokens, self.k, self.order = tokens, k, order
         self._tokenizer = tokenizer
         self._template = prompt.check_template(template)
 
     @property
     def identity(self) -> str:
-        return f"token_budget k={self.k} tokens={self.tokens} {self._tokenizer} template={self._template}"
+        return (
+            f"token_budget k={self.k} tokens={self.tokens} {self._tokenizer} order={self.order} "
+            f"template={self._template}"
+        )
 
     def load(self) -> None:
         counter(self._tokenizer)
@@ -50,15 +54,20 @@ class TokenBudgetInjector:
         fitting = len(chosen)
         text = self._within_budget(query, chosen)
         passed_over += fitting - len(chosen)
-        return Injected(text, tuple(chosen), {"docs_injected": len(chosen), "docs_passed_over": passed_over})
+        return Injected(
+            text, prompt.arranged(chosen, self.order), {"docs_injected": len(chosen), "docs_passed_over": passed_over}
+        )
 
     def _within_budget(self, query: Query, chosen: list[ScoredDoc]) -> str:
         """The prompt; tokens may merge over the borders of chunks, so the whole is counted before it is believed."""
-        text = prompt.build(self._template, query.text, [item.doc for item in chosen])
+        text = self._text(query, chosen)
         while chosen and counter(self._tokenizer)(text) > self.tokens:
             chosen.pop()
-            text = prompt.build(self._template, query.text, [item.doc for item in chosen])
+            text = self._text(query, chosen)
         return text
+
+    def _text(self, query: Query, chosen: list[ScoredDoc]) -> str:
+        return prompt.build(self._template, query.text, [item.doc for item in prompt.arranged(chosen, self.order)])
 
 
 plugin = TokenBudgetInjector

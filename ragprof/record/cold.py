@@ -40,6 +40,7 @@ class ColdStarts:
             "search": parts.store,
             "rerank": parts.reranker,
             "inject": parts.injector,
+            "generate": parts.generator,
         }
         spans = tuple(self._first.setdefault(id(stages[span.stage]), span) for span in trace.spans)
         return Trace(query.query_id, spans, trace.start_ns, sum(span.duration_ns for span in spans))

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ragprof import registry
-from ragprof.adapters.functions import FunctionEmbedder, FunctionInjector, FunctionReranker, FunctionStore
+from ragprof.adapters.functions import (
+    FunctionEmbedder,
+    FunctionGenerator,
+    FunctionInjector,
+    FunctionReranker,
+    FunctionStore,
+)
 from ragprof.errors import BadInput
 from ragprof.evals import PipelineConfig
 from ragprof.registry import Kind, PartSpec
-from ragprof.stages import Embedder, Injector, Part, Reranker, Store
+from ragprof.stages import Embedder, Generator, Injector, Part, Reranker, Store
 
 Given: TypeAlias = str | dict[str, Any] | PartSpec | Callable[..., Any] | Part
 
@@ -20,12 +26,14 @@ ADAPTERS: dict[Kind, Any] = {
     "stores": FunctionStore,
     "rerankers": FunctionReranker,
     "injectors": FunctionInjector,
+    "generators": FunctionGenerator,
 }
 VERBS: dict[Kind, str] = {
     "embedders": "embed_documents",
     "stores": "search",
     "rerankers": "score",
     "injectors": "inject",
+    "generators": "generate",
 }
 
 
@@ -39,10 +47,11 @@ class Parts:
     depth: int
     reranker: Reranker | None
     injector: Injector
+    generator: Generator | None = None
 
     @property
     def stages(self) -> tuple[Part, ...]:
-        every = (self.embedder, self.store, self.reranker, self.injector)
+        every = (self.embedder, self.store, self.reranker, self.injector, self.generator)
         return tuple(part for part in every if part is not None)
 
 
@@ -60,6 +69,7 @@ class Pipeline:
     depth: int = 20
     reranker: Given | None = None
     injector: Given = "top_k"
+    generator: Given | None = None
 
     def parts(self) -> Parts:
         """Build the parts. Raises UnknownName or BadInput for what cannot be built."""
@@ -70,6 +80,7 @@ class Pipeline:
             depth=self.depth,
             reranker=None if self.reranker is None or self.reranker == "none" else part("rerankers", self.reranker),
             injector=self._injector(),
+            generator=None if self.generator is None else part("generators", self.generator),
         )
 
     def _injector(self) -> Injector:
@@ -109,7 +120,13 @@ class Workshop:
             depth=config.depth,
             reranker=self._make("rerankers", config.reranker) if reranked else None,
             injector=self._make("injectors", config.injector),
+            generator=self.generator(config.generator) if config.generator else None,
         )
+
+    def generator(self, spec: PartSpec) -> Generator:
+        """A generator, the same one for equal declarations: its model is in memory once."""
+        made: Generator = self._make("generators", spec)
+        return made
 
     def _make(self, kind: Kind, spec: PartSpec, *over: str) -> Any:
         key = (kind, spec.key, *over)

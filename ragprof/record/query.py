@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ragprof.clock import Clock
-from ragprof.core import Answer, EmbeddedQuery, Query, Ranking, Span, StageName, Trace, Usage
-from ragprof.errors import NonFiniteScore
+from ragprof.core import Answer, EmbeddedQuery, Injected, Query, Ranking, Span, StageName, Trace, Usage
+from ragprof.errors import BadInput, NonFiniteScore
 from ragprof.ranking import ranked, without
 from ragprof.record.pipeline import Parts
 from ragprof.stages import Reranker
+from ragprof.waiting import excluded_ns
 
 T = TypeVar("T")
 
@@ -22,7 +24,7 @@ class Call(Protocol):
 
 
 def ask(parts: Parts, query: Query, call: Call) -> Answer:
-    """Embed, search, rerank, inject. Raises NonFiniteScore where a stage yields NaN."""
+    """Embed, search, rerank, inject, generate. Raises NonFiniteScore where a stage yields NaN."""
     rankings: dict[StageName, Ranking] = {}
     usage: dict[StageName, Usage] = {}
     vector = None
@@ -35,9 +37,37 @@ def ask(parts: Parts, query: Query, call: Call) -> Answer:
     if parts.reranker is not None:
         ranking, usage["rerank"] = call("rerank", reranked, parts.reranker, query, ranking)
         rankings["rerank"] = ranking
-    injected = call("inject", parts.injector.inject, query, ranking)
+    injected = call("inject", within_window, parts, query, ranking)
     rankings["inject"], usage["inject"] = injected.ranking, injected.usage
-    return Answer(query, rankings, injected.prompt, usage)
+    generated = None
+    if parts.generator is not None:
+        generated = call("generate", parts.generator.generate, injected.prompt)
+        usage["generate"] = generated.usage
+    return Answer(query, rankings, injected.prompt, usage, generated)
+
+
+def within_window(parts: Parts, query: Query, ranking: Ranking) -> Injected:
+    """The prompt, with as few of the lowest ranked chunks left out as its generator's window asks for.
+
+    Usage then counts `docs_dropped`. Raises BadInput where not even the prompt without chunks fits.
+    """
+    injected = parts.injector.inject(query, ranking)
+    generator = parts.generator
+    if generator is None or generator.context_tokens is None:
+        return injected
+    room, dropped = generator.context_tokens - generator.max_new_tokens, 0
+    while generator.count_tokens(injected.prompt) > room:
+        if not injected.ranking:
+            raise BadInput(
+                f"the prompt of query '{query.query_id}' takes {generator.count_tokens(injected.prompt):,} tokens "
+                f"without any chunk, and the model's window of {generator.context_tokens:,} leaves {room:,} beside an "
+                f"answer of {generator.max_new_tokens:,}; shorten the question or the template, or use another model"
+            )
+        dropped += 1
+        kept = {item.doc.doc_id for item in injected.ranking}
+        inside = [item for item in ranking if item.doc.doc_id in kept]
+        injected = parts.injector.inject(query, tuple(inside[:-1]))
+    return replace(injected, usage={**injected.usage, "docs_dropped": dropped})
 
 
 def reranked(reranker: Reranker, query: Query, ranking: Ranking) -> tuple[Ranking, Usage]:
@@ -60,15 +90,16 @@ def bare(_stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
 
 
 def traced(parts: Parts, query: Query, clock: Clock) -> tuple[Answer, Trace]:
-    """`ask` with a span around each stage and one around the whole."""
+    """`ask` with a span around each stage and one around the whole; what a stage `excluded` is in none of them."""
     spans: list[Span] = []
 
     def call(stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
-        start = clock()
+        start, apart = clock(), excluded_ns()
         result = function(*arguments)
-        spans.append(Span(stage, start, clock() - start))
+        spans.append(Span(stage, start, clock() - start - (excluded_ns() - apart)))
         return result
 
-    start = clock()
+    start, apart = clock(), excluded_ns()
     answer = ask(parts, query, call)
-    return answer, Trace(query.query_id, tuple(spans), start, clock() - start)
+    duration = clock() - start - (excluded_ns() - apart)
+    return answer, Trace(query.query_id, tuple(spans), start, duration)

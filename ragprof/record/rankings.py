@@ -16,7 +16,7 @@ from ragprof.progress import Progress
 from ragprof.ranking import without
 from ragprof.record.identity import cache_identity
 from ragprof.record.pipeline import Parts
-from ragprof.record.query import one_each, reranked
+from ragprof.record.query import one_each, reranked, within_window
 from ragprof.row_cache import RowCache, digest
 from ragprof.stages import PairReranker, Reranker
 
@@ -154,7 +154,7 @@ def answer_of(parts: Parts, query: Query, found: Ranking, reranker: Reranker | N
     if reranker is not None:
         ranking, _ = reranked(reranker, query, ranking)
         rankings["rerank"] = ranking
-    injected = parts.injector.inject(query, ranking)
+    injected = within_window(parts, query, ranking)
     rankings["inject"] = injected.ranking
     return Answer(query, rankings, injected.prompt, {"inject": injected.usage})
 

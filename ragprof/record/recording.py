@@ -1,7 +1,7 @@
 """The record pass: run the pipelines and write down facts. Knows no relevance judgement and no price.
 
-A recording is a folder: manifest.json, rankings/<pipeline>.parquet, spans.parquet, usage.parquet, tokens.parquet,
-builds.parquet. The manifest is written last: a folder without it was not finished. Vectors and pair scores are kept
+A recording is a folder: manifest.json, rankings/<pipeline>.parquet, spans.parquet, first_tokens.parquet,
+usage.parquet, tokens.parquet, builds.parquet. The manifest is written last: a folder without it was not finished. Vectors and pair scores are kept
 in the cache as they come, so a killed run goes on where it stopped; live timings always start anew.
 """
 
@@ -93,6 +93,7 @@ def record(subject: Subject, bench: Bench) -> None:
     for name, trace in cold_traces.items():
         timings.add(name, "cold", 0, trace)
     files.write_table(bench.folder / "spans.parquet", timings.span_table())
+    files.write_table(bench.folder / "first_tokens.parquet", timings.first_token_table())
     files.write_table(bench.folder / "usage.parquet", usage_table(ranked, timings))
     tokens = token_table(subject, counter(subject.config.tokenizer), bench.progress)
     files.write_table(bench.folder / "tokens.parquet", tokens)
@@ -213,6 +214,7 @@ def identities(pipelines: Sequence[Parts]) -> dict[str, dict[str, str | None]]:
             "store": parts.store.identity,
             "reranker": parts.reranker.identity if parts.reranker else None,
             "injector": parts.injector.identity,
+            "generator": parts.generator.identity if parts.generator else None,
         }
         for parts in pipelines
     }

@@ -19,8 +19,10 @@ from ragprof.evals import Timing
 from ragprof.progress import Progress
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare, traced
+from ragprof.waiting import excluded_ns
 
 SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns")
+FIRST_TOKEN_COLUMNS = ("pipeline", "round", "query_id", "first_token_ns")
 USAGE_COLUMNS = ("pipeline", "query_id", "stage", "unit", "count")
 
 
@@ -31,6 +33,7 @@ class Timings:
     spans: list[tuple[str, str, int, str, str, int, int]] = field(default_factory=list)
     usage: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
+    first_tokens: list[tuple[str, int, str, int]] = field(default_factory=list)
 
     def add(self, pipeline: str, phase: str, number: int, trace: Trace) -> None:
         whole = (pipeline, phase, number, trace.query_id, "query", trace.start_ns, trace.duration_ns)
@@ -40,6 +43,10 @@ class Timings:
 
     def span_table(self) -> pd.DataFrame:
         return pd.DataFrame(self.spans, columns=list(SPAN_COLUMNS))
+
+    def first_token_table(self) -> pd.DataFrame:
+        """Time from the call of the generator to its first token, where there is a generator that streams."""
+        return pd.DataFrame(self.first_tokens, columns=list(FIRST_TOKEN_COLUMNS))
 
     def usage_table(self) -> pd.DataFrame:
         rows = [(*key, count) for key, count in self.usage.items()]
@@ -106,18 +113,20 @@ def _block(
 
 def timed_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
     """One live query, its spans and its usage written down."""
-    start = clock()
+    start, apart = clock(), excluded_ns()
     answer, trace = traced(parts, query, clock)
-    outer = clock() - start
+    outer = clock() - start - (excluded_ns() - apart)
     timings.add(parts.name, "timed", number, trace)
     timings.spans.append((parts.name, "instrumented", number, query.query_id, "query", start, outer))
     for stage, usage in answer.usage.items():
         for unit, count in usage.items():
             timings.usage[parts.name, query.query_id, stage, unit] = count
+    if answer.generated is not None and answer.generated.first_token_ns is not None:
+        timings.first_tokens.append((parts.name, number, query.query_id, answer.generated.first_token_ns))
 
 
 def _bare_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
-    start = clock()
+    start, apart = clock(), excluded_ns()
     ask(parts, query, bare)
-    duration = clock() - start
+    duration = clock() - start - (excluded_ns() - apart)
     timings.spans.append((parts.name, "bare", number, query.query_id, "query", start, duration))
