@@ -2,7 +2,7 @@
 
 >>> import ragprof
 >>> sorted(ragprof.__all__)
-['Pipeline', 'Prices', 'RagprofError', 'Result', 'Timing', 'grow', 'profile', 'run']
+['Pipeline', 'Prices', 'RagprofError', 'Result', 'Timing', 'audit', 'grow', 'inject', 'profile', 'run']
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -13,12 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragprof.auditing import audit
     from ragprof.errors import RagprofError
     from ragprof.evals import Prices, Timing
+    from ragprof.injecting import inject
     from ragprof.record.pipeline import Pipeline
     from ragprof.session import Result, grow, profile, run
 
-__all__ = ["Pipeline", "Prices", "RagprofError", "Result", "Timing", "grow", "profile", "run"]
+__all__ = ["Pipeline", "Prices", "RagprofError", "Result", "Timing", "audit", "grow", "inject", "profile", "run"]
 
 _HOMES = {
     "Pipeline": "ragprof.record.pipeline",
@@ -26,7 +28,9 @@ _HOMES = {
     "RagprofError": "ragprof.errors",
     "Result": "ragprof.session",
     "Timing": "ragprof.evals",
+    "audit": "ragprof.auditing",
     "grow": "ragprof.session",
+    "inject": "ragprof.injecting",
     "profile": "ragprof.session",
     "run": "ragprof.session",
 }

@@ -1,4 +1,4 @@
-"""The one place where time is read. Everything that measures takes a clock, so that a test can move it by hand."""
+"""The one place where time is read or waited for. What measures takes a clock, so that a test can move it by hand."""
 
 from __future__ import annotations
 
@@ -12,3 +12,7 @@ Clock: TypeAlias = Callable[[], int]
 
 def now_ns() -> int:
     return time.perf_counter_ns()
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)

@@ -20,7 +20,7 @@ from ragprof.judge.growth import judge_growth
 from ragprof.judge.scores import canonical, judge
 from ragprof.planning import plan_growth
 from ragprof.preparation import Prepared, check_pipeline, own_documents, prepare, rate_names, today
-from ragprof.price import check_rate, price_recording
+from ragprof.price import check_rate, price_answers, price_recording
 from ragprof.progress import Progress, Silent
 from ragprof.record.growth.plan import claim
 from ragprof.record.growth.recording import record_growth
@@ -30,6 +30,9 @@ from ragprof.record.redaction import redacted
 from ragprof.registry import PartSpec
 from ragprof.report import write_report
 from ragprof.studies.summary import summarise
+
+UNRECORDED = ("growth", "injection", "budget", "energy", "metrics", "prices", "traffic")
+"""What of a configuration the main recording does not rest on."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def grow(
     """
     prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
     growing = plan_growth(prepared, Path(eval_file), changes=changes)
-    bench = _bench(prepared, None if out is None else Path(out), progress or Silent())
+    bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
     with files.claimed(bench.folder):
         if fresh:
             shutil.rmtree(bench.folder / "growth", ignore_errors=True)
@@ -117,7 +120,7 @@ def adopt(folder: Path, prepared: Prepared) -> None:
 
 def _lasting(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a configuration the main recording rests on."""
-    kept = {key: value for key, value in config.items() if key not in ("growth", "metrics", "prices", "traffic")}
+    kept = {key: value for key, value in config.items() if key not in UNRECORDED}
     return {**kept, "pipelines": unpriced(config["pipelines"])}
 
 
@@ -161,6 +164,8 @@ def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None,
     hand_down_prices(folder)
     for priced in (folder, *growth_sizes(folder)):
         price_recording(priced, books=books, on=on or today(), llm=llm)
+    if (folder / "injection" / "judgement.json").exists():
+        price_answers(folder, books=books, on=on or today(), llm=llm)
     return redraw(folder)
 
 
@@ -232,14 +237,14 @@ class Names:
 
 
 def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress) -> Result:
-    bench = _bench(prepared, out, progress)
+    bench = bench_of(prepared, out, progress)
     with files.claimed(bench.folder):
         record(prepared.subject, bench)
         judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
         return reprice(bench.folder, books=books)
 
 
-def _bench(prepared: Prepared, out: Path | None, progress: Progress) -> Bench:
+def bench_of(prepared: Prepared, out: Path | None, progress: Progress) -> Bench:
     """The folders of a recording, once they can be written."""
     folder, cache = out or Path("reports") / prepared.subject.config.name, files.cache_folder()
     files.ready_folder(folder, remedy="give another one with --out (in Python out=)")

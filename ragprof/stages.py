@@ -115,6 +115,10 @@ class Generator(Part, Protocol):
     """Answers a prompt, greedily where the model allows it. Time spent on waiting and failed attempts is `excluded`."""
 
     @property
+    def model_name(self) -> str:
+        """What a reader knows the model by, such as `gemma-3-270m bfloat16`."""
+
+    @property
     def context_tokens(self) -> int | None:
         """The most tokens that prompt and answer may have together; None where nobody knows."""
 

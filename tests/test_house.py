@@ -14,20 +14,21 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ragprof"
 ROOMS = (
     {
-        "core", "stages", "registry", "waiting", "corpus", "distractors", "evals", "files", "row_cache", "statistics",
-        "environment", "errors", "clock", "progress", "ranking", "nested", "tokens", "prompt", "words", "models",
-        "transformer", "packing",
+        "core", "stages", "registry", "waiting", "answer_cache", "corpus", "distractors", "evals", "files",
+        "row_cache", "statistics", "environment", "errors", "clock", "progress", "ranking", "nested", "tokens",
+        "prompt", "words", "models", "transformer", "packing", "http_calls", "energy", "completions", "causal_model",
+        "gguf_models", "shared_prefixes",
     },
     {"embedders", "stores", "rerankers", "injectors", "generators", "adapters"},
     {"record", "judge", "price"},
     {"studies"},
     {"report"},
-    {"preparation", "planning", "forecast", "session", "cli", "__init__", "__main__"},
+    {"preparation", "planning", "injecting", "auditing", "forecast", "session", "cli", "__init__", "__main__"},
 )  # fmt: skip
 PLUGIN_ROOM, SIBLING_ROOM = 1, 2
 HEAVY = {
     "torch", "transformers", "sentence_transformers", "tokenizers", "faiss", "pandas", "pyarrow", "altair", "scipy",
-    "bm25s", "rank_bm25", "ir_measures", "genai_prices", "vl_convert", "jinja2", "bs4", "wordllama",
+    "bm25s", "rank_bm25", "ir_measures", "genai_prices", "vl_convert", "jinja2", "bs4", "wordllama", "httpx2",
 }  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def test_listing_names_loads_no_plugin_and_nothing_heavy(tmp_path: Path) -> None
     listing = "import sys\nsys.argv = ['ragprof', 'list']\nfrom ragprof.cli.app import main\ntry: main()\n"
     ending = "except SystemExit: pass\n"
     plugins = "assert not [name for name in sys.modules if name.startswith('ragprof.') and name.count('.') == 2 and "
-    plugins += "name.split('.')[1] in ('embedders', 'stores', 'rerankers', 'injectors')]"
+    plugins += "name.split('.')[1] in ('embedders', 'stores', 'rerankers', 'injectors', 'generators')]"
     loaded = modules_after(listing + ending + plugins, tmp_path)
     assert "ragprof" in loaded
     assert loaded & HEAVY == set()

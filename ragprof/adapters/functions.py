@@ -89,6 +89,10 @@ class FunctionGenerator(FunctionPart):
     context_tokens: int | None = None
     max_new_tokens = 0
 
+    @property
+    def model_name(self) -> str:
+        return self._name
+
     def count_tokens(self, prompt: str) -> int:
         return counter(DEFAULT_TOKENIZER)(prompt)
 

@@ -1,4 +1,4 @@
-"""`ragprof`: run, grow, check, price, report, list, corpora, trec. What the user can mend ends in one message."""
+"""`ragprof`: run, grow, inject, audit, check, price, report, list, corpora, trec. Mendable errors are one message."""
 
 from __future__ import annotations
 
@@ -114,6 +114,60 @@ def grow(
 
 
 @app.command()
+def inject(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    rates: RateBooks = None,
+    questions: Annotated[
+        int | None, typer.Option("--questions", metavar="N", help="How many questions; default: the file's, 60.")
+    ] = None,
+    ks: Annotated[str | None, typer.Option("--ks", metavar="K,K,...", help="Numbers of chunks to sweep.")] = None,
+    pipelines: Annotated[
+        list[str] | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline; repeatable.")
+    ] = None,
+    sweep: Annotated[
+        list[str] | None, typer.Option("--sweep", metavar="NAME", help="Sweep this pipeline; repeatable, default: all.")
+    ] = None,
+    sensitivity: Annotated[
+        list[float] | None,
+        typer.Option("--sensitivity", metavar="K", help="A time-sensitivity of your own, the k of U = A R / L^k."),
+    ] = None,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Forget the answers' words once they are judged.")] = False,
+) -> None:
+    """Let a model answer: time to first token, answer quality and cost by number of chunks, cost per correct answer."""
+    from ragprof.cli.commands import inject_eval
+
+    given: dict[str, object] = {
+        "questions": questions,
+        "ks": ks,
+        "pipelines": pipelines,
+        "sweep": sweep,
+        "sensitivities": sensitivity,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    inject_eval(eval_file, corpus=corpus, out=out, rates=rates or [], changes=changes, keep_text=not no_text)
+
+
+@app.command()
+def audit(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    rates: RateBooks = None,
+    times: Annotated[int, typer.Option("--times", metavar="N", help="How often each query is asked.")] = 5,
+    queries: Annotated[
+        int | None, typer.Option("--queries", metavar="N", help="Size of the sample; default: 20, or all there are.")
+    ] = None,
+    answers: Annotated[bool, typer.Option("--answers", help="Let the model of [injection] answer, too.")] = False,
+) -> None:
+    """Determinism: ask the same again, in other batches and with other threads, and say what differs, by stage."""
+    from ragprof.cli.commands import audit_eval
+
+    audit_eval(eval_file, corpus=corpus, out=out, rates=rates or [], times=times, queries=queries, answers=answers)
+
+
+@app.command()
 def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None) -> None:
     """Validate everything and estimate documents, tokens, time and money, before any of it is spent."""
     from ragprof.cli.commands import check_eval
@@ -159,9 +213,11 @@ def trec(
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(metavar="[WHAT]", help="plugins, corpora or rates; default: all.")] = "all",
+    what: Annotated[
+        str, typer.Argument(metavar="[WHAT]", help="plugins, corpora, rates or energy; default: all.")
+    ] = "all",
 ) -> None:
-    """What there is to choose from: plugins, corpora, rates."""
+    """What there is to choose from: plugins, corpora, rates, regions with a price of electricity."""
     from ragprof.cli.listing import show
 
     show(what)

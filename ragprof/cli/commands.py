@@ -45,6 +45,61 @@ def grow_eval(
     out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True)
 
 
+def inject_eval(
+    eval_file: Path,
+    *,
+    corpus: Path | None,
+    out: Path | None,
+    rates: list[Path],
+    changes: dict[str, object],
+    keep_text: bool,
+) -> None:
+    from ragprof.injecting import inject
+    from ragprof.report import injection_table
+
+    if isinstance(ks := changes.get("ks"), str):
+        changes["ks"] = numbers(ks, option="--ks")
+    with Bars(error_console) as bars:
+        result = inject(
+            eval_file, corpus=corpus, out=out, books=rates, changes=changes, keep_text=keep_text, progress=bars
+        )
+    out_console.print(injection_table(result.summary))
+    out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True)
+
+
+def audit_eval(
+    eval_file: Path,
+    *,
+    corpus: Path | None,
+    out: Path | None,
+    rates: list[Path],
+    times: int,
+    queries: int | None,
+    answers: bool,
+) -> None:
+    from ragprof.auditing import audit
+    from ragprof.report import audit_table
+
+    with Bars(error_console) as bars:
+        result = audit(
+            eval_file,
+            times=times,
+            queries=queries,
+            answers=answers,
+            corpus=corpus,
+            out=out,
+            books=rates,
+            progress=bars,
+        )
+    out_console.print(audit_table(result.summary))
+    kind, place = (
+        ("report", result.report)
+        if "pipelines" in result.summary
+        else ("audit", result.folder / "audit" / "audit.json")
+    )
+    out_console.print(f"{kind}: {place}", highlight=False, soft_wrap=True)
+
+
 def numbers(listed: str, *, option: str) -> tuple[int, ...]:
     """`1000,2000` as numbers. Raises BadInput for anything else."""
     try:

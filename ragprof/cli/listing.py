@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -11,8 +12,11 @@ from rich.table import Table
 from ragprof import registry
 from ragprof.errors import UnknownName
 
+if TYPE_CHECKING:
+    from ragprof.price.energy import RegionEnergy
+
 console = Console()
-WHAT = ("all", "plugins", "corpora", "rates")
+WHAT = ("all", "plugins", "corpora", "rates", "energy")
 
 
 def show(what: str) -> None:
@@ -28,6 +32,10 @@ def show(what: str) -> None:
         from ragprof.price.rates import rate_names
 
         _table("rates", ((name, "") for name in rate_names()))
+    if what in ("all", "energy"):
+        from ragprof.price.energy import region_named, regions
+
+        _table("energy", ((name, _electricity(region_named(name))) for name in regions()))
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> None:
@@ -40,6 +48,12 @@ def _table(title: str, rows: Iterable[tuple[str, str]]) -> None:
         table.add_row(name, text)
     console.print(table)
     console.print()
+
+
+def _electricity(region: RegionEnergy) -> str:
+    stands_in = f" (as {region.price_of})" if region.price_of != region.region else ""
+    usd, kg = region.price.usd_per_kwh, region.carbon.kg_co2_per_kwh
+    return f"{region.name}: {usd:f} USD{stands_in}, {kg:f} kg CO2e a kWh"
 
 
 def _title(recipe: Path) -> str:

@@ -42,7 +42,8 @@ class Injection(Table):
     ks: tuple[Positive, ...] = Field((1, 2, 3, 4, 5), min_length=1)
     budgets: tuple[Positive, ...] = (500, 1000, 2000)
     orders: tuple[Order, ...] = ("best_first", "best_last", "edges")
-    order_k: int = Field(5, ge=2)
+    order_k: int = Field(4, ge=2)
+    order_questions: int = Field(30, ge=0)
     lengths: tuple[Positive, ...] = (128, 256, 512, 1024, 2048)
     seed: int = Field(0, ge=0)
     correct: Correct = "contains"

@@ -6,6 +6,7 @@ import re
 
 from pydantic import PositiveInt
 
+from ragprof.clock import now_ns
 from ragprof.core import Generated
 from ragprof.words import words
 
@@ -15,6 +16,8 @@ QUESTION = re.compile(r"^Question: (.*)$", re.MULTILINE)
 
 class ExtractiveGenerator:
     """Deterministic and instant. A token is a word here. The first of several equal sentences is taken."""
+
+    model_name = "extractive"
 
     def __init__(self, max_new_tokens: PositiveInt = 32, context_tokens: PositiveInt | None = None) -> None:
         self.max_new_tokens = max_new_tokens
@@ -31,6 +34,7 @@ class ExtractiveGenerator:
         return len(prompt.split())
 
     def generate(self, prompt: str) -> Generated:
+        start = now_ns()
         asked = QUESTION.findall(prompt)
         wanted = set(words(asked[-1])) if asked else set()
         passages = prompt.rpartition("Question:")[0]
@@ -44,7 +48,7 @@ class ExtractiveGenerator:
             "requests": 1,
             "retries": 0,
         }
-        return Generated(" ".join(kept), usage, 0, "length" if len(kept) < len(whole) else "stop")
+        return Generated(" ".join(kept), usage, now_ns() - start, "length" if len(kept) < len(whole) else "stop")
 
 
 plugin = ExtractiveGenerator

@@ -1,8 +1,9 @@
 """Price: recording + rates -> costs. Knows money; reads no clock and no qrels.
 
 `price_recording` writes costs.parquet and rates.json into a recording's folder, `read_pricing` reads them again,
-`rate_names` lists what may stand under `prices` besides `provider:model`. Names are imported when they are used:
-`ragprof list` reads the rates and needs no tables.
+`price_answers` does the same for the answers of an injection study, `rate_names` lists what may stand under `prices`
+besides `provider:model`, `region_named` and `cost_of` turn joules into USD and kg CO2e. Names are imported when they
+are used: `ragprof list` reads the rates and needs no tables.
 """
 
 from __future__ import annotations
@@ -11,19 +12,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragprof.price.answers import price_answers
     from ragprof.price.costs import check_rate, price_recording
+    from ragprof.price.energy import EnergyCost, RegionEnergy, cost_of, region_named
     from ragprof.price.pricing import PipelinePricing, Pricing, read_pricing
     from ragprof.price.rates import rate_names
 
-__all__ = ["PipelinePricing", "Pricing", "check_rate", "price_recording", "rate_names", "read_pricing"]
+__all__ = [
+    "EnergyCost",
+    "PipelinePricing",
+    "Pricing",
+    "RegionEnergy",
+    "check_rate",
+    "cost_of",
+    "price_answers",
+    "price_recording",
+    "rate_names",
+    "read_pricing",
+    "region_named",
+]
 
 _HOMES = {
+    "EnergyCost": "ragprof.price.energy",
     "PipelinePricing": "ragprof.price.pricing",
     "Pricing": "ragprof.price.pricing",
+    "RegionEnergy": "ragprof.price.energy",
     "check_rate": "ragprof.price.costs",
+    "cost_of": "ragprof.price.energy",
+    "price_answers": "ragprof.price.answers",
     "price_recording": "ragprof.price.costs",
     "rate_names": "ragprof.price.rates",
     "read_pricing": "ragprof.price.pricing",
+    "region_named": "ragprof.price.energy",
 }
 
 

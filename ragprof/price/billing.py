@@ -49,9 +49,42 @@ ITEMS: Mapping[str, str] = {
 }
 
 
+STAGE_ITEMS: Mapping[str, str] = {"inject": "prompt tokens", "generate": "output tokens"}
+"""What an LLM's price of a stage is called, whatever shape the rate has."""
+
+
+def item_of(rate: PublishedRate, stage: str) -> str:
+    """What a rate's line on the bill of a stage is called."""
+    return ITEMS[rate.shape] if rate.shape == "per_hour" else STAGE_ITEMS.get(stage, ITEMS[rate.shape])
+
+
 def units(demand: Demand) -> Units:
     """Units of each query. Raises Unpriced where the stage has nothing that this shape could count."""
     return _COUNTERS[demand.rate.shape](demand)
+
+
+def answer_tokens(demand: Demand) -> Mapping[str, tuple[int, int]]:
+    """query_id -> tokens of its prompt and of its answer, of the queries that were answered.
+
+    Both belong to an answer's price: some models take more for the answer to a long prompt. Raises Unpriced where
+    nothing was answered.
+    """
+    usage = demand.facts.usage
+    prompts, answers = usage.get(("inject", "prompt_tokens")), usage.get(("generate", "output_tokens"))
+    if prompts is None:
+        raise Unpriced("the recording has no 'prompt_tokens' of 'inject'")
+    if not answers:
+        raise Unpriced("no query was answered, so no 'output_tokens' of 'generate'; record timings first")
+    return {query_id: (prompts[query_id], count) for query_id, count in answers.items() if query_id in prompts}
+
+
+def paid_hours(busy_ns: Decimal, *, rate: PublishedRate, terms: Terms) -> Decimal:
+    """Hours of a machine that is paid while it is idle too. Raises Unpriced without a utilisation."""
+    if terms.utilisation is None:
+        raise Unpriced(
+            f"'{rate.name}' is billed per hour; set utilisation under [prices], the busy share of paid hours"
+        )
+    return busy_ns / NS_PER_HOUR / terms.utilisation
 
 
 def pieces(document_tokens: int, *, query_tokens: int, window_tokens: int | None) -> int:
@@ -113,12 +146,10 @@ def _input_tokens(demand: Demand) -> Units:
 
 
 def _hours(demand: Demand) -> Units:
-    name, busy, utilisation = demand.rate.name, demand.facts.busy_ns.get(demand.stage), demand.terms.utilisation
+    name, busy = demand.rate.name, demand.facts.busy_ns.get(demand.stage)
     if not busy:
         raise Unpriced(f"no timed query, so no machine time for '{name}'; record timings first")
-    if utilisation is None:
-        raise Unpriced(f"'{name}' is billed per hour; set utilisation under [prices], the busy share of paid hours")
-    return {query_id: ns / NS_PER_HOUR / utilisation for query_id, ns in busy.items()}
+    return {query_id: paid_hours(ns, rate=demand.rate, terms=demand.terms) for query_id, ns in busy.items()}
 
 
 def _months(demand: Demand) -> Units:

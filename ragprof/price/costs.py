@@ -2,6 +2,7 @@
 
 A stage is priced by the pipeline's own entry under `prices`, else by the eval's, else as machine time, else it is
 UNPRICED. The inject stage is the LLM's price of the prompt and, where a machine is named, the machine time of packing.
+The generate stage is the LLM's price of the answer, or the machine time of both: never both prices for one generation.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from ragprof.errors import BadInput, UnknownName
 from ragprof.files import write_json, write_table
-from ragprof.price.billing import ITEMS, Demand, Terms, Units, units
+from ragprof.price.billing import ITEMS, STAGE_ITEMS, Demand, Terms, answer_tokens, item_of, units
 from ragprof.price.facts import PipelineFacts, Recording, pipeline_facts, read_recording
 from ragprof.price.models import model_rate
 from ragprof.price.pricing import EXACT, Pricing, read_pricing
@@ -29,13 +30,15 @@ from ragprof.price.rates import FREE, Catalogue, PublishedRate, Unpriced, catalo
 TEXT, USD = pa.string(), pa.decimal128(38, 18)
 COLUMNS = {"pipeline": TEXT, "query_id": TEXT, "stage": TEXT, "item": TEXT, "rate": TEXT, "usd": USD}
 PLACES = Decimal(1).scaleb(-18)
-PROMPT, UNPRICED = "prompt tokens", "unpriced"
-ENTRY: Mapping[str, str] = {"embed": "embed", "search": "search", "rerank": "rerank", "inject": "llm"}
+UNPRICED, REMOTE = "unpriced", "openai_compatible"
+ENTRY: Mapping[str, str] = {
+    "embed": "embed", "search": "search", "rerank": "rerank", "inject": "llm", "generate": "llm",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PriceList:
-    """What names mean on one day."""
+    """What names mean on one day. `file` is where a name that nobody has is complained of."""
 
     known: Catalogue
     on: date
@@ -100,21 +103,29 @@ def price_recording(folder: Path, *, books: Sequence[Path] = (), on: date, llm: 
         for pipeline in recording.config["pipelines"]:
             name = pipeline["name"]
             facts[name] = pipeline_facts(recording, name)
-            entries = _entries(recording.config, pipeline, llm=llm)
-            bills[name] = _bill(facts[name], entries, prices=prices, terms=_terms(entries, recording))
+            entries = price_entries(recording.config, pipeline, llm=llm)
+            terms = price_terms(entries, recording.config, file=prices.file)
+            here = not is_remote((pipeline.get("generator") or {}).get("name", ""))
+            bills[name] = _bill(facts[name], entries, prices=prices, terms=terms, generates_here=here)
     write_table(folder / "costs.parquet", _table(bills, facts))
     write_json(folder / "rates.json", _document(bills, facts, recording, on=on, books=[*shipped_books(), *books]))
     return read_pricing(folder)
 
 
-def _entries(config: Mapping[str, Any], pipeline: Mapping[str, Any], *, llm: str | None) -> dict[str, Any]:
+def price_entries(config: Mapping[str, Any], pipeline: Mapping[str, Any], *, llm: str | None) -> dict[str, Any]:
     """The eval's prices, the pipeline's own on top; a missing entry inherits."""
     own = {key: value for key, value in (pipeline.get("prices") or {}).items() if value is not None}
     merged = {**(config.get("prices") or {}), **own}
     return {**merged, "llm": llm} if llm else merged
 
 
-def _terms(entries: Mapping[str, Any], recording: Recording) -> Terms:
+def is_remote(generator: str) -> bool:
+    """Whether a generator's name or identity is of one whose model runs elsewhere: this machine's time is not its."""
+    return generator.startswith(REMOTE)
+
+
+def price_terms(entries: Mapping[str, Any], config: Mapping[str, Any], *, file: Path) -> Terms:
+    """Raises BadInput for a utilisation that is no share."""
     written = entries.get("utilisation")
     try:
         utilisation = None if written is None else Decimal(str(written))
@@ -123,48 +134,72 @@ def _terms(entries: Mapping[str, Any], recording: Recording) -> Terms:
     if utilisation is not None and not 0 < utilisation <= 1:
         raise BadInput(
             f'utilisation is {written!r}; write the busy share of paid hours, above 0 and at most 1, such as "0.5"',
-            file=recording.folder / "manifest.json",
+            file=file,
         )
-    return Terms(utilisation, (recording.config.get("traffic") or {}).get("queries_per_month"))
+    return Terms(utilisation, (config.get("traffic") or {}).get("queries_per_month"))
 
 
-def _bill(facts: PipelineFacts, entries: Mapping[str, Any], *, prices: PriceList, terms: Terms) -> list[Line]:
+def _bill(
+    facts: PipelineFacts,
+    entries: Mapping[str, Any],
+    *,
+    prices: PriceList,
+    terms: Terms,
+    generates_here: bool,
+) -> list[Line]:
     lines = []
+    answers_by_hour = "generate" in facts.stages and _by_the_hour(entries, prices, generates_here=generates_here)
     for stage in facts.stages:
-        own, machine = entries.get(ENTRY.get(stage, "")), entries.get("machine")
-        if own:
-            item = PROMPT if stage == "inject" else None
-            lines.append(_line(stage, item, find=partial(prices.entry, own, stage), facts=facts, terms=terms))
+        own = entries.get(ENTRY.get(stage, ""))
+        machine = entries.get("machine") if stage != "generate" or generates_here else None
+        has_own_price = stage != "inject" or not answers_by_hour
+        line = partial(_line, stage, facts=facts, terms=terms)
+        if own and has_own_price:
+            lines.append(line(STAGE_ITEMS.get(stage), find=partial(prices.entry, own, stage)))
         if machine and (stage == "inject" or not own):
-            find = partial(prices.machine, machine, stage)
-            lines.append(_line(stage, ITEMS["per_hour"], find=find, facts=facts, terms=terms))
-        if not own and (stage == "inject" or not machine):
+            lines.append(line(ITEMS["per_hour"], find=partial(prices.machine, machine, stage)))
+        if not own and has_own_price and (stage == "inject" or not machine):
             lines.append(_without_rate(stage))
     return lines
+
+
+def _by_the_hour(entries: Mapping[str, Any], prices: PriceList, *, generates_here: bool) -> bool:
+    """Whether a generation is paid by its machine's time, which reading the prompt is a part of."""
+    own = entries.get("llm")
+    if not own:
+        return bool(entries.get("machine")) and generates_here
+    try:
+        return prices.rate(own).shape == "per_hour"
+    except Unpriced:
+        return False
 
 
 def _line(
     stage: str, item: str | None, *, find: Callable[[], PublishedRate], facts: PipelineFacts, terms: Terms
 ) -> Line:
-    """`item` None: it is called after the shape of its rate. A stage without a price gets its reason instead."""
+    """`item` is what the line is called where no rate can say so. Without a price it gets its reason instead."""
     try:
         rate = find()
-        counted = units(Demand(rate, stage, facts, terms))
+        usd = _usd(Demand(rate, stage, facts, terms))
     except Unpriced as missing:
         return Line(stage, item or UNPRICED, None, {}, str(missing))
-    return Line(stage, item or ITEMS[rate.shape], rate, _usd(rate, counted), "")
+    return Line(stage, item if item == ITEMS["per_hour"] else item_of(rate, stage), rate, usd, "")
 
 
-def _usd(rate: PublishedRate, counted: Units) -> dict[str, Decimal]:
+def _usd(demand: Demand) -> dict[str, Decimal]:
     """Every query's cost, to the 18 decimal places of the file; equal counts are priced once."""
+    rate = demand.rate
+    if demand.stage == "generate" and rate.shape not in ("per_hour", FREE):
+        answer = cache(lambda tokens: rate.call(prompt_tokens=tokens[0], answer_tokens=tokens[1]).answer)
+        return {query_id: answer(tokens).quantize(PLACES) for query_id, tokens in answer_tokens(demand).items()}
     cost = cache(rate.cost)
-    return {query_id: cost(amount).quantize(PLACES) for query_id, amount in counted.items()}
+    return {query_id: cost(amount).quantize(PLACES) for query_id, amount in units(demand).items()}
 
 
 def _without_rate(stage: str) -> Line:
     entry = ENTRY.get(stage)
     if stage == "inject":
-        return Line(stage, PROMPT, None, {}, "no rate for the prompt; name one under [prices] as llm")
+        return Line(stage, STAGE_ITEMS[stage], None, {}, "no rate for the prompt; name one under [prices] as llm")
     named = f"{entry} or machine" if entry else "machine"
     return Line(stage, UNPRICED, None, {}, f"no rate for {stage}; name one under [prices] as {named}")
 

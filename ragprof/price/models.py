@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ragprof.errors import BadInput, UnknownName
-from ragprof.price.rates import PublishedRate, Unpriced
+from ragprof.price.rates import CallCost, PublishedRate, Unpriced
 
 PER = 1_000_000
 QUOTED = 1_000  # a prompt of this length is in every model's lowest step
@@ -18,15 +18,28 @@ QUOTED = 1_000  # a prompt of this length is in every model's lowest step
 
 @dataclass(frozen=True, slots=True)
 class ModelRate(PublishedRate):
-    """A model's price of input tokens. genai-prices does not say since when, so `since` is the day asked for."""
+    """A model's prices. genai-prices does not say since when, so `since` is the day asked for.
+
+    `usd` is for tokens of a short prompt, `output_usd` for those of its answer.
+    """
 
     provider: str = ""
     model: str = ""
 
     def cost(self, units: Decimal) -> Decimal:
         """One request of so many input tokens: prices with steps by length are met as they are."""
-        usd: Decimal = _price(self.provider, self.model, tokens=int(units), on=self.since).total_price
+        usd: Decimal = _price(self.provider, self.model, on=self.since, input_tokens=int(units)).total_price
         return usd
+
+    def call(self, *, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> CallCost:
+        """One request as the provider bills it: with steps by length of the prompt and its price of cached tokens."""
+        if self.output_usd is None:
+            raise Unpriced(f"genai-prices lists '{self.name}' without a price of output tokens")
+        priced = _price(
+            self.provider, self.model, on=self.since,
+            input_tokens=prompt_tokens, output_tokens=answer_tokens, cache_read_tokens=cached_tokens,
+        )  # fmt: skip
+        return CallCost(priced.total_price - priced.output_price, priced.output_price)
 
     def as_json(self) -> dict[str, Any]:
         return {**PublishedRate.as_json(self), "since": None, "on": self.since.isoformat()}
@@ -40,25 +53,35 @@ def model_rate(name: str, on: date) -> ModelRate:
     """
     provider, _, model = name.partition(":")
     try:
-        priced = _price(provider, model, tokens=QUOTED, on=on)
+        priced = _price(provider, model, on=on, input_tokens=QUOTED)
     except LookupError:
         raise _unknown(provider, model) from None
     if priced.model_price.input_mtok is None:
         raise Unpriced(f"genai-prices lists '{name}' without a price of input tokens")
-    usd = (priced.total_price * (PER // QUOTED)).normalize() + 0
+    usd = _per_million(priced.total_price)
     urls = priced.provider.pricing_urls or ["https://github.com/pydantic/genai-prices"]
     return ModelRate(
         name=name, unit="input token", usd=usd, per=PER, since=on, source=urls[0],
         shape="per_input_token", verified=None, note=f"From genai-prices {version('genai-prices')}.",
-        provider=provider, model=model,
+        output_usd=_output_usd(provider, model, on=on), provider=provider, model=model,
     )  # fmt: skip
 
 
-def _price(provider: str, model: str, *, tokens: int, on: date) -> Any:
+def _output_usd(provider: str, model: str, *, on: date) -> Decimal | None:
+    """Of a million tokens that answer a short prompt; None for a model that has no price of its answers."""
+    priced = _price(provider, model, on=on, input_tokens=QUOTED, output_tokens=QUOTED)
+    return None if priced.model_price.output_mtok is None else _per_million(priced.output_price)
+
+
+def _per_million(usd: Decimal) -> Decimal:
+    return (usd * (PER // QUOTED)).normalize() + 0
+
+
+def _price(provider: str, model: str, *, on: date, **tokens: int) -> Any:
     from genai_prices import Usage, calc_price
 
     moment = datetime(on.year, on.month, on.day, tzinfo=UTC)
-    return calc_price(Usage(input_tokens=tokens), model_ref=model, provider_id=provider, genai_request_timestamp=moment)
+    return calc_price(Usage(**tokens), model_ref=model, provider_id=provider, genai_request_timestamp=moment)
 
 
 def _unknown(provider: str, model: str) -> BadInput:

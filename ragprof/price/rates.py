@@ -20,13 +20,14 @@ from ragprof.core import Rate
 from ragprof.errors import BadInput, RagprofError, UnknownName
 
 FREE = "free"
+ENERGY = "energy.toml"
 TOKENIZER_NOTE = "Tokens are counted by the recording's tokenizer, which stands in for the provider's."
 KEYS = ("name", "shape", "unit", "usd", "per", "since", "source", "verified", "note")
 REQUIRED = ("name", "shape", "usd", "since", "source")
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "per_search": ("docs_per_search", "window_tokens"),
     "per_request": ("docs_per_request", "window_tokens"),
-    "per_input_token": (),
+    "per_input_token": ("output_usd",),
     "per_hour": (),
     "per_month": (),
 }
@@ -44,17 +45,40 @@ class Unpriced(RagprofError):
 
 
 @dataclass(frozen=True, slots=True)
+class CallCost:
+    """USD of one call of a model: of the tokens it read and of those it wrote."""
+
+    prompt: Decimal
+    answer: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedRate(Rate):
-    """A rate with the shape it is billed in. `docs_per_unit` and `window_tokens` are None where there is no ceiling."""
+    """A rate with the shape it is billed in. `docs_per_unit` and `window_tokens` are None where there is no ceiling.
+
+    `output_usd` is what a model takes for `per` tokens of its answers; None where it says nothing of them.
+    """
 
     shape: str
     verified: date | None
     note: str
     docs_per_unit: int | None = None
     window_tokens: int | None = None
+    output_usd: Decimal | None = None
 
     def cost(self, units: Decimal) -> Decimal:
         return self.usd * units / self.per
+
+    def call(self, *, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> CallCost:
+        """One call of a model. Raises Unpriced where no price of answers is known.
+
+        `cached_tokens` are among those of the prompt; a book knows no price of its own for them.
+        """
+        if self.shape == FREE:
+            return CallCost(Decimal(0), Decimal(0))
+        if self.output_usd is None:
+            raise Unpriced(f"'{self.name}' has no price of output tokens")
+        return CallCost(self.cost(Decimal(prompt_tokens)), self.output_usd * answer_tokens / self.per)
 
     @property
     def counts_tokens(self) -> bool:
@@ -66,6 +90,7 @@ class PublishedRate(Rate):
             "shape": self.shape,
             "unit": self.unit,
             "usd": format(self.usd, "f"),
+            "output_usd": None if self.output_usd is None else format(self.output_usd, "f"),
             "per": self.per,
             "since": None if self.since == date.min else self.since.isoformat(),
             "source": self.source,
@@ -97,8 +122,12 @@ def catalogue(books: Sequence[Path] = ()) -> Catalogue:
 
 
 def shipped_books() -> list[Path]:
-    folder = Path(str(resources.files("ragprof.price"))) / "books"
-    return sorted(folder.glob("*.toml"))
+    """The rate books; what electricity costs is in the same folder, but no rate book."""
+    return sorted(path for path in books_folder().glob("*.toml") if path.name != ENERGY)
+
+
+def books_folder() -> Path:
+    return Path(str(resources.files("ragprof.price"))) / "books"
 
 
 def rate_names(books: Sequence[Path] = ()) -> list[str]:
@@ -186,12 +215,13 @@ class _Entry:
     def rate(self) -> PublishedRate:
         shape = self._shape()
         self._check_keys(shape)
-        counted = [self._count(key) for key in OPTIONS[shape][:1] if key in self.table]
+        counted = [self._count(key) for key in OPTIONS[shape][:1] if key in self.table and key.startswith("docs")]
         return PublishedRate(
-            name=self._name(), unit=self._text("unit", UNITS[shape]), usd=self._usd(), per=self._count("per", 1),
+            name=self._name(), unit=self._text("unit", UNITS[shape]), usd=self._usd("usd"), per=self._count("per", 1),
             since=self._date("since"), source=self._text("source"), shape=shape, verified=self._verified(),
             note=self._text("note", ""), docs_per_unit=counted[0] if counted else None,
             window_tokens=self._count("window_tokens") if "window_tokens" in self.table else None,
+            output_usd=self._usd("output_usd") if "output_usd" in self.table else None,
         )  # fmt: skip
 
     def _shape(self) -> str:
@@ -219,14 +249,14 @@ class _Entry:
             )
         return name
 
-    def _usd(self) -> Decimal:
-        written = self.table["usd"]
+    def _usd(self, key: str) -> Decimal:
+        written = self.table[key]
         try:
             usd = Decimal(written) if isinstance(written, str) else None
         except InvalidOperation:
             usd = None
         if usd is None or not usd.is_finite() or usd < 0:
-            raise self._bad("usd", f'{written!r} is no price; write a decimal of 0 or more in quotes, such as "0.05"')
+            raise self._bad(key, f'{written!r} is no price; write a decimal of 0 or more in quotes, such as "0.05"')
         return usd
 
     def _date(self, key: str) -> date:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,28 +134,47 @@ def rank_queries(
     progress: Progress,
 ) -> Ranked:
     """Every query through one pipeline, with scores from the cache where they are known."""
+    ordered, pairs_scored = orders_of(parts, queries, cache=cache, progress=progress)
+    answers = [_injected(parts, query.query, rankings) for query, rankings in zip(queries, ordered, strict=True)]
+    return Ranked(
+        pd.DataFrame(_ranking_rows(answers), columns=list(RANKING_COLUMNS)),
+        pd.DataFrame(_token_rows(answers, count), columns=list(TOKEN_COLUMNS)),
+        pairs_scored,
+    )
+
+
+def orders_of(
+    parts: Parts, queries: Sequence[EmbeddedQuery], *, cache: Path, progress: Progress
+) -> tuple[list[dict[StageName, Ranking]], int]:
+    """What leaves search and rerank for each query, the last ranking last; and how many pairs had to be scored."""
     reranker = None if parts.reranker is None else economical(parts.reranker, cache)
     found = [_found(parts, query) for query in queries]
     if isinstance(reranker, PairScores):
         pairs = [(query.query, item.doc) for query, ranking in zip(queries, found, strict=True) for item in ranking]
         reranker.prepare(pairs, progress)
-    answers = [answer_of(parts, query.query, ranking, reranker) for query, ranking in zip(queries, found, strict=True)]
-    return Ranked(
-        pd.DataFrame(_ranking_rows(answers), columns=list(RANKING_COLUMNS)),
-        pd.DataFrame(_token_rows(answers, count), columns=list(TOKEN_COLUMNS)),
-        0 if reranker is None else reranker.pairs_scored,
-    )
+    ordered = [_ordered(query.query, ranking, reranker) for query, ranking in zip(queries, found, strict=True)]
+    return ordered, 0 if reranker is None else reranker.pairs_scored
+
+
+def final_of(rankings: Mapping[StageName, Ranking]) -> Ranking:
+    """The ranking that the injector is given."""
+    return rankings.get("rerank", rankings["search"])
 
 
 def answer_of(parts: Parts, query: Query, found: Ranking, reranker: Reranker | None) -> Answer:
-    """The hops behind the search, as `record.query.ask` takes them."""
-    rankings: dict[StageName, Ranking] = {"search": found}
-    ranking = found
-    if reranker is not None:
-        ranking, _ = reranked(reranker, query, ranking)
-        rankings["rerank"] = ranking
-    injected = within_window(parts, query, ranking)
-    rankings["inject"] = injected.ranking
+    """The hops behind the search, as `record.query.ask` takes them; nothing is generated."""
+    return _injected(parts, query, _ordered(query, found, reranker))
+
+
+def _ordered(query: Query, found: Ranking, reranker: Reranker | None) -> dict[StageName, Ranking]:
+    if reranker is None:
+        return {"search": found}
+    return {"search": found, "rerank": reranked(reranker, query, found)[0]}
+
+
+def _injected(parts: Parts, query: Query, ordered: Mapping[StageName, Ranking]) -> Answer:
+    injected = within_window(parts, query, final_of(ordered))
+    rankings: dict[StageName, Ranking] = {**ordered, "inject": injected.ranking}
     return Answer(query, rankings, injected.prompt, {"inject": injected.usage})
 
 

@@ -1,8 +1,9 @@
 """The record pass: run the pipelines and write down facts. Knows no relevance judgement and no price.
 
 A recording is a folder: manifest.json, rankings/<pipeline>.parquet, spans.parquet, first_tokens.parquet,
-usage.parquet, tokens.parquet, builds.parquet. The manifest is written last: a folder without it was not finished. Vectors and pair scores are kept
-in the cache as they come, so a killed run goes on where it stopped; live timings always start anew.
+usage.parquet, tokens.parquet, builds.parquet. The manifest is written last: a folder without it was not finished.
+Vectors and pair scores are kept in the cache as they come, so a killed run goes on where it stopped; live timings
+always start anew.
 """
 
 from __future__ import annotations

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["growth_table", "render_html", "render_markdown", "terminal_table", "write_report"]
+__all__ = [
+    "audit_table",
+    "growth_table",
+    "injection_table",
+    "render_html",
+    "render_markdown",
+    "terminal_table",
+    "write_report",
+]
 
 
 def render_html(summary: Mapping[str, Any]) -> str:
@@ -42,6 +50,20 @@ def growth_table(summary: Mapping[str, Any]) -> RenderableType:
     from ragprof.report.growth import terminal as growth_terminal
 
     return growth_terminal.growth_table(summary)
+
+
+def injection_table(summary: Mapping[str, Any]) -> RenderableType:
+    """What answers are worth and cost, for rich's Console; at most 80 columns wide. One line where there are none."""
+    from ragprof.report.injection import terminal as injection_terminal
+
+    return injection_terminal.injection_table(summary)
+
+
+def audit_table(summary: Mapping[str, Any]) -> RenderableType:
+    """The determinism audit for rich's Console; at most 80 columns wide. One line where the summary has none."""
+    from ragprof.report.injection import terminal as injection_terminal
+
+    return injection_terminal.audit_table(summary)
 
 
 def write_report(summary: Mapping[str, Any], folder: Path) -> Path:

@@ -6,6 +6,7 @@ from ragprof.report import bar_charts, interval_charts, scatter_charts
 from ragprof.report.growth import line_charts as growth_line_charts
 from ragprof.report.growth import panel_charts as growth_panel_charts
 from ragprof.report.growth import stack_charts as growth_stack_charts
+from ragprof.report.injection import first_token_chart, k_charts, pipeline_charts, utility_chart
 from ragprof.report.lookup import Summary
 from ragprof.report.theme import Chart
 
@@ -23,6 +24,12 @@ _DRAWN = (
     growth_panel_charts.depth,
     growth_stack_charts.time,
     growth_line_charts.cost,
+    pipeline_charts.lost,
+    k_charts.quality,
+    k_charts.tokens,
+    first_token_chart.time_to_first_token,
+    utility_chart.utility,
+    pipeline_charts.cost,
     bar_charts.tokens,
 )
 

@@ -59,7 +59,7 @@ def _comparison_cells(comparison: Mapping[str, Any]) -> tuple[Cell, ...]:
         figure(figures.p_value(at(comparison, "p"))),
         figure(figures.p_value(at(comparison, "p_holm"))),
         figure(figures.count(at(comparison, "n"))),
-        _verdict_cell(comparison),
+        verdict_cell(comparison),
     )
 
 
@@ -68,7 +68,7 @@ def _difference_cell(comparison: Mapping[str, Any]) -> Cell:
     return figure(figures.difference(at(comparison, "difference")), interval)
 
 
-def _verdict_cell(comparison: Mapping[str, Any]) -> Cell:
+def verdict_cell(comparison: Mapping[str, Any]) -> Cell:
     verdict = at(comparison, "verdict")
     if verdict is None:
         return figure(ABSENT)

@@ -21,6 +21,9 @@ from ragprof.report.growth import forecast_tables as growth_forecast_tables
 from ragprof.report.growth import grown
 from ragprof.report.growth import tables as growth_tables
 from ragprof.report.growth import work_tables as growth_work_tables
+from ragprof.report.injection import contents as injection_contents
+from ragprof.report.injection import study
+from ragprof.report.injection.sweep_tables import marginal_statements
 from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.tables import Table
 from ragprof.report.tiles import tiles
@@ -55,6 +58,9 @@ def render_html(summary: Summary) -> str:
         charts=charts,
         growth=bool(grown.names(summary)),
         growth_notes=entries(summary, "growth", "notes"),
+        injection=_injection_words(summary) if study.is_present(summary) else None,
+        audited=bool(study.audited(summary)),
+        audit_statements=entries(summary, "audit", "statements"),
         stills={place: still for chart in charts.values() for place, still in _stills(chart).items()},
         specifications=_trusted(script_json(_specifications(charts.values()))),
         library=_trusted(_library()) if charts else "",
@@ -62,7 +68,7 @@ def render_html(summary: Summary) -> str:
         style=_asset("style.css"),
         tables=_tables(summary),
         tiles=tiles(summary),
-        colours=grown.colours(summary),
+        colours=study.colours(summary),
     )
 
 
@@ -101,9 +107,19 @@ def _words(summary: Summary) -> Mapping[str, Any]:
     }
 
 
+def _injection_words(summary: Summary) -> Mapping[str, Any]:
+    return {
+        "model": study.model_words(summary),
+        "statements": entries(summary, "injection", "statements"),
+        "marginal": marginal_statements(summary),
+        "notes": entries(summary, "injection", "notes"),
+    }
+
+
 def _tables(summary: Summary) -> dict[str, Table]:
     drawn = (
         *_GROWTH_TABLES,
+        *injection_contents.EVERY,
         pipeline_tables.glance,
         pipeline_tables.latency,
         pipeline_tables.quality,

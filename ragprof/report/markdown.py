@@ -10,6 +10,9 @@ from ragprof.report.growth import forecast_tables as growth_forecast_tables
 from ragprof.report.growth import grown
 from ragprof.report.growth import tables as growth_tables
 from ragprof.report.growth import work_tables as growth_work_tables
+from ragprof.report.injection import contents as injection_contents
+from ragprof.report.injection import study
+from ragprof.report.injection.sweep_tables import marginal_statements
 from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.tables import Cell, Column, Table
 
@@ -49,6 +52,8 @@ def render_markdown(summary: Summary) -> str:
         _table(pipeline_tables.glance(summary)),
         _table(context_tables.comparisons(summary)),
         *_growth(summary),
+        *_injection(summary),
+        *_audit(summary),
         *(_details(table(summary)) for table in _FOLDED),
         _folded("Method and limits", _bullets([*entries(summary, "method"), *entries(summary, "limits")])),
         _origin(summary),
@@ -63,6 +68,25 @@ def _growth(summary: Summary) -> list[str]:
     glance = _table(growth_tables.glance(summary))
     folded = [_details(table(summary)) for table in _GROWTH_FOLDED]
     return ["### Growth", _bullets(entries(summary, "growth", "notes")), glance, *folded]
+
+
+def _injection(summary: Summary) -> list[str]:
+    """Statements and answers at a glance, everything else folded, notes at the end. Empty without answers."""
+    if not study.is_present(summary):
+        return []
+    said = [*entries(summary, "injection", "statements"), *marginal_statements(summary)]
+    folded = [_details(table(summary)) for table in injection_contents.FOLDED]
+    glance = _table(injection_contents.GLANCE(summary))
+    notes = _bullets(entries(summary, "injection", "notes"))
+    return ["### Context and answers", _bullets(said), escaped(study.model_words(summary)), glance, *folded, notes]
+
+
+def _audit(summary: Summary) -> list[str]:
+    """What the audit found, its tables folded. Empty without one."""
+    if not study.audited(summary):
+        return []
+    folded = [_details(table(summary)) for table in injection_contents.AUDIT]
+    return ["### Does it repeat?", _bullets(entries(summary, "audit", "statements")), *folded]
 
 
 def escaped(text: str) -> str:

@@ -52,6 +52,22 @@ CONTEXT = {
     "contradicting": "#B4501E",
 }
 LOSSES = {"embedding": "#8FB8DE", "index": "#1D4E89", "rerank": "#E8A33D", "packing": "#7D9D8C"}
+PROMPT = {
+    "template": "#7D9D8C",
+    "question": "#E8A33D",
+    "relevant": "#1D4E89",
+    "duplicate": "#8FB8DE",
+    "irrelevant": "#C3CCD6",
+    "unjudged": "#EDF0F3",
+    "truncated": "#FFFFFF",
+}
+LOST = {
+    "correct": "#DCE2E9",
+    "model": STAGES["generate"],
+    "packing": STAGES["inject"],
+    "rerank": STAGES["rerank"],
+    "search": STAGES["search"],
+}
 DASHES = {"solid": (), "dashed": (6, 4), "dotted": (1.5, 3), "dash-dotted": (8, 3, 1.5, 3), "short": (3, 2)}
 SHAPES = {
     "circle": "M10.5 5.5a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
@@ -68,3 +84,9 @@ VERDICTS = {"better": "#1D4E89", "worse": "#B4501E", "undecided": "#8A94A1"}
 def pipeline_colours(names: Iterable[str]) -> dict[str, str]:
     """name -> colour by place; a thirteenth pipeline starts over."""
     return {name: _PIPELINES[place % len(_PIPELINES)] for place, name in enumerate(names)}
+
+
+def tint(colour: str, white: float = 0.5) -> str:
+    """The colour with that share of white in it."""
+    channels = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return "#" + "".join(f"{round(channel + (255 - channel) * white):02X}" for channel in channels)

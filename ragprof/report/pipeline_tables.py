@@ -119,6 +119,8 @@ def _latency_rows(summary: Summary, name: str) -> list[Row]:
     rows = [
         _latency_cells(stage, at(pipeline, "stages", stage), at(pipeline, "cold_start_ns", stage)) for stage in present
     ]
+    first_token = at(pipeline, "stages", "generate", "first_token")
+    rows += [_latency_cells("first token of it", first_token, None)] if first_token else []
     *whole, _ = _latency_cells(END_TO_END, at(pipeline, "end_to_end"), None)
     strong = (*(Cell(cell.text, cell.note, cell.tone or "strong") for cell in whole), Cell(""))
     return group(Cell(name, pipeline=name), [*rows, strong])

@@ -11,17 +11,25 @@ import pandas as pd
 from ragprof import files
 from ragprof.errors import BadInput
 from ragprof.price import PipelinePricing, read_pricing
+from ragprof.studies import growth_data, injection_data
+from ragprof.studies.audit import audit_belongs, audit_of, is_audited
 from ragprof.studies.growth import growth_of
-from ragprof.studies.growth_data import belongs, is_recorded
 from ragprof.studies.headline import METRIC, final_scores, headline, reranker_of, warnings
+from ragprof.studies.injection import injection_of
 from ragprof.studies.latency import latency_of, mean_usage
 from ragprof.studies.quality import comparisons, estimates, final_stage, pareto
 
 FORMAT = 1
+RETRIEVAL_ONLY = (
+    "Money covers retrieval and the prompt's tokens. The answer's tokens are not in it: no answer was generated."
+)
+WITH_ANSWERS = (
+    "Money a stage covers retrieval and the prompt's tokens; what answers cost is under injection and economics."
+)
 LIMITS = (
     "Latency is that of one query at a time on the machine named below; it says nothing of throughput under load.",
     "Quality rests on the judged documents: a result that nobody judged counts as not relevant (see Judged@k).",
-    "Money covers retrieval and the prompt's tokens. The answer's tokens are not in it: no answer was generated.",
+    RETRIEVAL_ONLY,
     "Machine cost is measured busy time at the stated utilisation; batching under load is not seen.",
     "Peak memory is that of the whole process with all pipelines loaded.",
 )
@@ -66,8 +74,12 @@ def assemble(folder: Path) -> dict[str, Any]:
     summary["pareto"] = _fronts(summary)
     summary["headline"] = headline(summary)
     summary["warnings"] = warnings(summary, judgement["notices"])
-    if is_recorded(folder):
+    if growth_data.is_recorded(folder):
         _add_growth(summary, folder, manifest, judgement)
+    if injection_data.is_recorded(folder):
+        _add_injection(summary, folder, manifest, judgement)
+    if is_audited(folder):
+        _add_audit(summary, folder, manifest, judgement)
     return summary
 
 
@@ -75,12 +87,41 @@ def _add_growth(
     summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
 ) -> None:
     """The growth section; one that belongs to another corpus, other parts or labels is left out, and said to be."""
-    if belongs(folder, manifest, judgement):
+    if growth_data.belongs(folder, manifest, judgement):
         summary["growth"] = growth_of(folder)
         return
     summary["warnings"].append(
         "The growth recording in this folder is of another corpus, other questions, pipelines or judgements and is "
         "left out; record it anew with 'ragprof grow --fresh'."
+    )
+
+
+def _add_injection(
+    summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
+) -> None:
+    """The injection section and the pipelines' economics; answers of another eval are left out, and said to be."""
+    if not injection_data.belongs(folder, manifest, judgement):
+        summary["warnings"].append(
+            "The answers in this folder are of another corpus, other questions, pipelines or judgements and are left "
+            "out; record them anew with 'ragprof inject'."
+        )
+        return
+    summary["injection"], economics = injection_of(folder)
+    for name, entry in economics.items():
+        summary["pipelines"][name]["economics"] = entry
+    summary["limits"] = [WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in summary["limits"]]
+
+
+def _add_audit(
+    summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
+) -> None:
+    """The audit section; one of another corpus, other parts or labels is left out, and said to be."""
+    if audit_belongs(folder, manifest, judgement):
+        summary["audit"] = audit_of(folder)
+        return
+    summary["warnings"].append(
+        "The audit in this folder is of another corpus, other questions, pipelines or judgements and is left out; "
+        "make it anew with 'ragprof audit'."
     )
 
 

@@ -1,4 +1,4 @@
-"""Models, each loaded or built once for all tests: the packaged MiniLM and a tiny cross-encoder."""
+"""Models, each loaded or built once for all tests, and a server that answers as a model's endpoint does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from speaking_server import SpeakingServer, speaking
+from tiny_causal_model import save_causal_model
 from tiny_cross_encoder import save_cross_encoder
 
 from ragprof.models import PACKAGED_MINILM
@@ -35,3 +37,16 @@ def minilm() -> Transformer:
 def cross_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT cross-encoder with one output and random weights, saved as safetensors."""
     return save_cross_encoder(tmp_path_factory.mktemp("cross_encoder"), outputs=1)
+
+
+@pytest.fixture(scope="session")
+def causal_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Gemma 3 with random weights, saved as safetensors."""
+    return save_causal_model(tmp_path_factory.mktemp("causal_model"))
+
+
+@pytest.fixture(scope="session")
+def speaking_server() -> Iterator[SpeakingServer]:
+    """An OpenAI-compatible endpoint on loopback that answers with the prompt's first words."""
+    with speaking() as server:
+        yield server

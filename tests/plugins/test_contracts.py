@@ -7,27 +7,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from passages import CONTENTS, DOCS, VECTORS, embedded, ranking_of
+from speaking_server import SpeakingServer
 
-from ragprof import registry
-from ragprof.core import Doc, Layout, Nearest, Query, Usage, Vectors
+from ragprof import prompt, registry
+from ragprof.core import Doc, Generated, Layout, Nearest, Query, Usage, Vectors
+from ragprof.gguf_models import GEMMA_PACKAGE
 from ragprof.nested import nearest, search_nested
 from ragprof.registry import Kind, PartSpec
-from ragprof.stages import ApproximateStore, Embedder, Injector, NestedStore, PairReranker, Reranker, Store
+from ragprof.stages import (
+    ApproximateStore,
+    Embedder,
+    Generator,
+    Injector,
+    ManyGenerator,
+    NestedStore,
+    PairReranker,
+    Reranker,
+    Store,
+)
 
 ASKED = [embedded(text) for text in ("water, tides and the lamp of a king", "oil, oil and rain", "zyzzyva", "chess")]
 QUERY = Query("q", "how does a lighthouse flash its lamp to sailors")
+PROMPTS = [prompt.build(prompt.TEMPLATE, QUERY.text, DOCS[start : start + 2]) for start in (3, 4, 3, 7)]
 BFLOAT16_TOLERANCE = 2e-2
+MOST_TOKENS = 3
+PACKAGED = pytest.param(
+    "the packaged Gemma 3 270M",
+    marks=[
+        pytest.mark.slow,
+        pytest.mark.skipif(find_spec(GEMMA_PACKAGE) is None, reason="the packaged Gemma 3 270M is not installed"),
+    ],
+)
 
 
 @pytest.fixture(scope="module")
-def options(cross_encoder_folder: Path) -> Mapping[str, Mapping[str, Any]]:
+def options(
+    cross_encoder_folder: Path, causal_model_folder: Path, speaking_server: SpeakingServer
+) -> Mapping[str, Mapping[str, Any]]:
+    endpoint = {"base_url": speaking_server.url, "model": "tiny-1", "max_new_tokens": MOST_TOKENS}
     return {
+        "extractive": {"max_new_tokens": MOST_TOKENS},
+        "local": {"model": str(causal_model_folder), "precision": "float32", "max_new_tokens": MOST_TOKENS},
+        "openai_compatible": endpoint,
         "rrf": {"stores": ["bm25s", "faiss_flat"]},
         "cross_encoder": {"model": str(cross_encoder_folder)},
         "token_budget": {"tokens": 1000, "k": 3},
@@ -71,6 +100,15 @@ def reranker(request: pytest.FixtureRequest, options: Mapping[str, Mapping[str, 
 @pytest.fixture(scope="module", params=registry.names("injectors"))
 def injector(request: pytest.FixtureRequest, options: Mapping[str, Mapping[str, Any]]) -> Injector:
     part: Injector = made("injectors", request.param, options)
+    return part
+
+
+@pytest.fixture(scope="module", params=[*registry.names("generators"), PACKAGED])
+def generator(request: pytest.FixtureRequest, options: Mapping[str, Mapping[str, Any]]) -> Generator:
+    if request.param in PACKAGED.values:
+        part: Generator = made("generators", "local", {"local": {"max_new_tokens": MOST_TOKENS}})
+    else:
+        part = made("generators", request.param, options)
     return part
 
 
@@ -340,3 +378,68 @@ class TestInjectors:
 
 def docs_in(ranking: Sequence[Any]) -> list[Any]:
     return [item.doc for item in ranking]
+
+
+class TestGenerators:
+    def test_an_answer_is_text_with_an_end(self, generator: Generator) -> None:
+        for generated in map(generator.generate, PROMPTS):
+            assert type(generated.text) is str
+            assert generated.finish in ("stop", "length")
+
+    def test_an_answer_has_at_most_so_many_tokens_and_says_when_it_was_cut(self, generator: Generator) -> None:
+        generated = generator.generate(PROMPTS[1])
+        assert 0 < generated.usage["output_tokens"] <= generator.max_new_tokens
+        if generated.finish == "length":
+            assert generated.usage["output_tokens"] == generator.max_new_tokens
+
+    def test_of_several_answers_one_is_cut_at_three_tokens(self, generator: Generator) -> None:
+        if generator.max_new_tokens != MOST_TOKENS:
+            pytest.skip("this generator was not told how much it may say")
+        assert "length" in {generator.generate(asked).finish for asked in PROMPTS}
+
+    def test_the_same_prompt_has_the_same_answer(self, generator: Generator) -> None:
+        first, second = (generator.generate(PROMPTS[0]) for _ in range(2))
+        assert untimed(first) == untimed(second)
+
+    def test_many_answers_are_those_of_each_prompt_and_untimed(self, generator: Generator) -> None:
+        if not isinstance(generator, ManyGenerator):
+            pytest.skip("this generator answers one by one")
+        together = generator.generate_many(PROMPTS)
+        assert together == [untimed(generator.generate(asked)) for asked in PROMPTS]
+        assert generator.generate_many(PROMPTS[:1]) == together[:1]
+        assert generator.generate_many([]) == []
+
+    def test_usage_counts_requests_and_what_is_known_of_tokens(self, generator: Generator) -> None:
+        usage = generator.generate(PROMPTS[0]).usage
+        assert_usage(usage)
+        assert (usage["requests"], usage["retries"]) == (1, 0)
+        if "input_tokens" in usage:
+            longer = generator.generate(PROMPTS[0].replace("Question:", f"{CONTENTS[0]}\n\nQuestion:"))
+            assert longer.usage["input_tokens"] > usage["input_tokens"] > 0
+
+    def test_the_first_token_was_timed_or_not_measured(self, generator: Generator) -> None:
+        first_token_ns = generator.generate(PROMPTS[0]).first_token_ns
+        assert first_token_ns is None or (type(first_token_ns) is int and first_token_ns >= 0)
+
+    def test_a_prompt_has_more_tokens_than_its_beginning(self, generator: Generator) -> None:
+        texts = [" ".join(CONTENTS[:count]) for count in range(5)]
+        counts = [generator.count_tokens(text) for text in texts]
+        assert all(type(count) is int and count >= 0 for count in counts)
+        assert counts == sorted(set(counts))
+
+    def test_bounds_are_whole_numbers_or_unknown(self, generator: Generator) -> None:
+        assert type(generator.max_new_tokens) is int
+        assert generator.max_new_tokens > 0
+        context = generator.context_tokens
+        assert context is None or (type(context) is int and context > generator.max_new_tokens)
+
+    @pytest.mark.parametrize("asked", ["", " ", "\u200b", "\x00🦉\n\t", "{passages} {question}", "word " * 300])
+    def test_odd_prompts_have_an_answer(self, generator: Generator, asked: str) -> None:
+        generated = generator.generate(asked)
+        assert type(generated.text) is str
+        assert_usage(generated.usage)
+        assert generator.count_tokens(asked) >= 0
+
+
+def untimed(generated: Generated) -> Generated:
+    return replace(generated, first_token_ns=None)

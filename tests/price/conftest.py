@@ -54,18 +54,27 @@ def written(
     timed_ns: Mapping[str, Sequence[int]] | None = None,
     stages: Sequence[str] = ("embed", "search", "rerank", "inject"),
     traffic: Mapping[str, Any] | None = None,
+    answers: Mapping[str, int] | None = None,
+    generator: str = "local",
 ) -> Path:
-    """`candidates`: query -> tokens of each document searched; `timed_ns`: query -> every stage's ns in each round."""
+    """`candidates`: query -> tokens of each document searched; `timed_ns`: query -> every stage's ns in each round.
+
+    `answers`: query -> output tokens, of the queries that were answered.
+    """
     candidates = {"q1": [100] * 10, "q2": [100] * 10} if candidates is None else candidates
     pipelines = {"dense": {}} if pipelines is None else pipelines
     (folder / "rankings").mkdir(parents=True, exist_ok=True)
     config = {
         "prices": {**NONE, **(prices or {})},
         "traffic": {"queries_per_month": 1_000_000} if traffic is None else dict(traffic),
-        "pipelines": [{"name": name, "prices": dict(own)} for name, own in pipelines.items()],
+        "pipelines": [
+            {"name": name, "prices": dict(own), "generator": {"name": generator} if answers else None}
+            for name, own in pipelines.items()
+        ],
     }
     (folder / "manifest.json").write_text(json.dumps({"format": 1, "config": config}), encoding="utf-8")
-    usage_of(pipelines, candidates, stages, query_tokens, prompt_tokens).to_parquet(folder / "usage.parquet")
+    usage = usage_of(pipelines, candidates, stages, query_tokens, prompt_tokens)
+    pd.concat([usage, answers_of(pipelines, answers or {})]).to_parquet(folder / "usage.parquet")
     tokens_of(candidates, query_tokens).to_parquet(folder / "tokens.parquet")
     spans_of(pipelines, stages, timed_ns or {}).to_parquet(folder / "spans.parquet")
     for name in pipelines:
@@ -87,8 +96,13 @@ def usage_of(
         for pipeline in pipelines
         for query_id in candidates
         for stage in stages
-        for unit, count in units[stage].items()
+        for unit, count in units.get(stage, {}).items()
     ]
+    return pd.DataFrame(rows, columns=["pipeline", "query_id", "stage", "unit", "count"])
+
+
+def answers_of(pipelines: Mapping[str, Any], answers: Mapping[str, int]) -> pd.DataFrame:
+    rows = [(name, query, "generate", "output_tokens", count) for name in pipelines for query, count in answers.items()]
     return pd.DataFrame(rows, columns=["pipeline", "query_id", "stage", "unit", "count"])
 
 

@@ -13,6 +13,7 @@ from ragprof.report import render_html
 
 _SAMPLE = runpy.run_path(str(Path(__file__).with_name("sample.py")))
 _VARIANTS = runpy.run_path(str(Path(__file__).with_name("growth_variants.py")))
+_ANSWERS = runpy.run_path(str(Path(__file__).with_name("injection_variants.py")))
 
 
 @pytest.fixture
@@ -74,3 +75,31 @@ def grown_page() -> str:
 @pytest.fixture(scope="session")
 def page() -> str:
     return render_html(_SAMPLE["summary"]())
+
+
+@pytest.fixture
+def answered(summary: dict[str, Any]) -> dict[str, Any]:
+    """The made-up run with its answers, their economics and an audit."""
+    return _ANSWERS["answered"](summary)
+
+
+@pytest.fixture
+def answers_variant(summary: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """The run with the answers of that name in `injection_variants.py`."""
+    return lambda name, *arguments: _ANSWERS[name](summary, *arguments)
+
+
+@pytest.fixture(scope="session")
+def whole_answers() -> dict[str, Any]:
+    """As `answered`, for tests that change nothing."""
+    return _ANSWERS["answered"](_SAMPLE["summary"]())
+
+
+@pytest.fixture(scope="session")
+def answered_page() -> str:
+    return render_html(_ANSWERS["answered"](_SAMPLE["summary"]()))
+
+
+@pytest.fixture(scope="session")
+def hostile_name() -> str:
+    return str(_ANSWERS["HOSTILE"])

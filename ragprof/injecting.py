@@ -1,0 +1,224 @@
+"""Injection and answers, for the command line and for Python: plan, record, judge, price, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ragprof import files
+from ragprof.core import Query
+from ragprof.corpus import read_queries
+from ragprof.errors import BadInput
+from ragprof.evals import EvalConfig, Injection, PipelineConfig, complaint
+from ragprof.judge.answers import judge_answers
+from ragprof.judge.scores import judge
+from ragprof.preparation import Places, Prepared, corpus_path, evaluation_paths, prepare
+from ragprof.progress import Progress, Silent
+from ragprof.record.injection.plan import OWN, Injecting, Setting
+from ragprof.record.injection.recording import record_injection
+from ragprof.record.pipeline import Parts, Workshop, part
+from ragprof.record.recording import Subject, record, shuffled
+from ragprof.session import Result, adopt, bench_of, holds, reprice
+from ragprof.stages import Generator, Injector
+
+UNANSWERABLE = "queries_unanswerable.jsonl"
+
+
+def inject(
+    eval_file: str | Path,
+    *,
+    corpus: str | Path | None = None,
+    out: str | Path | None = None,
+    books: Sequence[Path] = (),
+    changes: Mapping[str, Any] | None = None,
+    keep_text: bool = True,
+    progress: Progress | None = None,
+) -> Result:
+    """Let a model answer from what an eval's pipelines retrieve; the result joins the same folder, summary and report.
+
+    `changes` go before the file's [injection] table, such as {"questions": 20}. A recording of the same eval that is
+    in the folder is taken as it is, else it is made first. Without `keep_text` the answers are judged and then
+    forgotten. Raises RagprofError for what the user can mend, before any model is asked.
+    """
+    given = None if corpus is None else Path(corpus)
+    prepared = prepare(Path(eval_file), corpus=given, books=books)
+    injecting = plan_injection(prepared, Path(eval_file), corpus=given, changes=changes)
+    for generator in injecting.generators:
+        generator.load()
+    bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
+    with files.claimed(bench.folder):
+        if holds(bench.folder, prepared):
+            adopt(bench.folder, prepared)
+        else:
+            record(prepared.subject, bench)
+        judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
+        record_injection(injecting, bench)
+        contents = {doc.doc_id: doc.content for doc in prepared.subject.corpus.docs}
+        judge_answers(bench.folder, prepared.evaluation, contents)
+        if not keep_text:
+            forget_texts(bench.folder)
+        return reprice(bench.folder, books=books)
+
+
+def forget_texts(folder: Path) -> None:
+    """Take the answers' words out of a judged recording."""
+    path = folder / "injection" / "answers.parquet"
+    files.write_table(path, files.read_table(path).assign(text=None).astype({"text": "string"}))
+
+
+def plan_injection(
+    prepared: Prepared, eval_file: Path, *, corpus: Path | None = None, changes: Mapping[str, Any] | None = None
+) -> Injecting:
+    """Check and lay out what is asked. `changes` go before the file's [injection]. Loads no model. Raises BadInput."""
+    injection = _changed(prepared.subject.config, changes or {})
+    places = Places(eval_file)
+    chosen = injection.pipelines or tuple(parts.name for parts in prepared.subject.pipelines)
+    with places.put_before("injection", "generator"):
+        pipelines = _with_generators(prepared, injection, chosen)
+    config = prepared.subject.config.model_copy(
+        update={
+            "injection": injection,
+            "pipelines": tuple(each for each in prepared.subject.config.pipelines if each.name in chosen),
+        }
+    )
+    with places.put_before("injection", "ks"):
+        settings = {
+            parts.name: _settings(parts, _config_of(config, parts.name), injection, config.tokenizer)
+            for parts in pipelines
+        }
+    asked = shuffled(_with_gold(prepared.subject.queries, eval_file), injection.seed)
+    unanswerable = _unanswerable(prepared, injection, eval_file, corpus)
+    return Injecting(
+        replace(prepared.subject, config=config, pipelines=pipelines),
+        injection,
+        asked[: injection.questions or None],
+        unanswerable,
+        settings,
+        {parts.name: _own_k(_config_of(config, parts.name)) for parts in pipelines},
+    )
+
+
+def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> Injection:
+    """The settings with those of the command line on top."""
+    try:
+        changed = Injection.model_validate({**config.injection.model_dump(exclude_unset=True), **changes})
+        whole = {**config.model_dump(exclude_unset=True), "injection": changed.model_dump(exclude_unset=True)}
+        return EvalConfig.model_validate(whole).injection
+    except ValidationError as failure:
+        raise BadInput(f"[injection] {complaint(failure)}") from None
+
+
+def _config_of(config: EvalConfig, name: str) -> PipelineConfig:
+    return next(each for each in config.pipelines if each.name == name)
+
+
+def _with_generators(prepared: Prepared, injection: Injection, chosen: Sequence[str]) -> tuple[Parts, ...]:
+    """The chosen pipelines, those without a generator with the study's; equal generators are one."""
+    workshop = Workshop()
+    own = {
+        config.generator.key: parts.generator
+        for config, parts in zip(prepared.subject.config.pipelines, prepared.subject.pipelines, strict=True)
+        if config.generator is not None and parts.generator is not None
+    }
+    mine = [parts for parts in prepared.subject.pipelines if parts.name in chosen]
+    if all(parts.generator is not None for parts in mine):
+        return tuple(mine)
+    generator: Generator = own.get(injection.generator.key) or workshop.generator(injection.generator)
+    return tuple(parts if parts.generator is not None else replace(parts, generator=generator) for parts in mine)
+
+
+def answering_subject(prepared: Prepared) -> Subject:
+    """The subject, with the study's generator in every pipeline that has none."""
+    injection = prepared.subject.config.injection
+    chosen = [parts.name for parts in prepared.subject.pipelines]
+    return replace(prepared.subject, pipelines=_with_generators(prepared, injection, chosen))
+
+
+def _own_k(config: PipelineConfig) -> int:
+    k = config.injector.options.get("k", 5)
+    return k if isinstance(k, int) else config.depth
+
+
+def _settings(parts: Parts, config: PipelineConfig, injection: Injection, tokenizer: str) -> tuple[Setting, ...]:
+    """The pipeline's own setting, and the others where the pipeline is swept."""
+    own = Setting(OWN, parts.injector, wanted=_own_k(config), timed=True)
+    if injection.sweep is not None and parts.name not in injection.sweep:
+        return (own,)
+    asked_for = max(*injection.ks, *((injection.order_k,) if len(injection.orders) > 1 else (1,)))
+    if asked_for > parts.depth:
+        raise BadInput(
+            f"pipeline '{parts.name}': {asked_for} chunks cannot be injected from depth = {parts.depth} candidates; "
+            "lower ks and order_k, raise its depth, or leave it out of sweep"
+        )
+    template = config.injector.options.get("template")
+    own_words = {"template": template} if isinstance(template, str) else {}
+
+    def made(**options: object) -> Injector:
+        injector: Injector = part("injectors", {**options, **own_words})
+        return injector
+
+    by_k = [Setting(f"k={k}", made(name="top_k", k=k), wanted=k, timed=True) for k in injection.ks]
+    by_budget = [
+        Setting(
+            f"tokens={tokens}",
+            made(name="token_budget", tokens=tokens, k=parts.depth, tokenizer=tokenizer),
+            wanted=_own_k(config),
+        )
+        for tokens in injection.budgets
+    ]
+    orders = injection.orders if len(injection.orders) > 1 else ()
+    by_order = [
+        Setting(
+            order,
+            made(name="top_k", k=injection.order_k, order=order),
+            wanted=injection.order_k,
+            questions=injection.order_questions or None,
+        )
+        for order in orders
+    ]
+    return (own, *by_k, *by_budget, *by_order)
+
+
+def _with_gold(queries: Sequence[Query], eval_file: Path) -> list[Query]:
+    """Questions that have gold answers. Raises BadInput where none has, or what stands there are no texts."""
+    kept = []
+    for query in queries:
+        gold = query.metadata.get("answers") or []
+        if not isinstance(gold, list) or not all(isinstance(answer, str) and answer.strip() for answer in gold):
+            raise BadInput(
+                f"query '{query.query_id}': 'answers' must be a list of texts, each accepted as an answer",
+                file=eval_file,
+            )
+        if gold:
+            kept.append(query)
+    if not kept:
+        raise BadInput(
+            "no question has a gold answer, so no answer could be judged; "
+            'add them to the questions: {"_id": "q1", "text": "...", "metadata": {"answers": ["thirty days"]}}',
+            file=eval_file,
+        )
+    return kept
+
+
+def _unanswerable(prepared: Prepared, injection: Injection, eval_file: Path, corpus: Path | None) -> tuple[Query, ...]:
+    """Questions without an answer: those that the eval names, else those of the BEIR folder; a seeded sample."""
+    config = prepared.subject.config
+    if injection.unanswerable == 0:
+        return ()
+    if config.evaluation.unanswerable is not None:
+        path = eval_file.parent / config.evaluation.unanswerable
+    else:
+        config = config if corpus is None else config.model_copy(update={"corpus": config.corpus})
+        path = evaluation_paths(config, eval_file, corpus_path(config, eval_file))[0].parent / UNANSWERABLE
+        if not path.is_file():
+            return ()
+    known = {query.query_id for query in prepared.evaluation.queries}
+    queries = read_queries(path)
+    for query in queries:
+        if query.query_id in known:
+            raise BadInput(f"'{query.query_id}' is a question with judgements too; give it another id", file=path)
+    return shuffled(queries, injection.seed)[: injection.unanswerable]
