@@ -16,7 +16,9 @@ from ragprof.errors import BadInput
 from ragprof.evals import EvalConfig, Injection, PipelineConfig, complaint
 from ragprof.judge.answers import judge_answers
 from ragprof.judge.scores import judge
+from ragprof.model_judging import judge_by
 from ragprof.preparation import Places, Prepared, corpus_path, evaluation_paths, prepare
+from ragprof.price.energy import region_named
 from ragprof.progress import Progress, Silent
 from ragprof.record.injection.plan import OWN, Injecting, Setting
 from ragprof.record.injection.recording import record_injection
@@ -47,7 +49,8 @@ def inject(
     given = None if corpus is None else Path(corpus)
     prepared = prepare(Path(eval_file), corpus=given, books=books)
     injecting = plan_injection(prepared, Path(eval_file), corpus=given, changes=changes)
-    for generator in injecting.generators:
+    judging = _model_judge(injecting.injection, Path(eval_file))
+    for generator in [*injecting.generators, *([] if judging is None else [judging])]:
         generator.load()
     bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
     with files.claimed(bench.folder):
@@ -59,6 +62,15 @@ def inject(
         record_injection(injecting, bench)
         contents = {doc.doc_id: doc.content for doc in prepared.subject.corpus.docs}
         judge_answers(bench.folder, prepared.evaluation, contents)
+        if judging is not None:
+            judge_by(
+                judging,
+                bench.folder,
+                prepared.evaluation,
+                cache=bench.cache,
+                seed=prepared.subject.config.seed,
+                progress=bench.progress,
+            )
         if not keep_text:
             forget_texts(bench.folder)
         return reprice(bench.folder, books=books)
@@ -99,6 +111,7 @@ def plan_injection(
         unanswerable,
         settings,
         {parts.name: _own_k(_config_of(config, parts.name)) for parts in pipelines},
+        _electricity(config, eval_file),
     )
 
 
@@ -129,6 +142,34 @@ def _with_generators(prepared: Prepared, injection: Injection, chosen: Sequence[
         return tuple(mine)
     generator: Generator = own.get(injection.generator.key) or workshop.generator(injection.generator)
     return tuple(parts if parts.generator is not None else replace(parts, generator=generator) for parts in mine)
+
+
+def _model_judge(injection: Injection, eval_file: Path) -> Generator | None:
+    """The model that is asked for its opinion, where one is."""
+    if injection.judge is None:
+        return None
+    with Places(eval_file).put_before("injection", "judge"):
+        judging: Generator = part("generators", injection.judge)
+        return judging
+
+
+def _electricity(config: EvalConfig, eval_file: Path) -> dict[str, Any]:
+    """What electricity costs and emits in the eval's region, with dates, for the energy section of the summary."""
+    book = None if config.energy.book is None else eval_file.parent / config.energy.book
+    with Places(eval_file).put_before("energy", "region"):
+        region = region_named(config.energy.region, book=book)
+    figures = region.as_json()
+    return {
+        **figures,
+        "usd_per_kwh": float(region.price.usd_per_kwh),
+        "kg_co2_per_kwh": float(region.carbon.kg_co2_per_kwh),
+        "date": max(figures["price"]["date"], figures["carbon"]["date"]),
+        "statement": (
+            f"Electricity in {region.name} at "
+            f"{region.price.usd_per_kwh} USD and {region.carbon.kg_co2_per_kwh} kg CO2e a kWh "
+            f"(as of {figures['price']['date']} and {figures['carbon']['date']})."
+        ),
+    }
 
 
 def answering_subject(prepared: Prepared) -> Subject:

@@ -138,6 +138,7 @@ def stage_row(checks: pd.DataFrame, quality: Quality) -> dict[str, Any]:
         "identical": bool(checks["identical"].all()),
         "rankings_changed": changed,
         "prompts_changed": _count(checks["injection_changed"]),
+        "prompts_checked": int(checks["injection_changed"].notna().sum()),
         "quality_shift": shift,
         "share": quality.share(shift),
     }

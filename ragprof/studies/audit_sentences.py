@@ -44,7 +44,7 @@ def effect(row: Row) -> str:
         return "changed no ranking"
     prompts = row["prompts_changed"]
     changed = f"changed {row['rankings_changed']} of {row['checked']} rankings"
-    return changed if prompts is None else f"{changed} and {prompts} of {row['checked']} prompts"
+    return changed if prompts is None else f"{changed} and {prompts} of {row['prompts_checked']} prompts"
 
 
 def earlier(row: Row, rows: Sequence[Row]) -> str:
@@ -91,10 +91,14 @@ def _repeated(section: Mapping[str, Any]) -> Iterator[str]:
                 outcomes[key][row["what"]].append(name)
         for (same, checked, largest), found in outcomes.items():
             for pipelines, whats in _by_pipelines(found).items():
-                where = f" in all {having} pipelines" if len(pipelines) == having > 1 else f" in {listed(pipelines)}"
+                where = f" in {_all(having)} pipelines" if len(pipelines) == having > 1 else f" in {listed(pipelines)}"
                 moved = f" (up to {largest:.2g} apart)" if largest else ""
                 queries = f"{same} of {checked} queries{where}"
                 yield f"{stage} gave the same {listed(whats)} {section['times']} times for {queries}{moved}"
+
+
+def _all(pipelines: int) -> str:
+    return "both" if pipelines == 2 else f"all {pipelines}"
 
 
 def _by_pipelines(found: Mapping[str, Sequence[str]]) -> dict[tuple[str, ...], list[str]]:
@@ -127,7 +131,7 @@ def _other_ways(section: Mapping[str, Any], configs: Mapping[str, Mapping[str, A
 def summed(rows: Sequence[Row]) -> dict[str, Any]:
     """Rows of several pipelines as one."""
     sizes = [row["largest_difference"] for row in rows if row["largest_difference"] is not None]
-    total = {key: sum(row[key] for row in rows) for key in ("checked", "differing")}
+    total = {key: sum(row[key] for row in rows) for key in ("checked", "differing", "prompts_checked")}
     told = {
         key: sum(row[key] or 0 for row in rows) if any(row[key] is not None for row in rows) else None
         for key in ("rankings_changed", "prompts_changed")

@@ -66,6 +66,14 @@ class BatchBoundEmbedder(HashingEmbedder):
         return Embedded(embedded.vectors * (1 if len(texts) == 1 else 2), embedded.usage)
 
 
+class BatchTurningEmbedder(HashingEmbedder):
+    """Vectors of several documents point the other way than those of one."""
+
+    def embed_documents(self, texts: Sequence[str]) -> Embedded:
+        embedded = super().embed_documents(texts)
+        return Embedded(embedded.vectors * (1 if len(texts) == 1 else -1), embedded.usage)
+
+
 class CountingGenerator(ExtractiveGenerator):
     """Ends every answer with the number of answers so far."""
 

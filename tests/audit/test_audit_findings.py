@@ -9,6 +9,7 @@ import pytest
 from restless import (
     BatchBoundEmbedder,
     BatchBoundReranker,
+    BatchTurningEmbedder,
     CountingGenerator,
     ManyAnswersGenerator,
     PlaceBoundReranker,
@@ -94,6 +95,16 @@ def test_vectors_that_depend_on_the_batch_are_found_where_no_ranking_does(handbo
     assert found["largest_difference"] > 0
     assert row(section, "embed", "vectors")["identical"]
     assert row(section, "embed", "batch size", "documents in a batch")["identical"]
+
+
+def test_document_vectors_that_depend_on_the_batch_turn_the_order_of_what_was_found(
+    handbook: Path, cache: Path
+) -> None:
+    section = audited(handbook, cache, embedder=BatchTurningEmbedder(256))
+    found = row(section, "embed", "batch size", "documents in a batch")
+    assert (found["differing"], found["rankings_changed"]) == (12, 11)  # one query shares no word with any passage
+    assert (found["prompts_changed"], found["prompts_checked"], found["quality_shift"]) == (None, 0, None)
+    assert row(section, "embed", "batch size", "in a batch")["identical"]
 
 
 def test_answers_are_asked_for_a_few_queries(handbook: Path, cache: Path) -> None:

@@ -22,6 +22,15 @@ def test_without_a_recording_the_audit_stands_alone(cache: Path, tmp_path: Path)
     assert not result.report.exists()
 
 
+def test_prompts_are_told_of_document_vectors_where_scores_are_inner_products(cache: Path, tmp_path: Path) -> None:
+    found = ragprof.audit(DATA / "handbook.toml", times=2, queries=3, out=tmp_path / "out").summary["audit"]
+    checked = {
+        name: [row["prompts_checked"] for row in pipeline["stages"] if row["variant"] == "documents in a batch"]
+        for name, pipeline in found["pipelines"].items()
+    }
+    assert checked == {"bm25": [], "dense": [3], "hybrid": [0], "hybrid+overlap": [0]}
+
+
 def test_beside_its_recording_it_joins_summary_and_report(cache: Path, handbook_recording: Path) -> None:
     result = ragprof.audit(DATA / "handbook.toml", times=2, queries=2, out=handbook_recording)
     assert "pipelines" in result.summary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from ragprof.record.audit.live import Live, effect_of_rerank, effect_of_search
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each
 from ragprof.stages import Embedder, Reranker
+
+AS_GOOD_AS = 0.02
 
 
 class Alone:
@@ -64,7 +66,11 @@ def searched(parts: Parts, query: Query, vector: Vectors | None) -> Ranking:
 
 
 def document_checks(parts: Parts, lives: Sequence[Live], alone: Alone) -> Iterator[Check]:
-    """Vectors of the documents that were found for each query: one in a call against one call with all of them."""
+    """Vectors of the documents that were found for each query: one in a call against one call with all of them.
+
+    The index is not built anew: the effect is on the order of the found documents by inner product. What that does to
+    the prompt is told where the store's scores are inner products and no reranker comes behind it.
+    """
     if parts.embedder is None or not parts.store.needs_vectors:
         return
     docs = list({item.doc.doc_id: item.doc for live in lives for item in live.searched}.values())
@@ -72,27 +78,30 @@ def document_checks(parts: Parts, lives: Sequence[Live], alone: Alone) -> Iterat
         return
     vectors = finite(parts.embedder.embed_documents([doc.content for doc in docs]).vectors)
     together = {doc.doc_id: vector for doc, vector in zip(docs, vectors, strict=True)}
+    told = parts.reranker is None and all(is_product(live, together) for live in lives)
     for live in lives:
         theirs = [item.doc for item in live.searched]
         one = {doc.doc_id: alone.vector(parts.embedder, doc) for doc in theirs}
         difference = worst(vector_difference(one[doc.doc_id], together[doc.doc_id]) for doc in theirs)
-        effect = _effect_of_documents(parts, live, by_product(live, one), by_product(live, together))
+        first, second = ids(ranked(products(live, one))), ids(ranked(products(live, together)))
+        injected = first[: len(live.injected)] != second[: len(live.injected)]
+        effect = Effect(first != second, injected if told else None)
         yield Check("embed", "batch size", DOCUMENTS_IN_A_BATCH, live.query.query_id, difference, effect)
 
 
-def by_product(live: Live, vectors: dict[str, Vectors]) -> tuple[str, ...]:
-    """The found documents in order of their inner product with the query, in single precision as stores have it."""
+def products(live: Live, vectors: Mapping[str, Vectors]) -> list[tuple[Doc, float]]:
+    """The found documents with their inner products with the query, in single precision as stores have them."""
     if live.vector is None:
-        return ()
+        return []
     asked = live.vector.astype(np.float64)
-    products = ((item.doc, np.float32(vectors[item.doc.doc_id].astype(np.float64) @ asked)) for item in live.searched)
-    return ids(ranked((doc, float(product)) for doc, product in products))
+    docs = [item.doc for item in live.searched]
+    return [(doc, float(np.float32(vectors[doc.doc_id].astype(np.float64) @ asked))) for doc in docs]
 
 
-def _effect_of_documents(parts: Parts, live: Live, first: tuple[str, ...], second: tuple[str, ...]) -> Effect:
-    """On the order of the found documents; on the best of them where no reranker comes between them and the prompt."""
-    injected = len(live.injected)
-    return Effect(first != second, None if parts.reranker else first[:injected] != second[:injected])
+def is_product(live: Live, vectors: Mapping[str, Vectors]) -> bool:
+    """Whether the store's scores are inner products, up to what a batch moves."""
+    scores = [item.score for item in live.searched]
+    return np.allclose(scores, [product for _, product in products(live, vectors)], rtol=AS_GOOD_AS, atol=AS_GOOD_AS)
 
 
 def rerank_checks(parts: Parts, live: Live) -> Iterator[Check]:

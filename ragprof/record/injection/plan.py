@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ragprof.core import Query
 from ragprof.evals import Injection
@@ -34,6 +35,7 @@ class Injecting:
     """A subject whose pipelines all have a generator, what is asked of it, and the settings of each pipeline.
 
     `queries` have gold answers; `unanswerable` have none in the corpus and are asked in the pipelines' own setting.
+    `electricity` is written beside the energy that is measured; the record pass reads nothing in it.
     """
 
     subject: Subject
@@ -42,6 +44,7 @@ class Injecting:
     unanswerable: tuple[Query, ...]
     settings: Mapping[str, tuple[Setting, ...]]
     own_k: Mapping[str, int]
+    electricity: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def asked(self) -> Subject:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ragprof import environment, files
 from ragprof.core import Query, Ranking, StageName
-from ragprof.energy import Meter, find_meter
+from ragprof.energy import ESTIMATE, Meter, find_meter
 from ragprof.record.indexes import build_indexes
 from ragprof.record.injection.answering import answer_prompts, answer_rows
 from ragprof.record.injection.live import time_answers, time_lengths
@@ -121,9 +121,19 @@ def manifest(injecting: Injecting, work: Mapping[str, int], meter: Meter | None)
         "unanswerable": [query.query_id for query in injecting.unanswerable],
         "own_k": dict(injecting.own_k),
         "settings": {name: [setting.name for setting in settings] for name, settings in injecting.settings.items()},
-        "energy": None if meter is None else {"source": meter.source, "watts": config.energy.watts},
+        "energy": None if meter is None else energy_facts(injecting, meter),
         "work": dict(work),
     }
+
+
+def energy_facts(injecting: Injecting, meter: Meter) -> dict[str, Any]:
+    """Where the joules come from, and what electricity costs there. Stated watts count only where nothing measures."""
+    stated = injecting.subject.config.energy.watts if meter.source == ESTIMATE else None
+    counted = (
+        f"estimated as {stated:g} stated watts times the time" if stated else f"counted by the machine ({meter.source})"
+    )
+    words = f"Energy is {counted}. {injecting.electricity.get('statement', '')}".strip()
+    return {"source": meter.source, "watts": stated, **injecting.electricity, "statement": words}
 
 
 def generator_facts(injecting: Injecting) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ragprof.report.tables import Cell, Column, Row, Table, figure, group
 def stages(summary: Summary) -> Table:
     """A row a stage and what was repeated of it."""
     columns = (
-        *(PIPELINE, Column("Stage", numeric=False), Column("What", numeric=False), Column("Repeated")),
+        *(PIPELINE, Column("Stage", numeric=False), Column("What", numeric=False), Column("Checked", "queries")),
         *(Column("Outcome", numeric=False), Column("Largest difference"), Column("Quality shift", "of the mean")),
         Column("Note", numeric=False),
     )

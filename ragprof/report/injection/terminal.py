@@ -26,7 +26,10 @@ _STYLES: dict[Tone, str] = {"absent": "dim", "unpriced": "yellow", "quiet": "dim
 
 
 def injection_table(summary: Summary) -> RenderableType:
-    """A line a pipeline, then the main findings; its notes are in the report. One line where the summary has no answers. Nothing is cut."""
+    """A line a pipeline, then the main findings; notes are in the report. One line where there are no answers.
+
+    Nothing is cut; long names go on below.
+    """
     if not study.is_present(summary):
         return _absent("no answers in this summary")
     found = entries(summary, "injection", "statements")

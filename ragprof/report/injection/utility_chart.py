@@ -150,7 +150,7 @@ def _strokes(lines: Lines, points: Lines, x: Any, y: Scale, summary: Summary) ->
     if marks:
         tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in _TOOLTIP.items()]
         dots = alt.Chart(rows(marks)).encode(x=x, color=colour)
-        shift: dict[str, Any] = {"xOffset": alt.ExprRef("datum.shift")}
+        shift: dict[str, Any] = {"xOffset": alt.ExprRef("datum.shift * min(1, width / 500)")}
         line = dots.mark_rule(strokeWidth=1.6, opacity=0.7, **shift)
         layers.append(line.encode(y=_y_axis("low", y, above), y2="high:Q"))
         point = dots.mark_point(filled=True, size=40, opacity=1, **shift)
