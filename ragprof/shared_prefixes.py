@@ -16,7 +16,7 @@ from ragprof.causal_model import CausalModel, Reading, best_tokens
 if TYPE_CHECKING:
     import torch
 
-BATCH = 12
+BATCH = 32
 
 
 def answers_of(
@@ -100,22 +100,30 @@ def _together(
     lengths = torch.tensor([reading.length for reading in readings], device=model.device)
     mask = (torch.arange(longest, device=model.device) >= (longest - lengths)[:, None]).long()
     answers: list[list[int]] = [[] for _ in readings]
-    open_ = [True] * len(readings)
-    tokens = torch.tensor([reading.next_token for reading in readings], device=model.device)
+    rows = list(range(len(readings)))
+    tokens = [reading.next_token for reading in readings]
     for step in range(most):
-        for row, token in enumerate(tokens.tolist()):
-            if open_[row] and token in model.ends:
-                open_[row] = False
-            elif open_[row]:
-                answers[row].append(token)
-                open_[row] = len(answers[row]) < most and not ended(answers[row])
-        if not any(open_):
+        kept = [place for place, row in enumerate(rows) if _goes_on(answers[row], tokens[place], model, most, ended)]
+        if not kept:
             break
+        if len(kept) < len(rows):
+            chosen = torch.tensor(kept, device=model.device)
+            cache.batch_select_indices(chosen)
+            mask, lengths = mask[chosen], lengths[chosen]
+            rows, tokens = [rows[place] for place in kept], [tokens[place] for place in kept]
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+        block = torch.tensor(tokens, device=model.device)[:, None]
         positions = (lengths + step)[:, None]
-        scores = model.step(tokens[:, None], cache, attention_mask=mask, position_ids=positions)
-        tokens = best_tokens(scores)
+        tokens = best_tokens(model.step(block, cache, attention_mask=mask, position_ids=positions)).tolist()
     return answers
+
+
+def _goes_on(answer: list[int], token: int, model: CausalModel, most: int, ended: Callable[[list[int]], bool]) -> bool:
+    """Take the next token into an answer; whether it wants another one."""
+    if token in model.ends:
+        return False
+    answer.append(token)
+    return len(answer) < most and not ended(answer)
 
 
 def _stacked(caches: Sequence[Any], longest: int) -> Any:

@@ -43,7 +43,7 @@ class Injection(Table):
     budgets: tuple[Positive, ...] = (500, 1000, 2000)
     orders: tuple[Order, ...] = ("best_first", "best_last", "edges")
     order_k: int = Field(4, ge=2)
-    order_questions: int = Field(30, ge=0)
+    order_questions: int = Field(20, ge=0)
     lengths: tuple[Positive, ...] = (128, 256, 512, 1024, 2048)
     seed: int = Field(0, ge=0)
     correct: Correct = "contains"

@@ -39,7 +39,7 @@ class LocalGenerator:
         self,
         model: str = PACKAGED_GEMMA,
         precision: Precision = "auto",
-        max_new_tokens: PositiveInt = 24,
+        max_new_tokens: PositiveInt = 16,
         examples: Literal["auto", "always", "never"] = "auto",
     ) -> None:
         self._model = CausalModel(model, precision=precision)

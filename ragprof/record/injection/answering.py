@@ -15,7 +15,7 @@ from ragprof.record.identity import cache_identity
 from ragprof.stages import Generator, ManyGenerator
 
 ANSWER_COLUMNS = ("digest", "text", "output_tokens", "answer_tokens", "finish")
-AT_ONCE = 32
+AT_ONCE = 96
 """Prompts between two writes to the cache: what a kill loses."""
 
 
