@@ -24,10 +24,11 @@ test: $(INSTALLED) browser
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-benchmark: $(INSTALLED)
+benchmark: $(VENV)/.installed-llm
 	$(BIN)/python evals/performance/embedding.py
 	$(BIN)/python evals/performance/bm25.py
 	$(BIN)/python evals/performance/growth.py
+	$(BIN)/python evals/performance/answers.py
 	$(BIN)/python evals/performance/start.py
 
 # The report is opened in a real browser by the tests; where none is found and none can be installed, they skip.

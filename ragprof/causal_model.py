@@ -134,15 +134,17 @@ class CausalModel:
 
         return DynamicCache(config=self.model.config)
 
-    def read(self, ids: Sequence[int], cache: Any, *, before: int = 0) -> Reading:
-        """Read tokens behind the `before` that the cache holds. Raises NonFiniteScore where the model yields NaN."""
+    def read(self, ids: Sequence[int], cache: Any, *, before: int = 0, block: int = BLOCK_TOKENS) -> Reading:
+        """Read tokens behind the `before` that the cache holds, `block` at a time.
+
+        Raises NonFiniteScore where the model yields NaN.
+        """
         import torch
 
         with torch.inference_mode():
-            for start in range(0, len(ids), BLOCK_TOKENS):
-                block = torch.tensor([ids[start : start + BLOCK_TOKENS]], device=self.device)
-                last = start + BLOCK_TOKENS >= len(ids)
-                scores = self.step(block, cache, last=last)
+            for start in range(0, len(ids), block):
+                tokens = torch.tensor([ids[start : start + block]], device=self.device)
+                scores = self.step(tokens, cache, last=start + block >= len(ids))
             return Reading(cache, before + len(ids), int(best_tokens(scores)[0]))
 
     def step(self, block: torch.Tensor, cache: Any, *, last: bool = True, **options: Any) -> torch.Tensor:

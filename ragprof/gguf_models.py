@@ -9,9 +9,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib import import_module
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -82,10 +83,11 @@ def _convert(file: Path, folder: Path, scratch: Path) -> None:
     without_bars()
     where, ready = str(file.parent), scratch / "ready"
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            where, gguf_file=file.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
-        )
-        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file.name)
+        with redirect_stderr(StringIO()):  # one of its bars cannot be turned off
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                where, gguf_file=file.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+            )
+            tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file.name)
     except (ValueError, KeyError, OSError) as failure:
         raise BadInput(f"transformers cannot read this GGUF file: {failure}; give another model", file=file) from None
     model.hf_quantizer = None  # the weights are dense now, which save_pretrained does not see

@@ -50,8 +50,7 @@ def inject(
     prepared = prepare(Path(eval_file), corpus=given, books=books)
     injecting = plan_injection(prepared, Path(eval_file), corpus=given, changes=changes)
     judging = _model_judge(injecting.injection, Path(eval_file))
-    for generator in [*injecting.generators, *([] if judging is None else [judging])]:
-        generator.load()
+    _load([*injecting.generators, *([] if judging is None else [judging])], progress or Silent())
     bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
     with files.claimed(bench.folder):
         if holds(bench.folder, prepared):
@@ -74,6 +73,15 @@ def inject(
         if not keep_text:
             forget_texts(bench.folder)
         return reprice(bench.folder, books=books)
+
+
+def _load(generators: Sequence[Generator], progress: Progress) -> None:
+    """Models into memory, endpoints greeted: what is wrong with them is known before anything is recorded."""
+    progress.start("load generators", len(generators))
+    for generator in generators:
+        generator.load()
+        progress.advance(1)
+    progress.done()
 
 
 def forget_texts(folder: Path) -> None:

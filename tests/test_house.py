@@ -23,7 +23,10 @@ ROOMS = (
     {"record", "judge", "price"},
     {"studies"},
     {"report"},
-    {"preparation", "planning", "injecting", "model_judging", "auditing", "forecast", "session", "cli", "__init__", "__main__"},
+    {
+        "preparation", "planning", "injecting", "model_judging", "auditing", "forecast", "session", "cli", "__init__",
+        "__main__",
+    },
 )  # fmt: skip
 PLUGIN_ROOM, SIBLING_ROOM = 1, 2
 HEAVY = {
