@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from importlib import import_module
@@ -88,7 +89,7 @@ def _convert(file: Path, folder: Path, scratch: Path) -> None:
                 where, gguf_file=file.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
             )
             tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file.name)
-    except (ValueError, KeyError, OSError) as failure:
+    except (ValueError, KeyError, IndexError, OSError, struct.error) as failure:
         raise BadInput(f"transformers cannot read this GGUF file: {failure}; give another model", file=file) from None
     model.hf_quantizer = None  # the weights are dense now, which save_pretrained does not see
     model.save_pretrained(ready)

@@ -88,7 +88,9 @@ class LocalGenerator:
 
     def _ended(self, tokens: list[int]) -> bool:
         """Whether a base model's answer has come to the end of its line."""
-        return not self._model.chats and "\n" in self._model.text_of(tokens[-2:]) and bool(self._text(tokens))
+        if self._model.chats or "\n" not in self._model.text_of(tokens[-1:]):
+            return False
+        return "\n" in self._model.text_of(tokens).lstrip()
 
     def _text(self, tokens: Sequence[int]) -> str:
         text = self._model.text_of(tokens).strip()

@@ -147,6 +147,8 @@ def _context(summary: Mapping[str, Any]) -> str:
     known = {name: count for name, count in tokens.items() if count}
     if not known:
         return ""
+    if len(known) == 1:
+        return "".join(f"A prompt of {name} holds {count:,.0f} tokens on average." for name, count in known.items())
     least, most = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
     return f"A prompt holds {known[least]:,.0f} tokens on average with {least} and {known[most]:,.0f} with {most}."
 

@@ -16,7 +16,7 @@ from ragprof.studies.audit import audit_belongs, audit_of, is_audited
 from ragprof.studies.growth import growth_of
 from ragprof.studies.headline import METRIC, final_scores, headline, reranker_of, warnings
 from ragprof.studies.injection import injection_of
-from ragprof.studies.latency import latency_of, mean_usage
+from ragprof.studies.latency import latency_of, mean_usage, quantiles
 from ragprof.studies.quality import comparisons, estimates, final_stage, pareto
 
 FORMAT = 1
@@ -178,6 +178,8 @@ def _pipelines(
         timing = latency_of(
             spans[spans["pipeline"] == name], noise_bound=config["timing"]["noise_bound"], seed=config["seed"]
         )
+        if (first := first_token(folder, name, seed=config["seed"])) is not None:
+            timing["stages"]["generate"]["first_token"] = first
         result[name] = {
             "description": describe(pipeline),
             "config": pipeline,
@@ -190,6 +192,16 @@ def _pipelines(
             "scores": estimates(scores[scores["pipeline"] == name], seed=config["seed"]),
         }
     return result
+
+
+def first_token(folder: Path, name: str, *, seed: int) -> dict[str, Any] | None:
+    """Quantiles of the time from the generator's call to its first token; None where none was measured."""
+    path = folder / "first_tokens.parquet"
+    if not path.exists():
+        return None
+    table = files.read_table(path)
+    mine = table[table["pipeline"] == name].rename(columns={"first_token_ns": "duration_ns"})
+    return quantiles(mine, seed=seed) if len(mine) else None
 
 
 def _fronts(summary: Mapping[str, Any]) -> dict[str, list[str]]:

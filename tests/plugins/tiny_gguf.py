@@ -35,12 +35,14 @@ def write_gguf(folder: Path, file: Path) -> Path:
 
 
 def _add_tokenizer(writer: Any, tokenizer: Any, size: int) -> None:
+    """Bytes and one pair of them, as a file without any pair is taken for one of another kind."""
     known = len(tokenizer)
+    names = [*tokenizer.convert_ids_to_tokens(range(known)), "qz", *(f"<{token}>" for token in range(known + 1, size))]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list([*tokenizer.convert_ids_to_tokens(range(known)), *(f"<{n}>" for n in range(known, size))])
+    writer.add_token_list(names)
     writer.add_token_types([3 if token in tokenizer.all_special_ids else 1 for token in range(size)])
-    writer.add_token_merges([])
+    writer.add_token_merges(["q z"])
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_pad_token_id(tokenizer.pad_token_id)
