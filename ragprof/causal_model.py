@@ -1,7 +1,6 @@
 """A causal language model of transformers, decoded greedily. Prompts are read in blocks, as servers read them.
 
-A block fits the sliding window of models that have one, so that no more is attended than the window holds. Attention
-is written as matrix products: on CPUs with bfloat16 instructions that is faster than the fused kernel.
+A block fits the sliding window of models that have one, so that no more is attended than the window holds.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ragprof import models
 from ragprof.errors import NonFiniteScore
 from ragprof.gguf_models import GEMMA_PACKAGE, PACKAGED_GEMMA, converted, packaged_gemma, without_bars
+from ragprof.grouped_attention import use_grouped
 from ragprof.packing import pack_linears
 from ragprof.transformer import Precision, resolved_precision
 
@@ -78,6 +78,8 @@ class CausalModel:
             attn_implementation="eager" if self.device == "cpu" else "sdpa",
         )
         model.to(self.device).eval()
+        if self.device == "cpu":
+            use_grouped(model)
         if self.device == "cpu" and self.precision == "bfloat16":
             pack_linears(model)
         return model

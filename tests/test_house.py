@@ -17,7 +17,7 @@ ROOMS = (
         "core", "stages", "registry", "waiting", "answer_cache", "corpus", "distractors", "evals", "files",
         "row_cache", "statistics", "environment", "errors", "clock", "progress", "ranking", "nested", "tokens",
         "prompt", "words", "models", "transformer", "packing", "http_calls", "energy", "completions", "causal_model",
-        "gguf_models", "shared_prefixes",
+        "gguf_models", "shared_prefixes", "grouped_attention",
     },
     {"embedders", "stores", "rerankers", "injectors", "generators", "adapters"},
     {"record", "judge", "price"},

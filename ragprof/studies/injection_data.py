@@ -123,15 +123,15 @@ def is_recorded(folder: Path) -> bool:
 
 
 def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
-    """Whether the answers are of the same eval as the recording that they lie in: of its corpus, questions and
-    pipelines, and judged by the same judgements."""
+    """Whether the answers are of the same eval as the recording that they lie in: of its corpus and questions, of all
+    or some of its pipelines, and judged by the same judgements."""
     answers = files.read_json(folder / "injection" / "manifest.json")
     judged = files.read_json(folder / "injection" / "judgement.json")
-    questions = answers.get("questions_sha256")
+    questions, recorded = answers.get("questions_sha256"), unpriced(manifest["config"]["pipelines"])
     return bool(
         answers["corpus_sha256"] == manifest["corpus"]["sha256"]
         and questions == manifest.get("questions", questions)
-        and unpriced(answers["config"]["pipelines"]) == unpriced(manifest["config"]["pipelines"])
+        and all(pipeline in recorded for pipeline in unpriced(answers["config"]["pipelines"]))
         and judged["recording"] == answers["recording"]
         and judged["qrels_sha256"] == judgement["qrels_sha256"]
     )

@@ -94,14 +94,14 @@ def _add_settings(
 
 
 def answer_all(injecting: Injecting, prompts: Prompts, bench: Bench) -> tuple[pd.DataFrame, int]:
-    """Answers of every generator, and how many were generated now."""
+    """Answers of every generator, and how many were generated now. Generators of one identity share their prompts."""
     count, tables, generated = counter(injecting.subject.config.tokenizer), [], 0
     for generator in injecting.generators:
         texts = prompts.texts.get(id(generator), {})
         answers, fresh = answer_prompts(generator, texts, cache=bench.cache, progress=bench.progress)
         tables.append(answer_rows(answers, count))
         generated += fresh
-    return pd.concat(tables, ignore_index=True), generated
+    return pd.concat(tables).drop_duplicates("digest", ignore_index=True), generated
 
 
 def manifest(injecting: Injecting, work: Mapping[str, int], meter: Meter | None) -> dict[str, Any]:
