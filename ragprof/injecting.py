@@ -46,9 +46,8 @@ def inject(
     in the folder is taken as it is, else it is made first. Without `keep_text` the answers are judged and then
     forgotten. Raises RagprofError for what the user can mend, before any model is asked.
     """
-    given = None if corpus is None else Path(corpus)
-    prepared = prepare(Path(eval_file), corpus=given, books=books)
-    injecting = plan_injection(prepared, Path(eval_file), corpus=given, changes=changes)
+    prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
+    injecting = plan_injection(prepared, Path(eval_file), changes=changes)
     judging = _model_judge(injecting.injection, Path(eval_file))
     _load([*injecting.generators, *([] if judging is None else [judging])], progress or Silent())
     bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
@@ -90,9 +89,7 @@ def forget_texts(folder: Path) -> None:
     files.write_table(path, files.read_table(path).assign(text=None).astype({"text": "string"}))
 
 
-def plan_injection(
-    prepared: Prepared, eval_file: Path, *, corpus: Path | None = None, changes: Mapping[str, Any] | None = None
-) -> Injecting:
+def plan_injection(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None) -> Injecting:
     """Check and lay out what is asked. `changes` go before the file's [injection]. Loads no model. Raises BadInput."""
     injection = _changed(prepared.subject.config, changes or {})
     places = Places(eval_file)
@@ -110,8 +107,8 @@ def plan_injection(
             parts.name: _settings(parts, _config_of(config, parts.name), injection, config.tokenizer)
             for parts in pipelines
         }
-    asked = shuffled(_with_gold(prepared.subject.queries, eval_file), injection.seed)
-    unanswerable = _unanswerable(prepared, injection, eval_file, corpus)
+    asked = shuffled(_with_gold(prepared.subject.queries, _questions_file(prepared, eval_file)), injection.seed)
+    unanswerable = _unanswerable(prepared, injection, eval_file)
     return Injecting(
         replace(prepared.subject, config=config, pipelines=pipelines),
         injection,
@@ -232,7 +229,13 @@ def _settings(parts: Parts, config: PipelineConfig, injection: Injection, tokeni
     return (own, *by_k, *by_budget, *by_order)
 
 
-def _with_gold(queries: Sequence[Query], eval_file: Path) -> list[Query]:
+def _questions_file(prepared: Prepared, eval_file: Path) -> Path:
+    """Where the questions of the corpus stand, whichever corpus was given."""
+    config = prepared.subject.config
+    return evaluation_paths(config, eval_file, corpus_path(config, eval_file))[0]
+
+
+def _with_gold(queries: Sequence[Query], file: Path) -> list[Query]:
     """Questions that have gold answers. Raises BadInput where none has, or what stands there are no texts."""
     kept = []
     for query in queries:
@@ -240,7 +243,7 @@ def _with_gold(queries: Sequence[Query], eval_file: Path) -> list[Query]:
         if not isinstance(gold, list) or not all(isinstance(answer, str) and answer.strip() for answer in gold):
             raise BadInput(
                 f"query '{query.query_id}': 'answers' must be a list of texts, each accepted as an answer",
-                file=eval_file,
+                file=file,
             )
         if gold:
             kept.append(query)
@@ -248,12 +251,12 @@ def _with_gold(queries: Sequence[Query], eval_file: Path) -> list[Query]:
         raise BadInput(
             "no question has a gold answer, so no answer could be judged; "
             'add them to the questions: {"_id": "q1", "text": "...", "metadata": {"answers": ["thirty days"]}}',
-            file=eval_file,
+            file=file,
         )
     return kept
 
 
-def _unanswerable(prepared: Prepared, injection: Injection, eval_file: Path, corpus: Path | None) -> tuple[Query, ...]:
+def _unanswerable(prepared: Prepared, injection: Injection, eval_file: Path) -> tuple[Query, ...]:
     """Questions without an answer: those that the eval names, else those of the BEIR folder; a seeded sample."""
     config = prepared.subject.config
     if injection.unanswerable == 0:
@@ -261,8 +264,7 @@ def _unanswerable(prepared: Prepared, injection: Injection, eval_file: Path, cor
     if config.evaluation.unanswerable is not None:
         path = eval_file.parent / config.evaluation.unanswerable
     else:
-        config = config if corpus is None else config.model_copy(update={"corpus": config.corpus})
-        path = evaluation_paths(config, eval_file, corpus_path(config, eval_file))[0].parent / UNANSWERABLE
+        path = _questions_file(prepared, eval_file).parent / UNANSWERABLE
         if not path.is_file():
             return ()
     known = {query.query_id for query in prepared.evaluation.queries}

@@ -18,6 +18,7 @@ COMMAND = [sys.executable, "-m", "ragprof"]
 FILES = [
     "builds.parquet",
     "costs.parquet",
+    "first_tokens.parquet",
     "judgement.json",
     "manifest.json",
     "rankings",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -115,14 +115,14 @@ def test_an_answer_is_that_of_a_model_without_a_cache(model: CausalModel, length
 
 
 @pytest.mark.parametrize("ended", [never, on_an_even_token])
-def test_many_prompts_are_answered_as_each_alone(model: CausalModel, ended: type[never]) -> None:
+def test_many_prompts_are_answered_as_each_alone(model: CausalModel, ended: Callable[[list[int]], bool]) -> None:
     prompts = [*PREFIXES, *BRANCHES, *OTHERS, PREFIXES[4], OTHERS[1], OTHERS[1]]
     random.Random(3).shuffle(prompts)
     assert len(prompts) > 2 * BATCH + 3
     readings = [model.read(ids, model.empty_cache()) for ids in prompts]
     expected = [model.go_on(reading, most=MOST, ended=ended) for reading in readings]
     assert answers_of(model, prompts, most=MOST, ended=ended) == expected
-    assert len({tuple(answer) for answer in expected}) > 10
+    assert len({tuple(answer) for answer in expected}) > 20
 
 
 def test_one_prompt_and_none(gemma: CausalModel) -> None:

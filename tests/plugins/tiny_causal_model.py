@@ -27,6 +27,7 @@ def save_causal_model(folder: Path) -> Path:
         "sliding_window": 64,
         "layer_types": ["sliding_attention", "full_attention"],
         "initializer_range": 0.2,
+        "tie_word_embeddings": False,
         "pad_token_id": 0,
         "eos_token_id": 1,
         "bos_token_id": 2,

@@ -43,6 +43,7 @@ def _add_tokenizer(writer: Any, tokenizer: Any, size: int) -> None:
     writer.add_token_list(names)
     writer.add_token_types([3 if token in tokenizer.all_special_ids else 1 for token in range(size)])
     writer.add_token_merges(["q z"])
+    writer.add_add_bos_token(True)
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_pad_token_id(tokenizer.pad_token_id)
