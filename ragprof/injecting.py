@@ -213,6 +213,7 @@ def _settings(parts: Parts, config: PipelineConfig, injection: Injection, tokeni
             f"tokens={tokens}",
             made(name="token_budget", tokens=tokens, k=parts.depth, tokenizer=tokenizer),
             wanted=_own_k(config),
+            questions=injection.side_questions or None,
         )
         for tokens in injection.budgets
     ]
@@ -222,7 +223,7 @@ def _settings(parts: Parts, config: PipelineConfig, injection: Injection, tokeni
             order,
             made(name="top_k", k=injection.order_k, order=order),
             wanted=injection.order_k,
-            questions=injection.order_questions or None,
+            questions=injection.side_questions or None,
         )
         for order in orders
     ]

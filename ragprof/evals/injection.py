@@ -31,7 +31,8 @@ class Injection(Table):
     """How chunks are put into prompts, who answers them, and when an answer is correct.
 
     Every pipeline answers with its own injector; the pipelines of `sweep` (all of them where it is left out) also with
-    the `ks` best chunks, within each of the `budgets` (tokens), and with the same chunks in other `orders`.
+    the `ks` best chunks and, for `side_questions` of the questions, within each of the `budgets` (tokens) and with
+    `order_k` chunks in other `orders`: those share no beginnings with the rest, so each costs a prompt read in full.
     """
 
     generator: PartSpec = PartSpec(name="local")
@@ -40,10 +41,10 @@ class Injection(Table):
     pipelines: tuple[str, ...] | None = None
     sweep: tuple[str, ...] | None = None
     ks: tuple[Positive, ...] = Field((1, 2, 3, 4, 5), min_length=1)
-    budgets: tuple[Positive, ...] = (500, 1000, 2000)
+    budgets: tuple[Positive, ...] = (1000, 2000)
     orders: tuple[Order, ...] = ("best_first", "best_last", "edges")
-    order_k: int = Field(4, ge=2)
-    order_questions: int = Field(20, ge=0)
+    order_k: int = Field(3, ge=2)
+    side_questions: int = Field(20, ge=0)
     lengths: tuple[Positive, ...] = (128, 256, 512, 1024, 2048)
     seed: int = Field(0, ge=0)
     correct: Correct = "contains"

@@ -203,7 +203,7 @@ def test_unknown_key_of_the_table(inject_complaint: InjectComplaint, handbook: P
     changed(handbook, "order_k = 3", "orderk = 3")
     assert inject_complaint() == (
         "handbook.toml:19: no key named 'orderk'; did you mean 'order_k'? There are: budgets, correct, generator, "
-        "judge, ks, lengths, order_k, order_questions, orders, pipelines, questions, seed, sensitivities, sweep, "
+        "judge, ks, lengths, order_k, orders, pipelines, questions, seed, sensitivities, side_questions, sweep, "
         "timing, unanswerable"
     )
 
