@@ -121,16 +121,16 @@ def time_lengths(
 
 
 def prompt_of_length(generator: Generator, docs: Sequence[Doc], length: int, *, start: int) -> str | None:
-    """A prompt of about so many tokens as the generator counts: passages from a place of the corpus on, cut by words.
+    """A prompt of so many tokens as the generator counts, or a few less: passages from a place of the corpus on, cut.
 
     None where an empty prompt is longer already, or the corpus too short.
     """
-    words = _words(docs, start, at_least=length)
+    passages = " ".join(_words(docs, start, at_least=length))
 
-    def text(count: int) -> str:
-        return prompt.build(prompt.TEMPLATE, "What do they say?", [Doc("", "", " ".join(words[:count]), "")])
+    def text(characters: int) -> str:
+        return prompt.build(prompt.TEMPLATE, "What do they say?", [Doc("", "", passages[:characters], "")])
 
-    low, high = 0, len(words)
+    low, high = 0, len(passages)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if generator.count_tokens(text(middle)) <= length else (low, middle - 1)
