@@ -56,6 +56,7 @@ def test_the_manifest_says_what_the_recording_rests_on(recorded_handbook: Path) 
         "store": "faiss_flat",
         "reranker": None,
         "injector": manifest["identities"]["bm25"]["injector"],
+        "generator": None,
     }
     assert set(manifest["peak_rss_bytes"]) == set(manifest["depths"])
 

@@ -105,7 +105,7 @@ def test_a_misspelt_key_inside_a_pipeline_is_found_with_its_line(handbook: Path)
     with pytest.raises(UnknownName) as caught:
         prepare(handbook)
     assert caught.value.file == handbook
-    assert caught.value.line == 48
+    assert caught.value.line == 66
     assert "no key named 'rerankers'; did you mean 'reranker'?" in str(caught.value)
 
 
