@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ragprof.transformer import register_attention
+
 if TYPE_CHECKING:
     import torch
 
@@ -19,11 +21,7 @@ def use_grouped(model: Any) -> bool:
     sinks = any("sinks" in name for name, _ in model.named_parameters())
     if sinks or not getattr(model, "_supports_attention_backend", False):
         return False
-    from transformers import AttentionInterface
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
-
-    AttentionInterface.register(GROUPED, grouped_attention)
-    AttentionMaskInterface.register(GROUPED, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    register_attention(GROUPED, grouped_attention)
     model.set_attn_implementation(GROUPED)
     return True
 

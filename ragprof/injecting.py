@@ -23,6 +23,7 @@ from ragprof.progress import Progress, Silent
 from ragprof.record.injection.plan import OWN, Injecting, Setting
 from ragprof.record.injection.recording import record_injection
 from ragprof.record.pipeline import Parts, Workshop, part
+from ragprof.record.query import within_window
 from ragprof.record.recording import Subject, record, shuffled
 from ragprof.session import Result, adopt, bench_of, holds, reprice
 from ragprof.stages import Generator, Injector
@@ -50,6 +51,7 @@ def inject(
     injecting = plan_injection(prepared, Path(eval_file), changes=changes)
     judging = _model_judge(injecting.injection, Path(eval_file))
     _load([*injecting.generators, *([] if judging is None else [judging])], progress or Silent())
+    _check_windows(injecting)
     bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
     with files.claimed(bench.folder):
         if holds(bench.folder, prepared):
@@ -81,6 +83,13 @@ def _load(generators: Sequence[Generator], progress: Progress) -> None:
         generator.load()
         progress.advance(1)
     progress.done()
+
+
+def _check_windows(injecting: Injecting) -> None:
+    """Raise BadInput where a question alone is too long for its model, before anything is recorded."""
+    for parts in injecting.subject.pipelines:
+        for query in injecting.asked.queries:
+            within_window(parts, query, ())
 
 
 def forget_texts(folder: Path) -> None:

@@ -7,7 +7,7 @@ bfloat16 instructions that is faster than the fused kernel for the short sequenc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -67,7 +67,7 @@ class Transformer:
         import torch
         from sentence_transformers import SentenceTransformer
 
-        register_attention()
+        register_attention(ATTENTION, matmul_attention)
         options = {"dtype": getattr(torch, self.precision), "use_safetensors": True}
         if self.device == "cpu" and self.precision == "bfloat16":
             options["attn_implementation"] = ATTENTION
@@ -163,13 +163,13 @@ def resolved_precision(precision: Precision) -> Literal["float32", "bfloat16"]:
     return "bfloat16" if capable.get("amx_bf16") or capable.get("avx512_bf16") else "float32"
 
 
-def register_attention() -> None:
-    """Offer `matmul_attention` to transformers under the name ATTENTION."""
+def register_attention(name: str, attention: Callable[..., Any]) -> None:
+    """Offer an attention of our own to transformers under a name; its masks are those that are added to weights."""
     from transformers import AttentionInterface
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 
-    AttentionInterface.register(ATTENTION, matmul_attention)
-    AttentionMaskInterface.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    AttentionInterface.register(name, attention)
+    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
 
 
 def matmul_attention(

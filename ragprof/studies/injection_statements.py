@@ -140,7 +140,7 @@ def _unjudged(data: InjectionData) -> str:
     own = data.cells[(data.cells["setting"] == OWN) & data.cells["answerable"].astype(bool)]
     kinds = own[["relevant_tokens", "irrelevant_tokens", "unjudged_tokens", "duplicate_tokens"]].sum()
     share = kinds["unjudged_tokens"] / kinds.sum() if kinds.sum() else 0.0
-    if not share:
+    if share < 0.005:
         return ""
     return f"{100 * share:.0f} % of the injected tokens are unjudged: unjudged is not irrelevant, but R counts it so."
 

@@ -25,6 +25,7 @@ from ragprof.record.rankings import orders_of
 from ragprof.record.recording import Bench, Embedding, embed, embedded_queries, fingerprint_of, identities, load
 from ragprof.record.redaction import redacted
 from ragprof.tokens import counter, remembering
+from ragprof.waiting import excluded_ns
 
 FORMAT = 1
 DERIVED = ("manifest.json", "judgement.json", "judged.parquet", "costs.parquet", "rates.json")
@@ -48,7 +49,8 @@ def record_injection(injecting: Injecting, bench: Bench) -> None:
     with remembering():
         prompts = build_prompts(injecting, embedding, bench)
     answers, generated = answer_all(injecting, prompts, bench)
-    meter = find_meter(injecting.subject.config.energy.watts, clock=bench.clock)
+    stated = injecting.subject.config.energy.watts
+    meter = find_meter(stated, clock=lambda: bench.clock() - excluded_ns())  # waiting draws none of the stated watts
     live = time_answers(injecting, bench, meter)
     prefill = time_lengths(
         injecting.generators[0],
