@@ -39,8 +39,8 @@ class CausalModel:
     """By packaged, local, GGUF or hub name. The constructor finds it; `load` reads the weights."""
 
     def __init__(self, model: str, *, precision: Precision) -> None:
-        self.name = model
         self.location = located(model)
+        self.name = self.location.name if isinstance(self.location, Path) else model
         self.precision: Literal["float32", "bfloat16"] = resolved_precision(precision)
 
     @cached_property

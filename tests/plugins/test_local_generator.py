@@ -133,7 +133,7 @@ def test_the_identity_changes_with_whatever_changes_an_answer(base: Path, chatti
 
 def test_a_reader_knows_the_model_by_name_and_precision(base: Path) -> None:
     generator = local(base, max_new_tokens=9)
-    assert generator.model_name == f"{base} float32"
+    assert generator.model_name == f"{base.name} float32"
     assert (generator.context_tokens, generator.max_new_tokens) == (4096, 9)
 
 

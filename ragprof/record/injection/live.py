@@ -30,6 +30,8 @@ LIVE_COLUMNS = (
     "first_token_ns", "decode_ns", *COUNTS, "excluded_ns", "joules",
 )  # fmt: skip
 PREFILL_COLUMNS = ("round", "prompt_tokens", "first_token_ns")
+APART = 7_919
+"""Passages between the places of the corpus where two prompts begin; prime, so that they meet late."""
 SPREAD = 0.02
 """A prompt's length may be off by so much of the length that was asked for."""
 
@@ -94,7 +96,7 @@ def time_answers(injecting: Injecting, bench: Bench, meter: Meter | None) -> pd.
 def time_lengths(
     generator: Generator, docs: Sequence[Doc], lengths: Sequence[int], *, repeats: int, progress: Progress
 ) -> pd.DataFrame:
-    """Time to first token of prompts of real passages, a different one each time, so that no cache knows it.
+    """Time to first token of prompts of real passages, other ones each time, so that no cache knows their beginning.
 
     Lengths that do not fit the model's window beside an answer are left out, as are those shorter than an empty prompt.
     """
@@ -103,13 +105,14 @@ def time_lengths(
     built = {
         (number, length): text
         for number in range(repeats)
-        for length in fitting
-        if (text := prompt_of_length(generator, docs, length, start=number * 7919)) is not None
+        for place, length in enumerate(fitting, start=number * len(fitting))
+        if (text := prompt_of_length(generator, docs, length, start=place * APART)) is not None
     }
+    warm = prompt_of_length(generator, docs, fitting[0], start=-APART) if built else None
     progress.start("time prompts by length", len(built))
     rows = []
-    if built:
-        generator.generate(next(iter(built.values())))
+    if warm is not None:
+        generator.generate(warm)
     for (number, _), text in built.items():
         generated = generator.generate(text)
         if generated.first_token_ns is not None:
