@@ -25,9 +25,9 @@ TOKENIZER_NOTE = "Tokens are counted by the recording's tokenizer, which stands 
 KEYS = ("name", "shape", "unit", "usd", "per", "since", "source", "verified", "note")
 REQUIRED = ("name", "shape", "usd", "since", "source")
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "per_search": ("docs_per_search", "window_tokens"),
-    "per_request": ("docs_per_request", "window_tokens"),
-    "per_input_token": ("output_usd",),
+    "per_search": ("docs_per_search", "window_tokens", "max_docs", "max_tokens"),
+    "per_request": ("docs_per_request", "window_tokens", "max_docs", "max_tokens"),
+    "per_input_token": ("output_usd", "max_docs", "max_tokens"),
     "per_hour": (),
     "per_month": (),
 }
@@ -56,7 +56,8 @@ class CallCost:
 class PublishedRate(Rate):
     """A rate with the shape it is billed in. `docs_per_unit` and `window_tokens` are None where there is no ceiling.
 
-    `output_usd` is what a model takes for `per` tokens of its answers; None where it says nothing of them.
+    `output_usd` is what a model takes for `per` tokens of its answers; None where it says nothing of them. What one
+    call takes at most (`max_docs`) and the model's window (`max_tokens`) are told, not billed; None: not known.
     """
 
     shape: str
@@ -65,6 +66,8 @@ class PublishedRate(Rate):
     docs_per_unit: int | None = None
     window_tokens: int | None = None
     output_usd: Decimal | None = None
+    max_docs: int | None = None
+    max_tokens: int | None = None
 
     def cost(self, units: Decimal) -> Decimal:
         return self.usd * units / self.per
@@ -98,6 +101,8 @@ class PublishedRate(Rate):
             "note": f"{self.note} {TOKENIZER_NOTE}".strip() if self.counts_tokens else self.note,
             "docs_per_unit": self.docs_per_unit,
             "window_tokens": self.window_tokens,
+            "max_docs": self.max_docs,
+            "max_tokens": self.max_tokens,
         }
 
 
@@ -215,13 +220,13 @@ class _Entry:
     def rate(self) -> PublishedRate:
         shape = self._shape()
         self._check_keys(shape)
-        counted = [self._count(key) for key in OPTIONS[shape][:1] if key in self.table and key.startswith("docs")]
+        ceiling = next((key for key in OPTIONS[shape] if key.startswith("docs_per_")), "")
         return PublishedRate(
             name=self._name(), unit=self._text("unit", UNITS[shape]), usd=self._usd("usd"), per=self._count("per", 1),
             since=self._date("since"), source=self._text("source"), shape=shape, verified=self._verified(),
-            note=self._text("note", ""), docs_per_unit=counted[0] if counted else None,
-            window_tokens=self._count("window_tokens") if "window_tokens" in self.table else None,
+            note=self._text("note", ""), docs_per_unit=self._known(ceiling), window_tokens=self._known("window_tokens"),
             output_usd=self._usd("output_usd") if "output_usd" in self.table else None,
+            max_docs=self._known("max_docs"), max_tokens=self._known("max_tokens"),
         )  # fmt: skip
 
     def _shape(self) -> str:
@@ -267,6 +272,9 @@ class _Entry:
 
     def _verified(self) -> date | None:
         return None if self.table.get("verified", False) is False else self._date("verified")
+
+    def _known(self, key: str) -> int | None:
+        return self._count(key) if key in self.table else None
 
     def _count(self, key: str, default: int = 0) -> int:
         value = self.table.get(key, default)
