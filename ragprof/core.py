@@ -92,6 +92,15 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class PairLength:
+    """A pair as its reranker reads it: `tokens` in all, of which it reads `kept`; both of the document alone where the
+    reranker reads query and document apart."""
+
+    tokens: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
 class Injected:
     """The prompt and the documents in it, in the order of the prompt."""
 

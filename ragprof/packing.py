@@ -22,19 +22,20 @@ def pack_linears(model: torch.nn.Module) -> int:
     operators = torch.ops.mkldnn
     if not (hasattr(operators, "_reorder_linear_weight") and hasattr(operators, "_linear_pointwise")):
         return 0
-    return _replace(model, _packed_class())
+    return replace_linears(model, _packed_class())
 
 
-def _replace(module: torch.nn.Module, packed: Any) -> int:
+def replace_linears(module: torch.nn.Module, made_from: Any, *, fewest_outputs: int = 1) -> int:
+    """Put `made_from(layer)` in the place of every linear layer inside with so many outputs; how many there were."""
     import torch
 
     replaced = 0
     for name, child in module.named_children():
-        if type(child) is torch.nn.Linear:
-            setattr(module, name, packed(child))
+        if type(child) is torch.nn.Linear and child.out_features >= fewest_outputs:
+            setattr(module, name, made_from(child))
             replaced += 1
         else:
-            replaced += _replace(child, packed)
+            replaced += replace_linears(child, made_from, fewest_outputs=fewest_outputs)
     return replaced
 
 

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model
 
 from ragprof.errors import BadInput, UnknownName
 
-Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators"]
-KINDS: tuple[Kind, ...] = ("embedders", "stores", "rerankers", "injectors", "generators")
+Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators", "signals"]
+KINDS: tuple[Kind, ...] = ("embedders", "stores", "rerankers", "injectors", "generators", "signals")
 
 
 class PartSpec(BaseModel):

@@ -19,6 +19,7 @@ from ragprof.core import (
     Injected,
     Layout,
     Nearest,
+    PairLength,
     Query,
     Ranking,
     Scored,
@@ -103,6 +104,28 @@ class PairReranker(Protocol):
     """A reranker that scores many pairs of several queries faster than query by query. Only ever used untimed."""
 
     def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]: ...
+
+
+@runtime_checkable
+class LengthLimited(Protocol):
+    """A reranker that reads no more than so much of a pair, and says what it leaves out. Only ever asked untimed."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The most tokens that it reads of a pair (or of a document, where it reads the two apart); None: no limit."""
+
+    def lengths(self, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
+        """How long each pair is and how much of it is read, in order."""
+
+    def windows(self, query: Query, doc: Doc) -> list[Doc]:
+        """The document in pieces that are each read whole beside this query, in order; itself where it fits."""
+
+
+class Signal(Protocol):
+    """How sure a retriever is of what it found; a query of which it is sure needs no reranker."""
+
+    def value(self, query: Query, ranking: Ranking) -> float:
+        """Higher is surer. `ranking` is the search's, best first, and may be empty. Finite."""
 
 
 class Injector(Part, Protocol):

@@ -18,14 +18,15 @@ import numpy as np
 
 from ragprof import models
 from ragprof.core import Vectors
-from ragprof.errors import NonFiniteScore
+from ragprof.errors import BadInput, NonFiniteScore
+from ragprof.int8_linears import number_format, quantise_linears
 from ragprof.packing import pack_linears
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
 BATCH_TOKENS = 2048
 ATTENTION = "ragprof_matmul"
 
@@ -46,7 +47,7 @@ class Transformer:
     def __init__(self, model: str, *, precision: Precision, max_tokens: int | None) -> None:
         self.name = model
         self.location: Path | str = models.locate(model)
-        self.precision = resolved_precision(precision)
+        self.precision = encoder_precision(precision)
         self._max_tokens = max_tokens
 
     @cached_property
@@ -54,7 +55,8 @@ class Transformer:
         """What a vector depends on besides its text: model, its files, number format, device, length, library."""
         length = f"max_tokens={self._max_tokens}"
         library = f"sentence-transformers {version('sentence-transformers')}"
-        return f"{self.name}@{models.revision(self.location)} {self.precision} {self.device} {length} {library}"
+        numbers = named_precision(self.precision)
+        return f"{self.name}@{models.revision(self.location)} {numbers} {self.device} {length} {library}"
 
     @cached_property
     def device(self) -> str:
@@ -68,14 +70,17 @@ class Transformer:
         from sentence_transformers import SentenceTransformer
 
         register_attention(ATTENTION, matmul_attention)
-        options = {"dtype": getattr(torch, self.precision), "use_safetensors": True}
-        if self.device == "cpu" and self.precision == "bfloat16":
+        floats = float_precision(self.precision)
+        options = {"dtype": getattr(torch, floats), "use_safetensors": True}
+        if self.device == "cpu" and floats == "bfloat16":
             options["attn_implementation"] = ATTENTION
         model = SentenceTransformer(
             str(self.location), device=self.device, model_kwargs=options, trust_remote_code=False
         )
         model.eval()
-        if self.device == "cpu" and self.precision == "bfloat16":
+        if self.precision == "int8":
+            quantise_linears(model)
+        elif self.device == "cpu" and floats == "bfloat16":
             pack_linears(model)
         return model
 
@@ -151,8 +156,33 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         start += size
 
 
+def encoder_precision(precision: Precision) -> Literal["float32", "bfloat16", "int8"]:
+    """As `resolved_precision`, and int8 on a CPU, which only stands for itself. Raises BadInput for int8 on a GPU."""
+    if precision != "int8":
+        return resolved_precision(precision)
+    import torch
+
+    if torch.cuda.is_available():
+        raise BadInput(
+            'precision = "int8" is for CPUs, and this model runs on a GPU; use "bfloat16", "float32" or "auto"'
+        )
+    return precision
+
+
+def float_precision(precision: Literal["float32", "bfloat16", "int8"]) -> Literal["float32", "bfloat16"]:
+    """In which floats a model of that precision computes: with int8 linear layers, all else is as with `auto`."""
+    return resolved_precision("auto") if precision == "int8" else precision
+
+
+def named_precision(precision: Literal["float32", "bfloat16", "int8"]) -> str:
+    """As identities have it: `bfloat16`, or `int8 in bfloat16`, the format of all that is not a linear layer."""
+    return f"{number_format()} in {float_precision(precision)}" if precision == "int8" else precision
+
+
 def resolved_precision(precision: Precision) -> Literal["float32", "bfloat16"]:
-    """`auto` is bfloat16 where the processor computes in it and float32 elsewhere."""
+    """`auto` is bfloat16 where the processor computes in it and float32 elsewhere. Raises BadInput for int8."""
+    if precision == "int8":
+        raise BadInput('precision = "int8" is for encoders and cross-encoders; use "auto", "float32" or "bfloat16"')
     if precision != "auto":
         return precision
     import torch

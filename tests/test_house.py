@@ -17,15 +17,15 @@ ROOMS = (
         "core", "stages", "registry", "waiting", "answer_cache", "corpus", "distractors", "evals", "files",
         "row_cache", "statistics", "environment", "errors", "clock", "progress", "ranking", "nested", "tokens",
         "prompt", "words", "models", "transformer", "packing", "http_calls", "energy", "completions", "causal_model",
-        "gguf_models", "shared_prefixes", "grouped_attention",
+        "gguf_models", "shared_prefixes", "grouped_attention", "windows", "int8_linears", "rerank_formats",
     },
-    {"embedders", "stores", "rerankers", "injectors", "generators", "adapters"},
+    {"embedders", "stores", "rerankers", "injectors", "generators", "signals", "adapters"},
     {"record", "judge", "price"},
     {"studies"},
     {"report"},
     {
-        "preparation", "planning", "injecting", "model_judging", "auditing", "forecast", "session", "cli", "__init__",
-        "__main__",
+        "preparation", "planning", "injecting", "reranking", "model_judging", "auditing", "forecast", "session", "cli",
+        "__init__", "__main__",
     },
 )  # fmt: skip
 PLUGIN_ROOM, SIBLING_ROOM = 1, 2

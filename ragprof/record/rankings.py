@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -56,13 +58,13 @@ class PairScores:
     def prepare(self, pairs: Iterable[tuple[Query, Doc]], progress: Progress) -> None:
         """Score all pairs that the cache lacks, a chunk at a time, so that a kill loses one chunk.
 
-        Pairs of one document stand together (longest documents first): it is read once for all its queries.
+        Pairs of one document stand together (longest documents first): it is read once for all its queries. A reranker
+        that is sent a query at a time, and billed so, gets all of a query's pairs at once.
         """
         missing = {key: pair for pair in pairs if (key := _pair_key(*pair)) not in self._rows}
-        todo = sorted(missing.items(), key=lambda item: (-len(item[1][1].content), item[1][1].doc_id))
-        progress.start("score pairs", len(todo))
-        for start in range(0, len(todo), CHUNK):
-            chunk = todo[start : start + CHUNK]
+        by_query = bool(getattr(self._reranker, "asks_by_query", False))
+        progress.start("score pairs", len(missing))
+        for chunk in _by_query(missing) if by_query else _by_document(missing):
             scores = np.array(_scores(self._reranker, [pair for _, pair in chunk]), np.float64)
             if not np.isfinite(scores).all():
                 raise NonFiniteScore("the reranker gave NaN or infinity; no ranking could be trusted")
@@ -77,6 +79,31 @@ class PairScores:
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
         return Scored(tuple(self.scores_of([(query, doc) for doc in docs]).tolist()), {})
+
+
+Keyed: TypeAlias = tuple[bytes, tuple[Query, Doc]]
+
+
+def _by_document(missing: Mapping[bytes, tuple[Query, Doc]]) -> Iterator[list[Keyed]]:
+    todo = sorted(missing.items(), key=lambda item: (-len(item[1][1].content), item[1][1].doc_id))
+    for start in range(0, len(todo), CHUNK):
+        yield todo[start : start + CHUNK]
+
+
+def _by_query(missing: Mapping[bytes, tuple[Query, Doc]]) -> Iterator[list[Keyed]]:
+    """Whole queries, as many as make a chunk."""
+    chunk: list[Keyed] = []
+    for _, mine in groupby(sorted(missing.items(), key=_query_of), _query_of):
+        chunk.extend(mine)
+        if len(chunk) >= CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _query_of(item: Keyed) -> str:
+    return item[1][0].query_id
 
 
 def _pair_key(query: Query, doc: Doc) -> bytes:

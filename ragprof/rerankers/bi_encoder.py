@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import PositiveInt
 
-from ragprof.core import Doc, Query, Scored
+from ragprof.core import Doc, PairLength, Query, Scored
 from ragprof.models import PACKAGED_MINILM
 from ragprof.transformer import Precision, Transformer
+from ragprof.windows import lengths_apart, windows_apart
 
 
 class BiEncoderReranker:
@@ -34,6 +35,16 @@ class BiEncoderReranker:
         found, doc_tokens = self._transformer.vectors([prompt + doc.content for doc in docs])
         usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": query_tokens + doc_tokens}
         return Scored(tuple((found @ asked[0]).tolist()), usage)
+
+    @property
+    def max_tokens(self) -> int:
+        return self._transformer.max_tokens
+
+    def lengths(self, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
+        return lengths_apart(self._transformer, pairs)
+
+    def windows(self, query: Query, doc: Doc) -> list[Doc]:
+        return windows_apart(self._transformer, doc)
 
 
 plugin = BiEncoderReranker

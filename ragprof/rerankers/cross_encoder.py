@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import PositiveInt
 
 from ragprof import models
-from ragprof.core import Doc, Query, Scored
+from ragprof.core import Doc, PairLength, Query, Scored
 from ragprof.errors import BadInput
-from ragprof.transformer import Precision, resolved_precision
+from ragprof.int8_linears import quantise_linears
+from ragprof.transformer import Precision, encoder_precision, float_precision, named_precision
+from ragprof.windows import pieces, token_counts
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import CrossEncoder
+
+NO_LIMIT = 1_000_000_000
+"""What tokenizers without a maximum length say is their maximum is above it."""
 
 
 class CrossEncoderReranker:
@@ -32,19 +37,20 @@ class CrossEncoderReranker:
         batch_size: PositiveInt = 16,
     ) -> None:
         self._name, self._location = model, models.locate(model)
-        self._precision, self._max_tokens, self._batch_size = resolved_precision(precision), max_tokens, batch_size
+        self._precision, self._max_tokens, self._batch_size = encoder_precision(precision), max_tokens, batch_size
 
     @cached_property
     def identity(self) -> str:
         revision = models.revision(self._location)
-        return f"cross_encoder {self._name}@{revision} {self._precision} max_tokens={self._max_tokens}"
+        numbers = named_precision(self._precision)
+        return f"cross_encoder {self._name}@{revision} {numbers} max_tokens={self._max_tokens}"
 
     @cached_property
     def _model(self) -> CrossEncoder:
         import torch
         from sentence_transformers import CrossEncoder
 
-        options = {"dtype": getattr(torch, self._precision), "use_safetensors": True}
+        options = {"dtype": getattr(torch, float_precision(self._precision)), "use_safetensors": True}
         model: CrossEncoder = CrossEncoder(
             str(self._location), max_length=self._max_tokens, model_kwargs=options, trust_remote_code=False
         )
@@ -53,6 +59,8 @@ class CrossEncoderReranker:
                 f"model '{self._name}' gives {model.num_labels} outputs a pair, as classifiers do; "
                 "name a cross-encoder with one output"
             )
+        if self._precision == "int8":
+            quantise_linears(model)
         return model
 
     def load(self) -> None:
@@ -68,9 +76,31 @@ class CrossEncoderReranker:
             scores.extend(self._logits(features))
         return Scored(tuple(scores), {"requests": 1, "docs_scored": len(docs), "input_tokens": tokens})
 
+    @property
+    def max_tokens(self) -> int | None:
+        longest = self._max_tokens or self._model.max_seq_length
+        return None if longest is None or longest >= NO_LIMIT else int(longest)
+
+    def lengths(self, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
+        """Query, document and special tokens together."""
+        tokenizer, most = self._model.tokenizer, self.max_tokens
+        special = tokenizer.num_special_tokens_to_add(pair=True)
+        counts = token_counts(tokenizer, [text for query, doc in pairs for text in (query.text, doc.content)])
+        tokens = [asked + read + special for asked, read in zip(counts[::2], counts[1::2], strict=True)]
+        return [PairLength(count, count if most is None else min(count, most)) for count in tokens]
+
+    def windows(self, query: Query, doc: Doc) -> list[Doc]:
+        """A query that leaves a document less than a quarter of the room is cut, as the model cuts it, to half."""
+        tokenizer, most = self._model.tokenizer, self.max_tokens
+        if most is None or self.lengths([(query, doc)])[0].tokens <= most:
+            return [doc]
+        room = most - tokenizer.num_special_tokens_to_add(pair=True)
+        left = room - token_counts(tokenizer, [query.text])[0]
+        return pieces(doc, tokenizer, most=left if left * 4 >= room else room // 2)
+
     def _features(self, pairs: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
         """Token ids of each pair, cut at the maximum length, padded to the longest of the batch."""
-        longest = self._max_tokens or self._model.max_seq_length
+        longest = self.max_tokens
         encoded = self._model.tokenizer(
             pairs, truncation=longest is not None, max_length=longest, padding=True, return_tensors="pt"
         )

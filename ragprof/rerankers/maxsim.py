@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveInt
 
-from ragprof.core import Doc, Query, Scored
+from ragprof.core import Doc, PairLength, Query, Scored
 from ragprof.models import PACKAGED_MINILM
 from ragprof.transformer import Encoded, Precision, Transformer
+from ragprof.windows import lengths_apart, windows_apart
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +65,16 @@ class MaxSimReranker:
                     similar = asked[pairs[place][0].query_id] @ tokens.T
                     scores[place] = float(similar.amax(dim=1).mean())
         return scores
+
+    @property
+    def max_tokens(self) -> int:
+        return self._transformer.max_tokens
+
+    def lengths(self, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
+        return lengths_apart(self._transformer, pairs)
+
+    def windows(self, query: Query, doc: Doc) -> list[Doc]:
+        return windows_apart(self._transformer, doc)
 
     def _asked(self, query: Query) -> tuple[torch.Tensor, int]:
         """Unit vectors of the query's tokens, shape (tokens, dimensions), and how many tokens the model read.

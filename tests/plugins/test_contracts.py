@@ -6,7 +6,7 @@ A plugin with options that have no default needs an entry in `options`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from passages import CONTENTS, DOCS, VECTORS, embedded, ranking_of
+from reranking_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
 
 from ragprof import prompt, registry
@@ -49,14 +50,25 @@ PACKAGED = pytest.param(
 
 
 @pytest.fixture(scope="module")
+def reranking_server() -> Iterator[SpeakingServer]:
+    """vLLM's `/rerank` on loopback, scoring by the words that query and document share."""
+    with reranking("vllm") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def options(
-    cross_encoder_folder: Path, causal_model_folder: Path, speaking_server: SpeakingServer
+    cross_encoder_folder: Path,
+    causal_model_folder: Path,
+    speaking_server: SpeakingServer,
+    reranking_server: SpeakingServer,
 ) -> Mapping[str, Mapping[str, Any]]:
     endpoint = {"base_url": speaking_server.url, "model": "tiny-1", "max_new_tokens": MOST_TOKENS}
     return {
         "extractive": {"max_new_tokens": MOST_TOKENS},
         "local": {"model": str(causal_model_folder), "precision": "float32", "max_new_tokens": MOST_TOKENS},
         "openai_compatible": endpoint,
+        "rerank_api": {"base_url": address(reranking_server), "model": MODEL, "dialect": "vllm"},
         "rrf": {"stores": ["bm25s", "faiss_flat"]},
         "cross_encoder": {"model": str(cross_encoder_folder)},
         "token_budget": {"tokens": 1000, "k": 3},
@@ -124,13 +136,16 @@ def assert_usage(usage: Usage) -> None:
     assert all(type(unit) is str and type(count) is int and count >= 0 for unit, count in usage.items())
 
 
+PARTS = tuple(kind for kind in registry.KINDS if kind != "signals")
+
+
 def same_identity(kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]]) -> bool:
     """Two parts of one specification may share results, or none of them may."""
     first, second = (registry.create(kind, PartSpec(name=name, **options.get(name, {}))) for _ in range(2))
     return first.identity == second.identity and (first.identity is None or isinstance(first.identity, str))
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in registry.KINDS for name in registry.names(kind)])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in PARTS for name in registry.names(kind)])
 def test_parts_of_one_specification_have_one_identity(
     kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]]
 ) -> None:

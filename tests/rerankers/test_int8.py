@@ -1,0 +1,157 @@
+"""int8 on a CPU: nearly the vectors of float32, the same every time, whatever else is in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ragprof import registry
+from ragprof.core import Vectors
+from ragprof.errors import BadInput
+from ragprof.int8_linears import FEWEST_OUTPUTS, largest_weight, number_format, quantise_linears
+from ragprof.models import PACKAGED_MINILM
+from ragprof.registry import PartSpec
+from ragprof.rerankers.cross_encoder import CrossEncoderReranker
+from ragprof.transformer import Transformer, encoder_precision, resolved_precision
+
+TEXTS = [
+    "How do I read a CSV file in Python?",
+    "csv.reader(csvfile) returns a reader object that will process lines from the given csvfile.",
+    "The owl hunts at night, and it turns its head by 270 degrees.",
+    "def mean(values: list[float]) -> float:\n    return sum(values) / len(values)",
+    "東京都 は 日本 の 首都",
+    "1 + 1 = 2; 3.14159, 2.71828e-10",
+    "",
+    "water " * 300,
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _on_a_cpu() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("int8 is for CPUs, and here models run on a GPU")
+
+
+@pytest.fixture(scope="module")
+def int8() -> Transformer:
+    model = Transformer(PACKAGED_MINILM, precision="int8", max_tokens=None)
+    model.load()
+    return model
+
+
+def cosines(first: Vectors, second: Vectors) -> Vectors:
+    return np.asarray((first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1))
+
+
+def test_vectors_point_where_those_of_float32_point(int8: Transformer) -> None:
+    exact, _ = Transformer(PACKAGED_MINILM, precision="float32", max_tokens=None).vectors(TEXTS)
+    found, tokens = int8.vectors(TEXTS)
+    near = dict(zip(TEXTS, cosines(found, exact), strict=True))
+    assert near.pop("") >= 0.97  # two special tokens and nothing to average over
+    assert min(near.values()) >= 0.99
+    assert np.abs(found - exact).max() > 1e-4
+    assert tokens == sum(len(ids) for ids in int8.token_ids(TEXTS))
+
+
+def test_every_call_gives_the_same_numbers(int8: Transformer) -> None:
+    assert np.array_equal(int8.vectors(TEXTS)[0], int8.vectors(TEXTS)[0])
+
+
+def test_other_texts_in_the_batch_hardly_change_a_vector(int8: Transformer) -> None:
+    together, _ = int8.vectors(TEXTS)
+    alone = np.concatenate([int8.vectors([text])[0] for text in TEXTS])
+    assert cosines(together, alone).min() > 0.9995
+
+
+def test_the_identity_names_int8_and_what_the_rest_computes_in(int8: Transformer) -> None:
+    assert f" {number_format()} in {resolved_precision('auto')} cpu " in int8.identity
+    others = {Transformer(PACKAGED_MINILM, precision=one, max_tokens=None).identity for one in ("float32", "bfloat16")}
+    assert int8.identity not in others
+
+
+def test_every_linear_layer_of_minilm_is_replaced(int8: Transformer) -> None:
+    import torch
+
+    assert [type(part) for part in int8.model.modules() if isinstance(part, torch.nn.Linear)] == []
+    assert sum(type(part).__name__ == "Int8Linear" for part in int8.model.modules()) == 6 * 6 + 1
+
+
+def test_a_layer_keeps_to_its_floats_within_a_hundredth_and_a_head_is_left_alone() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    wide = torch.nn.Linear(64, FEWEST_OUTPUTS)
+    model = torch.nn.Sequential(wide, torch.nn.Linear(FEWEST_OUTPUTS, 1, bias=False))
+    rows = torch.randn(3, 100, 64) * torch.logspace(-3, 3, 300).reshape(3, 100, 1)
+    expected = wide(rows)
+    assert quantise_linears(model) == 1
+    assert type(model[1]) is torch.nn.Linear
+    with torch.inference_mode():
+        found = model[0](rows)
+    assert found.shape == (3, 100, FEWEST_OUTPUTS)
+    error = (found - expected).norm(dim=-1) / expected.norm(dim=-1)
+    assert error.max() < (0.03 if largest_weight() == 127 else 0.06)
+
+
+def test_not_a_number_stays_one() -> None:
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16))
+    quantise_linears(model)
+    rows = torch.zeros(2, 8)
+    rows[1, 3] = torch.nan
+    with torch.inference_mode():
+        found = model(rows)
+    assert found[0].isfinite().all()
+    assert found[1].isnan().all()
+
+
+def test_auto_is_never_int8() -> None:
+    assert encoder_precision("auto") in ("float32", "bfloat16")
+    assert encoder_precision("int8") == "int8"
+
+
+def test_int8_is_refused_where_it_is_not_built_for() -> None:
+    with pytest.raises(
+        BadInput, match='"int8" is for encoders and cross-encoders; use "auto", "float32" or "bfloat16"'
+    ):
+        resolved_precision("int8")
+
+
+def test_an_unknown_precision_names_those_that_there_are() -> None:
+    with pytest.raises(BadInput, match="'precision': Input should be 'auto', 'float32', 'bfloat16' or 'int8'"):
+        registry.create("rerankers", PartSpec(name="maxsim", precision="int4"))
+
+
+def test_a_cross_encoder_scores_in_int8(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    from ragprof.core import Doc, Query
+    from ragprof.models import packaged_minilm
+
+    torch.manual_seed(0)
+    AutoTokenizer.from_pretrained(packaged_minilm()).save_pretrained(tmp_path)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    BertForSequenceClassification(BertConfig(num_labels=1, initializer_range=0.2, **sizes)).save_pretrained(tmp_path)
+    parts = [CrossEncoderReranker(str(tmp_path), precision=precision) for precision in ("float32", "int8")]
+    docs = [Doc(str(place), "", text, str(place)) for place, text in enumerate(TEXTS)]
+    exact, narrow = (np.array(part.score(Query("q", TEXTS[0]), docs).scores) for part in parts)
+    assert np.corrcoef(exact, narrow)[0, 1] > 0.99
+    assert not np.array_equal(exact, narrow)
+    assert f" {number_format()} in " in parts[1].identity
