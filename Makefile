@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # A caller's PIP_* settings stay in force; the versions are those of constraints.txt.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: profile grow inject test check benchmark clean browser
+.PHONY: profile grow inject reranker test check benchmark clean browser
 
 profile: $(INSTALLED)
 	$(BIN)/ragprof run evals/python-docs.toml
@@ -17,6 +17,9 @@ grow: $(INSTALLED)
 # A model answers: Gemma 3 270M (about 240 MB, under Gemma's own terms of use) is installed for it.
 inject: $(VENV)/.installed-llm
 	$(BIN)/ragprof inject evals/python-docs.toml
+
+reranker: $(INSTALLED)
+	$(BIN)/ragprof reranker evals/python-docs.toml
 
 test: $(INSTALLED) browser
 	$(BIN)/ruff format --check .

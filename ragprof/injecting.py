@@ -124,7 +124,7 @@ def plan_injection(prepared: Prepared, eval_file: Path, *, changes: Mapping[str,
         asked[: injection.questions or None],
         unanswerable,
         settings,
-        {parts.name: _own_k(_config_of(config, parts.name)) for parts in pipelines},
+        {parts.name: own_k(_config_of(config, parts.name)) for parts in pipelines},
         _electricity(config, eval_file),
     )
 
@@ -193,14 +193,15 @@ def answering_subject(prepared: Prepared) -> Subject:
     return replace(prepared.subject, pipelines=_with_generators(prepared, injection, chosen))
 
 
-def _own_k(config: PipelineConfig) -> int:
+def own_k(config: PipelineConfig) -> int:
+    """How many chunks a pipeline injects as it is declared; at most, where a budget of tokens may cut it short."""
     k = config.injector.options.get("k", 5)
     return k if isinstance(k, int) else config.depth
 
 
 def _settings(parts: Parts, config: PipelineConfig, injection: Injection, tokenizer: str) -> tuple[Setting, ...]:
     """The pipeline's own setting, and the others where the pipeline is swept."""
-    own = Setting(OWN, parts.injector, wanted=_own_k(config), timed=True)
+    own = Setting(OWN, parts.injector, wanted=own_k(config), timed=True)
     if injection.sweep is not None and parts.name not in injection.sweep:
         return (own,)
     asked_for = max(*injection.ks, *((injection.order_k,) if len(injection.orders) > 1 else (1,)))
@@ -221,7 +222,7 @@ def _settings(parts: Parts, config: PipelineConfig, injection: Injection, tokeni
         Setting(
             f"tokens={tokens}",
             made(name="token_budget", tokens=tokens, k=parts.depth, tokenizer=tokenizer),
-            wanted=_own_k(config),
+            wanted=own_k(config),
             questions=injection.side_questions or None,
         )
         for tokens in injection.budgets

@@ -98,11 +98,12 @@ def rate_names(config: EvalConfig) -> list[tuple[tuple[str | int, ...], str]]:
     """Every rate that the eval names, with its place in the file."""
     tables: list[tuple[Prices, tuple[str | int, ...]]] = [(config.prices, ("prices",))]
     tables += [(pipeline.prices, ("pipelines", place, "prices")) for place, pipeline in enumerate(config.pipelines)]
-    return [
+    named: list[tuple[tuple[str | int, ...], str]] = [
         ((*location, stage), name)
         for prices, location in tables
         for stage, name in prices.model_dump(exclude={"utilisation"}, exclude_none=True).items()
     ]
+    return named + [(("reranker", "llms"), name) for name in config.reranker.llms]
 
 
 def today() -> date:

@@ -58,6 +58,11 @@ def best(scores: NDArray[np.floating], ranks: NDArray[np.int64], depth: int) -> 
     return at_least[best_first(scores[at_least], ranks[at_least])[:depth]]
 
 
+def closed_up(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of documents in their order, with what is -1 behind the last."""
+    return np.take_along_axis(places, np.argsort(places < 0, axis=-1, kind="stable"), axis=-1)
+
+
 def reordered(
     places: NDArray[np.int64], scores: NDArray[np.float64], ranks: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -31,7 +31,7 @@ from ragprof.registry import PartSpec
 from ragprof.report import write_report
 from ragprof.studies.summary import summarise
 
-UNRECORDED = ("growth", "injection", "budget", "energy", "metrics", "prices", "traffic")
+UNRECORDED = ("growth", "injection", "reranker", "budget", "energy", "metrics", "prices", "traffic")
 """What of a configuration the main recording does not rest on."""
 
 
@@ -166,6 +166,10 @@ def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None,
         price_recording(priced, books=books, on=on or today(), llm=llm)
     if (folder / "injection" / "judgement.json").exists():
         price_answers(folder, books=books, on=on or today(), llm=llm)
+    if (folder / "reranker" / "judgement.json").exists():
+        from ragprof.price.reranking import price_reranking
+
+        price_reranking(folder, books=books, on=on or today(), llm=llm)
     return redraw(folder)
 
 
@@ -177,13 +181,14 @@ def growth_sizes(folder: Path) -> list[Path]:
 
 
 def hand_down_prices(folder: Path) -> None:
-    """What a recording is priced by goes for the sizes of its growth too; another eval's, they keep their own."""
+    """What a recording is priced by goes for its growth and its rerankers too; another eval's, they keep their own."""
     config = files.read_manifest(folder)["config"]
-    for size in growth_sizes(folder):
-        manifest = files.read_json(size / "manifest.json")
+    weighed = [folder / "reranker"] if (folder / "reranker" / "manifest.json").exists() else []
+    for part in (*growth_sizes(folder), *weighed):
+        manifest = files.read_json(part / "manifest.json")
         if unpriced(manifest["config"]["pipelines"]) == unpriced(config["pipelines"]):
             priced = {key: config[key] for key in ("pipelines", "prices", "traffic")}
-            files.write_json(size / "manifest.json", {**manifest, "config": {**manifest["config"], **priced}})
+            files.write_json(part / "manifest.json", {**manifest, "config": {**manifest["config"], **priced}})
 
 
 def redraw(folder: Path) -> Result:

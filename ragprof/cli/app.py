@@ -1,4 +1,4 @@
-"""`ragprof`: run, grow, inject, audit, check, price, report, list, corpora, trec. Mendable errors are one message."""
+"""`ragprof`: run, grow, inject, reranker, audit, check, price, report, list, corpora, trec. One message an error."""
 
 from __future__ import annotations
 
@@ -147,6 +147,54 @@ def inject(
     }
     changes = {name: value for name, value in given.items() if value is not None}
     inject_eval(eval_file, corpus=corpus, out=out, rates=rates or [], changes=changes, keep_text=not no_text)
+
+
+@app.command()
+def reranker(
+    subject: Annotated[
+        Path, typer.Argument(metavar="EVAL.toml|DIR", help="The eval file; or a recording, to weigh it anew.")
+    ],
+    corpus: CorpusDir = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    rates: RateBooks = None,
+    depths: Annotated[str | None, typer.Option("--depths", metavar="D,D,...", help="Candidates to rerank.")] = None,
+    ks: Annotated[str | None, typer.Option("--ks", metavar="K,K,...", help="Numbers of chunks to inject.")] = None,
+    pipelines: Annotated[
+        list[str] | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline; repeatable.")
+    ] = None,
+    llms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--llm", metavar="PROVIDER:MODEL", help="Also at this LLM's price, not at the file's llms; repeatable."
+        ),
+    ] = None,
+    worth: Annotated[
+        float | None, typer.Option("--worth", metavar="USD", help="What a point (0.01) is worth per 1,000 queries.")
+    ] = None,
+    margin: Annotated[float | None, typer.Option("--margin", help="The smallest gain that counts; 0.01.")] = None,
+    price_trend: Annotated[
+        float | None, typer.Option("--price-trend", metavar="PERCENT", help="LLM prices fall by so much a year.")
+    ] = None,
+    on: Annotated[
+        datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="A recording's prices as of this day.")
+    ] = None,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Keep no question and no passage.")] = False,
+) -> None:
+    """Keep, drop or shrink the reranker: what it buys, what it costs, and what else would buy the same."""
+    from ragprof.cli.commands import weigh_rerankers
+
+    given: dict[str, object] = {
+        "depths": depths,
+        "ks": ks,
+        "pipelines": pipelines,
+        "llms": llms,
+        "worth_usd_per_point": worth,
+        "margin": margin,
+        "price_trend": price_trend,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    day = on.date() if on else None
+    weigh_rerankers(subject, corpus=corpus, out=out, rates=rates or [], changes=changes, on=day, keep_text=not no_text)
 
 
 @app.command()

@@ -67,6 +67,38 @@ def inject_eval(
     out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True)
 
 
+def weigh_rerankers(
+    subject: Path,
+    *,
+    corpus: Path | None,
+    out: Path | None,
+    rates: list[Path],
+    changes: dict[str, object],
+    on: date | None,
+    keep_text: bool,
+) -> None:
+    from ragprof.report import reranker_table
+    from ragprof.reranking import reweigh, weigh
+
+    for name in ("depths", "ks"):
+        if isinstance(listed := changes.get(name), str):
+            changes[name] = numbers(listed, option=f"--{name}")
+    if subject.is_dir():
+        if corpus is not None or out is not None or not keep_text:
+            raise BadInput("--corpus, --out and --no-text go with an eval file, not with a recording", file=subject)
+        result = reweigh(subject, books=rates, on=on, changes=changes)
+    else:
+        if on is not None:
+            raise BadInput("--on goes with a recording; an eval file is priced as of today", file=subject)
+        with Bars(error_console) as bars:
+            result = weigh(
+                subject, corpus=corpus, out=out, books=rates, changes=changes, keep_text=keep_text, progress=bars
+            )
+    out_console.print(reranker_table(result.summary))
+    for page in (result.folder / "reranker.md", result.report):
+        out_console.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
 def audit_eval(
     eval_file: Path,
     *,

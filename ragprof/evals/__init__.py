@@ -13,6 +13,7 @@ from ragprof.evals.config import (
 from ragprof.evals.growth import CURVES, Curve, Growth, GrowthTiming
 from ragprof.evals.injection import Budget, Energy, Injection, InjectionTiming
 from ragprof.evals.reading import complaint, line_of, read_eval
+from ragprof.evals.reranking import RerankerTiming, Reranking
 from ragprof.evals.tables import Misplaced, Table, Timing
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "Misplaced",
     "PipelineConfig",
     "Prices",
+    "RerankerTiming",
+    "Reranking",
     "Table",
     "Timing",
     "Traffic",

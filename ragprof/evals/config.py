@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from ragprof.corpus import Chunking
 from ragprof.evals.growth import Growth
 from ragprof.evals.injection import Budget, Energy, Injection
+from ragprof.evals.reranking import Reranking
 from ragprof.evals.tables import Misplaced, Table, Timing
 from ragprof.registry import PartSpec
 from ragprof.tokens import DEFAULT_TOKENIZER
@@ -95,6 +96,7 @@ class EvalConfig(Table):
     timing: Timing = Timing()
     growth: Growth = Growth()
     injection: Injection = Injection()
+    reranker: Reranking = Reranking()
     budget: Budget = Budget()
     energy: Energy = Energy()
     traffic: Traffic = Traffic()
@@ -112,14 +114,17 @@ class EvalConfig(Table):
         return self
 
     @model_validator(mode="after")
-    def injection_names_pipelines(self) -> EvalConfig:
+    def studies_name_pipelines(self) -> EvalConfig:
         names = [pipeline.name for pipeline in self.pipelines]
-        for key in ("pipelines", "sweep"):
-            for place, name in enumerate(getattr(self.injection, key) or ()):
+        chosen = {
+            ("injection", "pipelines"): self.injection.pipelines,
+            ("injection", "sweep"): self.injection.sweep,
+            ("reranker", "pipelines"): self.reranker.pipelines,
+        }
+        for inside, written in chosen.items():
+            for place, name in enumerate(written or ()):
                 if name not in names:
-                    raise Misplaced(
-                        f"no pipeline named '{name}'; there are: {', '.join(names)}", "injection", key, place
-                    )
+                    raise Misplaced(f"no pipeline named '{name}'; there are: {', '.join(names)}", *inside, place)
         return self
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ragprof.ranking import closed_up
+
 Places = NDArray[np.int64]
 Values = NDArray[np.float64]
 UNJUDGED = -np.inf
@@ -57,15 +59,17 @@ def labels(qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], cod
     return Labels(keys.astype(np.int64), values.astype(np.float64), len(codes), ideal)
 
 
+def repeated(codes: Places) -> NDArray[np.bool_]:
+    """Whether the same number stands further up in its ranking."""
+    seen = np.zeros(codes.shape, bool)
+    for rank in range(1, codes.shape[-1]):
+        seen[..., rank] = (codes[..., :rank] == codes[..., rank : rank + 1]).any(axis=-1)
+    return seen
+
+
 def by_document(codes: Places) -> Places:
     """Document numbers of rankings, each document where it comes first, the rest moved up; -1 behind the last."""
-    depth = codes.shape[-1]
-    seen = np.zeros(codes.shape, bool)
-    for rank in range(1, depth):
-        seen[..., rank] = (codes[..., :rank] == codes[..., rank : rank + 1]).any(axis=-1)
-    kept = np.where(seen, -1, codes)
-    order = np.argsort(kept < 0, axis=-1, kind="stable")
-    return np.take_along_axis(kept, order, axis=-1)
+    return closed_up(np.where(repeated(codes), -1, codes))
 
 
 def metrics(grades: Values, ideal: Values, cutoffs: Sequence[int]) -> dict[str, Values]:
@@ -88,10 +92,38 @@ def metrics(grades: Values, ideal: Values, cutoffs: Sequence[int]) -> dict[str, 
     return result
 
 
+def reciprocal_rank(grades: Values, cutoff: int) -> Values:
+    """1 / rank of the first relevant document among the first `cutoff`, else 0: RR@cutoff, (..., queries)."""
+    top = grades[..., :cutoff] > 0
+    ranks = 1.0 / np.arange(1, top.shape[-1] + 1)
+    return np.asarray(np.where(top, ranks, 0.0).max(axis=-1, initial=0.0))
+
+
+def success(grades: Values, cutoff: int) -> Values:
+    """1 where a relevant document is among the first `cutoff`, else 0: Success@cutoff, (..., queries)."""
+    return np.asarray((grades[..., :cutoff] > 0).any(axis=-1), np.float64)
+
+
+def evidence(codes: Places, grades: Values, ideal: Values, ks: Sequence[int]) -> dict[str, Values]:
+    """evidence@k of rankings of passages: the share of a query's relevant documents that have one among the first k.
+
+    `codes` are the passages' documents (..., queries, depth), `grades` theirs as `Labels.of` gives them. A ranking
+    shorter than k holds what it holds; a query without relevant documents has 0.
+    """
+    found = np.cumsum((grades > 0) & ~repeated(codes), axis=-1)
+    findable = np.count_nonzero(ideal > 0, axis=-1)
+    none = np.zeros(grades.shape[:-1])
+    depth = grades.shape[-1]
+    held = {k: found[..., min(k, depth) - 1] if depth else none for k in ks}
+    return {f"evidence@{k}": _share(hits, findable) for k, hits in held.items()}
+
+
 def dcg(gains: Values) -> Values:
-    """Discounted cumulative gain with linear gains and log2(rank + 1), as trec_eval has it."""
-    discounts: Values = 1.0 / np.log2(np.arange(2, gains.shape[-1] + 2))
-    return np.asarray(gains @ discounts)
+    """Discounted cumulative gain with linear gains and log2(rank + 1), added up rank by rank as trec_eval does."""
+    if not gains.shape[-1]:
+        return np.zeros(gains.shape[:-1])
+    discounts = np.log2(np.arange(2, gains.shape[-1] + 2))
+    return np.asarray(np.cumsum(gains / discounts, axis=-1)[..., -1])
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> Values:

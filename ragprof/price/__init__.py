@@ -1,9 +1,9 @@
 """Price: recording + rates -> costs. Knows money; reads no clock and no qrels.
 
 `price_recording` writes costs.parquet and rates.json into a recording's folder, `read_pricing` reads them again,
-`price_answers` does the same for the answers of an injection study, `rate_names` lists what may stand under `prices`
-besides `provider:model`, `region_named` and `cost_of` turn joules into USD and kg CO2e. Names are imported when they
-are used: `ragprof list` reads the rates and needs no tables.
+`price_answers` does the same for the answers of an injection study and `price_reranking` for a recording of rerankers,
+`rate_names` lists what may stand under `prices` besides `provider:model`, `region_named` and `cost_of` turn joules into
+USD and kg CO2e. Names are imported when they are used: `ragprof list` reads the rates and needs no tables.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ragprof.price.energy import EnergyCost, RegionEnergy, cost_of, region_named
     from ragprof.price.pricing import PipelinePricing, Pricing, read_pricing
     from ragprof.price.rates import rate_names
+    from ragprof.price.reranking import price_reranking
 
 __all__ = [
     "EnergyCost",
@@ -27,6 +28,7 @@ __all__ = [
     "cost_of",
     "price_answers",
     "price_recording",
+    "price_reranking",
     "rate_names",
     "read_pricing",
     "region_named",
@@ -41,6 +43,7 @@ _HOMES = {
     "cost_of": "ragprof.price.energy",
     "price_answers": "ragprof.price.answers",
     "price_recording": "ragprof.price.costs",
+    "price_reranking": "ragprof.price.reranking",
     "rate_names": "ragprof.price.rates",
     "read_pricing": "ragprof.price.pricing",
     "region_named": "ragprof.price.energy",

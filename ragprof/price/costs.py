@@ -1,13 +1,14 @@
 """Cost pass: recording + rates -> costs. Reads no clock and no qrels, and runs nothing again.
 
-A stage is priced by the pipeline's own entry under `prices`, else by the eval's, else as machine time, else it is
-UNPRICED. The inject stage is the LLM's price of the prompt and, where a machine is named, the machine time of packing.
-The generate stage is the LLM's price of the answer, or the machine time of both: never both prices for one generation.
+A stage is priced by the pipeline's own entry under `prices`, else by the eval's, else as machine time unless its model
+runs elsewhere, else it is UNPRICED. The inject stage is the LLM's price of the prompt and, where a machine is named,
+the machine time of packing. The generate stage is the LLM's price of the answer, or the machine time of both: never
+both prices for one generation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -30,7 +31,8 @@ from ragprof.price.rates import FREE, Catalogue, PublishedRate, Unpriced, catalo
 TEXT, USD = pa.string(), pa.decimal128(38, 18)
 COLUMNS = {"pipeline": TEXT, "query_id": TEXT, "stage": TEXT, "item": TEXT, "rate": TEXT, "usd": USD}
 PLACES = Decimal(1).scaleb(-18)
-UNPRICED, REMOTE = "unpriced", "openai_compatible"
+UNPRICED, REMOTE = "unpriced", ("openai_compatible", "rerank_api")
+ELSEWHERE = "its reranker runs elsewhere, whose time this machine does not pay; name its rate under [prices] as rerank"
 ENTRY: Mapping[str, str] = {
     "embed": "embed", "search": "search", "rerank": "rerank", "inject": "llm", "generate": "llm",
 }  # fmt: skip
@@ -105,8 +107,7 @@ def price_recording(folder: Path, *, books: Sequence[Path] = (), on: date, llm: 
             facts[name] = pipeline_facts(recording, name)
             entries = price_entries(recording.config, pipeline, llm=llm)
             terms = price_terms(entries, recording.config, file=prices.file)
-            here = not is_remote((pipeline.get("generator") or {}).get("name", ""))
-            bills[name] = _bill(facts[name], entries, prices=prices, terms=terms, generates_here=here)
+            bills[name] = _bill(facts[name], entries, prices=prices, terms=terms, elsewhere=_elsewhere(pipeline))
     write_table(folder / "costs.parquet", _table(bills, facts))
     write_json(folder / "rates.json", _document(bills, facts, recording, on=on, books=[*shipped_books(), *books]))
     return read_pricing(folder)
@@ -119,9 +120,16 @@ def price_entries(config: Mapping[str, Any], pipeline: Mapping[str, Any], *, llm
     return {**merged, "llm": llm} if llm else merged
 
 
-def is_remote(generator: str) -> bool:
-    """Whether a generator's name or identity is of one whose model runs elsewhere: this machine's time is not its."""
-    return generator.startswith(REMOTE)
+def is_remote(part: str) -> bool:
+    """Whether a generator's or reranker's name or identity is of one whose model runs elsewhere: this machine's time
+    is not its."""
+    return part.startswith(REMOTE)
+
+
+def _elsewhere(pipeline: Mapping[str, Any]) -> set[str]:
+    """The stages of a pipeline that wait for a model elsewhere."""
+    parts = {"rerank": pipeline.get("reranker"), "generate": pipeline.get("generator")}
+    return {stage for stage, part in parts.items() if is_remote((part or {}).get("name", ""))}
 
 
 def price_terms(entries: Mapping[str, Any], config: Mapping[str, Any], *, file: Path) -> Terms:
@@ -145,13 +153,14 @@ def _bill(
     *,
     prices: PriceList,
     terms: Terms,
-    generates_here: bool,
+    elsewhere: Collection[str],
 ) -> list[Line]:
     lines = []
+    generates_here = "generate" not in elsewhere
     answers_by_hour = "generate" in facts.stages and _by_the_hour(entries, prices, generates_here=generates_here)
     for stage in facts.stages:
         own = entries.get(ENTRY.get(stage, ""))
-        machine = entries.get("machine") if stage != "generate" or generates_here else None
+        machine = None if stage in elsewhere else entries.get("machine")
         has_own_price = stage != "inject" or not answers_by_hour
         line = partial(_line, stage, facts=facts, terms=terms)
         if own and has_own_price:
@@ -159,7 +168,7 @@ def _bill(
         if machine and (stage == "inject" or not own):
             lines.append(line(ITEMS["per_hour"], find=partial(prices.machine, machine, stage)))
         if not own and has_own_price and (stage == "inject" or not machine):
-            lines.append(_without_rate(stage))
+            lines.append(_without_rate(stage, elsewhere))
     return lines
 
 
@@ -196,8 +205,10 @@ def _usd(demand: Demand) -> dict[str, Decimal]:
     return {query_id: cost(amount).quantize(PLACES) for query_id, amount in units(demand).items()}
 
 
-def _without_rate(stage: str) -> Line:
+def _without_rate(stage: str, elsewhere: Collection[str]) -> Line:
     entry = ENTRY.get(stage)
+    if stage == "rerank" and stage in elsewhere:
+        return Line(stage, UNPRICED, None, {}, ELSEWHERE)
     if stage == "inject":
         return Line(stage, STAGE_ITEMS[stage], None, {}, "no rate for the prompt; name one under [prices] as llm")
     named = f"{entry} or machine" if entry else "machine"

@@ -128,6 +128,11 @@ class Workshop:
         made: Generator = self._make("generators", spec)
         return made
 
+    def reranker(self, spec: PartSpec) -> Reranker:
+        """A reranker, the same one for equal declarations."""
+        made: Reranker = self._make("rerankers", spec)
+        return made
+
     def _make(self, kind: Kind, spec: PartSpec, *over: str) -> Any:
         key = (kind, spec.key, *over)
         if key not in self._made:

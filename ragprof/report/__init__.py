@@ -19,6 +19,8 @@ __all__ = [
     "injection_table",
     "render_html",
     "render_markdown",
+    "render_reranker_page",
+    "reranker_table",
     "terminal_table",
     "write_report",
 ]
@@ -59,6 +61,20 @@ def injection_table(summary: Mapping[str, Any]) -> RenderableType:
     return injection_terminal.injection_table(summary)
 
 
+def reranker_table(summary: Mapping[str, Any]) -> RenderableType:
+    """What the rerankers are worth, for rich's Console; at most 80 columns wide. One line where there are none."""
+    from ragprof.report.reranker import terminal as reranker_terminal
+
+    return reranker_terminal.reranker_table(summary)
+
+
+def render_reranker_page(summary: Mapping[str, Any]) -> str:
+    """GitHub Markdown on one page for whoever pays: verdicts, what is bought, paid and saved, in plain words."""
+    from ragprof.report.reranker import page
+
+    return page.render_reranker_page(summary)
+
+
 def audit_table(summary: Mapping[str, Any]) -> RenderableType:
     """The determinism audit for rich's Console; at most 80 columns wide. One line where the summary has none."""
     from ragprof.report.injection import terminal as injection_terminal
@@ -67,10 +83,15 @@ def audit_table(summary: Mapping[str, Any]) -> RenderableType:
 
 
 def write_report(summary: Mapping[str, Any], folder: Path) -> Path:
-    """Write report.html and report.md into the folder, each whole or not at all. Returns the path of report.html."""
+    """Write report.html and report.md into the folder, each whole or not at all. Returns the path of report.html.
+
+    Where the summary has verdicts on rerankers, reranker.md as well.
+    """
     from ragprof.files import write_text
 
     page = folder / "report.html"
     write_text(folder / "report.md", render_markdown(summary))
+    if summary.get("reranker"):
+        write_text(folder / "reranker.md", render_reranker_page(summary))
     write_text(page, render_html(summary))
     return page

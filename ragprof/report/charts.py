@@ -8,6 +8,7 @@ from ragprof.report.growth import panel_charts as growth_panel_charts
 from ragprof.report.growth import stack_charts as growth_stack_charts
 from ragprof.report.injection import first_token_chart, k_charts, pipeline_charts, utility_chart
 from ragprof.report.lookup import Summary
+from ragprof.report.reranker import charts as reranker_charts
 from ragprof.report.theme import Chart
 
 _DRAWN = (
@@ -36,5 +37,5 @@ _DRAWN = (
 
 def draw(summary: Summary) -> dict[str, Chart]:
     """key -> chart. A chart without data is left out rather than drawn empty."""
-    drawn = (chart(summary) for chart in _DRAWN)
+    drawn = (*(chart(summary) for chart in _DRAWN), *reranker_charts.draw(summary))
     return {chart.key: chart for chart in drawn if chart is not None}

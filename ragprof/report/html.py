@@ -25,6 +25,8 @@ from ragprof.report.injection import contents as injection_contents
 from ragprof.report.injection import study
 from ragprof.report.injection.sweep_tables import marginal_statements
 from ragprof.report.lookup import Summary, at, entries
+from ragprof.report.reranker import contents as reranker_contents
+from ragprof.report.reranker import study as reranker_study
 from ragprof.report.tables import Table
 from ragprof.report.tiles import tiles
 
@@ -59,6 +61,7 @@ def render_html(summary: Summary) -> str:
         growth=bool(grown.names(summary)),
         growth_notes=entries(summary, "growth", "notes"),
         injection=_injection_words(summary) if study.is_present(summary) else None,
+        reranker=_reranker_words(summary) if reranker_study.is_present(summary) else None,
         audited=bool(study.audited(summary)),
         audit_statements=entries(summary, "audit", "statements"),
         stills={place: still for chart in charts.values() for place, still in _stills(chart).items()},
@@ -68,7 +71,7 @@ def render_html(summary: Summary) -> str:
         style=_asset("style.css"),
         tables=_tables(summary),
         tiles=tiles(summary),
-        colours=study.colours(summary),
+        colours=reranker_study.colours(summary),
     )
 
 
@@ -80,7 +83,7 @@ def _stills(chart: Chart) -> dict[str, Markup]:
     """Place on the page -> still picture; panels are drawn small, so that their texts stay readable."""
     from ragprof.report.theme import PANEL_WIDTH, STATIC_WIDTH, static_svg
 
-    width = PANEL_WIDTH if chart.panels else STATIC_WIDTH
+    width = PANEL_WIDTH if chart.panels and not chart.stacked else STATIC_WIDTH
     return {place: _trusted(static_svg(spec, width)) for place, spec in chart.pictures().items()}
 
 
@@ -113,6 +116,16 @@ def _injection_words(summary: Summary) -> Mapping[str, Any]:
         "statements": entries(summary, "injection", "statements"),
         "marginal": marginal_statements(summary),
         "notes": entries(summary, "injection", "notes"),
+    }
+
+
+def _reranker_words(summary: Summary) -> Mapping[str, Any]:
+    return {
+        "statements": entries(summary, "reranker_study", "statements"),
+        "glance": reranker_contents.GLANCE(summary),
+        "sides": reranker_contents.SIDES(summary),
+        "sections": reranker_contents.sections(summary),
+        "notes": entries(summary, "reranker_study", "notes"),
     }
 
 

@@ -14,6 +14,8 @@ from ragprof.report.injection import contents as injection_contents
 from ragprof.report.injection import study
 from ragprof.report.injection.sweep_tables import marginal_statements
 from ragprof.report.lookup import Summary, at, entries
+from ragprof.report.reranker import contents as reranker_contents
+from ragprof.report.reranker import study as reranker_study
 from ragprof.report.tables import Cell, Column, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
@@ -53,6 +55,7 @@ def render_markdown(summary: Summary) -> str:
         _table(context_tables.comparisons(summary)),
         *_growth(summary),
         *_injection(summary),
+        *_reranker(summary),
         *_audit(summary),
         *(_details(table(summary)) for table in _FOLDED),
         _folded("Method and limits", _bullets([*entries(summary, "method"), *entries(summary, "limits")])),
@@ -79,6 +82,23 @@ def _injection(summary: Summary) -> list[str]:
     glance = _table(injection_contents.GLANCE(summary))
     notes = _bullets(entries(summary, "injection", "notes"))
     return ["### Context and answers", _bullets(said), escaped(study.model_words(summary)), glance, *folded, notes]
+
+
+def _reranker(summary: Summary) -> list[str]:
+    """Verdicts at a glance, each pipeline's statement folded, notes at the end. Empty without verdicts."""
+    if not reranker_study.is_present(summary):
+        return []
+    said, notes = (_bullets(entries(summary, "reranker_study", part)) for part in ("statements", "notes"))
+    glance, sides = _table(reranker_contents.GLANCE(summary)), _table(reranker_contents.SIDES(summary))
+    folded = [_reranked(section) for section in reranker_contents.sections(summary)]
+    return ["### Is the reranker worth it?", said, glance, sides, *folded, notes]
+
+
+def _reranked(section: reranker_contents.Section) -> str:
+    said = [sentence for sentences in section.said.values() for sentence in sentences]
+    tables = (_table(table) for table in section.tables.values())
+    parts = (_bullets([*section.sentences, *said]), *tables, _bullets(section.notes))
+    return _folded(f"{section.name}: {section.verdict}", "\n\n".join(part for part in parts if part))
 
 
 def _audit(summary: Summary) -> list[str]:

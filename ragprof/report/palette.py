@@ -68,6 +68,14 @@ LOST = {
     "rerank": STAGES["rerank"],
     "search": STAGES["search"],
 }
+FLIP = {"saves": "#1D4E89", "undecided": "#F3F5F8", "costs": "#DDA88A"}
+HEADROOM = {
+    "search": STAGES["search"],
+    "reranker": STAGES["rerank"],
+    "harm": "#B4501E",
+    "left": "#F2DDB8",
+    "missed": "#DCE2E9",
+}
 DASHES = {"solid": (), "dashed": (6, 4), "dotted": (1.5, 3), "dash-dotted": (8, 3, 1.5, 3), "short": (3, 2)}
 SHAPES = {
     "circle": "M10.5 5.5a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
@@ -78,6 +86,11 @@ SHAPES = {
     "cross": "M12.7 1.5h2.6v2.7h2.7v2.6h-2.7v2.7h-2.6v-2.7h-2.7v-2.6h2.7z",
 }
 """Vega's name of a mark -> its path in the middle of a legend's line, which is 28 wide and 11 high."""
+TEXTURES = {
+    "hatched": "M0.5 0.5h10v10h-10zM0 11L11 0M0 5L5 0M6 11L11 6",
+    "dotted": "M0.5 0.5h10v10h-10zM2.6 3h.9M7.5 3h.9M5 6h.9M2.6 9h.9M7.5 9h.9",
+}
+"""What lies over an area in a legend, 11 by 11, so that it can be told without its colour."""
 VERDICTS = {"better": "#1D4E89", "worse": "#B4501E", "undecided": "#8A94A1"}
 
 

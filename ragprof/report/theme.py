@@ -10,7 +10,7 @@ import altair as alt
 
 from ragprof.report import figures
 from ragprof.report.lookup import Summary, at, pipelines
-from ragprof.report.palette import GRID, INK, MUTED, RULE, SHAPES
+from ragprof.report.palette import GRID, INK, MUTED, RULE, SHAPES, TEXTURES
 
 FONT = "-apple-system, 'Segoe UI', Inter, Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 STATIC_WIDTH, PANEL_WIDTH = 660, 300
@@ -62,13 +62,23 @@ _CONFIG = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An entry of a legend that stands above the chart: a line with its dashes and its mark, or an area."""
+    """An entry of a legend that stands above the chart: a line with its dashes and its mark, or an area.
+
+    An area may have a texture; a mark may be `hollow`.
+    """
 
     label: str
     colour: str
     dash: tuple[float, ...] = ()
     shape: str = ""
     area: bool = False
+    texture: str = ""
+    hollow: bool = False
+
+    @property
+    def grain(self) -> str:
+        """The texture as SVG; empty where there is none."""
+        return TEXTURES.get(self.texture, "")
 
     @property
     def path(self) -> str:
@@ -78,17 +88,19 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One of several small charts of the same kind, for one pipeline."""
+    """One of several charts under one title: for one pipeline, or for what its own `title` says."""
 
     pipeline: str
     spec: dict[str, Any]
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A drawn study. `caption` gives n and what the interval is; `notes` lists what could not be drawn.
 
-    A `wide` chart needs the whole width of the page to itself. A chart of `panels` has no specification of its own.
+    A `wide` chart needs the whole width of the page to itself. A chart of `panels` has no specification of its own;
+    its panels are small and side by side, or as wide as the page and `stacked`.
     """
 
     key: str
@@ -99,6 +111,7 @@ class Chart:
     wide: bool = False
     panels: tuple[Panel, ...] = ()
     legend: tuple[Key, ...] = ()
+    stacked: bool = False
 
     def pictures(self) -> dict[str, dict[str, Any]]:
         """Place on the page -> specification: one, or one a panel."""

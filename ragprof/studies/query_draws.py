@@ -30,13 +30,13 @@ class Draws:
     counts: Array
 
     @classmethod
-    def of(cls, ids: Sequence[str], *, seed: int, stream: int = 0) -> Draws:
+    def of(cls, ids: Sequence[str], *, seed: int, stream: int = 0, replicates: int = RESAMPLES) -> Draws:
         """Seeded; draws of different `stream` are independent of each other."""
         if not len(ids):
             raise BadInput("no question was asked; there is nothing to resample")
         ordered = tuple(sorted(ids))
         rng = np.random.default_rng([seed, stream])
-        drawn = rng.multinomial(len(ordered), np.full(len(ordered), 1 / len(ordered)), size=RESAMPLES)
+        drawn = rng.multinomial(len(ordered), np.full(len(ordered), 1 / len(ordered)), size=replicates)
         return cls(ordered, np.vstack([np.ones(len(ordered)), drawn]))
 
     def mean(self, values: pd.Series) -> Array:

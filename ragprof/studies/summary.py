@@ -18,6 +18,8 @@ from ragprof.studies.headline import METRIC, final_scores, headline, reranker_of
 from ragprof.studies.injection import injection_of
 from ragprof.studies.latency import latency_of, mean_usage, quantiles
 from ragprof.studies.quality import comparisons, estimates, final_stage, pareto
+from ragprof.studies.reranking import data as reranking_data
+from ragprof.studies.reranking.study import reranking_of
 
 FORMAT = 1
 RETRIEVAL_ONLY = (
@@ -78,6 +80,8 @@ def assemble(folder: Path) -> dict[str, Any]:
         _add_growth(summary, folder, manifest, judgement)
     if injection_data.is_recorded(folder):
         _add_injection(summary, folder, manifest, judgement)
+    if reranking_data.is_recorded(folder):
+        _add_reranker(summary, folder, manifest, judgement)
     if is_audited(folder):
         _add_audit(summary, folder, manifest, judgement)
     return summary
@@ -110,6 +114,19 @@ def _add_injection(
     for name, entry in economics.items():
         summary["pipelines"][name]["economics"] = entry
     summary["limits"] = [WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in summary["limits"]]
+
+
+def _add_reranker(
+    summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
+) -> None:
+    """The rerankers' sections; those of another corpus, other parts or labels are left out, and said to be."""
+    if reranking_data.belongs(folder, manifest, judgement):
+        summary["reranker"], summary["reranker_study"] = reranking_of(folder)
+        return
+    summary["warnings"].append(
+        "The rerankers in this folder were recorded over another corpus, other questions, pipelines or judgements and "
+        "are left out; record them anew with 'ragprof reranker'."
+    )
 
 
 def _add_audit(

@@ -36,7 +36,7 @@ def ndcg_at_10(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     prepared = prepare(PROJECT / "evals" / "scifact.toml", corpus=SCIFACT)
     subject = prepared.subject
     load(subject.pipelines, bench.progress)
-    embedding = embed(subject, bench)
+    embedding = embed(subject, subject.corpus.docs, bench)
     build_indexes(subject.pipelines, subject.corpus.docs, embedding.documents, clock=now_ns, progress=bench.progress)
     return {
         name: float(

@@ -14,6 +14,7 @@ from ragprof.report import render_html
 _SAMPLE = runpy.run_path(str(Path(__file__).with_name("sample.py")))
 _VARIANTS = runpy.run_path(str(Path(__file__).with_name("growth_variants.py")))
 _ANSWERS = runpy.run_path(str(Path(__file__).with_name("injection_variants.py")))
+_RERANKERS = runpy.run_path(str(Path(__file__).with_name("reranker_sample.py")))
 
 
 @pytest.fixture
@@ -103,3 +104,25 @@ def answered_page() -> str:
 @pytest.fixture(scope="session")
 def hostile_name() -> str:
     return str(_ANSWERS["HOSTILE"])
+
+
+@pytest.fixture
+def reranked(summary: dict[str, Any]) -> dict[str, Any]:
+    """The made-up run with its verdicts on two rerankers: one in full, one that is unpriced and full of nulls."""
+    return _RERANKERS["reranked"](summary)
+
+
+@pytest.fixture(scope="session")
+def whole_rerankers() -> dict[str, Any]:
+    """As `reranked`, for tests that change nothing."""
+    return _RERANKERS["reranked"](_SAMPLE["summary"]())
+
+
+@pytest.fixture(scope="session")
+def reranked_page(whole_rerankers: dict[str, Any]) -> str:
+    return render_html(whole_rerankers)
+
+
+@pytest.fixture(scope="session")
+def hostile_text() -> str:
+    return str(_RERANKERS["HOSTILE"])

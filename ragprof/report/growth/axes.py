@@ -33,6 +33,10 @@ class Mark:
         value, low, high = (None if end is None else end / length for end in (self.value, self.low, self.high))
         return replace(self, value=value, low=low, high=high)
 
+    def without_interval(self) -> Mark:
+        """The value alone, where its interval is drawn by other means."""
+        return replace(self, low=None, high=None)
+
     def within(self, scale: Scale) -> Mark:
         """Its interval cut off where the plot ends; the words still give all of it."""
         low, high = (None if end is None else min(max(end, scale.low), scale.high) for end in (self.low, self.high))

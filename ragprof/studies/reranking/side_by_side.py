@@ -1,0 +1,164 @@
+"""Teacher and student side by side: what a cheaper part keeps of the quality, and at which cost and time.
+
+Three kinds of pair. A student reranker over the candidates of its pipeline, against that pipeline's own. Two reranked
+pipelines with the same embedder, store and depth but another reranker. Two pipelines that differ in nothing but the
+embedder (so float32 and int8 of the same model). Of two pipelines the one that stands first in the eval is the teacher.
+All ratios are student / teacher: a cost or latency ratio below 1 means that the student is cheaper, or faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ragprof.studies.headline import duration
+from ragprof.studies.query_draws import ENDS
+from ragprof.studies.reranking.agreement import agreement, unknown
+from ragprof.studies.reranking.data import REPLICATES, RerankerData
+from ragprof.studies.reranking.figures import known, sign_flip_ps
+from ragprof.studies.reranking.means import estimate, mean_draws
+from ragprof.studies.reranking.ratios import level, percent, ratio_estimate
+from ragprof.studies.reranking.sides import Side, embedder_side, injected_k, reranker_side
+
+RERANKER, EMBEDDER = "reranker", "embedder"
+SEARCHING = ("embedder", "store", "depth")
+BESIDE = ("name", "embedder", "prices")
+
+
+def side_by_side(data: RerankerData) -> list[dict[str, Any]]:
+    """A row for each pair: students first, then pipelines by reranker, then pipelines by embedder."""
+    return [*_students(data), *_rerankers(data), *_embedders(data)]
+
+
+def compared(
+    data: RerankerData, teacher: Side, student: Side, *, kind: str, over: str, k: int
+) -> dict[str, Any]:  # fmt: skip
+    """`retained` is the student's share of the teacher's gain over the search, for embedders of its quality.
+
+    An end of a ratio's interval is null where the sign of what it is a share of is open.
+    """
+    difference = student.quality - teacher.quality
+    own, theirs = (np.where(np.isnan(difference), np.nan, side.quality) for side in (student, teacher))
+    share = _share(data, own, theirs)
+    gains = teacher.gain is not None and student.gain is not None
+    found = {
+        "kind": kind,
+        "teacher": teacher.name,
+        "student": student.name,
+        "over": over,
+        "retained": _share(data, student.gain, teacher.gain) if gains else share,
+        "quality_share": share,
+        "difference": estimate(data.draws, difference),
+        "p": sign_flip_ps(difference[None], seed=data.seed)[0] if known(difference) else None,
+        "agreement": _agreement(data, teacher, student, k),
+        "cost_ratio": _cost_ratio(teacher, student),
+        "latency_ratio": latency_ratio(teacher, student, seed=data.seed),
+    }
+    return {**found, "sentence": _sentence(data, found, teacher, student)}
+
+
+def latency_ratio(teacher: Side, student: Side, *, seed: int) -> dict[str, Any] | None:
+    """Student's median over teacher's, over the queries that both were timed on; the interval resamples those."""
+    both = teacher.times.index.intersection(student.times.index)
+    if both.empty or not teacher.times[both].median() > 0:
+        return None
+    mine, theirs = student.times[both].to_numpy(float), teacher.times[both].to_numpy(float)
+    n = len(both)
+    found = {"mean": float(np.median(mine) / np.median(theirs)), "interval": None, "n": n}
+    if n < 2:
+        return found
+    drawn = np.random.default_rng([seed, n]).integers(0, n, size=(REPLICATES, n))
+    ratios = np.median(mine[drawn], axis=1) / np.median(theirs[drawn], axis=1)
+    return {**found, "interval": [float(end) for end in np.quantile(ratios, ENDS)]}
+
+
+def _students(data: RerankerData) -> Iterator[dict[str, Any]]:
+    for name in data.names:
+        own = data.arm(name)
+        for arm in data.students(name):
+            student = data.arm(arm)
+            teacher = _named(own["reranker"], student["reranker"])
+            sides = reranker_side(data, name, teacher), reranker_side(data, arm, str(student["student"]))
+            yield compared(data, *sides, kind=RERANKER, over=name, k=int(own["own_k"]))
+
+
+def _rerankers(data: RerankerData) -> Iterator[dict[str, Any]]:
+    """Over what: the search that both rerank."""
+    for first, second in combinations(_pipelines(data, set(data.names)), 2):
+        if _same(first, second, SEARCHING) and first["reranker"] != second["reranker"]:
+            sides = (reranker_side(data, each["name"], each["name"]) for each in (first, second))
+            over, k = str(data.arm(first["name"])["against"]), injected_k(data, first)
+            yield compared(data, *sides, kind=RERANKER, over=over, k=k)
+
+
+def _embedders(data: RerankerData) -> Iterator[dict[str, Any]]:
+    judged = set(data.tables["others"]["pipeline"])
+    for first, second in combinations(_pipelines(data, judged), 2):
+        others = (set(first) | set(second)) - set(BESIDE)
+        if first["embedder"] and second["embedder"] and _same(first, second, others):
+            sides = [embedder_side(data, each["name"]) for each in (first, second)]
+            if first["embedder"] != second["embedder"] and not any(np.isnan(side.quality).all() for side in sides):
+                over, k = str(first["store"]["name"]), injected_k(data, first)
+                yield compared(data, *sides, kind=EMBEDDER, over=over, k=k)
+
+
+def _pipelines(data: RerankerData, wanted: set[str]) -> list[dict[str, Any]]:
+    """As the eval declares them, in its order."""
+    return [dict(pipeline) for pipeline in data.config["pipelines"] if pipeline["name"] in wanted]
+
+
+def _same(first: Mapping[str, Any], second: Mapping[str, Any], keys: Iterable[str]) -> bool:
+    return all(first.get(key) == second.get(key) for key in keys)
+
+
+def _named(spec: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """A part's name, with those of its options that tell it from another of the same name."""
+    if spec["name"] != other["name"]:
+        return str(spec["name"])
+    telling = [str(value) for key, value in spec.items() if key != "name" and value != other.get(key)]
+    return " ".join([str(spec["name"]), *telling])
+
+
+def _share(data: RerankerData, student: Any, teacher: Any) -> dict[str, Any]:
+    return ratio_estimate(mean_draws(data.draws, student), mean_draws(data.draws, teacher), n=known(teacher))
+
+
+def _agreement(data: RerankerData, teacher: Side, student: Side, k: int) -> dict[str, Any]:
+    if teacher.ranking is None or student.ranking is None:
+        return unknown()
+    return agreement(data, teacher.ranking, student.ranking, k=k)
+
+
+def _cost_ratio(teacher: Side, student: Side) -> float | None:
+    """Over the queries whose cost is known of both; None where there is none, or the teacher is free."""
+    if teacher.usd is None or student.usd is None:
+        return None
+    both = ~(np.isnan(teacher.usd) | np.isnan(student.usd))
+    paid = float(teacher.usd[both].sum())
+    return float(student.usd[both].sum()) / paid if paid > 0 else None
+
+
+def _sentence(data: RerankerData, found: Mapping[str, Any], teacher: Side, student: Side) -> str:
+    qualities = [level({**estimate(data.draws, side.quality), "interval": None}) for side in (student, teacher)]
+    lead = (
+        f"{student.name} keeps {percent(found['quality_share'])} of the quality of {teacher.name} ({data.metric} "
+        f"{qualities[0]} against {qualities[1]})"
+    )
+    if found["kind"] == RERANKER:
+        lead += f" and {percent(found['retained'])} of its gain over the search"
+    return f"{lead}{_price(found, teacher, student)}."
+
+
+def _price(found: Mapping[str, Any], teacher: Side, student: Side) -> str:
+    """At which share of the time and of the cost; nothing is said of what is not known."""
+    shares = []
+    if found["latency_ratio"] is not None:
+        both = teacher.times.index.intersection(student.times.index)
+        medians = [duration(float(side.times[both].median())) for side in (student, teacher)]
+        shares.append(f"{percent(found['latency_ratio'])} of its time (p50 {medians[0]} against {medians[1]})")
+    if found["cost_ratio"] is not None:
+        shares.append(f"{100 * found['cost_ratio']:.3g} % of its cost")
+    return f", at {' and '.join(shares)}" if shares else ""

@@ -1,0 +1,186 @@
+"""`weigh` from end to end on the handbook: what is recorded, judged, priced and said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from weighing import RERANKER, Weighed, contents, write_handbook
+
+from ragprof.judge.scores import measure, scores_of
+from ragprof.preparation import prepare
+from ragprof.reranking import reweigh, weigh
+from ragprof.session import redraw, reprice, run
+
+NAME = "hybrid+overlap"
+
+
+def test_every_figure_of_the_curve_is_that_of_a_run_at_its_depth(weighed: Weighed, tmp_path: Path) -> None:
+    judged = weighed.table("judged")
+    for depth in (4, 7, 10):
+        k = min(3, depth)
+        changes = {
+            'depth = 10\nreranker = "overlap"': f'depth = {depth}\nreranker = "overlap"',
+            "k = 3, tokens": f"k = {k}, tokens",
+        }
+        folder = tmp_path / str(depth)
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
+            result = run(write_handbook(folder, changes=changes), out=folder / "out")
+        scores = pd.read_parquet(result.folder / "scores.parquet")
+        mine = scores[(scores["pipeline"] == NAME) & (scores["stage"] == "rerank")]
+        curve = judged[(judged["ranking"] == "rerank") & (judged["depth"] == depth)].set_index("query_id")
+        for metric in ("nDCG@10", "RR@10", "R@10", "P@5", "Success@5", "Judged@10"):
+            expected = mine[mine["metric"] == metric].set_index("query_id")["value"]
+            assert expected.to_dict() == curve.loc[expected.index, metric].to_dict(), (depth, metric)
+
+
+def test_a_depth_below_the_chunks_that_are_injected_is_honoured(weighed: Weighed) -> None:
+    curve = {(row["depth"], row["k"]): row for row in weighed.summary["reranker"][NAME]["depth_curve"]}
+    assert set(curve) == {(depth, k) for depth in (1, 2, 4, 7, 10) for k in (1, 2, 3, 5)}
+    assert curve[1, 1]["prompt_tokens"] == curve[1, 3]["prompt_tokens"] < curve[10, 3]["prompt_tokens"]
+    live = weighed.table("live")
+    assert live[live["depth"] == 2]["candidates"].tolist() == [2] * (live["depth"] == 2).sum()
+
+
+def test_the_plain_ranking_is_that_of_the_twin(weighed: Weighed) -> None:
+    judged = weighed.table("judged")
+    plain = judged[judged["ranking"] == "search"].set_index("query_id")["nDCG@10"].to_dict()
+    scores = pd.read_parquet(weighed.folder / "scores.parquet")
+    twin = scores[(scores["pipeline"] == "hybrid") & (scores["stage"] == "search") & (scores["metric"] == "nDCG@10")]
+    assert twin.set_index("query_id")["value"].to_dict() == plain
+    assert weighed.summary["reranker"][NAME]["against"] == "hybrid"
+
+
+def test_the_oracle_is_never_beaten(weighed: Weighed) -> None:
+    wide = weighed.table("judged").pivot(index=["query_id", "depth"], columns="ranking", values="nDCG@10")
+    assert (wide["oracle"] >= wide["rerank"] - 1e-12).all()
+
+
+def test_every_depth_is_timed_on_the_same_queries(weighed: Weighed) -> None:
+    live = weighed.table("live")
+    assert sorted(live["depth"].unique()) == [0, 1, 2, 4, 7, 10]
+    asked = {depth: sorted(rows["query_id"]) for depth, rows in live.groupby("depth")}
+    assert all(each == asked[0] for each in asked.values())
+    assert live["rerank_ns"].isna().tolist() == (live["depth"] == 0).tolist()
+
+
+def test_the_summary_follows_the_contract(weighed: Weighed) -> None:
+    import jsonschema
+
+    from ragprof import files
+
+    schema = next(Path(files.__file__).parent.rglob("summary.schema.json"))
+    jsonschema.validate(dict(weighed.summary), json.loads(schema.read_text()))
+    verdict = weighed.summary["reranker"][NAME]
+    assert verdict["verdict"] in ("KEEP", "DROP", "SHRINK", "UNDECIDED")
+    assert verdict["own_depth"] == 10
+    assert {row["llm"] for row in verdict["statement"]["scenarios"]} == {"openai:gpt-4o-mini", "openai:gpt-4o"}
+    assert [year["year"] for year in verdict["price_trend"]["years"]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_both_pages_and_the_section_are_written(weighed: Weighed) -> None:
+    page = (weighed.folder / "reranker.md").read_text()
+    assert weighed.summary["reranker"][NAME]["verdict"] in page
+    assert len(page.splitlines()) <= 80
+    assert "ranking quality" in page
+    assert 'id="reranker"' in (weighed.folder / "report.html").read_text()
+
+
+def test_a_second_run_scores_no_pair_again(weighed_copy: Weighed) -> None:
+    assert weighed_copy.manifest["work"]["pairs_scored"] == 0  # the main recording has scored the deepest
+    result = weigh(weighed_copy.eval_file, out=weighed_copy.folder)
+    work = result.summary["reranker_study"]["work"]
+    assert (work["pairs_scored"], work["pairs_reused"] > 0) == (0, True)
+    before, after = weighed_copy.summary["reranker"][NAME], result.summary["reranker"][NAME]
+    assert before["statement"]["quality_gain"] == after["statement"]["quality_gain"]
+
+
+def test_reweighing_runs_nothing_and_changes_what_it_is_told(weighed_copy: Weighed) -> None:
+    before = contents(weighed_copy.place)
+    changed = reweigh(weighed_copy.folder, changes={"margin": 0.9, "price_trend": None}).summary["reranker"][NAME]
+    assert changed["verdict"] == "DROP"
+    assert "less than the 0.9 that counts" in changed["reason"]
+    assert changed["price_trend"] is None
+    for name in ("candidates", "live", "judged", "signals"):
+        path = weighed_copy.place / f"{name}.parquet"
+        assert path.read_bytes() == before[path]
+
+
+def test_repricing_the_recording_reprices_the_reranker(weighed_copy: Weighed) -> None:
+    other = reprice(weighed_copy.folder, llm="openai:gpt-4o").summary["reranker"][NAME]["statement"]
+    assert other["llm"] == "openai:gpt-4o"
+
+
+def test_redrawing_says_the_same(weighed_copy: Weighed) -> None:
+    assert redraw(weighed_copy.folder).summary["reranker"] == weighed_copy.summary["reranker"]
+
+
+def test_rerankers_of_another_eval_are_left_out_and_said_to_be(weighed_copy: Weighed) -> None:
+    manifest = weighed_copy.manifest
+    (weighed_copy.place / "manifest.json").write_text(json.dumps({**manifest, "corpus_sha256": "other"}))
+    summary = redraw(weighed_copy.folder).summary
+    assert "reranker" not in summary
+    assert any("record them anew with 'ragprof reranker'" in warning for warning in summary["warnings"])
+
+
+def test_no_text_keeps_no_question_and_no_passage(
+    weighed: Weighed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGPROF_CACHE", str(weighed.cache))
+    result = weigh(weighed.eval_file, out=tmp_path / "out", keep_text=False)
+    written = b"".join(contents(result.folder).values())
+    assert b"annual leave" not in written
+    assert b"annual leave" in b"".join(contents(weighed.folder).values())
+
+
+def test_a_reranker_that_depends_on_company_is_found_out_and_run_at_every_depth(
+    tmp_path: Path, rerankers: None
+) -> None:
+    eval_file = write_handbook(tmp_path, changes={'reranker = "overlap"': 'reranker = "company"'})
+    result = weigh(eval_file, out=tmp_path / "out")
+    verdict = result.summary["reranker"][NAME]
+    assert verdict["listwise"] is True
+    assert any("declares that a pair's score depends on no other candidate" in note for note in verdict["notes"])
+    candidates = pd.read_parquet(tmp_path / "out" / "reranker" / "candidates.parquet")
+    assert sorted(candidates["depth"].unique()) == [1, 2, 4, 7, 10]
+
+
+def test_a_listwise_reranker_is_judged_as_it_ranks_at_each_depth(tmp_path: Path, rerankers: None) -> None:
+    eval_file = write_handbook(tmp_path, changes={'reranker = "overlap"': 'reranker = "listwise"'})
+    prepared = prepare(eval_file)
+    result = weigh(eval_file, out=tmp_path / "out")
+    rankings = pd.read_parquet(result.folder / "rankings" / f"{NAME}.parquet")
+    expected = scores_of(rankings, prepared.evaluation.qrels, [measure("nDCG@10")], stages=["rerank"])
+    judged = pd.read_parquet(result.folder / "reranker" / "judged.parquet")
+    own = judged[(judged["ranking"] == "rerank") & (judged["depth"] == 10)].set_index("query_id")["nDCG@10"]
+    assert expected.set_index("query_id")["value"].to_dict() == own.to_dict()
+
+
+def test_students_stand_beside_their_teacher(tmp_path: Path, rerankers: None) -> None:
+    more = RERANKER.replace("price_trend = 30", 'students = ["company"]')
+    result = weigh(write_handbook(tmp_path, more=more), out=tmp_path / "out")
+    (row,) = result.summary["reranker_study"]["side_by_side"]
+    assert row["kind"] == "reranker"
+    assert "company" in row["student"]
+    assert list(result.summary["reranker"]) == [NAME]
+
+
+def test_a_query_that_is_a_document_itself_leaves_no_gap(tmp_path: Path, cache: Path) -> None:
+    """BEIR's rule takes the query's own document out: what stands behind it moves up, and a depth stays a depth."""
+    eval_file = write_handbook(tmp_path)
+    corpus, queries = (tmp_path / "handbook" / f"{name}.jsonl" for name in ("corpus", "queries"))
+    first = json.loads(queries.read_text().splitlines()[0])
+    with corpus.open("a") as stream:
+        stream.write(json.dumps({"_id": first["_id"], "title": "", "text": first["text"]}) + "\n")
+    result = weigh(eval_file, out=tmp_path / "out")
+    candidates = pd.read_parquet(result.folder / "reranker" / "candidates.parquet")
+    mine = candidates[(candidates["query_id"] == first["_id"]) & (candidates["depth"] == 10)].sort_values("rank")
+    assert first["_id"] not in set(mine["doc_id"])
+    assert mine["rank"].tolist() == [2, 3, 4, 5, 6, 7, 8, 9, 10]
+    prompts = pd.read_parquet(result.folder / "reranker" / "prompts.parquet")
+    asked = (prompts["query_id"] == first["_id"]) & (prompts["ranking"] == "search") & (prompts["k"] == 1)
+    assert prompts[asked]["context_tokens"].tolist() == [mine["tokens"].iloc[0]]
