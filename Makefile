@@ -32,6 +32,8 @@ benchmark: $(VENV)/.installed-llm
 	$(BIN)/python evals/performance/bm25.py
 	$(BIN)/python evals/performance/growth.py
 	$(BIN)/python evals/performance/answers.py
+	$(BIN)/python evals/performance/reranking.py
+	$(BIN)/python evals/performance/precision.py
 	$(BIN)/python evals/performance/start.py
 
 # The report is opened in a real browser by the tests; where none is found and none can be installed, they skip.

@@ -1,8 +1,8 @@
 """ragprof: where a RAG query's time, tokens and money go, stage by stage, and what quality they buy.
 
 >>> import ragprof
->>> sorted(ragprof.__all__)
-['Pipeline', 'Prices', 'RagprofError', 'Result', 'Timing', 'audit', 'grow', 'inject', 'profile', 'run']
+>>> print(*sorted(ragprof.__all__))
+Pipeline Prices RagprofError Result Timing audit grow inject profile reweigh run weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -18,9 +18,23 @@ if TYPE_CHECKING:
     from ragprof.evals import Prices, Timing
     from ragprof.injecting import inject
     from ragprof.record.pipeline import Pipeline
+    from ragprof.reranking import reweigh, weigh
     from ragprof.session import Result, grow, profile, run
 
-__all__ = ["Pipeline", "Prices", "RagprofError", "Result", "Timing", "audit", "grow", "inject", "profile", "run"]
+__all__ = [
+    "Pipeline",
+    "Prices",
+    "RagprofError",
+    "Result",
+    "Timing",
+    "audit",
+    "grow",
+    "inject",
+    "profile",
+    "reweigh",
+    "run",
+    "weigh",
+]
 
 _HOMES = {
     "Pipeline": "ragprof.record.pipeline",
@@ -32,7 +46,9 @@ _HOMES = {
     "grow": "ragprof.session",
     "inject": "ragprof.injecting",
     "profile": "ragprof.session",
+    "reweigh": "ragprof.reranking",
     "run": "ragprof.session",
+    "weigh": "ragprof.reranking",
 }
 
 

@@ -18,7 +18,7 @@ from ragprof.errors import NonFiniteScore
 from ragprof.gguf_models import GEMMA_PACKAGE, PACKAGED_GEMMA, converted, packaged_gemma, without_bars
 from ragprof.grouped_attention import use_grouped
 from ragprof.packing import pack_linears
-from ragprof.transformer import Precision, resolved_precision
+from ragprof.transformer import FloatPrecision, resolved_precision
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ class Reading:
 class CausalModel:
     """By packaged, local, GGUF or hub name. The constructor finds it; `load` reads the weights."""
 
-    def __init__(self, model: str, *, precision: Precision) -> None:
+    def __init__(self, model: str, *, precision: FloatPrecision) -> None:
         self.location = located(model)
         self.name = self.location.name if isinstance(self.location, Path) else model
         self.precision: Literal["float32", "bfloat16"] = resolved_precision(precision)

@@ -104,6 +104,14 @@ def persistently(attempt: Callable[[], T], patience: Patience) -> tuple[T, int]:
             return value, failed
 
 
+def attempted(call: Callable[[], T]) -> T | CallFailed:
+    """What the call gives, or how it failed, as a value: so that the error made of it has no chain."""
+    try:
+        return call()
+    except CallFailed as failure:
+        return failure
+
+
 class Server:
     """An HTTP service under one address. Safe to use from several threads; its connections are kept open."""
 

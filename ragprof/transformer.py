@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
+FloatPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
 BATCH_TOKENS = 2048
 ATTENTION = "ragprof_matmul"
@@ -179,10 +180,8 @@ def named_precision(precision: Literal["float32", "bfloat16", "int8"]) -> str:
     return f"{number_format()} in {float_precision(precision)}" if precision == "int8" else precision
 
 
-def resolved_precision(precision: Precision) -> Literal["float32", "bfloat16"]:
-    """`auto` is bfloat16 where the processor computes in it and float32 elsewhere. Raises BadInput for int8."""
-    if precision == "int8":
-        raise BadInput('precision = "int8" is for encoders and cross-encoders; use "auto", "float32" or "bfloat16"')
+def resolved_precision(precision: FloatPrecision) -> Literal["float32", "bfloat16"]:
+    """`auto` is bfloat16 where the processor computes in it and float32 elsewhere."""
     if precision != "auto":
         return precision
     import torch

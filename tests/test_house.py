@@ -189,7 +189,9 @@ def test_naming_one_plugin_imports_that_module_and_no_other(tmp_path: Path) -> N
     assert done.stdout == "['ragprof.stores.bm25s']\n"
 
 
-@pytest.mark.parametrize("name", ["Pipeline", "Prices", "RagprofError", "Result", "Timing", "profile", "run"])
+@pytest.mark.parametrize(
+    "name", ["Pipeline", "Prices", "RagprofError", "Result", "Timing", "profile", "reweigh", "run", "weigh"]
+)
 def test_the_public_names_are_there(name: str) -> None:
     import ragprof
 

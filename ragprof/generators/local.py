@@ -19,7 +19,7 @@ from ragprof.clock import now_ns
 from ragprof.core import Doc, Generated
 from ragprof.gguf_models import PACKAGED_GEMMA
 from ragprof.shared_prefixes import answers_of
-from ragprof.transformer import Precision
+from ragprof.transformer import FloatPrecision
 
 EXAMPLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
@@ -38,7 +38,7 @@ class LocalGenerator:
     def __init__(
         self,
         model: str = PACKAGED_GEMMA,
-        precision: Precision = "auto",
+        precision: FloatPrecision = "auto",
         max_new_tokens: PositiveInt = 16,
         examples: Literal["auto", "always", "never"] = "auto",
     ) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -19,10 +19,9 @@ from ragprof import completions
 from ragprof.completions import Reply
 from ragprof.core import Generated
 from ragprof.errors import BadInput, UnknownName
-from ragprof.http_calls import CallFailed, Patience, Server, persistently
+from ragprof.http_calls import CallFailed, Patience, Server, attempted, persistently
 from ragprof.tokens import DEFAULT_TOKENIZER, counter
 
-T = TypeVar("T")
 Style: TypeAlias = Literal["chat", "completions"]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
@@ -188,14 +187,6 @@ class OpenAICompatibleGenerator:
             f"{url} has no {PATHS[self._style]} ({failure.status}: {failure.reason}); base_url mostly ends in /v1, "
             "and style is 'chat' or 'completions'"
         )
-
-
-def attempted(call: Callable[[], T]) -> T | CallFailed:
-    """What the call gives, or how it failed, as a value: so that the error made of it has no chain."""
-    try:
-        return call()
-    except CallFailed as failure:
-        return failure
 
 
 plugin = OpenAICompatibleGenerator

@@ -8,19 +8,18 @@ them changing: give another name, or clear the cache, when it does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias
 
 import httpx2
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ragprof.core import Doc, Query, Scored, Usage
 from ragprof.errors import BadInput
-from ragprof.http_calls import CallFailed, Patience, Server, is_loopback, parsed, persistently
+from ragprof.http_calls import CallFailed, Patience, Server, attempted, is_loopback, parsed, persistently
 from ragprof.rerank_formats import FORMATS, Dialect, Settings, counted, path_under, request_body, scores_in
 
-T = TypeVar("T")
 Seconds: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Answer: TypeAlias = tuple[list[float], dict[str, int]]
 """One score a document, and the units that the server counted."""
@@ -205,14 +204,6 @@ def json_of(response: httpx2.Response) -> bytes:
     if not kind.endswith("json"):
         raise CallFailed(f"it sent '{kind}' where scores should be", again=False)
     return response.read()
-
-
-def attempted(call: Callable[[], T]) -> T | CallFailed:
-    """What the call gives, or how it failed, as a value: so that the error made of it has no chain."""
-    try:
-        return call()
-    except CallFailed as failure:
-        return failure
 
 
 def summed(counts: Sequence[Usage]) -> dict[str, int]:

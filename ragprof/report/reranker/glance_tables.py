@@ -98,7 +98,7 @@ def side_by_side(summary: Summary) -> Table:
     found = entries(summary, "reranker_study", "side_by_side")
     rows = tuple(Row(_side_cells(one)) for one in found)
     note = (
-        "Small figures are 95% intervals. Both rank the same candidates. Retained: the student's gain over search "
+        "Small figures are 95% intervals. Rerankers rank the same candidates. Retained: the student's gain over search "
         "divided by the teacher's (of an embedder: its quality). Same order: queries with the same first passage, "
         "passages shared among those injected, and Kendall's tau of the two orders (1 is the same, 0 is chance)."
     )

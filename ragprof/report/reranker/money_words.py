@@ -8,7 +8,7 @@ from typing import Any
 from ragprof.report import figures
 from ragprof.report.growth.forecast_tables import signed
 from ragprof.report.injection.cells import is_unpriced, open_span
-from ragprof.report.lookup import at
+from ragprof.report.lookup import at, entries
 from ragprof.report.reranker import study
 from ragprof.report.reranker.cells import is_llm_unpriced, is_net_unpriced, per_words
 
@@ -73,3 +73,21 @@ def _net_words(statement: Any, month: Any, net: Any) -> str:
     verb = "saves" if each.startswith(figures.MINUS) else "costs"
     amount = figures.usd(monthly).removeprefix(figures.MINUS)
     return f"In all it {verb} {amount} a month ({each} per 1,000, 95% interval {span})."
+
+
+def elsewhere(one: Any) -> str:
+    """The verdict at other LLM prices, today and as they may become. Empty where no other was asked for."""
+    own = at(one, "statement", "llm")
+    others = [each for each in entries(one, "statement", "scenarios") if at(each, "llm") != own]
+    said = [_scenario_words(each) for each in others]
+    return " ".join([*said, *filter(None, [at(one, "price_trend", "sentence")])])
+
+
+def _scenario_words(scenario: Mapping[str, Any]) -> str:
+    """openai:gpt-4o at $2.50 a million tokens: KEEP, saves $0.41 per 1,000."""
+    price, net = at(scenario, "usd_per_million_tokens"), at(scenario, "net_usd_per_1000_queries")
+    name, word = figures.text(at(scenario, "llm")), figures.text(at(scenario, "verdict"))
+    if is_unpriced(price):
+        return f"{name}: {figures.UNPRICED}."
+    each = figures.ABSENT if is_unpriced(net) else signed(net, figures.usd)
+    return f"{name}, at {figures.plain_usd(price)} a million tokens: {word}, net {each} per 1,000."

@@ -61,17 +61,28 @@ def _told(summary: Summary, name: str) -> str:
         "What else would buy the same": page_words.instead(one),
         "What this rests on": at(one, "sensitive_to", "sentence") or figures.ABSENT,
         "Where it breaks even": _flips(one),
+        "At other prices": money_words.elsewhere(one),
         "What limits quality": at(one, "headroom", "sentence") or figures.ABSENT,
+        "How deep, and for whom": _narrower(one),
         "How sure we are": page_words.sure(summary, name),
     }
-    lines = [f"- **{title}.** {escaped(words)}" for title, words in points.items()]
+    lines = [f"- **{title}.** {escaped(words)}" for title, words in points.items() if words]
     return f"## {escaped(name)}: {escaped(study.verdict_words(one))}{what}\n\n" + "\n".join(lines)
 
 
 def _flips(one: object) -> str:
     places = ("reranker_usd", "llm_usd_per_million_tokens", "queries_per_month")
-    said = [at(one, "statement", "break_even", place, "sentence") for place in places]
+    found = [at(one, "statement", "break_even", place) for place in places]
+    flipping = [each for each in found if at(each, "value") is not None]
+    said = [at(each, "sentence") for each in flipping or found[:1]]
     return " ".join(str(sentence) for sentence in said if sentence) or figures.ABSENT
+
+
+def _narrower(one: object) -> str:
+    """What the reranker does from fewer candidates, and for the queries that need it."""
+    places = ("knee", "falls_from", "routing_choice", "truncation")
+    said = [at(one, place, "sentence") for place in places]
+    return " ".join(str(sentence) for sentence in said if sentence)
 
 
 def _others(summary: Summary, names: list[str]) -> str:

@@ -72,6 +72,7 @@ def _taken(found: Any) -> list[tuple[Cell, ...]]:
 def _paid(summary: Summary, name: str) -> list[tuple[Cell, ...]]:
     found = at(study.of(summary, name), "statement") or {}
     no_llm, no_net = is_llm_unpriced(found), is_net_unpriced(found)
+    no_rate = at(found, "reranker_usd_per_1000_queries") is None
     month = at(found, "per_month") or {}
     return [
         (
@@ -94,9 +95,9 @@ def _paid(summary: Summary, name: str) -> list[tuple[Cell, ...]]:
         ),
         (
             Cell("per point gained"),
-            money(found, "usd_per_point", "usd_per_point_interval", lacks_price=no_net, write=signed_usd),
+            money(found, "usd_per_point", "usd_per_point_interval", lacks_price=no_rate),
             _DASH,
-            Cell(f"net of one 0.01 of {study.metric(summary, name)}", tone="quiet"),
+            Cell(f"reranker's price of 0.01 {study.metric(summary, name)} at equal k", tone="quiet"),
         ),
     ]
 
