@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from random import Random
@@ -30,6 +30,7 @@ T = TypeVar("T")
 BUSY = frozenset({408, 425, 429})
 OUT_OF_MONEY = "insufficient_quota"
 SHOWN_CHARACTERS = 300
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 KEEP_ALIVE_S = 30.0
 
 
@@ -153,7 +154,7 @@ class Server:
     def shown(self, text: str) -> str:
         """Text of the server's as it may be printed: on one line, short, and without the key."""
         key = self._key()
-        line = " ".join((text.replace(key, "***") if key else text).split())
+        line = " ".join(UNPRINTABLE.sub(" ", text.replace(key, "***") if key else text).split())
         return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}..."
 
     def _check(self, response: httpx2.Response) -> None:
@@ -174,12 +175,18 @@ class Server:
             return self._opened
 
     def _connected(self) -> httpx2.Client:
-        client = httpx2.Client(
-            headers={"User-Agent": "ragprof", "Accept-Encoding": "identity"},
-            timeout=self._timeout_s,
-            limits=httpx2.Limits(max_connections=self._connections, keepalive_expiry=KEEP_ALIVE_S),
-            trust_env=not is_loopback(self.url),
-        )
+        try:
+            client = httpx2.Client(
+                headers={"User-Agent": "ragprof", "Accept-Encoding": "identity"},
+                timeout=self._timeout_s,
+                limits=httpx2.Limits(max_connections=self._connections, keepalive_expiry=KEEP_ALIVE_S),
+                trust_env=not is_loopback(self.url),
+            )
+        except (ImportError, ValueError, OSError) as failure:
+            raise BadInput(
+                f"no connection can be set up: {failure}; mend the proxy or certificate variables of the environment "
+                "(ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE)"
+            ) from None
         if self.has_key:
             client.headers["Authorization"] = f"Bearer {self._key()}"
         return client
@@ -228,10 +235,19 @@ def complaint(payload: object, status: int, wait_s: float | None = None) -> Call
     """The failure that an error object tells: OpenAI's, FastAPI's, or whatever text there is."""
     error = payload.get("error", payload) if isinstance(payload, Mapping) else payload
     named = error if isinstance(error, Mapping) else {"message": error}
-    reason = str(named.get("message") or named.get("detail") or "no reason given")
+    reason = _reason(named.get("message") or named.get("detail"))
     code = " ".join(str(named[name]) for name in ("code", "type", "param") if named.get(name))
     again = (status in BUSY or status >= 500) and OUT_OF_MONEY not in code
     return CallFailed(reason, status=status, code=code, again=again, wait_s=wait_s)
+
+
+def _reason(said: object) -> str:
+    """What a server gives as its reason; of a list of complaints (FastAPI's) the places and words, never the input."""
+    if not isinstance(said, list):
+        return str(said or "no reason given")
+    complaints = [each for each in said if isinstance(each, Mapping)]
+    words = [" ".join(str(each[name]) for name in ("loc", "type", "msg") if each.get(name)) for each in complaints]
+    return "; ".join(words) or "no reason given"
 
 
 def asked_wait_s(headers: Mapping[str, str]) -> float | None:
@@ -247,12 +263,13 @@ def parsed(content: bytes | str) -> Any:
     """JSON. Raises CallFailed where it is none, which another attempt may mend."""
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CallFailed("what came is not JSON") from None
 
 
 def _date(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(text)
+        found = parsedate_to_datetime(text)
     except ValueError:
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

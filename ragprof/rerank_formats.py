@@ -191,7 +191,10 @@ def _result(form: Format, entry: object) -> tuple[int, float]:
         raise NonFiniteScore(f"the reranker gave {given} as the score of document {index}; no ranking could be trusted")
     if not isinstance(score, int | float) or isinstance(score, bool):
         raise _malformed(f"the score of document {index} is no number")
-    return index, float(score)
+    try:
+        return index, float(score)
+    except OverflowError:
+        raise _malformed(f"the score of document {index} is beyond all numbers") from None
 
 
 def _first_number(payload: object, places: Sequence[Place]) -> int | None:

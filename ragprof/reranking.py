@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ragprof import files, registry
-from ragprof.errors import BadInput, RagprofError
+from ragprof.errors import BadInput
 from ragprof.evals import EvalConfig, PipelineConfig, Reranking, complaint
 from ragprof.injecting import own_k
 from ragprof.judge.reranking import judge_reranking
@@ -21,10 +21,12 @@ from ragprof.price import check_rate
 from ragprof.progress import Progress, Silent
 from ragprof.record.pipeline import Parts, Workshop
 from ragprof.record.recording import Bench, record
+from ragprof.record.redaction import redacted
 from ragprof.record.reranking.plan import Arm, Weighing
 from ragprof.record.reranking.recording import record_rerankers
 from ragprof.registry import PartSpec
-from ragprof.session import Result, adopt, bench_of, holds, reprice
+from ragprof.session import Result, adopt, bench_of, holds, reprice, weighed_here
+from ragprof.stages import Signal
 
 RESTATED = (
     "margin", "worth_usd_per_point", "max_added_p95_ms", "max_usd_per_1000_queries", "llms", "price_trend", "folds",
@@ -54,6 +56,8 @@ def weigh(
         check_rate(name, on=today(), file=Path(eval_file), books=books)
     bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
     with files.claimed(bench.folder):
+        if not keep_text:
+            _forget_texts(bench.folder)
         _greet(weighing, bench)
         if holds(bench.folder, prepared):
             adopt(bench.folder, prepared)
@@ -82,6 +86,12 @@ def reweigh(
     if not path.exists():
         raise BadInput("no rerankers were recorded in this folder; run 'ragprof reranker EVAL.toml'", file=home)
     with files.claimed(home):
+        if not weighed_here(home):
+            raise BadInput(
+                "the rerankers in this folder were not recorded to the end, or over another corpus, other questions, "
+                "parts or judgements than the recording around them; run 'ragprof reranker EVAL.toml'",
+                file=home,
+            )
         manifest = files.read_json(path)
         for name in changes or {}:
             if name not in RESTATED:
@@ -96,7 +106,7 @@ def reweigh(
         files.write_json(path, {**manifest, "config": config})
         try:
             return reprice(home, books=books, on=on)
-        except RagprofError:
+        except BaseException:
             files.write_json(path, manifest)
             raise
 
@@ -109,11 +119,27 @@ def plan_weighing(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, 
     with places.put_before("reranker", "pipelines"):
         chosen = _chosen(config, settings)
     with places.put_before("reranker", "signals"):
-        signals = {spec.name: registry.create("signals", spec) for spec in settings.signals}
+        signals = _signals(settings)
     own = [_own_arm(prepared, each, settings) for each in chosen]
     with places.put_before("reranker", "students"):
         students = _students(own, settings)
     return Weighing(prepared.subject, settings, (*own, *students), signals)
+
+
+def _signals(settings: Reranking) -> dict[str, Signal]:
+    """Every signal by its label. Raises BadInput where two have the same."""
+    labels = [_label(spec) for spec in settings.signals]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise BadInput(f"the signal '{label}' is named twice; name each once")
+    return {label: registry.create("signals", spec) for label, spec in zip(labels, settings.signals, strict=True)}
+
+
+def _forget_texts(folder: Path) -> None:
+    """What an earlier run with texts has left, so that none is kept even where this run does not finish."""
+    moves = (folder / "reranker").glob("*moves.parquet*")
+    for path in (*moves, *(folder / name for name in ("summary.json", "report.html", "report.md", "reranker.md"))):
+        path.unlink(missing_ok=True)
 
 
 def _greet(weighing: Weighing, bench: Bench) -> None:
@@ -189,8 +215,12 @@ def _twin(config: EvalConfig, reranked: PipelineConfig) -> str | None:
 def _students(own: Sequence[Arm], settings: Reranking) -> list[Arm]:
     """Every student over the candidates of every pipeline whose own reranker it is not."""
     workshop, arms = Workshop(), []
-    for spec in settings.students:
-        label = _label(spec)
+    labels = [_label(spec) for spec in settings.students]
+    for label, spec in zip(labels, settings.students, strict=True):
+        if spec.name == "none":
+            raise BadInput("'none' is no student; the search alone is what every reranker is compared with anyway")
+        if labels.count(label) > 1:
+            raise BadInput(f"two students are called '{label}'; name each once, with options that tell them apart")
         student = workshop.reranker(spec)
         mine = [arm for arm in own if arm.spec.key != spec.key]
         if not mine:
@@ -204,6 +234,6 @@ def _student_arm(arm: Arm, label: str, spec: PartSpec, parts: Parts) -> Arm:
 
 
 def _label(spec: PartSpec) -> str:
-    """`maxsim precision=int8`"""
-    options = " ".join(f"{key}={value}" for key, value in spec.options.items())
+    """`maxsim precision=int8`, without folders of this machine and without secrets."""
+    options = " ".join(f"{key}={value}" for key, value in redacted(dict(spec.options)).items())
     return f"{spec.name} {options}".strip()

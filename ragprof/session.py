@@ -20,7 +20,7 @@ from ragprof.judge.growth import judge_growth
 from ragprof.judge.scores import canonical, judge
 from ragprof.planning import plan_growth
 from ragprof.preparation import Prepared, check_pipeline, own_documents, prepare, rate_names, today
-from ragprof.price import check_rate, price_answers, price_recording
+from ragprof.price import check_rate, price_answers, price_recording, price_reranking
 from ragprof.progress import Progress, Silent
 from ragprof.record.growth.plan import claim
 from ragprof.record.growth.recording import record_growth
@@ -29,6 +29,7 @@ from ragprof.record.recording import Bench, Subject, fingerprint_of, identities,
 from ragprof.record.redaction import redacted
 from ragprof.registry import PartSpec
 from ragprof.report import write_report
+from ragprof.studies.reranking import data as reranking_data
 from ragprof.studies.summary import summarise
 
 UNRECORDED = ("growth", "injection", "reranker", "budget", "energy", "metrics", "prices", "traffic")
@@ -166,11 +167,17 @@ def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None,
         price_recording(priced, books=books, on=on or today(), llm=llm)
     if (folder / "injection" / "judgement.json").exists():
         price_answers(folder, books=books, on=on or today(), llm=llm)
-    if (folder / "reranker" / "judgement.json").exists():
-        from ragprof.price.reranking import price_reranking
-
+    if weighed_here(folder):
         price_reranking(folder, books=books, on=on or today(), llm=llm)
     return redraw(folder)
+
+
+def weighed_here(folder: Path) -> bool:
+    """Whether rerankers were recorded to the end in this folder, over the recording that is in it."""
+    if not reranking_data.is_judged(folder):
+        return False
+    manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+    return reranking_data.belongs(folder, manifest, judgement)
 
 
 def growth_sizes(folder: Path) -> list[Path]:
@@ -183,7 +190,7 @@ def growth_sizes(folder: Path) -> list[Path]:
 def hand_down_prices(folder: Path) -> None:
     """What a recording is priced by goes for its growth and its rerankers too; another eval's, they keep their own."""
     config = files.read_manifest(folder)["config"]
-    weighed = [folder / "reranker"] if (folder / "reranker" / "manifest.json").exists() else []
+    weighed = [folder / "reranker"] if weighed_here(folder) else []
     for part in (*growth_sizes(folder), *weighed):
         manifest = files.read_json(part / "manifest.json")
         if unpriced(manifest["config"]["pipelines"]) == unpriced(config["pipelines"]):

@@ -64,6 +64,8 @@ def pieces(doc: Doc, tokenizer: Any, *, most: int, prompt: str = "") -> list[Doc
     room = most - token_counts(tokenizer, [f"{prompt}{title}"])[0]
     while room > 0:
         cut = [part for part in _cut(text, starts, words, room=room) if part]
+        if not cut:
+            return [doc]
         made = [replace(doc, doc_id=f"{doc.doc_id}#{at}", title=title, text=part) for at, part in enumerate(cut, 1)]
         excess = max(token_counts(tokenizer, [prompt + piece.content for piece in made])) - most
         if excess <= 0:
@@ -71,14 +73,17 @@ def pieces(doc: Doc, tokenizer: Any, *, most: int, prompt: str = "") -> list[Doc
         room -= excess
     raise BadInput(
         f"document '{doc.doc_id}' cannot be cut into pieces of {most} tokens; "
-        "give the model a larger max_tokens or a shorter query"
+        "give the model a larger max_tokens, or set windows = false under [reranker]"
     )
 
 
 def _borders(tokenizer: Any, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where in the text each token begins, rising, and the places among them at which a word begins."""
     if not tokenizer.is_fast:
-        raise BadInput("this model's tokenizer does not say where its tokens lie in the text, so no text can be cut")
+        raise BadInput(
+            "this model's tokenizer does not say where its tokens lie in the text, so no text can be read in pieces; "
+            "set windows = false under [reranker]"
+        )
     found = _uncut(tokenizer, [text], return_offsets_mapping=True)["offset_mapping"][0]
     starts = np.maximum.accumulate(np.array([start for start, _ in found], np.int64))
     distinct = np.unique(starts)

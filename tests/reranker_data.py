@@ -120,6 +120,10 @@ def data_of(
     first = next(iter(named.values()))
     declared += [_plain(name, first) for name in others or {} if name not in known]
     finals = {name: _final(arm) for name, arm in named.items() if arm.student is None} | dict(others or {})
+    priced = [
+        _llm("the LLM", llm, primary=True),
+        *(_llm(name, usd, primary=False) for name, usd in (llms or {}).items()),
+    ]
     return RerankerData(
         home,
         {
@@ -133,11 +137,7 @@ def data_of(
         },
         {
             "on": "2026-07-01", "books": [], "queries_per_month": queries_per_month,
-            "arms": {name: _rate(arm) for name, arm in named.items()},
-            "llms": [
-                _llm("the LLM", llm, primary=True),
-                *(_llm(name, usd, primary=False) for name, usd in (llms or {}).items()),
-            ],
+            "arms": {name: {**_rate(arm), "llms": priced} for name, arm in named.items()},
         },
         {
             "candidates": _frame(_candidates(named, queries), "arm depth query_id rank doc_id document_id"),

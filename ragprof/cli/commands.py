@@ -11,7 +11,7 @@ from rich.table import Table
 from ragprof.cli.bars import Bars
 from ragprof.corpus import build, find, info, installed_versions
 from ragprof.errors import BadInput
-from ragprof.files import cache_folder, read_json
+from ragprof.files import cache_folder, claimed, read_json
 
 out_console = Console()
 error_console = Console(stderr=True)
@@ -42,7 +42,7 @@ def grow_eval(
     with Bars(error_console) as bars:
         result = grow(eval_file, corpus=corpus, out=out, books=rates, changes=changes, fresh=fresh, progress=bars)
     out_console.print(growth_table(result.summary))
-    out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True)
+    out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True, markup=False)
 
 
 def inject_eval(
@@ -64,7 +64,7 @@ def inject_eval(
             eval_file, corpus=corpus, out=out, books=rates, changes=changes, keep_text=keep_text, progress=bars
         )
     out_console.print(injection_table(result.summary))
-    out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True)
+    out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True, markup=False)
 
 
 def weigh_rerankers(
@@ -96,7 +96,7 @@ def weigh_rerankers(
             )
     out_console.print(reranker_table(result.summary))
     for page in (result.folder / "reranker.md", result.report):
-        out_console.print(f"report: {page}", highlight=False, soft_wrap=True)
+        out_console.print(f"report: {page}", highlight=False, soft_wrap=True, markup=False)
 
 
 def audit_eval(
@@ -129,7 +129,7 @@ def audit_eval(
         if "pipelines" in result.summary
         else ("audit", result.folder / "audit" / "audit.json")
     )
-    out_console.print(f"{kind}: {place}", highlight=False, soft_wrap=True)
+    out_console.print(f"{kind}: {place}", highlight=False, soft_wrap=True, markup=False)
 
 
 def numbers(listed: str, *, option: str) -> tuple[int, ...]:
@@ -162,14 +162,16 @@ def check_eval(eval_file: Path, *, corpus: Path | None, rates: list[Path]) -> No
 def price_folder(folder: Path, *, rates: list[Path], on: date | None, llm: str | None) -> None:
     from ragprof.session import reprice
 
-    result = reprice(folder, books=rates, on=on, llm=llm)
+    with claimed(folder):
+        result = reprice(folder, books=rates, on=on, llm=llm)
     _show(result.summary, result.report)
 
 
 def report_folder(folder: Path) -> None:
     from ragprof.session import redraw
 
-    result = redraw(folder)
+    with claimed(folder):
+        result = redraw(folder)
     _show(result.summary, result.report)
 
 
@@ -177,7 +179,7 @@ def export_trec(folder: Path, into: Path) -> None:
     from ragprof.judge.trec_export import export_runs
 
     for path in export_runs(folder, into=into):
-        out_console.print(str(path), highlight=False, soft_wrap=True)
+        out_console.print(str(path), highlight=False, soft_wrap=True, markup=False)
 
 
 def build_corpus(name: str) -> None:
@@ -188,7 +190,7 @@ def build_corpus(name: str) -> None:
     out_console.print(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}", highlight=False)
     for package, reason in manifest.get("left_out", {}).items():
         out_console.print(f"left out: {package} ({reason})", highlight=False, markup=False)
-    out_console.print(str(folder), highlight=False, soft_wrap=True)
+    out_console.print(str(folder), highlight=False, soft_wrap=True, markup=False)
 
 
 def show_corpus(name: str) -> None:
@@ -209,4 +211,4 @@ def _show(summary: dict[str, object], report: Path) -> None:
     from ragprof.report import terminal_table
 
     out_console.print(terminal_table(summary))
-    out_console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    out_console.print(f"report: {report}", highlight=False, soft_wrap=True, markup=False)

@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from ragprof.evals.tables import Misplaced, Table, Timing
 from ragprof.registry import PartSpec
 
+MOST_CHUNKS = 1_000
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
+Chunks: TypeAlias = Annotated[int, Field(ge=1, le=MOST_CHUNKS)]
 
 
 class RerankerTiming(Timing):
@@ -31,12 +33,12 @@ class Reranking(Table):
     are taken to fall.
     """
 
-    pipelines: tuple[str, ...] | None = None
+    pipelines: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     depths: tuple[Positive, ...] = Field((5, 10, 20, 30, 50), min_length=1)
-    ks: tuple[Positive, ...] = Field((1, 3, 5, 8, 10), min_length=1)
+    ks: tuple[Chunks, ...] = Field((1, 3, 5, 8, 10), min_length=1)
     metric: str = "nDCG@10"
     margin: float = Field(0.01, ge=0, lt=1)
-    worth_usd_per_point: float | None = Field(None, ge=0, allow_inf_nan=False)
+    worth_usd_per_point: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_added_p95_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_usd_per_1000_queries: float | None = Field(None, ge=0, allow_inf_nan=False)
     llms: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ class Reranking(Table):
     @model_validator(mode="after")
     def metric_is_computed(self) -> Reranking:
         family, _, cutoff = self.metric.partition("@")
-        known = family in ("nDCG", "P", "R", "Success") and cutoff.isdigit() and int(cutoff) > 0
+        known = family in ("nDCG", "P", "R", "Success") and cutoff.isdigit() and 0 < int(cutoff) <= MOST_CHUNKS
         if not known and self.metric != "RR@10":
             raise Misplaced(
                 f"no reranker metric '{self.metric}'; write nDCG@10, RR@10, R@5, P@5 or Success@5", "metric"

@@ -4,7 +4,7 @@ A pipeline's reranker is priced by the pipeline's own `prices.rerank`, else the 
 runs elsewhere, else it is UNPRICED. A student is another reranker over the same candidates, and nobody wrote a price
 beside it: what the pipeline's own reranker is billed says nothing of it. A student that runs here takes `machine`, or
 the hourly rate that stands as `rerank` for a pipeline whose own reranker runs here too; one that runs elsewhere is
-UNPRICED. Where `rerank` is "free", its students are free.
+UNPRICED. Where `rerank` is "free", so are its students, but for one elsewhere beside a teacher that runs here.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Arm:
 
     def _holds_for_students(self, own: str) -> bool:
         if own == FREE:
-            return True
+            return not self.facts["remote"] or self.teacher_remote
         hourly = any(entry.shape == "per_hour" for entry in self.prices.known.get(own, ()))
         return hourly and not self.facts["remote"] and not self.teacher_remote
 
@@ -150,15 +150,16 @@ def price_reranking(folder: Path, *, books: Sequence[Path] = (), on: date, llm: 
     prices = PriceList(catalogue(books), on, home / "manifest.json")
     with localcontext(EXACT):
         bills = {arm.name: _bill(_arm(arm.name, manifest, prices), recorded, arm) for arm in recorded.arms}
-        llms = _llms(manifest["config"], prices, llm=llm)
+        llms = {arm.name: _llms(_entries(arm.name, manifest, llm), manifest, prices) for arm in recorded.arms}
     write_table(home / "costs.parquet", _table(bills, manifest["query_ids"]))
     write_table(home / "prompts.parquet", prompts_of(recorded.arms, manifest))
     document = {
         "on": on.isoformat(),
         "books": [book.name for book in [*shipped_books(), *books]],
         "queries_per_month": (manifest["config"].get("traffic") or {}).get("queries_per_month"),
-        "arms": {name: _summary(bill, manifest["arms"][name], prices) for name, bill in bills.items()},
-        "llms": llms,
+        "arms": {
+            name: {**_summary(bill, manifest["arms"][name], prices), "llms": llms[name]} for name, bill in bills.items()
+        },
     }
     write_json(home / "rates.json", document)
 
@@ -172,11 +173,17 @@ def _read(folder: Path) -> Recorded:
 
 def _arm(name: str, manifest: Mapping[str, Any], prices: PriceList) -> Arm:
     facts, config = manifest["arms"][name], manifest["config"]
-    pipeline = next(each for each in config["pipelines"] if each["name"] == facts["pipeline"])
-    entries = price_entries(config, pipeline, llm=None)
+    entries = _entries(name, manifest, None)
     teacher = manifest["arms"].get(facts["pipeline"]) or {}
     terms = price_terms(entries, config, file=prices.file)
     return Arm(name, facts, entries, terms, bool(teacher.get("remote")), prices)
+
+
+def _entries(name: str, manifest: Mapping[str, Any], llm: str | None) -> dict[str, Any]:
+    """The prices of an arm's pipeline, the eval's where it has none of its own."""
+    config, wanted = manifest["config"], manifest["arms"][name]["pipeline"]
+    pipeline = next(each for each in config["pipelines"] if each["name"] == wanted)
+    return price_entries(config, pipeline, llm=llm)
 
 
 def _bill(arm: Arm, recorded: Recorded, candidates: ArmCandidates) -> Bill:
@@ -238,10 +245,9 @@ def _summary(bill: Bill, arm: Mapping[str, Any], prices: PriceList) -> dict[str,
     }
 
 
-def _llms(config: Mapping[str, Any], prices: PriceList, *, llm: str | None) -> list[dict[str, Any]]:
-    """The prices of a prompt: the eval's LLM or the one that replaces it, and those of the [reranker] table."""
-    primary = llm or (config.get("prices") or {}).get("llm")
-    others = config["reranker"].get("llms") or ()
+def _llms(entries: Mapping[str, Any], manifest: Mapping[str, Any], prices: PriceList) -> list[dict[str, Any]]:
+    """The prices of a prompt: the LLM that the pipeline is billed by, and those of the [reranker] table."""
+    primary, others = entries.get("llm"), manifest["config"]["reranker"].get("llms") or ()
     return [_llm(name, prices, primary=name == primary) for name in dict.fromkeys([primary, *others]) if name]
 
 

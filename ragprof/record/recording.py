@@ -40,7 +40,7 @@ from ragprof.tokens import counter
 FORMAT = 1
 DERIVED = (
     "manifest.json", "judgement.json", "rates.json", "summary.json",
-    "scores.parquet", "costs.parquet", "report.html", "report.md",
+    "scores.parquet", "costs.parquet", "report.html", "report.md", "reranker.md",
 )  # fmt: skip
 
 

@@ -90,6 +90,8 @@ def write_report(summary: Mapping[str, Any], folder: Path) -> Path:
     from ragprof.files import write_text
 
     page = folder / "report.html"
+    if not summary.get("reranker"):
+        (folder / "reranker.md").unlink(missing_ok=True)
     write_text(folder / "report.md", render_markdown(summary))
     if summary.get("reranker"):
         write_text(folder / "reranker.md", render_reranker_page(summary))

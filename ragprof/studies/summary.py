@@ -80,7 +80,7 @@ def assemble(folder: Path) -> dict[str, Any]:
         _add_growth(summary, folder, manifest, judgement)
     if injection_data.is_recorded(folder):
         _add_injection(summary, folder, manifest, judgement)
-    if reranking_data.is_recorded(folder):
+    if reranking_data.is_judged(folder):
         _add_reranker(summary, folder, manifest, judgement)
     if is_audited(folder):
         _add_audit(summary, folder, manifest, judgement)
@@ -120,7 +120,7 @@ def _add_reranker(
     summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
 ) -> None:
     """The rerankers' sections; those of another corpus, other parts or labels are left out, and said to be."""
-    if reranking_data.belongs(folder, manifest, judgement):
+    if reranking_data.is_recorded(folder) and reranking_data.belongs(folder, manifest, judgement):
         summary["reranker"], summary["reranker_study"] = reranking_of(folder)
         return
     summary["warnings"].append(

@@ -255,6 +255,7 @@ def test_without_any_price_it_is_unpriced_and_never_0(tmp_path: Path) -> None:
         "utilisation": None,
         "history": [],
         "hourly": False,
+        "llms": [],
     }
 
 
@@ -309,7 +310,7 @@ def test_every_date_of_a_rate_is_told(tmp_path: Path) -> None:
 
 
 def llms(place: Path) -> list[tuple[str, str | None, bool]]:
-    written = json.loads((place / "rates.json").read_text())["llms"]
+    written = rates(place)["llms"]
     return [(each["name"], each["usd_per_million_tokens"], each["primary"]) for each in written]
 
 
@@ -332,7 +333,7 @@ def test_the_evals_llm_comes_first_and_then_the_others_once(tmp_path: Path) -> N
     ],
 )
 def test_an_llm_without_a_price_of_tokens_is_unpriced_with_its_reason(tmp_path: Path, name: str, says: str) -> None:
-    written = json.loads((Case(prices={"llm": name}).price(tmp_path) / "rates.json").read_text())["llms"]
+    written = rates(Case(prices={"llm": name}).price(tmp_path))["llms"]
     assert written[0]["usd_per_million_tokens"] is None
     assert says in written[0]["unpriced"]
 

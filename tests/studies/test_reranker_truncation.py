@@ -26,7 +26,7 @@ def test_shares_of_pairs_and_tokens_are_of_all_candidates() -> None:
     assert found["quality_cost"] is None
     assert found["sentence"] == (
         "50.0 % of 4 pairs are over the reranker's length of 200 tokens; 40.0 % of all tokens are never read (100.0 a "
-        "pair). Of 2 relevant documents among the candidates, 1 was cut."
+        "pair). Of 2 relevant passages among the candidates, 1 was cut."
     )
 
 
@@ -37,7 +37,7 @@ def test_what_it_costs_is_the_windowed_quality_minus_the_own() -> None:
     assert found["quality_cost"]["interval"] == [0.3, 0.7]
     assert found["quality_cost"]["p"] < 0.01
     assert found["sentence"].endswith(
-        "No relevant document is among the candidates. Reading them piece by piece changes Success@1 by +0.500 "
+        "No relevant passage is among the candidates. Reading them piece by piece changes Success@1 by +0.500 "
         "[+0.300, +0.700]."
     )
 

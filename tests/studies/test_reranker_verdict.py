@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ragprof.studies.query_draws import Array
-from ragprof.studies.reranking.case import AtDepth, Case, MoreChunks, Rival
+from ragprof.studies.reranking.case import AtDepth, Case, MoreChunks, Rival, limits
 from ragprof.studies.reranking.sensitivity import sensitive_to
 from ragprof.studies.reranking.verdict import decide
 
@@ -20,10 +20,20 @@ def around(mean: float, spread: float = 0.0) -> Array:
     return np.concatenate([[mean], np.linspace(mean - spread, mean + spread, DRAWN - 1)])
 
 
-def at(depth: int, gain: Array, *, loss: Array | None = None, cost: float | None = 1.0, p95: float = 100.0) -> AtDepth:
-    return AtDepth(
-        depth, gain, around(0.0, 0.05) if loss is None else loss, None if cost is None else around(cost), p95
-    )
+def at(
+    depth: int,
+    gain: Array,
+    *,
+    loss: Array | None = None,
+    cost: float | None = 1.0,
+    p: float = 0.001,
+    p95: tuple[float, float] = (100.0, 10.0),
+    chunks: MoreChunks | None = None,
+) -> AtDepth:
+    """`p95` is what it adds in ms, with half the width of its interval."""
+    lost = around(0.0, 0.05) if loss is None else loss
+    added = (p95[0], p95[0] - p95[1], p95[0] + p95[1])
+    return AtDepth(depth, gain, lost, None if cost is None else around(cost), p, added, chunks)
 
 
 def case(own: AtDepth, *smaller: AtDepth, **changes: object) -> Case:
@@ -74,28 +84,83 @@ def test_a_free_one_that_harms_is_dropped_all_the_same() -> None:
 
 
 def test_too_few_queries_leave_it_undecided_with_their_number() -> None:
-    verdict = decide(case(at(20, around(0.03, 0.05)), more_queries=450))
+    verdict = decide(case(at(20, around(0.03, 0.05), p=0.2), more_queries=450))
     assert (verdict.word, verdict.depth, verdict.more_queries) == ("UNDECIDED", 20, 450)
     assert "about 450 more queries would tell" in verdict.reason
 
 
-def test_a_depth_that_loses_next_to_nothing_is_shrunk_to() -> None:
-    shallow = at(10, around(0.298, 0.05), loss=around(0.002, 0.003))
-    verdict = decide(case(PERFECT, at(5, around(0.2, 0.05), loss=around(0.1, 0.02)), shallow))
+def test_five_queries_tell_nothing_however_clear_they_look() -> None:
+    assert decide(case(PERFECT, queries=5)).word == "UNDECIDED"
+    assert decide(case(at(20, around(0.0)), queries=5)).word == "UNDECIDED"
+    assert decide(case(PERFECT, queries=6)).word == "KEEP"
+
+
+def test_a_gain_that_the_test_does_not_tell_is_none_whatever_its_interval() -> None:
+    assert decide(case(at(20, around(0.3, 0.05), p=0.06))).word == "UNDECIDED"
+
+
+def test_no_change_in_few_queries_is_not_yet_too_small_a_gain() -> None:
+    """None of 60 changed: up to 3 in 60 may."""
+    assert decide(case(at(20, around(0.0), p=1.0), queries=60)).word == "UNDECIDED"
+    assert decide(case(at(20, around(0.0), p=1.0), queries=600)).word == "DROP"
+
+
+def test_a_depth_that_loses_next_to_nothing_and_saves_is_shrunk_to() -> None:
+    shallow = at(10, around(0.298, 0.05), loss=around(0.002, 0.003), cost=0.5, p95=(50.0, 5.0))
+    verdict = decide(case(PERFECT, at(5, around(0.2, 0.05), loss=around(0.1, 0.02), cost=0.2), shallow))
     assert (verdict.word, verdict.depth) == ("SHRINK", 10)
+    assert verdict.reason.endswith("saves $0.5 per 1,000 queries and 50 ms at p95.")
+
+
+def test_a_smaller_depth_that_saves_neither_money_nor_time_is_left() -> None:
+    same = at(10, around(0.298, 0.05), loss=around(0.002, 0.003))
+    assert decide(case(PERFECT, same)).word == "KEEP"
+
+
+def test_a_smaller_depth_that_does_not_fill_the_prompt_is_left() -> None:
+    shallow = at(10, around(0.298, 0.05), loss=around(0.002, 0.003), cost=0.5)
+    assert decide(case(PERFECT, shallow, k=11)).word == "KEEP"
+    assert decide(case(PERFECT, shallow, k=10)).word == "SHRINK"
+
+
+def test_a_loss_that_is_worth_more_than_it_saves_is_not_taken() -> None:
+    shallow = at(10, around(0.298, 0.05), loss=around(0.002, 0.003), cost=0.9)
+    assert decide(case(PERFECT, shallow, worth_usd_per_point=1.0)).word == "KEEP"
 
 
 def test_half_of_a_small_gain_is_not_given_away() -> None:
     own = at(20, around(0.015, 0.004))
-    assert decide(case(own, at(5, around(0.007, 0.004), loss=around(0.008, 0.001)))).word == "KEEP"
+    assert decide(case(own, at(5, around(0.007, 0.004), loss=around(0.008, 0.001), cost=0.1))).word == "KEEP"
+
+
+def test_one_that_drowns_in_its_candidates_is_shrunk_to_where_it_gains() -> None:
+    small = at(10, around(0.05, 0.01))
+    too_small = decide(case(at(50, around(0.002, 0.006), p=0.6), small))
+    untold = decide(case(at(50, around(0.02, 0.03), p=0.2), small))
+    assert (too_small.word, too_small.depth) == (untold.word, untold.depth) == ("SHRINK", 10)
+    assert "but from 10 candidates instead of 50 it lifts ranking quality by 0.050" in untold.reason
+
+
+def test_a_depth_picked_among_many_needs_a_smaller_p() -> None:
+    others = [at(depth, around(0.001, 0.01), p=0.5) for depth in (5, 15)]
+    assert decide(case(at(50, around(0.002, 0.006), p=0.6), at(10, around(0.05, 0.01), p=0.04), *others)).word == "DROP"
+
+
+def test_a_depth_is_shrunk_to_only_where_it_would_be_kept() -> None:
+    tiny = at(5, around(0.002, 0.001), p95=(40.0, 4.0))
+    assert decide(case(PERFECT, tiny, max_added_p95_ms=50.0)).word == "DROP"
 
 
 def test_what_is_too_slow_is_shrunk_to_what_is_not_or_dropped() -> None:
-    fast = at(5, around(0.1, 0.02), loss=around(0.2, 0.02), p95=40.0)
+    fast = at(5, around(0.1, 0.02), loss=around(0.2, 0.02), p95=(40.0, 4.0))
     verdict = decide(case(PERFECT, fast, max_added_p95_ms=50.0))
     assert (verdict.word, verdict.depth) == ("SHRINK", 5)
     assert "adds 100 ms at p95, more than the 50 ms allowed" in verdict.reason
     assert decide(case(PERFECT, max_added_p95_ms=50.0)).word == "DROP"
+
+
+def test_a_clock_that_does_not_tell_leaves_a_limit_undecided() -> None:
+    assert decide(case(at(20, around(0.3, 0.05), p95=(100.0, 60.0)), max_added_p95_ms=50.0)).word == "UNDECIDED"
 
 
 def test_what_is_over_the_budget_is_dropped() -> None:
@@ -110,23 +175,39 @@ def test_a_stated_worth_decides_between_gain_and_price() -> None:
 
 
 def test_more_chunks_that_do_the_same_for_less_drop_it_and_a_dearer_llm_keeps_it() -> None:
-    chunks = MoreChunks(8, around(1_000.0, 100.0))
-    cheap = case(PERFECT, more_chunks=chunks, llm_usd_per_million=0.15)
+    cheap = case(at(20, around(0.3, 0.05), chunks=MoreChunks(8, around(1_000.0, 100.0))), llm_usd_per_million=0.15)
     verdict = decide(cheap)
     assert verdict.word == "DROP"
-    assert "sending 8 chunks without it puts as much evidence into the prompt for $0.85 less" in verdict.reason
+    assert "sending 8 chunks without it puts as much evidence into the prompt, and costs $0.85 less" in verdict.reason
     assert decide(replace(cheap, llm_usd_per_million=2.5)).word == "KEEP"
+    assert decide(replace(cheap, llm_usd_per_million=0.0)).word == "DROP"
     assert decide(replace(cheap, worth_usd_per_point=1.0)).word == "KEEP"
+
+
+def test_where_the_same_chunks_hold_as_much_without_it_there_is_nothing_to_pay_for() -> None:
+    verdict = decide(case(at(20, around(0.3, 0.05), chunks=MoreChunks(5, around(0.0))), k=5, llm_usd_per_million=0.15))
+    assert verdict.word == "DROP"
+    assert "the 5 chunks that are sent hold as much evidence without it, which costs $1.00 less" in verdict.reason
+
+
+def test_resamples_in_which_no_number_of_chunks_is_enough_are_not_cheaper() -> None:
+    extra = around(1_000.0)
+    extra[1:400] = np.inf
+    open_case = case(at(20, around(0.3, 0.05), chunks=MoreChunks(8, extra)), llm_usd_per_million=0.0)
+    assert decide(open_case).word == "KEEP"
 
 
 def test_a_rival_that_is_as_good_cheaper_and_faster_drops_it() -> None:
     rivals = (Rival("dear", -2.0, 0.0), Rival("hybrid", -0.5, 1_000.0))
-    rivalled = case(PERFECT, rivals=rivals, llm_usd_per_million=0.15)
+    rivalled = case(PERFECT, rivals=rivals, llm_usd_per_million=0.15, bill_usd=5.0)
     verdict = decide(rivalled)
     assert verdict.word == "DROP"
-    assert verdict.reason == "hybrid is as good, costs $0.65 less per 1,000 queries and answers faster."
+    assert verdict.reason == (
+        "hybrid is as good without a reranker, costs $0.65 less per 1,000 queries and answers faster."
+    )
     assert decide(replace(rivalled, llm_usd_per_million=0.0)).word == "DROP"
     assert decide(replace(rivalled, rivals=rivals[:1])).word == "KEEP"
+    assert decide(replace(rivalled, bill_usd=50.0)).word == "KEEP"
 
 
 def test_a_rival_is_none_where_its_longer_prompts_cost_more_than_it_saves() -> None:
@@ -146,23 +227,42 @@ def test_what_saves_more_tokens_than_it_costs_says_what_it_saves() -> None:
     assert "at equal quality it saves $1.50 more in prompt tokens than it costs" in decide(kept).reason
     dear = replace(kept, llm_usd_per_million=0.5)
     assert "at equal quality the prompt tokens that it saves pay for less than that" in decide(dear).reason
+    never = replace(kept, tokens_saved=np.full(DRAWN, -np.inf))
+    assert "no number of chunks that was looked at" in decide(never).reason
+
+
+def test_infinite_ends_keep_their_sign() -> None:
+    drawn = around(1.0)
+    drawn[1:] = np.inf
+    assert limits(drawn) == (np.inf, np.inf)
+    assert limits(np.full(5, np.nan)) == (-np.inf, np.inf)
 
 
 def test_the_assumption_that_flips_first_is_named() -> None:
-    cheap = case(PERFECT, more_chunks=MoreChunks(8, around(1_000.0)), llm_usd_per_million=0.5)
+    cheap = case(at(20, around(0.3, 0.05), chunks=MoreChunks(8, around(1_000.0))), llm_usd_per_million=0.5)
     found = sensitive_to(cheap, decide(cheap))
     assert found["what"] in ("the price of the LLM's tokens", "the reranker's price")
     assert found["becomes"] == "KEEP"
     assert found["factor"] in (pytest.approx(2.15), pytest.approx(1 / 2.15))
 
 
+def test_a_limit_that_decides_is_an_assumption_too() -> None:
+    slow = case(replace(PERFECT, cost=None), max_added_p95_ms=50.0, margin=0.0)
+    found = sensitive_to(slow, decide(slow))
+    assert (found["what"], found["factor"], found["becomes"]) == (
+        "the milliseconds allowed",
+        pytest.approx(2.15),
+        "KEEP",
+    )
+
+
 def test_a_verdict_that_no_price_moves_rests_on_the_queries() -> None:
-    kept = case(PERFECT, margin=0.0, llm_usd_per_million=None)
-    found = sensitive_to(replace(kept, own=replace(PERFECT, cost=None)), decide(kept))
+    kept = case(replace(PERFECT, cost=None), margin=0.0)
+    found = sensitive_to(kept, decide(kept))
     assert (found["what"], found["factor"]) == ("the number of queries", None)
 
 
 def test_an_undecided_verdict_hangs_on_the_number_of_queries() -> None:
-    open_case = case(at(20, around(0.03, 0.05)), more_queries=300)
+    open_case = case(at(20, around(0.03, 0.05), p=0.2), more_queries=300)
     found = sensitive_to(open_case, decide(open_case))
     assert (found["what"], found["factor"]) == ("the number of queries", 2.0)

@@ -69,8 +69,7 @@ class Candidates:
 
     def add(self, arm: Arm) -> None:
         """Find and score all that the arm needs."""
-        own = dict(zip((query.query_id for query in self.asked(arm)), self._asked_and_found(arm), strict=True))
-        self.company[arm.name] = company_of(arm.reranker, own)
+        self.company[arm.name] = company_of(arm.reranker, self._asked_and_found(arm))
         if self.company[arm.name].listwise:
             self._score_each_depth(arm)
         else:
@@ -80,7 +79,7 @@ class Candidates:
         return pd.DataFrame(self.rows, columns=list(COLUMNS))
 
     def _asked_and_found(self, arm: Arm) -> Iterator[tuple[Query, Ranking]]:
-        return zip(self.asked(arm), self.search(arm, arm.own_depth), strict=True)
+        return zip(self.asked(arm), self.search(arm, arm.deepest), strict=True)
 
     def _score_once(self, arm: Arm) -> None:
         every = {depth: self.search(arm, depth) for depth in self.sets(arm)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ragprof.core import Query, Ranking
+from ragprof.errors import NonFiniteScore
 from ragprof.record.query import one_each
 from ragprof.stages import Reranker
 
@@ -41,15 +42,15 @@ class Company:
         }
 
 
-def company_of(reranker: Reranker, found: Mapping[str, tuple[Query, Ranking]]) -> Company:
+def company_of(reranker: Reranker, found: Iterable[tuple[Query, Ranking]]) -> Company:
     """Score all candidates of a few queries together, then each half alone in reverse.
 
-    One that declares itself listwise is believed. `found` is query_id -> the query and its candidates; those with
-    fewer than four are passed over.
+    One that declares itself listwise is believed. `found` are queries with their candidates; those with fewer than four
+    are passed over.
     """
     if not reranker.pointwise:
         return Company(False, 0, None)
-    asked = [each for each in found.values() if len(each[1]) >= 4][:CHECKED]
+    asked = [each for each in found if len(each[1]) >= 4][:CHECKED]
     moves = [_moved(reranker, query, ranking) for query, ranking in asked]
     return Company(True, len(asked), max(moves) if moves else None)
 
@@ -65,4 +66,7 @@ def _moved(reranker: Reranker, query: Query, ranking: Ranking) -> float:
 
 
 def _scores(reranker: Reranker, query: Query, docs: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array(one_each(reranker.score(query, docs).scores, docs), np.float64)
+    scores = np.array(one_each(reranker.score(query, docs).scores, docs), np.float64)
+    if not np.isfinite(scores).all():
+        raise NonFiniteScore("the reranker gave NaN or infinity; no ranking could be trusted")
+    return scores

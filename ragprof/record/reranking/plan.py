@@ -74,5 +74,5 @@ class Weighing:
 
     @property
     def max_k(self) -> int:
-        """The most chunks that anything is said about."""
-        return max(*self.settings.ks, *(arm.own_k for arm in self.arms), 1)
+        """The most chunks that anything is said about: as many as the search alone could send."""
+        return max(*self.settings.ks, *(arm.own_k for arm in self.arms), *(arm.own_depth for arm in self.arms))

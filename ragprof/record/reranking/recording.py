@@ -6,7 +6,9 @@ the cache as they come, so a killed run goes on where it stopped; live timings a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +17,7 @@ import pandas as pd
 
 from ragprof import environment, files
 from ragprof.core import Doc, Query
+from ragprof.errors import BadInput
 from ragprof.record.indexes import build_indexes
 from ragprof.record.recording import Bench, embed, embedded_queries, fingerprint_of, identities, load, shuffled
 from ragprof.record.redaction import redacted
@@ -96,12 +99,19 @@ def _pairs(arm: Arm, candidates: Candidates) -> list[tuple[Query, Doc]]:
 def signal_table(weighing: Weighing, candidates: Candidates) -> pd.DataFrame:
     """How sure the search of each pipeline was of each query, by every signal."""
     rows = [
-        (arm.name, name, query.query_id, float(signal.value(query, ranking)))
+        (arm.name, name, query.query_id, _finite(name, query, signal.value(query, ranking)))
         for arm in weighing.own
         for name, signal in weighing.signals.items()
         for query, ranking in zip(candidates.asked(arm), candidates.search(arm, arm.own_depth), strict=True)
     ]
     return pd.DataFrame(rows, columns=list(SIGNAL_COLUMNS))
+
+
+def _finite(name: str, query: Query, value: object) -> float:
+    """Raises BadInput for what is no number, NaN or infinite."""
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
+    raise BadInput(f"the signal '{name}' gave {value!r} for query '{query.query_id}'; it must be a finite number")
 
 
 def manifest(weighing: Weighing, candidates: Candidates, home: Path) -> dict[str, Any]:
@@ -114,7 +124,7 @@ def manifest(weighing: Weighing, candidates: Candidates, home: Path) -> dict[str
         "config": redacted(config.model_dump(mode="json")),
         "corpus_sha256": subject.corpus.sha256,
         "questions_sha256": fingerprint_of(subject.queries),
-        "identities": redacted(identities([arm.parts for arm in weighing.arms])),
+        "identities": redacted(identities([replace(arm.parts, name=arm.name) for arm in weighing.arms])),
         "query_ids": sorted(query.query_id for query in subject.queries),
         "arms": {arm.name: _arm(arm, candidates) for arm in weighing.arms},
         "max_k": weighing.max_k,

@@ -53,7 +53,7 @@ def _larger_k(this: Own) -> list[dict[str, Any]]:
     data, arm, depth = this.data, this.arm, this.depth
     reranked = data.reranked(arm, f"evidence@{this.k}")
     found = more_chunks(data, arm)
-    if found is None:
+    if found is None or found.k <= this.k:
         return []
     k = found.k
     prompt = this.prompt(SEARCH, depth, k)

@@ -27,7 +27,7 @@ COSTS, SAVES, UNDECIDED = "costs", "saves", "undecided"
 
 def break_even(data: RerankerData, arm: str, *, depth: int | None = None, llm: str | None = None) -> dict[str, Any]:
     """The `break_even` of the statement, at the price of the eval's LLM or of a named one."""
-    net = net_of(data, arm, depth=depth).at(llm_usd_per_million_tokens=usd_of(llm_of(data, llm)))
+    net = net_of(data, arm, depth=depth).at(llm_usd_per_million_tokens=usd_of(llm_of(data, arm, llm)))
     units = data.units(arm, depth or data.arm(arm)["own_depth"])
     entry = data.rates["arms"][arm]
     drawn = means(data, units)
@@ -77,7 +77,7 @@ def volume(net: Net, entry: Mapping[str, Any], *, units: float) -> dict[str, Any
     """
     monthly, machine = _fixed_usd(entry)
     if monthly is None:
-        return _volume(None, "It is billed by use: costs and savings grow together, and no volume flips the sign.")
+        return _volume(None, _by_use(entry))
     if net.saved is None:
         return _volume(None, "The LLM is unpriced, so what the saved tokens are worth is not known.")
     if not net.saved[0] > 0:
@@ -89,6 +89,15 @@ def volume(net: Net, entry: Mapping[str, Any], *, units: float) -> dict[str, Any
         many = f"one machine serves about {served:,.0f}"
         return _volume(None, f"{bill}, as much as the tokens of {needed:,.0f} queries, but {many}: no volume pays.")
     return _volume(needed, f"{bill}, as much as the tokens that are saved at {needed:,.0f} queries a month.")
+
+
+def _by_use(entry: Mapping[str, Any]) -> str:
+    """Why volume decides nothing."""
+    if entry["rate"] is None:
+        return "The reranker is unpriced."
+    if not float(entry["rate"]["usd"]):
+        return "It costs nothing at any volume."
+    return "It is billed by use: costs and savings grow together, and no volume flips the sign."
 
 
 def grid(net: Net) -> dict[str, Any] | None:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ragprof.studies.query_draws import Array, ends
+from ragprof.studies.query_draws import ENDS, Array
 
 POINT = 0.01
-
-
-@dataclass(frozen=True)
-class AtDepth:
-    """What the reranker does from a smaller number of candidates; `cost` in USD per 1,000 queries, None: UNPRICED."""
-
-    depth: int
-    gain: Array
-    loss: Array
-    cost: Array | None
-    added_p95_ms: float | None
+THREE = 3.0
+"""None in n may be up to 3 / n: Hanley and Lippman-Hand, If nothing goes wrong, is everything all right?, JAMA 1983."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +23,26 @@ class MoreChunks:
 
 
 @dataclass(frozen=True)
+class AtDepth:
+    """What the reranker does from so many candidates.
+
+    `loss` is what is lost against the pipeline's own depth, `p` of the gain (sign-flip test), `cost` in USD per 1,000
+    queries (None: UNPRICED), `added_p95_ms` with its interval (None: not timed).
+    """
+
+    depth: int
+    gain: Array
+    loss: Array
+    cost: Array | None
+    p: float = 0.0
+    added_p95_ms: tuple[float, float, float] | None = None
+    more_chunks: MoreChunks | None = None
+
+
+@dataclass(frozen=True)
 class Rival:
-    """Another pipeline that is told to be as good and answers faster. What it is cheaper by, beside the reranker's own
-    cost, in USD per 1,000 queries at no price of the LLM, and in prompt tokens a query."""
+    """A pipeline without a reranker that is told to be as good and answers clearly faster. What it is cheaper by,
+    beside the reranker's own cost, in USD per 1,000 queries at no price of the LLM, and in prompt tokens a query."""
 
     name: str
     cheaper_usd: float
@@ -43,7 +51,10 @@ class Rival:
 
 @dataclass(frozen=True)
 class Case:
-    """All that a verdict rests on. `tokens_saved` a query, at equal quality; prices in USD per million tokens."""
+    """All that a verdict rests on. `k` chunks are sent; `bill_usd` is the pipeline's whole bill per 1,000 queries.
+
+    `tokens_saved` a query, at equal quality; prices in USD per million tokens.
+    """
 
     metric: str
     own: AtDepth
@@ -52,9 +63,10 @@ class Case:
     queries: int
     more_queries: int | None
     margin: float
+    k: int = 1
+    bill_usd: float | None = None
     tokens_saved: Array | None = None
     llm_usd_per_million: float | None = None
-    more_chunks: MoreChunks | None = None
     rivals: Sequence[Rival] = ()
     worth_usd_per_point: float | None = None
     max_added_p95_ms: float | None = None
@@ -70,9 +82,7 @@ class Case:
         """Cost at the own depth minus the LLM money saved at equal quality, USD per 1,000 queries."""
         if self.own.cost is None or self.tokens_saved is None or self.llm_usd_per_million is None:
             return None
-        if self.llm_usd_per_million == 0:
-            return self.own.cost
-        return np.asarray(self.own.cost - self.tokens_saved * self.llm_usd_per_million / 1_000)
+        return np.asarray(self.own.cost - priced(self.tokens_saved, self.llm_usd_per_million))
 
     def value(self, at: AtDepth) -> Array | None:
         """What the gain at equal k is worth minus what it costs, USD per 1,000 queries.
@@ -83,9 +93,34 @@ class Case:
             return None
         return np.asarray(at.gain / POINT * self.worth_usd_per_point - at.cost)
 
+    def gain_limits(self, at: AtDepth) -> tuple[float, float]:
+        """The interval of a gain. Where no query changed at all, it may still be that up to 3 in n would."""
+        if not at.gain.any():
+            return -THREE / self.queries, THREE / self.queries
+        return limits(at.gain)
+
+    def alone(self, at: AtDepth) -> Case:
+        """The same reranker declared at a smaller depth; its p is that of one picked among several."""
+        picked = replace(at, p=min(1.0, at.p * max(1, len(self.smaller))))
+        return replace(self, own=picked, smaller=())
+
+
+def priced(tokens: Array, usd_per_million: float) -> Array:
+    """USD per 1,000 queries of tokens a query. Tokens without a price cost nothing, however many."""
+    return (
+        np.asarray(tokens * (usd_per_million / 1_000))
+        if usd_per_million
+        else np.where(np.isposinf(tokens), np.inf, 0.0)
+    )
+
 
 def limits(figures: Array) -> tuple[float, float]:
-    """The interval's ends; the figure itself where nothing varies; minus and plus infinity where nothing is known."""
-    found = ends(figures)
-    low, high = found if found else (None, None)
-    return (-np.inf if low is None else low), (np.inf if high is None else high)
+    """Ends of the percentile interval, infinite ones with their sign; all there is where nothing is known."""
+    drawn = figures[1:][~np.isnan(figures[1:])]
+    if not drawn.size:
+        return -np.inf, np.inf
+    if np.isfinite(drawn).all():
+        low, high = np.quantile(drawn, ENDS)
+    else:
+        low, high = np.quantile(drawn, ENDS[0], method="lower"), np.quantile(drawn, ENDS[1], method="higher")
+    return float(low), float(high)

@@ -5,46 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ragprof.price.pricing import QUERIES
 from ragprof.statistics import more_queries_needed
-from ragprof.studies.reranking.alternatives import (
-    ANOTHER_EMBEDDER,
-    ANOTHER_RERANKER,
-    ANOTHER_SEARCH,
-    AS_GOOD,
-    BETTER,
-)
+from ragprof.studies.reranking.alternatives import ANOTHER_EMBEDDER, ANOTHER_SEARCH, AS_GOOD, BETTER
 from ragprof.studies.reranking.candidates import is_inert
 from ragprof.studies.reranking.case import AtDepth, Case, Rival
 from ragprof.studies.reranking.data import RerankerData
 from ragprof.studies.reranking.effects import added_latency
-from ragprof.studies.reranking.figures import means
+from ragprof.studies.reranking.figures import means, sign_flip_ps
 from ragprof.studies.reranking.iso_quality import iso_quality
 from ragprof.studies.reranking.more_chunks import more_chunks
+from ragprof.studies.reranking.verdict import CLEARLY
 
-OTHERS = (ANOTHER_SEARCH, ANOTHER_EMBEDDER, ANOTHER_RERANKER)
 NS_PER_MS = 1e6
 
 
 def case_of(data: RerankerData, arm: str, *, others: Mapping[str, Any], llm_usd_per_million: float | None) -> Case:
     """At the price of the LLM that the bills were made at; `others` are the alternatives and the own figures."""
     facts, settings = data.arm(arm), data.settings
-    own_depth = int(facts["own_depth"])
-    differences = data.gain(arm, data.metric)
-    own = _at(data, arm, own_depth)
-    cost = None if own.cost is None else float(own.cost[0])
+    at = _depths(data, arm)
+    own = at.pop(int(facts["own_depth"]))
+    bill = others["own"]["usd_per_1000_queries"]
     return Case(
         metric=data.metric,
         own=own,
-        smaller=tuple(_at(data, arm, depth) for depth in facts["depths"] if depth < own_depth),
+        smaller=tuple(at.values()),
         inert=is_inert(data, arm),
         queries=len(data.query_ids),
-        more_queries=more_queries_needed(differences) or None,
+        more_queries=more_queries_needed(data.gain(arm, data.metric)) or None,
         margin=float(settings["margin"]),
+        k=int(facts["own_k"]),
+        bill_usd=None if bill is None else float(bill),
         tokens_saved=iso_quality(data, arm).tokens_saved,
         llm_usd_per_million=llm_usd_per_million,
-        more_chunks=more_chunks(data, arm),
-        rivals=rivals(others["alternatives"], others["own"], cost=cost, llm=llm_usd_per_million),
+        rivals=rivals(
+            _without_reranker(data, others["alternatives"]),
+            others["own"],
+            cost=None if own.cost is None else float(own.cost[0]),
+            llm=llm_usd_per_million,
+        ),
         worth_usd_per_point=settings["worth_usd_per_point"],
         max_added_p95_ms=settings["max_added_p95_ms"],
         max_usd_per_1000=settings["max_usd_per_1000_queries"],
@@ -55,7 +56,7 @@ def case_of(data: RerankerData, arm: str, *, others: Mapping[str, Any], llm_usd_
 def rivals(
     alternatives: Sequence[Mapping[str, Any]], own: Mapping[str, Any], *, cost: float | None, llm: float | None
 ) -> tuple[Rival, ...]:
-    """Other pipelines that are told to be as good and whose median is lower, with what their bills differ by.
+    """Those that are told to be as good and whose median is clearly lower, with what their bills differ by.
 
     `cost` is the reranker's own and `llm` the price that the bills were made at. None where a bill is not known.
     """
@@ -69,21 +70,48 @@ def rivals(
             own["tokens_per_query"] - each["tokens_per_query"],
         )
         for each in alternatives
-        if each["what"] in OTHERS
-        and each["relation"] in (AS_GOOD, BETTER)
+        if each["relation"] in (AS_GOOD, BETTER)
         and None not in (each["usd_per_1000_queries"], each["tokens_per_query"], each["p50_ns"], own["p50_ns"])
-        and each["p50_ns"] < own["p50_ns"]
+        and each["p50_ns"] < (1 - CLEARLY) * own["p50_ns"]
     )
 
 
-def _at(data: RerankerData, arm: str, depth: int) -> AtDepth:
+def _without_reranker(data: RerankerData, alternatives: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Pipelines of the eval with another search or embedder that do without a reranker."""
+    plain = {each["name"] for each in data.config["pipelines"] if each["reranker"]["name"] == "none"}
+    return [
+        each for each in alternatives if each["what"] in (ANOTHER_SEARCH, ANOTHER_EMBEDDER) and each["name"] in plain
+    ]
+
+
+def _depths(data: RerankerData, arm: str) -> dict[int, AtDepth]:
+    """The own depth and every smaller one."""
+    facts = data.arm(arm)
+    depths = [int(depth) for depth in facts["depths"] if depth <= facts["own_depth"]]
+    gains = np.stack([data.gain(arm, data.metric, depth) for depth in depths])
+    ps = sign_flip_ps(gains, seed=data.seed)
+    return {depth: _at(data, arm, depth, p) for depth, p in zip(depths, ps, strict=True)}
+
+
+def _at(data: RerankerData, arm: str, depth: int, p: float) -> AtDepth:
     own, here = data.reranked(arm, data.metric), data.reranked(arm, data.metric, depth)
     usd = data.usd(arm, depth)
-    added = added_latency(data, arm, depth)["added_p95_ns"]
     return AtDepth(
         depth,
         gain=means(data, data.gain(arm, data.metric, depth)),
         loss=means(data, own - here),
         cost=None if usd is None else means(data, usd) * QUERIES,
-        added_p95_ms=None if added is None else added / NS_PER_MS,
+        p=p,
+        added_p95_ms=_added(data, arm, depth),
+        more_chunks=more_chunks(data, arm, depth),
     )
+
+
+def _added(data: RerankerData, arm: str, depth: int) -> tuple[float, float, float] | None:
+    """Milliseconds at p95 with the interval's ends; None where nothing was timed."""
+    found = added_latency(data, arm, depth)
+    mean, ends = found["added_p95_ns"], found["added_p95_interval_ns"]
+    if mean is None:
+        return None
+    low, high = ends or (None, None)
+    return mean / NS_PER_MS, -np.inf if low is None else low / NS_PER_MS, np.inf if high is None else high / NS_PER_MS

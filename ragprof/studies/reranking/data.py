@@ -129,10 +129,9 @@ class RerankerData:
         rows = self.tables["live"]
         return rows[(rows["arm"] == arm) & (rows["depth"] == depth)]
 
-    @property
-    def llms(self) -> list[Mapping[str, Any]]:
-        """Prices of a prompt's tokens, the eval's own first."""
-        return sorted(self.rates["llms"], key=lambda llm: not llm["primary"])
+    def llms(self, arm: str) -> list[Mapping[str, Any]]:
+        """Prices of a prompt's tokens, the one that the arm's pipeline is billed by first."""
+        return sorted(self.rates["arms"][arm]["llms"], key=lambda llm: not llm["primary"])
 
     def table(self, name: str, arm: str) -> pd.DataFrame:
         rows = self.tables[name]
@@ -158,6 +157,11 @@ def _grouped(table: pd.DataFrame, keys: list[str]) -> dict[Any, pd.DataFrame]:
     return dict(list(table.groupby(keys, sort=False)))
 
 
+def is_judged(folder: Path) -> bool:
+    """Whether rerankers were recorded to the end and judged, priced or not."""
+    return all((folder / "reranker" / name).exists() for name in NEEDED[:3])
+
+
 def is_recorded(folder: Path) -> bool:
     """Whether rerankers were recorded to the end, judged and priced."""
     return all((folder / "reranker" / name).exists() for name in NEEDED)
@@ -172,9 +176,18 @@ def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, A
         mine["corpus_sha256"] == manifest["corpus"]["sha256"]
         and mine["questions_sha256"] == manifest.get("questions", mine["questions_sha256"])
         and all(pipeline in recorded for pipeline in unpriced(mine["config"]["pipelines"]))
+        and mine["config"]["tokenizer"] == manifest["config"]["tokenizer"]
+        and mine["environment"]["cpu"] == manifest["environment"]["cpu"]
+        and all(_same_parts(mine, manifest, name) for name, arm in mine["arms"].items() if arm["student"] is None)
         and judged["recording"] == mine["recording"]
         and judged["qrels_sha256"] == judgement["qrels_sha256"]
     )
+
+
+def _same_parts(mine: Mapping[str, Any], manifest: Mapping[str, Any], pipeline: str) -> bool:
+    parts = (each["identities"].get(pipeline, {}) for each in (mine, manifest))
+    first, second = ({stage: part for stage, part in each.items() if stage != "generator"} for each in parts)
+    return first == second
 
 
 def read_reranking(folder: Path) -> RerankerData:

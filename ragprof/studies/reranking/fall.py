@@ -24,8 +24,8 @@ FALLS, HOLDS, OPEN = "falls", "does not fall", "undecided"
 
 def falls_from(data: RerankerData, arm: str) -> dict[str, Any]:
     """Status "falls" where the best smaller depth is told from the greatest; "does not fall" where none is better by
-    `margin`; else "undecided". `depth` is the peak, null where quality holds or the greatest depth is the peak; its
-    interval is that of the resamples' peaks.
+    `margin`; else "undecided". `depth` is the peak, null unless quality falls; its interval is that of
+    the resamples' peaks.
     """
     depths = [int(depth) for depth in data.arm(arm)["depths"]]
     if len(depths) < 2 or len(data.query_ids) < 2:
@@ -41,7 +41,7 @@ def falls_from(data: RerankerData, arm: str) -> dict[str, Any]:
     found = f"{differences[best]:+.3f}{told} in {data.metric} at depth {depths[best]} against depth {depths[-1]}"
     interval = _peaks(means(data.draws, columns), depths)
     return {
-        "depth": None if status == HOLDS or peak == depths[-1] else peak,
+        "depth": peak if status == FALLS else None,
         "interval": None if status == HOLDS else interval,
         "status": status,
         "sentence": _sentence(status, found, peak, interval, len(depths) - 1),

@@ -16,6 +16,8 @@ from ragprof.studies.reranking.means import estimate, mean_draws
 from ragprof.studies.reranking.ratios import level, percent, ratio_estimate
 
 RECALL, ORDERING, NEITHER = "recall", "ordering", "neither"
+MUCH_LESS = 2.0
+"""The ordering is not in the way where it leaves less than half of what the search misses."""
 
 
 def headroom(data: RerankerData, arm: str) -> dict[str, Any]:
@@ -23,6 +25,7 @@ def headroom(data: RerankerData, arm: str) -> dict[str, Any]:
     search, own = data.plain(arm, data.metric), data.reranked(arm, data.metric)
     oracle = data.values(arm, ORACLE, int(data.arm(arm)["own_depth"]), data.metric)
     missed, left = best_possible(data, arm) - oracle, oracle - own
+    deepest = data.values(arm, ORACLE, int(data.arm(arm)["depths"][-1]), data.metric)
     found = {
         "metric": data.metric,
         "search": estimate(data.draws, search),
@@ -31,9 +34,12 @@ def headroom(data: RerankerData, arm: str) -> dict[str, Any]:
         "captured_share": captured_share(data, search=search, own=own, oracle=oracle),
         "missed_by_search": estimate(data.draws, missed),
         "left_by_reranker": estimate(data.draws, left),
+        "deepest": {"depth": int(data.arm(arm)["depths"][-1]), "oracle": estimate(data.draws, deepest)},
         "limit": _limit(estimate(data.draws, missed - left)["interval"]),
     }
-    return {**found, "sentence": _sentence(found)}
+    deeper = estimate(data.draws, deepest - oracle)["interval"] or [0.0, 0.0]
+    advice = _advice(found, deeper=float(deeper[0] or 0.0) > float(data.settings["margin"]))
+    return {**found, "sentence": _sentence(found, advice)}
 
 
 def captured_share(data: RerankerData, *, search: Array, own: Array, oracle: Array) -> dict[str, Any] | None:
@@ -70,20 +76,24 @@ def _limit(ends: list[float | None] | None) -> str:
     return ORDERING if high is not None and high < 0 else NEITHER
 
 
-def _sentence(found: dict[str, Any]) -> str:
+def _sentence(found: dict[str, Any], advice: str) -> str:
     missed, left, share = (found[key] for key in ("missed_by_search", "left_by_reranker", "captured_share"))
     lead = f"Search misses {level(missed)} of {found['metric']}"
     if share is None:
-        return f"{lead}; from these candidates there is nothing that any reranker could win.{_advice(found)}"
+        return f"{lead}; from these candidates there is nothing that any reranker could win.{advice}"
     wins = f"of what any reranker could win from these candidates, this one wins {percent(share)}"
     if share["mean"] < 0:
         wins = f"any reranker could win something from these candidates, but this one loses ({percent(share)} of it)"
     left_over = f"; {level(left)} is left" if left["mean"] > 0 else ""
-    return f"{lead}; {wins}{left_over}.{_advice(found)}"
+    return f"{lead}; {wins}{left_over}.{advice}"
 
 
-def _advice(found: dict[str, Any]) -> str:
-    if found["limit"] != RECALL:
-        return ""
+def _advice(found: dict[str, Any], *, deeper: bool) -> str:
+    """What would help more than another reranker; empty where the ordering leaves as much as the search misses."""
     missed, left = found["missed_by_search"]["mean"], found["left_by_reranker"]["mean"]
+    if found["limit"] != RECALL or left * MUCH_LESS > missed:
+        return ""
+    if deeper:
+        depth, reached = found["deepest"]["depth"], level(found["deepest"]["oracle"])
+        return f" Give it more candidates before a better reranker: the best order of {depth} would reach {reached}."
     return f" Do not buy a better reranker: search misses {missed:.3f}, the ordering only {left:.3f}."

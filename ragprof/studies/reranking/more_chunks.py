@@ -40,14 +40,14 @@ def at_k(by_k: Array, ks: Ks) -> Array:
 def more_chunks(data: RerankerData, arm: str, depth: int | None = None) -> MoreChunks | None:
     """Without the reranker, the smallest k with as much evidence as the reranked pipeline has with its own k.
 
-    None where no k is enough, or where its own k already is. `extra_tokens` are those a query beyond the reranked
+    Its own k where that already is enough; None where none is. `extra_tokens` are those a query beyond the reranked
     pipeline's, infinite in a resample where no k is enough.
     """
     own_depth, own_k = data.arm(arm)["own_depth"], int(data.arm(arm)["own_k"])
     depth = depth or own_depth
     wanted = means(data, data.reranked(arm, f"evidence@{own_k}", depth))
-    ks = smallest_k(means(data, evidence(data, arm, SEARCH, own_depth)), wanted)
-    if not own_k < ks[0] <= int(data.manifest["max_k"]):
+    ks = np.maximum(smallest_k(means(data, evidence(data, arm, SEARCH, own_depth)), wanted), own_k)
+    if ks[0] > int(data.manifest["max_k"]):
         return None
     tokens = means(data, data.context_tokens(arm, SEARCH, own_depth))
     reranked = means(data, data.context_tokens(arm, RERANK, depth)[own_k - 1])

@@ -37,13 +37,20 @@ class Own:
         return int(self.data.arm(self.arm)["own_k"])
 
     def prompt(self, ranking: str, depth: int, k: int, arm: str | None = None) -> float:
-        """Mean tokens of a prompt with the first k passages."""
+        """Mean tokens of a prompt with the first k passages.
+
+        Where the pipeline's own prompts were recorded, with whatever budget cuts them short, it is theirs, and what
+        whole passages more or less take beside them.
+        """
         context = float(self.data.context_tokens(arm or self.arm, ranking, depth)[k - 1].mean())
+        recorded = self.whole.prompt_tokens.get(self.pipeline)
+        if recorded is not None:
+            return recorded + context - float(self.data.context_tokens(self.arm, RERANK, self.depth)[self.k - 1].mean())
         return context + float(self.data.manifest["template_tokens"]) + float(self.data.manifest["query_tokens"])
 
     def bill(self, prompt_tokens: float, reranker_usd: float | None) -> float | None:
         """The whole bill with this much more for the reranker (USD per 1,000 queries) and a prompt of this length."""
-        total, price = self.whole.usd.get(self.pipeline), usd_of(llm_of(self.data))
+        total, price = self.whole.usd.get(self.pipeline), usd_of(llm_of(self.data, self.arm))
         if total is None or price is None or reranker_usd is None:
             return None
         return (

@@ -57,6 +57,8 @@ def routing_choice(data: RerankerData, arm: str) -> dict[str, Any] | None:
     for fold in range(int(folds.max()) + 1):
         by, limit = _chosen(known, gain, folds != fold)
         routed |= (folds == fold) & (known[by] <= limit)
+    if not np.isfinite(threshold):
+        routed = everywhere
     row = _kept(data, arm, [routed])[0]
     found = {"signal": signal if np.isfinite(threshold) else None, "threshold": _finite(threshold), **row}
     return {**found, "sentence": _sentence(found)}

@@ -37,6 +37,12 @@ def assumptions(case: Case) -> Iterator[Assumption]:
         yield Assumption(price, lambda factor: _priced(case, factor))
     if worth is not None:
         yield Assumption("what a point is worth", lambda factor: replace(case, worth_usd_per_point=worth * factor))
+    if case.max_added_p95_ms is not None:
+        most = case.max_added_p95_ms
+        yield Assumption("the milliseconds allowed", lambda factor: replace(case, max_added_p95_ms=most * factor))
+    if case.max_usd_per_1000:
+        budget = case.max_usd_per_1000
+        yield Assumption("the dollars allowed", lambda factor: replace(case, max_usd_per_1000=budget * factor))
     if case.margin > 0:
         yield Assumption("the smallest gain that counts", lambda factor: replace(case, margin=case.margin * factor))
 

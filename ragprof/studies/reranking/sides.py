@@ -18,7 +18,7 @@ from ragprof.studies.query_draws import Array
 from ragprof.studies.reranking.candidates import reranked
 from ragprof.studies.reranking.data import RerankerData
 
-DEFAULT_K = 10
+DEFAULT_K = 5
 
 
 @dataclass(frozen=True)

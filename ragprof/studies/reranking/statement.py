@@ -77,16 +77,16 @@ def net_of(
     reranker_factor: float = 1.0,
 ) -> Net:
     """At the price of the eval's LLM unless another is given, and at this many times the reranker's price."""
-    price = usd_of(llm_of(data)) if llm_usd_per_million_tokens is None else llm_usd_per_million_tokens
+    price = usd_of(llm_of(data, arm)) if llm_usd_per_million_tokens is None else llm_usd_per_million_tokens
     net = _net(data, arm, iso_quality(data, arm, depth), depth=depth)
     return net.at(llm_usd_per_million_tokens=price, reranker_factor=reranker_factor)
 
 
-def llm_of(data: RerankerData, name: str | None = None) -> Mapping[str, Any] | None:
-    """The LLM of that name, the eval's own unless one is given; None where the eval names none. Raises UnknownName."""
+def llm_of(data: RerankerData, arm: str, name: str | None = None) -> Mapping[str, Any] | None:
+    """The LLM of that name, the pipeline's own unless one is given; None where none is named. Raises UnknownName."""
     if name is None:
-        return next((llm for llm in data.llms if llm["primary"]), None)
-    named = {llm["name"]: llm for llm in data.llms}
+        return next((llm for llm in data.llms(arm) if llm["primary"]), None)
+    named = {llm["name"]: llm for llm in data.llms(arm)}
     if name not in named:
         raise UnknownName("LLM among the priced ones", name, named)
     return dict(named[name])
@@ -99,7 +99,7 @@ def usd_of(llm: Mapping[str, Any] | None) -> float | None:
 
 def statement(data: RerankerData, arm: str, *, depth: int | None = None, llm: str | None = None) -> dict[str, Any]:
     """The `statement` of an arm, less its break-even, scenarios and alternatives. `llm` is one of the priced ones."""
-    named = llm_of(data, llm)
+    named = llm_of(data, arm, llm)
     iso = iso_quality(data, arm, depth)
     net = _net(data, arm, iso, depth=depth).at(llm_usd_per_million_tokens=usd_of(named))
     return {

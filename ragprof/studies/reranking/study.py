@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ragprof.studies.reranking.alternatives import alternatives
 from ragprof.studies.reranking.break_even import break_even
 from ragprof.studies.reranking.case import Case
@@ -29,14 +31,15 @@ from ragprof.studies.reranking.verdict import decide
 from ragprof.studies.reranking.whole_bills import Whole, whole_bills
 
 LOW_JUDGED = 0.95
-FEW_TIMED = 8
+FEW_TIMED = 20
 OTHERWISE = 0.05
 REPORTED = {"per_input_token": "input_tokens", "per_search": "search_units", "per_request": "requests"}
 RULE = (
-    "The verdict is the first rule that applies: reorders nothing (DROP); told to harm (SHRINK or DROP); gains less "
-    "than counts (DROP); not told from no gain (UNDECIDED); over a limit (SHRINK or DROP); not worth its price, or as "
-    "much evidence for less with more chunks (DROP); another pipeline as good, cheaper and faster (DROP); a smaller "
-    "depth as good (SHRINK); else KEEP."
+    "The verdict is the first rule that applies: reorders nothing (DROP); too few queries for any test (UNDECIDED); "
+    "told to harm, or to gain less than counts (DROP); not told from no gain (UNDECIDED); over a limit (DROP); not "
+    "worth its price, or as much evidence for less without it (DROP); a pipeline without a reranker as good, cheaper "
+    "and faster (DROP); else KEEP. A smaller depth that would be kept makes it SHRINK, where it saves something or the "
+    "declared depth would not be kept."
 )
 
 
@@ -50,13 +53,14 @@ def reranking_of(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def verdict_of(data: RerankerData, arm: str, whole: Whole) -> dict[str, Any]:
     """All that is said of one pipeline's reranker."""
-    facts, llm = data.arm(arm), llm_of(data)
+    facts, llm = data.arm(arm), llm_of(data, arm)
     others = alternatives(data, arm, whole)
     case = case_of(data, arm, others=others, llm_usd_per_million=usd_of(llm))
     verdict, net = decide(case), net_of(data, arm)
     percent = data.settings["price_trend"]
     said = statement(data, arm)
-    said["billing"]["reported_per_query"] = whole.reported.get(facts["pipeline"])
+    reported = whole.reported.get(facts["pipeline"], {})
+    said["billing"]["reported_per_query"] = {unit: float(counts.mean()) for unit, counts in reported.items()} or None
     curve = depth_curve(data, arm, nets=lambda depth: found_money(net_of(data, arm, depth=depth).net))
     return {
         "verdict": verdict.word,
@@ -73,7 +77,7 @@ def verdict_of(data: RerankerData, arm: str, whole: Whole) -> dict[str, Any]:
         "statement": {
             **said,
             "break_even": break_even(data, arm),
-            "scenarios": [_scenario(net, case, each) for each in data.llms],
+            "scenarios": [_scenario(net, case, each) for each in data.llms(arm)],
             **others,
         },
         "headroom": headroom(data, arm),
@@ -90,19 +94,19 @@ def verdict_of(data: RerankerData, arm: str, whole: Whole) -> dict[str, Any]:
         if percent is None
         else price_trend(data, arm, float(percent), lambda usd: decide(_at_price(case, usd)).word),
         "price_history": price_history(data, arm),
-        "notes": [*notes(data, arm), *_reported_otherwise(said["billing"])],
+        "notes": [*notes(data, arm), *_reported_otherwise(data, arm, said["billing"], reported)],
     }
 
 
 def study_of(data: RerankerData, verdicts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What holds for all rerankers together."""
-    llm = llm_of(data)
+    priced = dict.fromkeys(llm["name"] for name in verdicts if (llm := llm_of(data, name)) is not None)
     return {
         "metric": data.metric,
         "k": {name: verdict["k"] for name, verdict in verdicts.items()},
         "margin": data.settings["margin"],
         "worth_usd_per_point": data.settings["worth_usd_per_point"],
-        "priced_as": None if llm is None else llm["name"],
+        "priced_as": ", ".join(priced) or None,
         "queries": len(data.query_ids),
         "timed_queries": {name: verdict["statement"]["timed_queries"] for name, verdict in verdicts.items()},
         "replicates": REPLICATES,
@@ -122,29 +126,39 @@ def notes(data: RerankerData, arm: str) -> list[str]:
             "It declares that a pair's score depends on no other candidate, but scores moved by "
             f"{company['largest_difference']:.0%} of their spread in other company: it was run at every depth."
         )
+    elif company["declared"] and not company["checked_queries"]:
+        found.append("Whether its scores depend on the other candidates could not be checked: there were too few.")
     elif company["listwise"]:
         found.append("Its scores depend on the other candidates, so it was run at every depth.")
     timed = data.timed(arm, facts["own_depth"])["query_id"].nunique()
     if timed < FEW_TIMED:
-        found.append(f"Latency rests on {timed} timed queries; give [reranker.timing] more seconds.")
+        found.append(f"Latency rests on {timed} timed queries, p95 on few of them; more seconds for [reranker.timing].")
     judged = float(data.values(arm, RERANK, facts["own_depth"], "Judged@10").mean())
     if judged < LOW_JUDGED:
         found.append(f"Only {judged:.0%} of its first ten are judged; unjudged documents count as not relevant.")
+    beyond = [depth for depth in data.settings["depths"] if depth not in facts["depths"]]
+    if beyond:
+        found.append(f"The corpus has fewer passages than the depths {beyond}, which were left out.")
     rate = data.rates["arms"][arm]["rate"]
     if rate is not None and not rate.get("verified") and rate["name"] != "free":
         found.append(f"The rate {rate['name']} was read at second hand; check it against the provider's page.")
     return found
 
 
-def _reported_otherwise(billing: Mapping[str, Any]) -> list[str]:
-    """Where the reranker's own count of what is billed is not the recording's."""
-    unit = REPORTED.get(str(billing["shape"]))
-    reported, counted = (billing["reported_per_query"] or {}).get(unit), billing["units_per_query"]["mean"]
-    if reported is None or not counted or abs(reported / counted - 1) <= OTHERWISE:
+def _reported_otherwise(
+    data: RerankerData, arm: str, billing: Mapping[str, Any], reported: Mapping[str, pd.Series]
+) -> list[str]:
+    """Where the reranker's own count of what is billed is not the recording's, over the queries that it counted."""
+    counts = reported.get(REPORTED.get(str(billing["shape"]), ""))
+    if counts is None:
+        return []
+    units = pd.Series(data.units(arm, int(data.arm(arm)["own_depth"])), index=data.query_ids)
+    counted, said = float(units.reindex(counts.index).mean()), float(counts.mean())
+    if not counted > 0 or abs(said / counted - 1) <= OTHERWISE:
         return []
     return [
-        f"The reranker reported {reported:,.4g} {billing['unit']}s a query, the recording counted {counted:,.4g}: the "
-        "bill may differ by as much."
+        f"The reranker reported {said:,.4g} a query of what is billed ({billing['unit']}), the recording counted "
+        f"{counted:,.4g}: the bill may differ by as much."
     ]
 
 

@@ -26,7 +26,7 @@ def price_trend(
 
     `verdict_at` tells the verdict at a price of a million tokens. None where the LLM is unpriced.
     """
-    today = usd_of(llm_of(data, llm))
+    today = usd_of(llm_of(data, arm, llm))
     if today is None:
         return None
     net = net_of(data, arm, depth=depth)

@@ -78,9 +78,9 @@ def _sentence(found: dict[str, Any], metric: str) -> str:
 
 def _cut(judged: dict[str, Any] | None) -> str:
     if judged is None:
-        return "No relevant document is among the candidates."
+        return "No relevant passage is among the candidates."
     were = "was" if judged["documents"] == 1 else "were"
-    return f"Of {judged['of']:,} relevant documents among the candidates, {judged['documents']:,} {were} cut."
+    return f"Of {judged['of']:,} relevant passages among the candidates, {judged['documents']:,} {were} cut."
 
 
 def _cost(cost: dict[str, Any] | None, metric: str) -> str:

@@ -21,14 +21,14 @@ class Whole:
 
     `usd` is the bill of all stages and `rerank_usd` the reranker's part, USD per 1,000 queries; `p50_ns` is the median
     end-to-end time of live queries; `prompt_tokens` are the mean of a query. `reported` is what the rerankers
-    themselves said that they took, unit -> mean of a live query.
+    themselves said that they took: unit -> count by query_id, of the live queries.
     """
 
     usd: Mapping[str, float | None]
     rerank_usd: Mapping[str, float | None]
     p50_ns: Mapping[str, int]
     prompt_tokens: Mapping[str, float]
-    reported: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    reported: Mapping[str, Mapping[str, pd.Series]] = field(default_factory=dict)
 
 
 def whole_bills(home: Path) -> Whole:
@@ -50,11 +50,10 @@ def whole_bills(home: Path) -> Whole:
     )
 
 
-def _reported(usage: pd.DataFrame) -> dict[str, dict[str, float]]:
-    means = usage[usage["stage"] == "rerank"].groupby(["pipeline", "unit"])["count"].mean().reset_index()
-    found: dict[str, dict[str, float]] = {}
-    for name, unit, mean in zip(means["pipeline"], means["unit"], means["count"], strict=True):
-        found.setdefault(str(name), {})[str(unit)] = float(mean)
+def _reported(usage: pd.DataFrame) -> dict[str, dict[str, pd.Series]]:
+    found: dict[str, dict[str, pd.Series]] = {}
+    for (name, unit), rows in dict(list(usage[usage["stage"] == "rerank"].groupby(["pipeline", "unit"]))).items():
+        found.setdefault(str(name), {})[str(unit)] = rows.set_index("query_id")["count"].astype(float)
     return found
 
 
