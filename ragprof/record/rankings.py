@@ -24,7 +24,7 @@ from ragprof.stages import PairReranker, Reranker
 
 RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score")
 TOKEN_COLUMNS = ("query_id", "unit", "count")
-CHUNK = 1024
+CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 
 def routing(data: RerankerData, arm: str) -> list[dict[str, Any]]:
-    """A row for each signal and share to rerank (0.1 to 1); no share of gain where reranking everything gains nothing.
+    """A row for each signal and share to rerank (0.1 to 1); no share of a gain that is not told from none.
 
     `share_reranked` is what was reranked, and `random` what as many queries by chance keep; `threshold` is that of all
     queries, to be used (null: every query).
@@ -49,7 +49,7 @@ def routing_choice(data: RerankerData, arm: str) -> dict[str, Any] | None:
     if not known or len(data.query_ids) < 2:
         return None
     gain, folds = data.gain(arm, data.metric), _folds(data)
-    if gain.mean() <= 0:
+    if not _is_told(data, gain):
         return _nothing(data, gain)
     everywhere = np.ones(len(gain), bool)
     signal, threshold = _chosen(known, gain, everywhere)
@@ -109,10 +109,16 @@ def _kept(data: RerankerData, arm: str, masks: list[Mask]) -> list[dict[str, Any
     if not masks:
         return []
     gain = data.gain(arm, data.metric)
-    total = mean_draws(data.draws, gain)
+    total = mean_draws(data.draws, gain) if _is_told(data, gain) else np.zeros(len(data.draws.counts))
     lost = means(data.draws, np.column_stack([gain * ~mask for mask in masks]))
     saved = _cost_saved(data.usd(arm, int(data.arm(arm)["own_depth"])), masks)
     return [_row(*each, total) for each in zip(masks, saved, lost.T, strict=True)]
+
+
+def _is_told(data: RerankerData, gain: Array) -> bool:
+    """Whether there is a gain to keep a share of; shares of what may be nothing say nothing."""
+    low = (estimate(data.draws, gain)["interval"] or [0.0])[0]
+    return low is not None and low > 0
 
 
 def _row(mask: Mask, saved: float, lost: Array, total: Array) -> dict[str, Any]:
@@ -140,7 +146,7 @@ def _finite(threshold: float) -> float | None:
 def _nothing(data: RerankerData, gain: Array) -> dict[str, Any]:
     keys = ("signal", "threshold", "share_reranked", "share_of_gain_kept", "interval", "share_of_cost_saved", "random")
     told = change(estimate(data.draws, gain))
-    sentence = f"There is no gain to keep: reranking every query changes {data.metric} by {told}."
+    sentence = f"There is no gain told that could be kept: reranking every query changes {data.metric} by {told}."
     return {**dict.fromkeys(keys), "sentence": sentence}
 
 

@@ -72,13 +72,17 @@ def sensitive_to(case: Case, verdict: Verdict) -> dict[str, Any]:
 def _undecided(case: Case, verdict: Verdict) -> dict[str, Any]:
     needed = verdict.more_queries
     total = None if needed is None else (needed + case.queries) / case.queries
-    times = "more of them would tell" if total is None else f"{total:.2g} times as many would tell"
+    times = "more of them would tell" if total is None else f"{_times(total)} times as many would tell"
     return {
         "what": QUERIES,
         "sentence": f"It hangs most on {QUERIES}: {times}.",
         "factor": total,
         "becomes": None,
     }
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 10 else f"{factor:.2g}"
 
 
 def _flip(assumption: Assumption, verdict: Verdict) -> tuple[str, float, str] | None:
