@@ -13,6 +13,8 @@ import numpy as np
 
 from ragprof.studies.query_draws import Array, resampled
 
+TIMES = 2.0
+
 
 def ratio(numerator: Array, denominator: Array) -> Array:
     """Infinite with the numerator's sign where the denominator is not above 0; NaN for 0 / 0."""
@@ -31,6 +33,13 @@ def percent(share: Mapping[str, Any]) -> str:
     if share["mean"] is None:
         return "an unknown share"
     return f"{100 * share['mean']:.0f} %{shown(share['interval'], scale=100, digits=0)}"
+
+
+def share_of(share: Mapping[str, Any]) -> str:
+    """ "48 % [45, 51] of", or "23.6 times [22.6, 24.3]" where it is more than twice as much."""
+    if share["mean"] is None or share["mean"] <= TIMES:
+        return f"{percent(share)} of"
+    return f"{share['mean']:.3g} times{shown(share['interval'], digits=1)}"
 
 
 def change(difference: Mapping[str, Any]) -> str:

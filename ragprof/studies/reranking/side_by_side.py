@@ -20,7 +20,7 @@ from ragprof.studies.reranking.agreement import agreement, unknown
 from ragprof.studies.reranking.data import REPLICATES, RerankerData
 from ragprof.studies.reranking.figures import known, sign_flip_ps
 from ragprof.studies.reranking.means import estimate, mean_draws
-from ragprof.studies.reranking.ratios import level, percent, ratio_estimate
+from ragprof.studies.reranking.ratios import TIMES, level, percent, ratio_estimate, share_of
 from ragprof.studies.reranking.sides import Side, embedder_side, injected_k, reranker_side
 
 RERANKER, EMBEDDER = "reranker", "embedder"
@@ -158,7 +158,8 @@ def _price(found: Mapping[str, Any], teacher: Side, student: Side) -> str:
     if found["latency_ratio"] is not None:
         both = teacher.times.index.intersection(student.times.index)
         medians = [duration(float(side.times[both].median())) for side in (student, teacher)]
-        shares.append(f"{percent(found['latency_ratio'])} of its time (p50 {medians[0]} against {medians[1]})")
+        shares.append(f"{share_of(found['latency_ratio'])} its time (p50 {medians[0]} against {medians[1]})")
     if found["cost_ratio"] is not None:
-        shares.append(f"{100 * found['cost_ratio']:.3g} % of its cost")
+        ratio = found["cost_ratio"]
+        shares.append(f"{ratio:.3g} times its cost" if ratio > TIMES else f"{100 * ratio:.3g} % of its cost")
     return f", at {' and '.join(shares)}" if shares else ""
