@@ -141,8 +141,8 @@ def test_an_unknown_plugin_or_option_is_answered_with_the_nearest_name(kind: Kin
         ("embedders", {"name": "hashing", "dimensions": 0}, r"'dimensions': Input should be greater than 0"),
         (
             "embedders",
-            {"name": "sentence_transformers", "precision": "int8"},
-            r"'precision': Input should be 'auto', 'float32' or 'bfloat16'",
+            {"name": "sentence_transformers", "precision": "int4"},
+            r"'precision': Input should be 'auto', 'float32', 'bfloat16' or 'int8'",
         ),
         ("rerankers", "cross_encoder", r"^option of the reranker 'cross_encoder' 'model': Field required"),
     ],
