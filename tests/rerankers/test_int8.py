@@ -127,10 +127,8 @@ def test_auto_is_never_int8() -> None:
 
 
 def test_int8_is_refused_where_it_is_not_built_for() -> None:
-    with pytest.raises(
-        BadInput, match='"int8" is for encoders and cross-encoders; use "auto", "float32" or "bfloat16"'
-    ):
-        resolved_precision("int8")
+    with pytest.raises(BadInput, match="'precision': Input should be 'auto', 'float32' or 'bfloat16'"):
+        registry.create("generators", PartSpec(name="local", precision="int8"))
 
 
 def test_an_unknown_precision_names_those_that_there_are() -> None:
