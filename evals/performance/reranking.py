@@ -21,16 +21,19 @@ from rich.table import Table
 from ragprof import environment, files
 from ragprof.clock import now_ns
 from ragprof.core import EmbeddedQuery
+from ragprof.evals import Timing
 from ragprof.judge.reranking import judge_reranking
-from ragprof.judge.scores import measure, scores_of
+from ragprof.judge.scores import judge, measure, scores_of
 from ragprof.preparation import Prepared, prepare, today
+from ragprof.price import price_recording
 from ragprof.price.reranking import price_reranking
 from ragprof.progress import Silent
 from ragprof.record.rankings import rank_queries
-from ragprof.record.recording import Bench, embed, embedded_queries
+from ragprof.record.recording import Bench, embed, embedded_queries, record
 from ragprof.record.reranking.candidates import Candidates
-from ragprof.record.reranking.plan import Arm
-from ragprof.reranking import plan_weighing, weigh
+from ragprof.record.reranking.plan import Arm, Weighing
+from ragprof.record.reranking.recording import record_rerankers
+from ragprof.reranking import plan_weighing
 from ragprof.studies.reranking.study import reranking_of
 from ragprof.tokens import counter
 
@@ -45,7 +48,7 @@ def main() -> None:
     options, console = arguments(), Console()
     changes = {"depths": DEPTHS, "ks": KS, "pipelines": (options.pipeline,), "windows": False, "timing": BRIEF}
     prepared = prepare(options.eval_file, corpus=options.corpus)
-    weighing = plan_weighing(prepared, options.eval_file, changes=changes)
+    weighing = plan_weighing(alone(prepared, options.pipeline), options.eval_file, changes=changes)
     arm = weighing.own[0]
     arm.reranker.load()
     queries = indexed(prepared, arm)
@@ -57,7 +60,7 @@ def main() -> None:
         once_ns, once_pairs = fresh(lambda cache: score_once(arm, few, cache))
         each_ns, each_pairs = fresh(lambda cache: run_each(prepared, arm, few, cache))
     with console.status("weighing all queries"), TemporaryDirectory() as folder:
-        weigh(options.eval_file, corpus=options.corpus, out=folder, changes=changes)
+        weighed(prepared, weighing, Bench(Path(folder), files.cache_folder(), Silent()))
         stages = after(prepared, Path(folder))
     table = Table(box=None)
     for column in ("", "pairs scored", "seconds"):
@@ -79,6 +82,28 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pipeline", default="dense+maxsim")
     parser.add_argument("--queries", type=int, default=40, help="how many both sides of the scoring get")
     return parser.parse_args()
+
+
+def alone(prepared: Prepared, name: str) -> Prepared:
+    """Only the pipeline that is looked at, timed as briefly as can be: no clock is measured here."""
+    subject = prepared.subject
+    kept = [place for place, parts in enumerate(subject.pipelines) if parts.name == name]
+    config = subject.config.model_copy(
+        update={
+            "timing": Timing(seconds=0.1, rounds=2, min_queries=1, warmup=1),
+            "pipelines": tuple(subject.config.pipelines[place] for place in kept),
+        }
+    )
+    pipelines = tuple(subject.pipelines[place] for place in kept)
+    return replace(prepared, subject=replace(subject, config=config, pipelines=pipelines))
+
+
+def weighed(prepared: Prepared, weighing: Weighing, bench: Bench) -> None:
+    """A recording of the pipeline and its reranker, judged and priced as far as what comes after needs."""
+    record(weighing.subject, bench)
+    judge(bench.folder, prepared.evaluation, metrics=weighing.subject.config.metrics)
+    price_recording(bench.folder, on=today())
+    record_rerankers(weighing, bench)
 
 
 def indexed(prepared: Prepared, arm: Arm) -> list[EmbeddedQuery]:
