@@ -17,7 +17,6 @@ from rich.console import Console
 from ragprof.report import render_html, render_markdown, render_reranker_page, reranker_table, write_report
 from ragprof.report.reranker import contents, depth_tables, glance_tables, price_tables, query_tables, statement_tables
 from ragprof.report.reranker.cells import money, per_words
-from ragprof.report.reranker.cells import saved as taken_off
 from ragprof.report.tables import Cell, Table
 from ragprof.studies import summary as summary_module
 
@@ -108,7 +107,7 @@ def test_every_line_of_the_statement_has_its_interval(whole_rerankers: Summary) 
         "added time, p50": ("+58.2 ms", "+55.9 ms to +61.0 ms"),
         "added time, p95": ("+91.4 ms", "+82.0 ms to +110 ms"),
         "reranker": ("$0.0212", "$0.0201\u2013$0.0223"),
-        "prompt tokens saved": ("\u2212$1.00", "\u2212$1.23 to \u2212$0.784"),
+        "prompt tokens saved": ("$1.00", "$0.784\u2013$1.23"),
         "net": ("\u2212$0.984", "\u2212$1.20 to \u2212$0.763"),
         "per point gained": ("\u2212$0.193", "\u2212$0.283 to \u2212$0.103"),
     }
@@ -118,7 +117,7 @@ def test_money_of_a_month_stands_beside_that_of_1000_queries(whole_rerankers: Su
     table = statement_tables.statement(whole_rerankers, FULL)
     assert table.columns[3].unit == "100,000 queries"
     months = [_row(table, line, column=1)[3].text for line in ("reranker", "prompt tokens saved", "net")]
-    assert months == ["$2.12", "\u2212$100.50", "\u2212$98.38"]
+    assert months == ["$2.12", "$100.50", "\u2212$98.38"]
 
 
 def test_the_reranker_is_billed_by_its_true_unit(whole_rerankers: Summary) -> None:
@@ -137,7 +136,7 @@ def test_the_saving_says_how_many_chunks_hold_the_same(whole_rerankers: Summary)
         for name in (FULL, SPARSE)
     ]
     assert lines == [
-        "3 chunks (3\u20134) hold what search holds with 5; 402.0 fewer tokens a query (313.6\u2013490.4)",
+        "3 chunks (3\u20134) hold what search holds with 5; tokens saved a query: 402.0 (313.6\u2013490.4)",
         "no k holds the evidence@5 that search holds with 5 chunks",
     ]
 
@@ -157,9 +156,14 @@ def test_without_a_price_of_the_llm_what_it_saves_is_unpriced(reranked: Summary)
 
 
 def test_an_open_end_of_money_is_said() -> None:
-    found = {"usd": "0.06", "ends": ["0.02", None], "saved_ends": [None, "0.5"]}
+    found = {"usd": "0.06", "ends": ["0.02", None]}
     assert money(found, "usd", "ends").note == "$0.0200 or more"
-    assert money(found, "usd", "saved_ends", write=taken_off).note == "\u2212$0.500 or more"
+
+
+def test_what_costs_more_tokens_is_not_shown_as_a_saving(reranked: Summary) -> None:
+    reranked["reranker"][FULL]["statement"]["llm_usd_saved_per_1000_queries"] = "-0.0045"
+    cell = _row(statement_tables.statement(reranked, FULL), "prompt tokens saved", column=1)[2]
+    assert cell.text.startswith("\u2212$0.0045")
 
 
 def test_break_even_has_a_row_a_price_with_its_unit(whole_rerankers: Summary) -> None:

@@ -16,14 +16,6 @@ def signed_usd(value: Any) -> str:
     return signed(value, figures.usd)
 
 
-def saved(value: Any) -> str:
-    """What is saved is taken off: 0.31 reads as -$0.31."""
-    if value is None:
-        return figures.ABSENT
-    text = figures.usd(value)
-    return text.removeprefix(figures.MINUS) if text.startswith(figures.MINUS) or text == "$0" else figures.MINUS + text
-
-
 def money(node: Any, key: str, interval: str, *, lacks_price: bool = True, write: Any = figures.usd) -> Cell:
     """A decimal string with its interval. Without a value: UNPRICED where `lacks_price`, else n/a.
 
@@ -34,12 +26,7 @@ def money(node: Any, key: str, interval: str, *, lacks_price: bool = True, write
         return figure(figures.UNPRICED if lacks_price and isinstance(node, Mapping) and key in node else figures.ABSENT)
     if interval not in node:
         return figure(write(value))
-    return figure(write(value), _money_span(node[interval], write))
-
-
-def _money_span(ends: Any, write: Any) -> str:
-    """The smaller end first, also where the sign is turned around. An end that is infinite is left open."""
-    return open_span(list(reversed(ends)) if ends and write is saved else ends, write)
+    return figure(write(value), open_span(node[interval], write))
 
 
 def is_llm_unpriced(statement: Any) -> bool:

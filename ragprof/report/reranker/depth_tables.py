@@ -145,7 +145,7 @@ def truncation(summary: Summary, name: str) -> Table:
         ("Longest that the reranker reads", figure(_tokens(at(found, "max_tokens")))),
         ("Pairs over that length", figure(figures.share(at(found, "over_length_share")))),
         ("Dropped, mean per pair", _dropped_cell(found)),
-        ("Relevant documents that were cut", _judged_cell(judged)),
+        ("Relevant passages that were cut", _judged_cell(judged)),
         ("Quality that costs", difference_cell(cost or {})),
     )
     rows = tuple(Row((Cell(what), cell)) for what, cell in lines)

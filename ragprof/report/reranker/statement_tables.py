@@ -17,7 +17,6 @@ from ragprof.report.reranker.cells import (
     money,
     p_and_n,
     per_words,
-    saved,
     signed_usd,
     tokens,
 )
@@ -40,8 +39,8 @@ def statement(summary: Summary, name: str) -> Table:
     )
     note = (
         f"Against {figures.text(at(study.of(summary, name), 'against'))}, paired by query. Small figures are 95% "
-        "intervals, resampled by query. What is saved is taken off; net above 0 costs, below 0 saves. A point is 0.01 "
-        f"of {study.metric(summary, name)}."
+        "intervals, resampled by query. Net is the reranker's cost minus the prompt tokens saved: above 0 it costs, "
+        f"below 0 it saves. A point is 0.01 of {study.metric(summary, name)}."
     )
     return Table("reranker-statement", "The statement", columns, tuple(rows), note)
 
@@ -83,8 +82,8 @@ def _paid(summary: Summary, name: str) -> list[tuple[Cell, ...]]:
         ),
         (
             Cell("prompt tokens saved"),
-            money(found, "llm_usd_saved_per_1000_queries", "llm_usd_saved_interval", lacks_price=no_llm, write=saved),
-            money(month, "llm_usd_saved", "llm_usd_saved_interval", lacks_price=no_llm, write=saved),
+            money(found, "llm_usd_saved_per_1000_queries", "llm_usd_saved_interval", lacks_price=no_llm),
+            money(month, "llm_usd_saved", "llm_usd_saved_interval", lacks_price=no_llm),
             _saving_cell(found),
         ),
         (
@@ -152,6 +151,6 @@ def _saving_cell(found: Any) -> Cell:
     span = figures.span(at(iso, "interval"), figures.count)
     fewer = estimate_cell(at(iso, "tokens_saved_per_query"), tokens)
     words = f"{reached} chunks ({span}) hold what search holds with {without}"
-    saving = f"{fewer.text} fewer tokens a query" + (f" ({fewer.note})" if fewer.note else "")
+    saving = f"tokens saved a query: {fewer.text}" + (f" ({fewer.note})" if fewer.note else "")
     model = at(found, "llm")
     return Cell(f"{words}; {saving}", f"tokens priced as {model}" if model else "no LLM is priced", "quiet")
