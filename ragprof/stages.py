@@ -128,6 +128,23 @@ class Signal(Protocol):
         """Higher is surer. `ranking` is the search's, best first, and may be empty. Finite."""
 
 
+@runtime_checkable
+class RemoteReranker(Protocol):
+    """A reranker that may run elsewhere."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether its time is another machine's, which this one's price does not pay."""
+
+
+@runtime_checkable
+class QueryReranker(Protocol):
+    """A reranker that is sent a query at a time, and billed so: all pairs of a query go to it at once."""
+
+    @property
+    def asks_by_query(self) -> bool: ...
+
+
 class Injector(Part, Protocol):
     """Puts chunks of a ranking into a prompt."""
 

@@ -128,8 +128,18 @@ def is_remote(part: str) -> bool:
 
 def _elsewhere(pipeline: Mapping[str, Any]) -> set[str]:
     """The stages of a pipeline that wait for a model elsewhere."""
-    parts = {"rerank": pipeline.get("reranker"), "generate": pipeline.get("generator")}
-    return {stage for stage, part in parts.items() if is_remote((part or {}).get("name", ""))}
+    parts = {"rerank": pipeline.get("reranker") or {}, "generate": pipeline.get("generator") or {}}
+    remote = {stage for stage, part in parts.items() if is_remote(part.get("name", ""))}
+    return remote - ({"rerank"} if _is_here(parts["rerank"]) else set())
+
+
+def _is_here(reranker: Mapping[str, Any]) -> bool:
+    """Whether a server of this machine scores: its time is this machine's."""
+    if "base_url" not in reranker:
+        return False
+    from ragprof.http_calls import is_loopback
+
+    return is_loopback(str(reranker["base_url"]))
 
 
 def price_terms(entries: Mapping[str, Any], config: Mapping[str, Any], *, file: Path) -> Terms:

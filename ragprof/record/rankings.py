@@ -20,7 +20,7 @@ from ragprof.record.identity import cache_identity
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, reranked, within_window
 from ragprof.row_cache import RowCache, digest
-from ragprof.stages import PairReranker, Reranker
+from ragprof.stages import PairReranker, QueryReranker, Reranker
 
 RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score")
 TOKEN_COLUMNS = ("query_id", "unit", "count")
@@ -63,7 +63,7 @@ class PairScores:
         that is sent a query at a time, and billed so, gets all of a query's pairs at once.
         """
         missing = {key: pair for pair in pairs if (key := _pair_key(*pair)) not in self._rows}
-        by_query = bool(getattr(self._reranker, "asks_by_query", False))
+        by_query = isinstance(self._reranker, QueryReranker) and self._reranker.asks_by_query
         progress.start("score pairs", len(missing))
         for chunk in _by_query(missing) if by_query else _by_document(missing):
             scores = np.array(_scores(self._reranker, [pair for _, pair in chunk]), np.float64)

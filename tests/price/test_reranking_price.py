@@ -445,3 +445,15 @@ def test_the_main_bill_does_not_take_waiting_for_a_reranker_elsewhere_as_machine
         "rerank: its reranker runs elsewhere, whose time this machine does not pay; "
         "name its rate under [prices] as rerank",
     )
+
+
+def test_a_server_on_this_machine_is_paid_by_its_time_in_the_main_bill_too(recorded: Callable[..., Path]) -> None:
+    folder = recorded(prices={"machine": "own/machine"}, stages=["search", "rerank"], timed_ns={"q1": [SECOND]})
+    manifest = json.loads((folder / "manifest.json").read_text())
+    server = {"name": "rerank_api", "base_url": "http://127.0.0.1:8080"}
+    manifest["config"]["pipelines"][0]["reranker"] = server
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "own.toml").write_text(BOOK)
+    price_recording(folder, books=[folder / "own.toml"], on=ON)
+    priced = read_pricing(folder).pipelines["dense"]
+    assert priced.stages["rerank"] == priced.stages["search"] == Decimal("0.2")

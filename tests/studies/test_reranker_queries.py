@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.per_query import inert, queries
+from ragprof.studies.reranking.candidates import is_inert
+from ragprof.studies.reranking.per_query import queries
 
 TOP = "RR@10"
 
@@ -53,27 +54,27 @@ def test_a_document_that_moved_out_of_sight_has_no_rank() -> None:
 
 
 def test_a_reranker_that_changes_no_order_is_inert() -> None:
-    assert inert(data_of(Arm([1, 5, None], [1, 5, None])), "reranked")
+    assert is_inert(data_of(Arm([1, 5, None], [1, 5, None])), "reranked")
 
 
 def test_a_reranker_that_changes_one_order_is_not_inert() -> None:
-    assert not inert(data_of(Arm([1, 5, None], [1, 4, None])), "reranked")
+    assert not is_inert(data_of(Arm([1, 5, None], [1, 4, None])), "reranked")
 
 
 def test_what_it_changes_beyond_the_own_depth_does_not_count() -> None:
     """Candidate 10 comes first of 10; among the first 5 the order is that of the search."""
-    assert inert(data_of(Arm([10, 10], {5: [None, None], 10: [1, 1]}, depths=(5, 10), own_depth=5)), "reranked")
-    assert not inert(data_of(Arm([10, 10], {5: [None, None], 10: [1, 1]}, depths=(5, 10))), "reranked")
+    assert is_inert(data_of(Arm([10, 10], {5: [None, None], 10: [1, 1]}, depths=(5, 10), own_depth=5)), "reranked")
+    assert not is_inert(data_of(Arm([10, 10], {5: [None, None], 10: [1, 1]}, depths=(5, 10))), "reranked")
 
 
 def test_equal_scores_are_settled_by_id_as_in_the_pipeline() -> None:
     """d9 is before d10 and d8 by id, descending: an order that search did not have."""
     data = data_of(Arm([1], [1], depths=(10,)))
     flat = data.tables["candidates"].assign(rerank_score=0.0)
-    assert not inert(replace(data, tables={**data.tables, "candidates": flat}), "reranked")
+    assert not is_inert(replace(data, tables={**data.tables, "candidates": flat}), "reranked")
 
 
 def test_with_no_candidates_at_all_nothing_is_changed() -> None:
     data = data_of(Arm([1], [1]))
     none = data.tables["candidates"].iloc[:0]
-    assert inert(replace(data, tables={**data.tables, "candidates": none}), "reranked")
+    assert is_inert(replace(data, tables={**data.tables, "candidates": none}), "reranked")

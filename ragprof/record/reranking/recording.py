@@ -25,7 +25,7 @@ from ragprof.record.reranking.candidates import Candidates
 from ragprof.record.reranking.lengths import length_table, lengths_of, window_table
 from ragprof.record.reranking.live import time_depths
 from ragprof.record.reranking.plan import Arm, Weighing
-from ragprof.stages import LengthLimited
+from ragprof.stages import LengthLimited, RemoteReranker
 from ragprof.tokens import counter, remembering
 
 FORMAT = 1
@@ -145,7 +145,7 @@ def _arm(arm: Arm, candidates: Candidates) -> dict[str, Any]:
         "depths": list(arm.depths),
         "against": arm.against,
         "pointwise": candidates.company[arm.name].as_json(),
-        "remote": bool(getattr(reranker, "remote", False)),
+        "remote": isinstance(reranker, RemoteReranker) and reranker.remote,
         "max_tokens": reranker.max_tokens if isinstance(reranker, LengthLimited) else None,
         "prefix": arm.prefix and not candidates.company[arm.name].listwise,
     }

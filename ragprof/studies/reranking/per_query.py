@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.studies.query_draws import Array
-from ragprof.studies.reranking.candidates import is_inert
 from ragprof.studies.reranking.data import ORACLE, RerankerData
 
 CLEAREST = 10
@@ -41,11 +40,6 @@ def queries(data: RerankerData, arm: str) -> dict[str, Any]:
             for kind, places in chosen.items()
         },
     }
-
-
-def inert(data: RerankerData, arm: str) -> bool:
-    """Whether the reranker leaves every query's candidates of the own depth as the search ordered them."""
-    return is_inert(data, arm)
 
 
 def _first(keys: Array, wanted: NDArray[np.bool_]) -> list[int]:
