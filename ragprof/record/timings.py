@@ -7,7 +7,7 @@ Once over all rounds each query is also asked bare, right before or after: the p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -88,6 +88,22 @@ def shares(estimates: dict[str, int], available: int, timing: Timing) -> dict[st
         counts[name] = min(available, wanted)
         left = max(0.0, left - counts[name] * duration_ns)
     return counts
+
+
+def warmed(
+    askers: Mapping[str, Callable[[Query], int]], queries: Sequence[Query], *, count: int, progress: Progress
+) -> dict[str, int]:
+    """Let each answer a few queries that are forgotten; the median of the durations in ns that it returns."""
+    progress.start("warm up", len(askers) * count)
+    medians: dict[str, int] = {}
+    for name, asker in askers.items():
+        durations = []
+        for place in range(count):
+            durations.append(asker(queries[place % len(queries)]))
+            progress.advance(1)
+        medians[name] = sorted(durations)[len(durations) // 2]
+    progress.done()
+    return medians
 
 
 def warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ from ragprof.record.injection.plan import Injecting, Setting, with_injector
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.recording import Bench, shuffled
-from ragprof.record.timings import shares
+from ragprof.record.timings import shares, warmed
 from ragprof.stages import Generator
 from ragprof.waiting import excluded_ns
 
@@ -154,16 +155,8 @@ def _counts(
     live: Live, askers: Sequence[Asker], queries: Sequence[Query], timing: InjectionTiming, progress: Progress
 ) -> dict[str, int]:
     """Warm up, and share the time out by how long that took."""
-    progress.start("warm up", len(askers) * timing.warmup)
-    estimates: dict[str, int] = {}
-    for asker in askers:
-        durations = []
-        for place in range(timing.warmup):
-            durations.append(live.ask(asker, queries[place % len(queries)], -1))
-            progress.advance(1)
-        estimates[_key(asker)] = sorted(durations)[len(durations) // 2]
-    progress.done()
-    return shares(estimates, len(queries), timing)
+    asking = {_key(asker): partial(live.ask, asker, number=-1) for asker in askers}
+    return shares(warmed(asking, queries, count=timing.warmup, progress=progress), len(queries), timing)
 
 
 def _key(asker: Asker) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.recording import Bench
 from ragprof.record.reranking.plan import Weighing
-from ragprof.record.timings import shares
+from ragprof.record.timings import shares, warmed
 
 WITHOUT = 0
 STAGES = ("embed", "search", "rerank", "inject")
@@ -92,17 +93,14 @@ def _counts(
     live: Live, askers: Sequence[Asker], queries: Sequence[Query], timing: Timing, progress: Progress
 ) -> dict[str, int]:
     """Warm up, and share the time out by how long that took; depths of one arm answer the same number of queries."""
-    progress.start("warm up", len(askers) * timing.warmup)
-    estimates: dict[str, int] = {}
-    for asker in askers:
-        durations = []
-        for place in range(timing.warmup):
-            durations.append(live.ask(asker, queries[place % len(queries)])[0])
-            progress.advance(1)
-        estimates[asker.key] = sorted(durations)[len(durations) // 2]
-    progress.done()
+    asking = {asker.key: partial(_duration, live, asker) for asker in askers}
+    estimates = warmed(asking, queries, count=timing.warmup, progress=progress)
     by_arm: dict[str, int] = {}
     for asker in askers:
         by_arm[asker.arm] = by_arm.get(asker.arm, 0) + estimates[asker.key]
     counts = shares(by_arm, len(queries), timing)
     return {asker.key: counts[asker.arm] for asker in askers}
+
+
+def _duration(live: Live, asker: Asker, query: Query) -> int:
+    return live.ask(asker, query)[0]
