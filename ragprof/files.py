@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+STUDIES = {"growth": "grow", "injection": "inject", "reranker": "reranker", "audit": "audit"}
+"""Folder of a study inside a recording -> the command that makes it."""
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Give a path to write to; it becomes `path` if the block ends well and vanishes if it does not."""
@@ -72,7 +76,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as failure:
-        raise BadInput(f"not valid JSON ({failure}); record it again with 'ragprof run'", file=path) from None
+        raise BadInput(f"not valid JSON ({failure}); record it again with '{_command(path)}'", file=path) from None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -101,8 +105,13 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as failure:
         raise BadInput(
-            f"not a readable Parquet file ({failure}); record it again with 'ragprof run'", file=path
+            f"not a readable Parquet file ({failure}); record it again with '{_command(path)}'", file=path
         ) from None
+
+
+def _command(path: Path) -> str:
+    """What makes a file of a recording: that of the study in whose folder it lies."""
+    return next((f"ragprof {name}" for folder, name in STUDIES.items() if folder in path.parts[-4:-1]), "ragprof run")
 
 
 def sha256_of(path: Path) -> str:

@@ -117,3 +117,14 @@ def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
         pass
     with claimed(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"), [("reranker", "ragprof reranker"), ("growth", "ragprof grow"), ("", "ragprof run")]
+)
+def test_a_broken_table_names_the_command_that_makes_it(tmp_path: Path, folder: str, command: str) -> None:
+    path = tmp_path / "out" / folder / "live.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 cut short")
+    with pytest.raises(BadInput, match=f"record it again with '{command}'"):
+        read_table(path)
