@@ -32,7 +32,7 @@ from ragprof.report import write_report
 from ragprof.studies.reranking import data as reranking_data
 from ragprof.studies.summary import summarise
 
-UNRECORDED = ("growth", "injection", "reranker", "budget", "energy", "metrics", "prices", "traffic")
+UNRECORDED = ("growth", "injection", "reranker", "gate", "budget", "energy", "metrics", "prices", "traffic")
 """What of a configuration the main recording does not rest on."""
 
 

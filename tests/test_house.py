@@ -18,6 +18,7 @@ ROOMS = (
         "row_cache", "statistics", "environment", "errors", "clock", "progress", "ranking", "nested", "tokens",
         "prompt", "words", "models", "transformer", "packing", "http_calls", "energy", "completions", "causal_model",
         "gguf_models", "shared_prefixes", "grouped_attention", "windows", "int8_linears", "rerank_formats",
+        "quantities",
     },
     {"embedders", "stores", "rerankers", "injectors", "generators", "signals", "adapters"},
     {"record", "judge", "price"},

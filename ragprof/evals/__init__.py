@@ -10,6 +10,7 @@ from ragprof.evals.config import (
     Traffic,
     unpriced,
 )
+from ragprof.evals.gating import Gate, Margin
 from ragprof.evals.growth import CURVES, Curve, Growth, GrowthTiming
 from ragprof.evals.injection import Budget, Energy, Injection, InjectionTiming
 from ragprof.evals.reading import complaint, line_of, read_eval
@@ -25,10 +26,12 @@ __all__ = [
     "Energy",
     "EvalConfig",
     "EvaluationSource",
+    "Gate",
     "Growth",
     "GrowthTiming",
     "Injection",
     "InjectionTiming",
+    "Margin",
     "Misplaced",
     "PipelineConfig",
     "Prices",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ragprof.corpus import Chunking
+from ragprof.evals.gating import Gate
 from ragprof.evals.growth import Growth
 from ragprof.evals.injection import Budget, Energy, Injection
 from ragprof.evals.reranking import Reranking
@@ -97,6 +98,7 @@ class EvalConfig(Table):
     growth: Growth = Growth()
     injection: Injection = Injection()
     reranker: Reranking = Reranking()
+    gate: Gate = Gate()
     budget: Budget = Budget()
     energy: Energy = Energy()
     traffic: Traffic = Traffic()
@@ -116,10 +118,15 @@ class EvalConfig(Table):
     @model_validator(mode="after")
     def studies_name_pipelines(self) -> EvalConfig:
         names = [pipeline.name for pipeline in self.pipelines]
-        chosen = {
+        chosen: dict[tuple[str, ...], tuple[str, ...] | None] = {
             ("injection", "pipelines"): self.injection.pipelines,
             ("injection", "sweep"): self.injection.sweep,
             ("reranker", "pipelines"): self.reranker.pipelines,
+            ("gate", "pipelines"): self.gate.pipelines,
+            **{
+                ("gate", "quantities", label, "pipelines"): margin.pipelines
+                for label, margin in self.gate.quantities.items()
+            },
         }
         for inside, written in chosen.items():
             for place, name in enumerate(written or ()):
