@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["pytester"]
 DATA = Path(__file__).parent / "data"
 
 

@@ -18,7 +18,7 @@ ROOMS = (
         "row_cache", "statistics", "environment", "errors", "clock", "progress", "ranking", "nested", "tokens",
         "prompt", "words", "models", "transformer", "packing", "http_calls", "energy", "completions", "causal_model",
         "gguf_models", "shared_prefixes", "grouped_attention", "windows", "int8_linears", "rerank_formats",
-        "quantities",
+        "quantities", "flop_counts",
     },
     {"embedders", "stores", "rerankers", "injectors", "generators", "signals", "adapters"},
     {"record", "judge", "price"},
@@ -26,7 +26,7 @@ ROOMS = (
     {"report"},
     {
         "preparation", "planning", "injecting", "reranking", "model_judging", "auditing", "forecast", "session", "cli",
-        "__init__", "__main__",
+        "exporting", "mlflow_logging", "pytest_plugin", "comparing", "gating", "against", "__init__", "__main__",
     },
 )  # fmt: skip
 PLUGIN_ROOM, SIBLING_ROOM = 1, 2

@@ -1,4 +1,4 @@
-"""`ragprof`: run, grow, inject, reranker, audit, check, price, report, list, corpora, trec. One message an error."""
+"""`ragprof`: every command with its options, and one message an error. What they do is in commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ragprof.cli import exports, gates
 from ragprof.errors import RagprofError
 
 INTERRUPTED = 130
@@ -285,3 +286,7 @@ def corpora_info(name: Annotated[str, typer.Argument(help="A recipe's name or fo
     from ragprof.cli.commands import show_corpus
 
     show_corpus(name)
+
+
+gates.add_to(app)
+exports.add_to(app)

@@ -23,11 +23,12 @@ import pandas as pd
 
 from ragprof import environment, files
 from ragprof.clock import Clock, now_ns
-from ragprof.core import Doc, EmbeddedQuery, Query, Vectors
+from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors
 from ragprof.corpus import Corpus
 from ragprof.evals import EvalConfig
 from ragprof.progress import Progress
 from ragprof.record.cold import ColdStarts
+from ragprof.record.flops import count_flops
 from ragprof.record.indexes import build_indexes
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import Ranked, rank_queries
@@ -73,33 +74,61 @@ class Embedding:
     work: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Pipelines that can be asked: models loaded, corpus embedded, indexes built, the first calls taken."""
+
+    embedding: Embedding
+    builds: pd.DataFrame
+    cold: dict[str, Trace]
+
+
 def record(subject: Subject, bench: Bench) -> None:
     """Make a recording in `bench.folder`. What was made of an older one there is taken away first."""
+    clear(bench.folder)
+    made = ready(subject, bench)
+    ranked = rank(subject, made.embedding, bench)
+    timed = shuffled(subject.queries, subject.config.seed)
+    timings = time_pipelines(
+        subject.pipelines, timed, timing=subject.config.timing, clock=bench.clock, progress=bench.progress
+    )
+    count_flops(subject.pipelines, timed[: subject.config.gate.flop_queries], timings, bench.progress)
+    write(subject, bench, made, ranked, timings)
+
+
+def clear(folder: Path) -> None:
+    """Take away what was made of an older recording."""
     for name in DERIVED:
-        (bench.folder / name).unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
+
+
+def ready(subject: Subject, bench: Bench) -> Ready:
+    """Load, embed and build, and take the first call of every part before anything warms it."""
     load(subject.pipelines, bench.progress)
     cold = ColdStarts(bench.clock)
-    timed = shuffled(subject.queries, subject.config.seed)
-    cold.embedders(subject.pipelines, timed[0])
+    first = shuffled(subject.queries, subject.config.seed)[0]
+    cold.embedders(subject.pipelines, first)
     embedding = embed(subject, subject.corpus.docs, bench)
     builds = build_indexes(
         subject.pipelines, subject.corpus.docs, embedding.documents, clock=bench.clock, progress=bench.progress
     )
-    files.write_table(bench.folder / "builds.parquet", builds)
-    cold_traces = cold.queries(subject.pipelines, timed[0])
-    ranked = rank(subject, embedding, bench)
-    timings = time_pipelines(
-        subject.pipelines, timed, timing=subject.config.timing, clock=bench.clock, progress=bench.progress
-    )
-    for name, trace in cold_traces.items():
+    return Ready(embedding, builds, cold.queries(subject.pipelines, first))
+
+
+def write(
+    subject: Subject, bench: Bench, made: Ready, ranked: dict[str, Ranked], timings: Timings, **facts: Any
+) -> None:
+    """The tables of a recording and, last, its manifest with `facts` besides its own."""
+    for name, trace in made.cold.items():
         timings.add(name, "cold", 0, trace)
+    files.write_table(bench.folder / "builds.parquet", made.builds)
     files.write_table(bench.folder / "spans.parquet", timings.span_table())
     files.write_table(bench.folder / "first_tokens.parquet", timings.first_token_table())
     files.write_table(bench.folder / "usage.parquet", usage_table(ranked, timings))
     tokens = token_table(subject, counter(subject.config.tokenizer), bench.progress)
     files.write_table(bench.folder / "tokens.parquet", tokens)
-    work = {**embedding.work, "pairs_scored": sum(result.pairs_scored for result in ranked.values())}
-    files.write_json(bench.folder / "manifest.json", manifest(subject, tokens, work, timings))
+    work = {**made.embedding.work, "pairs_scored": sum(result.pairs_scored for result in ranked.values())}
+    files.write_json(bench.folder / "manifest.json", {**manifest(subject, tokens, work, timings), **facts})
 
 
 def load(pipelines: Sequence[Parts], progress: Progress) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ragprof import environment
 from ragprof.clock import Clock
-from ragprof.core import Query, Trace
+from ragprof.core import Answer, Query, Trace
 from ragprof.evals import Timing
 from ragprof.progress import Progress
 from ragprof.record.pipeline import Parts
@@ -40,6 +40,11 @@ class Timings:
         self.spans.append(whole)
         for span in trace.spans:
             self.spans.append((pipeline, phase, number, trace.query_id, span.stage, span.start_ns, span.duration_ns))
+
+    def add_usage(self, pipeline: str, answer: Answer) -> None:
+        for stage, usage in answer.usage.items():
+            for unit, count in usage.items():
+                self.usage[pipeline, answer.query.query_id, stage, unit] = count
 
     def span_table(self) -> pd.DataFrame:
         return pd.DataFrame(self.spans, columns=list(SPAN_COLUMNS))
@@ -134,9 +139,7 @@ def timed_query(parts: Parts, query: Query, number: int, timings: Timings, clock
     outer = clock() - start - (excluded_ns() - apart)
     timings.add(parts.name, "timed", number, trace)
     timings.spans.append((parts.name, "instrumented", number, query.query_id, "query", start, outer))
-    for stage, usage in answer.usage.items():
-        for unit, count in usage.items():
-            timings.usage[parts.name, query.query_id, stage, unit] = count
+    timings.add_usage(parts.name, answer)
     if answer.generated is not None and answer.generated.first_token_ns is not None:
         timings.first_tokens.append((parts.name, number, query.query_id, answer.generated.first_token_ns))
 

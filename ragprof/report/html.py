@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ragprof.report import context_tables, figures, pipeline_tables
@@ -53,26 +53,36 @@ def render_html(summary: Summary) -> str:
     """The whole page. Draws what the summary says; absent values are `n/a`, charts without data are left out."""
     from ragprof.report.charts import draw
 
-    charts = draw(summary)
-    page = _environment().get_template("template.html.jinja")
-    return page.render(
+    return template("template.html.jinja").render(
         **_words(summary),
-        charts=charts,
+        **drawn(draw(summary)),
         growth=bool(grown.names(summary)),
         growth_notes=entries(summary, "growth", "notes"),
         injection=_injection_words(summary) if study.is_present(summary) else None,
         reranker=_reranker_words(summary) if reranker_study.is_present(summary) else None,
         audited=bool(study.audited(summary)),
         audit_statements=entries(summary, "audit", "statements"),
-        stills={place: still for chart in charts.values() for place, still in _stills(chart).items()},
-        specifications=_trusted(script_json(_specifications(charts.values()))),
-        library=_trusted(_library()) if charts else "",
-        script=_asset("charts.js"),
-        style=_asset("style.css"),
         tables=_tables(summary),
         tiles=tiles(summary),
         colours=reranker_study.colours(summary),
     )
+
+
+def drawn(charts: Mapping[str, Chart]) -> dict[str, Any]:
+    """What a template needs to show charts (by key) in the look of every page: pictures, scripts and styles."""
+    return {
+        "charts": charts,
+        "stills": {place: still for chart in charts.values() for place, still in _stills(chart).items()},
+        "specifications": _trusted(script_json(_specifications(charts.values()))),
+        "library": _trusted(_library()) if charts else "",
+        "script": _asset("charts.js"),
+        "style": _asset("style.css"),
+    }
+
+
+def template(name: str) -> Template:
+    """A template of this folder; what it is given is escaped."""
+    return _environment().get_template(name)
 
 
 def _specifications(charts: Iterable[Chart]) -> dict[str, Any]:

@@ -50,15 +50,15 @@ def render_markdown(summary: Summary) -> str:
     parts = [
         f"## {escaped(figures.text(at(summary, 'title') or at(summary, 'eval')))}",
         *_headline(entries(summary, "headline")),
-        _warnings(entries(summary, "warnings")),
-        _table(pipeline_tables.glance(summary)),
-        _table(context_tables.comparisons(summary)),
+        as_warnings(entries(summary, "warnings")),
+        as_table(pipeline_tables.glance(summary)),
+        as_table(context_tables.comparisons(summary)),
         *_growth(summary),
         *_injection(summary),
         *_reranker(summary),
         *_audit(summary),
-        *(_details(table(summary)) for table in _FOLDED),
-        _folded("Method and limits", _bullets([*entries(summary, "method"), *entries(summary, "limits")])),
+        *(as_details(table(summary)) for table in _FOLDED),
+        as_folded("Method and limits", as_bullets([*entries(summary, "method"), *entries(summary, "limits")])),
         _origin(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -68,9 +68,9 @@ def _growth(summary: Summary) -> list[str]:
     """The table of growth at a glance, everything else of it folded. Empty without a growth study."""
     if not grown.names(summary):
         return []
-    glance = _table(growth_tables.glance(summary))
-    folded = [_details(table(summary)) for table in _GROWTH_FOLDED]
-    return ["### Growth", _bullets(entries(summary, "growth", "notes")), glance, *folded]
+    glance = as_table(growth_tables.glance(summary))
+    folded = [as_details(table(summary)) for table in _GROWTH_FOLDED]
+    return ["### Growth", as_bullets(entries(summary, "growth", "notes")), glance, *folded]
 
 
 def _injection(summary: Summary) -> list[str]:
@@ -78,61 +78,67 @@ def _injection(summary: Summary) -> list[str]:
     if not study.is_present(summary):
         return []
     said = [*entries(summary, "injection", "statements"), *marginal_statements(summary)]
-    folded = [_details(table(summary)) for table in injection_contents.FOLDED]
-    glance = _table(injection_contents.GLANCE(summary))
-    notes = _bullets(entries(summary, "injection", "notes"))
-    return ["### Context and answers", _bullets(said), escaped(study.model_words(summary)), glance, *folded, notes]
+    folded = [as_details(table(summary)) for table in injection_contents.FOLDED]
+    glance = as_table(injection_contents.GLANCE(summary))
+    notes = as_bullets(entries(summary, "injection", "notes"))
+    return ["### Context and answers", as_bullets(said), escaped(study.model_words(summary)), glance, *folded, notes]
 
 
 def _reranker(summary: Summary) -> list[str]:
     """Verdicts at a glance, each pipeline's statement folded, notes at the end. Empty without verdicts."""
     if not reranker_study.is_present(summary):
         return []
-    said, notes = (_bullets(entries(summary, "reranker_study", part)) for part in ("statements", "notes"))
-    glance, sides = _table(reranker_contents.GLANCE(summary)), _table(reranker_contents.SIDES(summary))
+    said, notes = (as_bullets(entries(summary, "reranker_study", part)) for part in ("statements", "notes"))
+    glance, sides = as_table(reranker_contents.GLANCE(summary)), as_table(reranker_contents.SIDES(summary))
     folded = [_reranked(section) for section in reranker_contents.sections(summary)]
     return ["### Is the reranker worth it?", said, glance, sides, *folded, notes]
 
 
 def _reranked(section: reranker_contents.Section) -> str:
     said = [sentence for sentences in section.said.values() for sentence in sentences]
-    tables = (_table(table) for table in section.tables.values())
-    parts = (_bullets([*section.sentences, *said]), *tables, _bullets(section.notes))
-    return _folded(f"{section.name}: {section.verdict}", "\n\n".join(part for part in parts if part))
+    tables = (as_table(table) for table in section.tables.values())
+    parts = (as_bullets([*section.sentences, *said]), *tables, as_bullets(section.notes))
+    return as_folded(f"{section.name}: {section.verdict}", "\n\n".join(part for part in parts if part))
 
 
 def _audit(summary: Summary) -> list[str]:
     """What the audit found, its tables folded. Empty without one."""
     if not study.audited(summary):
         return []
-    folded = [_details(table(summary)) for table in injection_contents.AUDIT]
-    return ["### Does it repeat?", _bullets(entries(summary, "audit", "statements")), *folded]
+    folded = [as_details(table(summary)) for table in injection_contents.AUDIT]
+    return ["### Does it repeat?", as_bullets(entries(summary, "audit", "statements")), *folded]
 
 
 def escaped(text: str) -> str:
     """What Markdown shows as the text itself, on one line: no markup, no mention, no end of a table cell."""
-    line = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-    line = "".join(_ENTITIES.get(character, character) for character in line)
+    return _in_html(_SPECIAL.sub(r"\\\1", text))
+
+
+def _in_html(text: str) -> str:
+    """As `escaped`, between HTML tags, where Markdown is not read and a backslash would show."""
+    line = "".join(_ENTITIES.get(character, character) for character in " ".join(text.split()))
     return _MENTION.sub("&commat;", line)
 
 
 def _headline(sentences: Sequence[str]) -> list[str]:
     if not sentences:
         return []
-    return [f"**{escaped(sentences[0])}**", _bullets(sentences[1:])]
+    return [f"**{escaped(sentences[0])}**", as_bullets(sentences[1:])]
 
 
-def _bullets(sentences: Iterable[str]) -> str:
+def as_bullets(sentences: Iterable[str]) -> str:
+    """A line a sentence; empty without any."""
     return "\n".join(f"- {escaped(sentence)}" for sentence in sentences)
 
 
-def _warnings(warnings: Sequence[str]) -> str:
+def as_warnings(warnings: Sequence[str]) -> str:
+    """A framed list; empty without any."""
     if not warnings:
         return ""
     return "\n".join(["> [!WARNING]", *(f"> - {escaped(warning)}" for warning in warnings)])
 
 
-def _table(table: Table) -> str:
+def as_table(table: Table) -> str:
     """Empty where the table has no rows. Rows of a group repeat their first cell."""
     if not table.rows:
         return ""
@@ -164,14 +170,16 @@ def _address(href: str) -> str:
     return href
 
 
-def _details(table: Table) -> str:
-    return _folded(table.title, _table(table).partition("\n\n")[2])
+def as_details(table: Table) -> str:
+    """A table folded under its title; empty where it has no rows."""
+    return as_folded(table.title, as_table(table).partition("\n\n")[2])
 
 
-def _folded(title: str, body: str) -> str:
+def as_folded(title: str, body: str) -> str:
+    """Markdown under a title that opens it; empty where there is none."""
     if not body:
         return ""
-    return f"<details>\n<summary>{escaped(title)}</summary>\n\n{body}\n\n</details>"
+    return f"<details>\n<summary>{_in_html(title)}</summary>\n\n{body}\n\n</details>"
 
 
 def _origin(summary: Summary) -> str:

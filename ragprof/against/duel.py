@@ -1,0 +1,172 @@
+"""Who is asked next: A B, then B A, query by query, until every latency gate is decided or the time is spent.
+
+First the base is asked against itself (two processes of it), to learn by how much this machine tells apart what is the
+same. Then base and candidate, in looks: after each, the gates are judged as if it were the last, at a level that is
+divided by the number of looks. Only pipelines with a gate that is still undecided are asked again. Knows no process:
+it asks through a function, so that a simulated machine can answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+import pandas as pd
+
+from ragprof.clock import Clock
+from ragprof.progress import Progress
+from ragprof.studies.compare.evidence import TIMES
+
+SideName: TypeAlias = Literal["base", "candidate", "twin"]
+SIDES: tuple[SideName, ...] = ("base", "candidate", "twin")
+FEWEST, WARMUP = 8, 3
+MOST_ROUNDS = 10
+Noise: TypeAlias = dict[str, dict[str, float]]
+TIMED, ITSELF = "timed", "itself"
+
+
+class Asker(Protocol):
+    """One live query on one side: ns by stage, `query` being the whole."""
+
+    def __call__(
+        self, side: SideName, pipeline: str, query_id: str, *, phase: str, number: int
+    ) -> Mapping[str, int]: ...
+
+
+Judge: TypeAlias = Callable[[pd.DataFrame, pd.DataFrame, Noise, int], Collection[str]]
+"""(times of the base, times of the candidate, noise, looks allowed) -> the pipelines that are still undecided."""
+Listener: TypeAlias = Callable[[pd.DataFrame, pd.DataFrame], Noise]
+"""(times of the base, times of its twin) -> the machine's own noise."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is asked at a time: so many of the queries, in so many rounds a look."""
+
+    pipelines: tuple[str, ...]
+    queries: tuple[str, ...]
+    rounds: int
+    looks: int
+
+
+@dataclass
+class Outcome:
+    """Times of both sides as tables like Evidence.times, and how they came about."""
+
+    base: pd.DataFrame
+    candidate: pd.DataFrame
+    noise: Noise
+    looks: int
+    rounds: int
+
+
+@dataclass
+class Sheet:
+    """Rows of one side."""
+
+    rows: list[tuple[str, str, int, str, int]] = field(default_factory=list)
+
+    def add(self, pipeline: str, number: int, query_id: str, taken: Mapping[str, int]) -> None:
+        self.rows += [(pipeline, stage, number, query_id, duration) for stage, duration in taken.items()]
+
+    def table(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows, columns=list(TIMES))
+
+
+def planned(
+    ask: Asker, pipelines: Sequence[str], queries: Sequence[str], *, seconds: float, looks: int, clock: Clock
+) -> Plan:
+    """Lay out what fits the time, after a warm-up of both sides that also tells how long a query takes.
+
+    The time is for `looks` looks and as much as one more for the machine's noise. Where a look has no room for FEWEST
+    queries, there are fewer looks; the last one is not given up, whatever it takes.
+    """
+    took = sum(_warmed(ask, pipeline, queries, clock) for pipeline in pipelines)
+    available = len(queries)
+    while True:
+        unit = seconds * 1e9 / (looks + 1)
+        fitting = int(unit / max(1, 2 * took))
+        if fitting >= min(FEWEST, available) or looks == 1:
+            break
+        looks -= 1
+    count = min(available, max(FEWEST, fitting))
+    rounds = 2 * max(1, min(MOST_ROUNDS // 2, fitting // max(1, count)))
+    return Plan(tuple(pipelines), tuple(queries[:count]), rounds, looks)
+
+
+def fought(ask: Asker, plan: Plan, *, learn: Listener, judge: Judge, progress: Progress) -> Outcome:
+    """Learn the noise, then ask both sides until all is decided or the looks are used up."""
+    noise = learned(ask, plan, learn=learn, progress=progress)
+    base, candidate = Sheet(), Sheet()
+    pending, number, looks = plan.pipelines, 0, 0
+    while pending and looks < plan.looks:
+        number = _rounds(ask, plan, pending, ("base", base), ("candidate", candidate), number, TIMED, progress)
+        left = judge(base.table(), candidate.table(), noise, plan.looks)
+        pending = tuple(name for name in plan.pipelines if name in left)
+        looks += 1
+    return Outcome(base.table(), candidate.table(), noise, looks, number)
+
+
+def learned(ask: Asker, plan: Plan, *, learn: Listener, progress: Progress) -> Noise:
+    """The base against a second process of itself, as long as one look."""
+    base, twin = Sheet(), Sheet()
+    _rounds(ask, plan, plan.pipelines, ("base", base), ("twin", twin), 0, ITSELF, progress)
+    return learn(base.table(), twin.table())
+
+
+def turns(queries: Sequence[str], number: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Each query with the order of the sides: A B and B A by turns, the other way around in the next round."""
+    for place, query_id in enumerate(queries):
+        yield query_id, (0, 1) if (place + number) % 2 == 0 else (1, 0)
+
+
+def _rounds(
+    ask: Asker,
+    plan: Plan,
+    pipelines: Sequence[str],
+    first: tuple[SideName, Sheet],
+    second: tuple[SideName, Sheet],
+    number: int,
+    phase: str,
+    progress: Progress,
+) -> int:
+    """A look's rounds, over the pipelines by turns. Returns the number of the round to come."""
+    sides = (first, second)
+    progress.start(f"{second[0]} against base" if phase == TIMED else "base against itself",
+                   2 * plan.rounds * len(pipelines) * len(plan.queries))  # fmt: skip
+    for rounds in range(number, number + plan.rounds):
+        for shift in range(len(pipelines)):
+            pipeline = pipelines[(shift - rounds) % len(pipelines)]
+            for query_id, order in turns(plan.queries, rounds):
+                for place in order:
+                    name, sheet = sides[place]
+                    taken = ask(name, pipeline, query_id, phase=phase, number=rounds)
+                    sheet.add(pipeline, rounds, query_id, taken)
+                progress.advance(2)
+    progress.done()
+    return number + plan.rounds
+
+
+def _warmed(ask: Asker, pipeline: str, queries: Sequence[str], clock: Clock) -> int:
+    """Ask both sides some queries that are forgotten; the median time in ns that both together take for one."""
+    took = []
+    for place in range(WARMUP):
+        start = clock()
+        for side in SIDES:
+            ask(side, pipeline, queries[place % len(queries)], phase="warm", number=place)
+        took.append((clock() - start) * 2 // 3)
+    return sorted(took)[len(took) // 2]
+
+
+def facts(outcome: Outcome, plan: Plan, *, seconds: float, spent_seconds: float) -> dict[str, Any]:
+    """What the document says of the job."""
+    return {
+        "budget_seconds": seconds,
+        "spent_seconds": round(spent_seconds, 1),
+        "looks": outcome.looks,
+        "looks_allowed": plan.looks,
+        "rounds": outcome.rounds,
+        "queries": len(plan.queries),
+        "noise": outcome.noise,
+    }

@@ -1,0 +1,206 @@
+"""What compare, gate and baseline do: ask for a comparison, show it, write it down for people and machines, exit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.table import Table
+
+from ragprof.cli.bars import Bars
+from ragprof.cli.commands import error_console, out_console
+from ragprof.errors import BadInput
+from ragprof.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from ragprof.comparing import Comparison
+    from ragprof.evals import Margin
+    from ragprof.quantities import Kind
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a comparison is written besides the terminal."""
+
+    junit: Path | None = None
+    markdown: Path | None = None
+    html: Path | None = None
+    json: Path | None = None
+    gitlab: Path | None = None
+    benchmark: Path | None = None
+    github: bool = False
+
+
+def compare_sides(
+    base: Path, candidate: Path, *, pipelines: Sequence[str] | None, margins: Sequence[str], outputs: Outputs
+) -> None:
+    from ragprof.comparing import compare
+
+    with error_console.status("comparing"):
+        found = compare(base, candidate, pipelines=pipelines, margins=margins_of(margins))
+    write_outputs(found.document, outputs, subject=candidate)
+    _show(found)
+
+
+def gate_eval(
+    eval_file: Path,
+    *,
+    baseline: Path | None,
+    against: str | None,
+    recording: Path | None,
+    strict: bool,
+    clock: bool,
+    corpus: Path | None,
+    out: Path | None,
+    rates: list[Path],
+    outputs: Outputs,
+) -> None:
+    from ragprof.gating import gate
+
+    with Bars(error_console) as bars:
+        found = gate(
+            eval_file, baseline=baseline, against=against, recording=recording, strict=strict, clock=clock,
+            corpus=corpus, out=out, books=rates, progress=bars,
+        )  # fmt: skip
+    write_outputs(found.document, outputs, subject=eval_file)
+    _show(found)
+    raise typer.Exit(found.exit_code)
+
+
+def write_gate(eval_file: Path, *, recording: Path | None, out: Path | None) -> None:
+    from ragprof.gating import propose
+
+    proposal = propose(eval_file, recording=recording or out)
+    for line in proposal.lines:
+        out_console.print(line, highlight=False, markup=False)
+    out_console.print(f"written: [gate] in {eval_file}", highlight=False, soft_wrap=True, markup=False)
+
+
+def save(folder: Path, *, into: Path | None, rankings: bool) -> None:
+    from ragprof.comparing import read_side, save_baseline
+
+    target = into or Path("baselines") / str(read_side(folder).facts["eval"])
+    made = save_baseline(folder, into=target, rankings=rankings)
+    size = sum(path.stat().st_size for path in made.iterdir())
+    out_console.print(f"{made} ({size / 1e3:,.0f} kB)", highlight=False, soft_wrap=True, markup=False)
+
+
+def show_baselines(folder: Path) -> None:
+    from ragprof.studies.compare.baselines import listed
+
+    found = listed(folder)
+    if not found:
+        raise BadInput("no baseline in it; make one with 'ragprof baseline save reports/<eval>'", file=folder)
+    table = Table(box=None)
+    for column in ("baseline", "eval", "created", "queries", "kB", "corpus"):
+        table.add_column(column, overflow="fold")
+    for entry in found:
+        if entry["wrong"] is not None:
+            table.add_row(entry["name"], f"refused: {entry['wrong']}")
+            continue
+        table.add_row(
+            entry["name"],
+            entry["eval"],
+            entry["created"][:10],
+            f"{entry['queries']:,}",
+            f"{entry['bytes'] / 1e3:,.0f}",
+            entry["hashes"]["corpus"][:12],
+        )
+    out_console.print(table)
+
+
+def show_baseline(folder: Path) -> None:
+    from ragprof.studies.compare.baselines import read
+
+    kept = read(folder)
+    facts = kept.facts
+    table = Table(box=None, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in (
+        ("eval", f"{facts['eval']} ({facts['title']})"),
+        ("created", f"{facts['created']} by ragprof {facts['ragprof_version']}"),
+        (
+            "corpus",
+            f"{facts['corpus']['name']}, {facts['corpus']['docs']:,} passages, {facts['corpus']['sha256'][:16]}",
+        ),
+        ("queries", f"{facts['queries']:,}, {facts['questions'][:16]}"),
+        ("qrels", facts["qrels_sha256"][:16]),
+        ("eval hash", facts["eval_sha256"][:16]),
+        ("machine", f"{facts['environment']['cpu']}, {facts['environment']['cores']} cores"),
+        ("pipelines", ", ".join(kept.pipelines)),
+        ("figures", f"{len(kept.figures):,} by query, {len(kept.times):,} durations, {len(kept.rankings):,} ranks"),
+    ):
+        table.add_row(name, value)
+    out_console.print(table)
+    for metric in facts["metrics"][:1]:
+        final = kept.figures[(kept.figures["kind"] == "quality") & (kept.figures["name"] == metric)]
+        for name in kept.pipelines:
+            mine = final[(final["pipeline"] == name) & final["stage"].isin(["rerank", "search"])]
+            last = "rerank" if (mine["stage"] == "rerank").any() else "search"
+            mean = mine.loc[mine["stage"] == last, "value"].mean()
+            out_console.print(f"{name}: {metric} {mean:.3f}", highlight=False, markup=False)
+
+
+def margins_of(written: Sequence[str]) -> dict[Kind, Margin]:
+    """`quality=0.02` as a margin: in points for quality, a share of the base for all else. Raises BadInput."""
+    from pydantic import ValidationError
+
+    from ragprof.evals import Margin
+    from ragprof.quantities import KINDS
+
+    margins: dict[Kind, Margin] = {}
+    for text in written:
+        kind, _, size = text.partition("=")
+        try:
+            number = float(size)
+            found = next(each for each in KINDS if each == kind)
+            margins[found] = Margin(absolute=number) if kind == "quality" else Margin(relative=number)
+        except (ValueError, StopIteration, ValidationError):
+            raise BadInput(
+                f"--margin '{text}' is none; write KIND=SHARE, such as quality=0.02 or latency=0.1"
+            ) from None
+    return margins
+
+
+def write_outputs(document: Mapping[str, Any], outputs: Outputs, *, subject: Path) -> None:
+    """Every file that was asked for, each whole; GitHub's commands go to the terminal."""
+    from ragprof.report import render_comparison_markdown, render_comparison_page
+    from ragprof.report.compare.benchmark import entries
+    from ragprof.report.compare.github import write_github
+    from ragprof.report.compare.gitlab import code_quality
+    from ragprof.report.compare.junit import junit
+
+    writers: list[tuple[Path | None, Callable[[], str]]] = [
+        (outputs.junit, lambda: junit(document)),
+        (outputs.markdown, lambda: render_comparison_markdown(document)),
+        (outputs.html, lambda: render_comparison_page(document)),
+        (outputs.gitlab, lambda: code_quality(document, eval_file=_in_repository(subject))),
+    ]
+    for path, written in writers:
+        if path is not None:
+            write_text(path, written())
+    if outputs.json is not None:
+        write_json(outputs.json, document)
+    if outputs.benchmark is not None:
+        for name, text in entries(document).items():
+            write_text(outputs.benchmark / f"{name}.json", text)
+    if outputs.github:
+        for line in write_github(document, os.environ, markdown=render_comparison_markdown(document)):
+            typer.echo(line)
+
+
+def _in_repository(path: Path) -> str:
+    """Relative to where the command runs, as CI runs it at the top; its name where it lies elsewhere."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else path.name
+
+
+def _show(found: Comparison) -> None:
+    from ragprof.report import comparison_table
+
+    out_console.print(comparison_table(found.document))

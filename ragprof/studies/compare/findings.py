@@ -1,0 +1,140 @@
+"""What each asked quantity of each pipeline comes to: an effect, or what stands in the way of one. Gives no verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from ragprof.quantities import Quantity
+from ragprof.studies.compare.comparable import Difference, blocked
+from ragprof.studies.compare.effects import Effect, Paired, mean_effects
+from ragprof.studies.compare.latencies import quantile_effects
+from ragprof.studies.compare.measures import missing, paired, timed_of, unpriced
+from ragprof.studies.compare.pairing import Pair
+from ragprof.studies.compare.verdicts import Better, Tolerance
+
+Obstacle: TypeAlias = Literal["unpriced", "missing", "incomparable"]
+ONE_QUERY = "one query has no interval"
+NO_RATIO = "a duration of 0 has no ratio"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One quantity of one pipeline, how much it may differ, and which direction is good."""
+
+    pair: Pair
+    quantity: Quantity
+    allowed: Tolerance
+    better: Better
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all rows have in common.
+
+    `looks` is how often a job that goes on timing while undecided looks at its clock: where both sides share that job,
+    the intervals of what is timed are as many times less likely to be wrong, and p as many times larger. `noise` is
+    pipeline -> quantity -> the share by which two equal sides were seen to differ.
+    `elsewhere` is why money made of measured time may not be judged; empty where it may.
+    """
+
+    alpha: float
+    seed: int
+    one_job: bool
+    differences: Sequence[Difference]
+    looks: int = 1
+    noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    elsewhere: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an ask came to: an effect, or what stands in the way of one with the reason."""
+
+    ask: Ask
+    effect: Effect | None
+    obstacle: Obstacle | None
+    reason: str
+    clocked_base: float
+    looks: int
+    confidence: float
+
+    @property
+    def p(self) -> float | None:
+        """Times the number of looks; None where there is no test."""
+        return None if self.effect is None or self.effect.p is None else min(1.0, self.effect.p * self.looks)
+
+
+def findings(asks: Sequence[Ask], terms: Terms) -> list[Finding]:
+    """In the order of the asks."""
+    obstacles = {at: obstacle for at, ask in enumerate(asks) if (obstacle := _obstacle(ask, terms))}
+    measured = [at for at in range(len(asks)) if at not in obstacles]
+    means = _means({at: asks[at] for at in measured if asks[at].quantity.kind != "latency"}, terms)
+    times = _times({at: asks[at] for at in measured if asks[at].quantity.kind == "latency"}, terms)
+    stopped = {
+        at: Finding(asks[at], None, kind, why, 0.0, 1, _confidence(terms, 1)) for at, (kind, why) in obstacles.items()
+    }
+    found = {**stopped, **means, **times}
+    return [found[at] for at in range(len(asks))]
+
+
+def _obstacle(ask: Ask, terms: Terms) -> tuple[Obstacle, str] | None:
+    if reason := unpriced(ask.pair, ask.quantity):
+        return "unpriced", reason
+    if reason := missing(ask.pair, ask.quantity):
+        return "missing", reason
+    if reason := blocked(ask.quantity, terms.differences):
+        return "incomparable", reason
+    if terms.elsewhere and ask.quantity.kind == "cost" and any(paired(ask.pair, ask.quantity).clocked):
+        return "incomparable", terms.elsewhere
+    return None
+
+
+def _means(asks: Mapping[int, Ask], terms: Terms) -> dict[int, Finding]:
+    if not asks:
+        return {}
+    columns = {at: paired(ask.pair, ask.quantity) for at, ask in asks.items()}
+    looks = [_looks(each, terms) for each in columns.values()]
+    confidences = [_confidence(terms, each) for each in looks]
+    effects = mean_effects(
+        list(columns.values()),
+        next(iter(asks.values())).pair.base.queries,
+        seed=terms.seed,
+        confidences=confidences,
+    )
+    return {
+        at: Finding(ask, effect, None, _remark(effect), columns[at].clocked_base, seen, confidence)
+        for (at, ask), effect, seen, confidence in zip(asks.items(), effects, looks, confidences, strict=True)
+    }
+
+
+def _looks(columns: Paired, terms: Terms) -> int:
+    return terms.looks if terms.one_job and any(columns.clocked) else 1
+
+
+def _times(asks: Mapping[int, Ask], terms: Terms) -> dict[int, Finding]:
+    """Quantiles of the same stage come from the same resamples."""
+    looks = terms.looks if terms.one_job else 1
+    confidence = _confidence(terms, looks)
+    stages: dict[tuple[Pair, str], list[int]] = {}
+    for at, ask in asks.items():
+        stages.setdefault((ask.pair, ask.quantity.stage), []).append(at)
+    result = {}
+    for (pair, stage), places in stages.items():
+        found = timed_of(pair, stage)
+        names = [asks[at].quantity.name for at in places]
+        effects = quantile_effects(found, names, seed=terms.seed, confidence=confidence)
+        for at, effect in zip(places, effects, strict=True):
+            result[at] = Finding(asks[at], effect, None, _remark(effect), 0.0, looks, confidence)
+    return result
+
+
+def _confidence(terms: Terms, looks: int) -> float:
+    return 1 - terms.alpha / looks
+
+
+def _remark(effect: Effect) -> str:
+    if effect.interval is None:
+        return ONE_QUERY
+    return NO_RATIO if effect.p is None else ""

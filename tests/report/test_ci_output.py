@@ -1,0 +1,426 @@
+"""What CI machines read of a comparison: JUnit, GitHub, GitLab and github-action-benchmark."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ragprof.errors import BadInput
+from ragprof.report.compare import benchmark, gitlab
+from ragprof.report.compare.cases import cases, worst_first
+from ragprof.report.compare.github import annotations, cut, outputs, step_summary, write_github
+from ragprof.report.compare.junit import junit
+
+HOSTILE = "a%\r\n::error title=x::y,b:c\x00\x1b[31m<&\"']]>\ud800\ufffe"
+KINDS = {"nDCG@10": ("quality", ""), "latency_p95": ("latency", "ms"), "usd_per_1000_queries": ("cost", "USD")}
+TAKEN = {
+    "testsuites": {"name", "tests", "failures", "errors", "time"},
+    "testsuite": {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
+    "properties": set(),
+    "property": {"name", "value"},
+    "testcase": {"classname", "name", "time"},
+    "failure": {"type", "message"},
+    "error": {"type", "message"},
+    "skipped": {"message"},
+}
+INSIDE = {
+    "testsuites": ["testsuite"],
+    "testsuite": ["properties", "testcase"],
+    "properties": ["property"],
+    "testcase": ["failure", "error", "skipped"],
+}
+"""What xunit2 allows of an element: attributes and children, in their order."""
+
+
+def row(quantity: str, *, pipeline: str = "hybrid", **given: Any) -> dict[str, Any]:
+    kind, unit = KINDS.get(quantity.rpartition(".")[2], ("usage", quantity.rpartition(".")[2]))
+    return {
+        "pipeline": pipeline,
+        "base_pipeline": pipeline,
+        "quantity": quantity,
+        "kind": kind,
+        "stage": quantity.rpartition(".")[0],
+        "name": "",
+        "unit": unit,
+        "better": "higher" if kind == "quality" else "lower",
+        "primary": True,
+        "base": 10.0,
+        "candidate": 12.0,
+        "difference": 2.0,
+        "interval": [1.0, 3.0],
+        "relative": 0.2,
+        "relative_interval": [0.1, 0.3],
+        "p": 0.001,
+        "p_holm": 0.002,
+        "n": 300,
+        "margin": 0.5,
+        "margin_why": "0.5 absolute",
+        "verdict": "worse",
+        "reason": "",
+        "more_queries": None,
+        "noise": None,
+        **given,
+    }
+
+
+def gate(quantity: str, outcome: str, **given: Any) -> dict[str, Any]:
+    message = f"{quantity} is {outcome}"
+    return row(
+        quantity, **{"gate": outcome, "message": message, "margin_absolute": 0.5, "margin_relative": 0.0, **given}
+    )
+
+
+NOTHING = dict.fromkeys(("base", "candidate", "difference", "interval", "relative", "relative_interval", "p", "p_holm"))
+GATES = (
+    gate("latency_p95", "holds", candidate=10.1, difference=0.1, interval=[-0.1, 0.3]),
+    gate("inject.prompt_tokens", "undecided", more_queries=120, interval=[-1.0, 3.0], p=0.2, p_holm=0.4),
+    gate("rerank.latency_p95", "incomparable", reason="environment.cpu differs", **NOTHING),
+    gate("usd_per_1000_queries", "unpriced", reason="the candidate lacks rerank", **NOTHING),
+    gate("nDCG@10", "regression", base=0.7, candidate=0.65, difference=-0.05, interval=[-0.08, -0.02], margin=0.01),
+)
+
+
+def side(label: str) -> dict[str, Any]:
+    return {
+        "label": label,
+        "source": "baseline",
+        "created": "2026-11-22T11:36:06Z",
+        "ragprof_version": "0.1.0",
+        "recording": "abc",
+        "corpus": {"name": "scifact"},
+        "queries": 300,
+    }
+
+
+def document(gates: tuple[dict[str, Any], ...] | None = GATES, **given: Any) -> dict[str, Any]:
+    table = None if gates is None else {"verdict": "regression", "exit_code": 1, "strict": False, "family": 5}
+    worst = {"query_id": "q7", "base": 0.9, "candidate": 0.1, "before": ["d1", "d2"], "after": ["d9"]}
+    return {
+        "format": 1,
+        "eval": "scifact",
+        "title": "SciFact",
+        "base": side("main"),
+        "candidate": side("branch"),
+        "queries": 300,
+        "same_job": True,
+        "differences": [],
+        "notes": [],
+        "alpha": 0.05,
+        "confidence": 0.95,
+        "family": 5,
+        "rows": [row("latency_p95")],
+        "worst": {"hybrid": {"metric": "nDCG@10", "queries": [worst]}},
+        "changed": {},
+        "gate": table and {**table, "gates": list(gates or ())},
+        "against": None,
+        **given,
+    }
+
+
+def strict(found: dict[str, Any]) -> dict[str, Any]:
+    return {**found, "gate": {**found["gate"], "strict": True, "exit_code": 4, "verdict": "undecided"}}
+
+
+def parsed(found: Mapping[str, Any]) -> ET.Element:
+    return ET.fromstring(junit(found).encode("utf-8"))  # noqa: S314 (written by the function under test)
+
+
+def test_the_worst_comes_first_and_among_regressions_the_one_farthest_beyond_its_margin() -> None:
+    slower = gate("latency_p95", "regression", difference=1.0, margin=0.5)
+    much_slower = gate("rerank.latency_p95", "regression", difference=5.0, margin=0.5)
+    found = worst_first(cases(document((GATES[1], slower, GATES[3], much_slower))))
+    assert [case.quantity for case in found] == [
+        "rerank.latency_p95",
+        "latency_p95",
+        "usd_per_1000_queries",
+        "inject.prompt_tokens",
+    ]
+
+
+def test_junit_has_a_case_for_each_gate_with_its_outcome() -> None:
+    suite = parsed(document()).find("testsuite")
+    assert suite is not None
+    found = {case.get("name"): [(each.tag, each.get("type")) for each in case] for case in suite.iter("testcase")}
+    assert found == {
+        "latency_p95": [],
+        "inject.prompt_tokens": [("skipped", None)],
+        "rerank.latency_p95": [("error", "incomparable")],
+        "usd_per_1000_queries": [("failure", "unpriced")],
+        "nDCG@10": [("failure", "regression")],
+    }
+    assert {case.get("classname") for case in suite.iter("testcase")} == {"ragprof.scifact.hybrid"}
+    totals = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
+    assert totals == {"tests": "5", "failures": "2", "errors": "1", "skipped": "1"}
+
+
+def test_junit_says_how_many_queries_an_undecided_gate_needs() -> None:
+    skipped = parsed(document()).find(".//skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "underpowered: needs about 420 queries"
+
+
+def test_junit_fails_what_is_undecided_under_strict() -> None:
+    failure = parsed(strict(document((GATES[1],)))).find(".//failure")
+    assert failure is not None
+    assert failure.get("type") == "undecided"
+
+
+def test_junit_has_the_figures_as_properties_and_none_for_what_was_not_measured() -> None:
+    found = {each.get("name"): each.get("value") for each in parsed(document()).iter("property")}
+    assert found["hybrid.nDCG@10.candidate"] == "0.65"
+    assert found["hybrid.nDCG@10.low"] == "-0.08"
+    assert found["verdict"] == "regression"
+    assert found["base.label"] == "main"
+    assert "hybrid.usd_per_1000_queries.candidate" not in found
+
+
+def test_junit_shows_the_queries_that_a_regression_hit_worst() -> None:
+    failure = parsed(document()).find(".//failure[@type='regression']")
+    assert failure is not None
+    assert failure.text == "nDCG@10 is regression\nquery q7: 0.900 → 0.100\n  before: d1, d2\n  after: d9"
+
+
+def test_junit_keeps_to_what_xunit2_allows() -> None:
+    for element in parsed(document()).iter():
+        assert set(element.attrib) <= TAKEN[element.tag]
+        places = [INSIDE.get(element.tag, []).index(child.tag) for child in element]
+        assert places == sorted(places)
+
+
+def test_junit_is_well_formed_whatever_the_ids_hold() -> None:
+    found = document((gate(HOSTILE, "regression", pipeline=HOSTILE, message=HOSTILE),), eval=HOSTILE)
+    case = parsed(found).find(".//testcase")
+    assert case is not None
+    assert case.get("name") == "a% ::error title=x::y,b:c[31m<&\"']]>"
+    assert case.get("classname") == f"ragprof.{case.get('name')}.{case.get('name')}"
+
+
+def test_without_a_gate_the_cases_are_the_primary_rows_and_only_what_got_worse_fails() -> None:
+    rows = [
+        row("latency_p95"),
+        row("nDCG@10", verdict="better"),
+        row("usd_per_1000_queries", verdict="unpriced", reason="no rate for rerank", **NOTHING),
+        row("inject.prompt_tokens", verdict="equivalent"),
+        row("search.searches", primary=False),
+    ]
+    found = {
+        case.get("name"): [each.tag for each in case] for case in parsed(document(None, rows=rows)).iter("testcase")
+    }
+    assert found == {
+        "latency_p95": ["failure"],
+        "nDCG@10": [],
+        "usd_per_1000_queries": ["skipped"],
+        "inject.prompt_tokens": [],
+    }
+
+
+def test_annotations_come_worst_first_and_loudest_first() -> None:
+    assert annotations(document()) == [
+        "::error title=ragprof%3A regression%3A nDCG@10 of hybrid::nDCG@10 is regression",
+        "::error title=ragprof%3A unpriced%3A usd_per_1000_queries of hybrid::usd_per_1000_queries is unpriced",
+        "::error title=ragprof%3A incomparable%3A rerank.latency_p95 of hybrid::rerank.latency_p95 is incomparable",
+        "::warning title=ragprof%3A undecided%3A inject.prompt_tokens of hybrid::inject.prompt_tokens is undecided",
+    ]
+
+
+def test_what_is_undecided_is_an_error_under_strict() -> None:
+    assert annotations(strict(document((GATES[1],))))[0].startswith("::error title=")
+
+
+def test_an_annotation_is_one_line_that_an_id_cannot_leave() -> None:
+    (found,) = annotations(document((gate("x", "regression", pipeline=HOSTILE, message=HOSTILE),)))
+    assert found == (
+        "::error title=ragprof%3A regression%3A x of a%25 %3A%3Aerror title=x%3A%3Ay%2Cb%3Ac[31m<&\"']]>"
+        "::a%25%0D%0A::error title=x::y,b:c[31m<&\"']]>"
+    )
+
+
+def test_at_most_ten_annotations_and_the_tenth_names_the_rest() -> None:
+    many = tuple(gate(f"inject.count_{number}", "regression", margin=1.0 + number) for number in range(12))
+    found = annotations(document(many))
+    assert len(found) == 10
+    assert "inject.count_0 of hybrid" in found[0]
+    assert found[9] == (
+        "::error title=ragprof%3A 3 more::The step summary has them all.%0Aregression: hybrid: inject.count_9"
+        "%0Aregression: hybrid: inject.count_10%0Aregression: hybrid: inject.count_11"
+    )
+
+
+def test_where_all_is_well_there_is_one_notice() -> None:
+    (found,) = annotations(document((GATES[0],)))
+    assert found.startswith("::notice title=ragprof%3A scifact::")
+    assert found.endswith("over 300 queries")
+
+
+def test_a_comparison_without_a_gate_warns_and_never_errs() -> None:
+    rows = [row("latency_p95"), row("nDCG@10", verdict="better", better="higher")]
+    found = annotations(document(None, rows=rows))
+    assert [line.partition(" ")[0] for line in found] == ["::warning", "::notice"]
+    assert "+20.0%" in found[0]
+
+
+def test_outputs_are_single_lines() -> None:
+    assert outputs(document()) == {
+        "verdict": "regression",
+        "exit_code": "1",
+        "gates": "5",
+        "holds": "1",
+        "regressions": "1",
+        "unpriced": "1",
+        "incomparable": "1",
+        "undecided": "1",
+        "queries": "300",
+        "worst": "hybrid: nDCG@10",
+    }
+    hostile = outputs(document((gate("x", "regression", pipeline="a\nverdict=holds"),)))
+    assert hostile["worst"] == "a verdict=holds: x"
+
+
+def test_the_summary_is_the_markdown_of_the_comparison() -> None:
+    assert "nDCG@10" in step_summary(document())
+
+
+def test_a_summary_is_cut_after_a_line_and_says_so() -> None:
+    markdown = "ä line\n" * 200_000
+    found = cut(markdown, limit=1_048_576)
+    assert len(found.encode()) <= 1_048_576
+    assert found.startswith("ä line\n")
+    assert found.endswith("ä line\n\n_The summary was cut here: GitHub shows at most 1 MiB. The whole of it is in the "
+                          "Markdown file of this step._\n")  # fmt: skip
+    assert cut("short\n", limit=6) == "short\n"
+    assert cut("short\n", limit=5) == ""
+
+
+def test_github_files_are_appended_to_and_several_lines_are_delimited(tmp_path: Path) -> None:
+    summary, output = tmp_path / "summary", tmp_path / "output"
+    output.write_text("before=1\n")
+    environ = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(output)}
+    assert write_github(document(), environ, markdown="# M\n") == annotations(document())
+    assert summary.read_text() == "# M\n"
+    lines = output.read_text().splitlines()
+    assert lines[:3] == ["before=1", "verdict=regression", "exit_code=1"]
+    name, _, delimiter = lines[11].partition("<<")
+    assert (name, lines[-1]) == ("findings", delimiter)
+    assert lines[12:-1] == [
+        "nDCG@10 is regression",
+        "usd_per_1000_queries is unpriced",
+        "rerank.latency_p95 is incomparable",
+        "inject.prompt_tokens is undecided",
+    ]
+    assert delimiter.startswith("ragprof_")
+    assert len(delimiter) > 30
+
+
+def test_a_summary_leaves_room_for_what_the_step_wrote_before(tmp_path: Path) -> None:
+    summary = tmp_path / "summary"
+    summary.write_text("x" * 1_000_000)
+    write_github(document(), {"GITHUB_STEP_SUMMARY": str(summary)}, markdown="line\n" * 100_000)
+    assert 1_048_000 < summary.stat().st_size <= 1_048_576
+
+
+def test_outside_of_github_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert write_github(document(), {}, markdown="# M\n") == annotations(document())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_github_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "no" / "output"
+    with pytest.raises(BadInput, match="cannot write what GitHub is told: No such file"):
+        write_github(document(), {"GITHUB_OUTPUT": str(missing)}, markdown="")
+
+
+CODE_QUALITY = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["description", "check_name", "fingerprint", "severity", "location"],
+        "additionalProperties": False,
+        "properties": {
+            "description": {"type": "string", "minLength": 1},
+            "check_name": {"type": "string"},
+            "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            "severity": {"enum": ["info", "minor", "major", "critical", "blocker"]},
+            "location": {
+                "type": "object",
+                "required": ["path", "lines"],
+                "properties": {
+                    "path": {"type": "string", "pattern": "^[^./]"},
+                    "lines": {"type": "object", "properties": {"begin": {"type": "integer", "minimum": 1}}},
+                },
+            },
+        },
+    },
+}
+BENCHMARK = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name", "unit", "value"],
+        "additionalProperties": False,
+        "properties": {
+            **{name: {"type": "string"} for name in ("name", "unit", "range", "extra")},
+            "value": {"type": "number"},
+        },
+    },
+}
+
+
+def code_quality(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    read: list[dict[str, Any]] = json.loads(gitlab.code_quality(found, eval_file="./evals/scifact.toml"))
+    jsonschema.validate(read, CODE_QUALITY)
+    return read
+
+
+def test_gitlab_gets_a_finding_for_whatever_does_not_hold() -> None:
+    found = code_quality(document())
+    assert [(each["check_name"], each["severity"]) for each in found] == [
+        ("ragprof.regression.nDCG@10", "critical"),
+        ("ragprof.unpriced.usd_per_1000_queries", "major"),
+        ("ragprof.incomparable.rerank.latency_p95", "major"),
+        ("ragprof.undecided.inject.prompt_tokens", "minor"),
+    ]
+    assert found[0]["location"] == {"path": "evals/scifact.toml", "lines": {"begin": 1}}
+    assert len({each["fingerprint"] for each in found}) == 4
+    assert code_quality(document((GATES[0],))) == []
+
+
+def test_gitlab_fingerprints_stay_when_figures_move() -> None:
+    moved = gate("nDCG@10", "regression", candidate=0.6, difference=-0.1, message="worse still")
+    assert code_quality(document((moved,)))[0]["fingerprint"] == code_quality(document())[0]["fingerprint"]
+
+
+def test_gitlab_takes_hostile_ids() -> None:
+    (found,) = code_quality(document((gate("x", "regression", pipeline=HOSTILE, message=HOSTILE),)))
+    assert found["description"] == "a% ::error title=x::y,b:c[31m<&\"']]>"
+
+
+def test_benchmark_entries_keep_small_and_big_apart_and_leave_out_what_was_not_measured() -> None:
+    rows = [
+        row("latency_p95"),
+        row("nDCG@10", base=0.7, candidate=0.65, difference=-0.05, interval=[-0.08, -0.02]),
+        row("usd_per_1000_queries", verdict="unpriced", **NOTHING),
+        row("search.searches", primary=False),
+    ]
+    found = {name: json.loads(text) for name, text in benchmark.entries(document(rows=rows)).items()}
+    for entries in found.values():
+        jsonschema.validate(entries, BENCHMARK)
+    assert found["smaller"][0] == {
+        "name": "scifact / hybrid / latency_p95",
+        "unit": "ms",
+        "value": 12.0,
+        "range": "± 1.00",
+        "extra": "+2.00 ms against main\n95% interval +1.00 to +3.00 ms\nworse, n = 300 queries",
+    }
+    names = {side: [each["name"].rpartition(" ")[2] for each in entries] for side, entries in found.items()}
+    assert names == {"smaller": ["latency_p95", "inject.prompt_tokens"], "bigger": ["nDCG@10"]}
+
+
+def test_benchmark_files_of_an_empty_comparison_are_empty_lists() -> None:
+    assert benchmark.entries(document(None, rows=[])) == {"smaller": "[]\n", "bigger": "[]\n"}
