@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,22 @@ from ragprof.record.recording import fingerprint_of
 from ragprof.session import run
 from ragprof.studies.compare import comparison as comparisons
 from ragprof.studies.compare import evidence
+from ragprof.studies.compare.comparable import same_job
 from ragprof.studies.compare.evidence import MACHINE_TIME, Evidence
 from ragprof.studies.compare.gates import gate_of
 from ragprof.studies.compare.initial import InitialGate, initial_gate
 from ragprof.studies.compare.refusals import refused
 
+NOTHING_LEFT = (
+    "without a clock nothing of [gate.quantities] is left ({left_out}); add counts such as rerank.docs_scored, "
+    "inject.prompt_tokens or, with flop_queries, rerank.flops"
+)
 RANKING = ("search", "rerank", "inject")
-CLOCKLESS = "Nothing that rests on a clock is gated, as was asked: {left_out}."
+CLOCKLESS = "Nothing that rests on a clock is gated, as was asked; left out: {left_out}."
+OTHER_JOB = (
+    "Latency is not gated against another job's, which may differ by 26 % on the same machine; left out: {left_out}. "
+    "'ragprof gate --against REV' times both sides in one job; [gate] across_jobs = true gates it all the same."
+)
 ONE_MACHINE = (
     "Times of two machines are not gated. --against REV runs both sides in one job; --no-clock leaves out what rests "
     "on a clock: {timed}."
@@ -53,7 +62,8 @@ def gate(
     """Record the eval and judge its [gate] against a `baseline` (a baseline's folder or a recording's).
 
     With `against` (a git revision, another eval file, another environment), both versions are run interleaved in this
-    job instead, which is the only way to gate latency that can be believed. `recording` is judged instead of a new
+    job instead, which is the only way to gate latency that can be believed; against a baseline, latency is left out
+    unless the gate says `across_jobs`. `recording` is judged instead of a new
     one. Without a `clock`, latency and what is billed by time are left out. Raises BadInput before anything is run
     for a gate that cannot be judged; sides that cannot be compared are a verdict, with exit code 3.
     """
@@ -61,6 +71,8 @@ def gate(
     prepared = prepare(path, corpus=None if corpus is None else Path(corpus), books=books)
     config = prepared.subject.config
     check_gate(config, path)
+    if not clock or (against is None and not config.gate.across_jobs):
+        without_clock(config.gate, set())
     folder = Path("reports") / config.name if out is None else Path(out)
     bars = progress or Silent()
     if against is not None:
@@ -94,16 +106,19 @@ def judged(
     against: dict[str, Any] | None = None,
 ) -> Comparison:
     """Both sides with the gate's verdict. Sides that cannot be compared make a document that says so."""
+    why = ""
     left_out: list[str] = []
     if not clock:
-        table, left_out = without_clock(table, candidate)
+        why, (table, left_out) = CLOCKLESS, without_clock(table, _billed_by_time(candidate))
+    elif not same_job(base, candidate) and not table.across_jobs:
+        why, (table, left_out) = OTHER_JOB, without_clock(table, set())
     try:
         document = comparisons.compare(base, candidate)
         document["gate"] = gate_of(base, candidate, table, strict=strict, noise=noise, looks=looks)
     except Incomparable as problem:
         return Comparison(refused(base, candidate, table, str(problem), strict=strict))
     if left_out:
-        document["notes"].append(CLOCKLESS.format(left_out=", ".join(left_out)))
+        document["notes"].append(why.format(left_out=", ".join(left_out)))
     if timed := _timed_elsewhere(document):
         document["notes"].append(ONE_MACHINE.format(timed=", ".join(timed)))
     if against is not None:
@@ -120,22 +135,27 @@ def _timed_elsewhere(document: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(row["quantity"] for row in rows if row["kind"] in ("latency", "cost")))
 
 
-def without_clock(table: Gate, candidate: Evidence) -> tuple[Gate, list[str]]:
-    """The gate without latency and without bills that hold machine time, and the names of what was left out."""
-    timed = candidate.figures[candidate.figures["name"] == MACHINE_TIME]
-    stages = {"", *timed["stage"]} if len(timed) else set()
+def without_clock(table: Gate, billed_by_time: Collection[str]) -> tuple[Gate, list[str]]:
+    """The gate without latency and without the bills of some stages, and the names of what was left out."""
     kept = {
         label: margin
         for label, margin in table.quantities.items()
-        if (asked := quantity(label)).kind != "latency" and not (asked.kind == "cost" and asked.stage in stages)
+        if (asked := quantity(label)).kind != "latency" and not (asked.kind == "cost" and asked.stage in billed_by_time)
     }
     left_out = [label for label in table.quantities if label not in kept]
     if not kept:
         raise BadInput(
-            f"without a clock nothing of [gate.quantities] is left ({', '.join(left_out)}); add counts such as "
-            "rerank.docs_scored, inject.prompt_tokens or, with flop_queries, rerank.flops"
+            f"nothing of [gate.quantities] is left without a clock that can be believed ({', '.join(left_out)}); use "
+            "--against REV, or add counts such as rerank.docs_scored, inject.prompt_tokens or, with flop_queries, "
+            "rerank.flops"
         )
     return table.model_copy(update={"quantities": kept}), left_out
+
+
+def _billed_by_time(side: Evidence) -> set[str]:
+    """The stages whose bill holds machine time, and the whole bill where any does."""
+    stages = set(side.figures.loc[side.figures["name"] == MACHINE_TIME, "stage"])
+    return {"", *stages} if stages else set()
 
 
 def check_gate(config: EvalConfig, eval_file: Path) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -76,7 +77,7 @@ def write_gate(eval_file: Path, *, recording: Path | None, out: Path | None) -> 
 
     proposal = propose(eval_file, recording=recording or out)
     for line in proposal.lines:
-        out_console.print(line, highlight=False, markup=False)
+        out_console.print(fill(line, out_console.width, subsequent_indent="  "), highlight=False, markup=False)
     out_console.print(f"written: [gate] in {eval_file}", highlight=False, soft_wrap=True, markup=False)
 
 

@@ -30,7 +30,8 @@ class Gate(Table):
 
     `baseline` is taken where the command names none, relative to the eval file. `budget_seconds` is what a comparison
     of two revisions may spend on live queries, in at most `looks` looks after the machine's own noise was learned.
-    `flop_queries` is for how many queries a recording counts the models' floating point operations.
+    `flop_queries` is for how many queries a recording counts the models' floating point operations. `across_jobs`
+    gates latency against a baseline too, which another job has timed: for a machine that does nothing else.
     """
 
     alpha: float = Field(0.05, gt=0, lt=0.5)
@@ -40,6 +41,7 @@ class Gate(Table):
     budget_seconds: float = Field(300.0, gt=0, allow_inf_nan=False)
     looks: int = Field(4, ge=1, le=20)
     flop_queries: int = Field(0, ge=0)
+    across_jobs: bool = False
 
     @model_validator(mode="after")
     def quantities_are_named(self) -> Gate:

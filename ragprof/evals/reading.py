@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from ragprof.errors import BadInput, UnknownName
 from ragprof.evals.config import EvalConfig
 
+KEY = r"""(?:"[^"]*"|'[^']*'|[\w-]+)"""
+
 
 def read_eval(path: Path) -> EvalConfig:
     """Parse and check an eval file. Raises BadInput or UnknownName with file and line."""
@@ -44,7 +46,7 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
             place = _place_of(_keys(header[2]), repeated=bool(header[1]), counts=counts)
             here = list(place)
         else:
-            key = re.match(r"""\s*([\w."' -]+?)\s*=""", line)
+            key = re.match(rf"\s*({KEY}(?:\s*\.\s*{KEY})*)\s*=", line)
             if not key:
                 continue
             here = [*place, *_keys(key[1])]
@@ -57,7 +59,8 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
 
 
 def _keys(dotted: str) -> list[str]:
-    return [key.strip().strip("\"'") for key in dotted.split(".")]
+    """A dot or any other sign within quotes belongs to a key."""
+    return [key.strip("\"'") for key in re.findall(KEY, dotted)]
 
 
 def _place_of(parts: list[str], *, repeated: bool, counts: dict[str, int]) -> list[str | int]:

@@ -96,7 +96,7 @@ def test_actions_are_pinned_to_a_version(path: Path) -> None:
 @pytest.mark.parametrize("path", [ACTION, *EXAMPLES], ids=lambda path: path.name)
 def test_the_options_that_are_used_exist(path: Path) -> None:
     gates = [script for script in scripts(read(path)) if re.search(r"^\s*(- )?ragprof gate ", script, re.MULTILINE)]
-    used = {name for script in gates for name in re.findall(r"(?<![\w-])(--[a-z]+)", script)}
+    used = {name for script in gates for name in re.findall(r"(?<![\w-])(--[a-z]+(?:-[a-z]+)*)", script)}
     assert {"--junit", "--markdown"} <= used
     assert used - options_of("gate") == set()
 

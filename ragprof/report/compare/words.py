@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 from ragprof.report import figures
@@ -10,6 +11,7 @@ from ragprof.report.compare.reading import Document, Row, counts, gates, is_gate
 from ragprof.report.lookup import at, entries
 
 _NAMED = 3
+SHARED_END = 40
 _FAILING = ("regression", "unpriced", "incomparable")
 _ALWAYS = ("worse", "better", "equivalent", "undecided")
 

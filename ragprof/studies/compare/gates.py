@@ -16,7 +16,7 @@ from ragprof.studies.compare import verdicts
 from ragprof.studies.compare.comparable import Difference
 from ragprof.studies.compare.comparison import examined, terms_of
 from ragprof.studies.compare.evidence import Evidence
-from ragprof.studies.compare.findings import Ask, Finding
+from ragprof.studies.compare.findings import Ask, Finding, Terms
 from ragprof.studies.compare.pairing import Pair, pairs_of
 from ragprof.studies.compare.power import more_queries
 from ragprof.studies.compare.rows import Row, family_of, found_rows, tidy
@@ -56,7 +56,7 @@ def gate_of(
     margins = gate.quantities
     gated = {label: _gated(label, margin.pipelines or gate.pipelines, pairs) for label, margin in margins.items()}
     places = [(pair, label) for pair in pairs for label in margins if pair in gated[label]]
-    made = found_rows([_ask(pair, quantity(label), margins[label]) for pair, label in places], terms)
+    made = found_rows([_ask(pair, quantity(label), margins[label], terms) for pair, label in places], terms)
     family = family_of([row for _, row in made])
     rows = [
         _gate_row(found, row, margins[label], alpha=terms.alpha, family=family)
@@ -97,8 +97,9 @@ def _gated(label: str, named: Sequence[str] | None, pairs: Sequence[Pair]) -> li
     return having
 
 
-def _ask(pair: Pair, asked: Quantity, margin: Margin) -> Ask:
-    return Ask(pair, asked, verdicts.given_tolerance(margin), verdicts.better_of(asked, margin))
+def _ask(pair: Pair, asked: Quantity, margin: Margin, terms: Terms) -> Ask:
+    allowed = verdicts.gated_tolerance(margin, asked.kind, one_job=terms.one_job)
+    return Ask(pair, asked, allowed, verdicts.better_of(asked, margin))
 
 
 def _gate_row(found: Finding, row: Row, margin: Margin, *, alpha: float, family: int) -> Row:

@@ -68,6 +68,16 @@ def given_tolerance(margin: Margin) -> Tolerance:
     return Tolerance(margin.absolute, margin.relative)
 
 
+def gated_tolerance(margin: Margin, kind: Kind, *, one_job: bool) -> Tolerance:
+    """What the user allows; never less, for what was timed in two jobs, than two jobs may differ by."""
+    wide = max(margin.relative, BETWEEN_JOBS)
+    if one_job or kind not in ("latency", "cost"):
+        return given_tolerance(margin)
+    if kind == "cost":
+        return Tolerance(margin.absolute, margin.relative, wide, TWO_JOBS)
+    return Tolerance(margin.absolute, wide, None, TWO_JOBS)
+
+
 def better_of(quantity: Quantity, margin: Margin | None = None) -> Better:
     """Which direction is good; the margin may say otherwise than the quantity's kind."""
     if margin is not None and margin.better is not None:
