@@ -113,7 +113,7 @@ def judged(
     elif not same_job(base, candidate) and not table.across_jobs:
         why, (table, left_out) = OTHER_JOB, without_clock(table, set())
     try:
-        document = comparisons.compare(base, candidate)
+        document = comparisons.compare(base, candidate, noise=noise, looks=looks)
         document["gate"] = gate_of(base, candidate, table, strict=strict, noise=noise, looks=looks)
     except Incomparable as problem:
         return Comparison(refused(base, candidate, table, str(problem), strict=strict))

@@ -56,6 +56,7 @@ class MortalReranker(OverlapReranker):
         return super().score(query, docs)
 '''
 
+
 def installed(folder: Path) -> Path:
     """The folder, with the module and what makes its rerankers known to ragprof."""
     entries = "".join(f"{name} = outside_rerankers:{plugin}\n" for name, plugin in NAMES.items())

@@ -1,6 +1,6 @@
 """How often a latency gate cries wolf, and how often it finds a slowdown: on a simulated machine and on this one.
 
-    python evals/performance/gates.py simulated --jobs 400
+    python evals/performance/gates.py simulated
     python evals/performance/gates.py real EVAL.toml --corpus DIR --pipeline NAME --jobs 20 [--slowdown 0.1]
 
 A job is what `ragprof gate --against` does: base against itself first, then base and candidate by turns until every
@@ -28,7 +28,8 @@ from ragprof.against import duel
 from ragprof.evals import Gate, Margin, read_eval
 from ragprof.gating import gate
 from ragprof.progress import Silent
-from ragprof.studies.compare.looks import Level, learned, told, undecided, watched
+from ragprof.studies.compare.looks import Level, told, undecided, watched
+from ragprof.studies.compare.machine_noise import learned
 
 GATES = {"rerank.latency_p50": "p50 of reranking", "rerank.latency_p95": "p95 of reranking"}
 
@@ -86,7 +87,7 @@ def simulated_job(machine: Machine, table: Gate) -> tuple[list[str], int, float]
     outcome = duel.fought(
         machine.ask,
         plan,
-        learn=partial(learned, gates=gates, seed=0),
+        learn=partial(learned, seed=0),
         judge=lambda base, candidate, noise, _: undecided(
             gates, told(base, candidate, gates, noise=noise, level=level)
         ),
@@ -97,24 +98,23 @@ def simulated_job(machine: Machine, table: Gate) -> tuple[list[str], int, float]
 
 
 def simulated(arguments: argparse.Namespace) -> None:
-    """Equal sides and slowed ones, with no margin, 2 % and 5 %, in quiet and in noisy surroundings."""
-    print(f"{arguments.jobs} simulated jobs each, {arguments.seconds:.0f} s at most; alarms with 95 % interval")
+    """Equal sides with and without a margin, and slowed ones, in quiet and in noisy surroundings."""
+    print(f"{arguments.jobs} simulated jobs each, {arguments.seconds:.0f} s at most; regressions with 95 % interval")
     for surroundings, drift in (("quiet", 0.03), ("noisy", 0.15)):
-        for margin in (0.0, 0.02, 0.05):
+        for margin, slowdown in ((0.0, 0.0), (0.05, 0.0), (0.05, 0.1)):
             quantities = {label: Margin(relative=margin) for label in GATES}
             table = Gate(quantities=quantities, budget_seconds=arguments.seconds)
-            for slowdown in (0.0, 0.1):
-                machines = (Machine(seed, slowdown, of_drift=drift) for seed in range(arguments.jobs))
-                jobs = [simulated_job(machine, table) for machine in machines]
-                alarms = {"any": sum("regression" in verdicts for verdicts, _, _ in jobs)}
-                for place, label in enumerate(GATES):
-                    alarms[label[-3:]] = sum(verdicts[place] == "regression" for verdicts, _, _ in jobs)
-                print(
-                    f"{surroundings}, margin {margin:.0%}, {slowdown:.0%} slower: "
-                    + "; ".join(f"{name} {share(found, len(jobs))}" for name, found in alarms.items())
-                    + f"; median {np.median([seconds for _, _, seconds in jobs]):.0f} s",
-                    flush=True,
-                )
+            machines = (Machine(seed, slowdown, of_drift=drift) for seed in range(arguments.jobs))
+            jobs = [simulated_job(machine, table) for machine in machines]
+            alarms = {"any": sum("regression" in verdicts for verdicts, _, _ in jobs)}
+            for place, label in enumerate(GATES):
+                alarms[label[-3:]] = sum(verdicts[place] == "regression" for verdicts, _, _ in jobs)
+            print(
+                f"{surroundings}, margin {margin:.0%}, {slowdown:.0%} slower: "
+                + "; ".join(f"{name} {share(found, len(jobs))}" for name, found in alarms.items())
+                + f"; median {np.median([seconds for _, _, seconds in jobs]):.0f} s",
+                flush=True,
+            )
 
 
 def share(found: int, of: int) -> str:
@@ -204,7 +204,7 @@ def main() -> None:
     genuine.add_argument("--pipeline", required=True)
     genuine.add_argument("--slowdown", type=float, default=0.0)
     genuine.add_argument("--margin", type=float, default=0.05)
-    for each, jobs, seconds in ((imagined, 400, 120.0), (genuine, 20, 60.0)):
+    for each, jobs, seconds in ((imagined, 200, 300.0), (genuine, 20, 60.0)):
         each.add_argument("--jobs", type=int, default=jobs)
         each.add_argument("--seconds", type=float, default=seconds)
     arguments = parser.parse_args()

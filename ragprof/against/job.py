@@ -27,7 +27,8 @@ from ragprof.price import price_recording
 from ragprof.progress import Progress
 from ragprof.studies.compare import evidence
 from ragprof.studies.compare.evidence import Evidence
-from ragprof.studies.compare.looks import Level, Watched, learned, told, undecided, watched
+from ragprof.studies.compare.looks import Level, Watched, told, undecided, watched
+from ragprof.studies.compare.machine_noise import learned
 
 COUNTED_QUERIES = 20
 MUST_EQUAL = ("corpus", "questions", "qrels")
@@ -77,7 +78,7 @@ def run_job(job: Job, prepared: Prepared, progress: Progress) -> Found:
         for name in ("base", "candidate"):
             workers[name].ask("write", job=outcome.job)
     shutil.rmtree(places["twin"], ignore_errors=True)
-    labels: dict[SideName, str] = {"base": base.label, "candidate": "candidate"}
+    labels: dict[SideName, str] = {"base": base.label.removeprefix("base "), "candidate": "as it is here"}
     read = {name: _read(places[name], job, prepared, label) for name, label in labels.items()}
     return Found(read["base"], read["candidate"], outcome.noise, outcome.looks, outcome.facts)
 
@@ -127,7 +128,10 @@ def _common(told: Mapping[SideName, Mapping[str, Any]], label: str, eval_file: P
         f"{key} ({base[key][:12]} and {candidate[key][:12]})" for key in MUST_EQUAL if base[key] != candidate[key]
     ]
     if differing:
-        raise Incomparable(f"'{label}' and 'candidate' cannot be compared: they differ in {', '.join(differing)}")
+        remedy = "; --corpus DIR gives both the same documents" if base["corpus"] != candidate["corpus"] else ""
+        raise Incomparable(
+            f"'{label}' and 'candidate' cannot be compared: they differ in {', '.join(differing)}{remedy}"
+        )
     common = tuple(name for name in candidate["pipelines"] if name in base["pipelines"])
     if not common:
         raise Incomparable(
@@ -173,7 +177,7 @@ def _asked(
     outcome = duel.fought(
         ask,
         plan,
-        learn=partial(learned, gates=gates, seed=seed),
+        learn=partial(learned, seed=seed),
         judge=_judge(gates, alpha=gate.alpha, family=len(gate.quantities) * len(pipelines), seed=seed),
         progress=progress,
     )

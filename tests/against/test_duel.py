@@ -84,7 +84,9 @@ def test_both_sides_get_every_query_as_often_and_as_often_first() -> None:
     duel(machine, plan("p", "r", queries=5, rounds=4, looks=1))
     asked = machine.timed()
     times = Counter((side, name, query) for side, name, query, _ in asked)
-    assert set(times) == {(side, name, query) for side in ("base", "candidate") for name in "pr" for query in QUERIES[:5]}
+    assert set(times) == {
+        (side, name, query) for side in ("base", "candidate") for name in "pr" for query in QUERIES[:5]
+    }
     assert set(times.values()) == {4}
     first = Counter((side, name, query) for side, name, query, _ in asked[::2])
     assert set(first.values()) == {2}
@@ -168,9 +170,7 @@ def test_the_warm_up_asks_all_three_processes_and_is_forgotten() -> None:
     ],
     ids=["rounds", "all", "most", "fewer-queries", "fewer-looks", "last-look", "never-none"],
 )
-def test_a_plan_is_as_large_as_its_time(
-    ms: int, seconds: float, looks: int, expected: tuple[int, int, int]
-) -> None:
+def test_a_plan_is_as_large_as_its_time(ms: int, seconds: float, looks: int, expected: tuple[int, int, int]) -> None:
     machine = Machine({"p": ms})
     laid_out = planned(machine.ask, ["p"], QUERIES, seconds=seconds, looks=looks, clock=machine.clock)
     assert (len(laid_out.queries), laid_out.rounds, laid_out.looks) == expected

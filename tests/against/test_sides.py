@@ -176,7 +176,10 @@ def test_from_within_a_hook_the_commit_in_the_making_stays_as_it_is(
 
 
 def test_two_comparisons_may_check_out_the_same_revision_at_once(repository: Repository) -> None:
-    with other_side("v1", eval_file=repository.eval_file) as one, other_side("v1", eval_file=repository.eval_file) as two:
+    with (
+        other_side("v1", eval_file=repository.eval_file) as one,
+        other_side("v1", eval_file=repository.eval_file) as two,
+    ):
         assert one.folder != two.folder
     assert repository.trees() == 1
 

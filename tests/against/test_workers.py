@@ -233,7 +233,9 @@ def test_what_is_no_reply_is_refused_with_what_it_said(tmp_path: Path, said: str
 
 def test_a_worker_that_does_not_end_with_its_input_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ragprof.against.processes.SECONDS_TO_END", 0.1)
-    python = script(tmp_path / "python", f"import os, time\nopen('{tmp_path}/pid', 'w').write(str(os.getpid()))\ntime.sleep(60)")
+    python = script(
+        tmp_path / "python", f"import os, time\nopen('{tmp_path}/pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    )
     with Process(Side("base old", HANDBOOK_EVAL, python=python), Silent()):
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             pass

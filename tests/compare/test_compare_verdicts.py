@@ -18,6 +18,7 @@ from ragprof.studies.compare.verdicts import (
     default_tolerance,
     exit_code,
     gate_verdict,
+    gated_tolerance,
     overall,
     verdict,
 )
@@ -93,20 +94,20 @@ def test_a_margin_is_never_below_the_noise() -> None:
 
 
 def test_measured_time_in_a_bill_has_the_margin_of_a_clock() -> None:
-    found = bound(default_tolerance("cost", one_job=False), base=10.0, clocked_base=2.0)
+    found = bound(default_tolerance("cost", "two jobs"), base=10.0, clocked_base=2.0)
     assert found.value == pytest.approx(8.0 * 0.02 + 2.0 * 0.26)
     assert found.why == "2 % of the base, 26 % of its measured time: the sides were timed in two jobs"
-    assert bound(default_tolerance("cost", one_job=True), base=10.0, clocked_base=2.0).value == pytest.approx(0.2)
+    assert bound(default_tolerance("cost", "one job"), base=10.0, clocked_base=2.0).value == pytest.approx(0.2)
 
 
 def test_two_jobs_have_a_wider_margin_for_latency_alone() -> None:
-    assert [default_tolerance(kind, one_job=False).relative for kind in ("latency", "usage", "cost")] == [
+    assert [default_tolerance(kind, "two jobs").relative for kind in ("latency", "usage", "cost")] == [
         0.26,
         0.01,
         0.02,
     ]
-    assert default_tolerance("latency", one_job=True).relative == 0.1
-    assert default_tolerance("quality", one_job=False).absolute == 0.01
+    assert default_tolerance("latency", "one job").relative == 0.1
+    assert default_tolerance("quality", "two jobs").absolute == 0.01
 
 
 def test_the_margins_of_a_comparison_depend_on_its_jobs() -> None:
@@ -170,3 +171,15 @@ def test_the_exit_code_is_that_of_the_worst_gate(
 ) -> None:
     assert exit_code(verdicts, strict=strict) == code
     assert overall(verdicts) == worst
+
+
+def test_two_machines_leave_all_of_the_measured_time_within_the_margin() -> None:
+    allowed = gated_tolerance(Margin(relative=0.05), "cost", "two machines")
+    assert bound(allowed, base=10.0, clocked_base=2.0).value == pytest.approx(0.05 * 8 + 2.0)
+    assert gated_tolerance(Margin(relative=0.05), "cost", "one job").clocked is None
+
+
+def test_a_latency_gate_between_jobs_is_never_finer_than_two_jobs_are() -> None:
+    assert gated_tolerance(Margin(relative=0.05), "latency", "two jobs").relative == 0.26
+    assert gated_tolerance(Margin(relative=0.40), "latency", "two jobs").relative == 0.40
+    assert gated_tolerance(Margin(relative=0.05), "latency", "one job").relative == 0.05

@@ -13,7 +13,8 @@ from ragprof.evals import Gate, Margin
 from ragprof.quantities import quantity
 from ragprof.studies.compare.evidence import TIMES
 from ragprof.studies.compare.gates import gate_of
-from ragprof.studies.compare.looks import Level, Noise, Watched, effect_of, learned, told, undecided, watched
+from ragprof.studies.compare.looks import Level, Watched, effect_of, told, undecided, watched
+from ragprof.studies.compare.machine_noise import Noise, learned
 
 STAGES = {"a": ("search", "inject"), "b": ("embed", "search", "rerank", "inject")}
 LEVEL = Level(alpha=0.05, looks=4, family=1, seed=0)
@@ -33,7 +34,7 @@ def table(*rows: list[tuple[Any, ...]]) -> pd.DataFrame:
 
 def spread(n: int = 30, *, factor: float = 1.0, jitter: float = 0.02, seed: int = 1) -> list[float]:
     """About 10 ms a query, of a width that the seed alone makes."""
-    return (10 * factor * np.exp(np.random.default_rng(seed).normal(0, jitter, n))).tolist()
+    return list(10 * factor * np.exp(np.random.default_rng(seed).normal(0, jitter, n)))
 
 
 def one_round(factor: float = 1.0, *, seed: int = 1, jitter: float = 0.02, **other: str) -> pd.DataFrame:
@@ -67,39 +68,46 @@ def test_named_pipelines_go_before_the_gates_and_these_before_all() -> None:
 
 
 def test_the_noise_is_as_far_as_the_interval_of_a_side_against_itself_reaches() -> None:
-    """The twin is 3 % slower on every query alike: the interval is that point."""
+    """The twin is 3 % slower on every query alike and 5 % faster in one stage: the intervals are those points."""
     base = table(timings([[10.0] * 8]), timings([[4.0] * 8], stage="rerank"))
     twin = table(timings([[10.3] * 8]), timings([[3.8] * 8], stage="rerank"))
-    found = learned(base, twin, [watching(), watching("rerank.latency_p95")], seed=0)
-    assert found == {"a": {"latency_p50": pytest.approx(0.03), "rerank.latency_p95": pytest.approx(0.05)}}
+    names = ("latency_p50", "latency_p95", "usd_per_1000_queries")
+    assert learned(base, twin, seed=0) == {
+        "a": {
+            **{name: pytest.approx(0.03) for name in names},
+            **{f"rerank.{name}": pytest.approx(0.05) for name in names},
+        }
+    }
 
 
 def test_two_sides_that_are_the_same_to_the_last_digit_have_no_noise() -> None:
-    assert learned(one_round(), one_round(), [watching()], seed=0) == {"a": {"latency_p50": 0.0}}
+    assert set(learned(one_round(), one_round(), seed=0)["a"].values()) == {0.0}
 
 
-def test_noise_is_learned_by_pipeline_and_quantity() -> None:
+def test_noise_is_learned_by_pipeline() -> None:
     sides = [
         table(timings([spread(seed=seed, jitter=0.01)]), timings([spread(seed=seed, jitter=0.2)], pipeline="b"))
         for seed in (1, 2)
     ]
-    found = learned(*sides, [watching(), watching(pipeline="b"), watching("latency_p95", "b")], seed=0)
-    assert {name: list(labels) for name, labels in found.items()} == {
-        "a": ["latency_p50"], "b": ["latency_p50", "latency_p95"],
-    }  # fmt: skip
-    assert 0 < found["a"]["latency_p50"] < 0.03 < 0.1 < found["b"]["latency_p50"] < 0.5
+    found = learned(sides[0], sides[1], seed=0)
+    for name in ("latency_p50", "usd_per_1000_queries"):
+        assert 0 < found["a"][name] < 0.03 < 0.05 < found["b"][name] < 0.5
+
+
+def test_a_pipeline_that_the_twin_was_not_asked_has_no_noise() -> None:
+    assert learned(one_round(), one_round(pipeline="b"), seed=0) == {}
 
 
 def test_a_stage_that_was_not_timed_has_no_noise_and_no_verdict() -> None:
     watch = watching("rerank.latency_p50")
-    assert learned(one_round(), one_round(), [watch], seed=0) == {}
+    assert not any(name.startswith("rerank.") for name in learned(one_round(), one_round(), seed=0)["a"])
     assert effect_of(one_round(), one_round(), watch, seed=0, looks=1, alpha=0.05) is None
     assert verdict(one_round(), one_round(), watch) == "undecided"
 
 
 def test_one_query_has_no_noise_and_no_verdict() -> None:
     one = table(timings([[10.0]]))
-    assert learned(one, one, [watching()], seed=0) == {}
+    assert learned(one, one, seed=0) == {}
     assert verdict(one, table(timings([[50.0]])), watching(relative=0.1)) == "undecided"
 
 
@@ -178,10 +186,10 @@ def test_what_a_look_decides_the_gate_decides_alike(factor: float, jitter: float
     allowed = {"latency_p50": Margin(relative=0.1), "latency_p95": Margin(relative=0.1)}
     gates = watched(gate(allowed), {"a": ("search",)})
     noise: Noise = {"a": {"latency_p50": 0.02, "latency_p95": 0.12}}
-    tables = [table(timings(each)) for each in rounds.values()]
-    looked = told(*tables, gates, noise=noise, level=Level(0.05, 4, len(gates), 0))
-    sides = [side(times=[timings(each)], label=name) for name, each in rounds.items()]
-    final = gate_of(*sides, gate(allowed), strict=True, noise=noise, looks=4)
+    base, candidate = (table(timings(each)) for each in rounds.values())
+    looked = told(base, candidate, gates, noise=noise, level=Level(0.05, 4, len(gates), 0))
+    before, after = (side(times=[timings(each)], label=name) for name, each in rounds.items())
+    final = gate_of(before, after, gate(allowed), strict=True, noise=noise, looks=4)
     for seen, row in zip(looked, final["gates"], strict=True):
         assert seen in ("undecided", row["gate"])
 

@@ -91,9 +91,7 @@ def test_what_got_worse_fails_and_what_did_not_holds(beside: Place) -> None:
     verdicts = {each["quantity"]: each["gate"] for each in beside.found.rows}
     assert verdicts == {"nDCG@10": "regression", "rerank.latency_p50": "holds", "rerank.docs_scored": "holds"}
     assert beside.found.exit_code == 1
-    assert beside.document["changed"]["reranked"] == [
-        {"part": "reranker", "base": "overlap", "candidate": "backwards"}
-    ]
+    assert beside.document["changed"]["reranked"] == [{"part": "reranker", "base": "overlap", "candidate": "backwards"}]
 
 
 @pytest.mark.slow
@@ -149,7 +147,9 @@ def test_without_a_clock_nothing_is_timed_against_itself(tmp_path: Path, monkeyp
 def test_a_revision_is_run_with_its_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reranker is a module of the repository. The commit scored as ever, the work tree turns its scores around."""
     eval_file = written(tmp_path, monkeypatch)
-    eval_file.write_text(EVAL.replace('"overlap"', '"talkative"').replace('"rerank.latency_p50" = { relative = 20 }', ""))
+    eval_file.write_text(
+        EVAL.replace('"overlap"', '"talkative"').replace('"rerank.latency_p50" = { relative = 20 }', "")
+    )
     monkeypatch.delenv("PYTHONPATH")
     for path in (tmp_path / "outside").iterdir():
         shutil.move(path, tmp_path / path.name)
@@ -184,7 +184,9 @@ def test_sides_that_rest_on_other_documents_end_before_a_model_is_loaded(
     corpus = Path("other/corpus.jsonl")
     corpus.write_text(corpus.read_text().replace("leave", "holiday", 1))
     Path("before.toml").write_text(EVAL.replace('path = "handbook"', 'path = "other"'))
-    with pytest.raises(Incomparable, match="'base before.toml' and 'candidate' cannot be compared: they differ in cor"):
+    with pytest.raises(
+        Incomparable, match=r"'base before\.toml' and 'candidate' cannot be compared: they differ in co"
+    ):
         gate(eval_file, against="before.toml", out="out")
     assert not list(Path("out").iterdir())
     assert not Path("cache").exists()
@@ -195,4 +197,14 @@ def test_a_side_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
     eval_file = written(tmp_path, monkeypatch)
     Path("before.toml").write_text(EVAL.replace('"overlap"', '"overlop"'))
     with pytest.raises(BadInput, match=r"^base before\.toml: .*before\.toml:\d+: no reranker named 'overlop'; did you"):
+        gate(eval_file, against="before.toml", out="out")
+
+
+@pytest.mark.slow
+def test_a_side_that_is_killed_ends_the_job_in_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    eval_file = written(tmp_path, monkeypatch)
+    Path("before.toml").write_text(EVAL.replace('"overlap"', f'{{ name = "mortal", file = "{eval_file.absolute()}" }}'))
+    with pytest.raises(
+        BadInput, match=r"^base before\.toml: its process was ended by SIGKILL; is there memory for two"
+    ):
         gate(eval_file, against="before.toml", out="out")

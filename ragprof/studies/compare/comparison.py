@@ -7,6 +7,7 @@ digit. `gate` and `against` are left empty here: gates.gate_of judges, and who t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ragprof.evals import Margin
@@ -29,14 +30,18 @@ def compare(
     *,
     margins: Mapping[Kind, Margin] | None = None,
     pipelines: Sequence[str] | None = None,
+    noise: Mapping[str, Mapping[str, float]] | None = None,
+    looks: int = 1,
 ) -> dict[str, Any]:
     """The document, without a gate. A kind of which `margins` says nothing keeps its default.
+
+    `noise` and `looks` are as in `findings.Terms`.
 
     Raises Incomparable for sides that rest on other documents, questions or judgements, or that have no query or no
     pipeline in common; UnknownName for a pipeline that neither has; NonFiniteScore for a figure that is no number.
     """
     found, pairs = examined(base, candidate, pipelines)
-    terms = terms_of(base, candidate, found, alpha=verdicts.ALPHA)
+    terms = replace(terms_of(base, candidate, found, alpha=verdicts.ALPHA), noise=noise or {}, looks=looks)
     asks = [_ask(pair, quantity, margins or {}, terms) for pair in pairs for quantity in pair.listed()]
     rows = rows_of(asks, terms)
     return {
@@ -48,7 +53,7 @@ def compare(
         "queries": len(pairs[0].base.queries),
         "same_job": terms.one_job,
         "differences": [each.as_json() for each in found],
-        "notes": _notes(base, candidate, pairs, found=found, rows=rows, margins=margins or {}),
+        "notes": _notes(base, candidate, pairs, rows=rows, margins=margins or {}, terms=terms),
         "alpha": verdicts.ALPHA,
         "confidence": 1 - verdicts.ALPHA,
         "family": family_of(rows),
@@ -86,7 +91,7 @@ def side_facts(evidence: Evidence) -> dict[str, Any]:
 def _ask(pair: Pair, quantity: Quantity, margins: Mapping[Kind, Margin], terms: Terms) -> Ask:
     margin = margins.get(quantity.kind)
     if margin is None:
-        allowed = verdicts.default_tolerance(quantity.kind, one_job=terms.one_job)
+        allowed = verdicts.default_tolerance(quantity.kind, terms.clock)
     else:
         allowed = verdicts.given_tolerance(margin)
     return Ask(pair, quantity, allowed, verdicts.better_of(quantity, margin))
@@ -97,9 +102,9 @@ def _notes(
     candidate: Evidence,
     pairs: Sequence[Pair],
     *,
-    found: Sequence[Difference],
     rows: Sequence[Row],
     margins: Mapping[Kind, Margin],
+    terms: Terms,
 ) -> list[str]:
     renamed = [pair for pair in pairs if pair.name != pair.base.pipeline]
     return [
@@ -107,8 +112,8 @@ def _notes(
         *(f"Pipeline '{name}' is in '{label}' alone." for label, name in only_one_side(base, candidate)),
         *_query_notes(base, candidate, pairs),
         *_family_notes(family_of(rows)),
-        *_difference_notes(found, one_job=same_job(base, candidate)),
-        *_clock_notes(pairs, rows, one_job=same_job(base, candidate), margins=margins),
+        *_difference_notes(terms.differences, one_job=terms.one_job),
+        *_clock_notes(pairs, rows, clock=terms.clock, margins=margins),
     ]
 
 
@@ -145,21 +150,20 @@ def _difference_notes(found: Sequence[Difference], *, one_job: bool) -> list[str
 
 
 def _clock_notes(
-    pairs: Sequence[Pair], rows: Sequence[Row], *, one_job: bool, margins: Mapping[Kind, Margin]
+    pairs: Sequence[Pair], rows: Sequence[Row], *, clock: verdicts.Clock, margins: Mapping[Kind, Margin]
 ) -> list[str]:
-    if one_job:
+    if clock == "one job":
         return []
     share = f"{100 * verdicts.BETWEEN_JOBS:.0f} %"
     notes = []
     if "latency" not in margins and any(row["kind"] == "latency" and row["interval"] for row in rows):
         notes.append(
-            f"The sides were timed in two jobs, which alone may differ by {share}: so wide is latency's margin where "
-            "none is given."
+            f"The sides were timed in two jobs, which alone may differ by {share}: no margin of latency is below that."
         )
-    clocked = any(cell[2] == MACHINE_TIME for pair in pairs for cell in pair.candidate.columns if cell[0] == "cost")
-    if "cost" not in margins and clocked:
-        notes.append(
-            f"What is billed by measured time was measured in two jobs: {share} of it is within the margin where none "
-            "is given."
-        )
+    columns = [cell for pair in pairs for cell in pair.candidate.columns]
+    clocked = "cost" not in margins and any(kind == "cost" and item == MACHINE_TIME for kind, _, item in columns)
+    if clocked and clock == "two machines":
+        notes.append("What is billed by measured time was measured on two machines: all of it is within the margin.")
+    elif clocked:
+        notes.append(f"What is billed by measured time was measured in two jobs: {share} of it is within the margin.")
     return notes

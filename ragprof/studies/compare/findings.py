@@ -12,7 +12,7 @@ from ragprof.studies.compare.effects import Effect, Paired, mean_effects
 from ragprof.studies.compare.latencies import quantile_effects
 from ragprof.studies.compare.measures import missing, paired, timed_of, unpriced
 from ragprof.studies.compare.pairing import Pair
-from ragprof.studies.compare.verdicts import Better, Tolerance
+from ragprof.studies.compare.verdicts import Better, Clock, Tolerance
 
 Obstacle: TypeAlias = Literal["unpriced", "missing", "incomparable"]
 ONE_QUERY = "one query has no interval"
@@ -36,7 +36,6 @@ class Terms:
     `looks` is how often a job that goes on timing while undecided looks at its clock: where both sides share that job,
     the intervals of what is timed are as many times less likely to be wrong, and p as many times larger. `noise` is
     pipeline -> quantity -> the share by which two equal sides were seen to differ.
-    `elsewhere` is why money made of measured time may not be judged; empty where it may.
     """
 
     alpha: float
@@ -45,7 +44,13 @@ class Terms:
     differences: Sequence[Difference]
     looks: int = 1
     noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    elsewhere: str = ""
+
+    @property
+    def clock(self) -> Clock:
+        """Whose clock both sides were timed by."""
+        if self.one_job:
+            return "one job"
+        return "two machines" if any(each.blocks == "latency" for each in self.differences) else "two jobs"
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,6 @@ def _obstacle(ask: Ask, terms: Terms) -> tuple[Obstacle, str] | None:
         return "missing", reason
     if reason := blocked(ask.quantity, terms.differences):
         return "incomparable", reason
-    if terms.elsewhere and ask.quantity.kind == "cost" and any(paired(ask.pair, ask.quantity).clocked):
-        return "incomparable", terms.elsewhere
     return None
 
 

@@ -13,7 +13,6 @@ from ragprof.errors import BadInput, UnknownName
 from ragprof.evals import Gate, Margin
 from ragprof.quantities import Quantity, quantity
 from ragprof.studies.compare import verdicts
-from ragprof.studies.compare.comparable import Difference
 from ragprof.studies.compare.comparison import examined, terms_of
 from ragprof.studies.compare.evidence import Evidence
 from ragprof.studies.compare.findings import Ask, Finding, Terms
@@ -51,7 +50,6 @@ def gate_of(
         terms_of(base, candidate, differing, alpha=gate.alpha),
         noise=noise or {},
         looks=looks,
-        elsewhere=_elsewhere(differing),
     )
     margins = gate.quantities
     gated = {label: _gated(label, margin.pipelines or gate.pipelines, pairs) for label, margin in margins.items()}
@@ -70,12 +68,6 @@ def gate_of(
         "family": family,
         "gates": rows,
     }
-
-
-def _elsewhere(differing: Sequence[Difference]) -> str:
-    """A bill that holds measured time is gated on one machine alone, as latency is."""
-    fields = [str(each) for each in differing if each.blocks == "latency"]
-    return f"it holds measured time, and {'; '.join(fields)}" if fields else ""
 
 
 def _named(gate: Gate) -> list[str]:
@@ -98,7 +90,7 @@ def _gated(label: str, named: Sequence[str] | None, pairs: Sequence[Pair]) -> li
 
 
 def _ask(pair: Pair, asked: Quantity, margin: Margin, terms: Terms) -> Ask:
-    allowed = verdicts.gated_tolerance(margin, asked.kind, one_job=terms.one_job)
+    allowed = verdicts.gated_tolerance(margin, asked.kind, terms.clock)
     return Ask(pair, asked, allowed, verdicts.better_of(asked, margin))
 
 

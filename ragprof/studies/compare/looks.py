@@ -1,4 +1,4 @@
-"""Looking more than once: what a machine's own noise is, and which latency gates are decided after so many rounds.
+"""Looking more than once: which latency gates are decided after so many rounds.
 
 Each look is judged at a level divided by the number of looks allowed (Bonferroni), and by the number of gates, so that
 what is decided at some look is decided in the end, where Holm's correction is at most as strict. Reads no file.
@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import pandas as pd
 
 from ragprof.evals import Gate, Margin
 from ragprof.quantities import Quantity, quantity
-from ragprof.statistics import CONFIDENCE
 from ragprof.studies.compare.effects import Effect
 from ragprof.studies.compare.latencies import quantile_effects, timed
 from ragprof.studies.compare.verdicts import better_of, bound, gate_verdict, given_tolerance
-
-Noise: TypeAlias = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -40,16 +36,6 @@ def watched(gate: Gate, stages: Mapping[str, Sequence[str]]) -> list[Watched]:
         for pipeline in margin.pipelines or gate.pipelines or tuple(stages)
         if not asked.stage or asked.stage in stages.get(pipeline, ())
     ]
-
-
-def learned(base: pd.DataFrame, twin: pd.DataFrame, gates: Sequence[Watched], *, seed: int) -> Noise:
-    """By pipeline and quantity: how far from 0 the interval of (twin / base - 1) reaches, where both are the same."""
-    noise: Noise = {}
-    for gate in gates:
-        effect = effect_of(base, twin, gate, seed=seed, looks=1, alpha=1 - CONFIDENCE)
-        if effect is not None and effect.relative_interval is not None:
-            noise.setdefault(gate.pipeline, {})[gate.quantity.label] = max(map(abs, effect.relative_interval))
-    return noise
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def _row(found: Finding, p_holm: float | None, terms: Terms, *, alone: float) ->
     """`alone` is alpha shared out over the family: what a row has to itself at worst."""
     ask, quantity = found.ask, found.ask.quantity
     figures = _figures(found)
-    noise = terms.noise.get(ask.pair.name, {}).get(quantity.label)
+    noise = _noise(found, terms, figures["base"])
     margin = verdicts.bound(
         ask.allowed, base=figures["base"], clocked_base=found.clocked_base, noise=noise, unit=quantity.unit
     )
@@ -81,6 +81,14 @@ def _row(found: Finding, p_holm: float | None, terms: Terms, *, alone: float) ->
         "more_queries": more,
         "noise": tidy(noise),
     }
+
+
+def _noise(found: Finding, terms: Terms, base: float | None) -> float | None:
+    """As a share of the base's figure: of a bill, of its measured time alone."""
+    noise = terms.noise.get(found.ask.pair.name, {}).get(found.ask.quantity.label)
+    if noise is None or found.ask.quantity.kind != "cost":
+        return noise
+    return noise * found.clocked_base / base if base else None
 
 
 def _figures(found: Finding) -> Row:

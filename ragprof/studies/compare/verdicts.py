@@ -18,9 +18,10 @@ from ragprof.quantities import Kind, Quantity
 Verdict: TypeAlias = Literal["better", "worse", "equivalent", "undecided", "unpriced", "incomparable", "missing"]
 GateVerdict: TypeAlias = Literal["holds", "regression", "undecided", "unpriced", "incomparable"]
 Better: TypeAlias = Literal["lower", "higher"]
+Clock: TypeAlias = Literal["one job", "two jobs", "two machines"]
 
 ALPHA = 0.05
-BETWEEN_JOBS = 0.26
+BETWEEN_JOBS, BETWEEN_MACHINES = 0.26, 1.0
 DEFAULTS: dict[Kind, Margin] = {
     "quality": Margin(absolute=0.01),
     "latency": Margin(relative=0.10),
@@ -28,6 +29,7 @@ DEFAULTS: dict[Kind, Margin] = {
     "cost": Margin(relative=0.02),
 }
 TWO_JOBS = "the sides were timed in two jobs"
+TWO_MACHINES = "the sides were timed on two machines"
 DONE, REGRESSED, INCOMPARABLE, UNDECIDED = 0, 1, 3, 4
 
 
@@ -53,14 +55,12 @@ class Bound:
     why: str
 
 
-def default_tolerance(kind: Kind, *, one_job: bool) -> Tolerance:
+def default_tolerance(kind: Kind, clock: Clock) -> Tolerance:
     """What compares without a margin of its own. Between jobs 26 % was seen in public CI, within one 0.3 %."""
     margin = DEFAULTS[kind]
-    if one_job or kind not in ("latency", "cost"):
-        return Tolerance(margin.absolute, margin.relative)
-    if kind == "cost":
-        return Tolerance(margin.absolute, margin.relative, BETWEEN_JOBS, TWO_JOBS)
-    return Tolerance(margin.absolute, BETWEEN_JOBS, None, TWO_JOBS)
+    if kind == "latency" and clock != "one job":
+        return Tolerance(margin.absolute, BETWEEN_JOBS, None, TWO_JOBS)
+    return _with_clock(margin, kind, clock)
 
 
 def given_tolerance(margin: Margin) -> Tolerance:
@@ -68,14 +68,20 @@ def given_tolerance(margin: Margin) -> Tolerance:
     return Tolerance(margin.absolute, margin.relative)
 
 
-def gated_tolerance(margin: Margin, kind: Kind, *, one_job: bool) -> Tolerance:
-    """What the user allows; never less, for what was timed in two jobs, than two jobs may differ by."""
-    wide = max(margin.relative, BETWEEN_JOBS)
-    if one_job or kind not in ("latency", "cost"):
+def gated_tolerance(margin: Margin, kind: Kind, clock: Clock) -> Tolerance:
+    """What the user allows; never less, for what was not timed in one job, than two jobs may differ by."""
+    if kind == "latency" and clock != "one job":
+        return Tolerance(margin.absolute, max(margin.relative, BETWEEN_JOBS), None, TWO_JOBS)
+    return _with_clock(margin, kind, clock)
+
+
+def _with_clock(margin: Margin, kind: Kind, clock: Clock) -> Tolerance:
+    """Of a bill, measured time may differ by more than what is counted: by all of it where the machines differ."""
+    if kind != "cost" or clock == "one job":
         return given_tolerance(margin)
-    if kind == "cost":
-        return Tolerance(margin.absolute, margin.relative, wide, TWO_JOBS)
-    return Tolerance(margin.absolute, wide, None, TWO_JOBS)
+    wide = BETWEEN_JOBS if clock == "two jobs" else BETWEEN_MACHINES
+    why = TWO_JOBS if clock == "two jobs" else TWO_MACHINES
+    return Tolerance(margin.absolute, margin.relative, max(margin.relative, wide), why)
 
 
 def better_of(quantity: Quantity, margin: Margin | None = None) -> Better:
