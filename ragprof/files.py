@@ -23,18 +23,26 @@ STUDIES = {"growth": "grow", "injection": "inject", "reranker": "reranker", "aud
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a path to write to; it becomes `path` if the block ends well and vanishes if it does not."""
-    ready_folder(path.parent, remedy="choose another one")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Give a path to write to; it becomes `path` if the block ends well and vanishes if it does not.
+
+    A link stays one: what it names is written. A device or a pipe, such as /dev/stdout, is written into as it is.
+    """
+    direct = path.is_char_device() or path.is_fifo()
+    if not direct:
+        path = path.resolve() if path.is_symlink() else path
+        ready_folder(path.parent, remedy="choose another one")
+    partial = path if direct else path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
-        partial.replace(path)
+        if not direct:
+            partial.replace(path)
     except OSError as failure:
         raise BadInput(
             f"cannot write it: {failure.strerror or failure}; free some space and run again", file=path
         ) from failure
     finally:
-        partial.unlink(missing_ok=True)
+        if not direct:
+            partial.unlink(missing_ok=True)
 
 
 def ready_folder(folder: Path, *, remedy: str) -> None:

@@ -26,7 +26,8 @@ ROOMS = (
     {"report"},
     {
         "preparation", "planning", "injecting", "reranking", "model_judging", "auditing", "forecast", "session", "cli",
-        "exporting", "mlflow_logging", "pytest_plugin", "comparing", "gating", "against", "__init__", "__main__",
+        "exporting", "mlflow_logging", "pytest_plugin", "comparing", "gating", "gate_checks",
+        "gate_proposal", "against", "__init__", "__main__",
     },
 )  # fmt: skip
 PLUGIN_ROOM, SIBLING_ROOM = 1, 2

@@ -92,6 +92,8 @@ def simulated_job(machine: Machine, table: Gate) -> tuple[list[str], int, float]
             gates, told(base, candidate, gates, noise=noise, level=level)
         ),
         progress=Silent(),
+        seconds=table.budget_seconds,
+        clock=machine.clock,
     )
     final = told(outcome.base, outcome.candidate, gates, noise=outcome.noise, level=level)
     return final, outcome.looks, machine.now / 1e9

@@ -2,8 +2,9 @@
 
 First the base is asked against itself (two processes of it), to learn by how much this machine tells apart what is the
 same. Then base and candidate, in looks: after each, the gates are judged as if it were the last, at a level that is
-divided by the number of looks. Only pipelines with a gate that is still undecided are asked again. Knows no process:
-it asks through a function, so that a simulated machine can answer.
+divided by the number of looks. Only pipelines with a gate that is still undecided are asked again. Fewer looks than
+were laid out are had where queries take longer than the warm-up told. Knows no process: it asks through a function, so
+that a simulated machine can answer.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ SideName: TypeAlias = Literal["base", "candidate", "twin"]
 SIDES: tuple[SideName, ...] = ("base", "candidate", "twin")
 FEWEST, WARMUP = 8, 3
 MOST_ROUNDS = 10
+BEGUN = 0.5
+"""Share of a look that must fit into the time that is left, for the look to be begun."""
 Noise: TypeAlias = dict[str, dict[str, float]]
 TIMED, ITSELF = "timed", "itself"
 
@@ -95,16 +98,23 @@ def planned(
     return Plan(tuple(pipelines), tuple(queries[:count]), rounds, looks)
 
 
-def fought(ask: Asker, plan: Plan, *, learn: Listener, judge: Judge, progress: Progress) -> Outcome:
-    """Learn the noise, then ask both sides until all is decided or the looks are used up."""
+def fought(
+    ask: Asker, plan: Plan, *, learn: Listener, judge: Judge, progress: Progress, seconds: float, clock: Clock
+) -> Outcome:
+    """Learn the noise, then ask both sides until all is decided, or the looks or the time are used up.
+
+    The first look is had whatever it takes; another one where, at the pace of the slowest so far, half of it fits.
+    """
+    end = clock() + seconds * 1e9
     noise = learned(ask, plan, learn=learn, progress=progress)
     base, candidate = Sheet(), Sheet()
-    pending, number, looks = plan.pipelines, 0, 0
-    while pending and looks < plan.looks:
+    pending, number, looks, slowest = plan.pipelines, 0, 0, 0.0
+    while pending and looks < plan.looks and (not looks or clock() + BEGUN * slowest * len(pending) <= end):
+        start, asked = clock(), len(pending)
         number = _rounds(ask, plan, pending, ("base", base), ("candidate", candidate), number, TIMED, progress)
         left = judge(base.table(), candidate.table(), noise, plan.looks)
         pending = tuple(name for name in plan.pipelines if name in left)
-        looks += 1
+        looks, slowest = looks + 1, max(slowest, (clock() - start) / asked)
     return Outcome(base.table(), candidate.table(), noise, looks, number)
 
 

@@ -180,6 +180,8 @@ def _asked(
         learn=partial(learned, seed=seed),
         judge=_judge(gates, alpha=gate.alpha, family=len(gate.quantities) * len(pipelines), seed=seed),
         progress=progress,
+        seconds=gate.budget_seconds,
+        clock=now_ns,
     )
     _count(ask, others, queries[:COUNTED_QUERIES], progress)
     spent = (now_ns() - start) / 1e9

@@ -59,7 +59,9 @@ class Process:
     def __enter__(self) -> Process:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self._process.terminate()  # whoever stops the job does not wait for what it is at
         self.end()
 
     def ask(self, verb: str, **given: Any) -> Any:

@@ -87,10 +87,10 @@ def _git(folder: Path, *arguments: str, otherwise: str) -> str:
     surroundings = {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
     try:
         command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
-        done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=surroundings, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except FileNotFoundError:
         raise BadInput("git is not installed; --against a revision needs it") from None
     if done.returncode:
-        said = done.stderr.strip().splitlines()
+        said = done.stderr.decode(errors="replace").strip().splitlines()
         raise BadInput(otherwise + (f" ({said[-1]})" if said else ""))
-    return done.stdout.strip()
+    return os.fsdecode(done.stdout).removesuffix("\n")

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ragprof.cli import exports, gates
+from ragprof.cli.ending import unwind_when_ended
 from ragprof.errors import RagprofError
 
 INTERRUPTED = 130
@@ -40,6 +41,7 @@ RateBooks = Annotated[
 
 def main() -> None:
     """Run the command line and turn RagprofError into one message and its exit code."""
+    unwind_when_ended()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:

@@ -73,7 +73,7 @@ def gate_eval(
 
 
 def write_gate(eval_file: Path, *, recording: Path | None, out: Path | None) -> None:
-    from ragprof.gating import propose
+    from ragprof.gate_proposal import propose
 
     proposal = propose(eval_file, recording=recording or out)
     for line in proposal.lines:

@@ -59,9 +59,15 @@ def plan(*pipelines: str, queries: int = 4, rounds: int = 2, looks: int = 3) -> 
     return Plan(pipelines or ("p",), QUERIES[:queries], rounds, looks)
 
 
-def duel(machine: Machine, laid_out: Plan, *undecided: Collection[str]) -> tuple[Outcome, Referee]:
+def duel(
+    machine: Machine, laid_out: Plan, *undecided: Collection[str], seconds: float = 1_000
+) -> tuple[Outcome, Referee]:
     referee = Referee(undecided or [()])
-    return fought(machine.ask, laid_out, learn=silent, judge=referee.judge, progress=Silent()), referee
+    found = fought(
+        machine.ask, laid_out, learn=silent, judge=referee.judge, progress=Silent(),
+        seconds=seconds, clock=machine.clock,
+    )  # fmt: skip
+    return found, referee
 
 
 def letters(machine: Machine, phase: str = TIMED) -> str:
@@ -140,7 +146,10 @@ def test_the_noise_is_learned_from_the_base_against_itself_before_any_look() -> 
         heard.append((len(base), len(twin), len(machine.timed())))
         return {"p": {"latency_p50": 0.03}}
 
-    found = fought(machine.ask, plan(queries=4, rounds=2), learn=learn, judge=referee.judge, progress=Silent())
+    found = fought(
+        machine.ask, plan(queries=4, rounds=2), learn=learn, judge=referee.judge, progress=Silent(),
+        seconds=1_000, clock=machine.clock,
+    )  # fmt: skip
     assert heard == [(16, 16, 0)]
     assert letters(machine, ITSELF) == "ATTAATTA" + "TAATTAAT"
     assert {side for side, *_ in machine.timed()} == {"base", "candidate"}
@@ -185,6 +194,39 @@ def test_even_an_undecided_duel_keeps_to_its_time(pipelines: list[str], seconds:
     start = machine.now
     duel(machine, laid_out, pipelines)
     assert (machine.now - start) / 1e9 <= seconds
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(0.001, 1), (0.039, 1), (0.040, 2), (0.055, 2), (0.056, 3), (1.0, 4)])
+def test_another_look_is_begun_where_half_of_it_is_within_the_time(seconds: float, looks: int) -> None:
+    """Four queries in two rounds at 1 ms a side: the noise and each look take 16 ms."""
+    machine = Machine()
+    found, _ = duel(machine, plan(queries=4, rounds=2, looks=4), ["p"], seconds=seconds)
+    assert found.looks == looks
+    assert machine.now == (1 + looks) * 16 * MS
+
+
+def test_a_look_at_fewer_pipelines_needs_less_time() -> None:
+    """Of two pipelines at 1 ms, 32 ms a look, one is left: 16 ms are half begun at 64 ms where 72 are given."""
+    for seconds, looks in ((0.071, 1), (0.072, 2)):
+        assert duel(Machine(), plan("p", "r", looks=4), ["p"], seconds=seconds)[0].looks == looks
+
+
+def test_queries_that_take_longer_than_the_warm_up_told_do_not_multiply_the_time() -> None:
+    """One query in five takes twenty times as long, and none of those that warm up."""
+
+    @dataclass
+    class Heavy(Machine):
+        def ask(self, side: SideName, pipeline: str, query_id: str, *, phase: str, number: int) -> Mapping[str, int]:
+            taken = super().ask(side, pipeline, query_id, phase=phase, number=number)
+            self.now += 19 * taken["query"] if int(query_id[1:]) % 5 == 4 else 0
+            return taken
+
+    machine = Heavy({"p": 10})
+    laid_out = planned(machine.ask, ["p"], QUERIES, seconds=20, looks=4, clock=machine.clock)
+    start = machine.now
+    found, _ = duel(machine, laid_out, ["p"], seconds=20)
+    assert (laid_out.looks, found.looks) == (4, 1)
+    assert (machine.now - start) / 1e9 == pytest.approx(2 / 5 * 20 * (1 + 19 / 5))
 
 
 def test_a_small_set_of_questions_is_asked_whole() -> None:

@@ -196,9 +196,10 @@ def test_a_baseline_of_other_documents_ends_with_3_before_anything_is_run(
     ragprof: Ragprof, gated: str, base: str, cache: Path
 ) -> None:
     changed(Path("base/manifest.json"), '"sha256": "', '"sha256": "0')
-    outcome = ragprof("gate", gated, "--baseline", base)
-    assert (outcome.code, outcome.output) == (3, "")
-    assert outcome.message.startswith("ragprof: base: it was made with other corpus (0")
+    outcome = ragprof("gate", gated, "--baseline", base, "--junit", "junit.xml")
+    assert outcome.code == 3
+    assert "base: it was made with other corpus (0" in outcome.output
+    assert '<error type="incomparable"' in Path("junit.xml").read_text()
     assert not Path("reports").exists()
     assert not cache.exists()
 

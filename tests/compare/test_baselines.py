@@ -22,6 +22,7 @@ from ragprof.errors import BadInput, NonFiniteScore
 from ragprof.studies.compare import baselines
 from ragprof.studies.compare.baselines import is_baseline, listed, read, save
 from ragprof.studies.compare.evidence import FIGURES, RANKINGS, TIMES, Evidence
+from ragprof.studies.compare.kept_tables import SORTED_BY
 
 FORMAT_1 = Path(__file__).parents[1] / "data" / "baselines" / "format-1"
 TABLES = ("figures", "times", "rankings")
@@ -29,7 +30,7 @@ FILES = ["baseline.json", "figures.parquet", "rankings.parquet", "times.parquet"
 
 
 def in_order(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    return table.sort_values(baselines.SORTED_BY[name], ignore_index=True)
+    return table.sort_values(SORTED_BY[name], ignore_index=True)
 
 
 def assert_same(read_back: Evidence, saved: Evidence) -> None:

@@ -12,6 +12,7 @@ from compare_data import cost, environment, ndcg, query, rising, side, timings, 
 
 from ragprof.errors import BadInput, Incomparable, UnknownName
 from ragprof.evals import Gate
+from ragprof.gating import judged
 from ragprof.statistics import holm
 from ragprof.studies.compare.effects import Array, Effect, Paired, mean_effects
 from ragprof.studies.compare.evidence import Evidence
@@ -245,3 +246,12 @@ def test_a_regression_of_detectable_size_beyond_the_margin_is_found_four_times_i
     noise = rng.normal(0, 0.1, base.shape) * (losses > 0)
     found = told(list(base.reshape(-1, n)), list((base - losses + noise).reshape(-1, n)), margin=margin, gates=gates)
     assert found == pytest.approx(0.8, abs=0.04 + 3 * math.sqrt(0.8 * 0.2 / builds))
+
+
+def test_without_a_clock_a_bill_that_only_the_base_pays_by_time_is_left_out() -> None:
+    base = side(cost([1.0] * 20, "rerank", "machine time"), cost([1.0] * 20), tokens([100] * 20))
+    candidate = side(cost([3.0] * 20), tokens([100] * 20), label="candidate")
+    gate = Gate.model_validate({"quantities": {"usd_per_1000_queries": {}, "inject.prompt_tokens": {}}})
+    document = judged(base, candidate, gate, clock=False).document
+    assert [row["quantity"] for row in document["gate"]["gates"]] == ["inject.prompt_tokens"]
+    assert "left out: usd_per_1000_queries" in document["notes"][-1]

@@ -106,6 +106,17 @@ def test_the_noise_is_printed_with_the_pipeline_that_has_it() -> None:
     assert "noise" not in line_of(lines, "nDCG@10:")
 
 
+def test_a_margin_is_not_printed_smaller_than_it_is_written() -> None:
+    """The bill's noise of a little above 5 % is covered by 0.054, which would round to 5 %."""
+    quiet = same_every_round(side())
+    times = quiet.times.assign(duration_ns=quiet.times["duration_ns"] * (1 + 0.11 * (quiet.times["round"] == 0)))
+    evidence = replace(quiet, times=times)
+    written = parsed(evidence).quantities["usd_per_1000_queries"].relative
+    assert 0.05 < written < 0.055
+    line = line_of(initial_gate(evidence).lines, "usd_per")
+    assert line.startswith(f"usd_per_1000_queries: margin {100 * written:.1f}%; noise ")
+
+
 def test_a_bill_without_a_clock_has_no_noise() -> None:
     result = initial_gate(only_plain(side()))
     assert "noise" not in line_of(result.lines, "usd_per_1000_queries:")

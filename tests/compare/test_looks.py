@@ -202,3 +202,9 @@ def test_rounds_of_a_pipeline_that_stopped_early_are_enough() -> None:
     effect = effect_of(base, candidate, watching(), seed=0, looks=1, alpha=0.05)
     assert effect is not None
     assert (effect.base, effect.candidate, effect.n) == (10.0, 20.0, 4)
+
+
+def test_a_stage_that_took_no_time_has_no_noise() -> None:
+    """A clock that reads 0 has no ratio: nothing is learned, rather than NaN."""
+    still = table(timings([[0.0] * 4], stage="inject"), timings([[2.0] * 4]))
+    assert set(learned(still, still, seed=0)["a"]) == {"latency_p50", "latency_p95", "usd_per_1000_queries"}

@@ -18,9 +18,10 @@ from outside_parts import installed
 import ragprof
 from ragprof import files
 from ragprof.comparing import Comparison, read_side, save_baseline
-from ragprof.errors import BadInput, Incomparable, UnknownName
+from ragprof.errors import BadInput
 from ragprof.evals import read_eval
-from ragprof.gating import gate, judged, propose
+from ragprof.gate_proposal import propose
+from ragprof.gating import gate, judged
 from ragprof.report.compare.junit import junit
 from ragprof.session import reprice, run
 
@@ -268,7 +269,7 @@ def test_no_query_in_common_is_incomparable(small: Path, recorded: Recorded) -> 
 
 
 def test_another_machine_keeps_latency_alone_from_being_gated(small: Path, recorded: Recorded) -> None:
-    gating(small, QUALITY, '"latency_p95" = { relative = 5 }')
+    gating(small, QUALITY, '"latency_p95" = { relative = 5 }', table="across_jobs = true")
     base = read_side(recorded.base)
     base.facts["environment"]["cpu"] = "a very old one"
     found = judged(base, read_side(recorded.same), read_eval(small).gate)
@@ -282,7 +283,7 @@ def test_without_a_clock_latency_is_left_out_with_a_note(small: Path, recorded: 
     found = gate(small, baseline=recorded.base, recording=recorded.same, clock=False)
     assert {each["quantity"] for each in found.rows} == {"nDCG@10"}
     assert found.document["notes"][-1] == (
-        "Nothing that rests on a clock is gated, as was asked: latency_p95, rerank.latency_p50."
+        "Nothing that rests on a clock is gated, as was asked; left out: latency_p95, rerank.latency_p50."
     )
 
 
@@ -294,19 +295,43 @@ def test_without_a_clock_bills_for_machine_time_are_left_out(small: Path, record
     assert "usd_per_1000_queries, search.usd_per_1000_queries" in found.document["notes"][-1]
 
 
-def test_a_gate_of_nothing_but_latency_needs_a_clock(small: Path, recorded: Recorded) -> None:
+def test_latency_is_gated_against_another_jobs_only_where_that_is_meant(small: Path, recorded: Recorded) -> None:
+    gating(small, QUALITY, '"latency_p95" = { relative = 1000 }')
+    found = gate(small, baseline=recorded.base, recording=recorded.same)
+    assert {each["quantity"] for each in found.rows} == {"nDCG@10"}
+    assert found.document["notes"][-1].startswith("Latency is not gated against another job's")
+    small.write_text(small.read_text().replace("[gate]\n", "[gate]\nacross_jobs = true\n"))
+    found = gate(small, baseline=recorded.base, recording=recorded.same)
+    assert {each["quantity"]: each["gate"] for each in found.rows} == {"nDCG@10": "holds", "latency_p95": "holds"}
+
+
+@pytest.mark.parametrize("clock", [True, False])
+def test_a_gate_of_nothing_but_latency_needs_a_clock_that_can_be_believed(
+    small: Path, recorded: Recorded, clock: bool
+) -> None:
     gating(small, '"latency_p95" = { relative = 0.1 }')
-    message = refused(small, baseline=recorded.base, clock=False)
-    assert message.startswith("without a clock nothing of [gate.quantities] is left (latency_p95); add counts such as")
+    assert refused(small, baseline=recorded.base, clock=clock).startswith(
+        "nothing of [gate.quantities] is left without a clock that can be believed (latency_p95); use --against REV, or"
+    )
+
+
+def test_recordings_of_one_job_are_gated_on_latency(small: Path, recorded: Recorded) -> None:
+    gating(small, '"latency_p95" = { relative = 0 }')
+    found = gate(small, baseline=recorded.base, recording=recorded.base)
+    assert (found.document["same_job"], found.exit_code) == (True, 0)
 
 
 def test_other_documents_are_refused_before_anything_is_run(small: Path, recorded: Recorded) -> None:
     gating(small, QUALITY)
     corpus = Path("handbook/corpus.jsonl")
     corpus.write_text(corpus.read_text().replace("leave", "holiday", 1))
-    message = refused(small, baseline=recorded.base)
-    assert f"{recorded.base}: it was made with other corpus (" in message
+    found = gate(small, baseline=recorded.base)
+    (message,) = found.document["notes"]
+    assert found.exit_code == 3
+    assert [row["gate"] for row in found.rows] == ["incomparable"] * len(found.rows)
+    assert message.startswith(f"{recorded.base}: it was made with other corpus (")
     assert "nothing was run" in message
+    assert not Path("reports").exists()
 
 
 @pytest.mark.parametrize(
@@ -323,9 +348,9 @@ def test_other_questions_and_judgements_are_refused_too(
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     gating(small, QUALITY)
-    with pytest.raises(Incomparable, match=f"it was made with other {named} \\(") as problem:
-        gate(small, baseline=recorded.base)
-    assert problem.value.exit_code == 3
+    found = gate(small, baseline=recorded.base)
+    assert found.exit_code == 3
+    assert f"it was made with other {named} (" in found.document["notes"][0]
 
 
 LINE = EVAL.count("\n") + 5
@@ -363,7 +388,8 @@ def test_what_cannot_be_gated_is_refused_with_its_line_before_anything_is_run(
 def test_a_count_that_neither_side_has_is_refused_with_those_there_are(small: Path, recorded: Recorded) -> None:
     gating(small, '"rerank.docs_scord" = {}')
     with pytest.raises(
-        UnknownName, match=r"no quantity named 'rerank\.docs_scord'; did you mean 'rerank\.docs_scored'"
+        BadInput,
+        match=rf"small.toml:{LINE}: no usage of the rerank stage named 'docs_scord'; did you mean 'docs_scored'",
     ):
         gate(small, baseline=recorded.base, recording=recorded.same)
 

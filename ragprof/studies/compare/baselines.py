@@ -10,35 +10,30 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ragprof import files
 from ragprof.errors import BadInput, NonFiniteScore
-from ragprof.studies.compare.evidence import FIGURES, RANKINGS, TIMES, Evidence
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from ragprof.studies.compare.evidence import Evidence
+from ragprof.studies.compare.kept_tables import COLUMNS, empty, packed_table, unpacked
 
 FORMAT = 2
 KIND = "ragprof baseline"
 DOCUMENT = "baseline.json"
-NUMBERS = {"value": "double", "round": "int64", "duration_ns": "int64", "rank": "int64"}
-COLUMNS = {"figures": FIGURES, "times": TIMES, "rankings": RANKINGS}
-SORTED_BY = {
-    "figures": ["kind", "stage", "name", "pipeline", "query_id", "value"],
-    "times": ["pipeline", "stage", "round", "query_id", "duration_ns"],
-    "rankings": ["query_id", "pipeline", "rank", "document_id"],
-}
+FACTS = (
+    "eval", "title", "created", "recording", "ragprof_version", "eval_sha256", "corpus", "questions", "qrels_sha256",
+    "queries", "seed", "tokenizer", "metrics", "environment", "pipelines", "depths", "rates", "priced_on", "unpriced",
+    "clocked", "noise",
+)  # fmt: skip
+"""What every format has."""
 LFS_POINTER = b"version https://git-lfs"
 AGAIN = "restore it from version control or save it again with 'ragprof baseline save'"
 
@@ -74,7 +69,7 @@ def save(evidence: Evidence, folder: Path, *, rankings: bool = True) -> Path:
     """
     _refuse_others(folder)
     named = {"figures": evidence.figures, "times": evidence.times, "rankings": evidence.rankings}
-    packed = {f"{name}.parquet": _packed(name, named[name]) for name in named if rankings or name != "rankings"}
+    packed = {f"{name}.parquet": packed_table(name, named[name]) for name in named if rankings or name != "rankings"}
     written = {DOCUMENT: _document(evidence.facts, packed), **packed}
     files.ready_folder(folder, remedy="choose another one")
     with _locked(folder, fcntl.LOCK_EX):
@@ -95,11 +90,13 @@ def read(folder: Path) -> Evidence:
         raise BadInput("there is no such folder; make a baseline with 'ragprof baseline save'", file=folder)
     with _locked(folder, fcntl.LOCK_SH):
         document, packed = _checked(folder)
-    contents = Contents(document["facts"], {name.removesuffix(".parquet"): _table(packed[name]) for name in packed})
+    stems = {name: name.removesuffix(".parquet") for name in packed}
+    tables = {stem: unpacked(stem, packed[name], file=folder / name, remedy=AGAIN) for name, stem in stems.items()}
+    contents = Contents(document["facts"], tables)
     for number in range(document["format"], FORMAT):
         contents = MIGRATIONS[number](contents)
-    tables = {name: contents.tables.get(name, _empty(name)) for name in COLUMNS}
-    return Evidence(label=str(folder), source="baseline", facts=contents.facts, **tables)
+    whole = {name: contents.tables.get(name, empty(name)) for name in COLUMNS}
+    return Evidence(label=str(folder), source="baseline", facts=contents.facts, **whole)
 
 
 def listed(folder: Path) -> list[dict[str, Any]]:
@@ -157,15 +154,37 @@ def _checked(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     _known(document.get("format"), path)
     if document.get("seal") != _seal(document):
         raise BadInput(f"it is not as it was saved (its seal differs): it was edited; {AGAIN}", file=path)
+    _complete(document, path)
     return document, {name: _as_saved(folder / name, entry) for name, entry in document["files"].items()}
 
 
 def _object(content: bytes, path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(content)
-    except ValueError as failure:
+        document = json.loads(content, parse_constant=_no_number)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair cannot be shown or written
+    except (ValueError, RecursionError) as failure:
         raise BadInput(f"not valid JSON ({failure}): it was edited or cut short; {AGAIN}", file=path) from None
     return document if isinstance(document, dict) else {}
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _complete(document: Mapping[str, Any], path: Path) -> None:
+    """Facts and tables that a baseline must have, and no file but its own. Raises BadInput naming what lacks."""
+    facts, entries = document.get("facts"), document.get("files")
+    if not isinstance(facts, dict) or not isinstance(entries, dict):
+        raise BadInput(f"it has no facts or no files; {AGAIN}", file=path)
+    if lacking := [name for name in FACTS if name not in facts]:
+        raise BadInput(f"its facts lack {', '.join(lacking)}; {AGAIN}", file=path)
+    named = {name.removesuffix(".parquet") for name in entries}
+    if not {*COLUMNS} - {"rankings"} <= named <= {*COLUMNS} or not all(map(_is_entry, entries.values())):
+        raise BadInput(f"its files are not those of a baseline; {AGAIN}", file=path)
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
 
 
 def _known(number: Any, path: Path) -> None:
@@ -221,46 +240,6 @@ def _seal(document: Mapping[str, Any]) -> str:
     unsealed = {key: value for key, value in document.items() if key != "seal"}
     text = json.dumps(unsealed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _packed(name: str, table: pd.DataFrame) -> bytes:
-    """One Parquet file: texts and values by dictionary, durations byte by byte, rows in the order that packs best."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if name == "figures" and not np.isfinite(table["value"]).all():
-        raise NonFiniteScore("a figure is NaN or infinite; record it again with 'ragprof run'")
-    rows = table.sort_values(SORTED_BY[name], ignore_index=True)[list(COLUMNS[name])]
-    split = [column for column in COLUMNS[name] if column == "duration_ns"]
-    stream = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_pandas(rows, schema=_schema(name), preserve_index=False).replace_schema_metadata(None),
-        stream,
-        compression="zstd",
-        compression_level=19,
-        use_dictionary=[column for column in COLUMNS[name] if column not in split],
-        column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
-        write_statistics=False,
-    )
-    return stream.getvalue()
-
-
-def _schema(name: str) -> pa.Schema:
-    import pyarrow as pa
-
-    return pa.schema([(column, pa.type_for_alias(NUMBERS.get(column, "string"))) for column in COLUMNS[name]])
-
-
-def _table(content: bytes) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-
-    table: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
-    return table
-
-
-def _empty(name: str) -> pd.DataFrame:
-    table: pd.DataFrame = _schema(name).empty_table().to_pandas()
-    return table
 
 
 def _refuse_others(folder: Path) -> None:

@@ -226,7 +226,7 @@ def _sentence(proposal: Proposal) -> str:
     unit = f" {proposal.quantity.unit}".rstrip()
     sizes = [
         f"{proposal.absolute:g}{unit}" if proposal.absolute else "",
-        f"{proposal.relative:.0%}" if proposal.relative else "",
+        f"{100 * proposal.relative:.3g}%" if proposal.relative else "",
     ]
     margin = " or ".join(size for size in sizes if size)
     return f"{proposal.quantity.label}: margin {margin}; {_noise(proposal)}{_effect(proposal)}"

@@ -1,7 +1,9 @@
 """Looking more than once: which latency gates are decided after so many rounds.
 
 Each look is judged at a level divided by the number of looks allowed (Bonferroni), and by the number of gates, so that
-what is decided at some look is decided in the end, where Holm's correction is at most as strict. Reads no file.
+a pipeline whose gates are all decided at some look is decided in the end, where Holm's correction is at most as strict.
+A pipeline with another gate undecided is asked again, and then all its gates are judged on all its rounds. Reads no
+file.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def _of_stage(found: Timed, stage: str, *, seed: int) -> dict[str, float]:
         for name, effect in zip(QUANTILES, effects, strict=True)
         if effect.relative_interval is not None
     }
-    return {**noise, Quantity("cost", stage, "").label: _of_means(found, seed=seed)}
+    return {**noise, Quantity("cost", stage, "").label: _of_means(found, seed=seed)} if found.base.any() else noise
 
 
 def _of_means(found: Timed, *, seed: int) -> float:

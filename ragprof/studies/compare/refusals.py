@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ragprof.evals import Gate, Margin
 from ragprof.quantities import quantity
 from ragprof.studies.compare import verdicts
-from ragprof.studies.compare.comparable import differences, same_job
+from ragprof.studies.compare.comparable import differences
 from ragprof.studies.compare.comparison import FORMAT, side_facts
 from ragprof.studies.compare.evidence import Evidence
 from ragprof.studies.compare.rows import Row
 
 
-def refused(base: Evidence, candidate: Evidence, gate: Gate, why: str, *, strict: bool) -> dict[str, Any]:
-    """The document of sides that may not be compared: every gate `incomparable`, no figure, exit code 3."""
+def unrecorded(label: str, *, queries: int) -> dict[str, Any]:
+    """What a document says of a side that was not recorded, as it was refused before."""
+    absent = dict.fromkeys(("created", "ragprof_version", "recording"))
+    return {"label": label, "source": "recording", "corpus": {}, "queries": queries, **absent}
+
+
+def refused(
+    sides: tuple[dict[str, Any], dict[str, Any]],
+    gate: Gate,
+    why: str,
+    *,
+    eval_name: str,
+    title: str,
+    pipelines: Sequence[str],
+    strict: bool,
+) -> dict[str, Any]:
+    """Every gate `incomparable`, no figure, exit code 3. `sides` are base and candidate as `side_facts` has them."""
     rows = [
         _row(pipeline, label, margin, why)
-        for pipeline in candidate.pipelines
+        for pipeline in pipelines
         for label, margin in gate.quantities.items()
-        if pipeline in (margin.pipelines or gate.pipelines or candidate.pipelines)
+        if pipeline in (margin.pipelines or gate.pipelines or pipelines)
     ]
+    judged = {"verdict": "incomparable", "exit_code": verdicts.INCOMPARABLE, "strict": strict, "family": 0}
     return {
         "format": FORMAT,
-        "eval": candidate.facts["eval"],
-        "title": candidate.facts["title"],
-        "base": side_facts(base),
-        "candidate": side_facts(candidate),
+        "eval": eval_name,
+        "title": title,
+        "base": sides[0],
+        "candidate": sides[1],
         "queries": 0,
-        "same_job": same_job(base, candidate),
-        "differences": [each.as_json() for each in differences(base, candidate)],
+        "same_job": False,
+        "differences": [],
         "notes": [why],
         "alpha": gate.alpha,
         "confidence": 1 - gate.alpha,
@@ -37,15 +54,23 @@ def refused(base: Evidence, candidate: Evidence, gate: Gate, why: str, *, strict
         "rows": [],
         "worst": {},
         "changed": {},
-        "gate": {
-            "verdict": "incomparable",
-            "exit_code": verdicts.INCOMPARABLE,
-            "strict": strict,
-            "family": 0,
-            "gates": rows,
-        },
+        "gate": {**judged, "gates": rows},
         "against": None,
     }
+
+
+def refused_sides(base: Evidence, candidate: Evidence, gate: Gate, why: str, *, strict: bool) -> dict[str, Any]:
+    """The same of two sides that were recorded."""
+    document = refused(
+        (side_facts(base), side_facts(candidate)),
+        gate,
+        why,
+        eval_name=candidate.facts["eval"],
+        title=candidate.facts["title"],
+        pipelines=candidate.pipelines,
+        strict=strict,
+    )
+    return {**document, "differences": [each.as_json() for each in differences(base, candidate)]}
 
 
 def _row(pipeline: str, label: str, margin: Margin, why: str) -> Row:

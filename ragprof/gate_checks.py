@@ -1,0 +1,89 @@
+"""What can be wrong with a gate before anything is run: its quantities, its baseline, where the recording goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ragprof.errors import BadInput, Incomparable, UnknownName
+from ragprof.evals import EvalConfig
+from ragprof.preparation import Places, Prepared
+from ragprof.quantities import quantity
+from ragprof.record.flops import FLOPS
+from ragprof.record.recording import fingerprint_of
+from ragprof.studies.compare.evidence import Evidence
+
+RANKING = ("search", "rerank", "inject")
+
+
+def check_gate(config: EvalConfig, eval_file: Path) -> None:
+    """What can be wrong with a gate before anything is run. Raises BadInput or UnknownName with file and line."""
+    if not config.gate.quantities:
+        raise BadInput(
+            "it has no [gate.quantities]; let 'ragprof gate EVAL.toml --init' write a sensible table", file=eval_file
+        )
+    places = Places(eval_file)
+    for label, margin in config.gate.quantities.items():
+        asked = quantity(label)
+        with places.put_before("gate", "quantities", label):
+            if asked.kind == "quality" and asked.name not in config.metrics:
+                raise UnknownName("metric of this eval", asked.name, config.metrics)
+            if asked.kind == "usage" and asked.name == FLOPS and not config.gate.flop_queries:
+                raise BadInput(f"'{label}' is not counted; say for how many queries with [gate] flop_queries = 20")
+            if asked.stage:
+                _check_stage(config, label, asked.stage, margin.pipelines or config.gate.pipelines)
+
+
+def _check_stage(config: EvalConfig, label: str, stage: str, named: Sequence[str] | None) -> None:
+    """Every pipeline that is named for a quantity has its stage; where none is named, one of all has."""
+    if quantity(label).kind == "quality" and stage not in RANKING:
+        raise BadInput(f"'{label}': the {stage} stage ranks nothing; there are metrics of {', '.join(RANKING)}")
+    having = [
+        each.name
+        for each in config.pipelines
+        if {"embed": each.embedder is not None, "rerank": each.reranker.name != "none",
+            "generate": each.generator is not None}.get(stage, True)
+    ]  # fmt: skip
+    lacking = [name for name in named or () if name not in having]
+    if lacking:
+        raise BadInput(f"'{label}': pipeline '{lacking[0]}' has no {stage} stage; name others under pipelines")
+    if not having:
+        raise BadInput(f"'{label}': no pipeline has a {stage} stage; leave it out")
+
+
+def check_side(base: Evidence, prepared: Prepared) -> None:
+    """Refuse a baseline of another corpus, other questions or judgements before anything is run."""
+    subject = prepared.subject
+    mine = {
+        "corpus": (base.facts["corpus"]["sha256"], subject.corpus.sha256),
+        "questions": (base.facts["questions"], fingerprint_of(subject.queries)),
+        "qrels": (base.facts["qrels_sha256"], prepared.evaluation.qrels_sha256),
+    }
+    differing = [f"{name} ({was[:12]} there, {now[:12]} here)" for name, (was, now) in mine.items() if was != now]
+    if differing:
+        raise Incomparable(
+            f"{base.label}: it was made with other {', '.join(differing)}; nothing was run. Make it anew with "
+            "'ragprof baseline save', once the change of the data is meant"
+        )
+
+
+def check_place(baseline: Path, folder: Path) -> None:
+    """A baseline that the new recording overwrote would move with every run."""
+    if baseline.resolve() == folder.resolve():
+        raise BadInput(
+            "this folder is the baseline, and a new recording would take its place; keep it with 'ragprof baseline "
+            "save', or give another --out",
+            file=folder,
+        )
+
+
+def check_recorded(base: Evidence, config: EvalConfig, eval_file: Path) -> None:
+    """A unit that the base's stage never counted is misspelt, unless it is floating point operations."""
+    places = Places(eval_file)
+    usage = base.figures[base.figures["kind"] == "usage"]
+    for label in config.gate.quantities:
+        asked = quantity(label)
+        units = set(usage.loc[usage["stage"] == asked.stage, "name"])
+        if asked.kind == "usage" and units and asked.name not in units | {FLOPS}:
+            with places.put_before("gate", "quantities", label):
+                raise UnknownName(f"usage of the {asked.stage} stage", asked.name, units)
