@@ -95,6 +95,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BadInput(
             "it has no 'config' with pipelines; record it again with 'ragprof run'", file=folder / "manifest.json"
         )
+    for pipeline in config["pipelines"]:
+        if not isinstance(pipeline, dict) or "/" in str(pipeline.get("name", "/")):
+            raise BadInput(
+                "a pipeline in it has a name that none can have; it was edited: record it again with 'ragprof run'",
+                file=folder / "manifest.json",
+            )
     return dict(manifest)
 
 

@@ -11,7 +11,7 @@ from ragprof.preparation import Places, Prepared
 from ragprof.quantities import quantity
 from ragprof.record.flops import FLOPS
 from ragprof.record.recording import fingerprint_of
-from ragprof.studies.compare.evidence import Evidence
+from ragprof.studies.compare.evidence import JUDGED, Evidence
 
 RANKING = ("search", "rerank", "inject")
 
@@ -23,11 +23,12 @@ def check_gate(config: EvalConfig, eval_file: Path) -> None:
             "it has no [gate.quantities]; let 'ragprof gate EVAL.toml --init' write a sensible table", file=eval_file
         )
     places = Places(eval_file)
+    metrics = [name for name in config.metrics if not name.startswith(JUDGED)]
     for label, margin in config.gate.quantities.items():
         asked = quantity(label)
         with places.put_before("gate", "quantities", label):
-            if asked.kind == "quality" and asked.name not in config.metrics:
-                raise UnknownName("metric of this eval", asked.name, config.metrics)
+            if asked.kind == "quality" and asked.name not in metrics:
+                raise UnknownName("metric of this eval", asked.name, metrics)
             if asked.kind == "usage" and asked.name == FLOPS and not config.gate.flop_queries:
                 raise BadInput(f"'{label}' is not counted; say for how many queries with [gate] flop_queries = 20")
             if asked.stage:

@@ -25,6 +25,11 @@ from ragprof.studies.compare.gates import gate_of
 from ragprof.studies.compare.refusals import refused, refused_sides, unrecorded
 
 CLOCKLESS = "Nothing that rests on a clock is gated, as was asked; left out: {left_out}."
+OVERRUN = 1.2
+OVER_BUDGET = (
+    "Live queries took {spent_seconds:.0f} s of the {budget_seconds:.0f} s that they may: {queries} queries in two "
+    "rounds are the least. Give more [gate] budget_seconds, or gate fewer pipelines."
+)
 OTHER_JOB = (
     "Latency is not gated against another job's, which may differ by 26 % on the same machine; left out: {left_out}. "
     "'ragprof gate --against REV' times both sides in one job; [gate] across_jobs = true gates it all the same."
@@ -124,6 +129,8 @@ def judged(
         document["notes"].append(why.format(left_out=", ".join(left_out)))
     if timed := _timed_elsewhere(document):
         document["notes"].append(ONE_MACHINE.format(timed=", ".join(timed)))
+    if job is not None and job["spent_seconds"] > OVERRUN * job["budget_seconds"]:
+        document["notes"].append(OVER_BUDGET.format(**job))
     document["against"] = job
     return Comparison(document)
 

@@ -22,6 +22,8 @@ from ragprof.studies.compare.evidence import TIMES
 SideName: TypeAlias = Literal["base", "candidate", "twin"]
 SIDES: tuple[SideName, ...] = ("base", "candidate", "twin")
 FEWEST, WARMUP = 8, 3
+FIRST_ANSWERS = 0.75
+"""What three sides' first answers take of two rounds of two sides."""
 MOST_ROUNDS = 10
 BEGUN = 0.5
 """Share of a look that must fit into the time that is left, for the look to be begun."""
@@ -82,13 +84,14 @@ def planned(
 ) -> Plan:
     """Lay out what fits the time, after a warm-up of both sides that also tells how long a query takes.
 
-    The time is for `looks` looks and as much as one more for the machine's noise. Where a look has no room for FEWEST
-    queries, there are fewer looks; the last one is not given up, whatever it takes.
+    The time is for `looks` looks, as much as one more for the machine's noise, and every side's first answer to every
+    query. Where a look has no room for FEWEST queries, there are fewer looks; the last one is not given up, whatever
+    it takes.
     """
     took = sum(_warmed(ask, pipeline, queries, clock) for pipeline in pipelines)
     available = len(queries)
     while True:
-        unit = seconds * 1e9 / (looks + 1)
+        unit = seconds * 1e9 / (looks + 1 + FIRST_ANSWERS)
         fitting = int(unit / max(1, 2 * took))
         if fitting >= min(FEWEST, available) or looks == 1:
             break
@@ -106,6 +109,7 @@ def fought(
     The first look is had whatever it takes; another one where, at the pace of the slowest so far, half of it fits.
     """
     end = clock() + seconds * 1e9
+    _first_answers(ask, plan, progress)
     noise = learned(ask, plan, learn=learn, progress=progress)
     base, candidate = Sheet(), Sheet()
     pending, number, looks, slowest = plan.pipelines, 0, 0, 0.0
@@ -123,6 +127,17 @@ def learned(ask: Asker, plan: Plan, *, learn: Listener, progress: Progress) -> N
     base, twin = Sheet(), Sheet()
     _rounds(ask, plan, plan.pipelines, ("base", base), ("twin", twin), 0, ITSELF, progress)
     return learn(base.table(), twin.table())
+
+
+def _first_answers(ask: Asker, plan: Plan, progress: Progress) -> None:
+    """Let every side answer every query once, which is forgotten: what comes later is nobody's first time."""
+    progress.start("first answers", len(SIDES) * len(plan.pipelines) * len(plan.queries))
+    for pipeline in plan.pipelines:
+        for query_id in plan.queries:
+            for side in SIDES:
+                ask(side, pipeline, query_id, phase="warm", number=WARMUP)
+                progress.advance(1)
+    progress.done()
 
 
 def turns(queries: Sequence[str], number: int) -> Iterator[tuple[str, tuple[int, int]]]:

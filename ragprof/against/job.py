@@ -25,6 +25,7 @@ from ragprof.judge.scores import judge
 from ragprof.preparation import Prepared, today
 from ragprof.price import price_recording
 from ragprof.progress import Progress
+from ragprof.quantities import quantity
 from ragprof.studies.compare import evidence
 from ragprof.studies.compare.evidence import Evidence
 from ragprof.studies.compare.looks import Level, Watched, told, undecided, watched
@@ -68,7 +69,7 @@ def run_job(job: Job, prepared: Prepared, progress: Progress) -> Found:
         base = stack.enter_context(other_side(job.against, eval_file=job.eval_file))
         sides: dict[SideName, Side] = {"base": base, "candidate": Side("candidate", job.eval_file), "twin": base}
         places: dict[SideName, Path] = {name: (job.folder / "against" / name).absolute() for name in sides}
-        if not _gates_time(job, prepared):
+        if not (job.clock and _timed(prepared)):
             del sides["twin"]
         workers = {name: stack.enter_context(Process(side, progress)) for name, side in sides.items()}
         told = {name: worker.ask("prepare", **_given(job, sides[name])) for name, worker in workers.items()}
@@ -91,9 +92,19 @@ class _Asked:
     facts: dict[str, Any] | None
 
 
-def _gates_time(job: Job, prepared: Prepared) -> bool:
-    gate = prepared.subject.config.gate
-    return job.clock and bool(watched(gate, _stages(prepared)))
+def _timed(prepared: Prepared) -> tuple[str, ...]:
+    """The pipelines whose latency is gated, or whose bill is and holds measured time."""
+    config = prepared.subject.config
+    latency = {each.pipeline for each in watched(config.gate, _stages(prepared))}
+    bills = {
+        each.name
+        for label, margin in config.gate.quantities.items()
+        if quantity(label).kind == "cost"
+        for each in config.pipelines
+        if each.name in (margin.pipelines or config.gate.pipelines or [each.name])
+        and (each.prices.machine or config.prices.machine)
+    }
+    return tuple(each.name for each in config.pipelines if each.name in latency | bills)
 
 
 def _stages(prepared: Prepared) -> dict[str, tuple[str, ...]]:
@@ -166,12 +177,12 @@ def _asked(
 
     gate, seed = prepared.subject.config.gate, prepared.subject.config.seed
     gates = [each for each in watched(gate, _stages(prepared)) if each.pipeline in pipelines]
+    timed = [name for name in _timed(prepared) if name in pipelines]
     identity = uuid4().hex
-    if "twin" not in workers or not gates:
+    if "twin" not in workers or not timed:
         _count(ask, pipelines, queries[:COUNTED_QUERIES], progress)
         return _Asked(identity, {}, 1, None)
     start = now_ns()
-    timed = tuple(dict.fromkeys(each.pipeline for each in gates))
     others = [name for name in pipelines if name not in timed]
     plan = duel.planned(ask, timed, queries, seconds=gate.budget_seconds, looks=gate.looks, clock=now_ns)
     outcome = duel.fought(

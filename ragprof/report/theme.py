@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from ragprof.report.palette import GRID, INK, MUTED, RULE, SHAPES, TEXTURES
 FONT = "-apple-system, 'Segoe UI', Inter, Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 STATIC_WIDTH, PANEL_WIDTH = 660, 300
 _LINE = 15
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _AXIS = {
     "labelFont": FONT,
     "titleFont": FONT,
@@ -133,8 +135,17 @@ def static_svg(spec: dict[str, Any], width: int = STATIC_WIDTH) -> str:
     """The same chart as a still picture, for paper and for browsers without scripts."""
     import vl_convert
 
-    picture = str(vl_convert.vegalite_to_svg({**spec, "width": width}))
+    picture = str(vl_convert.vegalite_to_svg(_drawable({**spec, "width": width})))
     return picture.replace(f' font-family="{FONT}"', "")  # the page's own; it would be repeated with every text
+
+
+def _drawable(value: Any) -> Any:
+    """A specification without the characters that no picture can hold; with one, Vega's converter ends the process."""
+    if isinstance(value, str):
+        return _NOT_XML.sub("", value)
+    if isinstance(value, dict):
+        return {_drawable(key): _drawable(each) for key, each in value.items()}
+    return [_drawable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def rows(values: list[dict[str, Any]]) -> Any:

@@ -57,14 +57,16 @@ def test_no_query_in_common_is_refused() -> None:
 def test_another_machine_or_major_version_keeps_latency_alone_from_being_compared(
     other: dict[str, object], field: str
 ) -> None:
-    rows = ndcg(VALUES), cost(VALUES, "search", "machine time")
+    rows = ndcg(VALUES), cost(VALUES, "search", "machine time"), cost(VALUES, "inject", "prompt tokens")
+    dearer = ndcg(VALUES), cost([9 * each for each in VALUES], "search", "machine time"), rows[2]
     base = side(*rows, times=TIMES)
-    document = compare(base, side(*rows, times=TIMES, job="j2", environment=environment(**other)))
+    document = compare(base, side(*dearer, times=TIMES, job="j2", environment=environment(**other)))
     latency = row(document, "latency_p50")
     assert latency["verdict"] == "incomparable"
     assert field in latency["reason"]
     assert (latency["base"], latency["difference"], latency["p_holm"]) == (11.0, None, None)
     assert row(document, "nDCG@10")["verdict"] == row(document, "usd_per_1000_queries")["verdict"] == "equivalent"
+    assert row(document, "search.usd_per_1000_queries")["reason"] == "it is all measured time, of two machines"
     assert [(each["field"], each["blocks"]) for each in document["differences"]] == [(field, "latency")]
     assert document["notes"][0] == f"Latency is not compared: {field} differ."
 

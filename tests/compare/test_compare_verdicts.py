@@ -173,12 +173,6 @@ def test_the_exit_code_is_that_of_the_worst_gate(
     assert overall(verdicts) == worst
 
 
-def test_two_machines_leave_all_of_the_measured_time_within_the_margin() -> None:
-    allowed = gated_tolerance(Margin(relative=0.05), "cost", "two machines")
-    assert bound(allowed, base=10.0, clocked_base=2.0).value == pytest.approx(0.05 * 8 + 2.0)
-    assert gated_tolerance(Margin(relative=0.05), "cost", "one job").clocked is None
-
-
 def test_a_latency_gate_between_jobs_is_never_finer_than_two_jobs_are() -> None:
     assert gated_tolerance(Margin(relative=0.05), "latency", "two jobs").relative == 0.26
     assert gated_tolerance(Margin(relative=0.40), "latency", "two jobs").relative == 0.40

@@ -69,8 +69,8 @@ def test_named_pipelines_go_before_the_gates_and_these_before_all() -> None:
 
 def test_the_noise_is_as_far_as_the_interval_of_a_side_against_itself_reaches() -> None:
     """The twin is 3 % slower on every query alike and 5 % faster in one stage: the intervals are those points."""
-    base = table(timings([[10.0] * 8]), timings([[4.0] * 8], stage="rerank"))
-    twin = table(timings([[10.3] * 8]), timings([[3.8] * 8], stage="rerank"))
+    base = table(timings([[10.0] * 20]), timings([[4.0] * 20], stage="rerank"))
+    twin = table(timings([[10.3] * 20]), timings([[3.8] * 20], stage="rerank"))
     names = ("latency_p50", "latency_p95", "usd_per_1000_queries")
     assert learned(base, twin, seed=0) == {
         "a": {

@@ -14,6 +14,7 @@ import altair as alt
 
 from ragprof.report import figures
 from ragprof.report.compare import cells, words
+from ragprof.report.compare.cases import text
 from ragprof.report.compare.reading import Document, Row, decisive, is_gated, kinds, of_kind, pipeline
 from ragprof.report.labels import wrap
 from ragprof.report.lookup import at, interval
@@ -156,7 +157,7 @@ def _place(lines: Sequence[_Line], axis: Any) -> Any:
 
 def _texts(values: Sequence[str]) -> str:
     """A Vega expression: the text of the line whose place is the label."""
-    return f"split({json.dumps(values)}[toNumber(datum.value)], '\\n')"
+    return f"split({json.dumps([text(value) for value in values])}[toNumber(datum.value)], '\\n')"
 
 
 def _names(lines: Sequence[_Line]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -12,12 +13,15 @@ from rich.text import Text
 
 from ragprof.report import figures
 from ragprof.report.compare import cells, rankings, words
+from ragprof.report.compare.cases import line
 from ragprof.report.compare.reading import Document, Row, changes, gates, is_gated, pipeline, told, worst
 from ragprof.report.lookup import at
 from ragprof.report.tables import Tone
 
 _WIDTH = 80
 _INDENT = (0, 1)
+_NO_WIDTH = "\u200b"
+_COMMAND = re.compile(r"(?<!\S)::")
 _LABEL = 21
 _UNITS = {"usage": "per query", "cost": "USD"}
 _STYLES: dict[Tone, str] = {
@@ -34,8 +38,8 @@ _HEAD_STYLES = {"regression": "bold red", "undecided": "bold yellow", "incompara
 def comparison_table(document: Document) -> RenderableType:
     """Headline, the gates (or the main quantities and all that changed), notes, worst queries. Nothing is cut."""
     style = _HEAD_STYLES.get(str(at(document, "gate", "verdict")), "bold")
-    title = Text(figures.text(at(document, "title") or at(document, "eval")), style="dim")
-    head = [title, Text(words.headline(document), style=style)]
+    title = _text(figures.text(at(document, "title") or at(document, "eval")), style="dim")
+    head = [title, _text(words.headline(document), style=style)]
     return Group(*_padded(head), _table(document), *_padded(_said(document)))
 
 
@@ -51,13 +55,18 @@ def _table(document: Document) -> RenderableType:
 
 def _said(document: Document) -> list[Text]:
     """Notes first; then what differs, the queries that got worst, and what the figures rest on."""
-    changed = [Text(f"changed: {words.change(name, one)}") for name, one in changes(document)]
-    fallen = [Text(f"worst: {rankings.line(name, one)}") for name, one in worst(document).items()]
+    changed = [_text(f"changed: {words.change(name, one)}") for name, one in changes(document)]
+    fallen = [_text(f"worst: {rankings.line(name, one)}") for name, one in worst(document).items()]
     basis = [f"base {words.side(document, 'base')}", f"candidate {words.side(document, 'candidate')}"]
     gated = [f"p is corrected over the gates (Holm); all quantities: {words.tally(document)}"]
     basis += [words.basis(document), *(gated if is_gated(document) else [])]
-    notes = [Text(f"! {note}", style="yellow") for note in words.notes(document)]
-    return [*notes, *changed, *fallen, *(Text(line, style="dim") for line in basis)]
+    notes = [_text(f"! {note}", style="yellow") for note in words.notes(document)]
+    return [*notes, *changed, *fallen, *(_text(one, style="dim") for one in basis)]
+
+
+def _text(said: str, *, style: str = "") -> Text:
+    """On one line, with nothing that steers a terminal, and no word that GitHub would take for a command."""
+    return Text(_COMMAND.sub(f":{_NO_WIDTH}:", line(said)), style=style)
 
 
 def _empty(titles: Sequence[str], widths: Sequence[int | None]) -> Table:
@@ -103,7 +112,7 @@ def _head(table: Table, rows: Sequence[Row], place: int) -> None:
     if place and pipeline(rows[place - 1]) == pipeline(row):
         return
     cell = cells.pipeline_cell(row)
-    table.add_row(Text(f"{cell.text} {cell.note}".strip(), style="bold"))
+    table.add_row(_text(f"{cell.text} {cell.note}", style="bold"))
 
 
 def _label(row: Row, *, unit: bool) -> Text:

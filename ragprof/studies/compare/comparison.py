@@ -163,7 +163,7 @@ def _clock_notes(
     columns = [cell for pair in pairs for cell in pair.candidate.columns]
     clocked = "cost" not in margins and any(kind == "cost" and item == MACHINE_TIME for kind, _, item in columns)
     if clocked and clock == "two machines":
-        notes.append("What is billed by measured time was measured on two machines: all of it is within the margin.")
+        notes.append("What is billed by measured time was measured on two machines, and is left out of every bill.")
     elif clocked:
         notes.append(f"What is billed by measured time was measured in two jobs: {share} of it is within the margin.")
     return notes

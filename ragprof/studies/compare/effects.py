@@ -58,6 +58,13 @@ class Paired:
     candidate: Array
     clocked: tuple[bool, ...] = (False,)
 
+    def without_clock(self) -> Paired:
+        """What is counted alone, where something is."""
+        counted = [at for at, clocked in enumerate(self.clocked) if not clocked]
+        if not counted:
+            return self
+        return Paired(self.base[:, counted], self.candidate[:, counted], (False,) * len(counted))
+
     @property
     def clocked_base(self) -> float:
         """How much of the base's figure is measured time."""

@@ -9,13 +9,14 @@ from typing import Literal, TypeAlias
 from ragprof.quantities import Quantity
 from ragprof.studies.compare.comparable import Difference, blocked
 from ragprof.studies.compare.effects import Effect, Paired, mean_effects
-from ragprof.studies.compare.latencies import quantile_effects
+from ragprof.studies.compare.latencies import FEWEST, quantile_effects
 from ragprof.studies.compare.measures import missing, paired, timed_of, unpriced
 from ragprof.studies.compare.pairing import Pair
 from ragprof.studies.compare.verdicts import Better, Clock, Tolerance
 
 Obstacle: TypeAlias = Literal["unpriced", "missing", "incomparable"]
 ONE_QUERY = "one query has no interval"
+TOO_FEW = f"a p95 of fewer than {FEWEST['p95']} queries has no interval"
 NO_RATIO = "a duration of 0 has no ratio"
 
 
@@ -91,6 +92,8 @@ def _obstacle(ask: Ask, terms: Terms) -> tuple[Obstacle, str] | None:
         return "missing", reason
     if reason := blocked(ask.quantity, terms.differences):
         return "incomparable", reason
+    if ask.quantity.kind == "cost" and terms.clock == "two machines" and all(paired(ask.pair, ask.quantity).clocked):
+        return "incomparable", "it is all measured time, of two machines"
     return None
 
 
@@ -98,6 +101,8 @@ def _means(asks: Mapping[int, Ask], terms: Terms) -> dict[int, Finding]:
     if not asks:
         return {}
     columns = {at: paired(ask.pair, ask.quantity) for at, ask in asks.items()}
+    if terms.clock == "two machines":
+        columns = {at: each.without_clock() for at, each in columns.items()}
     looks = [_looks(each, terms) for each in columns.values()]
     confidences = [_confidence(terms, each) for each in looks]
     effects = mean_effects(
@@ -139,5 +144,5 @@ def _confidence(terms: Terms, looks: int) -> float:
 
 def _remark(effect: Effect) -> str:
     if effect.interval is None:
-        return ONE_QUERY
+        return ONE_QUERY if effect.n == 1 else TOO_FEW
     return NO_RATIO if effect.p is None else ""

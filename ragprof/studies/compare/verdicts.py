@@ -21,7 +21,7 @@ Better: TypeAlias = Literal["lower", "higher"]
 Clock: TypeAlias = Literal["one job", "two jobs", "two machines"]
 
 ALPHA = 0.05
-BETWEEN_JOBS, BETWEEN_MACHINES = 0.26, 1.0
+BETWEEN_JOBS = 0.26
 DEFAULTS: dict[Kind, Margin] = {
     "quality": Margin(absolute=0.01),
     "latency": Margin(relative=0.10),
@@ -29,7 +29,6 @@ DEFAULTS: dict[Kind, Margin] = {
     "cost": Margin(relative=0.02),
 }
 TWO_JOBS = "the sides were timed in two jobs"
-TWO_MACHINES = "the sides were timed on two machines"
 DONE, REGRESSED, INCOMPARABLE, UNDECIDED = 0, 1, 3, 4
 
 
@@ -76,12 +75,10 @@ def gated_tolerance(margin: Margin, kind: Kind, clock: Clock) -> Tolerance:
 
 
 def _with_clock(margin: Margin, kind: Kind, clock: Clock) -> Tolerance:
-    """Of a bill, measured time may differ by more than what is counted: by all of it where the machines differ."""
-    if kind != "cost" or clock == "one job":
+    """Of a bill, measured time may differ by more than what is counted; that of two machines is not in the bill."""
+    if kind != "cost" or clock != "two jobs":
         return given_tolerance(margin)
-    wide = BETWEEN_JOBS if clock == "two jobs" else BETWEEN_MACHINES
-    why = TWO_JOBS if clock == "two jobs" else TWO_MACHINES
-    return Tolerance(margin.absolute, margin.relative, max(margin.relative, wide), why)
+    return Tolerance(margin.absolute, margin.relative, max(margin.relative, BETWEEN_JOBS), TWO_JOBS)
 
 
 def better_of(quantity: Quantity, margin: Margin | None = None) -> Better:
