@@ -25,6 +25,7 @@ import numpy as np
 from scipy import stats
 
 from ragprof.against import duel
+from ragprof.corpus import find
 from ragprof.evals import Gate, Margin, read_eval
 from ragprof.gating import gate
 from ragprof.progress import Silent
@@ -141,15 +142,18 @@ def job(base: Path, candidate: Path, out: Path, corpus: Path | None) -> tuple[se
     document = gate(candidate, against=str(base), corpus=corpus, out=out).document
     rows = document["gate"]["gates"]
     told = {row["quantity"] for row in rows if row["gate"] == "regression"}
-    figures = ", ".join(
-        f"{row['quantity'].removeprefix('rerank.latency_')} {row['relative']:+.1%} "
-        f"[{row['relative_interval'][0]:+.1%}, {row['relative_interval'][1]:+.1%}] "
-        f"noise {row['noise']:.1%} {row['gate']}"
-        for row in rows
-    )
+    figures = ", ".join(f"{row['quantity'].removeprefix('rerank.latency_')} {described(row)}" for row in rows)
     facts: dict[str, Any] = document["against"]
     print(f"{figures}; {facts['looks']} looks, {facts['queries']} queries, {facts['spent_seconds']:.0f} s", flush=True)
     return told, facts
+
+
+def described(row: Mapping[str, Any]) -> str:
+    if row["relative_interval"] is None:
+        return f"{row['relative']:+.1%}, no interval, {row['gate']}"
+    low, high = row["relative_interval"]
+    noise = "unknown" if row["noise"] is None else f"{row['noise']:.1%}"
+    return f"{row['relative']:+.1%} [{low:+.1%}, {high:+.1%}] noise {noise} {row['gate']}"
 
 
 def written(arguments: argparse.Namespace, place: Path) -> tuple[Path, Path]:
@@ -172,7 +176,8 @@ def toml(arguments: argparse.Namespace, pipeline: Mapping[str, Any]) -> str:
     near = arguments.eval.resolve().parent
     lines = ['name = "gates"', 'metrics = ["nDCG@10"]']
     if arguments.corpus is None:
-        found = {"recipe": corpus.recipe, "path": None if corpus.path is None else str(near / corpus.path)}
+        recipe = None if corpus.recipe is None else str(find(corpus.recipe, near=arguments.eval).resolve())
+        found = {"recipe": recipe, "path": None if corpus.path is None else str(near / corpus.path)}
         lines += ["[corpus]", *(f"{key} = {json.dumps(value)}" for key, value in found.items() if value is not None)]
         asked = {"queries": evaluation.queries, "qrels": evaluation.qrels}
         lines += [
@@ -180,7 +185,8 @@ def toml(arguments: argparse.Namespace, pipeline: Mapping[str, Any]) -> str:
             *(f"{key} = {json.dumps(str(near / value))}" for key, value in asked.items() if value),
         ]
     lines += ["[gate]", f"budget_seconds = {arguments.seconds}", "[gate.quantities]"]
-    lines += [f"{json.dumps(label)} = {{ relative = {arguments.margin} }}" for label in GATES]
+    chosen = [label for label in GATES if label[-3:] in (arguments.quantile or ("p50", "p95"))]
+    lines += [f"{json.dumps(label)} = {{ relative = {arguments.margin} }}" for label in chosen]
     lines += ["[[pipelines]]", *(f"{key} = {inline(value)}" for key, value in pipeline.items() if value is not None)]
     return "\n".join(lines) + "\n"
 
@@ -206,6 +212,7 @@ def main() -> None:
     genuine.add_argument("--pipeline", required=True)
     genuine.add_argument("--slowdown", type=float, default=0.0)
     genuine.add_argument("--margin", type=float, default=0.05)
+    genuine.add_argument("--quantile", choices=["p50", "p95"], action="append")
     for each, jobs, seconds in ((imagined, 200, 300.0), (genuine, 20, 60.0)):
         each.add_argument("--jobs", type=int, default=jobs)
         each.add_argument("--seconds", type=float, default=seconds)
