@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,16 @@ def read_side(place: str | Path) -> Evidence:
         raise BadInput(
             "no such folder; give that of a recording, such as reports/<eval>, or of a baseline", file=folder
         )
-    if baselines.is_baseline(folder):
-        return baselines.read(folder)
-    return evidence.of_recording(folder)
+    kept = baselines.read(folder) if baselines.is_baseline(folder) else evidence.of_recording(folder)
+    return replace(kept, label=shown(folder))
+
+
+def shown(folder: Path) -> str:
+    """A folder as it may stand in a report: as it was given, or from here, or by its last two names."""
+    if not folder.is_absolute():
+        return str(folder)
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else Path(*folder.parts[-2:]))
 
 
 def save_baseline(recording: str | Path, *, into: str | Path, rankings: bool = True) -> Path:

@@ -17,7 +17,6 @@ from ragprof.progress import Progress, Silent
 from ragprof.quantities import quantity
 from ragprof.session import run
 from ragprof.studies.compare import comparison as comparisons
-from ragprof.studies.compare import evidence
 from ragprof.studies.compare.comparable import same_job
 from ragprof.studies.compare.comparison import side_facts
 from ragprof.studies.compare.evidence import MACHINE_TIME, Evidence
@@ -99,7 +98,7 @@ def gate(
         check_place(place, folder)
         result = run(path, corpus=corpus, out=folder, books=books, progress=bars)
         recording = result.folder
-    return judged(base, evidence.of_recording(Path(recording)), config.gate, strict=strict, clock=clock)
+    return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
 
 
 def judged(

@@ -259,3 +259,9 @@ def test_a_figure_that_is_not_a_number_is_refused() -> None:
     evidence.figures.loc[0, "value"] = np.nan
     with pytest.raises(NonFiniteScore, match="is not a finite number"):
         initial_gate(evidence)
+
+
+def test_so_few_queries_that_no_loss_could_be_told_are_said_to_be() -> None:
+    few = side(queries=8)
+    assert any("cannot tell any loss over" in line for line in initial_gate(few).lines)
+    assert not any("cannot tell any loss over" in line for line in initial_gate(side()).lines)

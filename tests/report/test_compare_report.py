@@ -359,3 +359,10 @@ def test_a_browser_draws_every_panel_and_complains_of_nothing(hostile: Document,
     live = re.findall(r'<div class="live[^>]*><svg[^>]*class="marks"', opened.stdout)
     assert len(live) == 3
     assert not [line for line in opened.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_an_interleaved_job_says_what_it_took() -> None:
+    assert words.basis(_SAMPLE["interleaved"]()).endswith(
+        "timed in one job: 2 of 4 looks, 184 of 300 s of live queries"
+    )
+    assert "looks" not in words.basis(_SAMPLE["gated"]())

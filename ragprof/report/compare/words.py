@@ -125,7 +125,16 @@ def basis(document: Document) -> str:
     found = f"n = {figures.count(queries)} queries" if queries is not None else f"n {figures.ABSENT}"
     same = at(document, "same_job")
     job = "" if same is None else "; timed in one job" if same else "; timed in two jobs"
-    return f"{found} on both sides{job}"
+    return f"{found} on both sides{job}{_looked(at(document, 'against'))}"
+
+
+def _looked(against: Any) -> str:
+    """What an interleaved job took: looks and seconds."""
+    if against is None:
+        return ""
+    looks, allowed = figures.count(at(against, "looks")), figures.count(at(against, "looks_allowed"))
+    spent, budget = (figures.count(at(against, key)) for key in ("spent_seconds", "budget_seconds"))
+    return f": {looks} of {allowed} looks, {spent} of {budget} s of live queries"
 
 
 def interval_words(document: Document) -> str:

@@ -94,7 +94,7 @@ def initial_gate(evidence: Evidence, *, alpha: float = 0.05) -> InitialGate:
     table = [*_head(evidence, gates, alpha), *map(_toml_line, proposals), *(f"# {line}" for line in unpriced)]
     return InitialGate(
         toml="".join(f"{line}\n" for line in table),
-        lines=(*map(_sentence, proposals), *unpriced, *_warnings(proposals)),
+        lines=(*map(_sentence, proposals), *unpriced, *_warnings(proposals), *_too_few(evidence, gates, alpha)),
     )
 
 
@@ -283,6 +283,13 @@ def _warnings(proposals: Sequence[Proposal]) -> Iterator[str]:
             f"warning: latency: this noise was measured within one job; between jobs {UNKNOWN_NOISE:.0%} was seen in "
             "public CI, so let 'ragprof gate --against' run both sides in one"
         )
+
+
+def _too_few(evidence: Evidence, gates: int, alpha: float) -> Iterator[str]:
+    """Flipping the signs of n differences makes no p below 2 / 2^n, however large the loss."""
+    least = math.ceil(math.log2(2 * gates / alpha))
+    if evidence.facts["queries"] < least:
+        yield f"warning: fewer than {least} queries cannot tell any loss over {gates} gates, however large; judge more"
 
 
 def _blind(proposal: Proposal) -> str:
