@@ -34,6 +34,7 @@ benchmark: $(VENV)/.installed-llm
 	$(BIN)/python evals/performance/answers.py
 	$(BIN)/python evals/performance/reranking.py
 	$(BIN)/python evals/performance/precision.py
+	$(BIN)/python evals/performance/gates.py simulated
 	$(BIN)/python evals/performance/start.py
 
 # The report is opened in a real browser by the tests; where none is found and none can be installed, they skip.

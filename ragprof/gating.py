@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ragprof.against.job import Job, run_job
-from ragprof.comparing import Comparison, read_side
+from ragprof.comparing import Comparison, read_side, shown
 from ragprof.errors import BadInput, Incomparable
 from ragprof.evals import EvalConfig, Gate
 from ragprof.gate_checks import check_gate, check_place, check_recorded, check_side
-from ragprof.preparation import prepare
+from ragprof.preparation import Prepared, prepare
 from ragprof.progress import Progress, Silent
 from ragprof.quantities import quantity
 from ragprof.session import run
@@ -72,33 +72,44 @@ def gate(
         if baseline is not None or recording is not None:
             raise BadInput("--against runs both sides itself; leave out --baseline and --recording", file=path)
         job = Job(path, against, None if corpus is None else Path(corpus), folder, tuple(books), clock)
-        try:
-            found = run_job(job, prepared, bars)
-        except Incomparable as problem:
-            queries = len(prepared.subject.queries)
-            sides = (unrecorded(against, queries=queries), unrecorded(str(path), queries=queries))
-            return refusal(config, sides, problem, strict)
-        judgement = judged(
-            found.base, found.candidate, config.gate, strict=strict, clock=clock,
-            noise=found.noise, looks=found.looks, job=found.facts,
-        )  # fmt: skip
-        for side in ("base", "candidate"):
-            judgement.document[side]["source"] = "revision"
-        return judgement
+        return _in_one_job(job, prepared, bars, strict=strict)
     place = _baseline(baseline, config, path)
     base = read_side(place)
     check_recorded(base, config, path)
+    if refused_early := _refused_early(base, prepared, path, strict=strict):
+        return refused_early
+    if recording is None:
+        check_place(place, folder)
+        recording = run(path, corpus=corpus, out=folder, books=books, progress=bars).folder
+    return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
+
+
+def _in_one_job(job: Job, prepared: Prepared, progress: Progress, *, strict: bool) -> Comparison:
+    """Both versions run and judged; sides that differ in what must be equal are a verdict before a model is loaded."""
+    config, queries = prepared.subject.config, len(prepared.subject.queries)
+    try:
+        found = run_job(job, prepared, progress)
+    except Incomparable as problem:
+        named = shown(Path(job.against)) if Path(job.against).exists() else job.against
+        sides = (unrecorded(named, queries=queries), unrecorded(shown(job.eval_file), queries=queries))
+        return refusal(config, sides, problem, strict=strict)
+    judgement = judged(
+        found.base, found.candidate, config.gate, strict=strict, clock=job.clock,
+        noise=found.noise, looks=found.looks, job=found.facts,
+    )  # fmt: skip
+    for side in ("base", "candidate"):
+        judgement.document[side]["source"] = "revision"
+    return judgement
+
+
+def _refused_early(base: Evidence, prepared: Prepared, eval_file: Path, *, strict: bool) -> Comparison | None:
+    """The verdict on a baseline of other documents, questions or judgements; None where it may be compared."""
     try:
         check_side(base, prepared)
     except Incomparable as problem:
-        return refusal(
-            config, (side_facts(base), unrecorded(str(path), queries=len(prepared.subject.queries))), problem, strict
-        )
-    if recording is None:
-        check_place(place, folder)
-        result = run(path, corpus=corpus, out=folder, books=books, progress=bars)
-        recording = result.folder
-    return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
+        here = unrecorded(shown(eval_file), queries=len(prepared.subject.queries))
+        return refusal(prepared.subject.config, (side_facts(base), here), problem, strict=strict)
+    return None
 
 
 def judged(
@@ -135,7 +146,7 @@ def judged(
 
 
 def refusal(
-    config: EvalConfig, sides: tuple[dict[str, Any], dict[str, Any]], problem: Incomparable, strict: bool
+    config: EvalConfig, sides: tuple[dict[str, Any], dict[str, Any]], problem: Incomparable, *, strict: bool
 ) -> Comparison:
     """The verdict on sides that were refused before anything was run."""
     names = [each.name for each in config.pipelines]
