@@ -37,12 +37,17 @@ finally:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_ended_tidies_up(tmp_path: Path, number: signal.Signals) -> None:
-    process = subprocess.Popen([sys.executable, "-c", ENDED], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "started").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=10)
+    heard = f"import signal\nsignal.signal({int(number)}, signal.SIG_DFL)\n"  # whatever ran these tests ignores it
+    command = [sys.executable, "-c", heard + ENDED]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "started").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        try:
+            _, said = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert (process.returncode, said) == (128 + number, f"ragprof: ended by {number.name}\n")
     assert (tmp_path / "tidied").exists()
 
