@@ -6,6 +6,7 @@ Lucene's idf, which is never negative. `rank_bm25` uses Robertson's idf with a f
 
 from __future__ import annotations
 
+import logging
 import math
 from array import array
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,14 @@ from ragprof.ranking import best, id_ranks, top
 from ragprof.words import words
 
 Numbers = NDArray[np.int64]
+
+
+def _library() -> Any:
+    """bm25s, told to log warnings alone: from its import on it would log every index to whoever listens."""
+    import bm25s
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    return bm25s
 
 
 class Bm25sStore:
@@ -45,11 +54,10 @@ class Bm25sStore:
         return int(sum(array.nbytes for array in self._index.scores.values() if isinstance(array, np.ndarray)))
 
     def load(self) -> None:
-        import bm25s  # noqa: F401  (the import is the loading)
+        _library()
 
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
-        import bm25s
-
+        bm25s = _library()
         self._docs, self._index = docs, None
         terms = [words(doc.content) for doc in docs]
         if any(terms):  # bm25s cannot index documents that have no term at all
