@@ -3,105 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import tomllib
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from outside_parts import installed
+from gated_eval import QUALITY, TOKENS, Recorded, gating, refused
 
 import ragprof
 from ragprof import files
 from ragprof.comparing import Comparison, read_side, save_baseline
-from ragprof.errors import BadInput
 from ragprof.evals import read_eval
-from ragprof.gate_proposal import propose
 from ragprof.gating import gate, judged
 from ragprof.report.compare.junit import junit
 from ragprof.session import reprice, run
-
-DATA = Path(__file__).parents[1] / "data"
-EVAL = """# Two ways to the same handbook.
-name = "small"
-metrics = ["nDCG@10", "R@10"]
-
-[corpus]
-path = "handbook"
-
-[timing]  # short
-seconds = 0.05
-rounds = 2
-min_queries = 2
-warmup = 1
-
-[prices]
-llm = "openai:gpt-4o-mini"
-
-[[pipelines]]
-name = "plain"
-store = "bm25s"
-depth = 10
-
-[[pipelines]]
-name = "reranked"
-embedder = "hashing"
-store = "faiss_flat"
-depth = 10
-reranker = "overlap"
-"""
-QUALITY = '"nDCG@10" = { absolute = 0.02 }'
-TOKENS = '"inject.prompt_tokens" = { relative = 0.02 }'
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The small eval, recorded twice alike and once with a reranker that puts the worst first. Only read them."""
-
-    base: Path
-    same: Path
-    worse: Path
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
-    top = tmp_path_factory.mktemp("recorded")
-    shutil.copytree(DATA / "handbook", top / "handbook")
-    (top / "small.toml").write_text(EVAL)
-    (top / "worse.toml").write_text(EVAL.replace('"overlap"', '"backwards"'))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("RAGPROF_CACHE", str(top / "cache"))
-        patched.syspath_prepend(str(installed(top / "outside")))
-        made = {"base": "small", "same": "small", "worse": "worse"}
-        yield Recorded(**{name: run(top / f"{file}.toml", out=top / name).folder for name, file in made.items()})
-
-
-@pytest.fixture
-def small(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The eval file in a place of this test's own, where the user stands; it gates nothing yet."""
-    shutil.copytree(DATA / "handbook", tmp_path / "handbook")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "small.toml").write_text(EVAL)
-    return Path("small.toml")
-
-
-def gating(eval_file: Path, *quantities: str, table: str = "") -> Path:
-    """The eval file with a [gate] of these."""
-    eval_file.write_text("\n".join([eval_file.read_text(), "[gate]", table, "[gate.quantities]", *quantities, ""]))
-    return eval_file
-
-
-def refused(eval_file: Path, **given: Any) -> str:
-    """Why nothing was run: neither a folder nor a file was made or changed."""
-    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
-    with pytest.raises(ragprof.RagprofError) as problem:
-        gate(eval_file, **given)
-    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
-    return str(problem.value)
 
 
 def row(found: Comparison, quantity: str, pipeline: str = "reranked") -> dict[str, Any]:
@@ -319,180 +236,6 @@ def test_recordings_of_one_job_are_gated_on_latency(small: Path, recorded: Recor
     gating(small, '"latency_p95" = { relative = 0 }')
     found = gate(small, baseline=recorded.base, recording=recorded.base)
     assert (found.document["same_job"], found.exit_code) == (True, 0)
-
-
-def test_other_documents_are_refused_before_anything_is_run(small: Path, recorded: Recorded) -> None:
-    gating(small, QUALITY)
-    corpus = Path("handbook/corpus.jsonl")
-    corpus.write_text(corpus.read_text().replace("leave", "holiday", 1))
-    found = gate(small, baseline=recorded.base)
-    (message,) = found.document["notes"]
-    assert found.exit_code == 3
-    assert [row["gate"] for row in found.rows] == ["incomparable"] * len(found.rows)
-    assert message.startswith(f"{recorded.base.parent.name}/base: it was made with other corpus (")
-    assert "nothing was run" in message
-    assert not Path("reports").exists()
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "named"),
-    [
-        ("queries.jsonl", "?", "??", "questions"),
-        ("qrels/test.tsv", "q01\tleave-annual\t2", "q01\tleave-annual\t1", "qrels"),
-    ],
-)
-def test_other_questions_and_judgements_are_refused_too(
-    small: Path, recorded: Recorded, file: str, old: str, new: str, named: str
-) -> None:
-    path = Path("handbook") / file
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new, 1))
-    gating(small, QUALITY)
-    found = gate(small, baseline=recorded.base)
-    assert found.exit_code == 3
-    assert f"it was made with other {named} (" in found.document["notes"][0]
-
-
-LINE = EVAL.count("\n") + 5
-"""Of the first quantity that `gating` adds."""
-
-
-@pytest.mark.parametrize(
-    ("quantity", "table", "expected"),
-    [
-        ('"nDCG@5" = {}', "", "no metric of this eval named 'nDCG@5'; did you mean 'nDCG@10'? There are: R@10,"),
-        ('"generate.latency_p50" = {}', "", "'generate.latency_p50': no pipeline has a generate stage; leave it out"),
-        ('"rerank.docs_scored" = { pipelines = ["plain"] }', "",
-         "'rerank.docs_scored': pipeline 'plain' has no rerank stage; name others under pipelines"),
-        ('"rerank.docs_scored" = {}', 'pipelines = ["plain"]',
-         "'rerank.docs_scored': pipeline 'plain' has no rerank stage; name others under pipelines"),
-        ('"nDCG@10" = { pipelines = ["plane"] }', "", "no pipeline named 'plane'; there are: plain, reranked"),
-        ('"embed.nDCG@10" = {}', "",
-         "'embed.nDCG@10': the embed stage ranks nothing; there are metrics of search, rerank, inject"),
-        ('"rerank.flops" = {}', "",
-         "'rerank.flops' is not counted; say for how many queries with [gate] flop_queries = 20"),
-        ('"latency" = {}', "", "no quantity named 'latency'; did you mean 'latency_p95'?"),
-        ('"nDCG@10" = { absolute = nan }', "", "gate.quantities.nDCG@10.absolute: Input should be a finite number"),
-        ('"nDCG@10" = { relative = -0.1 }', "", "gate.quantities.nDCG@10.relative: Input should be greater than"),
-    ],
-    ids=["metric", "stage", "named", "gates", "pipeline", "unranked", "uncounted", "quantity", "nan", "negative"],
-)  # fmt: skip
-def test_what_cannot_be_gated_is_refused_with_its_line_before_anything_is_run(
-    small: Path, recorded: Recorded, quantity: str, table: str, expected: str
-) -> None:
-    message = refused(gating(small, quantity, table=table), baseline=recorded.base)
-    assert message.startswith(f"small.toml:{LINE}: ")
-    assert expected in message
-
-
-def test_a_count_that_neither_side_has_is_refused_with_those_there_are(small: Path, recorded: Recorded) -> None:
-    gating(small, '"rerank.docs_scord" = {}')
-    with pytest.raises(
-        BadInput,
-        match=rf"small.toml:{LINE}: no usage of the rerank stage named 'docs_scord'; did you mean 'docs_scored'",
-    ):
-        gate(small, baseline=recorded.base, recording=recorded.same)
-
-
-def test_an_eval_that_gates_nothing_is_told_how_to_begin(small: Path, recorded: Recorded) -> None:
-    message = refused(small, baseline=recorded.base)
-    assert message == (
-        "small.toml: it has no [gate.quantities]; let 'ragprof gate EVAL.toml --init' write a sensible table"
-    )
-
-
-def test_nothing_to_compare_with_is_refused(small: Path) -> None:
-    assert refused(gating(small, QUALITY)).startswith(
-        "small.toml: nothing to compare with; give --baseline DIR or --ag"
-    )
-
-
-def test_against_takes_no_baseline_beside_it(small: Path, recorded: Recorded) -> None:
-    gating(small, QUALITY)
-    for given in ({"baseline": recorded.base}, {"recording": recorded.same}):
-        assert refused(small, against="main", **given).startswith("small.toml: --against runs both sides itself; leave")
-
-
-def test_a_folder_that_is_no_baseline_is_refused(small: Path) -> None:
-    gating(small, QUALITY)
-    assert refused(small, baseline="nowhere").startswith("nowhere: no such folder; give that of a recording")
-    Path("empty").mkdir()
-    assert refused(small, baseline="empty").startswith("empty/manifest.json: this file is missing")
-
-
-def test_an_edited_baseline_is_refused_before_anything_is_run(small: Path, recorded: Recorded) -> None:
-    gating(small, QUALITY)
-    kept = save_baseline(recorded.worse, into="baselines/small")
-    document = kept / "baseline.json"
-    document.write_text(document.read_text().replace('"queries": 12', '"queries": 13'))
-    assert refused(small, baseline=kept).startswith(
-        "baselines/small/baseline.json: it is not as it was saved (its seal differs): it was edited; restore it from"
-    )
-
-
-def test_a_recording_does_not_take_the_place_of_its_own_baseline(small: Path, recorded: Recorded) -> None:
-    gating(small, QUALITY)
-    shutil.copytree(recorded.base, "reports/small")
-    assert refused(small, baseline="reports/small").startswith(
-        "reports/small: this folder is the baseline, and a new recording would take its place; keep it with 'ragprof "
-    )
-
-
-def test_a_gate_that_was_proposed_reads_and_holds_and_keeps_what_was_there(small: Path, recorded: Recorded) -> None:
-    proposal = propose(small, recording=recorded.base)
-    text = small.read_text()
-    assert text == f"{EVAL}\n{proposal.toml}"
-    assert "# Two ways to the same handbook." in text
-    assert "[timing]  # short" in text
-    assert set(tomllib.loads(text)["gate"]["quantities"]) == set(read_eval(small).gate.quantities)
-    assert {
-        "nDCG@10",
-        "R@10",
-        "latency_p50",
-        "rerank.latency_p95",
-        "inject.prompt_tokens",
-        "rerank.docs_scored",
-    } <= set(read_eval(small).gate.quantities)
-    found = gate(small, baseline=recorded.base, recording=recorded.base)
-    assert {each["gate"] for each in found.rows} == {"holds"}
-    assert found.exit_code == 0
-
-
-def test_a_proposal_is_made_from_where_reports_go(small: Path, recorded: Recorded) -> None:
-    with pytest.raises(BadInput, match="reports/small: no such folder"):
-        propose(small)
-    shutil.copytree(recorded.base, "reports/small")
-    assert propose(str(small)).lines[0].startswith("nDCG@10: margin 0.01; smallest detectable effect ")
-
-
-def test_a_second_proposal_is_refused(small: Path, recorded: Recorded) -> None:
-    propose(small, recording=recorded.base)
-    before = small.read_text()
-    with pytest.raises(
-        BadInput, match=r"small\.toml: it has \[gate\.quantities\] already; edit them, or take them out"
-    ):
-        propose(small, recording=recorded.base)
-    assert small.read_text() == before
-
-
-@pytest.mark.parametrize("table", ["[gate]\nlooks = 2", "[ gate ]", "[gate.quantities]"])
-def test_a_gate_without_quantities_is_not_written_into(small: Path, recorded: Recorded, table: str) -> None:
-    small.write_text(f"{EVAL}\n{table}\n")
-    with pytest.raises(BadInput, match=r"it has a \[gate\] table without quantities; take it out and run this again"):
-        propose(small, recording=recorded.base)
-
-
-def test_a_gate_written_inline_is_left_to_its_writer(small: Path, recorded: Recorded) -> None:
-    small.write_text(f"gate = {{ looks = 2 }}\n{EVAL}")
-    with pytest.raises(BadInput, match=r"a \[gate\] cannot be added to it \(.*\); write one by hand"):
-        propose(small, recording=recorded.base)
-    assert small.read_text() == f"gate = {{ looks = 2 }}\n{EVAL}"
-
-
-def test_a_recording_of_another_eval_proposes_nothing(small: Path, recorded: Recorded) -> None:
-    small.write_text(EVAL.replace('name = "small"', 'name = "large"'))
-    with pytest.raises(BadInput, match="is a recording of 'small', not of 'large'; run 'ragprof run' first"):
-        propose(small, recording=recorded.base)
 
 
 def test_a_gate_tells_what_it_found_in_numbers_alone(small: Path, recorded: Recorded) -> None:
