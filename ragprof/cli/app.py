@@ -13,6 +13,7 @@ import typer
 
 from ragprof.cli import exports, gates
 from ragprof.cli.ending import unwind_when_ended
+from ragprof.cli.options import CorpusDir, EvalFile, OutDir, Pipelines, RateBooks, Recording
 from ragprof.errors import RagprofError
 
 INTERRUPTED = 130
@@ -26,17 +27,6 @@ app = typer.Typer(
 )
 corpora = typer.Typer(help="Build and inspect corpora that are made on this machine.", no_args_is_help=True)
 app.add_typer(corpora, name="corpora")
-
-EvalFile = Annotated[Path, typer.Argument(metavar="EVAL.toml", help="The eval file.")]
-Recording = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording, such as reports/python-docs.")]
-CorpusDir = Annotated[
-    Path | None,
-    typer.Option("--corpus", metavar="DIR", help="Another corpus; a BEIR folder brings its questions along."),
-]
-
-RateBooks = Annotated[
-    list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; goes before the shipped ones.")
-]
 
 
 def main() -> None:
@@ -86,7 +76,7 @@ def options(
 def run(
     eval_file: EvalFile,
     corpus: CorpusDir = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    out: OutDir = None,
     rates: RateBooks = None,
 ) -> None:
     """Record, judge, price and report what an eval file declares."""
@@ -99,7 +89,7 @@ def run(
 def grow(
     eval_file: EvalFile,
     corpus: CorpusDir = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    out: OutDir = None,
     rates: RateBooks = None,
     sizes: Annotated[str | None, typer.Option("--sizes", metavar="N,N,...", help="Corpus sizes in passages.")] = None,
     orders: Annotated[
@@ -120,15 +110,13 @@ def grow(
 def inject(
     eval_file: EvalFile,
     corpus: CorpusDir = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    out: OutDir = None,
     rates: RateBooks = None,
     questions: Annotated[
         int | None, typer.Option("--questions", metavar="N", help="How many questions; default: the file's, 60.")
     ] = None,
     ks: Annotated[str | None, typer.Option("--ks", metavar="K,K,...", help="Numbers of chunks to sweep.")] = None,
-    pipelines: Annotated[
-        list[str] | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline; repeatable.")
-    ] = None,
+    pipelines: Pipelines = None,
     sweep: Annotated[
         list[str] | None, typer.Option("--sweep", metavar="NAME", help="Sweep this pipeline; repeatable, default: all.")
     ] = None,
@@ -158,13 +146,11 @@ def reranker(
         Path, typer.Argument(metavar="EVAL.toml|DIR", help="The eval file; or a recording, to weigh it anew.")
     ],
     corpus: CorpusDir = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    out: OutDir = None,
     rates: RateBooks = None,
     depths: Annotated[str | None, typer.Option("--depths", metavar="D,D,...", help="Candidates to rerank.")] = None,
     ks: Annotated[str | None, typer.Option("--ks", metavar="K,K,...", help="Numbers of chunks to inject.")] = None,
-    pipelines: Annotated[
-        list[str] | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline; repeatable.")
-    ] = None,
+    pipelines: Pipelines = None,
     llms: Annotated[
         list[str] | None,
         typer.Option(
@@ -204,7 +190,7 @@ def reranker(
 def audit(
     eval_file: EvalFile,
     corpus: CorpusDir = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
+    out: OutDir = None,
     rates: RateBooks = None,
     times: Annotated[int, typer.Option("--times", metavar="N", help="How often each query is asked.")] = 5,
     queries: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-Recording = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording, such as reports/python-docs.")]
+from ragprof.cli.options import Pipelines, Recording
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,19 +28,17 @@ def export(
         Path | None, typer.Option("--corpus", metavar="DIR", help="The corpus, where it was another than the eval's.")
     ] = None,
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/export.")] = None,
-    pipelines: Annotated[
-        list[str] | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline; repeatable.")
-    ] = None,
+    pipelines: Pipelines = None,
     k: Annotated[int | None, typer.Option("--k", help="Answers with so many chunks; default: the eval's.")] = None,
     rates: Annotated[
         list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book, where the eval names one.")
     ] = None,
 ) -> None:
     """Figures by query, TREC runs, or data sets for Ragas and DeepEval."""
+    from ragprof import exporting
     from ragprof.cli.commands import out_console
-    from ragprof.exporting import exported
 
-    done = exported(
+    done = exporting.export(
         folder, into=into or folder / "export", formats=[name.strip() for name in formats.split(",")],
         eval_file=eval_file, corpus=corpus, pipelines=pipelines, k=k, books=rates or [],
     )  # fmt: skip

@@ -7,14 +7,8 @@ from typing import Annotated
 
 import typer
 
-EvalFile = Annotated[Path, typer.Argument(metavar="EVAL.toml", help="The eval file, with its \\[gate] table.")]
-Corpus = Annotated[
-    Path | None,
-    typer.Option("--corpus", metavar="DIR", help="Another corpus; a BEIR folder brings its questions along."),
-]
-Rates = Annotated[
-    list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; goes before the shipped ones.")
-]
+from ragprof.cli.options import CorpusDir, EvalFile, OutDir, Pipelines, RateBooks
+
 Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="JUnit XML, a case a gate.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="The body of a comment.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="One page with charts.")]
@@ -26,10 +20,6 @@ Benchmark = Annotated[
 Github = Annotated[
     bool, typer.Option("--github", help="Annotations, and GitHub's step summary and outputs where they are set.")
 ]
-Pipelines = Annotated[
-    list[str] | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline; repeatable.")
-]
-
 baseline = typer.Typer(help="Keep figures of a recording, small enough to commit.", no_args_is_help=True)
 
 
@@ -91,9 +81,9 @@ def gate(
     no_clock: Annotated[
         bool, typer.Option("--no-clock", help="Leave out latency and what is billed by time: for noisy runners.")
     ] = False,
-    corpus: Corpus = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")] = None,
-    rates: Rates = None,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
     junit: Junit = None,
     markdown: Markdown = None,
     html: Html = None,

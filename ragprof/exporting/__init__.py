@@ -45,24 +45,6 @@ def export(
     pipelines: Sequence[str] | None = None,
     k: int | None = None,
     books: Sequence[Path] = (),
-) -> list[Path]:
-    """Write a recording as `exported` does and return the files."""
-    done = exported(
-        folder, into=into, formats=formats, eval_file=eval_file, corpus=corpus, pipelines=pipelines, k=k, books=books
-    )
-    return list(done.paths)
-
-
-def exported(
-    folder: str | Path,
-    *,
-    into: str | Path,
-    formats: Sequence[str],
-    eval_file: str | Path | None = None,
-    corpus: str | Path | None = None,
-    pipelines: Sequence[str] | None = None,
-    k: int | None = None,
-    books: Sequence[Path] = (),
 ) -> Exported:
     """Write a finished recording under `into` in each of FORMATS that is asked for.
 

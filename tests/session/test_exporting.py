@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from ragprof.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
-from ragprof.exporting import Exported, export, exported
+from ragprof.exporting import Exported, export
 from ragprof.exporting.per_query import csv_text, guarded_cell, per_query_table
 from ragprof.injecting import inject
 from ragprof.judge.trec_export import export_runs
@@ -124,7 +124,7 @@ def whole(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     """Every format. Only read it."""
     into = tmp_path_factory.mktemp("whole")
     formats = ["deepeval", "per-query", "ragas", "trec"]
-    return into, exported(clinic.folder, into=into, formats=formats, eval_file=clinic.eval_file)
+    return into, export(clinic.folder, into=into, formats=formats, eval_file=clinic.eval_file)
 
 
 @pytest.fixture
@@ -160,8 +160,8 @@ def test_the_files_stand_where_their_formats_say(whole: tuple[Path, Exported]) -
     assert sorted(path for path in into.rglob("*") if path.is_file()) == sorted(done.paths)
 
 
-def test_export_gives_the_paths_alone(clinic: Clinic, tmp_path: Path) -> None:
-    paths = export(str(clinic.folder), into=str(tmp_path), formats=["per-query"])
+def test_folders_may_be_given_as_text(clinic: Clinic, tmp_path: Path) -> None:
+    paths = list(export(str(clinic.folder), into=str(tmp_path), formats=["per-query"]).paths)
     assert paths == [tmp_path / "per_query.parquet", tmp_path / "per_query.csv"]
 
 
@@ -260,7 +260,7 @@ def test_numbers_below_zero_stay_numbers() -> None:
 
 
 def test_runs_are_those_of_the_judge(clinic: Clinic, tmp_path: Path) -> None:
-    done = export(clinic.folder, into=tmp_path / "mine", formats=["trec"], pipelines=["both"])
+    done = list(export(clinic.folder, into=tmp_path / "mine", formats=["trec"], pipelines=["both"]).paths)
     export_runs(clinic.folder, into=tmp_path / "all")
     assert [path.name for path in done] == ["both.search.run", "both.rerank.run", "both.inject.run"]
     assert all(path.read_bytes() == (tmp_path / "all" / path.name).read_bytes() for path in done)
@@ -372,14 +372,14 @@ def test_answers_of_another_eval_are_left_out_and_said_to_be(copy: Clinic, tmp_p
     manifest = json.loads(path.read_text())
     manifest["config"]["pipelines"][0]["depth"] = 3
     path.write_text(json.dumps(manifest))
-    done = exported(copy.folder, into=tmp_path / "to", formats=["ragas"], eval_file=copy.eval_file)
+    done = export(copy.folder, into=tmp_path / "to", formats=["ragas"], eval_file=copy.eval_file)
     assert "are of another eval or judgement and were left out" in done.notes[0]
     assert lines(done.paths[0])["q2"]["response"] is None
 
 
 def test_k_takes_the_prompts_and_answers_of_k_chunks(clinic: Clinic, tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"formats": ["ragas"], "eval_file": clinic.eval_file, "pipelines": ["both"], "k": 1}
-    (path,) = export(clinic.folder, into=tmp_path, **arguments)
+    (path,) = export(clinic.folder, into=tmp_path, **arguments).paths
     samples = lines(path)
     assert set(samples) == set(clinic.asked)
     for query_id, sample in samples.items():
