@@ -255,3 +255,13 @@ def test_without_a_clock_a_bill_that_only_the_base_pays_by_time_is_left_out() ->
     document = judged(base, candidate, gate, clock=False).document
     assert [row["quantity"] for row in document["gate"]["gates"]] == ["inject.prompt_tokens"]
     assert "left out: usd_per_1000_queries" in document["notes"][-1]
+
+
+def test_a_p95_of_too_few_queries_says_how_many_it_lacks() -> None:
+    rng = np.random.default_rng(5)
+    base = side(ndcg(BEFORE), times=[timings([list(10 + rng.random(12))])])
+    candidate = side(ndcg(BEFORE), times=[timings([list(90 + rng.random(12))])])
+    gate = only(gate_of(base, candidate, Gate.model_validate({"quantities": {"latency_p95": {}}}), strict=False))
+    assert (gate["gate"], gate["interval"], gate["p"]) == ("undecided", None, None)
+    assert gate["more_queries"] == 8
+    assert "a p95 of fewer than 20 queries has no interval" in gate["message"]

@@ -71,6 +71,13 @@ class Finding:
         """Times the number of looks; None where there is no test."""
         return None if self.effect is None or self.effect.p is None else min(1.0, self.effect.p * self.looks)
 
+    @property
+    def lacking(self) -> int:
+        """How many more queries a quantile needs to have an interval at all."""
+        if self.reason != TOO_FEW or self.effect is None:
+            return 0
+        return FEWEST[self.ask.quantity.name] - self.effect.n
+
 
 def findings(asks: Sequence[Ask], terms: Terms) -> list[Finding]:
     """In the order of the asks."""

@@ -105,7 +105,7 @@ def _gate_row(found: Finding, row: Row, margin: Margin, *, alpha: float, family:
     more = None
     if told == "undecided" and found.effect is not None:
         beyond = row["margin"] if row["better"] == "lower" else -row["margin"]
-        more = more_queries(found.effect, alpha=alpha / max(1, family), beyond=beyond)
+        more = max(more_queries(found.effect, alpha=alpha / max(1, family), beyond=beyond) or 0, found.lacking) or None
     judged = {**row, "gate": told, "more_queries": more, "confidence": tidy(found.confidence)}
     limits = {"margin_absolute": margin.absolute, "margin_relative": margin.relative}
     return {**judged, **limits, "message": _message(judged)}

@@ -59,7 +59,7 @@ def _row(found: Finding, p_holm: float | None, terms: Terms, *, alone: float) ->
     )
     more = None
     if told == "undecided" and found.effect is not None:
-        more = more_queries(found.effect, alpha=alone)
+        more = max(more_queries(found.effect, alpha=alone) or 0, found.lacking) or None
     return {
         "pipeline": ask.pair.name,
         "base_pipeline": ask.pair.base.pipeline,
