@@ -15,16 +15,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ragprof.auditing import audit
-    from ragprof.comparing import Comparison, compare, save_baseline
-    from ragprof.errors import RagprofError
+    from ragprof.core.errors import RagprofError
     from ragprof.evals import Prices, Timing
-    from ragprof.exporting import export
-    from ragprof.gating import gate
-    from ragprof.injecting import inject
+    from ragprof.exports import export
     from ragprof.record.pipeline import Pipeline
-    from ragprof.reranking import reweigh, weigh
-    from ragprof.session import Result, grow, profile, run
+    from ragprof.session.gating import gate
+    from ragprof.session.run import Result, audit, grow, inject, profile, reweigh, run, weigh
+    from ragprof.studies.gate.sides import Comparison, compare, save_baseline
+
 
 __all__ = [
     "Comparison",
@@ -47,23 +45,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Comparison": "ragprof.comparing",
+    "Comparison": "ragprof.studies.gate.sides",
     "Pipeline": "ragprof.record.pipeline",
     "Prices": "ragprof.evals",
-    "RagprofError": "ragprof.errors",
-    "Result": "ragprof.session",
+    "RagprofError": "ragprof.core.errors",
+    "Result": "ragprof.session.run",
     "Timing": "ragprof.evals",
-    "audit": "ragprof.auditing",
-    "compare": "ragprof.comparing",
-    "export": "ragprof.exporting",
-    "gate": "ragprof.gating",
-    "grow": "ragprof.session",
-    "inject": "ragprof.injecting",
-    "profile": "ragprof.session",
-    "reweigh": "ragprof.reranking",
-    "run": "ragprof.session",
-    "save_baseline": "ragprof.comparing",
-    "weigh": "ragprof.reranking",
+    "audit": "ragprof.session.run",
+    "compare": "ragprof.studies.gate.sides",
+    "export": "ragprof.exports",
+    "gate": "ragprof.session.gating",
+    "grow": "ragprof.session.run",
+    "inject": "ragprof.session.run",
+    "profile": "ragprof.session.run",
+    "reweigh": "ragprof.session.run",
+    "run": "ragprof.session.run",
+    "save_baseline": "ragprof.studies.gate.sides",
+    "weigh": "ragprof.session.run",
 }
 
 

@@ -29,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def recorded_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The recording of handbook.toml. Read it; write into `handbook_recording`."""
-    from ragprof.session import run
+    from ragprof.session.run import run
 
     folder = tmp_path_factory.mktemp("handbook")
     with pytest.MonkeyPatch.context() as patched:

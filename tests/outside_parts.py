@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ragprof.rerankers.overlap import OverlapReranker
+from ragprof.parts.rerankers.overlap import OverlapReranker
 
 
 class TalkativeReranker(OverlapReranker):

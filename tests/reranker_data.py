@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from ragprof.evals.reranking import Reranking
-from ragprof.studies.reranking.data import ORACLE, RERANK, SEARCH, WINDOWED, RerankerData
+from ragprof.evals.reranker import Reranking
+from ragprof.studies.reranker.data import ORACLE, RERANK, SEARCH, WINDOWED, RerankerData
 
 Ranks: TypeAlias = Sequence[int | None]
 LLM_USD = "1"

@@ -47,7 +47,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MOD
 
 
 def top_of(module: str) -> str:
-    """`stores` for ragprof.stores.rrf, `__init__` for ragprof itself."""
+    """`stores` for ragprof.parts.stores.rrf, `__init__` for ragprof itself."""
     return [*module.split("."), "__init__"][1]
 
 
@@ -85,8 +85,8 @@ def modules_after(code: str, folder: Path) -> set[str]:
 
 
 def test_the_walk_sees_the_imports_that_it_judges() -> None:
-    assert ("ragprof.stores.rrf", "ragprof.registry") in EDGES
-    assert ("ragprof.session", "ragprof.price") in EDGES
+    assert ("ragprof.parts.stores.rrf", "ragprof.core.registry") in EDGES
+    assert ("ragprof.session.run", "ragprof.price") in EDGES
     assert len(EDGES) > 150
 
 
@@ -134,7 +134,7 @@ def test_time_is_read_in_one_place() -> None:
         if (isinstance(node, ast.Import) and any(alias.name == "time" for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and node.module == "time")
     ]
-    assert readers == ["ragprof.clock"]
+    assert readers == ["ragprof.core.clock"]
 
 
 def test_no_function_is_longer_than_60_lines() -> None:
@@ -184,11 +184,11 @@ def test_listing_names_loads_no_plugin_and_nothing_heavy(tmp_path: Path) -> None
 
 def test_naming_one_plugin_imports_that_module_and_no_other(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom ragprof.registry import PartSpec, create\ncreate('stores', PartSpec(name='bm25s'))\n"
+        "import sys\nfrom ragprof.core.registry import PartSpec, create\ncreate('stores', PartSpec(name='bm25s'))\n"
         "print([name for name in sys.modules if name.startswith('ragprof.stores.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "['ragprof.stores.bm25s']\n"
+    assert done.stdout == "['ragprof.parts.stores.bm25s']\n"
 
 
 @pytest.mark.parametrize(

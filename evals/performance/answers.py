@@ -18,16 +18,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ragprof import prompt
-from ragprof.causal_model import CausalModel
-from ragprof.clock import now_ns
-from ragprof.core import Doc, EmbeddedQuery, Query
+from ragprof.core import Doc, EmbeddedQuery, Query, prompt
+from ragprof.core.clock import now_ns
+from ragprof.core.environment import describe, installed
+from ragprof.core.errors import RagprofError
 from ragprof.corpus import read_queries
-from ragprof.environment import describe, installed
-from ragprof.errors import RagprofError
-from ragprof.generators.local import LocalGenerator
-from ragprof.record.injection.live import prompt_of_length
-from ragprof.stores.bm25s import Bm25sStore
+from ragprof.parts.generators.local import LocalGenerator
+from ragprof.parts.models.causal import CausalModel
+from ragprof.parts.stores.bm25s import Bm25sStore
+from ragprof.studies.injection.record_live import prompt_of_length
 
 PROJECT = Path(__file__).parents[2]
 KS = (1, 2, 3, 4, 5)

@@ -2,7 +2,7 @@
 
     python evals/performance/bm25.py [--corpus corpus.jsonl] [--rounds 4] [--builds 2]
 
-Both get the same passages, the same questions and the same tokeniser (ragprof.words). The questions and judgements
+Both get the same passages, the same questions and the same tokeniser. The questions and judgements
 are those of evals/python-docs, so another corpus must have its documents.
 """
 
@@ -19,13 +19,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ragprof import registry
-from ragprof.core import Doc, EmbeddedQuery, Query, Ranking
+from ragprof.core import Doc, EmbeddedQuery, Query, Ranking, registry
+from ragprof.core.environment import describe, installed
+from ragprof.core.errors import RagprofError
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import Store
 from ragprof.corpus import read_evaluation_set
-from ragprof.environment import describe, installed
-from ragprof.errors import RagprofError
-from ragprof.registry import PartSpec
-from ragprof.stages import Store
 
 PROJECT = Path(__file__).parents[2]
 OURS, RIVAL = "bm25s", "rank_bm25"

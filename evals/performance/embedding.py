@@ -23,18 +23,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ragprof import registry
 from ragprof.cli.bars import Bars
-from ragprof.core import EmbeddedQuery, Query, Ranking, Vectors
+from ragprof.core import EmbeddedQuery, Query, Ranking, Vectors, registry
+from ragprof.core.environment import describe
+from ragprof.core.errors import BadInput, RagprofError
+from ragprof.core.files import cache_folder
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import Embedder, Store
 from ragprof.corpus import Corpus, EvaluationSet, read_beir_folder_paths, read_corpus, read_evaluation_set
-from ragprof.environment import describe
-from ragprof.errors import BadInput, RagprofError
-from ragprof.files import cache_folder
-from ragprof.models import PACKAGED_MINILM, locate
-from ragprof.record.vectors import document_vectors, query_vectors
-from ragprof.registry import PartSpec
-from ragprof.stages import Embedder, Store
-from ragprof.transformer import resolved_precision
+from ragprof.parts.models.encoder import resolved_precision
+from ragprof.parts.models.places import PACKAGED_MINILM, locate
+from ragprof.record.rankings import document_vectors, query_vectors
 
 PROJECT = Path(__file__).parents[2]
 RIVAL = "plain encode()"

@@ -24,13 +24,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ragprof.against import duel
+from ragprof.core.clock import Silent
 from ragprof.corpus import find
 from ragprof.evals import Gate, Margin, read_eval
-from ragprof.gating import gate
-from ragprof.progress import Silent
-from ragprof.studies.compare.looks import Level, told, undecided, watched
-from ragprof.studies.compare.machine_noise import learned
+from ragprof.session.gating import gate
+from ragprof.studies.gate import duel
+from ragprof.studies.gate.looks import Level, learned, told, undecided, watched
 
 GATES = {"rerank.latency_p50": "p50 of reranking", "rerank.latency_p95": "p95 of reranking"}
 

@@ -21,22 +21,19 @@ from paired import Durations, each, interleaved, ratio
 from rich.console import Console
 from rich.table import Table
 
-from ragprof import environment, files
-from ragprof.clock import now_ns
-from ragprof.core import Layout
-from ragprof.corpus.layouts import all_judged
+from ragprof.core import Layout, environment, files
+from ragprof.core.clock import Silent, now_ns
+from ragprof.core.ranking import id_ranks
+from ragprof.core.tokens import counter
 from ragprof.judge.arrays import Labels, by_document, labels, metrics
 from ragprof.judge.scores import measure, scores_of
-from ragprof.planning import plan_growth
-from ragprof.preparation import Prepared, prepare
-from ragprof.progress import Silent
-from ragprof.ranking import id_ranks
-from ragprof.record.growth.cells import Cells, final, pair_values, searched, union
-from ragprof.record.growth.plan import Growing
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import PairScores, rank_queries
 from ragprof.record.recording import Bench, embed, embedded_queries
-from ragprof.tokens import counter
+from ragprof.studies.growth.plan import Growing, plan_growth
+from ragprof.studies.growth.record_cells import Cells, final, pair_values, searched, union
+from ragprof.studies.growth.sub_corpora import all_judged
+from ragprof.studies.preparation import Prepared, prepare
 
 PROJECT = Path(__file__).parents[2]
 DEPTHS, CUTOFFS = (5, 10, 15, 20), (5, 10, 20)

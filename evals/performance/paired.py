@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from ragprof.clock import Clock, now_ns
 from ragprof.core import Query, Ranking
+from ragprof.core.clock import Clock, now_ns
+from ragprof.core.errors import BadInput
 from ragprof.corpus import Corpus, read_corpus
-from ragprof.errors import BadInput
 
 NS = 1e9
 
@@ -97,7 +97,7 @@ def ratio(slow: Durations, fast: Durations) -> Spread:
 
 def rankings(search: Callable[[Query], Ranking], queries: Sequence[Query]) -> dict[str, Ranking]:
     """One ranking a query; a document that is the query itself is left out, as BEIR has it."""
-    from ragprof.ranking import without
+    from ragprof.core.ranking import without
 
     return {query.query_id: without(search(query), query.query_id) for query in queries}
 
@@ -106,7 +106,7 @@ def compared(
     baseline: Mapping[str, Ranking], candidate: Mapping[str, Ranking], qrels: Mapping[str, Mapping[str, int]]
 ) -> PairedScores:
     """nDCG@10 of both on every judged query: means, paired bootstrap interval, sign-flip p (ragprof.statistics)."""
-    from ragprof.statistics import mean_estimate, paired_p
+    from ragprof.statistics.estimates import mean_estimate, paired_p
 
     first, second = _ndcg(baseline, qrels), _ndcg(candidate, qrels)
     differences = [after - before for before, after in zip(first, second, strict=True)]

@@ -23,13 +23,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ragprof import registry
-from ragprof.core import Vectors
-from ragprof.environment import describe
-from ragprof.errors import BadInput, RagprofError
-from ragprof.models import PACKAGED_MINILM
-from ragprof.registry import PartSpec
-from ragprof.stages import Embedder
+from ragprof.core import Vectors, registry
+from ragprof.core.environment import describe
+from ragprof.core.errors import BadInput, RagprofError
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import Embedder
+from ragprof.parts.models.places import PACKAGED_MINILM
 
 PROJECT = Path(__file__).parents[2]
 PRECISIONS = ("float32", "bfloat16", "int8")

@@ -18,24 +18,20 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
-from ragprof import environment, files
-from ragprof.clock import now_ns
-from ragprof.core import EmbeddedQuery
+from ragprof.core import EmbeddedQuery, environment, files
+from ragprof.core.clock import Silent, now_ns
+from ragprof.core.tokens import counter
 from ragprof.evals import Timing
-from ragprof.judge.reranking import judge_reranking
 from ragprof.judge.scores import judge, measure, scores_of
-from ragprof.preparation import Prepared, prepare, today
 from ragprof.price import price_recording
-from ragprof.price.reranking import price_reranking
-from ragprof.progress import Silent
 from ragprof.record.rankings import rank_queries
 from ragprof.record.recording import Bench, embed, embedded_queries, record
-from ragprof.record.reranking.candidates import Candidates
-from ragprof.record.reranking.plan import Arm, Weighing
-from ragprof.record.reranking.recording import record_rerankers
-from ragprof.reranking import plan_weighing
-from ragprof.studies.reranking.study import reranking_of
-from ragprof.tokens import counter
+from ragprof.studies.preparation import Prepared, prepare, today
+from ragprof.studies.reranker.judge import judge_reranking
+from ragprof.studies.reranker.plan import Arm, Weighing, plan_weighing
+from ragprof.studies.reranker.price import price_reranking
+from ragprof.studies.reranker.record import Candidates, record_rerankers
+from ragprof.studies.reranker.study import reranking_of
 
 PROJECT = Path(__file__).parents[2]
 DEPTHS = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)

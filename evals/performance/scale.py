@@ -23,11 +23,10 @@ from typing import Any
 from rich.console import Console
 
 import ragprof
-from ragprof import environment
-from ragprof.clock import now_ns
-from ragprof.core import Doc
+from ragprof.core import Doc, environment
+from ragprof.core.clock import now_ns
 from ragprof.corpus import Chunking
-from ragprof.corpus.chunks import cut
+from ragprof.corpus.collection import cut
 
 EVAL = """
 name = "scale"

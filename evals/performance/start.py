@@ -19,8 +19,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ragprof.environment import describe
-from ragprof.errors import BadInput, RagprofError
+from ragprof.core.environment import describe
+from ragprof.core.errors import BadInput, RagprofError
 
 RIVAL = "python -c pass"
 MS = 1e6

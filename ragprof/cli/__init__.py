@@ -1,1 +1,0 @@
-"""The command line. Imports nothing heavy before a command needs it."""

@@ -1,9 +1,13 @@
-"""`ragprof`: every command with its options, and one message an error. What they do is in commands."""
+"""`ragprof`: every command with its options, and one message an error. What they do is in commands.
+
+How a command ends when it is ended from outside, as a CI job is that somebody cancels: as by Ctrl-C, tidily.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +15,31 @@ from typing import Annotated
 
 import typer
 
-from ragprof.cli import exports, gates
-from ragprof.cli.ending import unwind_when_ended
+from ragprof.cli import export_commands as exports
+from ragprof.cli import gate_commands as gates
 from ragprof.cli.options import CorpusDir, EvalFile, OutDir, Pipelines, RateBooks, Recording
-from ragprof.errors import RagprofError
+from ragprof.core.errors import RagprofError
+
+ENDING = ("SIGTERM", "SIGHUP")
+
+
+def unwind_when_ended() -> None:
+    """From now on these signals unwind what runs, so that check-outs and processes of this command are taken away.
+
+    One that is ignored already (nohup) or that has a handler keeps it.
+    """
+    for name in ENDING:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: object) -> None:
+    """Ends with 128 + number, as a shell says it; a second signal does not disturb the tidying."""
+    signal.signal(number, signal.SIG_IGN)
+    typer.echo(f"ragprof: ended by {signal.Signals(number).name}", err=True)
+    sys.exit(128 + number)
+
 
 INTERRUPTED = 130
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -80,7 +105,7 @@ def run(
     rates: RateBooks = None,
 ) -> None:
     """Record, judge, price and report what an eval file declares."""
-    from ragprof.cli.commands import run_eval
+    from ragprof.cli.study_commands import run_eval
 
     run_eval(eval_file, corpus=corpus, out=out, rates=rates or [])
 
@@ -99,7 +124,7 @@ def grow(
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the growth recording that is there.")] = False,
 ) -> None:
     """Let the corpus grow: precision, latency, memory, tokens and cost at every size, and a forecast beyond."""
-    from ragprof.cli.commands import grow_eval
+    from ragprof.cli.study_commands import grow_eval
 
     given: dict[str, object] = {"sizes": sizes, "orders": orders, "seed": seed}
     changes = {name: value for name, value in given.items() if value is not None}
@@ -127,7 +152,7 @@ def inject(
     no_text: Annotated[bool, typer.Option("--no-text", help="Forget the answers' words once they are judged.")] = False,
 ) -> None:
     """Let a model answer: time to first token, answer quality and cost by number of chunks, cost per correct answer."""
-    from ragprof.cli.commands import inject_eval
+    from ragprof.cli.study_commands import inject_eval
 
     given: dict[str, object] = {
         "questions": questions,
@@ -170,7 +195,7 @@ def reranker(
     no_text: Annotated[bool, typer.Option("--no-text", help="Keep no question and no passage.")] = False,
 ) -> None:
     """Keep, drop or shrink the reranker: what it buys, what it costs, and what else would buy the same."""
-    from ragprof.cli.commands import weigh_rerankers
+    from ragprof.cli.study_commands import weigh_rerankers
 
     given: dict[str, object] = {
         "depths": depths,
@@ -199,7 +224,7 @@ def audit(
     answers: Annotated[bool, typer.Option("--answers", help="Let the model of [injection] answer, too.")] = False,
 ) -> None:
     """Determinism: ask the same again, in other batches and with other threads, and say what differs, by stage."""
-    from ragprof.cli.commands import audit_eval
+    from ragprof.cli.study_commands import audit_eval
 
     audit_eval(eval_file, corpus=corpus, out=out, rates=rates or [], times=times, queries=queries, answers=answers)
 
@@ -207,7 +232,7 @@ def audit(
 @app.command()
 def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None) -> None:
     """Validate everything and estimate documents, tokens, time and money, before any of it is spent."""
-    from ragprof.cli.commands import check_eval
+    from ragprof.cli.study_commands import check_eval
 
     check_eval(eval_file, corpus=corpus, rates=rates or [])
 
@@ -224,7 +249,7 @@ def price(
     ] = None,
 ) -> None:
     """Price a recording anew, without running anything."""
-    from ragprof.cli.commands import price_folder
+    from ragprof.cli.study_commands import price_folder
 
     price_folder(folder, rates=rates or [], on=on.date() if on else None, llm=llm)
 
@@ -232,7 +257,7 @@ def price(
 @app.command()
 def report(folder: Recording) -> None:
     """Write summary.json, report.html and report.md of a recording again."""
-    from ragprof.cli.commands import report_folder
+    from ragprof.cli.study_commands import report_folder
 
     report_folder(folder)
 
@@ -243,7 +268,7 @@ def trec(
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/trec.")] = None,
 ) -> None:
     """Write the rankings of every stage as TREC runs."""
-    from ragprof.cli.commands import export_trec
+    from ragprof.cli.study_commands import export_trec
 
     export_trec(folder, into or folder / "trec")
 
@@ -263,7 +288,7 @@ def list_names(
 @corpora.command("build")
 def corpora_build(name: Annotated[str, typer.Argument(help="A recipe's name or folder.")]) -> None:
     """Build a corpus by its recipe, unless it is built already."""
-    from ragprof.cli.commands import build_corpus
+    from ragprof.cli.study_commands import build_corpus
 
     build_corpus(name)
 
@@ -271,7 +296,7 @@ def corpora_build(name: Annotated[str, typer.Argument(help="A recipe's name or f
 @corpora.command("info")
 def corpora_info(name: Annotated[str, typer.Argument(help="A recipe's name or folder.")]) -> None:
     """What a recipe makes, from which packages, under which licences."""
-    from ragprof.cli.commands import show_corpus
+    from ragprof.cli.study_commands import show_corpus
 
     show_corpus(name)
 

@@ -16,7 +16,7 @@ from rich.progress import (
 
 
 class Bars:
-    """One line a task. Implements ragprof.progress.Progress; use it as a context manager."""
+    """One line a task. Implements ragprof.core.clock.Progress; use it as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,4 +1,7 @@
-"""What compare, gate and baseline do: ask for a comparison, show it, write it down for people and machines, exit."""
+"""`ragprof compare`, `gate` and `baseline`: options only; what they do is in
+
+What compare, gate and baseline do: ask for a comparison, show it, write it down for people and machines, exit.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,145 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from ragprof.cli.bars import Bars
-from ragprof.cli.commands import error_console, out_console
-from ragprof.errors import BadInput
-from ragprof.files import write_json, write_text
+from ragprof.cli.options import CorpusDir, EvalFile, OutDir, Pipelines, RateBooks
+from ragprof.cli.study_commands import error_console, out_console
+from ragprof.core.errors import BadInput
+from ragprof.core.files import write_json, write_text
 
 if TYPE_CHECKING:
-    from ragprof.comparing import Comparison
+    from ragprof.core.quantities import Kind
     from ragprof.evals import Margin
-    from ragprof.quantities import Kind
+    from ragprof.studies.gate.sides import Comparison
+
+
+Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="JUnit XML, a case a gate.")]
+Markdown = Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="The body of a comment.")]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="One page with charts.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="The whole comparison.")]
+Gitlab = Annotated[Path | None, typer.Option("--gitlab", metavar="FILE", help="GitLab's code quality report.")]
+Benchmark = Annotated[
+    Path | None, typer.Option("--benchmark", metavar="DIR", help="Two files for github-action-benchmark.")
+]
+Github = Annotated[
+    bool, typer.Option("--github", help="Annotations, and GitHub's step summary and outputs where they are set.")
+]
+baseline = typer.Typer(help="Keep figures of a recording, small enough to commit.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make these commands part of the command line."""
+    app.command()(compare)
+    app.command()(gate)
+    app.add_typer(baseline, name="baseline")
+
+
+def compare(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="Folder of a recording or of a baseline.")],
+    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The same, of what is new.")],
+    pipelines: Pipelines = None,
+    margins: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--margin",
+            metavar="KIND=SHARE",
+            help="What counts as equivalent: quality=0.02 in points, latency, usage or cost=0.05 of the base.",
+        ),
+    ] = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
+    html: Html = None,
+    json: Json = None,
+    gitlab: Gitlab = None,
+    benchmark: Benchmark = None,
+    github: Github = False,
+) -> None:
+    """Two recordings side by side: every figure's difference, interval, p and verdict. Runs nothing."""
+
+    outputs = Outputs(junit, markdown, html, json, gitlab, benchmark, github)
+    compare_sides(base, candidate, pipelines=pipelines, margins=margins or [], outputs=outputs)
+
+
+def gate(
+    eval_file: EvalFile,
+    baseline_dir: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="DIR", help="A baseline or recording; default: the one of \\[gate]."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="REV|EVAL.toml|VENV",
+            help="Run another version in this job, interleaved: a git revision, an eval file, an environment.",
+        ),
+    ] = None,
+    recording: Annotated[
+        Path | None, typer.Option("--recording", metavar="DIR", help="Judge this recording; run nothing.")
+    ] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Write a sensible \\[gate] into EVAL.toml, from a recording of it.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where a gate is undecided.")] = False,
+    no_clock: Annotated[
+        bool, typer.Option("--no-clock", help="Leave out latency and what is billed by time: for noisy runners.")
+    ] = False,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
+    html: Html = None,
+    json: Json = None,
+    gitlab: Gitlab = None,
+    benchmark: Benchmark = None,
+    github: Github = False,
+) -> None:
+    """May this change pass? Exit code 0: yes, 1: a regression, 3: cannot be compared, 4: undecided (--strict)."""
+    if init:
+        write_gate(eval_file, recording=recording or baseline_dir, out=out)
+        return
+    outputs = Outputs(junit, markdown, html, json, gitlab, benchmark, github)
+    gate_eval(
+        eval_file, baseline=baseline_dir, against=against, recording=recording, strict=strict, clock=not no_clock,
+        corpus=corpus, out=out, rates=rates or [], outputs=outputs,
+    )  # fmt: skip
+
+
+@baseline.command("save")
+def baseline_save(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording.")],
+    into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: baselines/<eval name>.")] = None,
+    no_rankings: Annotated[
+        bool, typer.Option("--no-rankings", help="Keep no document ids; the queries that got worst show none.")
+    ] = False,
+) -> None:
+    """Keep the figures of a recording, query by query and without any text."""
+
+    save(folder, into=into, rankings=not no_rankings)
+
+
+@baseline.command("list")
+def baseline_list(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to look.")] = Path("baselines"),
+) -> None:
+    """Every baseline below a folder, with what it rests on."""
+
+    show_baselines(folder)
+
+
+@baseline.command("show")
+def baseline_show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a baseline.")],
+) -> None:
+    """What a baseline holds: its figures and what it is tied to."""
+
+    show_baseline(folder)
 
 
 @dataclass(frozen=True)
@@ -39,7 +167,7 @@ class Outputs:
 def compare_sides(
     base: Path, candidate: Path, *, pipelines: Sequence[str] | None, margins: Sequence[str], outputs: Outputs
 ) -> None:
-    from ragprof.comparing import compare
+    from ragprof.studies.gate.sides import compare
 
     with error_console.status("comparing"):
         found = compare(base, candidate, pipelines=pipelines, margins=margins_of(margins))
@@ -60,7 +188,7 @@ def gate_eval(
     rates: list[Path],
     outputs: Outputs,
 ) -> None:
-    from ragprof.gating import gate
+    from ragprof.session.gating import gate
 
     with Bars(error_console) as bars:
         found = gate(
@@ -73,7 +201,7 @@ def gate_eval(
 
 
 def write_gate(eval_file: Path, *, recording: Path | None, out: Path | None) -> None:
-    from ragprof.gate_proposal import propose
+    from ragprof.studies.gate.initial import propose
 
     proposal = propose(eval_file, recording=recording or out)
     for line in proposal.lines:
@@ -82,7 +210,7 @@ def write_gate(eval_file: Path, *, recording: Path | None, out: Path | None) -> 
 
 
 def save(folder: Path, *, into: Path | None, rankings: bool) -> None:
-    from ragprof.comparing import read_side, save_baseline
+    from ragprof.studies.gate.sides import read_side, save_baseline
 
     target = into or Path("baselines") / str(read_side(folder).facts["eval"])
     made = save_baseline(folder, into=target, rankings=rankings)
@@ -91,7 +219,7 @@ def save(folder: Path, *, into: Path | None, rankings: bool) -> None:
 
 
 def show_baselines(folder: Path) -> None:
-    from ragprof.studies.compare.baselines import listed
+    from ragprof.studies.gate.baselines import listed
 
     found = listed(folder)
     if not found:
@@ -115,7 +243,7 @@ def show_baselines(folder: Path) -> None:
 
 
 def show_baseline(folder: Path) -> None:
-    from ragprof.studies.compare.baselines import read
+    from ragprof.studies.gate.baselines import read
 
     kept = read(folder)
     facts = kept.facts
@@ -151,8 +279,8 @@ def margins_of(written: Sequence[str]) -> dict[Kind, Margin]:
     """`quality=0.02` as a margin: in points for quality, a share of the base for all else. Raises BadInput."""
     from pydantic import ValidationError
 
+    from ragprof.core.quantities import KINDS
     from ragprof.evals import Margin
-    from ragprof.quantities import KINDS
 
     margins: dict[Kind, Margin] = {}
     for text in written:
@@ -170,11 +298,8 @@ def margins_of(written: Sequence[str]) -> dict[Kind, Margin]:
 
 def write_outputs(document: Mapping[str, Any], outputs: Outputs, *, subject: Path) -> None:
     """Every file that was asked for, each whole; GitHub's commands go to the terminal."""
-    from ragprof.report import render_comparison_markdown, render_comparison_page
-    from ragprof.report.compare.benchmark import entries
-    from ragprof.report.compare.github import write_github
-    from ragprof.report.compare.gitlab import code_quality
-    from ragprof.report.compare.junit import junit
+    from ragprof.session.pages import render_comparison_markdown, render_comparison_page
+    from ragprof.studies.gate.ci_files import code_quality, entries, junit, write_github
 
     writers: list[tuple[Path | None, Callable[[], str]]] = [
         (outputs.junit, lambda: junit(document)),
@@ -202,6 +327,6 @@ def _in_repository(path: Path) -> str:
 
 
 def _show(found: Comparison) -> None:
-    from ragprof.report import comparison_table
+    from ragprof.session.pages import comparison_table
 
     out_console.print(comparison_table(found.document))

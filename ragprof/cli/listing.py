@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from ragprof import registry
-from ragprof.errors import UnknownName
+from ragprof.core import registry
+from ragprof.core.errors import UnknownName
 
 if TYPE_CHECKING:
     from ragprof.price.energy import RegionEnergy
     from ragprof.price.rates import PublishedRate
+
 
 console = Console()
 WHAT = ("all", "plugins", "corpora", "rates", "energy")

@@ -3,13 +3,10 @@
 What is wrong with a file is said with its line, before anything is embedded. Nothing here downloads.
 """
 
-from ragprof.corpus.beir import read_beir_folder_paths
-from ragprof.corpus.chunks import Chunking
-from ragprof.corpus.collection import Corpus, EvaluationSet, fingerprint_of_docs, fingerprint_of_qrels
-from ragprof.corpus.evaluation import read_evaluation_set
+from ragprof.corpus.collection import Chunking, Corpus, EvaluationSet, fingerprint_of_docs, fingerprint_of_qrels
+from ragprof.corpus.evaluation import read_evaluation_set, read_qrels, read_queries
 from ragprof.corpus.formats import FORMATS, read_corpus
-from ragprof.corpus.qrels import read_qrels
-from ragprof.corpus.queries import read_queries
+from ragprof.corpus.jsonl import read_beir_folder_paths
 from ragprof.corpus.recipes import Recipe, build, find, info, installed_versions
 
 __all__ = [

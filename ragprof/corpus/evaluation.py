@@ -1,14 +1,145 @@
-"""Queries and judgements matched with a corpus: what can be evaluated, what is left out, and a notice for each."""
+"""Queries and judgements matched with a corpus: what can be evaluated, what is left out, and a notice for each.
+
+Relevance judgements: BEIR's three columns or TREC's four, told apart by the first line. Knows no corpus.
+
+Queries: BEIR's queries.jsonl or `id<TAB>text` lines. Refuses a query without text; reads no judgements.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ragprof.core import Query
+from ragprof.core.errors import BadInput
 from ragprof.corpus.collection import Corpus, EvaluationSet, Qrels, fingerprint_of_qrels
-from ragprof.corpus.qrels import read_qrels
-from ragprof.corpus.queries import read_queries
-from ragprof.errors import BadInput
+from ragprof.corpus.jsonl import Record, SeenIds, filled_lines, identifier, kind_of, records, text_of
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns of a qrels file; `separator` None is any run of blanks."""
+
+    columns: tuple[str, ...]
+    separator: str | None
+    shown: str
+
+    def split(self, row: str) -> list[str]:
+        return row.split(self.separator)
+
+    def fits(self, row: str) -> bool:
+        return len(self.split(row)) == len(self.columns)
+
+
+BEIR = Layout(("query", "document", "relevance"), "\t", "BEIR's query-id<TAB>corpus-id<TAB>score")
+TREC = Layout(("query", "iteration", "document", "relevance"), None, "TREC's 'query_id 0 doc_id relevance'")
+
+
+def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """query_id -> document_id -> relevance, in the order of the file. Negative relevance is kept: not relevant.
+
+    The same judgement twice is one. Raises BadInput with the line of whatever cannot be read or contradicts itself.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    first_lines: dict[tuple[str, str], int] = {}
+    for line, query_id, document_id, relevance in _rows(path):
+        first = first_lines.setdefault((query_id, document_id), line)
+        judged = qrels.setdefault(query_id, {})
+        if judged.setdefault(document_id, relevance) != relevance:
+            pair = f"query '{query_id}', document '{document_id}' has relevance {relevance}"
+            message = f"{pair} here and {judged[document_id]} in line {first}; keep one of the two"
+            raise BadInput(message, file=path, line=line)
+    if not qrels:
+        raise BadInput(f"there is no judgement in it; each line should be {BEIR.shown} or {TREC.shown}", file=path)
+    return qrels
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, str, int]]:
+    layout = None
+    for line, row in filled_lines(path):
+        if layout is None:
+            layout = _detected(row, file=path, line=line)
+            if _is_header(layout, row):
+                continue
+        yield line, *_judgement(layout, row, file=path, line=line)
+
+
+def _detected(row: str, *, file: Path, line: int) -> Layout:
+    layout = next((layout for layout in (BEIR, TREC) if layout.fits(row)), None)
+    if layout is None:
+        found = f"{_columns(row.split())} in this line"
+        raise BadInput(f"{found}; judgements are {BEIR.shown} or {TREC.shown}", file=file, line=line)
+    return layout
+
+
+def _is_header(layout: Layout, row: str) -> bool:
+    """BEIR's `query-id  corpus-id  score`, whatever its columns are called; TREC files have no header."""
+    name = row.split("\t", maxsplit=1)[0].strip().lower()
+    return layout is BEIR and name.replace("-", "").replace("_", "") in ("queryid", "query", "qid")
+
+
+def _judgement(layout: Layout, row: str, *, file: Path, line: int) -> tuple[str, str, int]:
+    cells = layout.split(row)
+    if len(cells) != len(layout.columns):
+        found = f"{_columns(cells)} in this line"
+        raise BadInput(f"{found}; it should have {len(layout.columns)}: {layout.shown}", file=file, line=line)
+    if not all(cell.strip() for cell in cells):
+        raise BadInput(f"one of its columns is blank; write {layout.shown}", file=file, line=line)
+    named = dict(zip(layout.columns, cells, strict=True))
+    try:
+        return named["query"], named["document"], int(named["relevance"])
+    except ValueError:
+        message = f"relevance '{named['relevance']}' is not an integer; write 0, 1, 2, ..."
+        raise BadInput(message, file=file, line=line) from None
+
+
+def _columns(cells: list[str]) -> str:
+    return f"{len(cells)} column{'' if len(cells) == 1 else 's'}"
+
+
+QUERY_ID_FIELDS = ("_id", "id", "query_id")
+TABLE_SUFFIXES = (".tsv", ".txt")
+
+
+def read_queries(path: Path) -> list[Query]:
+    """Queries in the order of the file: .tsv and .txt as `id<TAB>text`, anything else as JSONL."""
+    rows = _from_table(path) if path.suffix.lower() in TABLE_SUFFIXES else _from_jsonl(path)
+    queries, seen = [], SeenIds(path, what="query")
+    for line, query in rows:
+        if not query.text.strip():
+            raise BadInput(f"query '{query.query_id}' has no text; fill or remove it", file=path, line=line)
+        seen.add(query.query_id, line)
+        queries.append(query)
+    if not queries:
+        raise BadInput('there is no query in it; each line should be {"_id": "...", "text": "..."}', file=path)
+    return queries
+
+
+def _from_jsonl(path: Path) -> Iterator[tuple[int, Query]]:
+    for line, record in records(path):
+        query_id = identifier(record, QUERY_ID_FIELDS, file=path, line=line)
+        text = text_of(record, "text", file=path, line=line)
+        yield line, Query(query_id, text, _metadata(record, file=path, line=line))
+
+
+def _from_table(path: Path) -> Iterator[tuple[int, Query]]:
+    for line, row in filled_lines(path):
+        query_id, tab, text = row.partition("\t")
+        if not tab or not query_id.strip():
+            raise BadInput("not 'id<TAB>text'; put one tab between the query's id and its text", file=path, line=line)
+        yield line, Query(query_id.strip(), text.strip())
+
+
+def _metadata(record: Record, *, file: Path, line: int) -> dict[str, Any]:
+    """What the line says beside id and text: its `metadata`, and any further field."""
+    metadata = record.get("metadata")
+    if not isinstance(metadata, dict | None):
+        raise BadInput(f"'metadata' is {kind_of(metadata)}; it must be an object", file=file, line=line)
+    known = {*QUERY_ID_FIELDS, "text", "metadata"}
+    return {name: value for name, value in record.items() if name not in known} | (metadata or {})
+
 
 IDS_SHOWN = 5
 

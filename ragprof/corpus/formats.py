@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ragprof.core import Doc
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.files import cache_folder
 from ragprof.corpus import recipes
-from ragprof.corpus.beir import CORPUS_FILE
-from ragprof.corpus.chunks import Chunking, cut
-from ragprof.corpus.collection import Corpus, fingerprint_of_docs
-from ragprof.corpus.folder import pages, read_folder
-from ragprof.corpus.jsonl import read_docs
-from ragprof.corpus.markup import PAGES
-from ragprof.errors import BadInput, UnknownName
-from ragprof.files import cache_folder
+from ragprof.corpus.collection import Chunking, Corpus, cut, fingerprint_of_docs
+from ragprof.corpus.folder import PAGES, pages, read_folder
+from ragprof.corpus.jsonl import CORPUS_FILE, read_docs
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 

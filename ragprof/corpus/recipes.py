@@ -24,9 +24,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ragprof.corpus.beir import CORPUS_FILE
-from ragprof.errors import BadInput, UnknownName
-from ragprof.files import sha256_of
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.files import sha256_of
+from ragprof.corpus.jsonl import CORPUS_FILE
 
 RECIPE_FILE = "recipe.toml"
 MANIFEST_FILE = "manifest.json"

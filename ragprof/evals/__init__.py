@@ -10,11 +10,11 @@ from ragprof.evals.config import (
     Traffic,
     unpriced,
 )
-from ragprof.evals.gating import Gate, Margin
+from ragprof.evals.gate import Gate, Margin
 from ragprof.evals.growth import CURVES, Curve, Growth, GrowthTiming
 from ragprof.evals.injection import Budget, Energy, Injection, InjectionTiming
 from ragprof.evals.reading import complaint, line_of, read_eval
-from ragprof.evals.reranking import RerankerTiming, Reranking
+from ragprof.evals.reranker import RerankerTiming, Reranking
 from ragprof.evals.tables import Misplaced, Table, Timing
 
 __all__ = [

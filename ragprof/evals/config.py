@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from ragprof.core.registry import PartSpec
+from ragprof.core.tokens import DEFAULT_TOKENIZER
 from ragprof.corpus import Chunking
-from ragprof.evals.gating import Gate
+from ragprof.evals.gate import Gate
 from ragprof.evals.growth import Growth
 from ragprof.evals.injection import Budget, Energy, Injection
-from ragprof.evals.reranking import Reranking
+from ragprof.evals.reranker import Reranking
 from ragprof.evals.tables import Misplaced, Table, Timing
-from ragprof.registry import PartSpec
-from ragprof.tokens import DEFAULT_TOKENIZER
 
 DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged@5", "Judged@10", "Judged@20")
 
@@ -138,3 +138,9 @@ class EvalConfig(Table):
 def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Pipelines of a dumped configuration without their prices: what a recording of them rests on."""
     return [{key: value for key, value in pipeline.items() if key != "prices"} for pipeline in pipelines]
+
+
+def own_k(config: PipelineConfig) -> int:
+    """How many chunks a pipeline injects as it is declared; at most, where a budget of tokens may cut it short."""
+    k = config.injector.options.get("k", 5)
+    return k if isinstance(k, int) else config.depth

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from ragprof.core.prompt import Order
+from ragprof.core.registry import PartSpec
 from ragprof.evals.tables import Misplaced, Table, Timing
-from ragprof.prompt import Order
-from ragprof.registry import PartSpec
 
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
 Correct: TypeAlias = Literal["contains", "exact", "f1"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ragprof.errors import BadInput, UnknownName
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.evals.config import EvalConfig
 
 KEY = r"""(?:"[^"]*"|'[^']*'|[\w-]+)"""

@@ -1,1 +1,0 @@
-"""Quality: the only room that knows relevance judgements."""

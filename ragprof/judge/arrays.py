@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragprof.ranking import closed_up
+from ragprof.core.ranking import closed_up
 
 Places = NDArray[np.int64]
 Values = NDArray[np.float64]

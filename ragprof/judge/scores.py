@@ -12,10 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ragprof import files
-from ragprof.core import RANKED_STAGES, StageName
+from ragprof.core import RANKED_STAGES, StageName, files
+from ragprof.core.errors import NonFiniteScore, UnknownName
 from ragprof.corpus import EvaluationSet
-from ragprof.errors import NonFiniteScore, UnknownName
 
 SCORE_COLUMNS = ("pipeline", "stage", "metric", "query_id", "value")
 Run: TypeAlias = dict[str, dict[str, float]]

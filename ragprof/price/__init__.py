@@ -12,12 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ragprof.price.answers import price_answers
-    from ragprof.price.costs import check_rate, price_recording
+    from ragprof.price.bills import check_rate, price_recording
     from ragprof.price.energy import EnergyCost, RegionEnergy, cost_of, region_named
     from ragprof.price.pricing import PipelinePricing, Pricing, read_pricing
     from ragprof.price.rates import rate_names
-    from ragprof.price.reranking import price_reranking
+
 
 __all__ = [
     "EnergyCost",
@@ -26,9 +25,7 @@ __all__ = [
     "RegionEnergy",
     "check_rate",
     "cost_of",
-    "price_answers",
     "price_recording",
-    "price_reranking",
     "rate_names",
     "read_pricing",
     "region_named",
@@ -39,11 +36,9 @@ _HOMES = {
     "PipelinePricing": "ragprof.price.pricing",
     "Pricing": "ragprof.price.pricing",
     "RegionEnergy": "ragprof.price.energy",
-    "check_rate": "ragprof.price.costs",
+    "check_rate": "ragprof.price.bills",
     "cost_of": "ragprof.price.energy",
-    "price_answers": "ragprof.price.answers",
-    "price_recording": "ragprof.price.costs",
-    "price_reranking": "ragprof.price.reranking",
+    "price_recording": "ragprof.price.bills",
     "rate_names": "ragprof.price.rates",
     "read_pricing": "ragprof.price.pricing",
     "region_named": "ragprof.price.energy",

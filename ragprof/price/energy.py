@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ragprof.errors import BadInput, UnknownName
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.price.rates import ENERGY, books_folder
 
 JOULES_PER_KWH = 3_600_000

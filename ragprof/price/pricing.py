@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragprof.errors import BadInput
-from ragprof.files import read_json, read_table
+from ragprof.core.errors import BadInput
+from ragprof.core.files import read_json, read_table
 
 EXACT = Context(prec=60)
 QUERIES = 1_000
@@ -145,7 +145,7 @@ def _intervals(
 
 def _replicates(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Column means of resampled rows, shape (replicates, columns); NaN where a resample holds no measured query."""
-    from ragprof.statistics import RESAMPLES
+    from ragprof.statistics.estimates import RESAMPLES
 
     generator = np.random.default_rng(0)
     present, values = ~np.isnan(matrix), np.nan_to_num(matrix)
@@ -159,7 +159,7 @@ def _replicates(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _interval(replicates: NDArray[np.float64]) -> Interval | None:
-    from ragprof.statistics import CONFIDENCE
+    from ragprof.statistics.estimates import CONFIDENCE
 
     sums = replicates.sum(axis=1)
     sums = sums[~np.isnan(sums)]

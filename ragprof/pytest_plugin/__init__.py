@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ragprof.pytest_plugin.checks import CHECKS
+
 if TYPE_CHECKING:
     from ragprof.pytest_plugin.fixture import Profiler
 
+
 BASELINES = "ragprof_baselines"
-CHECKS = "ragprof_checks"
-"""The attribute of a report that holds the figures that its test checked."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    from ragprof.pytest_plugin.settings import refuse_update
+    from ragprof.pytest_plugin.checks import refuse_update
 
     refuse_update(config)
 
@@ -77,6 +78,6 @@ def pytest_runtest_makereport(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if any(hasattr(report, CHECKS) for reports in terminalreporter.stats.values() for report in reports):
-        from ragprof.pytest_plugin.summary import write_summary
+        from ragprof.pytest_plugin.outcomes import write_summary
 
         write_summary(terminalreporter)

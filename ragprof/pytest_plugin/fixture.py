@@ -1,24 +1,100 @@
-"""The object that a test gets as `ragprof`: record pipelines, or read what was recorded, and look at it."""
+"""The object that a test gets as `ragprof`: record pipelines, or read what was recorded, and look at it.
+
+What a recording rests on, as text: equal text, equal recording. Reads sizes and dates of files, not the files.
+
+The recordings of a session, each made once: by this process, or by another worker of the same run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import fcntl
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from ragprof.pytest_plugin.cases import Case
+from ragprof.core import files
+from ragprof.core.errors import BadInput
+from ragprof.core.registry import PartSpec
+from ragprof.pytest_plugin.checks import Case, settings_of
 from ragprof.pytest_plugin.outcomes import case_of
-from ragprof.pytest_plugin.settings import settings_of
+from ragprof.record.pipeline import Pipeline
+from ragprof.studies.gate.evidence import Evidence, of_recording
 
 if TYPE_CHECKING:
     from ragprof.evals import Prices, Timing
-    from ragprof.pytest_plugin.recordings import Recorded, Recordings
     from ragprof.pytest_plugin.results import Baseline, Result
-    from ragprof.record.pipeline import Pipeline
+    from ragprof.session.run import Result as RunResult
 
+
+MARK = ".session"
+OUTDATED = "bpe_openai"
+"""It reads its tables in an outdated way; a project in which warnings are errors is not to fail by that."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recording and the figures in it. `kept` keeps objects alive that the recording is known by."""
+
+    folder: Path
+    evidence: Evidence
+    kept: tuple[object, ...] = ()
+
+
+@dataclass
+class Recordings:
+    """All of a session, in one folder. A recording that an earlier session left there is made anew."""
+
+    folder: Path
+    session: str
+    known: dict[str, Recorded] = field(default_factory=dict)
+
+    def once(
+        self, name: str, rests_on: Sequence[str], make: Callable[[Path], RunResult], *, keep: Iterable[object] = ()
+    ) -> Recorded:
+        """The recording that rests on just this; `make` is given the folder to record into."""
+        digest = hashlib.sha256("\n\n".join(rests_on).encode()).hexdigest()[:12]
+        if digest not in self.known:
+            folder = self.folder / f"{name}-{digest}"
+            self._record(folder, make)
+            self.known[digest] = Recorded(folder, of_recording(folder, label=name), tuple(keep))
+        return self.known[digest]
+
+    def _record(self, folder: Path, make: Callable[[Path], RunResult]) -> None:
+        files.ready_folder(self.folder, remedy="give another one with --ragprof-out")
+        mark = folder / MARK
+        with held(self.folder / f".{folder.name}.lock"):
+            if mark.exists() and mark.read_text(encoding="utf-8") == self.session:
+                return
+            mark.unlink(missing_ok=True)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=DeprecationWarning, module=OUTDATED)
+                make(folder)
+            files.write_text(mark, self.session)
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Wait for a lock that other workers may have; it ends with the process that holds it."""
+    handle = os.open(file, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+if TYPE_CHECKING:
     Profiled: TypeAlias = Pipeline | Sequence[Pipeline] | Callable[[str, int], Any]
 
 RECORDINGS = pytest.StashKey["Recordings"]()
@@ -55,8 +131,7 @@ class Profiler:
         an object that has changed since then needs another `name`. `depth` is for a bare retriever.
         """
         from ragprof.evals import DEFAULT_METRICS, Timing
-        from ragprof.pytest_plugin.sources import as_pipelines, declared, objects, stamp
-        from ragprof.session import profile
+        from ragprof.session.run import profile
 
         chosen = as_pipelines(pipelines, depth=depth)
         places = {
@@ -79,8 +154,7 @@ class Profiler:
 
     def run(self, eval_file: str | Path) -> Result:
         """Record what an eval file declares."""
-        from ragprof.pytest_plugin.sources import stamps_of_eval
-        from ragprof.session import run
+        from ragprof.session.run import run
 
         path = self._case.located(eval_file, what="eval file")
         recorded = self._recordings().once(path.stem, stamps_of_eval(path), lambda folder: run(path, out=folder))
@@ -88,13 +162,13 @@ class Profiler:
 
     def recording(self, folder: str | Path) -> Result:
         """A recording that is there already, such as what `ragprof run` wrote; nothing is profiled."""
-        from ragprof.pytest_plugin.snapshots import side_at
+        from ragprof.pytest_plugin.results import side_at
 
         return side_at(folder, self._case)
 
     def baseline(self, name: str) -> Baseline:
         """What was kept under a name by `pytest --ragprof-update`; read when it is first needed."""
-        from ragprof.pytest_plugin.snapshots import baseline_named
+        from ragprof.pytest_plugin.results import baseline_named
 
         return baseline_named(name, self._case)
 
@@ -112,8 +186,73 @@ def profiler_of(request: pytest.FixtureRequest, temporary: Path) -> Profiler:
 
 def _recordings(config: pytest.Config, case: Case) -> Recordings:
     """Those of this session, made when the first test needs them."""
-    from ragprof.pytest_plugin.recordings import Recordings
 
     if RECORDINGS not in config.stash:
         config.stash[RECORDINGS] = Recordings(case.settings.out, case.settings.session)
     return config.stash[RECORDINGS]
+
+
+STAGES = ("embedder", "store", "reranker", "injector", "generator")
+UNNAMEABLE = re.compile(r"[^A-Za-z0-9+._ -]+")
+USUAL_K = 5
+
+
+def as_pipelines(given: Pipeline | Sequence[Pipeline] | Callable[[str, int], Any], *, depth: int) -> list[Pipeline]:
+    """Pipelines from whatever a test may give: one, several, or a bare retriever. Raises BadInput for anything else."""
+    if isinstance(given, Pipeline):
+        return [given]
+    if callable(given):
+        injector = {"name": "top_k", "k": min(USUAL_K, depth)}
+        return [Pipeline(_name(given), store=given, depth=depth, injector=injector)]
+    if isinstance(given, Sequence) and given and all(isinstance(each, Pipeline) for each in given):
+        return list(given)
+    raise BadInput(
+        f"cannot profile {given!r:.80}: give a Pipeline, a list of them, or a retriever (question, depth) -> list"
+    )
+
+
+def declared(pipeline: Pipeline) -> str:
+    """A pipeline as text. An object or a callable stands for itself: another one is another pipeline."""
+    stages = {stage: _given(getattr(pipeline, stage)) for stage in STAGES}
+    return json.dumps({"name": pipeline.name, "depth": pipeline.depth, **stages}, sort_keys=True)
+
+
+def objects(pipelines: Sequence[Pipeline]) -> Iterator[object]:
+    """What must stay alive as long as its identity stands for it."""
+    for pipeline in pipelines:
+        for stage in STAGES:
+            yield getattr(pipeline, stage)
+
+
+def stamp(path: Path) -> str:
+    """A file, or a folder with all that is in it, by names, sizes and times of change."""
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    lines = [f"{each} {each.stat().st_size} {each.stat().st_mtime_ns}" for each in files if each.exists()]
+    return "\n".join([str(path), *lines])
+
+
+def stamps_of_eval(eval_file: Path) -> list[str]:
+    """The eval file as it reads, with its corpus, questions and judgements. Raises what reading it raises."""
+    from ragprof.evals import read_eval
+    from ragprof.studies.preparation import corpus_path, evaluation_paths
+
+    config = read_eval(eval_file)
+    corpus = corpus_path(config, eval_file)
+    paths = (corpus, *evaluation_paths(config, eval_file, corpus))
+    return [str(eval_file), config.model_dump_json(), *map(stamp, paths)]
+
+
+def _name(retriever: Callable[..., Any]) -> str:
+    """A pipeline's name for a callable: its own, as far as it can be one."""
+    own = str(getattr(retriever, "__name__", type(retriever).__name__))
+    return UNNAMEABLE.sub("", own).lstrip("+._ -") or "retriever"
+
+
+def _given(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, dict | PartSpec):
+        return PartSpec.model_validate(value).key
+    if isinstance(value, MethodType):
+        return f"{os.getpid()} {id(value.__self__)} {id(value.__func__)}"
+    return f"{os.getpid()} {id(value)}"

@@ -1,1 +1,0 @@
-"""Recording: the only room that runs pipelines and reads the clock."""

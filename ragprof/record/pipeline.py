@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ragprof import registry
-from ragprof.adapters.functions import (
+from ragprof.core import registry
+from ragprof.core.errors import BadInput
+from ragprof.core.registry import Kind, PartSpec
+from ragprof.core.stages import Embedder, Generator, Injector, Part, Reranker, Store
+from ragprof.evals import PipelineConfig
+from ragprof.parts.adapters import (
     FunctionEmbedder,
     FunctionGenerator,
     FunctionInjector,
     FunctionReranker,
     FunctionStore,
 )
-from ragprof.errors import BadInput
-from ragprof.evals import PipelineConfig
-from ragprof.registry import Kind, PartSpec
-from ragprof.stages import Embedder, Generator, Injector, Part, Reranker, Store
 
 Given: TypeAlias = str | dict[str, Any] | PartSpec | Callable[..., Any] | Part
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from ragprof.clock import Clock
 from ragprof.core import Answer, EmbeddedQuery, Injected, Query, Ranking, Span, StageName, Trace, Usage
-from ragprof.errors import BadInput, NonFiniteScore
-from ragprof.ranking import ranked, without
+from ragprof.core.clock import Clock, excluded_ns
+from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.core.ranking import ranked, without
+from ragprof.core.stages import Reranker
 from ragprof.record.pipeline import Parts
-from ragprof.stages import Reranker
-from ragprof.waiting import excluded_ns
 
 T = TypeVar("T")
 

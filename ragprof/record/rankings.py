@@ -1,7 +1,16 @@
-"""Rankings, for quality: what left each stage for every query. No clock runs; what is known is not computed again."""
+"""Rankings, for quality: what left each stage for every query. No clock runs; what is known is not computed again.
+
+Vectors for many texts: each distinct text is embedded once, ever. Reads no clock and is never timed.
+
+What a cached result rests on: the part's own identity, its class, and the source of the file that it stands in.
+
+Whoever edits a plugin gets new vectors and scores, not those of the code before.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,15 +21,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragprof.core import Answer, Doc, EmbeddedQuery, Query, Ranking, Scored, StageName
-from ragprof.errors import NonFiniteScore
-from ragprof.progress import Progress
-from ragprof.ranking import without
-from ragprof.record.identity import cache_identity
+from ragprof.core import Answer, Doc, Embedded, EmbeddedQuery, Query, Ranking, Scored, StageName, Vectors
+from ragprof.core.caches import RowCache, digest
+from ragprof.core.clock import Progress
+from ragprof.core.errors import NonFiniteScore
+from ragprof.core.ranking import without
+from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, reranked, within_window
-from ragprof.row_cache import RowCache, digest
-from ragprof.stages import PairReranker, QueryReranker, Reranker
+
+
+def cache_identity(part: Part, purpose: str) -> str | None:
+    """The name under which results may be reused; None where the part forbids it."""
+    if part.identity is None:
+        return None
+    kind = type(part)
+    return f"{kind.__module__}.{kind.__qualname__} {_source(kind)} {purpose} {part.identity}"
+
+
+def _source(kind: type) -> str:
+    """Digest of the file that the class stands in; empty for classes typed at a prompt."""
+    try:
+        file = inspect.getsourcefile(kind)
+    except TypeError:
+        return ""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file and Path(file).is_file() else ""
+
 
 RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score")
 TOKEN_COLUMNS = ("query_id", "unit", "count")
@@ -230,3 +256,57 @@ def _token_rows(answers: Sequence[Answer], count: Callable[[str], int]) -> Itera
         yield answer.query.query_id, "template_tokens", prompt - question - context
         for unit, number in answer.usage["inject"].items():
             yield answer.query.query_id, unit, number
+
+
+VECTORS_CHUNK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """Vectors of shape (texts, dimensions) in the order of the texts, and how many had to be computed for them."""
+
+    vectors: Vectors
+    computed: int
+
+
+def document_vectors(embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress) -> Reused:
+    """Vectors of documents; longest texts first, so that the remaining time is over-, not underestimated."""
+    return _through_cache(embedder, texts, "document", embedder.embed_documents, cache=cache, progress=progress)
+
+
+def query_vectors(embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress) -> Reused:
+    """Vectors of queries, kept apart from those of documents: models may prompt them differently."""
+    return _through_cache(embedder, texts, "query", embedder.embed_queries, cache=cache, progress=progress)
+
+
+def _through_cache(
+    embedder: Embedder,
+    texts: Sequence[str],
+    purpose: str,
+    embed: Callable[[Sequence[str]], Embedded],
+    *,
+    cache: Path,
+    progress: Progress,
+) -> Reused:
+    identity = cache_identity(embedder, purpose)
+    if identity is None:
+        return Reused(_checked(embed(texts).vectors), len(texts))
+    keys = [digest(text) for text in texts]
+    dimensions = embed(["dimensions"]).vectors.shape[1]
+    rows = RowCache(cache / "vectors", identity=identity, width=dimensions, dtype=np.float32)
+    missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in rows}
+    todo = sorted(missing.items(), key=lambda item: -len(item[1]))
+    progress.start(f"embed {purpose} texts", len(todo))
+    for start in range(0, len(todo), VECTORS_CHUNK):
+        chunk = todo[start : start + VECTORS_CHUNK]
+        vectors = _checked(embed([text for _, text in chunk]).vectors)
+        rows.put([key for key, _ in chunk], vectors)
+        progress.advance(len(chunk))
+    progress.done()
+    return Reused(np.asanyarray(rows.get_mapped(keys), np.float32), len(todo))
+
+
+def _checked(vectors: Vectors) -> Vectors:
+    if not np.isfinite(vectors).all():
+        raise NonFiniteScore("the embedder returned NaN or infinity; no ranking could be trusted")
+    return np.ascontiguousarray(vectors, np.float32)

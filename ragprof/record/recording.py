@@ -4,6 +4,10 @@ A recording is a folder: manifest.json, rankings/<pipeline>.parquet, spans.parqu
 usage.parquet, tokens.parquet, builds.parquet. The manifest is written last: a folder without it was not finished.
 Vectors and pair scores are kept in the cache as they come, so a killed run goes on where it stopped; live timings
 always start anew.
+
+Indexes: each distinct store built once, live, with its duration, its bytes and the memory that it took.
+
+What a recording keeps of its configuration: no folder of this machine and no secret.
 """
 
 from __future__ import annotations
@@ -11,32 +15,97 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from uuid import uuid4
 
 import pandas as pd
 
-from ragprof import environment, files
-from ragprof.clock import Clock, now_ns
-from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors
+from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment, files
+from ragprof.core.clock import Clock, Progress, now_ns
+from ragprof.core.errors import BadInput
+from ragprof.core.stages import Embedder
+from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
 from ragprof.evals import EvalConfig
-from ragprof.progress import Progress
-from ragprof.record.cold import ColdStarts
-from ragprof.record.flops import count_flops
-from ragprof.record.indexes import build_indexes
 from ragprof.record.pipeline import Parts
-from ragprof.record.rankings import Ranked, rank_queries
-from ragprof.record.redaction import redacted
-from ragprof.record.timings import Timings, time_pipelines
-from ragprof.record.vectors import document_vectors, query_vectors
-from ragprof.stages import Embedder
-from ragprof.tokens import counter
+from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
+from ragprof.record.timings import ColdStarts, Timings, count_flops, time_pipelines
+
+BUILD_COLUMNS = ("pipeline", "duration_ns", "index_bytes", "peak_rss_bytes")
+
+
+def build_indexes(
+    pipelines: Sequence[Parts],
+    docs: Sequence[Doc],
+    vectors: Mapping[int, Vectors],
+    *,
+    clock: Clock,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Fill every store and return one row a pipeline; pipelines that share a store show the same build.
+
+    `vectors` are the corpus's vectors by id() of the embedder. Embedding is not part of the build.
+    """
+    _check_sharing(pipelines)
+    built: dict[int, tuple[int, int, int]] = {}
+    progress.start("build indexes", len({id(parts.store) for parts in pipelines}))
+    for parts in pipelines:
+        if id(parts.store) not in built:
+            environment.reset_peak()
+            start = clock()
+            parts.store.add(docs, vectors.get(id(parts.embedder)) if parts.store.needs_vectors else None)
+            duration = clock() - start
+            built[id(parts.store)] = (duration, parts.store.index_bytes, environment.peak_rss_bytes())
+            progress.advance(1)
+    progress.done()
+    rows = [(parts.name, *built[id(parts.store)]) for parts in pipelines]
+    return pd.DataFrame(rows, columns=list(BUILD_COLUMNS))
+
+
+def _check_sharing(pipelines: Sequence[Parts]) -> None:
+    """One store holds the vectors of one embedder. Raises BadInput where two pipelines would fill it differently."""
+    embedders: dict[int, int] = {}
+    for parts in pipelines:
+        first = embedders.setdefault(id(parts.store), id(parts.embedder))
+        if parts.store.needs_vectors and first != id(parts.embedder):
+            raise BadInput(
+                f"pipeline '{parts.name}' shares its store with another embedder; give it a store of its own"
+            )
+
+
+SECRET = re.compile(r"(^|_)(key|apikey|token|secret|password|credential)s?$", re.IGNORECASE)
+NOT_SECRET = frozenset({"max_tokens", "tokens"})
+ROOTED = re.compile(r"(?:~|[A-Za-z]:)?[/\\](?:[^/\\\s]+[/\\])*[^/\\\s]+")
+
+
+def redacted(value: Any, key: str = "") -> Any:
+    """A copy with absolute paths cut to their last name and values of secret options starred out."""
+    if isinstance(value, Mapping):
+        return {name: redacted(inner, str(name)) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(inner, key) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if SECRET.search(key) and key not in NOT_SECRET:
+        return "***"
+    return without_folders(value)
+
+
+def without_folders(text: str) -> str:
+    """The text with every absolute path in it, or one from home, cut to its last name."""
+    words = re.split(r"(\s+)", text)
+    return "".join(_last(word) if ROOTED.match(word) else word for word in words)
+
+
+def _last(word: str) -> str:
+    return PurePath(word.replace("\\", "/")).name
+
 
 FORMAT = 1
 DERIVED = (

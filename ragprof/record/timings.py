@@ -3,23 +3,35 @@
 A few queries are thrown away (warm-up; the cold start was taken before, see record.cold). Then rounds: in each,
 every pipeline answers its queries, and the order of the pipelines moves on by one from round to round.
 Once over all rounds each query is also asked bare, right before or after: the paired difference is the overhead.
+
+Cold start: the first call of each part in this process, after its model was loaded and before anything warmed it.
+
+A part that several pipelines share is cold once; each of them shows that one span. Kept apart from the rounds.
+
+Floating point operations of live queries, as a unit of usage beside the others. Reads no clock.
+
+Floating point operations of whatever runs in torch, counted by torch's own counter: work that needs no clock.
+
+A multiplication and an addition count as two, as torch.utils.flop_counter has it. Only matrix products, convolutions
+and attention count; what runs outside torch (FAISS, BM25, a server) does not. The same versions, texts and batches
+give the same number on every run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from ragprof import environment
-from ragprof.clock import Clock
-from ragprof.core import Answer, Query, Trace
+from ragprof.core import Answer, Query, Span, StageName, Trace, environment
+from ragprof.core.clock import Clock, Progress, excluded_ns
+from ragprof.core.stages import Part
 from ragprof.evals import Timing
-from ragprof.progress import Progress
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare, traced
-from ragprof.waiting import excluded_ns
 
 SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns")
 FIRST_TOKEN_COLUMNS = ("pipeline", "round", "query_id", "first_token_ns")
@@ -149,3 +161,101 @@ def _bare_query(parts: Parts, query: Query, number: int, timings: Timings, clock
     ask(parts, query, bare)
     duration = clock() - start - (excluded_ns() - apart)
     timings.spans.append((parts.name, "bare", number, query.query_id, "query", start, duration))
+
+
+class ColdStarts:
+    """First spans by part. `embedders` must be called before any document is embedded."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._first: dict[int, Span] = {}
+
+    def embedders(self, pipelines: Sequence[Parts], query: Query) -> None:
+        """Take the first call of every embedder."""
+        for parts in pipelines:
+            if parts.embedder is not None and id(parts.embedder) not in self._first:
+                start = self._clock()
+                parts.embedder.embed_queries([query.text])
+                self._first[id(parts.embedder)] = Span("embed", start, self._clock() - start)
+
+    def queries(self, pipelines: Sequence[Parts], query: Query) -> dict[str, Trace]:
+        """One cold trace a pipeline, put together from the first spans of its parts."""
+        return {parts.name: self._cold(parts, query) for parts in pipelines}
+
+    def _cold(self, parts: Parts, query: Query) -> Trace:
+        _, trace = traced(parts, query, self._clock)
+        stages: dict[StageName, Part | None] = {
+            "embed": parts.embedder,
+            "search": parts.store,
+            "rerank": parts.reranker,
+            "inject": parts.injector,
+            "generate": parts.generator,
+        }
+        spans = tuple(self._first.setdefault(id(stages[span.stage]), span) for span in trace.spans)
+        return Trace(query.query_id, spans, trace.start_ns, sum(span.duration_ns for span in spans))
+
+
+def counted(function: Callable[..., T], *arguments: Any) -> tuple[T, int]:
+    """What the function returns, and the floating point operations that it took in torch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False, custom_mapping=_fused()) as counter:
+        result = function(*arguments)
+    return result, int(counter.get_total_flops())
+
+
+def _fused() -> dict[Any, Callable[..., int]]:
+    """Operators that inference runs whole on a CPU and torch's counter does not know."""
+    import torch
+
+    known: dict[Any, Callable[..., int]] = {
+        torch.ops.aten.linear: _linear,
+        torch.ops.aten._int_mm: _product,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    }
+    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        known[torch.ops.mkldnn._linear_pointwise] = _linear
+    return known
+
+
+def _linear(inputs: Sequence[int], weights: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * prod(inputs) * weights[0]
+
+
+def _product(left: Sequence[int], right: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * prod(left) * right[-1]
+
+
+def _attention(queries: Sequence[int], keys: Sequence[int], values: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * prod(queries) * keys[-2] + 2 * prod(queries[:-1]) * keys[-2] * values[-1]
+
+
+FLOPS = "flops"
+T = TypeVar("T")
+
+
+def count_flops(pipelines: Sequence[Parts], queries: Sequence[Query], timings: Timings, progress: Progress) -> None:
+    """Ask the queries once more and add `flops` to the usage of every stage that computes in torch."""
+    if not queries:
+        return
+    progress.start("count operations", len(pipelines) * len(queries))
+    for parts in pipelines:
+        for query in queries:
+            for stage, flops in flops_of(parts, query).items():
+                timings.usage[parts.name, query.query_id, stage, FLOPS] = flops
+            progress.advance(1)
+    progress.done()
+
+
+def flops_of(parts: Parts, query: Query) -> dict[StageName, int]:
+    """Operations by stage of one query; a stage that does nothing in torch is left out, not 0."""
+    taken: dict[StageName, int] = {}
+
+    def call(stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
+        result, flops = counted(function, *arguments)
+        if flops:
+            taken[stage] = flops
+        return result
+
+    ask(parts, query, call)
+    return taken

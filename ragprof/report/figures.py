@@ -146,3 +146,12 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def signed(value: Any, write: Callable[[Any], str]) -> str:
+    """With its sign, whatever the unit. Values may be decimal strings."""
+    if value is None:
+        return ABSENT
+    number = Decimal(str(value))
+    size = write(str(abs(number)) if isinstance(value, str) else abs(value))
+    return size if number == 0 else f"{MINUS if number < 0 else '+'}{size}"

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ragprof.core import STAGES
+from ragprof.report import figures
+from ragprof.report.palette import pipeline_colours
 
 Summary: TypeAlias = Mapping[str, Any]
 METRIC = "nDCG@10"
@@ -71,3 +73,28 @@ def unpriced_stages(pipeline: Mapping[str, Any]) -> set[str]:
     """Stages named in front of the colon of an `unpriced` note."""
     notes = entries(pipeline, COST, "unpriced")
     return {note.partition(":")[0].strip() for note in notes}
+
+
+def reach(found: Mapping[str, Any]) -> str:
+    """The interval of a size; an end that lies outside what was measured is open."""
+    low, high = at(found, "interval") or (None, None)
+    if low is not None and high is not None:
+        return figures.span((low, high), figures.count)
+    if low is None and high is None:
+        return figures.ABSENT
+    return f"up to {figures.count(high)}" if low is None else f"{figures.count(low)} or more"
+
+
+_STUDIED = (
+    ("growth", "pipelines"),
+    *(("injection", part) for part in ("answers", "by_k", "by_budget", "orders", "marginal")),
+    ("audit", "pipelines"),
+    ("reranker",),
+)
+"""Where studies keep a table by the name of the pipeline."""
+
+
+def colours(summary: Summary) -> dict[str, str]:
+    """Each pipeline's colour, the same in the whole report: by its place in the summary, then in the studies."""
+    studied = [name for keys in _STUDIED for name in at(summary, *keys) or {}]
+    return pipeline_colours(dict.fromkeys([*pipelines(summary), *studied]))

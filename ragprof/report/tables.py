@@ -1,12 +1,25 @@
-"""What a table is, before it is drawn as HTML, Markdown or on a terminal. Cells hold finished text."""
+"""What a table is, before it is drawn as HTML, Markdown or on a terminal. Cells hold finished text.
+
+Figures of the answers as cells: estimates with their intervals, money that may be unpriced, gains in points.
+
+Figures of the reranker's statement as cells: a price that nobody knows is UNPRICED, a missing figure n/a.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from ragprof.report.figures import ABSENT, UNPRICED
+from ragprof.report import figures
+from ragprof.report.figures import ABSENT, UNPRICED, signed
+from ragprof.report.lookup import (
+    COST,
+    at,
+    entries,
+    judged_beside,
+    unpriced_stages,
+)
 
 Tone: TypeAlias = Literal["", "absent", "unpriced", "better", "worse", "undecided", "quiet", "strong"]
 
@@ -67,3 +80,244 @@ def figure(text: str, note: str = "", tone: Tone = "") -> Cell:
 def group(name: Cell, rows: Sequence[tuple[Cell, ...]]) -> list[Row]:
     """Rows under one shared first cell."""
     return [replace(Row((name, *cells)), span=0 if place else len(rows)) for place, cells in enumerate(rows)]
+
+
+_VERDICTS: dict[str, tuple[str, Tone]] = {
+    "better": ("\u25b2 better", "better"),
+    "worse": ("\u25bc worse", "worse"),
+    "undecided": ("\u25c7 undecided", "undecided"),
+}
+
+
+def verdict_cell(comparison: Mapping[str, Any]) -> Cell:
+    verdict = at(comparison, "verdict")
+    if verdict is None:
+        return figure(ABSENT)
+    words, tone = _VERDICTS.get(verdict, (verdict, ""))
+    return Cell(words, needed(comparison), tone)
+
+
+def needed(comparison: Mapping[str, Any]) -> str:
+    """How many more queries would decide it; empty where nothing is missing or nothing is known."""
+    more = at(comparison, "more_queries")
+    return "" if more is None else f"about {figures.count(more)} more queries would be needed"
+
+
+def score_cell(scores: Mapping[str, Any], metric: str) -> Cell:
+    estimate = at(scores, metric)
+    interval = figures.span(at(estimate, "interval"), figures.score)
+    return figure(figures.score(at(estimate, "mean")), interval)
+
+
+def judged_cell(scores: Mapping[str, Any], metric: str) -> Cell:
+    judged = figure(figures.share(at(scores, judged_beside(metric), "mean")))
+    return Cell(judged.text, tone=judged.tone or "quiet")
+
+
+def quantile_cell(latency: Any, quantile: str) -> Cell:
+    interval = figures.span(at(latency, f"{quantile}_interval_ns"), figures.duration)
+    return figure(figures.duration(at(latency, f"{quantile}_ns")), interval)
+
+
+def total_cell(pipeline: Mapping[str, Any]) -> Cell:
+    """The cost of 1,000 queries; UNPRICED, with what could be priced, where a rate is missing."""
+    cost = at(pipeline, COST)
+    if cost is None:
+        return figure(ABSENT)
+    if at(cost, "total") is not None:
+        return figure(figures.usd(at(cost, "total")), figures.span(at(cost, "interval"), figures.usd))
+    if not unpriced_stages(pipeline):
+        return figure(ABSENT)
+    subtotal = at(cost, "priced_subtotal")
+    return figure(UNPRICED, f"without it {figures.usd(subtotal)}" if subtotal is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """`pipeline` is whose figure it is; empty for a figure of the run."""
+
+    label: str
+    value: str
+    unit: str
+    note: str
+    pipeline: str = ""
+
+
+PIPELINE = Column("Pipeline", numeric=False)
+_POINTS = " pp"
+
+
+def plain(value: float | None) -> str:
+    """Three significant digits of a figure whose unit is told elsewhere."""
+    return figures.ABSENT if value is None else figures.three_digits(value).replace("-", figures.MINUS)
+
+
+def points(value: float | None) -> str:
+    """A difference of two shares in percentage points, with its sign."""
+    return figures.ABSENT if value is None else f"{100 * value:+.1f}{_POINTS}".replace("-", figures.MINUS)
+
+
+def points_span(interval: Any) -> str:
+    """Both ends of a difference of shares; the unit is written once."""
+    return figures.span(interval, points).replace(f"{_POINTS} to ", " to ")
+
+
+def gain_span(interval: Any, write: Callable[[Any], str]) -> str:
+    """Both ends of a gain, each with its sign."""
+    return figures.span(interval, lambda end: signed(end, write))
+
+
+def open_span(interval: Any, write: Callable[[Any], str]) -> str:
+    """An interval that may have no lower or no upper end: a price for each of what may not have been there at all."""
+    low, high = interval or (None, None)
+    if (low is None) == (high is None):
+        return figures.span(interval, write)
+    return f"{write(low)} or more" if high is None else f"up to {write(high)}"
+
+
+def estimate_cell(estimate: Any, write: Callable[[Any], str]) -> Cell:
+    return figure(write(at(estimate, "mean")), open_span(at(estimate, "interval"), write))
+
+
+def share_cell(estimate: Any) -> Cell:
+    return estimate_cell(estimate, figures.share)
+
+
+def points_cell(estimate: Any) -> Cell:
+    return figure(points(at(estimate, "mean")), points_span(at(estimate, "interval")))
+
+
+def gain_cell(estimate: Any, write: Callable[[Any], str]) -> Cell:
+    return figure(signed(at(estimate, "mean"), write), gain_span(at(estimate, "interval"), write))
+
+
+def money_cell(node: Any, key: str, *, write: Callable[[Any], str] = figures.usd) -> Cell:
+    """A decimal string under the key. Null is a price that nobody knows; with the key missing none was asked for."""
+    if not isinstance(node, Mapping) or key not in node:
+        return figure(figures.ABSENT)
+    return figure(figures.UNPRICED) if is_unpriced(node[key]) else figure(write(node[key]))
+
+
+def is_unpriced(value: Any) -> bool:
+    return value is None or value == figures.UNPRICED
+
+
+def price_cell(node: Any) -> Cell:
+    """The cost of 1,000 queries with its interval."""
+    cell = money_cell(node, "usd_per_1000_queries")
+    return cell if cell.tone else figure(cell.text, figures.span(at(node, "usd_interval"), figures.usd))
+
+
+def cost_cell(economics: Mapping[str, Any], key: str) -> Cell:
+    """An estimate in USD. Null is UNPRICED where the query has no price either; else there was nothing to divide by."""
+    if at(economics, key, "mean") is not None:
+        return estimate_cell(economics[key], figures.usd)
+    unpriced = key in economics and "usd_per_query" in economics and at(economics, "usd_per_query", "mean") is None
+    return figure(figures.UNPRICED if unpriced else figures.ABSENT)
+
+
+def facts(pairs: Mapping[str, Any]) -> tuple[Row, ...]:
+    """A row a fact that is known."""
+    known = {label: value for label, value in pairs.items() if value is not None}
+    return tuple(Row((Cell(label), figure(figures.text(value)))) for label, value in known.items())
+
+
+def verdict_cells(comparison: Mapping[str, Any]) -> tuple[Cell, Cell]:
+    """p, corrected where it was, and the verdict with what is missing for one."""
+    corrected = at(comparison, "p_holm")
+    note = "" if corrected is None else f"Holm {figures.p_value(corrected)}"
+    return figure(figures.p_value(at(comparison, "p")), note), verdict_cell(comparison)
+
+
+def signed_usd(value: Any) -> str:
+    return signed(value, figures.usd)
+
+
+def money(node: Any, key: str, interval: str, *, lacks_price: bool = True, write: Any = figures.usd) -> Cell:
+    """A decimal string with its interval. Without a value: UNPRICED where `lacks_price`, else n/a.
+
+    A node that has no such key promises no interval; one that has null says that there is none.
+    """
+    value = at(node, key)
+    if is_unpriced(value):
+        return figure(figures.UNPRICED if lacks_price and isinstance(node, Mapping) and key in node else figures.ABSENT)
+    if interval not in node:
+        return figure(write(value))
+    return figure(write(value), open_span(node[interval], write))
+
+
+def is_llm_unpriced(statement: Any) -> bool:
+    """Whether an LLM was named whose price nobody knows. Where none was named, money saved is not applicable."""
+    name = at(statement, "llm")
+    known = [at(statement, "break_even", "grid", "here", "llm_usd_per_million_tokens")]
+    known += [at(one, "usd_per_million_tokens") for one in entries(statement, "scenarios") if at(one, "llm") == name]
+    return name is not None and all(is_unpriced(price) for price in known)
+
+
+def is_net_unpriced(statement: Any) -> bool:
+    """Because of the reranker or of the LLM; else a missing net is one that no number of chunks made finite."""
+    return is_unpriced(at(statement, "reranker_usd_per_1000_queries")) or is_llm_unpriced(statement)
+
+
+def cost_at(statement: Any, node: Any) -> Cell:
+    """What the reranker costs at a depth: UNPRICED where it is so at every depth, else n/a where it was not timed."""
+    if not is_unpriced(at(node, "usd_per_1000_queries")):
+        return money(node, "usd_per_1000_queries", "usd_interval")
+    unpriced = is_unpriced(at(statement, "reranker_usd_per_1000_queries"))
+    return figure(figures.UNPRICED if unpriced else figures.ABSENT)
+
+
+def net_at(statement: Any, node: Any) -> Cell:
+    """The net of a depth or a corpus size, which may lack its price or its savings for other reasons."""
+    if not is_unpriced(at(node, "net_usd_per_1000_queries")):
+        return money(node, "net_usd_per_1000_queries", "net_interval", write=signed_usd)
+    return figure(figures.UNPRICED if is_net_unpriced(statement) else figures.ABSENT)
+
+
+def p_and_n(found: Mapping[str, Any]) -> str:
+    p, n = at(found, "p"), at(found, "n")
+    parts = [f"p {figures.p_value(p)}" if p is not None and p < 0.001 else f"p = {figures.p_value(p)}"]
+    parts += [] if n is None else [f"n = {figures.count(n)} queries"]
+    return ", ".join(parts)
+
+
+def difference_cell(found: Mapping[str, Any], *, tone: Tone = "") -> Cell:
+    """A paired difference of a score with its interval."""
+    mean = at(found, "difference")
+    interval = figures.span(at(found, "interval"), figures.difference)
+    return figure(figures.difference(mean), interval, tone)
+
+
+def score_change(estimate: Any) -> Cell:
+    """An estimate of a difference of scores."""
+    interval = figures.span(at(estimate, "interval"), figures.difference)
+    return figure(figures.difference(at(estimate, "mean")), interval)
+
+
+def added(value: Any) -> str:
+    """Time that comes on top, with its sign."""
+    return signed(value, figures.duration)
+
+
+def added_cell(statement: Any, quantile: str) -> Cell:
+    ends = at(statement, f"added_{quantile}_interval_ns")
+    return figure(added(at(statement, f"added_{quantile}_ns")), gain_span(ends, figures.duration))
+
+
+def per_words(billed: Any) -> str:
+    """What a price is for: 1,000 searches, or one hour."""
+    per, unit = at(billed, "per"), str(at(billed, "unit") or "unit").replace("_", " ").removesuffix("s")
+    if per in (None, 1):
+        return unit
+    many = "queries" if unit == "query" else f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    return f"{figures.count(per)} {many}"
+
+
+def tokens(value: Any) -> str:
+    """A mean count that may be below 0."""
+    return figures.mean_count(value).replace("-", figures.MINUS)
+
+
+def of_100(share: Any) -> str:
+    """A share as so many of 100; a difference may be negative."""
+    return figures.ABSENT if share is None else f"{100 * share:.0f}".replace("-", figures.MINUS)

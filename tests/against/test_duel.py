@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 import pytest
 
-from ragprof.against.duel import ITSELF, TIMED, Noise, Outcome, Plan, SideName, facts, fought, planned, turns
-from ragprof.progress import Silent
-from ragprof.studies.compare.evidence import TIMES
+from ragprof.core.clock import Silent
+from ragprof.studies.gate.duel import ITSELF, TIMED, Noise, Outcome, Plan, SideName, facts, fought, planned, turns
+from ragprof.studies.gate.evidence import TIMES
 
 MS = 1_000_000
 QUERIES = tuple(f"q{number:03d}" for number in range(100))

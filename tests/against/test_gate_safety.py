@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ragprof import files
-from ragprof.against.processes import Process, Side
-from ragprof.errors import BadInput
-from ragprof.gate_proposal import _writable_text
-from ragprof.progress import Silent
-from ragprof.report import comparison_table
+from ragprof.core import files
+from ragprof.core.clock import Silent
+from ragprof.core.errors import BadInput
 from ragprof.report.theme import static_svg
+from ragprof.session.pages import comparison_table
+from ragprof.studies.gate.initial import _writable_text
+from ragprof.studies.gate.processes import Process, Side
 
 ENDED = """
 import sys, time
 from pathlib import Path
-from ragprof.cli.ending import unwind_when_ended
+from ragprof.cli.app import unwind_when_ended
 unwind_when_ended()
 try:
     Path("started").touch()

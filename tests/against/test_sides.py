@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.against.sides import other_side
-from ragprof.errors import BadInput
+from ragprof.core.errors import BadInput
+from ragprof.studies.gate.job import other_side
 
 
 class Repository:

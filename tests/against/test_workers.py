@@ -17,12 +17,11 @@ import pandas as pd
 import pytest
 from outside_parts import installed
 
-from ragprof.against.processes import Process, Side
-from ragprof.against.worker import serve
-from ragprof.errors import BadInput
-from ragprof.preparation import prepare
-from ragprof.progress import Silent
+from ragprof.core.clock import Silent
+from ragprof.core.errors import BadInput
 from ragprof.record.recording import fingerprint_of
+from ragprof.studies.gate.processes import Process, Side, serve
+from ragprof.studies.preparation import prepare
 
 DATA = Path(__file__).parents[1] / "data"
 HANDBOOK_EVAL = DATA / "handbook.toml"
@@ -232,7 +231,7 @@ def test_what_is_no_reply_is_refused_with_what_it_said(tmp_path: Path, said: str
 
 
 def test_a_worker_that_does_not_end_with_its_input_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragprof.against.processes.SECONDS_TO_END", 0.1)
+    monkeypatch.setattr("ragprof.studies.gate.processes.SECONDS_TO_END", 0.1)
     python = script(
         tmp_path / "python", f"import os, time\nopen('{tmp_path}/pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
     )

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ragprof.core import Doc, Embedded, Generated, Query, Scored
-from ragprof.embedders.hashing import HashingEmbedder
-from ragprof.generators.extractive import ExtractiveGenerator
-from ragprof.judge.audit import judge_audit
-from ragprof.preparation import prepare
-from ragprof.progress import Silent
-from ragprof.record.audit.recording import record_audit
+from ragprof.core.clock import Silent
+from ragprof.core.registry import PartSpec
+from ragprof.parts.embedders.hashing import HashingEmbedder
+from ragprof.parts.generators.extractive import ExtractiveGenerator
+from ragprof.parts.rerankers.overlap import OverlapReranker
 from ragprof.record.recording import Bench
-from ragprof.registry import PartSpec
-from ragprof.rerankers.overlap import OverlapReranker
-from ragprof.studies.audit import audit_of
+from ragprof.studies.audit.judge import judge_audit
+from ragprof.studies.audit.record import record_audit
+from ragprof.studies.audit.study import audit_of
+from ragprof.studies.preparation import prepare
 
 
 class TurningReranker(OverlapReranker):

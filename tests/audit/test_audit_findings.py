@@ -19,8 +19,8 @@ from restless import (
     row,
 )
 
-from ragprof.generators.extractive import ExtractiveGenerator
-from ragprof.rerankers.overlap import OverlapReranker
+from ragprof.parts.generators.extractive import ExtractiveGenerator
+from ragprof.parts.rerankers.overlap import OverlapReranker
 
 
 def test_the_shipped_parts_for_tests_never_differ(handbook: Path, cache: Path) -> None:

@@ -9,13 +9,8 @@ import pandas as pd
 import pytest
 from restless import PlaceBoundReranker, audited
 
-from ragprof.record.audit.checks import (
-    Difference,
-    score_difference,
-    vector_difference,
-    worst,
-)
 from ragprof.record.recording import shuffled
+from ragprof.studies.audit.checks import Difference, score_difference, vector_difference, worst
 
 numpy = pytest.importorskip("numpy")
 
@@ -73,7 +68,7 @@ def test_scores_are_those_of_the_sample_alone(place: Path) -> None:
 
 
 def test_the_sample_is_the_beginning_of_a_seeded_order(place: Path, handbook: Path) -> None:
-    from ragprof.preparation import prepare
+    from ragprof.studies.preparation import prepare
 
     expected = [query.query_id for query in shuffled(prepare(handbook).subject.queries, 0)[:4]]
     assert json.loads((place / "manifest.json").read_text())["queries"] == expected

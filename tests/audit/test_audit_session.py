@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import ragprof
-from ragprof.errors import BadInput
-from ragprof.session import redraw
+from ragprof.core.errors import BadInput
+from ragprof.session.run import redraw
 
 DATA = Path(__file__).parents[1] / "data"
 

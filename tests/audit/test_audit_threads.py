@@ -9,9 +9,9 @@ import pytest
 import torch
 from restless import audited
 
-from ragprof.errors import NonFiniteScore
-from ragprof.record.audit.threads import other_threads, present_threads, threads
-from ragprof.rerankers.overlap import OverlapReranker
+from ragprof.core.errors import NonFiniteScore
+from ragprof.parts.rerankers.overlap import OverlapReranker
+from ragprof.studies.audit.checks import other_threads, present_threads, threads
 
 
 def numbers() -> tuple[int, int]:

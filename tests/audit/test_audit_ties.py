@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ragprof.core import Answer, Doc, Query, Ranking, ScoredDoc
-from ragprof.record.audit.live import Live
-from ragprof.record.audit.ties import tie_table, tied_at_depth, tied_at_k
 from ragprof.record.pipeline import Parts, Pipeline
+from ragprof.studies.audit.checks import Live, tie_table, tied_at_depth, tied_at_k
 
 LETTERS = "abcdef"
 

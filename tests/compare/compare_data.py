@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.quantities import Kind
-from ragprof.studies.compare.evidence import FIGURES, RANKINGS, TIMES, Evidence
+from ragprof.core.quantities import Kind
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
 
 Values = Sequence[float | None]
 """By query q00, q01, ...; None where a query was not measured."""

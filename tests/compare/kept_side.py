@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.studies.compare.evidence import FIGURES, RANKINGS, TIMES, Evidence
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
 
 QUERIES = tuple(f"q{number:02d}" for number in range(20))
 STAGES_MS = {"search": 2.0, "inject": 1.0, "rerank": 7.0}

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from kept_side import side
 
-from ragprof.errors import BadInput
-from ragprof.studies.compare import baselines, kept_tables
-from ragprof.studies.compare.baselines import listed, read, save
+from ragprof.core.errors import BadInput
+from ragprof.studies.gate import baselines
+from ragprof.studies.gate import baselines as kept_tables
+from ragprof.studies.gate.baselines import listed, read, save
 
 
 @pytest.fixture

@@ -18,11 +18,10 @@ import pandas as pd
 import pytest
 from kept_side import side
 
-from ragprof.errors import BadInput, NonFiniteScore
-from ragprof.studies.compare import baselines
-from ragprof.studies.compare.baselines import is_baseline, listed, read, save
-from ragprof.studies.compare.evidence import FIGURES, RANKINGS, TIMES, Evidence
-from ragprof.studies.compare.kept_tables import SORTED_BY
+from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.studies.gate import baselines
+from ragprof.studies.gate.baselines import SORTED_BY, is_baseline, listed, read, save
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
 
 FORMAT_1 = Path(__file__).parents[1] / "data" / "baselines" / "format-1"
 TABLES = ("figures", "times", "rankings")
@@ -249,7 +248,7 @@ def test_tables_of_two_saves_never_read_as_one(folder: Path, tmp_path: Path, ren
 def test_a_save_that_is_killed_leaves_no_baseline(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from kept_side import side; from ragprof.studies.compare.baselines import save\n"
+        "from kept_side import side; from ragprof.studies.gate.baselines import save\n"
         "rename, done = Path.replace, []\n"
         "def killed(self, target):\n"
         "    done.append(target)\n"

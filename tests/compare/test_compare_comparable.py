@@ -9,8 +9,8 @@ import math
 import pytest
 from compare_data import cost, environment, ndcg, row, side, timings, tokens
 
-from ragprof.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
-from ragprof.studies.compare.comparison import compare
+from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
+from ragprof.studies.gate.comparison import compare
 
 VALUES = [0.5, 0.6, 0.7]
 TIMES = [timings([[10.0, 11.0, 12.0]])]

@@ -11,12 +11,20 @@ import pytest
 from compare_data import cost, ndcg, query, rising, row, side, timings, tokens
 from scipy.stats.mstats import hdquantiles
 
-from ragprof.errors import BadInput
-from ragprof.statistics import mean_estimate, more_queries_needed
-from ragprof.studies.compare.comparison import compare
-from ragprof.studies.compare.effects import FLIPS, Effect, Paired, flip_p, mean_effects
-from ragprof.studies.compare.latencies import Timed, quantile_effects, resampled_quantiles
-from ragprof.studies.compare.power import detectable, more_queries, spread
+from ragprof.core.errors import BadInput
+from ragprof.statistics.estimates import mean_estimate, more_queries_needed
+from ragprof.statistics.paired import (
+    FLIPS,
+    Effect,
+    Paired,
+    Timed,
+    flip_p,
+    mean_effects,
+    quantile_effects,
+    resampled_quantiles,
+)
+from ragprof.statistics.power import detectable, more_queries, spread
+from ragprof.studies.gate.comparison import compare
 
 
 def effect_of(base: np.ndarray, candidate: np.ndarray, *, seed: int = 0, confidence: float = 0.95) -> Effect:

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from compare_data import cost, environment, ndcg, query, rising, side, timings, tokens
 
-from ragprof.errors import BadInput, Incomparable, UnknownName
+from ragprof.core.errors import BadInput, Incomparable, UnknownName
 from ragprof.evals import Gate
-from ragprof.gating import judged
-from ragprof.statistics import holm
-from ragprof.studies.compare.effects import Array, Effect, Paired, mean_effects
-from ragprof.studies.compare.evidence import Evidence
-from ragprof.studies.compare.gates import gate_of
-from ragprof.studies.compare.power import detectable
-from ragprof.studies.compare.verdicts import gate_verdict
+from ragprof.session.gating import judged
+from ragprof.statistics.estimates import holm
+from ragprof.statistics.paired import Array, Effect, Paired, mean_effects
+from ragprof.statistics.power import detectable
+from ragprof.studies.gate.comparison import gate_of
+from ragprof.studies.gate.evidence import Evidence
+from ragprof.studies.gate.verdicts import gate_verdict
 
 BEFORE = rising(0.2, 0.05, 12)
 

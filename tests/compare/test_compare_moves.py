@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from compare_data import figures, ndcg, ranking, row, side
 
-from ragprof.studies.compare.comparison import compare
-from ragprof.studies.compare.evidence import of_recording
+from ragprof.studies.gate.comparison import compare
+from ragprof.studies.gate.evidence import of_recording
 
 
 def test_the_worst_queries_come_first_with_both_rankings() -> None:

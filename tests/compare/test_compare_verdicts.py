@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from compare_data import cost, ndcg, rising, row, side, timings, tokens
 
+from ragprof.core.quantities import quantity
 from ragprof.evals import Margin
-from ragprof.quantities import quantity
-from ragprof.studies.compare.comparison import compare
-from ragprof.studies.compare.verdicts import (
+from ragprof.studies.gate.comparison import compare
+from ragprof.studies.gate.verdicts import (
     Better,
     GateVerdict,
     Tolerance,

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 from kept_side import only_plain, side
 
-from ragprof.errors import BadInput, NonFiniteScore
+from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.evals import Gate
-from ragprof.studies.compare.evidence import Evidence
-from ragprof.studies.compare.initial import initial_gate
-from ragprof.studies.compare.smallest_effects import of_means, of_quantile
+from ragprof.studies.gate.evidence import Evidence
+from ragprof.studies.gate.initial import initial_gate, of_means, of_quantile
 
 CELL = ("quality", "search", "nDCG@10")
 PLAIN = np.array([number % 4 / 4 for number in range(20)])

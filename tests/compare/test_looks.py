@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 from compare_data import query, side, timings
 
+from ragprof.core.quantities import quantity
 from ragprof.evals import Gate, Margin
-from ragprof.quantities import quantity
-from ragprof.studies.compare.evidence import TIMES
-from ragprof.studies.compare.gates import gate_of
-from ragprof.studies.compare.looks import Level, Watched, effect_of, told, undecided, watched
-from ragprof.studies.compare.machine_noise import Noise, learned
+from ragprof.studies.gate.comparison import gate_of
+from ragprof.studies.gate.evidence import TIMES
+from ragprof.studies.gate.looks import Level, Noise, Watched, effect_of, learned, told, undecided, watched
 
 STAGES = {"a": ("search", "inject"), "b": ("embed", "search", "rerank", "inject")}
 LEVEL = Level(alpha=0.05, looks=4, family=1, seed=0)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.answer_cache import AnswerCache, key_of
 from ragprof.core import Generated
-from ragprof.errors import BadInput
+from ragprof.core.caches import AnswerCache, key_of
+from ragprof.core.errors import BadInput
 
 PARIS = Generated("Paris", {"input_tokens": 9, "output_tokens": 1, "requests": 1, "retries": 0}, None, "stop")
 ROME = Generated("Rome,", {"output_tokens": 2}, None, "length")

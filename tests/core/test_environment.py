@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ragprof.environment import PACKAGES, cpu_name, describe, installed, peak_rss_bytes, reset_peak
+from ragprof.core.environment import PACKAGES, cpu_name, describe, installed, peak_rss_bytes, reset_peak
 
 
 @pytest.fixture(scope="module")

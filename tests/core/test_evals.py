@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.errors import BadInput, UnknownName
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, line_of, read_eval
 
 MINIMAL = 'name = "tiny"\n[[pipelines]]\nname = "a"\nstore = "bm25s"\n'

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ragprof.errors import BadInput
-from ragprof.files import (
+from ragprof.core.errors import BadInput
+from ragprof.core.files import (
     cache_folder,
     claimed,
     read_json,

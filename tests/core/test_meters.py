@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.energy import NvmlMeter, RaplMeter, StatedWatts, Together, find_meter, joules
+from ragprof.studies.injection.meters import NvmlMeter, RaplMeter, StatedWatts, Together, find_meter, joules
 
 Machine = Callable[..., Path]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ragprof.core import Doc
-from ragprof.errors import BadInput
-from ragprof.prompt import TEMPLATE, build, check_template, passage
-from ragprof.tokens import DEFAULT_TOKENIZER, counter, remembering
+from ragprof.core.errors import BadInput
+from ragprof.core.prompt import TEMPLATE, build, check_template, passage
+from ragprof.core.tokens import DEFAULT_TOKENIZER, counter, remembering
 
 DOCS = [Doc("a", "Title", "first text", "a"), Doc("b", "", "{question} and {passages}", "b")]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragprof.core import Doc
-from ragprof.errors import NonFiniteScore
-from ragprof.ranking import ranked, top, without
+from ragprof.core.errors import NonFiniteScore
+from ragprof.core.ranking import ranked, top, without
 
 few_scores = st.lists(st.sampled_from([-1.5, -0.0, 0.0, 0.25, 2.0, 1e300]), min_size=1, max_size=30)
 any_scores = st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=30)

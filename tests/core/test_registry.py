@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ragprof.core import Doc, Query
-from ragprof.errors import BadInput, UnknownName
-from ragprof.registry import KINDS, Kind, PartSpec, create, find, names, summary
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.registry import KINDS, Kind, PartSpec, create, find, names, summary
 
 OUTSIDE = '''"""A reranker from another package."""
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragprof import row_cache
-from ragprof.row_cache import RowCache, digest
+from ragprof.core import caches as row_cache
+from ragprof.core.caches import RowCache, digest
 
 KEYS = [digest(name) for name in ("one", "two", "three")]
 ROWS = np.array([[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]], np.float32)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragprof.core import Estimate
-from ragprof.errors import NonFiniteScore
-from ragprof.statistics import holm, mean_estimate, more_queries_needed, paired_p, quantile_estimates
+from ragprof.core.errors import NonFiniteScore
+from ragprof.statistics.estimates import holm, mean_estimate, more_queries_needed, paired_p, quantile_estimates
 
 scores = st.lists(st.integers(0, 1000).map(lambda value: value / 1000), min_size=2, max_size=40)
 p_values = st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8)

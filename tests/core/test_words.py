@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragprof.words import STOP_WORDS, words
+from ragprof.core.tokens import STOP_WORDS, words
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ragprof.core import Doc
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.corpus import Corpus, EvaluationSet, fingerprint_of_docs, read_beir_folder_paths, read_evaluation_set
-from ragprof.errors import BadInput, UnknownName
 
 
 def corpus_of(*docs: tuple[str, str], manifest: Mapping[str, Any] | None = None) -> Corpus:

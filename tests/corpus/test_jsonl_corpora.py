@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragprof.core.errors import BadInput
 from ragprof.corpus import read_corpus
-from ragprof.errors import BadInput
 
 A = '{"_id": "a", "title": "Alpha", "text": "first"}\n'
 B = '{"_id": "b", "text": "second"}\n'

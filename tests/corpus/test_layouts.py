@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ragprof.core import Doc, Layout
-from ragprof.corpus import layouts
-from ragprof.corpus.layouts import Ground
+from ragprof.studies.growth import sub_corpora as layouts
+from ragprof.studies.growth.sub_corpora import Ground
 
 DOCS = tuple(Doc(f"d{number // 2}#{number % 2}", "", f"text {number}", f"d{number // 2}") for number in range(20))
 KEPT = np.array([4, 5, 16])

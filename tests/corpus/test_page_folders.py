@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ragprof.core.errors import BadInput
 from ragprof.corpus import Chunking, Corpus, read_corpus
-from ragprof.corpus.markup import html, markdown, restructured_text
-from ragprof.errors import BadInput
+from ragprof.corpus.folder import html, markdown, restructured_text
 
 
 def written(folder: Path, pages: dict[str, str]) -> Path:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ragprof.core import Query
+from ragprof.core.errors import BadInput
 from ragprof.corpus import read_qrels, read_queries
-from ragprof.errors import BadInput
 
 HEADER = "query-id\tcorpus-id\tscore\n"
 

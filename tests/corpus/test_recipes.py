@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.corpus import build, find, info, installed_versions, read_corpus
-from ragprof.errors import BadInput, UnknownName
 
 SETTINGS = """name = "tiny"
 title = "Two words"

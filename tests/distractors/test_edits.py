@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragprof.core import Doc
-from ragprof.distractors.contradictions import contradictions
-from ragprof.distractors.edits import Edit
-from ragprof.distractors.near_copies import near_copies
+from ragprof.studies.growth.contradictions import contradictions
+from ragprof.studies.growth.near_copies import Edit, near_copies
 
 PAGE = Path(__file__).parents[2] / "docs" / "distractors.md"
 ALL = 50

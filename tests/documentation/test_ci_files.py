@@ -72,7 +72,7 @@ def test_every_input_has_a_description_and_every_one_is_used() -> None:
 
 
 def test_every_output_of_the_action_is_written_by_the_gate_step() -> None:
-    from ragprof.report.compare.github import outputs
+    from ragprof.studies.gate.ci_files import outputs
 
     written = {*outputs({"eval": "e", "gate": None, "rows": []}), "findings", "folder"}
     named = {each["value"] for each in read(ACTION)["outputs"].values()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ragprof.generators.openai_compatible import OpenAICompatibleGenerator
+from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator
 
 KEY = "sk-test-3141592653589793"
 Asker: TypeAlias = Callable[..., OpenAICompatibleGenerator]

@@ -10,8 +10,8 @@ from asker import KEY, Asker
 from passing_time import PassingTime
 from speaking_server import SpeakingServer, speaking
 
-from ragprof.generators.openai_compatible import OpenAICompatibleGenerator
-from ragprof.http_calls import Patience
+from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator
+from ragprof.parts.http.calls import Patience
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 from asker import KEY, Asker
 from speaking_server import SpeakingServer, Step, fails, hangs_up, is_cut, is_silent, lists_models, writes
 
-from ragprof import registry
-from ragprof.errors import BadInput, UnknownName
-from ragprof.generators.openai_compatible import OpenAICompatibleGenerator
-from ragprof.registry import PartSpec
+from ragprof.core import registry
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.registry import PartSpec
+from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator
 
 PROMPT = "one two three"
 ECHO = json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}", "code": f"bad {KEY}"}})

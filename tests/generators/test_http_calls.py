@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from passing_time import PassingTime
 
-from ragprof.errors import BadInput
-from ragprof.http_calls import CallFailed, Patience, asked_wait_s, complaint, is_loopback, persistently, plain_url
-from ragprof.waiting import excluded_ns
+from ragprof.core.clock import excluded_ns
+from ragprof.core.errors import BadInput
+from ragprof.parts.http.calls import CallFailed, Patience, asked_wait_s, complaint, is_loopback, persistently, plain_url
 
 
 def failing(failures: list[CallFailed], passing: Callable[[], None]) -> Callable[[], str]:

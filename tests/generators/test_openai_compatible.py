@@ -23,9 +23,8 @@ from speaking_server import (
     writes,
 )
 
-from ragprof.clock import now_ns
-from ragprof.http_calls import Patience
-from ragprof.waiting import excluded_ns
+from ragprof.core.clock import excluded_ns, now_ns
+from ragprof.parts.http.calls import Patience
 
 PROMPT = "one two three four five six"
 SECOND = 1_000_000_000

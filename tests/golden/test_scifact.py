@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.clock import now_ns
+from ragprof.core.clock import Silent, now_ns
 from ragprof.judge.scores import measure, scores_of
-from ragprof.preparation import prepare
-from ragprof.progress import Silent
-from ragprof.record.indexes import build_indexes
-from ragprof.record.recording import Bench, embed, load, rank
+from ragprof.record.recording import Bench, build_indexes, embed, load, rank
+from ragprof.studies.preparation import prepare
 
 PROJECT = Path(__file__).parents[2]
 SCIFACT = PROJECT.parent / "shared" / "data" / "beir" / "scifact"

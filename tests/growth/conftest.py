@@ -9,9 +9,9 @@ import pytest
 from growing_collection import write_collection
 from grown import Grown
 
-from ragprof.planning import plan_growth
-from ragprof.preparation import prepare
-from ragprof.session import grow
+from ragprof.session.run import grow
+from ragprof.studies.growth.plan import plan_growth
+from ragprof.studies.preparation import prepare
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragprof.preparation import Prepared
-from ragprof.record.growth.plan import Growing
+from ragprof.studies.growth.plan import Growing
+from ragprof.studies.preparation import Prepared
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import pytest
 from grown import Grown
 
 from ragprof.core import Layout
+from ragprof.core.clock import Silent
+from ragprof.core.tokens import counter
 from ragprof.judge.scores import measure, scores_of
-from ragprof.progress import Silent
-from ragprof.record.growth.curves import layouts_of
 from ragprof.record.pipeline import Parts, Workshop
 from ragprof.record.rankings import rank_queries
 from ragprof.record.recording import Bench, Embedding, embed, embedded_queries
-from ragprof.tokens import counter
+from ragprof.studies.growth.record import layouts_of
 
 CURVES = ("all_judged", "proportional", "similar", "duplicate", "contradicting", "foreign")
 PIPELINES = ("bm25", "dense", "dense+overlap", "hybrid+overlap")

@@ -13,17 +13,16 @@ import pytest
 from grown import Grown
 
 from ragprof.core import Doc, Injected, Query, Ranking, Scored
-from ragprof.errors import NonFiniteScore
-from ragprof.injectors.top_k import TopKInjector
-from ragprof.judge.growth_cells import Collection
-from ragprof.judge.tails import judge_tails
-from ragprof.record.growth.cells import Cells, scored_cell_by_cell, union
-from ragprof.record.growth.injection import Prompts
+from ragprof.core.errors import NonFiniteScore
+from ragprof.parts.injectors.top_k import TopKInjector
+from ragprof.parts.rerankers.overlap import OverlapReranker
 from ragprof.record.rankings import CountedReranker
-from ragprof.rerankers.overlap import OverlapReranker
-from ragprof.session import grow
-from ragprof.studies.growth_data import read_growth
-from ragprof.studies.growth_forecasts import _cost
+from ragprof.session.run import grow
+from ragprof.studies.growth.data import read_growth
+from ragprof.studies.growth.forecasts import _cost
+from ragprof.studies.growth.judge import Collection, judge_tails
+from ragprof.studies.growth.record_cells import Cells, scored_cell_by_cell, union
+from ragprof.studies.growth.record_live import Prompts
 
 DOCS = tuple(Doc(f"d{number}", "", text, f"d{number}") for number, text in enumerate(["red", "green", "blue red"]))
 QUERY = Query("q", "blue red")
@@ -146,7 +145,7 @@ def test_a_reranker_whose_scores_are_not_reused_has_the_same_depth_curve(
 def test_an_embedder_whose_vectors_are_not_reused_reuses_none(
     eval_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ragprof.embedders.hashing import HashingEmbedder
+    from ragprof.parts.embedders.hashing import HashingEmbedder
 
     monkeypatch.setattr(HashingEmbedder, "identity", None)
     small(eval_file, '[[pipelines]]\nname = "dense"\nembedder = "hashing"\nstore = "faiss_flat"\ndepth = 10\n')

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.errors import BadInput
-from ragprof.planning import plan_growth
-from ragprof.preparation import prepare
-from ragprof.session import grow
+from ragprof.core.errors import BadInput
+from ragprof.session.run import grow
+from ragprof.studies.growth.plan import plan_growth
+from ragprof.studies.preparation import prepare
 
 
 def problem(eval_file: Path, before: str, after: str) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from grown import Grown
 
-from ragprof.record.growth.plan import fingerprint
-from ragprof.registry import PartSpec
-from ragprof.session import grow, holds, redraw, run
+from ragprof.core.registry import PartSpec
+from ragprof.session.run import grow, holds, redraw, run
+from ragprof.studies.growth.plan import fingerprint
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from grown import Grown
 
-from ragprof.errors import BadInput
-from ragprof.session import grow, redraw, reprice, run
+from ragprof.core.errors import BadInput
+from ragprof.session.run import grow, redraw, reprice, run
 
 SCHEMA = Path(__file__).parents[2] / "ragprof" / "studies" / "summary.schema.json"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ragprof.core import Generated
-from ragprof.generators.extractive import ExtractiveGenerator
+from ragprof.parts.generators.extractive import ExtractiveGenerator
 
 
 class CountingGenerator(ExtractiveGenerator):

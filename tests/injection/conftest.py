@@ -10,17 +10,15 @@ import pytest
 from answerers import ANSWERERS, CountingGenerator
 from study import Study, contents, write_handbook
 
-from ragprof import registry
-from ragprof.injecting import inject
-from ragprof.judge.growth import judge_growth
+from ragprof.core import registry
+from ragprof.core.clock import Silent
 from ragprof.judge.scores import judge
-from ragprof.planning import plan_growth
-from ragprof.preparation import prepare
-from ragprof.progress import Silent
-from ragprof.record.growth.plan import claim
-from ragprof.record.growth.recording import record_growth
 from ragprof.record.recording import record
-from ragprof.session import bench_of
+from ragprof.session.run import bench_of, inject
+from ragprof.studies.growth.judge import judge_growth
+from ragprof.studies.growth.plan import claim, plan_growth
+from ragprof.studies.growth.record import record_growth
+from ragprof.studies.preparation import prepare
 
 
 @pytest.fixture(scope="session")

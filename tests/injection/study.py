@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.injecting import plan_injection
-from ragprof.preparation import prepare
-from ragprof.progress import Silent
-from ragprof.record.injection.recording import record_injection
-from ragprof.session import bench_of
+from ragprof.core.clock import Silent
+from ragprof.session.run import bench_of
+from ragprof.studies.injection.plan import plan_injection
+from ragprof.studies.injection.record import record_injection
+from ragprof.studies.preparation import prepare
 
 DATA = Path(__file__).parents[1] / "data"
 KEY = ["pipeline", "setting", "query_id"]

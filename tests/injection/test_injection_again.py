@@ -11,9 +11,8 @@ import pytest
 from answerers import CountingGenerator
 from study import Study, answers_by_place, read_manifest, record_study, table, write_handbook
 
-from ragprof.injecting import inject
-from ragprof.record.injection.answering import AT_ONCE
-from ragprof.session import redraw
+from ragprof.session.run import inject, redraw
+from ragprof.studies.injection.record import AT_ONCE
 
 COUNTING = ('generator = "extractive"', 'generator = "counting"')
 DRAWN = {"summary.json", "report.html", "report.md", "costs.parquet", "rates.json", "judgement.json", "scores.parquet"}

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from study import KEY, Study
 
-from ragprof.prompt import arranged
-from ragprof.tokens import counter
+from ragprof.core.prompt import arranged
+from ragprof.core.tokens import counter
 
 SCHEMA = Path(__file__).parents[2] / "ragprof" / "studies" / "summary.schema.json"
 PIPELINES = ["bm25", "dense", "hybrid", "hybrid+overlap"]

@@ -12,15 +12,14 @@ import pytest
 from answerers import CountingGenerator
 from study import KEY, answers_by_place, read_manifest, record_study, table, write_handbook
 
-from ragprof.errors import BadInput
-from ragprof.injecting import inject
-from ragprof.judge.answers import judge_answers
-from ragprof.model_judging import judge_by
-from ragprof.preparation import prepare
-from ragprof.price.answers import price_answers
-from ragprof.progress import Silent
+from ragprof.core.clock import Silent
+from ragprof.core.errors import BadInput
 from ragprof.record.pipeline import part
-from ragprof.session import run
+from ragprof.session.run import inject, run
+from ragprof.studies.injection.judge import judge_answers
+from ragprof.studies.injection.model_judge import judge_by
+from ragprof.studies.injection.price import price_answers
+from ragprof.studies.preparation import prepare
 
 BM25 = 'store = "bm25s"\ndepth = 10\n'
 DENSE = 'embedder = "hashing"\nstore = "faiss_flat"\n'

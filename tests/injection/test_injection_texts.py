@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 from study import Study, contents
 
+from ragprof.core.prompt import TEMPLATE
 from ragprof.corpus import read_corpus
-from ragprof.injecting import forget_texts
-from ragprof.judge.answers import judge_answers
-from ragprof.preparation import prepare
-from ragprof.prompt import TEMPLATE
-from ragprof.session import redraw, reprice
+from ragprof.session.run import forget_texts, redraw, reprice
+from ragprof.studies.injection.judge import judge_answers
+from ragprof.studies.preparation import prepare
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragprof.judge.abstention import abstained
-from ragprof.judge.answer_texts import contains, exact_match, normalised, token_f1
+from ragprof.studies.injection.answer_texts import abstained, contains, exact_match, normalised, token_f1
 
 WORDS = st.lists(st.sampled_from(["lru_cache", "the", "a", "3.5", "1,000", "Kraków", "C++", "x"]), min_size=1).map(
     " ".join

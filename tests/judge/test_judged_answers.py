@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 from ragprof.core import Query
+from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.corpus.collection import Qrels
-from ragprof.errors import BadInput
-from ragprof.judge.answers import JUDGED_COLUMNS, gold_answers, judge_answers
+from ragprof.studies.injection.judge import JUDGED_COLUMNS, gold_answers, judge_answers
 
 CONTENTS = {
     "gold": "functools.lru_cache remembers results",

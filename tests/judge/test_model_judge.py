@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragprof.core import Generated
-from ragprof.judge.model_judge import AnswerToJudge, ModelLabels, agreement, judge_by_model, judge_prompt, verdict
+from ragprof.studies.injection.model_judge import (
+    AnswerToJudge,
+    ModelLabels,
+    agreement,
+    judge_by_model,
+    judge_prompt,
+    verdict,
+)
 
 RIGHT = AnswerToJudge("delete a folder", ("shutil.rmtree",), "Use shutil.rmtree.")
 WRONG = AnswerToJudge("delete a folder", ("shutil.rmtree",), "Use os.remove.")

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from ragprof.core import Doc, Query
+from ragprof.core.errors import BadInput
+from ragprof.core.ranking import ranked
 from ragprof.corpus import EvaluationSet
-from ragprof.errors import BadInput
-from ragprof.judge.reranking import judge_reranking
 from ragprof.judge.scores import measure, scores_of
-from ragprof.ranking import ranked
+from ragprof.studies.reranker.judge import judge_reranking
 
 Found: TypeAlias = Mapping[str, Sequence[tuple[str, float | None]]]
 FAMILIES = ("nDCG", "P", "R", "Judged", "Success")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
 from ragprof.corpus import EvaluationSet, read_evaluation_set
 from ragprof.corpus.formats import read_corpus
-from ragprof.errors import BadInput, NonFiniteScore, UnknownName
 from ragprof.judge.scores import canonical, falling, judge, measure, ranking_stages, scores_of, trec_run
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from ragprof.corpus import read_qrels
+from ragprof.exports.trec import export_qrels, export_runs, run_text
 from ragprof.judge.scores import measure
-from ragprof.judge.trec_export import export_qrels, export_runs, run_text
 
 QRELS = read_qrels(Path(__file__).parents[1] / "data" / "handbook" / "qrels" / "test.tsv")
 STAGES = [

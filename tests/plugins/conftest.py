@@ -10,8 +10,8 @@ from speaking_server import SpeakingServer, speaking
 from tiny_causal_model import save_causal_model
 from tiny_cross_encoder import save_cross_encoder
 
-from ragprof.models import PACKAGED_MINILM
-from ragprof.transformer import Transformer
+from ragprof.parts.models.encoder import Transformer
+from ragprof.parts.models.places import PACKAGED_MINILM
 
 
 @pytest.fixture(scope="module", autouse=True)

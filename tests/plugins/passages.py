@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragprof.core import Doc, EmbeddedQuery, Query, Ranking, ScoredDoc, Vectors
-from ragprof.embedders.hashing import HashingEmbedder
+from ragprof.parts.embedders.hashing import HashingEmbedder
 
 TEXTS = (
     ("Kettles", "Fill the kettle with fresh water and boil it before pouring it over the leaves."),

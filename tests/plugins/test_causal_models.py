@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from chain_model import save_chain_model
 
-from ragprof.causal_model import BLOCK_TOKENS, CausalModel
-from ragprof.errors import MissingModel, NonFiniteScore
-from ragprof.shared_prefixes import BATCH, answers_of, branch, can_stand_together
+from ragprof.core.errors import MissingModel, NonFiniteScore
+from ragprof.parts.models.causal import BATCH, BLOCK_TOKENS, CausalModel, answers_of, branch, can_stand_together
 
 WINDOW = 64
 MOST = 6

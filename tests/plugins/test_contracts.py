@@ -18,12 +18,9 @@ from passages import CONTENTS, DOCS, VECTORS, embedded, ranking_of
 from reranking_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
 
-from ragprof import prompt, registry
-from ragprof.core import Doc, Generated, Layout, Nearest, Query, Usage, Vectors
-from ragprof.gguf_models import GEMMA_PACKAGE
-from ragprof.nested import nearest, search_nested
-from ragprof.registry import Kind, PartSpec
-from ragprof.stages import (
+from ragprof.core import Doc, Generated, Layout, Nearest, Query, Usage, Vectors, prompt, registry
+from ragprof.core.registry import Kind, PartSpec
+from ragprof.core.stages import (
     ApproximateStore,
     Embedder,
     Generator,
@@ -34,6 +31,8 @@ from ragprof.stages import (
     Reranker,
     Store,
 )
+from ragprof.parts.models.places import GEMMA_PACKAGE
+from ragprof.parts.nested import nearest, search_nested
 
 ASKED = [embedded(text) for text in ("water, tides and the lamp of a king", "oil, oil and rain", "zyzzyva", "chess")]
 QUERY = Query("q", "how does a lighthouse flash its lamp to sailors")

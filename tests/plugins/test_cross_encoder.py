@@ -9,8 +9,8 @@ from passages import CONTENTS, DOCS
 from tiny_cross_encoder import save_cross_encoder
 
 from ragprof.core import Query
-from ragprof.errors import BadInput
-from ragprof.rerankers.cross_encoder import CrossEncoderReranker
+from ragprof.core.errors import BadInput
+from ragprof.parts.rerankers.cross_encoder import CrossEncoderReranker
 
 QUERY = Query("q", "bread and water")
 

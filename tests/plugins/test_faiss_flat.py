@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ragprof.core import Doc, EmbeddedQuery, Query, Vectors
-from ragprof.errors import BadInput
-from ragprof.ranking import ranked
-from ragprof.stores.faiss_flat import FaissFlatStore
+from ragprof.core.errors import BadInput
+from ragprof.core.ranking import ranked
+from ragprof.parts.stores.faiss_flat import FaissFlatStore
 
 # Small whole numbers: every product is exact in float32, so ties are ties in both.
 small = st.integers(-2, 2).map(float)

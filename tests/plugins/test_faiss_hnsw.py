@@ -6,12 +6,11 @@ import faiss
 import numpy as np
 import pytest
 
-from ragprof import registry
-from ragprof.core import Doc, EmbeddedQuery, Query, Vectors
-from ragprof.errors import BadInput
-from ragprof.registry import PartSpec
-from ragprof.stages import ApproximateStore
-from ragprof.stores.faiss_hnsw import FaissHnswStore
+from ragprof.core import Doc, EmbeddedQuery, Query, Vectors, registry
+from ragprof.core.errors import BadInput
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import ApproximateStore
+from ragprof.parts.stores.faiss_hnsw import FaissHnswStore
 
 DOCS = [Doc(f"d{place * 7 % 2000:04}", "", "", "") for place in range(2000)]
 

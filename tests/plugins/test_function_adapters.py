@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from passages import CONTENTS, DOCS, embedded, ranking_of
 
-from ragprof.adapters.functions import FunctionEmbedder, FunctionInjector, FunctionReranker, FunctionStore
 from ragprof.core import Query
-from ragprof.errors import BadInput, NonFiniteScore
+from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.parts.adapters import FunctionEmbedder, FunctionInjector, FunctionReranker, FunctionStore
 
 QUERY = Query("q", "why?")
 

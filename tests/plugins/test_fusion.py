@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ragprof.core import Doc, EmbeddedQuery, Query
-from ragprof.registry import PartSpec
-from ragprof.stores.rrf import RrfStore
+from ragprof.core.registry import PartSpec
+from ragprof.parts.stores.rrf import RrfStore
 
 BOTH = [PartSpec(name="faiss_flat"), PartSpec(name="bm25s")]
 

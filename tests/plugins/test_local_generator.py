@@ -10,11 +10,12 @@ import pytest
 from chain_model import END, save_chain_model
 from tiny_gguf import write_gguf
 
-from ragprof import causal_model, gguf_models
 from ragprof.core import Generated
-from ragprof.errors import BadInput, MissingPackage
-from ragprof.generators.local import LocalGenerator
-from ragprof.gguf_models import converted, packaged_gemma
+from ragprof.core.errors import BadInput, MissingPackage
+from ragprof.parts.generators.local import LocalGenerator
+from ragprof.parts.models import causal as causal_model
+from ragprof.parts.models import places as gguf_models
+from ragprof.parts.models.places import converted, packaged_gemma
 
 TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}|{% endfor %}model:"
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"

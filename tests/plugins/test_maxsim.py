@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from passages import CONTENTS, DOCS
 
 from ragprof.core import Doc, Query
-from ragprof.rerankers.maxsim import MaxSimReranker
-from ragprof.transformer import Transformer
+from ragprof.parts.models.encoder import Transformer
+from ragprof.parts.rerankers.maxsim import MaxSimReranker
 
 QUERIES = [
     Query("a", "How does a lighthouse flash?"),

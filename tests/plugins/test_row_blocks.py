@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ragprof import row_cache
 from ragprof.core import Doc, Vectors
-from ragprof.row_cache import blocks
-from ragprof.stores.faiss_flat import FaissFlatStore
+from ragprof.core import caches as row_cache
+from ragprof.core.caches import blocks
+from ragprof.parts.stores.faiss_flat import FaissFlatStore
 
 ROWS, WIDTH = 16_384, 512
 MIB = 2**20

@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from passages import DOCS, ranking_of
 
-from ragprof import prompt
-from ragprof.core import Doc, Query, ScoredDoc
-from ragprof.errors import BadInput
-from ragprof.injectors.token_budget import TokenBudgetInjector
-from ragprof.tokens import counter
+from ragprof.core import Doc, Query, ScoredDoc, prompt
+from ragprof.core.errors import BadInput
+from ragprof.core.tokens import counter
+from ragprof.parts.injectors.token_budget import TokenBudgetInjector
 
 QUERY = Query("q", "Which of these is about tea?")
 count = counter("o200k_base")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from passages import CONTENTS
 
 from ragprof.core import Vectors
-from ragprof.models import PACKAGED_MINILM, packaged_minilm, revision
-from ragprof.transformer import BATCH_TOKENS, Transformer, batches, resolved_precision
+from ragprof.parts.models.encoder import BATCH_TOKENS, Transformer, batches, resolved_precision
+from ragprof.parts.models.places import PACKAGED_MINILM, packaged_minilm, revision
 
 VARIED = [
     *CONTENTS,

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ragprof.errors import BadInput, UnknownName
-from ragprof.price import price_answers, price_recording
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.price import price_recording
+from ragprof.studies.injection.price import price_answers
 
 ON = date(2026, 11, 22)
 HOUR = 36 * 10**11

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.errors import BadInput, UnknownName
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.price import rate_names
 from ragprof.price.rates import Unpriced, catalogue, read_book, shipped_books, valid_on
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.errors import BadInput, UnknownName
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.price.energy import cost_of, region_named, regions
 
 OWN = """\

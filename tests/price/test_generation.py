@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.errors import BadInput
+from ragprof.core.errors import BadInput
 from ragprof.price import price_recording
-from ragprof.price.models import model_rate
 from ragprof.price.pricing import PipelinePricing
-from ragprof.price.rates import CallCost, Unpriced, catalogue, free_rate
+from ragprof.price.rates import CallCost, Unpriced, catalogue, free_rate, model_rate
 
 ON = date(2026, 11, 22)
 HOUR = 36 * 10**11

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ragprof.cli.listing import show
-from ragprof.errors import BadInput, UnknownName
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.price import price_recording
 from ragprof.price.rates import OPTIONS, PublishedRate, books_folder, read_book, valid_on
 

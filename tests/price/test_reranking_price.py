@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ragprof.core import Doc
-from ragprof.errors import BadInput, UnknownName
-from ragprof.price import price_recording, price_reranking, read_pricing
-from ragprof.ranking import ranked
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.ranking import ranked
+from ragprof.price import price_recording, read_pricing
+from ragprof.studies.reranker.price import price_reranking
 
 ON = date(2026, 11, 22)
 SECOND = 10**9

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragprof.price import price_recording
-from ragprof.price.billing import calls, pair_tokens, pieces
+from ragprof.price.bills import calls, pair_tokens, pieces
 from ragprof.price.rates import PublishedRate
 
 ON = date(2026, 11, 22)

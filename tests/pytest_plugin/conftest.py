@@ -24,8 +24,9 @@ def recordings(tmp_path_factory: pytest.TempPathFactory, plugin_cache: Path) -> 
     """
     from ragprof import Pipeline, Timing, profile
     from ragprof.evals import Gate, Margin
-    from ragprof.pytest_plugin import comparisons, fixture, keeping, snapshots  # noqa: F401
-    from ragprof.studies.compare import baselines, evidence, gates
+    from ragprof.pytest_plugin import results as comparisons  # noqa: F401
+    from ragprof.studies.gate import baselines, evidence
+    from ragprof.studies.gate import comparison as gates
 
     folder = tmp_path_factory.mktemp("recordings")
     handbook = {"corpus": HANDBOOK, "queries": HANDBOOK / "queries.jsonl", "qrels": HANDBOOK / "qrels" / "test.tsv"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small_suites import Run
 
-from ragprof.files import read_json, write_json
+from ragprof.core.files import read_json, write_json
 
 HOLDS = """
 def test_figures(ragprof):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from small_suites import Run
 
-from ragprof import files
-from ragprof.studies.compare import baselines
-from ragprof.studies.compare.evidence import of_recording
+from ragprof.core import files
+from ragprof.studies.gate import baselines
+from ragprof.studies.gate.evidence import of_recording
 
 SAME = "def test_same(ragprof): assert ragprof.recording('good').no_worse_than('main')"
 WORSE = "def test_worse(ragprof): assert ragprof.recording('bad').no_worse_than('main', margins={'quality': 0.1})"

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from small_suites import ALONE, Run, installed
 
-from ragprof.studies.compare import baselines
+from ragprof.studies.gate import baselines
 
 pytest.importorskip("xdist")
 

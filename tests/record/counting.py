@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ragprof.core import Doc, Embedded, Query, Scored
-from ragprof.embedders.hashing import HashingEmbedder
-from ragprof.rerankers.overlap import OverlapReranker
+from ragprof.parts.embedders.hashing import HashingEmbedder
+from ragprof.parts.rerankers.overlap import OverlapReranker
 
 
 class CountingEmbedder(HashingEmbedder):

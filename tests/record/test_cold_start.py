@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from clockwork import DOCS, QUESTIONS, HandClock, Workbench
 
-from ragprof.record.cold import ColdStarts
 from ragprof.record.pipeline import Parts
+from ragprof.record.timings import ColdStarts
 
 QUERY = QUESTIONS[0]
 

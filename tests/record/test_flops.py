@@ -12,14 +12,12 @@ import torch
 from clockwork import HandClock
 
 from ragprof.core import Doc, Query, Scored
-from ragprof.flop_counts import counted
-from ragprof.preparation import prepare
-from ragprof.progress import Silent
-from ragprof.record.flops import count_flops, flops_of
+from ragprof.core.clock import Silent
+from ragprof.parts.rerankers.overlap import OverlapReranker
 from ragprof.record.pipeline import Parts
 from ragprof.record.recording import Bench, record, shuffled
-from ragprof.record.timings import Timings
-from ragprof.rerankers.overlap import OverlapReranker
+from ragprof.record.timings import Timings, count_flops, counted, flops_of
+from ragprof.studies.preparation import prepare
 
 
 class LinearReranker(OverlapReranker):

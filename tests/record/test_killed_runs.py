@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ragprof.session import run
+from ragprof.session.run import run
 
 
 def killed_while_timing(handbook: Path, out: Path) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ragprof.errors import BadInput, UnknownName
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.registry import PartSpec
 from ragprof.evals import PipelineConfig
+from ragprof.parts.rerankers.overlap import OverlapReranker
 from ragprof.record.pipeline import Parts, Pipeline, Workshop, part
-from ragprof.registry import PartSpec
-from ragprof.rerankers.overlap import OverlapReranker
 
 
 def built(workshop: Workshop, **choices: Any) -> Parts:

@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragprof import prompt
-from ragprof.core import Doc, Injected, Query, Ranking, ScoredDoc
-from ragprof.errors import BadInput
-from ragprof.generators.extractive import ExtractiveGenerator
-from ragprof.injectors.token_budget import TokenBudgetInjector
-from ragprof.injectors.top_k import TopKInjector
-from ragprof.prompt import Order
+from ragprof.core import Doc, Injected, Query, Ranking, ScoredDoc, prompt
+from ragprof.core.errors import BadInput
+from ragprof.core.prompt import Order
+from ragprof.core.stages import Injector
+from ragprof.core.tokens import counter
+from ragprof.parts.generators.extractive import ExtractiveGenerator
+from ragprof.parts.injectors.token_budget import TokenBudgetInjector
+from ragprof.parts.injectors.top_k import TopKInjector
 from ragprof.record.pipeline import Parts, Pipeline
 from ragprof.record.query import ask, bare, within_window
-from ragprof.stages import Injector
-from ragprof.tokens import counter
 
 ANSWER = 5
 TEMPLATE = "{passages} Q: {question}"

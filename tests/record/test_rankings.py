@@ -11,10 +11,10 @@ from clockwork import DOCS, QUESTIONS
 from counting import CountingReranker, NanReranker, ShortReranker
 
 from ragprof.core import Doc, EmbeddedQuery, Query
+from ragprof.core.clock import Silent
+from ragprof.core.errors import NonFiniteScore
 from ragprof.corpus import read_corpus, read_queries
-from ragprof.embedders.hashing import HashingEmbedder
-from ragprof.errors import NonFiniteScore
-from ragprof.progress import Silent
+from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.record.pipeline import Given, Parts, Pipeline
 from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Ranked, rank_queries

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from clockwork import HandClock
 
-from ragprof.preparation import prepare
-from ragprof.progress import Silent
+from ragprof.core.clock import Silent
 from ragprof.record.recording import Bench, Subject, record, shuffled
+from ragprof.studies.preparation import prepare
 
 WORK = {"docs_embedded": 24, "docs_reused": 0, "queries_embedded": 12, "pairs_scored": 120}
 

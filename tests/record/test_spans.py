@@ -9,7 +9,7 @@ from ragprof.core import Span
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.query import ask, bare, traced
 from ragprof.record.timings import Timings
-from ragprof.studies.latency import closure
+from ragprof.studies.profile.latency import closure
 
 QUERY = QUESTIONS[0]
 

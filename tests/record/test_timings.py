@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from clockwork import QUESTIONS, HandClock, Workbench
 
+from ragprof.core.clock import Silent
 from ragprof.evals import Timing
-from ragprof.progress import Silent
 from ragprof.record.timings import Timings, rotated, shares, time_pipelines
-from ragprof.studies.latency import noise, overhead
+from ragprof.statistics.estimates import noise
+from ragprof.studies.profile.latency import overhead
 
 ROUNDS = Timing(seconds=1.0, rounds=3, min_queries=1, warmup=2)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from counting import CountingEmbedder, InfiniteEmbedder
 
-from ragprof.embedders.hashing import HashingEmbedder
-from ragprof.errors import BadInput, NonFiniteScore
-from ragprof.progress import Silent
-from ragprof.record import vectors
+from ragprof.core.clock import Silent
+from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.core.stages import Embedder
+from ragprof.parts.embedders.hashing import HashingEmbedder
+from ragprof.record import rankings as vectors
 from ragprof.record.pipeline import part
-from ragprof.record.vectors import Reused, document_vectors, query_vectors
-from ragprof.stages import Embedder
+from ragprof.record.rankings import Reused, document_vectors, query_vectors
 
 TEXTS = [f"passage about {'very ' * number}much" for number in range(10)]
 

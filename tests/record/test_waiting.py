@@ -9,15 +9,14 @@ from threading import Thread
 import pytest
 from clockwork import DOCS, QUESTIONS, HandClock, Workbench
 
+from ragprof.core.clock import Silent, exclude, excluded_ns
 from ragprof.evals import Timing
-from ragprof.progress import Silent
-from ragprof.record.injection.live import Asker, Live
-from ragprof.record.injection.plan import Setting
 from ragprof.record.pipeline import Parts, Pipeline
 from ragprof.record.query import traced
 from ragprof.record.recording import Bench
 from ragprof.record.timings import Timings, time_pipelines
-from ragprof.waiting import exclude, excluded_ns
+from ragprof.studies.injection.plan import Setting
+from ragprof.studies.injection.record_live import Asker, Live
 
 STAGES = ("embed", "search", "rerank", "inject", "generate")
 

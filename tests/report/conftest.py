@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ragprof.report import render_html
+from ragprof.session.pages import render_html
 
 _SAMPLE = runpy.run_path(str(Path(__file__).with_name("sample.py")))
 _VARIANTS = runpy.run_path(str(Path(__file__).with_name("growth_variants.py")))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ragprof.report import write_report
+from ragprof.session.pages import write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FLAGS = (

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from ragprof.report.charts import draw
-from ragprof.report.labels import Point, arrange, wrap
 from ragprof.report.palette import pipeline_colours
-from ragprof.report.scales import Scale, logarithmic
+from ragprof.report.theme import Point, Scale, arrange, logarithmic, wrap
+from ragprof.session.pages import draw
 
 ALL = ["time", "latency-quality", "cost-quality", "differences", "stage-quality", "tokens"]
 
@@ -65,7 +64,7 @@ def test_names_cover_neither_points_nor_each_other(how_many: int) -> None:
 
 
 def _boxes(points: list[Point]) -> list[Any]:
-    from ragprof.report.labels import box_of
+    from ragprof.report.theme import box_of
 
     places = arrange(points, [], size=(430, 330))
     return [box_of(point, places[point.name]) for point in points]
@@ -84,6 +83,6 @@ def test_a_logarithmic_scale_has_at_least_three_ticks() -> None:
 
 
 def test_reports_without_charts_load_no_chart_library() -> None:
-    code = "import sys, ragprof.report.terminal, ragprof.report.markdown; print('altair' in sys.modules)"
+    code = "import sys, ragprof.studies.profile.tables, ragprof.report.markdown; print('altair' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -11,11 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ragprof.errors import BadInput
-from ragprof.report.compare import benchmark, gitlab
-from ragprof.report.compare.cases import cases, worst_first
-from ragprof.report.compare.github import annotations, cut, outputs, step_summary, write_github
-from ragprof.report.compare.junit import junit
+from ragprof.core.errors import BadInput
+from ragprof.studies.gate import ci_files as benchmark
+from ragprof.studies.gate import ci_files as gitlab
+from ragprof.studies.gate.cells import cases, worst_first
+from ragprof.studies.gate.ci_files import cut, junit, outputs, step_summary, workflow_commands, write_github
 
 HOSTILE = "a%\r\n::error title=x::y,b:c\x00\x1b[31m<&\"']]>\ud800\ufffe"
 KINDS = {"nDCG@10": ("quality", ""), "latency_p95": ("latency", "ms"), "usd_per_1000_queries": ("cost", "USD")}
@@ -221,7 +221,7 @@ def test_without_a_gate_the_cases_are_the_primary_rows_and_only_what_got_worse_f
 
 
 def test_annotations_come_worst_first_and_loudest_first() -> None:
-    assert annotations(document()) == [
+    assert workflow_commands(document()) == [
         "::error title=ragprof%3A regression%3A nDCG@10 of hybrid::nDCG@10 is regression",
         "::error title=ragprof%3A unpriced%3A usd_per_1000_queries of hybrid::usd_per_1000_queries is unpriced",
         "::error title=ragprof%3A incomparable%3A rerank.latency_p95 of hybrid::rerank.latency_p95 is incomparable",
@@ -230,11 +230,11 @@ def test_annotations_come_worst_first_and_loudest_first() -> None:
 
 
 def test_what_is_undecided_is_an_error_under_strict() -> None:
-    assert annotations(strict(document((GATES[1],))))[0].startswith("::error title=")
+    assert workflow_commands(strict(document((GATES[1],))))[0].startswith("::error title=")
 
 
 def test_an_annotation_is_one_line_that_an_id_cannot_leave() -> None:
-    (found,) = annotations(document((gate("x", "regression", pipeline=HOSTILE, message=HOSTILE),)))
+    (found,) = workflow_commands(document((gate("x", "regression", pipeline=HOSTILE, message=HOSTILE),)))
     assert found == (
         "::error title=ragprof%3A regression%3A x of a%25 %3A%3Aerror title=x%3A%3Ay%2Cb%3Ac[31m<&\"']]>"
         "::a%25%0D%0A::error title=x::y,b:c[31m<&\"']]>"
@@ -243,7 +243,7 @@ def test_an_annotation_is_one_line_that_an_id_cannot_leave() -> None:
 
 def test_at_most_ten_annotations_and_the_tenth_names_the_rest() -> None:
     many = tuple(gate(f"inject.count_{number}", "regression", margin=1.0 + number) for number in range(12))
-    found = annotations(document(many))
+    found = workflow_commands(document(many))
     assert len(found) == 10
     assert "inject.count_0 of hybrid" in found[0]
     assert found[9] == (
@@ -253,14 +253,14 @@ def test_at_most_ten_annotations_and_the_tenth_names_the_rest() -> None:
 
 
 def test_where_all_is_well_there_is_one_notice() -> None:
-    (found,) = annotations(document((GATES[0],)))
+    (found,) = workflow_commands(document((GATES[0],)))
     assert found.startswith("::notice title=ragprof%3A scifact::")
     assert found.endswith("over 300 queries")
 
 
 def test_a_comparison_without_a_gate_warns_and_never_errs() -> None:
     rows = [row("latency_p95"), row("nDCG@10", verdict="better", better="higher")]
-    found = annotations(document(None, rows=rows))
+    found = workflow_commands(document(None, rows=rows))
     assert [line.partition(" ")[0] for line in found] == ["::warning", "::notice"]
     assert "+20.0%" in found[0]
 
@@ -301,7 +301,7 @@ def test_github_files_are_appended_to_and_several_lines_are_delimited(tmp_path: 
     summary, output = tmp_path / "summary", tmp_path / "output"
     output.write_text("before=1\n")
     environ = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(output)}
-    assert write_github(document(), environ, markdown="# M\n") == annotations(document())
+    assert write_github(document(), environ, markdown="# M\n") == workflow_commands(document())
     assert summary.read_text() == "# M\n"
     lines = output.read_text().splitlines()
     assert lines[:3] == ["before=1", "verdict=regression", "exit_code=1"]
@@ -326,7 +326,7 @@ def test_a_summary_leaves_room_for_what_the_step_wrote_before(tmp_path: Path) ->
 
 def test_outside_of_github_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert write_github(document(), {}, markdown="# M\n") == annotations(document())
+    assert write_github(document(), {}, markdown="# M\n") == workflow_commands(document())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ragprof.report import comparison_table, render_comparison_markdown, render_comparison_page
-from ragprof.report.compare import cells, reading, sections, words
-from ragprof.report.compare.effect_chart import effects
-from ragprof.report.compare.rankings import fallen
 from ragprof.report.tables import Cell, Table
+from ragprof.session.pages import comparison_table, render_comparison_markdown, render_comparison_page
+from ragprof.studies.gate import cells, words
+from ragprof.studies.gate import cells as reading
+from ragprof.studies.gate import tables as sections
+from ragprof.studies.gate.charts import effects
+from ragprof.studies.gate.tables import fallen
 
 _SAMPLE = runpy.run_path(str(Path(__file__).with_name("compare_sample.py")))
 DENSE, RERANKED, SPARSE = "dense", "dense+maxsim", "bm25"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ragprof.report.charts import draw
-from ragprof.report.growth import line_charts as growth_line_charts
-from ragprof.report.growth import panel_charts as growth_panel_charts
-from ragprof.report.growth import stack_charts as growth_stack_charts
 from ragprof.report.palette import pipeline_colours
 from ragprof.report.theme import Chart
+from ragprof.session.pages import draw
+from ragprof.studies.growth import charts as growth_line_charts
+from ragprof.studies.growth import charts as growth_panel_charts
+from ragprof.studies.growth import charts as growth_stack_charts
 
 SIZES = [1234, 1835, 2727, 4053, 6025, 8956, 13313, 19740]
 NAMES = ["bm25", "static", "dense", "hybrid", "dense+maxsim", "hybrid+maxsim"]

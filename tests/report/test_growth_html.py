@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ragprof.report import render_html, render_markdown, write_report
+from ragprof.session.pages import render_html, render_markdown, write_report
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>|a"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

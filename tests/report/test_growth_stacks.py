@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from ragprof.report.growth import stack_charts as growth_stack_charts
-from ragprof.report.growth.axes import apart, mark
-from ragprof.report.growth.stacks import Stack, bottom, gaps, parts_of, pieces, top, whole
+from ragprof.report.lines import Stack, apart, bottom, gaps, mark, parts_of, pieces, top, whole
+from ragprof.studies.growth import charts as growth_stack_charts
 
 Variant = Callable[..., dict[str, Any]]
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from ragprof.report.growth import forecast_tables as growth_forecast_tables
-from ragprof.report.growth import tables as growth_tables
-from ragprof.report.growth import work_tables as growth_work_tables
-from ragprof.report.growth.forecast_tables import quantity_name, signed, writer
+from ragprof.report.figures import signed
 from ragprof.report.tables import Cell, Table
+from ragprof.studies.growth import tables as growth_forecast_tables
+from ragprof.studies.growth import tables as growth_tables
+from ragprof.studies.growth import tables as growth_work_tables
+from ragprof.studies.growth.tables import quantity_name, writer
 
 EVERY_TABLE = [growth_tables.glance, growth_tables.evidence, growth_tables.kinds, growth_tables.context]
 EVERY_TABLE += [growth_tables.loss, growth_forecast_tables.crossovers, growth_forecast_tables.forecasts]

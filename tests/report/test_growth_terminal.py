@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ragprof.report import growth_table
+from ragprof.session.pages import growth_table
 
 Variant = Callable[..., dict[str, Any]]
 

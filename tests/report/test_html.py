@@ -5,8 +5,8 @@ import json
 import re
 from typing import Any
 
-from ragprof.report import render_html
 from ragprof.report.html import script_json
+from ragprof.session.pages import render_html
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\""
 

@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
-from ragprof.report.charts import draw
-from ragprof.report.injection.first_token_chart import time_to_first_token
-from ragprof.report.injection.k_charts import quality, tokens
-from ragprof.report.injection.pipeline_charts import cost, lost
-from ragprof.report.injection.utility_chart import utility
 from ragprof.report.palette import LOST, STAGES, pipeline_colours, tint
 from ragprof.report.theme import Chart
+from ragprof.session.pages import draw
+from ragprof.studies.injection.charts import cost, lost, quality, time_to_first_token, tokens, utility
 
 NAMES = ["bm25", "static", "dense", "hybrid", "dense+maxsim", "hybrid+maxsim"]
 SWEPT = ["bm25", "dense", "dense+maxsim"]

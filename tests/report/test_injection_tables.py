@@ -7,12 +7,26 @@ from typing import Any
 
 import pytest
 
-from ragprof.report import pipeline_tables
 from ragprof.report.figures import usd
-from ragprof.report.injection import answer_tables, audit_tables, contents, setup_tables, sweep_tables, time_tables
-from ragprof.report.injection import worth_tables as worth
-from ragprof.report.injection.cells import open_span, points, points_span
-from ragprof.report.tables import Cell, Table
+from ragprof.report.tables import Cell, Table, open_span, points, points_span
+from ragprof.studies.audit import tables as audit_tables
+from ragprof.studies.injection import (
+    tables as answer_tables,
+)
+from ragprof.studies.injection import (
+    tables as contents,
+)
+from ragprof.studies.injection import (
+    tables as setup_tables,
+)
+from ragprof.studies.injection import (
+    tables as sweep_tables,
+)
+from ragprof.studies.injection import (
+    tables as time_tables,
+)
+from ragprof.studies.injection import tables as worth
+from ragprof.studies.profile import tables as pipeline_tables
 
 Variant = Callable[..., dict[str, Any]]
 
@@ -192,12 +206,12 @@ def test_unit_economics_come_with_their_formulas(whole_answers: dict[str, Any]) 
 
 
 def test_estimated_energy_is_marked_as_an_estimate(answered: dict[str, Any]) -> None:
-    table = worth.energy(answered)
+    table = worth.worth_tables_energy(answered)
     assert table.title == "Energy and CO\u2082 of an answer (estimate)"
     assert table.note.startswith("From a stated wattage, not metered.")
     assert _texts(_row(table, "bm25"))[1:] == ["103", "308", "$0.00485", "0.0135"]
     answered["injection"]["energy"]["source"] = "nvml+rapl"
-    assert worth.energy(answered).title == "Energy and CO\u2082 of an answer"
+    assert worth.worth_tables_energy(answered).title == "Energy and CO\u2082 of an answer"
     source = setup_tables.energy(answered).rows[0].cells[1].text
     assert source == "the GPU's own counter (NVML) and the processor's own counter (RAPL)"
 

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from ragprof.report import audit_table, injection_table
+from ragprof.session.pages import audit_table, injection_table
 
 Variant = Callable[..., dict[str, Any]]
 

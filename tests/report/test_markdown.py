@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ragprof.report import render_markdown
 from ragprof.report.markdown import escaped
+from ragprof.session.pages import render_markdown
 
 _BAR = re.compile(r"(?<!\\)\|")
 

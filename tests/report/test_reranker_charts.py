@@ -8,15 +8,10 @@ from typing import Any
 
 import pytest
 
-from ragprof.report.charts import draw
 from ragprof.report.palette import FLIP
-from ragprof.report.reranker.break_even_chart import break_even
-from ragprof.report.reranker.depth_chart import depth
-from ragprof.report.reranker.growth_chart import growth
-from ragprof.report.reranker.headroom_chart import headroom
-from ragprof.report.reranker.query_chart import changes
-from ragprof.report.reranker.routing_chart import routing
 from ragprof.report.theme import Chart, static_svg
+from ragprof.session.pages import draw
+from ragprof.studies.reranker.charts import break_even, changes, depth, growth, headroom, routing
 
 FULL, SPARSE = "dense+maxsim", "hybrid+maxsim"
 TITLES = {

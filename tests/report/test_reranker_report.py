@@ -14,11 +14,27 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from ragprof.report import render_html, render_markdown, render_reranker_page, reranker_table, write_report
-from ragprof.report.reranker import contents, depth_tables, glance_tables, price_tables, query_tables, statement_tables
-from ragprof.report.reranker.cells import money, per_words
-from ragprof.report.tables import Cell, Table
-from ragprof.studies import summary as summary_module
+from ragprof.report.tables import Cell, Table, money, per_words
+from ragprof.session import summary as summary_module
+from ragprof.session.pages import render_html, render_markdown, render_reranker_page, reranker_table, write_report
+from ragprof.studies.reranker import (
+    tables as contents,
+)
+from ragprof.studies.reranker import (
+    tables as depth_tables,
+)
+from ragprof.studies.reranker import (
+    tables as glance_tables,
+)
+from ragprof.studies.reranker import (
+    tables as price_tables,
+)
+from ragprof.studies.reranker import (
+    tables as query_tables,
+)
+from ragprof.studies.reranker import (
+    tables as statement_tables,
+)
 
 FULL, SPARSE = "dense+maxsim", "hybrid+maxsim"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

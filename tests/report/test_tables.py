@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ragprof.report import context_tables, pipeline_tables
 from ragprof.report.tables import Cell, Table
-from ragprof.report.tiles import tiles
+from ragprof.studies.profile import tables as context_tables
+from ragprof.studies.profile import tables as pipeline_tables
+from ragprof.studies.profile.headline import tiles
 
 
 def _cells(table: Table, first: str) -> list[Cell]:

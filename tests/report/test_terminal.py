@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ragprof.report import terminal_table
+from ragprof.session.pages import terminal_table
 
 
 def _lines(summary: dict[str, Any], width: int = 80) -> list[str]:

@@ -11,8 +11,8 @@ from reranked import Asked
 from reranking_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
 
-from ragprof.http_calls import Patience
-from ragprof.rerankers.rerank_api import RerankApiReranker
+from ragprof.parts.http.calls import Patience
+from ragprof.parts.rerankers.rerank_api import RerankApiReranker
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from ragprof.core import Doc, Query
-from ragprof.rerankers.rerank_api import RerankApiReranker
+from ragprof.parts.rerankers.rerank_api import RerankApiReranker
 
 Asked: TypeAlias = Callable[..., RerankApiReranker]
 DIALECTS = ("cohere", "jina", "voyage", "tei", "vllm")

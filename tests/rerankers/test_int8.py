@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ragprof import registry
-from ragprof.core import Vectors
-from ragprof.errors import BadInput
-from ragprof.int8_linears import FEWEST_OUTPUTS, largest_weight, number_format, quantise_linears
-from ragprof.models import PACKAGED_MINILM
-from ragprof.registry import PartSpec
-from ragprof.rerankers.cross_encoder import CrossEncoderReranker
-from ragprof.transformer import Transformer, encoder_precision, resolved_precision
+from ragprof.core import Vectors, registry
+from ragprof.core.errors import BadInput
+from ragprof.core.registry import PartSpec
+from ragprof.parts.models.encoder import Transformer, encoder_precision, resolved_precision
+from ragprof.parts.models.kernels import FEWEST_OUTPUTS, largest_weight, number_format, quantise_linears
+from ragprof.parts.models.places import PACKAGED_MINILM
+from ragprof.parts.rerankers.cross_encoder import CrossEncoderReranker
 
 TEXTS = [
     "How do I read a CSV file in Python?",
@@ -141,7 +140,7 @@ def test_a_cross_encoder_scores_in_int8(tmp_path: Path) -> None:
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
     from ragprof.core import Doc, Query
-    from ragprof.models import packaged_minilm
+    from ragprof.parts.models.places import packaged_minilm
 
     torch.manual_seed(0)
     AutoTokenizer.from_pretrained(packaged_minilm()).save_pretrained(tmp_path)

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragprof.core import Doc, PairLength, Query
-from ragprof.errors import BadInput
-from ragprof.rerankers.bi_encoder import BiEncoderReranker
-from ragprof.rerankers.cross_encoder import CrossEncoderReranker
-from ragprof.rerankers.maxsim import MaxSimReranker
-from ragprof.stages import LengthLimited
-from ragprof.windows import pieces, token_counts
+from ragprof.core.errors import BadInput
+from ragprof.core.stages import LengthLimited
+from ragprof.parts.models.encoder import pieces, token_counts
+from ragprof.parts.rerankers.bi_encoder import BiEncoderReranker
+from ragprof.parts.rerankers.cross_encoder import CrossEncoderReranker
+from ragprof.parts.rerankers.maxsim import MaxSimReranker
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = ("bread", "and", "water", "boil", "rises", "slowly", "un", "##boil", "##ing", ".", ",")

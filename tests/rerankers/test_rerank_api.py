@@ -12,14 +12,13 @@ from reranked import DIALECTS, DOCS, QUERY, SCORES, TEXTS, TOKENS, Asked
 from reranking_server import MODEL, address, reranks
 from speaking_server import SpeakingServer, fails, takes
 
-from ragprof import registry
-from ragprof.core import Query
-from ragprof.errors import BadInput
-from ragprof.record.redaction import redacted
-from ragprof.registry import PartSpec
-from ragprof.rerankers.rerank_api import RerankApiReranker
-from ragprof.stages import PairReranker
-from ragprof.waiting import excluded_ns
+from ragprof.core import Query, registry
+from ragprof.core.clock import excluded_ns
+from ragprof.core.errors import BadInput
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import PairReranker
+from ragprof.parts.rerankers.rerank_api import RerankApiReranker
+from ragprof.record.recording import redacted
 
 TOKENS_TOLD = {"input_tokens": TOKENS}
 COUNTED = {

@@ -13,9 +13,9 @@ from reranked import DIALECTS, DOCS, QUERY, SCORES, Asked
 from reranking_server import address, changed, is_cut_half_way, reranking
 from speaking_server import SpeakingServer, Step, fails, hangs_up, is_silent
 
-from ragprof.errors import BadInput, NonFiniteScore
-from ragprof.rerank_formats import FORMATS
-from ragprof.rerankers.rerank_api import RerankApiReranker
+from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.parts.http.formats import FORMATS
+from ragprof.parts.rerankers.rerank_api import RerankApiReranker
 
 KEY = "sk-test-2718281828459045"
 LISTS = {"cohere": "results", "jina": "results", "voyage": "data", "vllm": "results"}

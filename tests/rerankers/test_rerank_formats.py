@@ -8,9 +8,10 @@ from typing import Any, get_args
 import pytest
 from reranked import DIALECTS
 
-from ragprof.errors import NonFiniteScore
-from ragprof.http_calls import CallFailed
-from ragprof.rerank_formats import FORMATS, Dialect, counted, scores_in
+from ragprof.core.errors import NonFiniteScore
+from ragprof.parts.http.calls import CallFailed
+from ragprof.parts.http.formats import FORMATS, Dialect, scores_in
+from ragprof.parts.http.formats import rerank_formats_counted as counted
 
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS)
 LISTS = {"cohere": "results", "jina": "results", "voyage": "data", "vllm": "results"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from weighing import RERANKERS, Weighed, write_handbook
 
-from ragprof import registry
-from ragprof.reranking import weigh
+from ragprof.core import registry
+from ragprof.session.run import weigh
 
 
 @pytest.fixture(scope="session")

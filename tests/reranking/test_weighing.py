@@ -10,9 +10,8 @@ import pytest
 from weighing import RERANKER, Weighed, contents, write_handbook
 
 from ragprof.judge.scores import measure, scores_of
-from ragprof.preparation import prepare
-from ragprof.reranking import reweigh, weigh
-from ragprof.session import redraw, reprice, run
+from ragprof.session.run import redraw, reprice, reweigh, run, weigh
+from ragprof.studies.preparation import prepare
 
 NAME = "hybrid+overlap"
 
@@ -71,7 +70,7 @@ def test_every_depth_is_timed_on_the_same_queries(weighed: Weighed) -> None:
 def test_the_summary_follows_the_contract(weighed: Weighed) -> None:
     import jsonschema
 
-    from ragprof import files
+    from ragprof.core import files
 
     schema = next(Path(files.__file__).parent.rglob("summary.schema.json"))
     jsonschema.validate(dict(weighed.summary), json.loads(schema.read_text()))

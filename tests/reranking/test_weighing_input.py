@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from weighing import Weighed, write_handbook
 
-from ragprof.errors import BadInput, NonFiniteScore, RagprofError
-from ragprof.reranking import reweigh, weigh
+from ragprof.core.errors import BadInput, NonFiniteScore, RagprofError
+from ragprof.session.run import reweigh, weigh
 
 
 def problem(eval_file: Path, before: str = "", after: str = "", **changes: Any) -> str:

@@ -10,8 +10,8 @@ from reranking_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
 from weighing import write_handbook
 
-from ragprof.errors import BadInput
-from ragprof.reranking import weigh
+from ragprof.core.errors import BadInput
+from ragprof.session.run import weigh
 
 NAME = "hybrid+overlap"
 

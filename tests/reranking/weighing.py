@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ragprof.core import Doc, Query, Scored
-from ragprof.rerankers.overlap import OverlapReranker
+from ragprof.parts.rerankers.overlap import OverlapReranker
 
 DATA = Path(__file__).parents[1] / "data"
 BRIEF = {"seconds = 2\nrounds = 3\nmin_queries = 12\n": "seconds = 0.02\nrounds = 2\nmin_queries = 2\n"}
@@ -103,7 +103,7 @@ class UnreachableReranker(OverlapReranker):
     """Cannot be loaded."""
 
     def load(self) -> None:
-        from ragprof.errors import BadInput
+        from ragprof.core.errors import BadInput
 
         raise BadInput("no answer from http://127.0.0.1:9; start the server")
 

@@ -9,7 +9,7 @@ import pytest
 from gated_eval import DATA, EVAL, Recorded
 from outside_parts import installed
 
-from ragprof.session import run
+from ragprof.session.run import run
 
 
 @pytest.fixture(scope="session")

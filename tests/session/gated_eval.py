@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ragprof
-from ragprof.gating import gate
+from ragprof.session.gating import gate
 
 DATA = Path(__file__).parents[1] / "data"
 EVAL = """# Two ways to the same handbook.

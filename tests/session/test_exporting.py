@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ragprof.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
-from ragprof.exporting import Exported, export
-from ragprof.exporting.per_query import csv_text, guarded_cell, per_query_table
-from ragprof.injecting import inject
-from ragprof.judge.trec_export import export_runs
+from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
+from ragprof.exports import Exported, export
+from ragprof.exports.per_query import csv_text, guarded_cell, per_query_table
+from ragprof.exports.trec import export_runs
+from ragprof.session.run import inject
 
 PASSAGES = {
     "opening": ("Opening hours", "The clinic opens at eight | and closes at noon."),

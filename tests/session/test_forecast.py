@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ragprof.forecast import forecast
-from ragprof.preparation import prepare
-from ragprof.progress import Silent
-from ragprof.record.vectors import document_vectors
+from ragprof.core.clock import Silent
+from ragprof.record.rankings import document_vectors
+from ragprof.session.forecast import forecast
+from ragprof.studies.preparation import prepare
 
 
 def rows(handbook: Path, cache: Path) -> dict[str, str]:

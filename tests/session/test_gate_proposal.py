@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from gated_eval import EVAL, Recorded
 
-from ragprof.errors import BadInput
+from ragprof.core.errors import BadInput
 from ragprof.evals import read_eval
-from ragprof.gate_proposal import propose
-from ragprof.gating import gate
+from ragprof.session.gating import gate
+from ragprof.studies.gate.initial import propose
 
 
 def test_a_gate_that_was_proposed_reads_and_holds_and_keeps_what_was_there(small: Path, recorded: Recorded) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from gated_eval import EVAL, QUALITY, Recorded, gating, refused
 
-from ragprof.comparing import save_baseline
-from ragprof.errors import BadInput
-from ragprof.gating import gate
+from ragprof.core.errors import BadInput
+from ragprof.session.gating import gate
+from ragprof.studies.gate.sides import save_baseline
 
 
 def test_other_documents_are_refused_before_anything_is_run(small: Path, recorded: Recorded) -> None:

@@ -13,12 +13,12 @@ import pytest
 from gated_eval import QUALITY, TOKENS, Recorded, gating, refused
 
 import ragprof
-from ragprof import files
-from ragprof.comparing import Comparison, read_side, save_baseline
+from ragprof.core import files
 from ragprof.evals import read_eval
-from ragprof.gating import gate, judged
-from ragprof.report.compare.junit import junit
-from ragprof.session import reprice, run
+from ragprof.session.gating import gate, judged
+from ragprof.session.run import reprice, run
+from ragprof.studies.gate.ci_files import junit
+from ragprof.studies.gate.sides import Comparison, read_side, save_baseline
 
 
 def row(found: Comparison, quantity: str, pipeline: str = "reranked") -> dict[str, Any]:

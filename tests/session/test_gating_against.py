@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from outside_parts import SOURCE, installed
 
-from ragprof.comparing import Comparison
-from ragprof.errors import BadInput
-from ragprof.gating import gate
+from ragprof.core.errors import BadInput
+from ragprof.session.gating import gate
+from ragprof.studies.gate.sides import Comparison
 
 DATA = Path(__file__).parents[1] / "data"
 EVAL = """

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ragprof import mlflow_logging
-from ragprof.errors import BadInput, MissingPackage
-from ragprof.mlflow_logging import allowed, log, metrics, params, pipeline_names
+from ragprof.core.errors import BadInput, MissingPackage
+from ragprof.exports import mlflow as mlflow_logging
+from ragprof.exports.mlflow import allowed, log, metrics, params, pipeline_names
 
 needs_mlflow = pytest.mark.skipif(find_spec("mlflow") is None, reason="the extra `mlflow` is not installed")
 third_party = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's and MLflow's own deprecations of each other

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.corpus import read_corpus
-from ragprof.errors import BadInput, UnknownName
-from ragprof.preparation import prepare
+from ragprof.studies.preparation import prepare
 
 
 def changed(path: Path, old: str, new: str) -> Path:

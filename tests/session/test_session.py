@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 import ragprof
-from ragprof.errors import BadInput, UnknownName
-from ragprof.session import redraw, reprice
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.session.run import redraw, reprice
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
 FAST = ragprof.Timing(seconds=0.5, rounds=2, min_queries=2, warmup=1)

@@ -6,10 +6,9 @@ import math
 
 import pytest
 
-from ragprof import registry
-from ragprof.core import Doc, Query, Ranking, ScoredDoc
-from ragprof.registry import PartSpec
-from ragprof.stages import Signal
+from ragprof.core import Doc, Query, Ranking, ScoredDoc, registry
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import Signal
 
 QUERY = Query("q", "how do I open a file")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from ragprof import files
+from ragprof.core import files
 
 QUESTIONS = [f"q{number:02}" for number in range(12)]
 UNANSWERABLE = ["u0", "u1"]

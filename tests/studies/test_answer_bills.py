@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pandas as pd
 
-from ragprof.studies.answer_bills import added_usd, bill_of, usd_for_each, usd_interval, usd_per_1000
-from ragprof.studies.query_draws import Draws
+from ragprof.statistics.draws import Draws
+from ragprof.studies.injection.data import added_usd, bill_of, usd_for_each, usd_interval, usd_per_1000
 
 IDS = ["a", "b"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
-from ragprof.studies.answers import answers_of, attribution, comparisons, order_settings, orders
+from ragprof.studies.injection.study import answers_of, attribution, comparisons, order_settings, orders
 
 
 def asked(correct: Sequence[float | None], lost: Sequence[str] | None = None, *, place: float = 0.5) -> pd.DataFrame:

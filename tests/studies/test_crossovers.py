@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from ragprof.errors import BadInput
-from ragprof.studies.crossovers import crossings, crossover
-from ragprof.studies.resampling import weights
+from ragprof.core.errors import BadInput
+from ragprof.statistics.draws import weights
+from ragprof.studies.growth.study import crossings, crossover
 
 SIZES = [1_000, 2_000, 4_000, 8_000, 16_000]
 QUERIES, ORDERS = 60, 4

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ragprof.studies.answer_bills import Bill
-from ragprof.studies.economics import FORMULAS, economics_of, facts_of
-from ragprof.studies.query_draws import Draws
+from ragprof.statistics.draws import Draws
+from ragprof.studies.injection.data import Bill
+from ragprof.studies.injection.economics import FORMULAS, economics_of, facts_of
 
 IDS = [f"q{number:02}" for number in range(12)]
 ENERGY = {"usd_per_kwh": "0.2", "kg_co2_per_kwh": "0.5"}

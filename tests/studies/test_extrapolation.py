@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from ragprof.errors import BadInput, UnknownName
-from ragprof.studies.curves import log_linear, power_law
-from ragprof.studies.extrapolation import Predicted, checked, figure, forecast
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.studies.growth.extrapolation import Predicted, checked, figure, forecast, log_linear, power_law
 
 SIZES = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000]
 N = np.array(SIZES, dtype=float)

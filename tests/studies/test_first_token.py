@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import nnls
 
-from ragprof.studies.first_token import (
+from ragprof.studies.injection.first_token import (
     Timings,
     decode_per_token,
     first_token,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ragprof.studies.growth_forecasts import preferred
+from ragprof.studies.growth.forecasts import preferred
 
 
 def line(model: str, error: float, *sizes: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ragprof.studies.headline import duration, headline, money, twins, warnings
+from ragprof.core.quantities import duration, money
+from ragprof.studies.profile.headline import headline, twins, warnings
 
 METRIC = "nDCG@10"
 MS = 1_000_000

@@ -12,10 +12,11 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from ragprof import files
-from ragprof.studies import summary as summary_module
-from ragprof.studies.injection import belongs, injection_of, is_recorded
-from ragprof.studies.summary import RETRIEVAL_ONLY, WITH_ANSWERS, assemble
+from ragprof.core import files
+from ragprof.session import summary as summary_module
+from ragprof.session.summary import RETRIEVAL_ONLY, WITH_ANSWERS, assemble
+from ragprof.studies.injection.data import belongs, is_recorded
+from ragprof.studies.injection.study import injection_of
 
 SCHEMA = json.loads(Path(summary_module.__file__).with_name("summary.schema.json").read_text())
 MAIN = {"corpus": {"sha256": "c1"}, "questions": "s1", "config": answered.config()}

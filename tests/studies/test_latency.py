@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from ragprof.studies.latency import closure, cold_start, latency_of, mean_usage, noise, overhead, quantiles
+from ragprof.statistics.estimates import noise, quantiles
+from ragprof.studies.profile.latency import closure, cold_start, latency_of, mean_usage, overhead
 
 COLUMNS = ["pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns"]
 

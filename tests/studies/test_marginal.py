@@ -8,8 +8,8 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from ragprof.studies.answer_bills import Bill
-from ragprof.studies.marginal import Setting, marginal
+from ragprof.studies.injection.data import Bill
+from ragprof.studies.injection.economics import Setting, marginal
 
 QUESTIONS = 40
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import pytest
 
-from ragprof.studies.quality import comparisons, estimates, final_stage, pareto, per_query
+from ragprof.studies.profile.quality import comparisons, estimates, final_stage, pareto, per_query
 
 METRIC = "nDCG@10"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ragprof.errors import BadInput
-from ragprof.studies.query_draws import Draws, ends, estimated, gained, over, resampled
+from ragprof.core.errors import BadInput
+from ragprof.statistics.draws import Draws, ends, estimated, gained, over, resampled
 
 IDS = [f"q{number}" for number in range(8)]
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.alternatives import alternatives, relation
-from ragprof.studies.reranking.more_chunks import more_chunks
-from ragprof.studies.reranking.whole_bills import Whole, whole_bills
+from ragprof.studies.reranker.alternatives import Whole, alternatives, relation, whole_bills
+from ragprof.studies.reranker.chunks import more_chunks
 
 NOTHING = Whole({}, {}, {}, {})
 ARM = Arm(search=[7] * 20, reranked={5: [None] * 20, 10: [2] * 20}, depths=(5, 10), usd={5: 0.0005, 10: 0.001})

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.query_draws import ends
-from ragprof.studies.reranking.break_even import break_even
-from ragprof.studies.reranking.statement import net_of
+from ragprof.statistics.draws import ends
+from ragprof.studies.reranker.statement import break_even, net_of
 
 PERFECT = Arm(search=[5] * 20, reranked=[1] * 20)
 MIXED = Arm(search=[2, 4, 6, 8] * 10, reranked=[1, 6, 2, 3] * 10)

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.candidates import searched
-from ragprof.studies.reranking.data import RerankerData
-from ragprof.studies.reranking.depth_curve import depth_curve, knee
-from ragprof.studies.reranking.fall import falls_from
+from ragprof.studies.reranker.candidates import searched
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.depths import depth_curve, falls_from, knee
 
 TOP = "Success@1"
 

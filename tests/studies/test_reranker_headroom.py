@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.headroom import headroom
+from ragprof.studies.reranker.headroom import headroom
 
 TOP = "Success@1"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.data import RerankerData
-from ragprof.studies.reranking.latency_model import composed_p50s, latency_check
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.depths import composed_p50s, latency_check
 
 BASES = (1_000, 2_000, 4_000)
 

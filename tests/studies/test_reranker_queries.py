@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.candidates import is_inert
-from ragprof.studies.reranking.per_query import queries
+from ragprof.studies.reranker.candidates import is_inert
+from ragprof.studies.reranker.headroom import queries
 
 TOP = "RR@10"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.data import RerankerData
-from ragprof.studies.reranking.routing import routing, routing_choice
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.routing import routing, routing_choice
 
 TOP = "Success@1"
 SURE = [float(query) for query in range(100)]

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.agreement import agreement, kendall_tau
-from ragprof.studies.reranking.side_by_side import side_by_side
+from ragprof.studies.reranker.candidates import agreement, kendall_tau
+from ragprof.studies.reranker.side_by_side import side_by_side
 
 TOP = "Success@1"
 TIMES = (1_000, 1_100, 1_200)

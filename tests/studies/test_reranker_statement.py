@@ -10,12 +10,20 @@ import numpy as np
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.errors import UnknownName
-from ragprof.statistics import paired_p
-from ragprof.studies.reranking.effects import added_latency, drawn_quantiles, metrics_of, quality_gain
-from ragprof.studies.reranking.figures import means, money, money_ends, sign_flip_ps
-from ragprof.studies.reranking.iso_quality import iso_quality
-from ragprof.studies.reranking.statement import net_of, statement
+from ragprof.core.errors import UnknownName
+from ragprof.statistics.estimates import paired_p
+from ragprof.studies.reranker.chunks import iso_quality
+from ragprof.studies.reranker.effects import (
+    added_latency,
+    drawn_quantiles,
+    means,
+    metrics_of,
+    money,
+    money_ends,
+    quality_gain,
+    sign_flip_ps,
+)
+from ragprof.studies.reranker.statement import net_of, statement
 
 PERFECT = Arm(search=[5] * 20, reranked=[1] * 20)
 USELESS = Arm(search=[3] * 20, reranked=[3] * 20)

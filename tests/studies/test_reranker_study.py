@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking import growth_value
-from ragprof.studies.reranking.data import RerankerData
-from ragprof.studies.reranking.study import study_of, verdict_of
-from ragprof.studies.reranking.whole_bills import Whole
+from ragprof.studies.reranker import growth_value
+from ragprof.studies.reranker.alternatives import Whole
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.study import study_of, verdict_of
 
 NOTHING = Whole({}, {}, {}, {})
 TIMED = {0: [1_000_000] * 40, 20: [5_000_000] * 40}
@@ -97,7 +97,7 @@ class Grown:
     metrics = ("nDCG@10",)
 
     def __init__(self) -> None:
-        from ragprof.studies.resampling import weights
+        from ragprof.statistics.draws import weights
 
         self.weights = weights(30, 2, seed=0)
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof import files
+from ragprof.core import files
 from ragprof.evals import unpriced
-from ragprof.studies.reranking.data import RerankerData
-from ragprof.studies.reranking.growth_value import growth_value
-from ragprof.studies.reranking.trend import price_history, price_trend
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.growth_value import growth_value
+from ragprof.studies.reranker.statement import price_history, price_trend
 
 PERFECT = Arm(search=[5] * 20, reranked=[1] * 20)
 SIZES = [100, 1_000, 10_000]

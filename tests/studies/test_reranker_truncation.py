@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranking.truncation import truncation
+from ragprof.studies.reranker.headroom import truncation
 
 TOP = "Success@1"
 

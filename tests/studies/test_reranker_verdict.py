@@ -7,10 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ragprof.studies.query_draws import Array
-from ragprof.studies.reranking.case import AtDepth, Case, MoreChunks, Rival, limits
-from ragprof.studies.reranking.sensitivity import sensitive_to
-from ragprof.studies.reranking.verdict import decide
+from ragprof.statistics.draws import Array
+from ragprof.studies.reranker.verdict import AtDepth, Case, MoreChunks, Rival, decide, limits, sensitive_to
 
 DRAWN = 4_001
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ragprof.errors import BadInput
-from ragprof.studies.resampling import Weights, estimate, estimates, mean_of, replicates_of, weights
+from ragprof.core.errors import BadInput
+from ragprof.statistics.draws import Weights, estimate, estimates, mean_of, replicates_of, weights
 
 NAN = float("nan")
 TWICE = Weights(queries=np.array([[2.0, 0.0], [1.0, 1.0]]), orders=np.array([[1.0, 1.0], [0.0, 2.0]]))

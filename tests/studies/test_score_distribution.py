@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from ragprof.errors import BadInput, NonFiniteScore, UnknownName
-from ragprof.studies.score_distribution import expected, fit_tail, padded
+from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
+from ragprof.studies.growth.score_distribution import expected, fit_tail, padded
 
 NAN = float("nan")
 Array = NDArray[np.float64]

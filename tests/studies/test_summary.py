@@ -10,9 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ragprof.errors import BadInput
-from ragprof.studies import summary as summary_module
-from ragprof.studies.summary import assemble, describe, summarise
+from ragprof.core.errors import BadInput
+from ragprof.session import summary as summary_module
+from ragprof.session.summary import assemble, describe, summarise
 
 SCHEMA = Path(summary_module.__file__).with_name("summary.schema.json")
 PUBLISHED = Path(__file__).parents[3] / "shared" / "summary.schema.json"

@@ -7,8 +7,17 @@ from math import log
 import numpy as np
 import pytest
 
-from ragprof.studies.economics import Facts
-from ragprof.studies.utility import PRESETS, envelope, presets, share, statement, steps, utility_of, winners
+from ragprof.studies.injection.economics import (
+    PRESETS,
+    Facts,
+    envelope,
+    presets,
+    share,
+    statement,
+    steps,
+    utility_of,
+    winners,
+)
 
 
 def facts(accuracy: float, relevance: float, seconds: float, *, spread: float = 0.0, seed: int = 0) -> Facts:

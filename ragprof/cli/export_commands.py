@@ -1,0 +1,64 @@
+"""`ragprof export` and `mlflow`: a recording for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragprof.cli.options import Pipelines, Recording
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make these commands part of the command line."""
+    app.command()(export)
+    app.command()(mlflow)
+
+
+def export(
+    folder: Recording,
+    formats: Annotated[
+        str, typer.Option("--format", metavar="NAME[,NAME]", help="per-query, trec, ragas or deepeval.")
+    ] = "per-query",
+    eval_file: Annotated[
+        Path | None, typer.Option("--eval", metavar="EVAL.toml", help="Where the texts are; for ragas and deepeval.")
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option("--corpus", metavar="DIR", help="The corpus, where it was another than the eval's.")
+    ] = None,
+    into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/export.")] = None,
+    pipelines: Pipelines = None,
+    k: Annotated[int | None, typer.Option("--k", help="Answers with so many chunks; default: the eval's.")] = None,
+    rates: Annotated[
+        list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book, where the eval names one.")
+    ] = None,
+) -> None:
+    """Figures by query, TREC runs, or data sets for Ragas and DeepEval."""
+    from ragprof import exports as exporting
+    from ragprof.cli.study_commands import out_console
+
+    done = exporting.export(
+        folder, into=into or folder / "export", formats=[name.strip() for name in formats.split(",")],
+        eval_file=eval_file, corpus=corpus, pipelines=pipelines, k=k, books=rates or [],
+    )  # fmt: skip
+    for path in done.paths:
+        out_console.print(str(path), highlight=False, soft_wrap=True, markup=False)
+    for note in done.notes:
+        out_console.print(f"note: {note}", highlight=False, markup=False)
+
+
+def mlflow(
+    folder: Recording,
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", metavar="URI", help="Default: MLflow's own setting.")
+    ] = None,
+    experiment: Annotated[str | None, typer.Option("--experiment", metavar="NAME", help="Default: the eval's.")] = None,
+    run_name: Annotated[str | None, typer.Option("--run-name", metavar="NAME", help="What the run is called.")] = None,
+) -> None:
+    """Log a recording to MLflow: params, metrics with their intervals, reports as artefacts."""
+    from ragprof.cli.study_commands import out_console
+    from ragprof.exports.mlflow import log
+
+    run_id = log(folder, tracking_uri=tracking_uri, experiment=experiment, run_name=run_name)
+    out_console.print(f"run: {run_id}", highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,62 @@
+"""The one place where time is read or waited for. What measures takes a clock, so that a test can move it by hand.
+
+Time that is not a stage's own: waits between attempts, and attempts that failed. Kept out of every latency.
+
+A part that waits says so with `exclude`; whoever measures reads `excluded_ns` before and after, and subtracts.
+
+How long work tells of itself. Room 0 knows only the protocol; the command line draws the bars.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Protocol, TypeAlias
+
+Clock: TypeAlias = Callable[[], int]
+"""Nanoseconds of a monotonic clock."""
+
+
+def now_ns() -> int:
+    return time.perf_counter_ns()
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+_excluded: ContextVar[int] = ContextVar("excluded", default=0)
+
+
+def exclude(duration_ns: int) -> None:
+    """Say that so many ns of the time now passing are not the work of the stage. In this thread or task only."""
+    _excluded.set(_excluded.get() + duration_ns)
+
+
+def excluded_ns() -> int:
+    """All that was excluded in this thread or task so far."""
+    return _excluded.get()
+
+
+class Progress(Protocol):
+    """`start` names a task and its number of steps, `advance` reports steps done, `done` ends it."""
+
+    def start(self, task: str, total: int) -> None: ...
+
+    def advance(self, steps: int) -> None: ...
+
+    def done(self) -> None: ...
+
+
+class Silent:
+    """Reports to nobody."""
+
+    def start(self, task: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, steps: int) -> None:
+        """Say nothing."""
+
+    def done(self) -> None:
+        """Say nothing."""

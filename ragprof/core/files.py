@@ -1,0 +1,141 @@
+"""Files that are either whole or not there: written beside their place, then renamed. No pickle."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragprof.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+STUDIES = {"growth": "grow", "injection": "inject", "reranker": "reranker", "audit": "audit"}
+"""Folder of a study inside a recording -> the command that makes it."""
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a path to write to; it becomes `path` if the block ends well and vanishes if it does not.
+
+    A link stays one: what it names is written. A device or a pipe, such as /dev/stdout, is written into as it is.
+    """
+    direct = path.is_char_device() or path.is_fifo()
+    if not direct:
+        path = path.resolve() if path.is_symlink() else path
+        ready_folder(path.parent, remedy="choose another one")
+    partial = path if direct else path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        if not direct:
+            partial.replace(path)
+    except OSError as failure:
+        raise BadInput(
+            f"cannot write it: {failure.strerror or failure}; free some space and run again", file=path
+        ) from failure
+    finally:
+        if not direct:
+            partial.unlink(missing_ok=True)
+
+
+def ready_folder(folder: Path, *, remedy: str) -> None:
+    """Make a folder that files can be written into. Raises BadInput where the system refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        refusal = "" if os.access(folder, os.W_OK | os.X_OK) else "Permission denied"
+    except OSError as failure:
+        refusal = failure.strerror or str(failure)
+    if refusal:
+        raise BadInput(f"cannot write into this folder: {refusal}; {remedy}", file=folder)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the claim ends with the process. Raises BadInput where another run has it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise BadInput("another run is writing into this folder; wait for it or give --out", file=folder) from None
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    if not path.exists():
+        raise BadInput("this file is missing; is this the folder of a ragprof recording?", file=path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as failure:
+        raise BadInput(f"not valid JSON ({failure}); record it again with '{_command(path)}'", file=path) from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json of a recording. Raises BadInput where it is missing or belongs to something else."""
+    manifest = read_json(folder / "manifest.json")
+    config = manifest.get("config") if isinstance(manifest, dict) else None
+    if not isinstance(config, dict) or not config.get("pipelines"):
+        raise BadInput(
+            "it has no 'config' with pipelines; record it again with 'ragprof run'", file=folder / "manifest.json"
+        )
+    for pipeline in config["pipelines"]:
+        if not isinstance(pipeline, dict) or "/" in str(pipeline.get("name", "/")):
+            raise BadInput(
+                "a pipeline in it has a name that none can have; it was edited: record it again with 'ragprof run'",
+                file=folder / "manifest.json",
+            )
+    return dict(manifest)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    with whole(path) as partial:
+        table.to_parquet(partial, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of a recording. Raises BadInput where it is missing or truncated."""
+    import pandas as pd
+
+    if not path.exists():
+        raise BadInput("this file is missing; is this the folder of a ragprof recording?", file=path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as failure:
+        raise BadInput(
+            f"not a readable Parquet file ({failure}); record it again with '{_command(path)}'", file=path
+        ) from None
+
+
+def _command(path: Path) -> str:
+    """What makes a file of a recording: that of the study in whose folder it lies."""
+    return next((f"ragprof {name}" for folder, name in STUDIES.items() if folder in path.parts[-4:-1]), "ragprof run")
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where vectors, scores and built corpora are kept: $RAGPROF_CACHE, else the user's cache folder."""
+    chosen = os.environ.get("RAGPROF_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ragprof"

@@ -1,0 +1,103 @@
+"""Plugins by name: a file in `ragprof/parts/<kind>/` or an entry point in the group `ragprof.<kind>`.
+
+The file's name is the plugin's name and its module ends in `plugin = TheClass`. Listing names imports nothing;
+creating a part imports just that module and checks the options against the class's own signature.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
+
+from ragprof.core.errors import BadInput, UnknownName
+
+Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators", "signals"]
+PARTS = Path(__file__).parents[1] / "parts"
+KINDS: tuple[Kind, ...] = ("embedders", "stores", "rerankers", "injectors", "generators", "signals")
+
+
+class PartSpec(BaseModel):
+    """A part as the eval file declares it: a name, or a table with `name` and the part's options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.model_extra or {}
+
+    @property
+    def key(self) -> str:
+        """Equal specifications have equal keys."""
+        return json.dumps(self.model_dump(), sort_keys=True, default=str)
+
+
+def names(kind: Kind) -> list[str]:
+    """All plugin names of one kind, sorted. Imports no plugin."""
+    folder = PARTS / kind
+    built_in = {module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")}
+    return sorted(built_in | set(_outside(kind)))
+
+
+def create(kind: Kind, spec: PartSpec) -> Any:
+    """Build a part. Raises UnknownName for the name or an option, BadInput for an option's value."""
+    factory = find(kind, spec.name)
+    options = _checked(factory, kind, spec)
+    return factory(**options)
+
+
+def find(kind: Kind, name: str) -> Any:
+    """The plugin's class. Imports its module and no other."""
+    outside = _outside(kind)
+    if name in outside:
+        return outside[name].load()
+    if name not in names(kind):
+        raise UnknownName(kind.removesuffix("s"), name, names(kind))
+    return importlib.import_module(f"ragprof.parts.{kind}.{name}").plugin
+
+
+def summary(kind: Kind, name: str) -> str:
+    """First line of the plugin module's docstring, read from its source without importing it."""
+    outside = _outside(kind)
+    if name in outside:
+        return f"from {outside[name].value}"
+    source = (PARTS / kind / f"{name}.py").read_text(encoding="utf-8")
+    return source.lstrip('"').split("\n", 1)[0].rstrip('"')
+
+
+def _outside(kind: Kind) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=f"ragprof.{kind}")}
+
+
+def _checked(factory: Any, kind: Kind, spec: PartSpec) -> dict[str, Any]:
+    parameters = inspect.signature(factory).parameters
+    what = f"option of the {kind.removesuffix('s')} '{spec.name}'"
+    for option in spec.options:
+        if option not in parameters:
+            raise UnknownName(what, option, parameters)
+    hints = get_type_hints(factory.__init__, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in parameters.items()
+    }
+    model = create_model(f"{spec.name}_options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
+    try:
+        checked = model(**spec.options)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        raise BadInput(f"{what} '{'.'.join(map(str, first['loc']))}': {first['msg']}") from None
+    return {name: getattr(checked, name) for name in spec.options}

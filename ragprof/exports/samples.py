@@ -1,0 +1,244 @@
+"""Questions with the passages that were in their prompts, a model's answers and gold answers: what other suites judge.
+
+Passages and answers go together: where a model answered, the passages are those of the prompt that it answered.
+Nothing is retrieved or asked again, and no text is taken that is not the recording's.
+
+Samples in the words of other suites: Ragas' SingleTurnSample as JSON Lines, DeepEval's test cases as JSON.
+
+A file a pipeline. What is not known is null, never an empty text. No package of either suite is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from ragprof.core import Doc, Query, files
+from ragprof.core.errors import BadInput, Incomparable
+from ragprof.record.recording import fingerprint_of
+from ragprof.studies.injection.data import belongs, is_recorded
+from ragprof.studies.injection.judge import gold_answers, read_answered
+from ragprof.studies.injection.plan import OWN
+from ragprof.studies.preparation import Prepared
+
+ANSWER = "'ragprof inject' lets a model answer and, without --no-text, keeps its words"
+Asked: TypeAlias = tuple[tuple[str, ...], str | None]
+"""The passages of a prompt in their order, and the answer; None where none was kept."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question of one pipeline. `contexts` in the order of the prompt, whole as the corpus has them.
+
+    `response` is None where no answer was kept, `reference` (the first gold answer) where the question has none.
+    `relevant` are the documents judged above 0, best first.
+    """
+
+    pipeline: str
+    query_id: str
+    question: str
+    contexts: tuple[Doc, ...]
+    response: str | None
+    reference: str | None
+    relevant: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording with the texts that belong to it. `answers` is None where it has none of this eval's.
+
+    `setting` is the way in which chunks went into the prompts: the pipelines' own, or k=<number>.
+    """
+
+    folder: Path
+    prepared: Prepared
+    docs: Mapping[str, Doc]
+    setting: str
+    answers: Answers | None
+
+    @classmethod
+    def of(cls, folder: Path, prepared: Prepared, *, k: int | None) -> Source:
+        docs = {doc.doc_id: doc for doc in prepared.subject.corpus.docs}
+        return cls(folder, prepared, docs, OWN if k is None else f"k={k}", read_answers(folder))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What `inject` recorded: `prompts` with the answer in `text` (null where it was not kept), `chunks` of each."""
+
+    settings: Mapping[str, tuple[str, ...]]
+    prompts: pd.DataFrame
+    chunks: pd.DataFrame
+
+    def asked(self, pipeline: str, setting: str) -> dict[str, Asked]:
+        """What was asked by query_id."""
+        mine = _rows(self.prompts, pipeline, setting)
+        chunks = _rows(self.chunks, pipeline, setting).sort_values("position")
+        inside = {str(query_id): tuple(rows) for query_id, rows in chunks.groupby("query_id")["doc_id"]}
+        pairs = zip(mine["query_id"], mine["text"], strict=True)
+        return {query_id: (inside.get(query_id, ()), None if pd.isna(text) else str(text)) for query_id, text in pairs}
+
+
+def _rows(table: pd.DataFrame, pipeline: str, setting: str) -> pd.DataFrame:
+    return table[(table["pipeline"] == pipeline) & (table["setting"] == setting)]
+
+
+def check_same(folder: Path, prepared: Prepared, *, eval_file: Path) -> None:
+    """Raise Incomparable, naming what differs, where the eval's texts are not those of the recording."""
+    manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+    pairs = {
+        "corpus (sha256)": (manifest["corpus"]["sha256"], prepared.subject.corpus.sha256),
+        "questions": (manifest.get("questions"), fingerprint_of(prepared.subject.queries)),
+        "relevance judgements": (judgement.get("qrels_sha256"), prepared.evaluation.qrels_sha256),
+    }
+    differing = [
+        f"{name} {str(recorded)[:12]} there, {now[:12]} now"
+        for name, (recorded, now) in pairs.items()
+        if recorded != now
+    ]
+    if differing:
+        raise Incomparable(
+            f"{eval_file} is not what was recorded in {folder}: {'; '.join(differing)}. Give the eval file and the "
+            "corpus of that recording, or record anew with 'ragprof run'"
+        )
+
+
+def read_answers(folder: Path) -> Answers | None:
+    """The answers in a recording's folder; None where there are none, or they are of another eval."""
+    if not is_recorded(folder):
+        return None
+    if not belongs(folder, files.read_manifest(folder), files.read_json(folder / "judgement.json")):
+        return None
+    answered = read_answered(folder / "injection")
+    texts = files.read_table(folder / "injection" / "answers.parquet")[["digest", "text"]].drop_duplicates("digest")
+    prompts = answered.prompts.merge(texts, on="digest", how="left")
+    settings = {name: tuple(given) for name, given in answered.manifest["settings"].items()}
+    return Answers(settings, prompts, answered.chunks)
+
+
+def samples_of(source: Source, pipeline: str) -> list[Sample]:
+    """In the order of the eval's questions; with a `k`, those alone that were asked so.
+
+    Raises BadInput where no prompt of `k` chunks was recorded, or the recording names a passage that is not there.
+    """
+    asked = source.answers.asked(pipeline, source.setting) if source.answers else {}
+    if source.setting == OWN:
+        inside = {query_id: (doc_ids, None) for query_id, doc_ids in _packed(source.folder, pipeline).items()}
+        prompts = {query.query_id: ((), None) for query in source.prepared.subject.queries} | inside | asked
+    else:
+        _check_setting(source, pipeline)
+        prompts = asked
+    return [
+        _sample(source, pipeline, query, prompts[query.query_id])
+        for query in source.prepared.subject.queries
+        if query.query_id in prompts
+    ]
+
+
+def notes_on(source: Source, samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """What the samples of the pipelines lack, in sentences."""
+    notes = []
+    if source.answers is None and is_recorded(source.folder):
+        notes.append(f"the answers in {source.folder} are of another eval or judgement and were left out; {ANSWER}")
+    for pipeline, mine in samples.items():
+        silent = sum(sample.response is None for sample in mine)
+        if silent:
+            notes.append(f"pipeline '{pipeline}': {silent} of {len(mine)} questions have no model's answer; {ANSWER}")
+        unknown = sum(sample.reference is None for sample in mine)
+        if unknown:
+            notes.append(f"pipeline '{pipeline}': {unknown} of {len(mine)} questions have no gold answer")
+    return notes
+
+
+def _sample(source: Source, pipeline: str, query: Query, asked: Asked) -> Sample:
+    doc_ids, response = asked
+    return Sample(
+        pipeline=pipeline,
+        query_id=query.query_id,
+        question=query.text,
+        contexts=tuple(_doc(source, pipeline, doc_id) for doc_id in doc_ids),
+        response=response,
+        reference=next(iter(gold_answers(query)), None),
+        relevant=_relevant(source.prepared.evaluation.qrels[query.query_id]),
+    )
+
+
+def _check_setting(source: Source, pipeline: str) -> None:
+    there: tuple[str, ...] = source.answers.settings.get(pipeline, ()) if source.answers else ()
+    if source.setting not in there:
+        number = source.setting.removeprefix("k=")
+        raise BadInput(
+            f"pipeline '{pipeline}': no prompts of {number} chunks were recorded (there are: "
+            f"{', '.join(there) or 'none'}); 'ragprof inject' makes them with --ks {number} --sweep {pipeline}"
+        )
+
+
+def _packed(folder: Path, pipeline: str) -> dict[str, tuple[str, ...]]:
+    """query_id -> passages that the inject stage of the main recording put into the prompt, in their order."""
+    ranking = files.read_table(folder / "rankings" / f"{pipeline}.parquet")
+    inside = ranking[ranking["stage"] == "inject"].sort_values(["query_id", "rank"])
+    return {str(query_id): tuple(rows) for query_id, rows in inside.groupby("query_id")["doc_id"]}
+
+
+def _doc(source: Source, pipeline: str, doc_id: str) -> Doc:
+    if doc_id not in source.docs:
+        raise BadInput(
+            f"pipeline '{pipeline}' had the passage '{doc_id}' in a prompt, which the corpus lacks; "
+            "the recording was edited: record it again with 'ragprof run'",
+            file=source.folder / "rankings" / f"{pipeline}.parquet",
+        )
+    return source.docs[doc_id]
+
+
+def _relevant(judged: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted((doc for doc, grade in judged.items() if grade > 0), key=lambda doc: -judged[doc]))
+
+
+def write_ragas(stem: Path, samples: Sequence[Sample]) -> Path:
+    """`stem`.jsonl for EvaluationDataset.from_jsonl: in ASCII, which that reads the same in every locale."""
+    path = stem.with_name(f"{stem.name}.jsonl")
+    lines = (json.dumps(ragas_sample(sample), ensure_ascii=True) + "\n" for sample in samples)
+    files.write_text(path, "".join(lines))
+    return path
+
+
+def ragas_sample(sample: Sample) -> dict[str, Any]:
+    """Fields of SingleTurnSample, and the query's id. Ids are those of documents, as the judgements have them."""
+    return {
+        "query_id": sample.query_id,
+        "user_input": sample.question,
+        "retrieved_contexts": [doc.content for doc in sample.contexts],
+        "retrieved_context_ids": [doc.document_id for doc in sample.contexts],
+        "reference_context_ids": list(sample.relevant),
+        "response": sample.response,
+        "reference": sample.reference,
+    }
+
+
+def write_deepeval(stem: Path, samples: Sequence[Sample]) -> Path:
+    """`stem`.json for EvaluationDataset.add_goldens_from_json_file and add_test_cases_from_json_file."""
+    path = stem.with_name(f"{stem.name}.json")
+    files.write_json(path, [deepeval_case(sample) for sample in samples])
+    return path
+
+
+def deepeval_case(sample: Sample) -> dict[str, Any]:
+    """Fields of LLMTestCase and Golden. Without tools: the loaders take a missing list of tools, and no null."""
+    return {
+        "name": sample.query_id,
+        "input": sample.question,
+        "actual_output": sample.response,
+        "expected_output": sample.reference,
+        "retrieval_context": [doc.content for doc in sample.contexts],
+        "additional_metadata": {
+            "query_id": sample.query_id,
+            "pipeline": sample.pipeline,
+            "retrieved_document_ids": [doc.document_id for doc in sample.contexts],
+            "relevant_document_ids": list(sample.relevant),
+        },
+    }

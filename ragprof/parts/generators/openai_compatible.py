@@ -1,0 +1,192 @@
+"""A model behind an OpenAI-compatible HTTP endpoint (vLLM, llama.cpp, Ollama, OpenAI): greedy, streamed, retried.
+
+Answers are reused under the endpoint's address, the model's name and the settings. What stands behind a name can
+change without one of them changing: give another name, or clear the cache, when it does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from ragprof.core import Generated
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
+from ragprof.parts.http import formats as completions
+from ragprof.parts.http.calls import CallFailed, Patience, Server, attempted, persistently
+from ragprof.parts.http.formats import Reply
+
+Style: TypeAlias = Literal["chat", "completions"]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PATHS = {"chat": "/chat/completions", "completions": "/completions"}
+CHAT_TOKENS = 7  # of one user message and the answer's beginning, as OpenAI's cookbook counts them
+LISTED = 20
+AMENDMENTS = {"stream_options": None, "temperature": None, "max_tokens": "max_completion_tokens"}
+UNSUPPORTED = re.compile(r"unsupported|not support|forbidden|not permitted|unrecogni[sz]ed|unexpected|unknown", re.I)
+TOO_LONG = re.compile(
+    r"context.{0,12}(length|size|window)|max_new_tokens|too many tokens|(prompt|input) is too long", re.I
+)
+NO_MODEL = re.compile(r"model_not_found|model.*(not exist|not found|unknown|no such)|(unknown|no such) model", re.I)
+
+
+class OpenAICompatibleGenerator:
+    """Counts of tokens are the server's own, and absent where it gives none; `count_tokens` is by `tokenizer`.
+
+    The first token is timed from the sending of the attempt that succeeds. Where the server refuses a setting that not
+    all of them know (`stream_options`, `temperature`, `max_tokens`), it is asked again without, or by the newer name.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key_env: str = "OPENAI_API_KEY",
+        max_new_tokens: PositiveInt = 64,
+        context_tokens: PositiveInt | None = None,
+        tokenizer: str = DEFAULT_TOKENIZER,
+        timeout_seconds: Seconds = 60.0,
+        retries: NonNegativeInt = 4,
+        concurrency: PositiveInt = 4,
+        seed: int | None = None,
+        style: Style = "chat",
+        stop: tuple[str, ...] = (),
+    ) -> None:
+        self._server = Server(base_url, key_name=api_key_env, timeout_s=timeout_seconds, connections=concurrency)
+        self.max_new_tokens, self.context_tokens = max_new_tokens, context_tokens
+        self.patience = Patience(retries)
+        self._model, self._tokenizer, self._concurrency = model, tokenizer, concurrency
+        self._seed, self._style, self._stop = seed, style, stop
+        self._unsupported: frozenset[str] = frozenset()
+        self._probed = False
+
+    @property
+    def identity(self) -> str:
+        asked = f"max_new_tokens={self.max_new_tokens} seed={self._seed} stop={list(self._stop)}"
+        return f"openai_compatible {self._server.url} {self._model} {self._style} {asked}"
+
+    def load(self) -> None:
+        """Ask once what models there are. Raises BadInput where nobody answers or the key is refused."""
+        counter(self._tokenizer)
+        if self._probed:
+            return
+        listed = attempted(self._listed)
+        if isinstance(listed, CallFailed) and listed.status in (None, 401, 403):
+            raise self._explained(listed)
+        self._probed = True
+
+    def count_tokens(self, prompt: str) -> int:
+        around = CHAT_TOKENS if self._style == "chat" else 0
+        return counter(self._tokenizer)(prompt) + around
+
+    def generate(self, prompt: str) -> Generated:
+        """One answer. Raises BadInput where the server refuses, or fails more often than `retries`."""
+        answered = attempted(lambda: persistently(lambda: self._attempt(prompt), self.patience))
+        if isinstance(answered, CallFailed):
+            raise self._explained(answered, prompt)
+        (reply, first_token_ns), failed = answered
+        usage = {**reply.usage, "requests": 1, "retries": failed}
+        return Generated(reply.text, usage, first_token_ns, "length" if reply.finish == "length" else "stop")
+
+    def generate_many(self, prompts: Sequence[str]) -> list[Generated]:
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            return [replace(generated, first_token_ns=None) for generated in pool.map(self.generate, prompts)]
+
+    def _attempt(self, prompt: str) -> tuple[Reply, int | None]:
+        """The answer, and the ns from the request to its first text."""
+        body = self._body(prompt)
+        sent_ns = self.patience.clock()
+        try:
+            with self._server.exchange("POST", PATHS[self._style], body) as response:
+                reply = completions.read(response, self.patience.clock)
+        except CallFailed as failure:
+            raise self._amended(failure, body) from None
+        return reply, None if reply.first_at_ns is None else reply.first_at_ns - sent_ns
+
+    def _body(self, prompt: str) -> dict[str, Any]:
+        asked = {"messages": [{"role": "user", "content": prompt}]} if self._style == "chat" else {"prompt": prompt}
+        body = {
+            "model": self._model,
+            **asked,
+            "max_tokens": self.max_new_tokens,
+            "temperature": 0,
+            "seed": self._seed,
+            "stop": list(self._stop) or None,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        for old in self._unsupported:
+            value, new = body.pop(old), AMENDMENTS[old]
+            body |= {new: value} if new else {}
+        return {name: value for name, value in body.items() if value is not None}
+
+    def _amended(self, failure: CallFailed, body: dict[str, Any]) -> CallFailed:
+        """The same failure, to be repeated at once where a setting that can be left out was refused."""
+        said = f"{failure.code} {failure.reason}"
+        refused = {name for name in AMENDMENTS if name in body and re.search(rf"\b{name}\b", said)}
+        if failure.status not in (400, 422) or not refused or not UNSUPPORTED.search(said) or TOO_LONG.search(said):
+            return failure
+        self._unsupported |= refused
+        return CallFailed(failure.reason, status=failure.status, code=failure.code, wait_s=0.0)
+
+    def _listed(self) -> list[str]:
+        """Names of the models that the server says it has, sorted. Raises CallFailed."""
+        answer = self._server.get_json("/models")
+        entries = answer.get("data") if isinstance(answer, dict) else None
+        named = [entry.get("id") for entry in entries or [] if isinstance(entry, dict)]
+        return sorted({name for name in named if isinstance(name, str)})
+
+    def _explained(self, failure: CallFailed, prompt: str = "") -> BadInput:
+        """What the user can do about it. It is never chained to what was caught: that may hold the request."""
+        said = f"{failure.code} {failure.reason}"
+        if failure.status in (401, 403):
+            return self._about_key(failure.status)
+        if failure.status is None:
+            return BadInput(
+                f"{self._server.url} does not answer ({failure.reason}); start the server or mend base_url, "
+                "and where it is only slow, raise timeout_seconds"
+            )
+        if not failure.again and TOO_LONG.search(said):
+            return self._about_length(failure, prompt)
+        if failure.status == 404 or (not failure.again and NO_MODEL.search(said)):
+            return self._about_model(failure)
+        if failure.again:
+            return BadInput(
+                f"{self._server.url} failed {failure.attempts} times, last with {failure.status}: {failure.reason}; "
+                "try later, lower concurrency, or raise retries or timeout_seconds"
+            )
+        return BadInput(f"{self._server.url} refused the request with {failure.status}: {failure.reason}")
+
+    def _about_key(self, status: int) -> BadInput:
+        name, url = self._server.key_name, self._server.url
+        if self._server.has_key:
+            return BadInput(f"the key in ${name} was refused by {url} ({status}); set one that it accepts")
+        return BadInput(f"{url} wants a key ({status}) and ${name} is not set; set it, or name another in api_key_env")
+
+    def _about_length(self, failure: CallFailed, prompt: str) -> BadInput:
+        return BadInput(
+            f"a prompt of about {self.count_tokens(prompt)} tokens with {self.max_new_tokens} for the answer does not "
+            f"fit the context of '{self._model}' at {self._server.url} ({failure.reason}); set context_tokens to what "
+            "it takes, or inject less"
+        )
+
+    def _about_model(self, failure: CallFailed) -> BadInput:
+        url, listed = self._server.url, attempted(self._listed)
+        if isinstance(listed, list) and listed and self._model not in listed:
+            shown = difflib.get_close_matches(self._model, listed, LISTED, 0.0)
+            return UnknownName(f"model at {url}, which lists {len(listed)},", self._model, shown)
+        if NO_MODEL.search(f"{failure.code} {failure.reason}"):
+            return BadInput(f"{url} has no model '{self._model}': {failure.reason}")
+        return BadInput(
+            f"{url} has no {PATHS[self._style]} ({failure.status}: {failure.reason}); base_url mostly ends in /v1, "
+            "and style is 'chat' or 'completions'"
+        )
+
+
+plugin = OpenAICompatibleGenerator

@@ -1,0 +1,274 @@
+"""Calls to an HTTP server that may be slow, busy or gone: one open client, attempts repeated, no secret shown.
+
+The key stands in an environment variable and goes into a header; it is no attribute, no message and no identity. Time
+of failed attempts and of the waits between them is `waiting.exclude`d, so that no latency holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from random import Random
+from threading import Lock
+from typing import Any, TypeVar
+
+import httpx2
+
+from ragprof.core.clock import Clock, exclude, now_ns, sleep
+from ragprof.core.errors import BadInput
+
+T = TypeVar("T")
+BUSY = frozenset({408, 425, 429})
+OUT_OF_MONEY = "insufficient_quota"
+SHOWN_CHARACTERS = 300
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+KEEP_ALIVE_S = 30.0
+
+
+class CallFailed(Exception):
+    """One attempt that gave nothing. `again`: another may succeed, after `wait_s` where the server names a time.
+
+    `status` is None where no response came at all; `code` is what the server calls the error, `attempts` how many
+    were made before this was raised.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        again: bool = True,
+        wait_s: float | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason, self.status, self.code = reason, status, code
+        self.again, self.wait_s, self.attempts = again, wait_s, 1
+
+    def at(self, status: int | None, reason: str) -> CallFailed:
+        """The same with the response's status, where it has none of its own, and another wording."""
+        known = status if self.status is None else self.status
+        return CallFailed(reason, status=known, code=self.code, again=self.again, wait_s=self.wait_s)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a failed call is repeated and how long is waited before: doubling, at random between half and whole.
+
+    A server that asks for more than `longest_s` is not waited for.
+    """
+
+    retries: int = 4
+    first_s: float = 0.5
+    most_s: float = 30.0
+    longest_s: float = 120.0
+    random: Random = field(default_factory=lambda: Random(0))
+    clock: Clock = now_ns
+    sleep: Callable[[float], None] = sleep
+
+    def wait_s(self, failed: int, asked_s: float | None) -> float:
+        """Seconds to wait after `failed` attempts; what the server asked for is taken as it is."""
+        if asked_s is not None:
+            return asked_s
+        return min(self.first_s * 2.0 ** (failed - 1), self.most_s) * self.random.uniform(0.5, 1.0)
+
+
+def persistently(attempt: Callable[[], T], patience: Patience) -> tuple[T, int]:
+    """What the first attempt that succeeds returns, and how many failed before it; all time before it is excluded.
+
+    Raises the last CallFailed once the retries are spent, and at once where another attempt would fail alike.
+    """
+    begun = patience.clock()
+    failed = 0
+    while True:
+        started = patience.clock()
+        try:
+            value = attempt()
+        except CallFailed as failure:
+            failed += 1
+            failure.attempts = failed
+            wait_s = patience.wait_s(failed, failure.wait_s)
+            if not failure.again or failed > patience.retries or wait_s > patience.longest_s:
+                raise
+            patience.sleep(wait_s)
+        else:
+            exclude(started - begun)
+            return value, failed
+
+
+def attempted(call: Callable[[], T]) -> T | CallFailed:
+    """What the call gives, or how it failed, as a value: so that the error made of it has no chain."""
+    try:
+        return call()
+    except CallFailed as failure:
+        return failure
+
+
+class Server:
+    """An HTTP service under one address. Safe to use from several threads; its connections are kept open."""
+
+    def __init__(self, base_url: str, *, key_name: str, timeout_s: float, connections: int) -> None:
+        self.url = plain_url(base_url)
+        self.key_name = variable_name(key_name)
+        self._timeout_s, self._connections = timeout_s, connections
+        self._opened: httpx2.Client | None = None
+        self._opening = Lock()
+
+    @property
+    def has_key(self) -> bool:
+        return bool(self._key())
+
+    @contextmanager
+    def exchange(self, method: str, path: str, body: object = None) -> Iterator[httpx2.Response]:
+        """A response of status 2xx with its content still to be read.
+
+        Raises CallFailed for any other, and for what goes wrong while it is read inside the `with`.
+        """
+        status = None
+        try:
+            with self._client().stream(method, f"{self.url}{path}", json=body) as response:
+                status = response.status_code
+                self._check(response)
+                yield response
+        except CallFailed as failure:
+            raise failure.at(status, self.shown(failure.reason)) from None
+        except httpx2.TimeoutException:
+            raise CallFailed(f"nothing came within {self._timeout_s:g} s", status=status) from None
+        except httpx2.RequestError as failure:
+            raise CallFailed(self.shown(f"{type(failure).__name__}: {failure}"), status=status) from None
+
+    def get_json(self, path: str) -> Any:
+        """The content of an address. Raises CallFailed, also where it is no JSON."""
+        with self.exchange("GET", path) as response:
+            return parsed(response.read())
+
+    def shown(self, text: str) -> str:
+        """Text of the server's as it may be printed: on one line, short, and without the key."""
+        key = self._key()
+        line = " ".join(UNPRINTABLE.sub(" ", text.replace(key, "***") if key else text).split())
+        return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}..."
+
+    def _check(self, response: httpx2.Response) -> None:
+        if response.is_success:
+            return
+        content = response.read()
+        try:
+            payload: object = json.loads(content)
+        except ValueError:
+            payload = content.decode("utf-8", "replace")
+        raise complaint(payload, response.status_code, asked_wait_s(response.headers))
+
+    def _client(self) -> httpx2.Client:
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._connected()
+                weakref.finalize(self, self._opened.close)
+            return self._opened
+
+    def _connected(self) -> httpx2.Client:
+        try:
+            client = httpx2.Client(
+                headers={"User-Agent": "ragprof", "Accept-Encoding": "identity"},
+                timeout=self._timeout_s,
+                limits=httpx2.Limits(max_connections=self._connections, keepalive_expiry=KEEP_ALIVE_S),
+                trust_env=not is_loopback(self.url),
+            )
+        except (ImportError, ValueError, OSError) as failure:
+            raise BadInput(
+                f"no connection can be set up: {failure}; mend the proxy or certificate variables of the environment "
+                "(ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE)"
+            ) from None
+        if self.has_key:
+            client.headers["Authorization"] = f"Bearer {self._key()}"
+        return client
+
+    def _key(self) -> str:
+        key = os.environ.get(self.key_name, "").strip()
+        if re.search(r"[^\x21-\x7e]", key):
+            raise BadInput(f"the value of ${self.key_name} cannot be a key: a header takes no spaces and only ASCII")
+        return key
+
+
+def plain_url(base_url: str) -> str:
+    """The address without a final slash. Raises BadInput for one that is not http(s), or that could hold a secret."""
+    try:
+        url = httpx2.URL(base_url.strip())
+        url.host.encode("idna")
+    except (httpx2.InvalidURL, UnicodeError):
+        url = httpx2.URL()
+    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536:
+        raise BadInput("base_url must be an address like http://127.0.0.1:8000/v1 or https://api.openai.com/v1")
+    if url.userinfo or url.query or url.fragment:
+        raise BadInput(
+            f"base_url of {url.host} holds a user name, a query or a fragment, which recordings would keep; "
+            "leave them out and put the key into the environment variable that api_key_env names"
+        )
+    return str(url).rstrip("/?#")
+
+
+def variable_name(key_name: str) -> str:
+    """The name itself. Raises BadInput, without repeating it, for what may be the key and not its variable's name."""
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", key_name):
+        raise BadInput("api_key_env must be an environment variable's name in capitals, like OPENAI_API_KEY; no key")
+    return key_name
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine's own, where no proxy stands between."""
+    host = httpx2.URL(url).host
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def complaint(payload: object, status: int, wait_s: float | None = None) -> CallFailed:
+    """The failure that an error object tells: OpenAI's, FastAPI's, or whatever text there is."""
+    error = payload.get("error", payload) if isinstance(payload, Mapping) else payload
+    named = error if isinstance(error, Mapping) else {"message": error}
+    reason = _reason(named.get("message") or named.get("detail"))
+    code = " ".join(str(named[name]) for name in ("code", "type", "param") if named.get(name))
+    again = (status in BUSY or status >= 500) and OUT_OF_MONEY not in code
+    return CallFailed(reason, status=status, code=code, again=again, wait_s=wait_s)
+
+
+def _reason(said: object) -> str:
+    """What a server gives as its reason; of a list of complaints (FastAPI's) the places and words, never the input."""
+    if not isinstance(said, list):
+        return str(said or "no reason given")
+    complaints = [each for each in said if isinstance(each, Mapping)]
+    words = [" ".join(str(each[name]) for name in ("loc", "type", "msg") if each.get(name)) for each in complaints]
+    return "; ".join(words) or "no reason given"
+
+
+def asked_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a response asks to wait: retry-after-ms, or Retry-After in seconds or as a date beside Date."""
+    for name, per_second in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        if re.fullmatch(r"\d+(\.\d+)?", headers.get(name, "")):
+            return float(headers[name]) / per_second
+    until, now = (_date(headers.get(name, "")) for name in ("retry-after", "date"))
+    return max(0.0, (until - now).total_seconds()) if until and now else None
+
+
+def parsed(content: bytes | str) -> Any:
+    """JSON. Raises CallFailed where it is none, which another attempt may mend."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise CallFailed("what came is not JSON") from None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

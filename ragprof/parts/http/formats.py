@@ -1,0 +1,327 @@
+"""The wire format of OpenAI-compatible answers: streamed chunks or one object, chat or text. Opens no connection.
+
+Nothing is made up: a count that the server does not give is absent, and so is a first token that was not seen coming.
+
+The wire formats of rerankers over HTTP: what is sent and what comes back. Opens no connection.
+
+Nothing is made up: a score that is missing is an error, a count that the server does not give is absent.
+
+Where each was read:
+cohere  docs.cohere.com/reference/rerank (v2: example with `meta.billed_units.search_units`; at most 1,000 documents are
+        recommended, long ones are cut at `max_tokens_per_doc`); cohere-python, types/api_meta_billed_units.py.
+jina    github.com/jina-ai/meta-prompt, v13.txt (`return_documents` is true unless it is refused); `usage.total_tokens`:
+        github.com/jina-ai/node-DeepResearch, tools/jina-rerank.ts, and LiteLLM's llms/jina_ai/rerank.
+voyage  docs.voyageai.com/reference/reranker-api (`top_k`, `truncation`, 1,000 documents); voyageai-python,
+        object/reranking.py (`data`, `usage.total_tokens`).
+tei     huggingface/text-embeddings-inference, router/src/http/types.rs and server.rs (`texts`, a bare list back, tokens
+        in the header x-compute-tokens; 413 over --max-client-batch-size, 32 unless it is raised).
+vllm    vllm-project/vllm, entrypoints/pooling/scoring/protocol.py and api_router.py (/rerank and /v1/rerank alike;
+        `truncate_prompt_tokens` -1 is the model's own length; `max_tokens_per_doc` since pull request 38827). Infinity
+        has the same at /rerank (michaelfeil/infinity, fastapi_schemas/pymodels.py), `data` for `results` in some.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import httpx2
+
+from ragprof.core.clock import Clock
+from ragprof.core.errors import NonFiniteScore
+from ragprof.parts.http.calls import CallFailed, complaint, parsed
+
+DONE = "[DONE]"
+STREAM = "text/event-stream"
+
+
+@dataclass
+class Reply:
+    """An answer as it comes in. `first_at_ns` is the clock's reading at its first text; None if there was none."""
+
+    text: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    finish: str | None = None
+    first_at_ns: int | None = None
+    has_answer: bool = False
+
+    def take(self, chunk: Mapping[str, Any]) -> None:
+        """Add what a chunk, or a whole response, says. Raises CallFailed where it is not of the format."""
+        self.usage |= counted(chunk.get("usage"))
+        choices = chunk.get("choices") or []
+        if not isinstance(choices, list):
+            raise malformed()
+        for choice in choices[:1]:
+            self.has_answer = True
+            self.text += text_of(choice)
+            self.finish = choice.get("finish_reason") or self.finish
+
+
+def read(response: httpx2.Response, clock: Clock) -> Reply:
+    """The whole answer. Raises CallFailed where it is cut, malformed, an error, or no answer at all."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == STREAM:
+        return streamed(response, clock)
+    if kind.endswith("json"):
+        return whole(response)
+    raise CallFailed(f"it sent '{kind}' where an answer should be", again=False)
+
+
+def streamed(response: httpx2.Response, clock: Clock) -> Reply:
+    """A stream of events to its very end, so that the connection can be used again."""
+    reply, ended = Reply(), False
+    for event in httpx2.EventSource(response):
+        if ended or not event.data:
+            continue
+        if event.data.strip() == DONE:
+            ended = True
+            continue
+        reply.take(object_of(event.data))
+        if reply.text and reply.first_at_ns is None:
+            reply.first_at_ns = clock()
+    if not reply.has_answer or not (ended or reply.finish):
+        raise CallFailed("the stream ended before the answer did")
+    return reply
+
+
+def whole(response: httpx2.Response) -> Reply:
+    """A response of a server that does not stream."""
+    reply = Reply()
+    reply.take(object_of(response.read()))
+    if not reply.has_answer:
+        raise malformed()
+    return reply
+
+
+def object_of(content: bytes | str) -> Mapping[str, Any]:
+    """One JSON object. Raises CallFailed for anything else, and for one that tells an error."""
+    chunk = parsed(content)
+    if not isinstance(chunk, dict):
+        raise malformed()
+    if chunk.get("error"):
+        code = chunk["error"].get("code") if isinstance(chunk["error"], dict) else None
+        raise complaint(chunk, code if isinstance(code, int) else 500)
+    return chunk
+
+
+def text_of(choice: Any) -> str:
+    """The text that a choice adds: of a delta or a message in chat, its own in a text completion."""
+    if not isinstance(choice, dict):
+        raise malformed()
+    inner = choice.get("delta", choice.get("message"))
+    text = choice.get("text") if inner is None else inner.get("content") if isinstance(inner, dict) else inner
+    if text is not None and not isinstance(text, str):
+        raise malformed()
+    return text or ""
+
+
+def counted(usage: Any) -> dict[str, int]:
+    """Tokens as the server counted them; a unit that it does not give is left out."""
+    if not isinstance(usage, dict):
+        return {}
+    details = usage.get("prompt_tokens_details")
+    given = {
+        "input_tokens": usage.get("prompt_tokens"),
+        "output_tokens": usage.get("completion_tokens"),
+        "cached_tokens": details.get("cached_tokens") if isinstance(details, dict) else None,
+    }
+    return {unit: count for unit, count in given.items() if type(count) is int and count >= 0}
+
+
+def malformed() -> CallFailed:
+    """A chunk that is JSON but not of the format."""
+    return CallFailed("what came is not an answer of the OpenAI format")
+
+
+Dialect: TypeAlias = Literal["cohere", "jina", "voyage", "tei", "vllm"]
+Place: TypeAlias = tuple[str, ...]
+"""Keys from the outermost to the innermost."""
+RERANK = "/rerank"
+TOTAL_TOKENS: Mapping[str, tuple[Place, ...]] = {"input_tokens": (("usage", "total_tokens"),)}
+
+
+@dataclass(frozen=True)
+class Format:
+    """One dialect. `most_documents` is what a request holds unless the user says otherwise.
+
+    `cut` and `uncut` are sent where texts that are too long are to be cut, and where they are to be refused; both are
+    empty where the dialect has no such switch. `entries` are the keys that the results may stand under, none where they
+    are the whole answer. `counts` says where a unit of usage stands, the first place that holds a number counting;
+    `tokens_header` is a header that holds `input_tokens`.
+    """
+
+    path: str
+    key_name: str
+    most_documents: int
+    texts: str = "documents"
+    count: str | None = "top_n"
+    sends_model: bool = True
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    cut: Mapping[str, Any] = field(default_factory=dict)
+    uncut: Mapping[str, Any] = field(default_factory=dict)
+    limits_documents: bool = False
+    entries: Place = ("results",)
+    score: str = "relevance_score"
+    counts: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
+    tokens_header: str | None = None
+
+
+FORMATS: Mapping[Dialect, Format] = {
+    "cohere": Format(
+        path="/v2/rerank",
+        key_name="CO_API_KEY",
+        most_documents=1000,
+        limits_documents=True,
+        counts={
+            "search_units": (("meta", "billed_units", "search_units"),),
+            "input_tokens": (("meta", "billed_units", "input_tokens"), ("meta", "tokens", "input_tokens")),
+        },
+    ),
+    "jina": Format(
+        path="/v1/rerank",
+        key_name="JINA_API_KEY",
+        most_documents=1000,
+        fixed={"return_documents": False},
+        counts=TOTAL_TOKENS,
+    ),
+    "voyage": Format(
+        path="/v1/rerank",
+        key_name="VOYAGE_API_KEY",
+        most_documents=1000,
+        count="top_k",
+        fixed={"return_documents": False},
+        cut={"truncation": True},
+        uncut={"truncation": False},
+        entries=("data",),
+        counts=TOTAL_TOKENS,
+    ),
+    "tei": Format(
+        path=RERANK,
+        key_name="TEI_API_KEY",
+        most_documents=32,
+        texts="texts",
+        count=None,
+        sends_model=False,
+        fixed={"raw_scores": True, "return_text": False},
+        cut={"truncate": True},
+        uncut={"truncate": False},
+        entries=(),
+        score="score",
+        tokens_header="x-compute-tokens",
+    ),
+    "vllm": Format(
+        path=RERANK,
+        key_name="VLLM_API_KEY",
+        most_documents=1000,
+        cut={"truncate_prompt_tokens": -1},
+        limits_documents=True,
+        entries=("results", "data"),
+        counts=TOTAL_TOKENS,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of the model besides its texts; `model` is left out where the server has but one."""
+
+    model: str
+    truncate: bool
+    max_tokens_per_doc: int | None
+
+
+def path_under(base_url: str, form: Format) -> str:
+    """What follows the address: nothing where it is whole, and no version where it ends in one."""
+    if base_url.endswith(RERANK):
+        return ""
+    return RERANK if re.search(r"/v\d+$", base_url) else form.path
+
+
+def request_body(form: Format, settings: Settings, query: str, texts: Sequence[str]) -> dict[str, Any]:
+    """One request for the scores of all these texts."""
+    body: dict[str, Any] = {"model": settings.model} if form.sends_model else {}
+    body |= {"query": query, form.texts: list(texts)}
+    if form.count is not None:
+        body[form.count] = len(texts)
+    if settings.max_tokens_per_doc is not None:
+        body["max_tokens_per_doc"] = settings.max_tokens_per_doc
+    return {**body, **form.fixed, **(form.cut if settings.truncate else form.uncut)}
+
+
+def scores_in(form: Format, payload: object, count: int) -> list[float]:
+    """One score a text, in the order in which the texts were sent, whatever the order of the results.
+
+    Raises CallFailed where a text has no score or several, or what came is not of the format, and NonFiniteScore for
+    NaN, infinity and null, which is how some servers write NaN.
+    """
+    scores: dict[int, float] = {}
+    for entry in _entries(form, payload):
+        index, score = _result(form, entry)
+        if not 0 <= index < count:
+            raise _malformed(f"it scored document {index} of {count}, counted from 0")
+        if index in scores:
+            raise _malformed(f"it scored document {index} twice")
+        scores[index] = score
+    missing = [index for index in range(count) if index not in scores]
+    if missing:
+        raise _malformed(f"it scored {len(scores)} of {count} documents; the first without a score is {missing[0]}")
+    return [scores[index] for index in range(count)]
+
+
+def rerank_formats_counted(form: Format, payload: object, headers: Mapping[str, str]) -> dict[str, int]:
+    """Units as the server counted them; one that it does not give as a whole number is left out."""
+    found = {unit: _first_number(payload, places) for unit, places in form.counts.items()}
+    header = headers.get(form.tokens_header, "") if form.tokens_header else ""
+    if re.fullmatch(r"\d+", header):
+        found["input_tokens"] = int(header)
+    return {unit: count for unit, count in found.items() if count is not None}
+
+
+def _entries(form: Format, payload: object) -> list[object]:
+    """The results as they came."""
+    held = [payload] if not form.entries else [_at(payload, (key,)) for key in form.entries]
+    for entries in held:
+        if isinstance(entries, list):
+            return entries
+    where = " or ".join(f"'{key}'" for key in form.entries) or "the answer itself"
+    raise _malformed(f"a list of results should be {where}")
+
+
+def _result(form: Format, entry: object) -> tuple[int, float]:
+    """Index and score of one result."""
+    index, score = _at(entry, ("index",)), _at(entry, (form.score,))
+    if type(index) is not int or not (isinstance(entry, Mapping) and form.score in entry):
+        raise _malformed(f"a result has 'index' and '{form.score}'; one has not")
+    if score is None or (isinstance(score, float) and not math.isfinite(score)):
+        given = "null" if score is None else score
+        raise NonFiniteScore(f"the reranker gave {given} as the score of document {index}; no ranking could be trusted")
+    if not isinstance(score, int | float) or isinstance(score, bool):
+        raise _malformed(f"the score of document {index} is no number")
+    try:
+        return index, float(score)
+    except OverflowError:
+        raise _malformed(f"the score of document {index} is beyond all numbers") from None
+
+
+def _first_number(payload: object, places: Sequence[Place]) -> int | None:
+    for place in places:
+        value = _at(payload, place)
+        whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+        if whole and value >= 0:
+            return int(value)
+    return None
+
+
+def _at(payload: Any, place: Place) -> Any:
+    """What stands there; None where something on the way is missing."""
+    for key in place:
+        payload = payload.get(key) if isinstance(payload, Mapping) else None
+    return payload
+
+
+def _malformed(reason: str) -> CallFailed:
+    """An answer that another attempt would not mend."""
+    return CallFailed(reason, again=False)

@@ -1,0 +1,72 @@
+"""Whole chunks within a token budget: best first, one that does not fit is passed over, never cut.
+
+The budget holds for the finished prompt: template, separators, question and chunks, as the tokenizer counts them.
+"""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+
+from ragprof.core import Injected, Query, Ranking, ScoredDoc, prompt
+from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
+
+
+class TokenBudgetInjector:
+    """At most k chunks and at most `tokens` tokens; an empty context where not one chunk fits."""
+
+    def __init__(
+        self,
+        tokens: PositiveInt,
+        k: PositiveInt = 5,
+        tokenizer: str = DEFAULT_TOKENIZER,
+        template: str = prompt.TEMPLATE,
+        order: prompt.Order = "best_first",
+    ) -> None:
+        self.tokens, self.k, self.order = tokens, k, order
+        self._tokenizer = tokenizer
+        self._template = prompt.check_template(template)
+
+    @property
+    def identity(self) -> str:
+        return (
+            f"token_budget k={self.k} tokens={self.tokens} {self._tokenizer} order={self.order} "
+            f"template={self._template}"
+        )
+
+    def load(self) -> None:
+        counter(self._tokenizer)
+
+    def inject(self, query: Query, ranking: Ranking) -> Injected:
+        count = counter(self._tokenizer)
+        chosen: list[ScoredDoc] = []
+        used = count(prompt.build(self._template, query.text, []))
+        passed_over = 0
+        for item in ranking:
+            if len(chosen) == self.k:
+                break
+            size = count(prompt.passage(len(chosen) + 1, item.doc) + prompt.SEPARATOR)
+            if used + size > self.tokens:
+                passed_over += 1
+                continue
+            chosen.append(item)
+            used += size
+        fitting = len(chosen)
+        text = self._within_budget(query, chosen)
+        passed_over += fitting - len(chosen)
+        return Injected(
+            text, prompt.arranged(chosen, self.order), {"docs_injected": len(chosen), "docs_passed_over": passed_over}
+        )
+
+    def _within_budget(self, query: Query, chosen: list[ScoredDoc]) -> str:
+        """The prompt; tokens may merge over the borders of chunks, so the whole is counted before it is believed."""
+        text = self._text(query, chosen)
+        while chosen and counter(self._tokenizer)(text) > self.tokens:
+            chosen.pop()
+            text = self._text(query, chosen)
+        return text
+
+    def _text(self, query: Query, chosen: list[ScoredDoc]) -> str:
+        return prompt.build(self._template, query.text, [item.doc for item in prompt.arranged(chosen, self.order)])
+
+
+plugin = TokenBudgetInjector

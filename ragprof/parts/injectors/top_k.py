@@ -1,0 +1,30 @@
+"""The k best chunks, whole, however long they are; best first unless another order is asked for."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+
+from ragprof.core import Injected, Query, Ranking, prompt
+
+
+class TopKInjector:
+    """Fewer than k chunks where the ranking is shorter."""
+
+    def __init__(self, k: PositiveInt = 5, template: str = prompt.TEMPLATE, order: prompt.Order = "best_first") -> None:
+        self.k, self.order = k, order
+        self._template = prompt.check_template(template)
+
+    @property
+    def identity(self) -> str:
+        return f"top_k k={self.k} order={self.order} template={self._template}"
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def inject(self, query: Query, ranking: Ranking) -> Injected:
+        chosen = prompt.arranged(ranking[: self.k], self.order)
+        text = prompt.build(self._template, query.text, [item.doc for item in chosen])
+        return Injected(text, chosen, {"docs_injected": len(chosen)})
+
+
+plugin = TopKInjector

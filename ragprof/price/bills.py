@@ -1,0 +1,574 @@
+"""Cost pass: recording + rates -> costs. Reads no clock and no qrels, and runs nothing again.
+
+A stage is priced by the pipeline's own entry under `prices`, else by the eval's, else as machine time unless its model
+runs elsewhere, else it is UNPRICED. The inject stage is the LLM's price of the prompt and, where a machine is named,
+the machine time of packing. The generate stage is the LLM's price of the answer, or the machine time of both: never
+both prices for one generation.
+
+Billing shapes: how many units of a rate one query of one stage uses. Knows counts, no prices and no dates.
+
+Cohere's search unit (docs.cohere.com, reranking best practices; learn.microsoft.com, deploy Cohere Rerank): one query
+with at most so many documents; a document that does not fit the window together with the query is split, and each
+piece counts as a document. Bedrock splits in the same way. Voyage's and Jina's tokens (docs.voyageai.com, FAQ): query
+tokens x documents + tokens of all documents.
+
+What the price pass reads in a recording: counts, tokens and busy time, one query at a time. Knows no money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation, localcontext
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+
+from ragprof.core import STAGES
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.files import read_manifest, read_table, write_json, write_table
+from ragprof.price.pricing import EXACT, Pricing, read_pricing
+from ragprof.price.rates import (
+    FREE,
+    Catalogue,
+    PublishedRate,
+    Unpriced,
+    catalogue,
+    free_rate,
+    model_rate,
+    shipped_books,
+    valid_on,
+)
+
+ByQuery: TypeAlias = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The tables that all pipelines share; `spans` is empty where no timings were recorded."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    usage: pd.DataFrame
+    tokens: pd.DataFrame
+    spans: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class PipelineFacts:
+    """One pipeline of a recording. `busy_ns` holds only the queries that were timed: a mean over rounds."""
+
+    folder: Path
+    name: str
+    query_ids: tuple[str, ...]
+    stages: tuple[str, ...]
+    usage: Mapping[tuple[str, str], ByQuery]
+    query_tokens: ByQuery
+    doc_tokens: ByQuery
+    busy_ns: Mapping[str, Mapping[str, Decimal]]
+
+    def candidates(self) -> dict[str, list[int]]:
+        """query_id -> tokens of each document that the search gave the reranker; empty where it found none."""
+        path = self.folder / "rankings" / f"{self.name}.parquet"
+        ranking = read_table(path)
+        found = ranking[ranking["stage"] == "search"]
+        tokens = found["doc_id"].map(self.doc_tokens)
+        if tokens.isna().any():
+            missing = found["doc_id"][tokens.isna()].iloc[0]
+            raise BadInput(f"tokens.parquet has no document '{missing}'; record it again with 'ragprof run'", file=path)
+        per_query: dict[str, list[int]] = {query_id: [] for query_id in self.query_ids}
+        for query_id, count in zip(found["query_id"].tolist(), tokens.astype(int).tolist(), strict=True):
+            per_query.setdefault(query_id, []).append(count)
+        return per_query
+
+    def tokens_of_query(self, query_id: str) -> int:
+        if query_id not in self.query_tokens:
+            raise BadInput(
+                f"no query '{query_id}' in it; record it again with 'ragprof run'", file=self.folder / "tokens.parquet"
+            )
+        return self.query_tokens[query_id]
+
+
+def read_recording(folder: Path) -> Recording:
+    """Raises BadInput where a file is missing, unreadable or not of a recording."""
+    config = read_manifest(folder)["config"]
+    spans = folder / "spans.parquet"
+    return Recording(
+        folder=folder,
+        config=config,
+        usage=_columns(folder / "usage.parquet", ["pipeline", "query_id", "stage", "unit", "count"]),
+        tokens=_columns(folder / "tokens.parquet", ["kind", "id", "tokens"]),
+        spans=_columns(spans, ["pipeline", "phase", "round", "query_id", "stage", "duration_ns"])
+        if spans.exists()
+        else pd.DataFrame(columns=["pipeline", "phase", "round", "query_id", "stage", "duration_ns"]),
+    )
+
+
+def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
+    """Raises BadInput for a pipeline without recorded usage."""
+    usage = recording.usage[recording.usage["pipeline"] == name]
+    if usage.empty:
+        raise BadInput(
+            f"it has nothing of the pipeline '{name}'; run it first", file=recording.folder / "usage.parquet"
+        )
+    spans = recording.spans
+    timed = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed")]
+    present = {*usage["stage"], *timed["stage"]}
+    return PipelineFacts(
+        folder=recording.folder,
+        name=name,
+        query_ids=tuple(sorted(set(usage["query_id"]))),
+        stages=tuple(stage for stage in STAGES if stage in present),
+        usage=_counts(usage),
+        query_tokens=_tokens(recording.tokens, "query"),
+        doc_tokens=_tokens(recording.tokens, "doc"),
+        busy_ns=_busy(recording.spans, name),
+    )
+
+
+def _columns(path: Path, columns: list[str]) -> pd.DataFrame:
+    table = read_table(path)
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise BadInput(f"it lacks the column '{missing[0]}'; record it again with 'ragprof run'", file=path)
+    return table[columns]
+
+
+def _counts(usage: pd.DataFrame) -> Mapping[tuple[str, str], ByQuery]:
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for stage, unit, query_id, count in zip(
+        usage["stage"], usage["unit"], usage["query_id"], usage["count"].tolist(), strict=True
+    ):
+        counts.setdefault((stage, unit), {})[query_id] = count
+    return counts
+
+
+def _tokens(tokens: pd.DataFrame, kind: str) -> dict[str, int]:
+    chosen = tokens[tokens["kind"] == kind]
+    return dict(zip(chosen["id"].tolist(), chosen["tokens"].tolist(), strict=True))
+
+
+def _busy(spans: pd.DataFrame, pipeline: str) -> dict[str, dict[str, Decimal]]:
+    """stage -> query_id -> ns, the mean over that query's timed rounds, exactly."""
+    timed = spans[(spans["pipeline"] == pipeline) & (spans["phase"] == "timed")]
+    per_round = timed.groupby(["stage", "query_id", "round"])["duration_ns"].sum().reset_index()
+    busy: dict[str, dict[str, Decimal]] = {}
+    for (stage, query_id), group in per_round.groupby(["stage", "query_id"]):
+        total = sum(group["duration_ns"].tolist())
+        busy.setdefault(str(stage), {})[str(query_id)] = Decimal(total) / len(group)
+    return busy
+
+
+NS_PER_HOUR = 3_600 * 10**9
+Units: TypeAlias = Mapping[str, Decimal]
+"""query_id -> units; a query that was not measured is not in it."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a bill needs besides the recording: the share of paid hours that is busy, and the month's traffic."""
+
+    utilisation: Decimal | None
+    queries_per_month: int | None
+
+
+@dataclass(frozen=True)
+class Demand:
+    """One stage of one pipeline, to be counted in the units of one rate."""
+
+    rate: PublishedRate
+    stage: str
+    facts: PipelineFacts
+    terms: Terms
+
+
+ITEMS: Mapping[str, str] = {
+    "per_search": "search units",
+    "per_request": "requests",
+    "per_input_token": "input tokens",
+    "per_hour": "machine time",
+    "per_month": "monthly fee",
+    FREE: "free",
+}
+
+
+STAGE_ITEMS: Mapping[str, str] = {"inject": "prompt tokens", "generate": "output tokens"}
+"""What an LLM's price of a stage is called, whatever shape the rate has."""
+
+
+def item_of(rate: PublishedRate, stage: str) -> str:
+    """What a rate's line on the bill of a stage is called."""
+    return ITEMS[rate.shape] if rate.shape == "per_hour" else STAGE_ITEMS.get(stage, ITEMS[rate.shape])
+
+
+def units(demand: Demand) -> Units:
+    """Units of each query. Raises Unpriced where the stage has nothing that this shape could count."""
+    return _COUNTERS[demand.rate.shape](demand)
+
+
+def answer_tokens(demand: Demand) -> Mapping[str, tuple[int, int]]:
+    """query_id -> tokens of its prompt and of its answer, of the queries that were answered.
+
+    Both belong to an answer's price: some models take more for the answer to a long prompt. Raises Unpriced where
+    nothing was answered.
+    """
+    usage = demand.facts.usage
+    prompts, answers = usage.get(("inject", "prompt_tokens")), usage.get(("generate", "output_tokens"))
+    if prompts is None:
+        raise Unpriced("the recording has no 'prompt_tokens' of 'inject'")
+    if not answers:
+        raise Unpriced("no query was answered, so no 'output_tokens' of 'generate'; record timings first")
+    return {query_id: (prompts[query_id], count) for query_id, count in answers.items() if query_id in prompts}
+
+
+def paid_hours(busy_ns: Decimal, *, rate: PublishedRate, terms: Terms) -> Decimal:
+    """Hours of a machine that is paid while it is idle too. Raises Unpriced without a utilisation."""
+    if terms.utilisation is None:
+        raise Unpriced(
+            f"'{rate.name}' is billed per hour; set utilisation under [prices], the busy share of paid hours"
+        )
+    return busy_ns / NS_PER_HOUR / terms.utilisation
+
+
+def pieces(document_tokens: int, *, query_tokens: int, window_tokens: int | None) -> int:
+    """As how many documents one counts: 1, or more where it does not fit the window together with the query.
+
+    A query longer than half the window counts as half of it, which is where Cohere cuts queries.
+    """
+    if window_tokens is None:
+        return 1
+    room = window_tokens - min(query_tokens, window_tokens // 2)
+    return max(1, _ceiling(document_tokens, room))
+
+
+def calls(document_tokens: Sequence[int], *, query_tokens: int, rate: PublishedRate) -> int:
+    """Searches or requests for one query's documents; 0 without documents."""
+    count = sum(
+        pieces(tokens, query_tokens=query_tokens, window_tokens=rate.window_tokens) for tokens in document_tokens
+    )
+    return _ceiling(count, rate.docs_per_unit) if rate.docs_per_unit else min(count, 1)
+
+
+def pair_tokens(document_tokens: Sequence[int], *, query_tokens: int) -> int:
+    """The query once for every document, and the documents."""
+    return query_tokens * len(document_tokens) + sum(document_tokens)
+
+
+def _ceiling(amount: int, size: int) -> int:
+    return -(-amount // size)
+
+
+def _calls(demand: Demand) -> Units:
+    rate, stage, facts = demand.rate, demand.stage, demand.facts
+    if stage == "search":
+        return dict.fromkeys(facts.query_ids, Decimal(1))
+    if stage != "rerank":
+        raise Unpriced(f"'{rate.name}' is billed {rate.shape.replace('_', ' ')}, which '{stage}' has none of")
+    return {
+        query_id: Decimal(calls(tokens, query_tokens=_tokens_in_window(demand, query_id), rate=rate))
+        for query_id, tokens in facts.candidates().items()
+    }
+
+
+def _tokens_in_window(demand: Demand, query_id: str) -> int:
+    return demand.facts.tokens_of_query(query_id) if demand.rate.window_tokens else 0
+
+
+def _input_tokens(demand: Demand) -> Units:
+    facts = demand.facts
+    if demand.stage == "embed":
+        return {query_id: Decimal(facts.tokens_of_query(query_id)) for query_id in facts.query_ids}
+    if demand.stage == "inject":
+        return _recorded(demand, "prompt_tokens")
+    if demand.stage != "rerank":
+        raise Unpriced(f"'{demand.rate.name}' is billed per input token, and '{demand.stage}' reads none")
+    return {
+        query_id: Decimal(pair_tokens(tokens, query_tokens=facts.tokens_of_query(query_id)))
+        for query_id, tokens in facts.candidates().items()
+    }
+
+
+def _hours(demand: Demand) -> Units:
+    name, busy = demand.rate.name, demand.facts.busy_ns.get(demand.stage)
+    if not busy:
+        raise Unpriced(f"no timed query, so no machine time for '{name}'; record timings first")
+    return {query_id: paid_hours(ns, rate=demand.rate, terms=demand.terms) for query_id, ns in busy.items()}
+
+
+def _months(demand: Demand) -> Units:
+    monthly = demand.terms.queries_per_month
+    if not monthly:
+        raise Unpriced(f"'{demand.rate.name}' is a monthly fee; set queries_per_month under [traffic] to share it out")
+    return dict.fromkeys(demand.facts.query_ids, Decimal(1) / monthly)
+
+
+def _nothing(demand: Demand) -> Units:
+    return dict.fromkeys(demand.facts.query_ids, Decimal(0))
+
+
+def _recorded(demand: Demand, unit: str) -> Units:
+    counts, queries = demand.facts.usage.get((demand.stage, unit)), len(demand.facts.query_ids)
+    if counts is None:
+        raise Unpriced(f"the recording has no '{unit}' of '{demand.stage}'")
+    if len(counts) < queries:
+        raise Unpriced(f"the recording has '{unit}' of '{demand.stage}' for {len(counts)} of {queries} queries")
+    return {query_id: Decimal(count) for query_id, count in counts.items()}
+
+
+_COUNTERS: Mapping[str, Callable[[Demand], Units]] = {
+    "per_search": _calls,
+    "per_request": _calls,
+    "per_input_token": _input_tokens,
+    "per_hour": _hours,
+    "per_month": _months,
+    FREE: _nothing,
+}
+
+
+TEXT, USD = pa.string(), pa.decimal128(38, 18)
+COLUMNS = {"pipeline": TEXT, "query_id": TEXT, "stage": TEXT, "item": TEXT, "rate": TEXT, "usd": USD}
+PLACES = Decimal(1).scaleb(-18)
+UNPRICED, REMOTE = "unpriced", ("openai_compatible", "rerank_api")
+ELSEWHERE = "its reranker runs elsewhere, whose time this machine does not pay; name its rate under [prices] as rerank"
+ENTRY: Mapping[str, str] = {
+    "embed": "embed", "search": "search", "rerank": "rerank", "inject": "llm", "generate": "llm",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """What names mean on one day. `file` is where a name that nobody has is complained of."""
+
+    known: Catalogue
+    on: date
+    file: Path
+
+    def rate(self, name: str) -> PublishedRate:
+        """Raises UnknownName or BadInput for a name nobody has, Unpriced where it has no rate on that day."""
+        if name == FREE:
+            return free_rate()
+        if name in self.known:
+            return valid_on(self.known[name], self.on)
+        if ":" in name:
+            return model_rate(name, self.on)
+        raise UnknownName("rate", name, [FREE, "provider:model", *self.known], file=self.file)
+
+    def entry(self, name: str, stage: str) -> PublishedRate:
+        """The rate of a stage's own entry. An LLM by the hour is unpriced: packing is timed here, generating is not."""
+        rate = self.rate(name)
+        if stage == "inject" and rate.shape == "per_hour":
+            raise Unpriced(f"'{name}' is billed per hour, and an LLM's generating is not timed in this stage")
+        return rate
+
+    def machine(self, name: str, stage: str) -> PublishedRate:
+        rate = self.rate(name)
+        if rate.shape not in ("per_hour", FREE):
+            raise BadInput(
+                f"'{name}' is billed {rate.shape.replace('_', ' ')} and cannot price the machine of '{stage}'; "
+                "name an hourly rate",
+                file=self.file,
+            )
+        return rate
+
+
+def check_rate(name: str, *, on: date, file: Path, books: Sequence[Path] = ()) -> None:
+    """Raise UnknownName or BadInput for a rate that nobody has; one without a price on that day is no error."""
+    with suppress(Unpriced):
+        PriceList(catalogue(books), on, file).rate(name)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One item of a stage's bill. Without a rate, `reason` says why; `usd` holds what each query costs."""
+
+    stage: str
+    item: str
+    rate: PublishedRate | None
+    usd: Mapping[str, Decimal]
+    reason: str
+
+
+def price_recording(folder: Path, *, books: Sequence[Path] = (), on: date, llm: str | None = None) -> Pricing:
+    """Price a recording as of a day; writes costs.parquet and rates.json into its folder and returns what they say.
+
+    `books` are rate books on top of the shipped ones, `llm` replaces the eval's. Raises BadInput for a recording or
+    book that cannot be read and for a price under a name that does not exist.
+    """
+    recording = read_recording(folder)
+    prices = PriceList(catalogue(books), on, folder / "manifest.json")
+    bills: dict[str, list[Line]] = {}
+    facts: dict[str, PipelineFacts] = {}
+    with localcontext(EXACT):
+        for pipeline in recording.config["pipelines"]:
+            name = pipeline["name"]
+            facts[name] = pipeline_facts(recording, name)
+            entries = price_entries(recording.config, pipeline, llm=llm)
+            terms = price_terms(entries, recording.config, file=prices.file)
+            bills[name] = _bill(facts[name], entries, prices=prices, terms=terms, elsewhere=_elsewhere(pipeline))
+    write_table(folder / "costs.parquet", _table(bills, facts))
+    write_json(folder / "rates.json", _document(bills, facts, recording, on=on, books=[*shipped_books(), *books]))
+    return read_pricing(folder)
+
+
+def price_entries(config: Mapping[str, Any], pipeline: Mapping[str, Any], *, llm: str | None) -> dict[str, Any]:
+    """The eval's prices, the pipeline's own on top; a missing entry inherits."""
+    own = {key: value for key, value in (pipeline.get("prices") or {}).items() if value is not None}
+    merged = {**(config.get("prices") or {}), **own}
+    return {**merged, "llm": llm} if llm else merged
+
+
+def is_remote(part: str) -> bool:
+    """Whether a generator's or reranker's name or identity is of one whose model runs elsewhere: this machine's time
+    is not its."""
+    return part.startswith(REMOTE)
+
+
+def _elsewhere(pipeline: Mapping[str, Any]) -> set[str]:
+    """The stages of a pipeline that wait for a model elsewhere."""
+    parts = {"rerank": pipeline.get("reranker") or {}, "generate": pipeline.get("generator") or {}}
+    remote = {stage for stage, part in parts.items() if is_remote(part.get("name", ""))}
+    return remote - ({"rerank"} if _is_here(parts["rerank"]) else set())
+
+
+def _is_here(reranker: Mapping[str, Any]) -> bool:
+    """Whether a server of this machine scores: its time is this machine's."""
+    if "base_url" not in reranker:
+        return False
+    from ragprof.parts.http.calls import is_loopback
+
+    return is_loopback(str(reranker["base_url"]))
+
+
+def price_terms(entries: Mapping[str, Any], config: Mapping[str, Any], *, file: Path) -> Terms:
+    """Raises BadInput for a utilisation that is no share."""
+    written = entries.get("utilisation")
+    try:
+        utilisation = None if written is None else Decimal(str(written))
+    except InvalidOperation:
+        utilisation = Decimal(0)
+    if utilisation is not None and not 0 < utilisation <= 1:
+        raise BadInput(
+            f'utilisation is {written!r}; write the busy share of paid hours, above 0 and at most 1, such as "0.5"',
+            file=file,
+        )
+    return Terms(utilisation, (config.get("traffic") or {}).get("queries_per_month"))
+
+
+def _bill(
+    facts: PipelineFacts,
+    entries: Mapping[str, Any],
+    *,
+    prices: PriceList,
+    terms: Terms,
+    elsewhere: Collection[str],
+) -> list[Line]:
+    lines = []
+    generates_here = "generate" not in elsewhere
+    answers_by_hour = "generate" in facts.stages and _by_the_hour(entries, prices, generates_here=generates_here)
+    for stage in facts.stages:
+        own = entries.get(ENTRY.get(stage, ""))
+        machine = None if stage in elsewhere else entries.get("machine")
+        has_own_price = stage != "inject" or not answers_by_hour
+        line = partial(_line, stage, facts=facts, terms=terms)
+        if own and has_own_price:
+            lines.append(line(STAGE_ITEMS.get(stage), find=partial(prices.entry, own, stage)))
+        if machine and (stage == "inject" or not own):
+            lines.append(line(ITEMS["per_hour"], find=partial(prices.machine, machine, stage)))
+        if not own and has_own_price and (stage == "inject" or not machine):
+            lines.append(_without_rate(stage, elsewhere))
+    return lines
+
+
+def _by_the_hour(entries: Mapping[str, Any], prices: PriceList, *, generates_here: bool) -> bool:
+    """Whether a generation is paid by its machine's time, which reading the prompt is a part of."""
+    own = entries.get("llm")
+    if not own:
+        return bool(entries.get("machine")) and generates_here
+    try:
+        return prices.rate(own).shape == "per_hour"
+    except Unpriced:
+        return False
+
+
+def _line(
+    stage: str, item: str | None, *, find: Callable[[], PublishedRate], facts: PipelineFacts, terms: Terms
+) -> Line:
+    """`item` is what the line is called where no rate can say so. Without a price it gets its reason instead."""
+    try:
+        rate = find()
+        usd = _usd(Demand(rate, stage, facts, terms))
+    except Unpriced as missing:
+        return Line(stage, item or UNPRICED, None, {}, str(missing))
+    return Line(stage, item if item == ITEMS["per_hour"] else item_of(rate, stage), rate, usd, "")
+
+
+def _usd(demand: Demand) -> dict[str, Decimal]:
+    """Every query's cost, to the 18 decimal places of the file; equal counts are priced once."""
+    rate = demand.rate
+    if demand.stage == "generate" and rate.shape not in ("per_hour", FREE):
+        answer = cache(lambda tokens: rate.call(prompt_tokens=tokens[0], answer_tokens=tokens[1]).answer)
+        return {query_id: answer(tokens).quantize(PLACES) for query_id, tokens in answer_tokens(demand).items()}
+    cost = cache(rate.cost)
+    return {query_id: cost(amount).quantize(PLACES) for query_id, amount in units(demand).items()}
+
+
+def _without_rate(stage: str, elsewhere: Collection[str]) -> Line:
+    entry = ENTRY.get(stage)
+    if stage == "rerank" and stage in elsewhere:
+        return Line(stage, UNPRICED, None, {}, ELSEWHERE)
+    if stage == "inject":
+        return Line(stage, STAGE_ITEMS[stage], None, {}, "no rate for the prompt; name one under [prices] as llm")
+    named = f"{entry} or machine" if entry else "machine"
+    return Line(stage, UNPRICED, None, {}, f"no rate for {stage}; name one under [prices] as {named}")
+
+
+def _table(bills: Mapping[str, list[Line]], facts: Mapping[str, PipelineFacts]) -> pd.DataFrame:
+    """A row a query and item; one with null `rate` and `usd` for each query of an item that is unpriced."""
+    rows = [
+        (name, query_id, line.stage, line.item, line.rate.name if line.rate else None, line.usd.get(query_id))
+        for name, lines in bills.items()
+        for line in lines
+        for query_id in (line.usd if line.rate else facts[name].query_ids)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
+        {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
+    )
+
+
+def _document(
+    bills: Mapping[str, list[Line]],
+    facts: Mapping[str, PipelineFacts],
+    recording: Recording,
+    *,
+    on: date,
+    books: Sequence[Path],
+) -> dict[str, Any]:
+    applied = {line.rate.name: line.rate for lines in bills.values() for line in lines if line.rate}
+    return {
+        "format": 1,
+        "on": on.isoformat(),
+        "books": [book.name for book in books],
+        "queries_per_month": (recording.config.get("traffic") or {}).get("queries_per_month"),
+        "rates": {name: rate.as_json() for name, rate in sorted(applied.items())},
+        "pipelines": {name: _summary(lines, facts[name]) for name, lines in bills.items()},
+    }
+
+
+def _summary(lines: Sequence[Line], facts: PipelineFacts) -> dict[str, Any]:
+    return {
+        "queries": len(facts.query_ids),
+        "stages": list(facts.stages),
+        "applied": [
+            {"stage": line.stage, "item": line.item, "rate": line.rate.name, "queries": len(line.usd)}
+            for line in lines
+            if line.rate
+        ],
+        "unpriced": [
+            {"stage": line.stage, "item": line.item, "reason": line.reason} for line in lines if not line.rate
+        ],
+    }

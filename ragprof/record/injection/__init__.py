@@ -1,1 +1,0 @@
-"""The record pass over prompts and answers: which chunks went in, what came back, how long it took."""

@@ -1,1 +1,0 @@
-"""Comparisons and gates, drawn: on a terminal, as a comment on a pull request, as a page."""

@@ -1,0 +1,117 @@
+"""What a run would take, said before it runs: documents, tokens, minutes and dollars, from small live probes."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+
+from ragprof.core import Doc, Query
+from ragprof.core.caches import digest, known_keys
+from ragprof.core.clock import now_ns
+from ragprof.core.stages import Embedder
+from ragprof.core.tokens import counter
+from ragprof.evals import PipelineConfig
+from ragprof.record.pipeline import Parts
+from ragprof.record.rankings import cache_identity
+from ragprof.record.recording import Subject
+
+SAMPLE = 400
+PROBE = 24
+NS = 1e9
+
+
+def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:
+    """Rows of (what, how much). Every estimate says what it rests on."""
+    docs = subject.corpus.docs
+    sample = random.Random(subject.config.seed).sample(docs, min(SAMPLE, len(docs)))
+    mean_tokens = float(np.mean([counter(subject.config.tokenizer)(doc.content) for doc in sample]))
+    rows = [
+        ("corpus", f"{subject.corpus.name}: {len(docs):,} passages, about {mean_tokens * len(docs):,.0f} tokens"),
+        ("questions", f"{len(subject.queries):,} judged"),
+        ("pipelines", ", ".join(parts.name for parts in subject.pipelines)),
+    ]
+    seconds = 0.0
+    for label, embedder in _embedders(subject).items():
+        missing = _missing(embedder, docs, cache)
+        needed = missing / _speed(embedder, sample[:PROBE]) if missing else 0.0
+        seconds += needed
+        rows.append((f"embed with {label}", f"{missing:,} of {len(docs):,} passages are new: about {_minutes(needed)}"))
+    for name, parts in _rerankers(subject).items():
+        pairs = len(subject.queries) * parts.depth
+        needed = pairs / _pair_speed(parts, subject.queries[0], sample[:PROBE])
+        seconds += needed
+        rows.append((f"rerank with {name}", f"at most {pairs:,} pairs if none is cached: about {_minutes(needed)}"))
+    seconds += subject.config.timing.seconds
+    rows.append(("time", f"about {_minutes(seconds)} in all, {subject.config.timing.seconds:.0f} s of it live timings"))
+    rows.extend(_prompts(subject, pipeline, mean_tokens) for pipeline in subject.config.pipelines)
+    return rows
+
+
+def _embedders(subject: Subject) -> dict[str, Embedder]:
+    found: dict[int, tuple[str, Embedder]] = {}
+    for parts, config in zip(subject.pipelines, subject.config.pipelines, strict=True):
+        if parts.embedder is not None and config.embedder is not None:
+            label = str(config.embedder.options.get("model", config.embedder.name))
+            found.setdefault(id(parts.embedder), (label, parts.embedder))
+    return dict(found.values())
+
+
+def _rerankers(subject: Subject) -> dict[str, Parts]:
+    """Each distinct reranker by its name, with the pipeline that asks it for the most."""
+    found: dict[int, Parts] = {}
+    for parts in sorted(subject.pipelines, key=lambda parts: -parts.depth):
+        if parts.reranker is not None:
+            found.setdefault(id(parts.reranker), parts)
+    return {parts.name: parts for parts in found.values()}
+
+
+def _pair_speed(parts: Parts, query: Query, docs: list[Doc]) -> float:
+    """Pairs a second on a small sample, the model's cold start left out."""
+    if parts.reranker is None:
+        return 1.0
+    parts.reranker.load()
+    parts.reranker.score(query, docs[:1])
+    start = now_ns()
+    parts.reranker.score(query, docs)
+    return len(docs) / max(1e-9, (now_ns() - start) / NS)
+
+
+def _missing(embedder: Embedder, docs: tuple[Doc, ...], cache: Path) -> int:
+    distinct = {digest(doc.content) for doc in docs}
+    identity = cache_identity(embedder, "document")
+    return len(docs) if identity is None else len(distinct - known_keys(cache / "vectors", identity))
+
+
+def _speed(embedder: Embedder, docs: list[Doc]) -> float:
+    """Passages a second on a small sample, the model's cold start left out."""
+    embedder.load()
+    embedder.embed_documents([docs[0].content])
+    start = now_ns()
+    embedder.embed_documents([doc.content for doc in docs])
+    return len(docs) / max(1e-9, (now_ns() - start) / NS)
+
+
+def _prompts(subject: Subject, pipeline: PipelineConfig, mean_tokens: float) -> tuple[str, str]:
+    k = int(pipeline.injector.options.get("k", 5))
+    budget = pipeline.injector.options.get("tokens")
+    tokens = k * mean_tokens if budget is None else min(float(budget), k * mean_tokens)
+    llm = pipeline.prices.llm or subject.config.prices.llm
+    return f"prompt of {pipeline.name}", f"about {tokens:,.0f} tokens a query{_cost(llm, tokens)}"
+
+
+def _cost(llm: str | None, tokens: float) -> str:
+    if llm is None:
+        return ", UNPRICED (no llm in [prices])"
+    if ":" not in llm:
+        return f", priced by '{llm}'"
+    from genai_prices import Usage, calc_price
+
+    provider, _, model = llm.partition(":")
+    price = calc_price(Usage(input_tokens=round(tokens)), model_ref=model, provider_id=provider)
+    return f", about ${float(price.total_price) * 1000:,.3g} per 1,000 queries with {llm}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

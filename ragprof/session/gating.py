@@ -1,0 +1,195 @@
+"""`gate`: may this change pass? The eval's [gate] against a baseline, or against another version in the same job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from ragprof.core.clock import Progress, Silent
+from ragprof.core.errors import BadInput, Incomparable
+from ragprof.core.quantities import quantity
+from ragprof.evals import EvalConfig, Gate
+from ragprof.session.run import run
+from ragprof.studies.gate import comparison as comparisons
+from ragprof.studies.gate.comparison import gate_of, refused, refused_sides, side_facts, unrecorded
+from ragprof.studies.gate.evidence import MACHINE_TIME, Evidence, same_job
+from ragprof.studies.gate.job import Job, run_job
+from ragprof.studies.gate.sides import Comparison, check_gate, check_place, check_recorded, check_side, read_side, shown
+from ragprof.studies.preparation import Prepared, prepare
+
+CLOCKLESS = "Nothing that rests on a clock is gated, as was asked; left out: {left_out}."
+OVERRUN = 1.2
+OVER_BUDGET = (
+    "Live queries took {spent_seconds:.0f} s of the {budget_seconds:.0f} s that they may: {queries} queries in two "
+    "rounds are the least. Give more [gate] budget_seconds, or gate fewer pipelines."
+)
+OTHER_JOB = (
+    "Latency is not gated against another job's, which may differ by 26 % on the same machine; left out: {left_out}. "
+    "'ragprof gate --against REV' times both sides in one job; [gate] across_jobs = true gates it all the same."
+)
+ONE_MACHINE = (
+    "Times of two machines are not gated. --against REV runs both sides in one job; --no-clock leaves out what rests "
+    "on a clock: {timed}."
+)
+
+
+def gate(
+    eval_file: str | Path,
+    *,
+    baseline: str | Path | None = None,
+    against: str | None = None,
+    recording: str | Path | None = None,
+    corpus: str | Path | None = None,
+    out: str | Path | None = None,
+    books: Sequence[Path] = (),
+    strict: bool = False,
+    clock: bool = True,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Record the eval and judge its [gate] against a `baseline` (a baseline's folder or a recording's).
+
+    With `against` (a git revision, another eval file, another environment), both versions are run interleaved in this
+    job instead, which is the only way to gate latency that can be believed; against a baseline, latency is left out
+    unless the gate says `across_jobs`. `recording` is judged instead of a new one. Without a `clock`, latency and what
+    is billed by time are left out. Raises BadInput before anything is run for a gate that cannot be judged; sides that
+    cannot be compared are a verdict, with exit code 3.
+    """
+    path = Path(eval_file)
+    prepared = prepare(path, corpus=None if corpus is None else Path(corpus), books=books)
+    config = prepared.subject.config
+    check_gate(config, path)
+    if not clock or (against is None and recording is None and not config.gate.across_jobs):
+        without_clock(config.gate, set())
+    folder = Path("reports") / config.name if out is None else Path(out)
+    bars = progress or Silent()
+    if against is not None:
+        if baseline is not None or recording is not None:
+            raise BadInput("--against runs both sides itself; leave out --baseline and --recording", file=path)
+        job = Job(path, against, None if corpus is None else Path(corpus), folder, tuple(books), clock)
+        return _in_one_job(job, prepared, bars, strict=strict)
+    place = _baseline(baseline, config, path)
+    base = read_side(place)
+    check_recorded(base, config, path)
+    if refused_early := _refused_early(base, prepared, path, strict=strict):
+        return refused_early
+    if recording is None:
+        check_place(place, folder)
+        recording = run(path, corpus=corpus, out=folder, books=books, progress=bars).folder
+    return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
+
+
+def _in_one_job(job: Job, prepared: Prepared, progress: Progress, *, strict: bool) -> Comparison:
+    """Both versions run and judged; sides that differ in what must be equal are a verdict before a model is loaded."""
+    config, queries = prepared.subject.config, len(prepared.subject.queries)
+    try:
+        found = run_job(job, prepared, progress)
+    except Incomparable as problem:
+        named = shown(Path(job.against)) if Path(job.against).exists() else job.against
+        sides = (unrecorded(named, queries=queries), unrecorded(shown(job.eval_file), queries=queries))
+        return refusal(config, sides, problem, strict=strict)
+    judgement = judged(
+        found.base, found.candidate, config.gate, strict=strict, clock=job.clock,
+        noise=found.noise, looks=found.looks, job=found.facts,
+    )  # fmt: skip
+    for side in ("base", "candidate"):
+        judgement.document[side]["source"] = "revision"
+    return judgement
+
+
+def _refused_early(base: Evidence, prepared: Prepared, eval_file: Path, *, strict: bool) -> Comparison | None:
+    """The verdict on a baseline of other documents, questions or judgements; None where it may be compared."""
+    try:
+        check_side(base, prepared)
+    except Incomparable as problem:
+        here = unrecorded(shown(eval_file), queries=len(prepared.subject.queries))
+        return refusal(prepared.subject.config, (side_facts(base), here), problem, strict=strict)
+    return None
+
+
+def judged(
+    base: Evidence,
+    candidate: Evidence,
+    table: Gate,
+    *,
+    strict: bool = False,
+    clock: bool = True,
+    noise: dict[str, dict[str, float]] | None = None,
+    looks: int = 1,
+    job: dict[str, Any] | None = None,
+) -> Comparison:
+    """Both sides with the gate's verdict. Sides that cannot be compared make a document that says so."""
+    why = ""
+    left_out: list[str] = []
+    if not clock:
+        why, (table, left_out) = CLOCKLESS, without_clock(table, _billed_by_time(base, candidate))
+    elif not same_job(base, candidate) and not table.across_jobs:
+        why, (table, left_out) = OTHER_JOB, without_clock(table, set())
+    try:
+        document = comparisons.compare(base, candidate, noise=noise, looks=looks)
+        document["gate"] = gate_of(base, candidate, table, strict=strict, noise=noise, looks=looks)
+    except Incomparable as problem:
+        return Comparison(refused_sides(base, candidate, table, str(problem), strict=strict))
+    if left_out:
+        document["notes"].append(why.format(left_out=", ".join(left_out)))
+    if timed := _timed_elsewhere(document):
+        document["notes"].append(ONE_MACHINE.format(timed=", ".join(timed)))
+    if job is not None and job["spent_seconds"] > OVERRUN * job["budget_seconds"]:
+        document["notes"].append(OVER_BUDGET.format(**job))
+    document["against"] = job
+    return Comparison(document)
+
+
+def refusal(
+    config: EvalConfig, sides: tuple[dict[str, Any], dict[str, Any]], problem: Incomparable, *, strict: bool
+) -> Comparison:
+    """The verdict on sides that were refused before anything was run."""
+    names = [each.name for each in config.pipelines]
+    title = config.title or config.name
+    return Comparison(
+        refused(sides, config.gate, str(problem), eval_name=config.name, title=title, pipelines=names, strict=strict)
+    )
+
+
+def _timed_elsewhere(document: dict[str, Any]) -> list[str]:
+    """The gates that another machine keeps from being judged."""
+    if not any(each["blocks"] == "latency" for each in document["differences"]):
+        return []
+    rows = [row for row in document["gate"]["gates"] if row["gate"] == "incomparable"]
+    return list(dict.fromkeys(row["quantity"] for row in rows if row["kind"] in ("latency", "cost")))
+
+
+def without_clock(table: Gate, billed_by_time: Collection[str]) -> tuple[Gate, list[str]]:
+    """The gate without latency and without the bills of some stages, and the names of what was left out."""
+    kept = {
+        label: margin
+        for label, margin in table.quantities.items()
+        if (asked := quantity(label)).kind != "latency" and not (asked.kind == "cost" and asked.stage in billed_by_time)
+    }
+    left_out = [label for label in table.quantities if label not in kept]
+    if not kept:
+        raise BadInput(
+            f"nothing of [gate.quantities] is left without a clock that can be believed ({', '.join(left_out)}); use "
+            "--against REV, or add counts such as rerank.docs_scored, inject.prompt_tokens or, with flop_queries, "
+            "rerank.flops"
+        )
+    return table.model_copy(update={"quantities": kept}), left_out
+
+
+def _billed_by_time(*sides: Evidence) -> set[str]:
+    """The stages whose bill holds machine time on some side, and the whole bill where any does."""
+    stages = {stage for side in sides for stage in side.figures.loc[side.figures["name"] == MACHINE_TIME, "stage"]}
+    return {"", *stages} if stages else set()
+
+
+def _baseline(given: str | Path | None, config: EvalConfig, eval_file: Path) -> Path:
+    if given is not None:
+        return Path(given)
+    if config.gate.baseline is None:
+        raise BadInput(
+            'nothing to compare with; give --baseline DIR or --against REV, or [gate] baseline = "..."', file=eval_file
+        )
+    named = eval_file.parent / config.gate.baseline
+    plain = Path(os.path.normpath(named))
+    return plain if plain.resolve() == named.resolve() else named

@@ -1,0 +1,364 @@
+"""Reports: a summary drawn as HTML, Markdown or a terminal table. Draws what the summary says and computes nothing.
+
+Every function takes the summary of `summary.json`, or the document of `comparison.json`. A value that is absent or null
+is shown as `n/a`, a cost without a rate as `UNPRICED`; neither is shown as 0.
+
+All charts of a report, in the order in which a reader meets them. Imports Altair: import this module late.
+
+The report as one HTML page.
+
+The report as GitHub Markdown, for a pull request: the answer and one table, everything else folded away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragprof.report import figures
+from ragprof.report.html import drawn, template
+from ragprof.report.lookup import Summary, at, colours, entries
+from ragprof.report.markdown import as_bullets, as_details, as_folded, as_table, as_warnings, escaped
+from ragprof.report.tables import Table
+from ragprof.report.theme import Chart
+from ragprof.studies.audit.tables import AUDIT, audited
+from ragprof.studies.growth import charts as growth_line_charts
+from ragprof.studies.growth import charts as growth_panel_charts
+from ragprof.studies.growth import charts as growth_stack_charts
+from ragprof.studies.growth import lookup as grown
+from ragprof.studies.growth import tables as growth_forecast_tables
+from ragprof.studies.growth import tables as growth_tables
+from ragprof.studies.growth import tables as growth_work_tables
+from ragprof.studies.injection import charts as first_token_chart
+from ragprof.studies.injection import charts as k_charts
+from ragprof.studies.injection import charts as pipeline_charts
+from ragprof.studies.injection import charts as utility_chart
+from ragprof.studies.injection import lookup as study
+from ragprof.studies.injection import tables as injection_contents
+from ragprof.studies.injection.tables import marginal_statements
+from ragprof.studies.profile import charts as bar_charts
+from ragprof.studies.profile import charts as interval_charts
+from ragprof.studies.profile import charts as scatter_charts
+from ragprof.studies.profile import tables as context_tables
+from ragprof.studies.profile import tables as pipeline_tables
+from ragprof.studies.profile.headline import tiles
+from ragprof.studies.reranker import charts as reranker_charts
+from ragprof.studies.reranker import lookup as reranker_study
+from ragprof.studies.reranker import tables as reranker_contents
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+__all__ = [
+    "audit_table",
+    "comparison_table",
+    "growth_table",
+    "injection_table",
+    "render_comparison_markdown",
+    "render_comparison_page",
+    "render_html",
+    "render_markdown",
+    "render_reranker_page",
+    "reranker_table",
+    "terminal_table",
+    "write_report",
+]
+
+
+def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
+    """For rich's Console; at most 80 columns wide."""
+    from ragprof.studies.profile import tables as terminal
+
+    return terminal.terminal_table(summary)
+
+
+def growth_table(summary: Mapping[str, Any]) -> RenderableType:
+    """The growth study for rich's Console; at most 80 columns wide. One line where the summary has none."""
+    from ragprof.studies.growth import tables as growth_terminal
+
+    return growth_terminal.growth_table(summary)
+
+
+def injection_table(summary: Mapping[str, Any]) -> RenderableType:
+    """What answers are worth and cost, for rich's Console; at most 80 columns wide. One line where there are none."""
+    from ragprof.studies.injection import tables as injection_terminal
+
+    return injection_terminal.injection_table(summary)
+
+
+def reranker_table(summary: Mapping[str, Any]) -> RenderableType:
+    """What the rerankers are worth, for rich's Console; at most 80 columns wide. One line where there are none."""
+    from ragprof.studies.reranker import tables as reranker_terminal
+
+    return reranker_terminal.reranker_table(summary)
+
+
+def render_reranker_page(summary: Mapping[str, Any]) -> str:
+    """GitHub Markdown on one page for whoever pays: verdicts, what is bought, paid and saved, in plain words."""
+    from ragprof.studies.reranker import page
+
+    return page.render_reranker_page(summary)
+
+
+def audit_table(summary: Mapping[str, Any]) -> RenderableType:
+    """The determinism audit for rich's Console; at most 80 columns wide. One line where the summary has none."""
+    from ragprof.studies.audit import tables as audit_tables
+
+    return audit_tables.audit_table(summary)
+
+
+def comparison_table(document: Mapping[str, Any]) -> RenderableType:
+    """A comparison or its gate for rich's Console; at most 80 columns wide."""
+    from ragprof.studies.gate import tables as compare_terminal
+
+    return compare_terminal.comparison_table(document)
+
+
+def render_comparison_markdown(document: Mapping[str, Any]) -> str:
+    """A comment on a pull request: GitHub Markdown with a hidden first line, at most 60,000 characters."""
+    from ragprof.studies.gate import pages as compare_markdown
+
+    return compare_markdown.comparison_markdown(document)
+
+
+def render_comparison_page(document: Mapping[str, Any]) -> str:
+    """One self-contained page of a comparison: no network, readable without scripts."""
+    from ragprof.studies.gate import pages as compare_html
+
+    return compare_html.comparison_page(document)
+
+
+def write_report(summary: Mapping[str, Any], folder: Path) -> Path:
+    """Write report.html and report.md into the folder, each whole or not at all. Returns the path of report.html.
+
+    Where the summary has verdicts on rerankers, reranker.md as well.
+    """
+    from ragprof.core.files import write_text
+
+    page = folder / "report.html"
+    if not summary.get("reranker"):
+        (folder / "reranker.md").unlink(missing_ok=True)
+    write_text(folder / "report.md", render_markdown(summary))
+    if summary.get("reranker"):
+        write_text(folder / "reranker.md", render_reranker_page(summary))
+    write_text(page, render_html(summary))
+    return page
+
+
+_DRAWN = (
+    bar_charts.stage_times,
+    scatter_charts.quality_against_latency,
+    scatter_charts.quality_against_cost,
+    interval_charts.differences,
+    interval_charts.quality_by_stage,
+    growth_line_charts.quality,
+    growth_panel_charts.causes,
+    growth_panel_charts.kinds,
+    growth_stack_charts.context,
+    growth_stack_charts.loss,
+    growth_panel_charts.depth,
+    growth_stack_charts.time,
+    growth_line_charts.cost,
+    pipeline_charts.lost,
+    k_charts.quality,
+    k_charts.tokens,
+    first_token_chart.time_to_first_token,
+    utility_chart.utility,
+    pipeline_charts.cost,
+    bar_charts.tokens,
+)
+
+
+def draw(summary: Summary) -> dict[str, Chart]:
+    """key -> chart. A chart without data is left out rather than drawn empty."""
+    drawn = (*(chart(summary) for chart in _DRAWN), *reranker_charts.draw(summary))
+    return {chart.key: chart for chart in drawn if chart is not None}
+
+
+_GROWTH_TABLES = (
+    growth_tables.glance,
+    growth_tables.evidence,
+    growth_tables.kinds,
+    growth_tables.context,
+    growth_tables.loss,
+    growth_forecast_tables.crossovers,
+    growth_forecast_tables.forecasts,
+    growth_forecast_tables.other_forecasts,
+    growth_work_tables.resources,
+    growth_work_tables.curves,
+    growth_work_tables.work,
+)
+
+
+def render_html(summary: Summary) -> str:
+    """The whole page. Draws what the summary says; absent values are `n/a`, charts without data are left out."""
+
+    return template("template.html.jinja").render(
+        **_words(summary),
+        **drawn(draw(summary)),
+        growth=bool(grown.names(summary)),
+        growth_notes=entries(summary, "growth", "notes"),
+        injection=_injection_words(summary) if study.is_present(summary) else None,
+        reranker=_reranker_words(summary) if reranker_study.is_present(summary) else None,
+        audited=bool(audited(summary)),
+        audit_statements=entries(summary, "audit", "statements"),
+        tables=_tables(summary),
+        tiles=tiles(summary),
+        colours=colours(summary),
+    )
+
+
+def _words(summary: Summary) -> Mapping[str, Any]:
+    headline = list(entries(summary, "headline"))
+    return {
+        "title": at(summary, "title") or at(summary, "eval") or figures.ABSENT,
+        "answer": headline[0] if headline else "",
+        "findings": headline[1:],
+        "warnings": entries(summary, "warnings"),
+        "limits": entries(summary, "limits"),
+        "method": entries(summary, "method"),
+        "created": figures.day(at(summary, "created")),
+        "version": figures.text(at(summary, "ragprof_version")),
+        "corpus": at(summary, "corpus", "description") or "",
+        "packages": context_tables.packages(summary),
+        "versions": sorted((at(summary, "corpus", "versions") or {}).items()),
+    }
+
+
+def _injection_words(summary: Summary) -> Mapping[str, Any]:
+    return {
+        "model": study.model_words(summary),
+        "statements": entries(summary, "injection", "statements"),
+        "marginal": marginal_statements(summary),
+        "notes": entries(summary, "injection", "notes"),
+    }
+
+
+def _reranker_words(summary: Summary) -> Mapping[str, Any]:
+    return {
+        "statements": entries(summary, "reranker_study", "statements"),
+        "glance": reranker_contents.GLANCE(summary),
+        "sides": reranker_contents.SIDES(summary),
+        "sections": reranker_contents.sections(summary),
+        "notes": entries(summary, "reranker_study", "notes"),
+    }
+
+
+def _tables(summary: Summary) -> dict[str, Table]:
+    drawn = (
+        *_GROWTH_TABLES,
+        *injection_contents.EVERY,
+        *AUDIT,
+        pipeline_tables.glance,
+        pipeline_tables.latency,
+        pipeline_tables.quality,
+        pipeline_tables.cost,
+        pipeline_tables.builds,
+        pipeline_tables.trust,
+        context_tables.comparisons,
+        context_tables.rates,
+        context_tables.machine,
+        context_tables.measured,
+    )
+    return {table.key: table for table in (draw(summary) for draw in drawn)}
+
+
+_GROWTH_FOLDED = (
+    growth_forecast_tables.crossovers,
+    growth_forecast_tables.forecasts,
+    growth_forecast_tables.other_forecasts,
+    growth_tables.evidence,
+    growth_tables.kinds,
+    growth_tables.context,
+    growth_tables.loss,
+    growth_work_tables.resources,
+    growth_work_tables.curves,
+    growth_work_tables.work,
+)
+_FOLDED = (
+    pipeline_tables.latency,
+    pipeline_tables.cost,
+    pipeline_tables.quality,
+    pipeline_tables.builds,
+    pipeline_tables.trust,
+    context_tables.rates,
+    context_tables.machine,
+    context_tables.measured,
+)
+
+
+def render_markdown(summary: Summary) -> str:
+    """Headline, warnings, the table at a glance and the comparisons; details folded. Ends with a newline."""
+    parts = [
+        f"## {escaped(figures.text(at(summary, 'title') or at(summary, 'eval')))}",
+        *_headline(entries(summary, "headline")),
+        as_warnings(entries(summary, "warnings")),
+        as_table(pipeline_tables.glance(summary)),
+        as_table(context_tables.comparisons(summary)),
+        *_growth(summary),
+        *_injection(summary),
+        *_reranker(summary),
+        *_audit(summary),
+        *(as_details(table(summary)) for table in _FOLDED),
+        as_folded("Method and limits", as_bullets([*entries(summary, "method"), *entries(summary, "limits")])),
+        _origin(summary),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _growth(summary: Summary) -> list[str]:
+    """The table of growth at a glance, everything else of it folded. Empty without a growth study."""
+    if not grown.names(summary):
+        return []
+    glance = as_table(growth_tables.glance(summary))
+    folded = [as_details(table(summary)) for table in _GROWTH_FOLDED]
+    return ["### Growth", as_bullets(entries(summary, "growth", "notes")), glance, *folded]
+
+
+def _injection(summary: Summary) -> list[str]:
+    """Statements and answers at a glance, everything else folded, notes at the end. Empty without answers."""
+    if not study.is_present(summary):
+        return []
+    said = [*entries(summary, "injection", "statements"), *marginal_statements(summary)]
+    folded = [as_details(table(summary)) for table in injection_contents.FOLDED]
+    glance = as_table(injection_contents.GLANCE(summary))
+    notes = as_bullets(entries(summary, "injection", "notes"))
+    return ["### Context and answers", as_bullets(said), escaped(study.model_words(summary)), glance, *folded, notes]
+
+
+def _reranker(summary: Summary) -> list[str]:
+    """Verdicts at a glance, each pipeline's statement folded, notes at the end. Empty without verdicts."""
+    if not reranker_study.is_present(summary):
+        return []
+    said, notes = (as_bullets(entries(summary, "reranker_study", part)) for part in ("statements", "notes"))
+    glance, sides = as_table(reranker_contents.GLANCE(summary)), as_table(reranker_contents.SIDES(summary))
+    folded = [_reranked(section) for section in reranker_contents.sections(summary)]
+    return ["### Is the reranker worth it?", said, glance, sides, *folded, notes]
+
+
+def _reranked(section: reranker_contents.Section) -> str:
+    said = [sentence for sentences in section.said.values() for sentence in sentences]
+    tables = (as_table(table) for table in section.tables.values())
+    parts = (as_bullets([*section.sentences, *said]), *tables, as_bullets(section.notes))
+    return as_folded(f"{section.name}: {section.verdict}", "\n\n".join(part for part in parts if part))
+
+
+def _audit(summary: Summary) -> list[str]:
+    """What the audit found, its tables folded. Empty without one."""
+    if not audited(summary):
+        return []
+    folded = [as_details(table(summary)) for table in AUDIT]
+    return ["### Does it repeat?", as_bullets(entries(summary, "audit", "statements")), *folded]
+
+
+def _headline(sentences: Sequence[str]) -> list[str]:
+    if not sentences:
+        return []
+    return [f"**{escaped(sentences[0])}**", as_bullets(sentences[1:])]
+
+
+def _origin(summary: Summary) -> str:
+    created, version = figures.day(at(summary, "created")), figures.text(at(summary, "ragprof_version"))
+    return f"<sub>ragprof {escaped(version)}, {escaped(created)}. n/a: not measured or not applicable.</sub>"

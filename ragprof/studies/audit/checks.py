@@ -1,0 +1,403 @@
+"""Two outcomes of the same work, compared bit for bit, and what a difference does to the ranking and the prompt.
+
+One query asked live with every stage listened to, and what another outcome of a stage would have led to.
+
+Does the generator give the same answer to the same prompt, again and among others? No text is kept.
+
+Does an outcome depend on what else was in the call? Texts embedded alone and together, candidates likewise.
+
+Does an outcome depend on the number of threads? Each stage is given the same input with another number of them.
+
+The numbers of PyTorch and FAISS are set, where those are loaded; what other libraries take, nobody here can set.
+
+Ties that a cut goes through: equal scores on both sides of it, so that a rule decides and not the score.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from ragprof.core import Answer, Doc, EmbeddedQuery, Generated, Query, Ranking, StageName, Vectors
+from ragprof.core.clock import Progress
+from ragprof.core.errors import NonFiniteScore
+from ragprof.core.ranking import ranked, without
+from ragprof.core.stages import Embedder, Generator, ManyGenerator, Reranker
+from ragprof.record.pipeline import Parts
+from ragprof.record.query import ask, one_each, within_window
+from ragprof.record.rankings import answer_of
+
+What: TypeAlias = Literal["vectors", "ranking", "scores", "prompt", "answer", "batch size", "threads"]
+CHECK_COLUMNS = (
+    "pipeline", "stage", "what", "variant", "query_id", "identical", "largest_difference",
+    "ranking_changed", "injection_changed",
+)  # fmt: skip
+REPEATED, IN_A_BATCH, DOCUMENTS_IN_A_BATCH = "repeated", "in a batch", "documents in a batch"
+ONE_BY_ONE, REVERSED, OTHER_THREADS = "one by one", "reversed", "other threads"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Whether outcomes are the same to the last bit, and the largest absolute difference where they are numbers."""
+
+    identical: bool
+    largest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a difference does: to documents or order of the stage's ranking, and to the chunks in the prompt.
+
+    None where it cannot be told. `final` is the pipeline's own ranking where that may have become another one.
+    """
+
+    ranking: bool
+    injection: bool | None
+    final: Ranking | None = None
+
+
+NO_EFFECT = Effect(False, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One stage's work for one query, done in another way. `effect` is None where it was only done again."""
+
+    stage: StageName
+    what: What
+    variant: str
+    query_id: str
+    difference: Difference
+    effect: Effect | None = None
+
+
+def vector_difference(first: Vectors, second: Vectors) -> Difference:
+    """Of two arrays of one shape. Another shape is a difference without a size."""
+    if first.shape != second.shape:
+        return Difference(False)
+    apart = np.abs(first.astype(np.float64) - second.astype(np.float64))
+    return Difference(first.tobytes() == second.tobytes(), float(apart.max(initial=0.0)))
+
+
+def score_difference(first: Ranking, second: Ranking) -> Difference:
+    """Of the documents that both rankings hold, wherever they stand; None as the largest where they share none."""
+    known = {item.doc.doc_id: item.score for item in first}
+    apart = [abs(item.score - known[item.doc.doc_id]) for item in second if item.doc.doc_id in known]
+    return Difference(not any(apart), max(apart, default=None))
+
+
+def worst(differences: Iterable[Difference]) -> Difference:
+    """All of them in one."""
+    every = list(differences)
+    sizes = [each.largest for each in every if each.largest is not None]
+    return Difference(all(each.identical for each in every), max(sizes, default=None))
+
+
+def ids(ranking: Ranking) -> tuple[str, ...]:
+    """Documents of a ranking, best first."""
+    return tuple(item.doc.doc_id for item in ranking)
+
+
+def check_table(pipeline: str, checks: Sequence[Check]) -> pd.DataFrame:
+    """One row a check; effects are nullable booleans."""
+    rows = [
+        (
+            pipeline, check.stage, check.what, check.variant, check.query_id,
+            check.difference.identical, check.difference.largest,
+            check.effect.ranking if check.effect else None,
+            check.effect.injection if check.effect else None,
+        )
+        for check in checks
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=list(CHECK_COLUMNS))
+    nullable = dict.fromkeys(("ranking_changed", "injection_changed"), "boolean")
+    return table.astype({"identical": bool, "largest_difference": float, **nullable})
+
+
+ASKED_APART = Generated("", {}, None, "stop")
+"""In the place of an answer: a model is slow, so answers are asked for apart, of fewer queries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A query's answer, its vector (None without an embedder), and all that the store returned for it."""
+
+    answer: Answer
+    vector: Vectors | None
+    found: Ranking
+
+    @property
+    def query(self) -> Query:
+        return self.answer.query
+
+    @property
+    def searched(self) -> Ranking:
+        return self.answer.rankings["search"]
+
+    @property
+    def final(self) -> Ranking:
+        return final_of(self.answer)
+
+    @property
+    def injected(self) -> Ranking:
+        return self.answer.rankings["inject"]
+
+
+def ask_live(parts: Parts, query: Query) -> Live:
+    """Every stage but the generator, with nothing reused. Raises NonFiniteScore where a stage yields NaN."""
+    heard: dict[StageName, Any] = {}
+
+    def call(stage: StageName, function: Callable[..., Any], *arguments: Any) -> Any:
+        heard[stage] = ASKED_APART if stage == "generate" else function(*arguments)
+        return heard[stage]
+
+    answer = ask(parts, query, call)
+    return Live(answer, heard["embed"].vectors[0] if "embed" in heard else None, heard["search"].ranking)
+
+
+def final_of(answer: Answer) -> Ranking:
+    """The pipeline's own ranking: the reranker's where there is one."""
+    return answer.rankings.get("rerank", answer.rankings["search"])
+
+
+def effect_of_search(parts: Parts, live: Live, found: Ranking) -> Effect:
+    """What another search result leads to; the hops behind it are taken only where its order is another one."""
+    if ids(found) == ids(live.searched):
+        return NO_EFFECT
+    answer = answer_of(parts, live.query, found, parts.reranker)
+    return Effect(True, ids(answer.rankings["inject"]) != ids(live.injected), final_of(answer))
+
+
+def effect_of_rerank(parts: Parts, live: Live, ranking: Ranking) -> Effect:
+    """What another order of the candidates leads to."""
+    if ids(ranking) == ids(live.final):
+        return NO_EFFECT
+    injected = within_window(parts, live.query, ranking).ranking
+    return Effect(True, ids(injected) != ids(live.injected), ranking)
+
+
+ANSWERED = 5
+"""At most so many queries: a model takes seconds for an answer."""
+
+
+def answer_checks(parts: Parts, lives: Sequence[Live], *, times: int, progress: Progress) -> list[Check]:
+    """The first queries' prompts, each answered several times alone and once together with the others."""
+    if parts.generator is None:
+        return []
+    asked = lives[:ANSWERED]
+    progress.start(f"{parts.name}: answer {times} times", len(asked) * times)
+    answers = {live.query.query_id: _repeated(parts.generator, live, times, progress) for live in asked}
+    progress.done()
+    checks = [
+        Check("generate", "answer", REPEATED, query_id, Difference(len(set(texts)) == 1))
+        for query_id, texts in answers.items()
+    ]
+    return [*checks, *_together(parts.generator, asked, [texts[0] for texts in answers.values()])]
+
+
+def _repeated(generator: Generator, live: Live, times: int, progress: Progress) -> list[str]:
+    texts = []
+    for _ in range(times):
+        texts.append(generator.generate(live.answer.prompt).text)
+        progress.advance(1)
+    return texts
+
+
+def _together(generator: Generator, asked: Sequence[Live], alone: Sequence[str]) -> Iterator[Check]:
+    if not isinstance(generator, ManyGenerator):
+        return
+    together = generator.generate_many([live.answer.prompt for live in asked])
+    for live, text, generated in zip(asked, alone, together, strict=True):
+        same = Difference(generated.text == text)
+        yield Check("generate", "batch size", IN_A_BATCH, live.query.query_id, same)
+
+
+AS_GOOD_AS = 0.02
+
+
+class Alone:
+    """Documents embedded one in a call; pipelines that share an embedder share the work."""
+
+    def __init__(self) -> None:
+        self._vectors: dict[tuple[int, str], Vectors] = {}
+
+    def vector(self, embedder: Embedder, doc: Doc) -> Vectors:
+        key = (id(embedder), doc.doc_id)
+        if key not in self._vectors:
+            self._vectors[key] = finite(embedder.embed_documents([doc.content]).vectors)[0]
+        return self._vectors[key]
+
+
+def query_checks(parts: Parts, lives: Sequence[Live]) -> Iterator[Check]:
+    """Query vectors: alone, as a live query is, against one call with all of them."""
+    if parts.embedder is None:
+        return
+    together = finite(parts.embedder.embed_queries([live.query.text for live in lives]).vectors)
+    for live, vector in zip(lives, together, strict=True):
+        yield vector_check(parts, live, vector, ("batch size", IN_A_BATCH))
+
+
+def vector_check(parts: Parts, live: Live, vector: Vectors, way: tuple[What, str]) -> Check:
+    """A query's vector made in another way, and the search for it."""
+    alone = np.empty(0, np.float32) if live.vector is None else live.vector
+    difference = vector_difference(alone, vector)
+    found = live.searched if difference.identical else searched(parts, live.query, vector)
+    return Check("embed", *way, live.query.query_id, difference, effect_of_search(parts, live, found))
+
+
+def searched(parts: Parts, query: Query, vector: Vectors | None) -> Ranking:
+    """What the store finds, without the query's own document."""
+    return without(parts.store.search(EmbeddedQuery(query, vector), parts.depth).ranking, query.own_document)
+
+
+def document_checks(parts: Parts, lives: Sequence[Live], alone: Alone) -> Iterator[Check]:
+    """Vectors of the documents that were found for each query: one in a call against one call with all of them.
+
+    The index is not built anew: the effect is on the order of the found documents by inner product. What that does to
+    the prompt is told where the store's scores are inner products and no reranker comes behind it.
+    """
+    if parts.embedder is None or not parts.store.needs_vectors:
+        return
+    docs = list({item.doc.doc_id: item.doc for live in lives for item in live.searched}.values())
+    if not docs:
+        return
+    vectors = finite(parts.embedder.embed_documents([doc.content for doc in docs]).vectors)
+    together = {doc.doc_id: vector for doc, vector in zip(docs, vectors, strict=True)}
+    told = parts.reranker is None and all(is_product(live, together) for live in lives)
+    for live in lives:
+        theirs = [item.doc for item in live.searched]
+        one = {doc.doc_id: alone.vector(parts.embedder, doc) for doc in theirs}
+        difference = worst(vector_difference(one[doc.doc_id], together[doc.doc_id]) for doc in theirs)
+        first, second = ids(ranked(products(live, one))), ids(ranked(products(live, together)))
+        injected = first[: len(live.injected)] != second[: len(live.injected)]
+        effect = Effect(first != second, injected if told else None)
+        yield Check("embed", "batch size", DOCUMENTS_IN_A_BATCH, live.query.query_id, difference, effect)
+
+
+def products(live: Live, vectors: Mapping[str, Vectors]) -> list[tuple[Doc, float]]:
+    """The found documents with their inner products with the query, in single precision as stores have them."""
+    if live.vector is None:
+        return []
+    asked = live.vector.astype(np.float64)
+    docs = [item.doc for item in live.searched]
+    return [(doc, float(np.float32(vectors[doc.doc_id].astype(np.float64) @ asked))) for doc in docs]
+
+
+def is_product(live: Live, vectors: Mapping[str, Vectors]) -> bool:
+    """Whether the store's scores are inner products, up to what a batch moves."""
+    scores = [item.score for item in live.searched]
+    return np.allclose(scores, [product for _, product in products(live, vectors)], rtol=AS_GOOD_AS, atol=AS_GOOD_AS)
+
+
+def rerank_checks(parts: Parts, live: Live) -> Iterator[Check]:
+    """Scores of one query's candidates: all in one call against one in a call, and against the reverse order."""
+    if parts.reranker is None:
+        return
+    docs = [item.doc for item in live.searched]
+    alone = [pair for doc in docs for pair in scored(parts.reranker, live.query, [doc])]
+    yield score_check(parts, live, alone, ("batch size", ONE_BY_ONE))
+    yield score_check(parts, live, scored(parts.reranker, live.query, docs[::-1]), ("batch size", REVERSED))
+
+
+def score_check(parts: Parts, live: Live, pairs: Iterable[tuple[Doc, float]], way: tuple[What, str]) -> Check:
+    """The candidates scored in another way, and the order that this gives."""
+    ranking = ranked(pairs)
+    difference = score_difference(live.final, ranking)
+    return Check("rerank", *way, live.query.query_id, difference, effect_of_rerank(parts, live, ranking))
+
+
+def scored(reranker: Reranker, query: Query, docs: Sequence[Doc]) -> list[tuple[Doc, float]]:
+    """Each document with its score."""
+    return list(zip(docs, one_each(reranker.score(query, docs).scores, docs), strict=True))
+
+
+def finite(vectors: Vectors) -> Vectors:
+    """The same vectors. Raises NonFiniteScore."""
+    if not np.isfinite(vectors).all():
+        raise NonFiniteScore("the embedder returned NaN or infinity; no ranking could be trusted")
+    return np.asarray(vectors, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The number of threads of one library."""
+
+    read: Callable[[], int]
+    write: Callable[[int], None]
+
+
+def settings() -> list[Setting]:
+    """One for each library that is loaded; nothing is imported for it."""
+    names = {"torch": ("get_num_threads", "set_num_threads"), "faiss": ("omp_get_max_threads", "omp_set_num_threads")}
+    loaded = {name: sys.modules[name] for name in names if name in sys.modules}
+    return [Setting(*(getattr(module, verb) for verb in names[name])) for name, module in loaded.items()]
+
+
+def present_threads() -> int | None:
+    """The highest number that some library is set to; None where none is loaded that has one."""
+    return max((setting.read() for setting in settings()), default=None)
+
+
+def other_threads() -> int | None:
+    """1, or 2 where 1 is the present number."""
+    present = present_threads()
+    return None if present is None else 2 if present == 1 else 1
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Every loaded library with this many threads; afterwards each has the number that it had."""
+    before = [(setting, setting.read()) for setting in settings()]
+    try:
+        for setting, _ in before:
+            setting.write(number)
+        yield
+    finally:
+        for setting, was in before:
+            setting.write(was)
+
+
+def thread_checks(parts: Parts, live: Live) -> Iterator[Check]:
+    """Embedding, search and reranking of one query as they are now, each against what it gave live for that input."""
+    if parts.embedder is not None:
+        vector = finite(parts.embedder.embed_queries([live.query.text]).vectors)[0]
+        yield vector_check(parts, live, vector, ("threads", OTHER_THREADS))
+    found = searched(parts, live.query, live.vector)
+    difference, effect = score_difference(live.searched, found), effect_of_search(parts, live, found)
+    yield Check("search", "threads", OTHER_THREADS, live.query.query_id, difference, effect)
+    if parts.reranker is not None:
+        pairs = scored(parts.reranker, live.query, [item.doc for item in live.searched])
+        yield score_check(parts, live, pairs, ("threads", OTHER_THREADS))
+
+
+TIE_COLUMNS = ("pipeline", "query_id", "at_depth", "at_k")
+
+
+def tie_table(parts: Parts, lives: Sequence[Live], *, documents: int) -> pd.DataFrame:
+    """One row a query; `documents` is the size of the corpus, beyond which no store is asked."""
+    rows = [(parts.name, live.query.query_id, tied_at_depth(parts, live, documents), tied_at_k(live)) for live in lives]
+    return pd.DataFrame(rows, columns=list(TIE_COLUMNS)).astype({"at_depth": bool, "at_k": bool})
+
+
+def tied_at_depth(parts: Parts, live: Live, documents: int) -> bool:
+    """Whether a search one deeper finds a document that was left out with the score of the last that was not."""
+    if len(live.found) < parts.depth or parts.depth >= documents:
+        return False
+    deeper = parts.store.search(EmbeddedQuery(live.query, live.vector), parts.depth + 1).ranking
+    inside = set(ids(live.found))
+    return any(item.score == live.found[-1].score for item in deeper if item.doc.doc_id not in inside)
+
+
+def tied_at_k(live: Live) -> bool:
+    """Whether the last document in the prompt and the next one of the final ranking have one score."""
+    injected = set(ids(live.injected))
+    places = [place for place, item in enumerate(live.final) if item.doc.doc_id in injected]
+    if not places or places[-1] + 1 == len(live.final):
+        return False
+    return live.final[places[-1]].score == live.final[places[-1] + 1].score

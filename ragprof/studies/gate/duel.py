@@ -1,0 +1,244 @@
+"""Who is asked next: A B, then B A, query by query, until every latency gate is decided or the time is spent.
+
+First the base is asked against itself (two processes of it), to learn by how much this machine tells apart what is the
+same. Then base and candidate, in looks: after each, the gates are judged as if it were the last, at a level that is
+divided by the number of looks. Only pipelines with a gate that is still undecided are asked again. Fewer looks than
+were laid out are had where queries take longer than the warm-up told. Knows no process: it asks through a function, so
+that a simulated machine can answer.
+
+A recording whose live queries are asked for from outside, one at a time: by whoever compares two processes.
+
+Everything else is as in `record.recording`. The rounds of both sides of a comparison are interleaved by the asker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+import pandas as pd
+
+from ragprof.core import Query, environment
+from ragprof.core.clock import Clock, Progress
+from ragprof.core.errors import BadInput
+from ragprof.record.pipeline import Parts
+from ragprof.record.query import traced
+from ragprof.record.rankings import Ranked
+from ragprof.record.recording import Bench, Ready, Subject, clear, rank, ready, shuffled, write
+from ragprof.record.timings import Timings, count_flops
+from ragprof.studies.gate.evidence import TIMES
+
+SideName: TypeAlias = Literal["base", "candidate", "twin"]
+SIDES: tuple[SideName, ...] = ("base", "candidate", "twin")
+FEWEST, WARMUP = 8, 3
+FIRST_ANSWERS = 0.75
+"""What three sides' first answers take of two rounds of two sides."""
+MOST_ROUNDS = 10
+BEGUN = 0.5
+"""Share of a look that must fit into the time that is left, for the look to be begun."""
+Noise: TypeAlias = dict[str, dict[str, float]]
+TIMED, ITSELF = "timed", "itself"
+
+
+class Asker(Protocol):
+    """One live query on one side: ns by stage, `query` being the whole."""
+
+    def __call__(
+        self, side: SideName, pipeline: str, query_id: str, *, phase: str, number: int
+    ) -> Mapping[str, int]: ...
+
+
+Judge: TypeAlias = Callable[[pd.DataFrame, pd.DataFrame, Noise, int], Collection[str]]
+"""(times of the base, times of the candidate, noise, looks allowed) -> the pipelines that are still undecided."""
+Listener: TypeAlias = Callable[[pd.DataFrame, pd.DataFrame], Noise]
+"""(times of the base, times of its twin) -> the machine's own noise."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is asked at a time: so many of the queries, in so many rounds a look."""
+
+    pipelines: tuple[str, ...]
+    queries: tuple[str, ...]
+    rounds: int
+    looks: int
+
+
+@dataclass
+class Outcome:
+    """Times of both sides as tables like Evidence.times, and how they came about."""
+
+    base: pd.DataFrame
+    candidate: pd.DataFrame
+    noise: Noise
+    looks: int
+    rounds: int
+
+
+@dataclass
+class Sheet:
+    """Rows of one side."""
+
+    rows: list[tuple[str, str, int, str, int]] = field(default_factory=list)
+
+    def add(self, pipeline: str, number: int, query_id: str, taken: Mapping[str, int]) -> None:
+        self.rows += [(pipeline, stage, number, query_id, duration) for stage, duration in taken.items()]
+
+    def table(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows, columns=list(TIMES))
+
+
+def planned(
+    ask: Asker, pipelines: Sequence[str], queries: Sequence[str], *, seconds: float, looks: int, clock: Clock
+) -> Plan:
+    """Lay out what fits the time, after a warm-up of both sides that also tells how long a query takes.
+
+    The time is for `looks` looks, as much as one more for the machine's noise, and every side's first answer to every
+    query. Where a look has no room for FEWEST queries, there are fewer looks; the last one is not given up, whatever
+    it takes.
+    """
+    took = sum(_warmed(ask, pipeline, queries, clock) for pipeline in pipelines)
+    available = len(queries)
+    while True:
+        unit = seconds * 1e9 / (looks + 1 + FIRST_ANSWERS)
+        fitting = int(unit / max(1, 2 * took))
+        if fitting >= min(FEWEST, available) or looks == 1:
+            break
+        looks -= 1
+    count = min(available, max(FEWEST, fitting))
+    rounds = 2 * max(1, min(MOST_ROUNDS // 2, fitting // max(1, count)))
+    return Plan(tuple(pipelines), tuple(queries[:count]), rounds, looks)
+
+
+def fought(
+    ask: Asker, plan: Plan, *, learn: Listener, judge: Judge, progress: Progress, seconds: float, clock: Clock
+) -> Outcome:
+    """Learn the noise, then ask both sides until all is decided, or the looks or the time are used up.
+
+    The first look is had whatever it takes; another one where, at the pace of the slowest so far, half of it fits.
+    """
+    end = clock() + seconds * 1e9
+    _first_answers(ask, plan, progress)
+    noise = learned(ask, plan, learn=learn, progress=progress)
+    base, candidate = Sheet(), Sheet()
+    pending, number, looks, slowest = plan.pipelines, 0, 0, 0.0
+    while pending and looks < plan.looks and (not looks or clock() + BEGUN * slowest * len(pending) <= end):
+        start, asked = clock(), len(pending)
+        number = _rounds(ask, plan, pending, ("base", base), ("candidate", candidate), number, TIMED, progress)
+        left = judge(base.table(), candidate.table(), noise, plan.looks)
+        pending = tuple(name for name in plan.pipelines if name in left)
+        looks, slowest = looks + 1, max(slowest, (clock() - start) / asked)
+    return Outcome(base.table(), candidate.table(), noise, looks, number)
+
+
+def learned(ask: Asker, plan: Plan, *, learn: Listener, progress: Progress) -> Noise:
+    """The base against a second process of itself, as long as one look."""
+    base, twin = Sheet(), Sheet()
+    _rounds(ask, plan, plan.pipelines, ("base", base), ("twin", twin), 0, ITSELF, progress)
+    return learn(base.table(), twin.table())
+
+
+def _first_answers(ask: Asker, plan: Plan, progress: Progress) -> None:
+    """Let every side answer every query once, which is forgotten: what comes later is nobody's first time."""
+    progress.start("first answers", len(SIDES) * len(plan.pipelines) * len(plan.queries))
+    for pipeline in plan.pipelines:
+        for query_id in plan.queries:
+            for side in SIDES:
+                ask(side, pipeline, query_id, phase="warm", number=WARMUP)
+                progress.advance(1)
+    progress.done()
+
+
+def turns(queries: Sequence[str], number: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Each query with the order of the sides: A B and B A by turns, the other way around in the next round."""
+    for place, query_id in enumerate(queries):
+        yield query_id, (0, 1) if (place + number) % 2 == 0 else (1, 0)
+
+
+def _rounds(
+    ask: Asker,
+    plan: Plan,
+    pipelines: Sequence[str],
+    first: tuple[SideName, Sheet],
+    second: tuple[SideName, Sheet],
+    number: int,
+    phase: str,
+    progress: Progress,
+) -> int:
+    """A look's rounds, over the pipelines by turns. Returns the number of the round to come."""
+    sides = (first, second)
+    progress.start(f"{second[0]} against base" if phase == TIMED else "base against itself",
+                   2 * plan.rounds * len(pipelines) * len(plan.queries))  # fmt: skip
+    for rounds in range(number, number + plan.rounds):
+        for shift in range(len(pipelines)):
+            pipeline = pipelines[(shift - rounds) % len(pipelines)]
+            for query_id, order in turns(plan.queries, rounds):
+                for place in order:
+                    name, sheet = sides[place]
+                    taken = ask(name, pipeline, query_id, phase=phase, number=rounds)
+                    sheet.add(pipeline, rounds, query_id, taken)
+                progress.advance(2)
+    progress.done()
+    return number + plan.rounds
+
+
+def _warmed(ask: Asker, pipeline: str, queries: Sequence[str], clock: Clock) -> int:
+    """Ask both sides some queries that are forgotten; the median time in ns that both together take for one."""
+    took = []
+    for place in range(WARMUP):
+        start = clock()
+        for side in SIDES:
+            ask(side, pipeline, queries[place % len(queries)], phase="warm", number=place)
+        took.append((clock() - start) * 2 // 3)
+    return sorted(took)[len(took) // 2]
+
+
+def facts(outcome: Outcome, plan: Plan, *, seconds: float, spent_seconds: float) -> dict[str, Any]:
+    """What the document says of the job."""
+    return {
+        "budget_seconds": seconds,
+        "spent_seconds": round(spent_seconds, 1),
+        "looks": outcome.looks,
+        "looks_allowed": plan.looks,
+        "rounds": outcome.rounds,
+        "queries": len(plan.queries),
+        "noise": outcome.noise,
+    }
+
+
+class Driven:
+    """Loads, embeds and builds when it is made. Ranks for quality when `rank` is called, which must be before `write`.
+
+    Raises as the record pass does.
+    """
+
+    def __init__(self, subject: Subject, bench: Bench) -> None:
+        self._subject, self._bench = subject, bench
+        clear(bench.folder)
+        self._made: Ready = ready(subject, bench)
+        self._ranked: dict[str, Ranked] = {}
+        self._timings = Timings()
+        self._parts: Mapping[str, Parts] = {parts.name: parts for parts in subject.pipelines}
+        self._queries: Mapping[str, Query] = {query.query_id: query for query in subject.queries}
+
+    def rank(self) -> None:
+        """Rankings of every pipeline, from what the cache has and the rest computed."""
+        self._ranked = rank(self._subject, self._made.embedding, self._bench)
+
+    def ask(self, pipeline: str, query_id: str, *, phase: str, number: int) -> dict[str, int]:
+        """One live query: ns by stage, and of the whole as `query`. Kept in the spans under `phase`."""
+        if pipeline not in self._parts or query_id not in self._queries:
+            raise BadInput(f"there is no pipeline '{pipeline}' or no query '{query_id}' on this side")
+        answer, trace = traced(self._parts[pipeline], self._queries[query_id], self._bench.clock)
+        self._timings.add(pipeline, phase, number, trace)
+        self._timings.add_usage(pipeline, answer)
+        return {"query": trace.duration_ns, **{span.stage: span.duration_ns for span in trace.spans}}
+
+    def write(self, *, job: str) -> None:
+        """Count what is to be counted and write the recording; recordings of one `job` were interleaved."""
+        order = shuffled(self._subject.queries, self._subject.config.seed)
+        counted = order[: self._subject.config.gate.flop_queries]
+        count_flops(self._subject.pipelines, counted, self._timings, self._bench.progress)
+        self._timings.peaks = dict.fromkeys(self._parts, environment.peak_rss_bytes())
+        write(self._subject, self._bench, self._made, self._ranked, self._timings, job=job)

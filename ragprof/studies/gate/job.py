@@ -1,0 +1,310 @@
+"""Both versions in one job: start a process for each side, let them answer by turns, and read what they recorded.
+
+What `--against` names: a git revision, another eval file, or another environment. Becomes a Side that can be run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+
+from ragprof.core import files
+from ragprof.core.clock import Progress, now_ns
+from ragprof.core.errors import BadInput, Incomparable
+from ragprof.core.quantities import quantity
+from ragprof.judge.scores import judge
+from ragprof.price import price_recording
+from ragprof.studies.gate import duel, evidence
+from ragprof.studies.gate.duel import Noise, SideName
+from ragprof.studies.gate.evidence import Evidence
+from ragprof.studies.gate.looks import Level, Watched, learned, told, undecided, watched
+from ragprof.studies.gate.processes import PROTOCOL, Process, Side
+from ragprof.studies.preparation import Prepared, today
+
+OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+"""What git tells its hooks of the commit in the making; a check-out that went by it would overwrite that."""
+
+
+@contextmanager
+def other_side(against: str, *, eval_file: Path) -> Iterator[Side]:
+    """The base of a comparison, as long as the block lasts; a revision is checked out beside the repository.
+
+    `against` is an existing .toml file, else a folder with bin/python (or a python itself), else a git revision.
+    Raises BadInput for what is none of these.
+    """
+    path = Path(against).expanduser()
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise BadInput("no such eval file to compare with", file=path)
+        yield Side(f"base {path.name}", path)
+        return
+    if (python := _python_of(path)) is not None:
+        yield Side(f"base in {path.name}", eval_file, python=python)
+        return
+    with _checked_out(against, eval_file) as side:
+        yield side
+
+
+def _python_of(path: Path) -> Path | None:
+    """The interpreter that a path names: itself, or that of the virtual environment; not resolved, as a link leads
+    out of the environment."""
+    for python in (path / "bin" / "python", path / "Scripts" / "python.exe", path):
+        if python.is_file() and python.name.startswith("python"):
+            return python.absolute()
+    return None
+
+
+@contextmanager
+def _checked_out(revision: str, eval_file: Path) -> Iterator[Side]:
+    top = Path(_git(eval_file.resolve().parent, "rev-parse", "--show-toplevel", otherwise=_no_repository(revision)))
+    commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", otherwise=(
+        f"no git revision '{revision}' (nor a file or environment of that name); in CI, fetch it first: "
+        "actions/checkout with fetch-depth: 0, or git fetch origin main"
+    ))  # fmt: skip
+    inside = eval_file.resolve().relative_to(top.resolve())
+    with TemporaryDirectory(prefix="ragprof-against-") as place:
+        tree = Path(place) / "tree"
+        _git(top, "worktree", "add", "--detach", "--force", str(tree), commit, otherwise="git cannot check it out")
+        try:
+            if not (tree / inside).is_file():
+                raise BadInput(f"revision {revision} has no {inside}; compare with a later one", file=eval_file)
+            yield _side_of(revision, commit, tree=tree, inside=inside, top=top)
+        finally:
+            with suppress(BadInput):
+                _git(top, "worktree", "remove", "--force", str(tree), otherwise="")
+
+
+def _side_of(revision: str, commit: str, *, tree: Path, inside: Path, top: Path) -> Side:
+    """The checked out tree, its modules first on the import path, started from the place that the user stands in."""
+    here = Path.cwd().resolve()
+    below = here.relative_to(top.resolve()) if here.is_relative_to(top.resolve()) else Path()
+    folder = tree / below
+    named = revision if commit.startswith(revision) else f"{revision} ({commit[:9]})"
+    paths = tuple(path for path in (tree, tree / "src") if path.is_dir())
+    return Side(f"base {named}", tree / inside, folder=folder if folder.is_dir() else tree, paths=paths)
+
+
+def _no_repository(revision: str) -> str:
+    return (
+        f"'{revision}' is no eval file and no environment, and this file is in no git repository; name one of these, "
+        "or a revision inside a repository"
+    )
+
+
+def _git(folder: Path, *arguments: str, otherwise: str) -> str:
+    """What git prints. Raises BadInput with `otherwise` and git's own last line."""
+    surroundings = {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
+    try:
+        command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
+        done = subprocess.run(command, env=surroundings, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise BadInput("git is not installed; --against a revision needs it") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise BadInput(otherwise + (f" ({said[-1]})" if said else ""))
+    return os.fsdecode(done.stdout).removesuffix("\n")
+
+
+COUNTED_QUERIES = 20
+MUST_EQUAL = ("corpus", "questions", "qrels")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked. Without a `clock` no query is timed against another; some are asked, to count what they take."""
+
+    eval_file: Path
+    against: str
+    corpus: Path | None
+    folder: Path
+    books: tuple[Path, ...]
+    clock: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """Both sides as recorded, and how the job went; `facts` is None where nothing was timed."""
+
+    base: Evidence
+    candidate: Evidence
+    noise: Noise
+    looks: int
+    facts: dict[str, Any] | None
+
+
+def run_job(job: Job, prepared: Prepared, progress: Progress) -> Found:
+    """Run both sides; their recordings are left in `against/base` and `against/candidate` of the folder.
+
+    Raises BadInput for what cannot be run and Incomparable for sides with other documents, questions or judgements,
+    both before a model is loaded.
+    """
+    files.ready_folder(job.folder, remedy="give another one with --out (in Python out=)")
+    with files.claimed(job.folder), ExitStack() as stack:
+        base = stack.enter_context(other_side(job.against, eval_file=job.eval_file))
+        sides: dict[SideName, Side] = {"base": base, "candidate": Side("candidate", job.eval_file), "twin": base}
+        places: dict[SideName, Path] = {name: (job.folder / "against" / name).absolute() for name in sides}
+        if not (job.clock and _timed(prepared)):
+            del sides["twin"]
+        workers = {name: stack.enter_context(Process(side, progress)) for name, side in sides.items()}
+        told = {name: worker.ask("prepare", **_given(job, sides[name])) for name, worker in workers.items()}
+        pipelines = _common(told, base.label, job.eval_file)
+        _load(workers, places)
+        outcome = _asked(prepared, workers, pipelines, told["candidate"]["queries"], progress)
+        for name in ("base", "candidate"):
+            workers[name].ask("write", job=outcome.job)
+    shutil.rmtree(places["twin"], ignore_errors=True)
+    labels: dict[SideName, str] = {"base": base.label.removeprefix("base "), "candidate": "as it is here"}
+    read = {name: _read(places[name], job, prepared, label) for name, label in labels.items()}
+    return Found(read["base"], read["candidate"], outcome.noise, outcome.looks, outcome.facts)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    job: str
+    noise: Noise
+    looks: int
+    facts: dict[str, Any] | None
+
+
+def _timed(prepared: Prepared) -> tuple[str, ...]:
+    """The pipelines whose latency is gated, or whose bill is and holds measured time."""
+    config = prepared.subject.config
+    latency = {each.pipeline for each in watched(config.gate, _stages(prepared))}
+    bills = {
+        each.name
+        for label, margin in config.gate.quantities.items()
+        if quantity(label).kind == "cost"
+        for each in config.pipelines
+        if each.name in (margin.pipelines or config.gate.pipelines or [each.name])
+        and (each.prices.machine or config.prices.machine)
+    }
+    return tuple(each.name for each in config.pipelines if each.name in latency | bills)
+
+
+def _stages(prepared: Prepared) -> dict[str, tuple[str, ...]]:
+    """The stages of each pipeline that a clock sees."""
+    names = ("embed", "search", "rerank", "inject", "generate")
+    return {
+        parts.name: tuple(
+            name
+            for name, part in zip(
+                names, (parts.embedder, parts.store, parts.reranker, parts.injector, parts.generator), strict=True
+            )
+            if part is not None
+        )
+        for parts in prepared.subject.pipelines
+    }
+
+
+def _given(job: Job, side: Side) -> dict[str, Any]:
+    return {
+        "eval_file": str(side.eval_file.absolute()),
+        "corpus": None if job.corpus is None else str(job.corpus.absolute()),
+        "books": [str(book.absolute()) for book in job.books],
+    }
+
+
+def _common(told: Mapping[SideName, Mapping[str, Any]], label: str, eval_file: Path) -> tuple[str, ...]:
+    """The pipelines of both sides. Raises Incomparable where the sides rest on different things."""
+    base, candidate = told["base"], told["candidate"]
+    if base["protocol"] != PROTOCOL:
+        raise BadInput(f"{label} has another version of ragprof, which cannot be asked; update it", file=eval_file)
+    differing = [
+        f"{key} ({base[key][:12]} and {candidate[key][:12]})" for key in MUST_EQUAL if base[key] != candidate[key]
+    ]
+    if differing:
+        remedy = "; --corpus DIR gives both the same documents" if base["corpus"] != candidate["corpus"] else ""
+        raise Incomparable(
+            f"'{label}' and 'candidate' cannot be compared: they differ in {', '.join(differing)}{remedy}"
+        )
+    common = tuple(name for name in candidate["pipelines"] if name in base["pipelines"])
+    if not common:
+        raise Incomparable(
+            f"'{label}' and 'candidate' have no pipeline in common: {', '.join(base['pipelines'])} there, "
+            f"{', '.join(candidate['pipelines'])} here; give those that belong together one name"
+        )
+    return common
+
+
+def _load(workers: Mapping[SideName, Process], places: Mapping[SideName, Path]) -> None:
+    """One after the other, so that the second finds in the cache what the first has computed."""
+    for name, worker in workers.items():
+        worker.ask("load", folder=str(places[name]))
+        if name != "twin":
+            worker.ask("rank")
+
+
+def _asked(
+    prepared: Prepared,
+    workers: Mapping[SideName, Process],
+    pipelines: Sequence[str],
+    queries: Sequence[str],
+    progress: Progress,
+) -> _Asked:
+    """Live queries: by turns where time is gated, else a few on each side to count what they take."""
+
+    def ask(side: SideName, pipeline: str, query_id: str, *, phase: str, number: int) -> Mapping[str, int]:
+        taken: Mapping[str, int] = workers[side].ask(
+            "ask", pipeline=pipeline, query=query_id, phase=phase, number=number
+        )
+        return taken
+
+    gate, seed = prepared.subject.config.gate, prepared.subject.config.seed
+    gates = [each for each in watched(gate, _stages(prepared)) if each.pipeline in pipelines]
+    timed = [name for name in _timed(prepared) if name in pipelines]
+    identity = uuid4().hex
+    if "twin" not in workers or not timed:
+        _count(ask, pipelines, queries[:COUNTED_QUERIES], progress)
+        return _Asked(identity, {}, 1, None)
+    start = now_ns()
+    others = [name for name in pipelines if name not in timed]
+    plan = duel.planned(ask, timed, queries, seconds=gate.budget_seconds, looks=gate.looks, clock=now_ns)
+    outcome = duel.fought(
+        ask,
+        plan,
+        learn=partial(learned, seed=seed),
+        judge=_judge(gates, alpha=gate.alpha, family=len(gate.quantities) * len(pipelines), seed=seed),
+        progress=progress,
+        seconds=gate.budget_seconds,
+        clock=now_ns,
+    )
+    _count(ask, others, queries[:COUNTED_QUERIES], progress)
+    spent = (now_ns() - start) / 1e9
+    facts = duel.facts(outcome, plan, seconds=gate.budget_seconds, spent_seconds=spent)
+    return _Asked(identity, outcome.noise, plan.looks, facts)
+
+
+def _judge(gates: Sequence[Watched], *, alpha: float, family: int, seed: int) -> duel.Judge:
+    def judge_look(base: pd.DataFrame, candidate: pd.DataFrame, noise: Noise, looks: int) -> set[str]:
+        level = Level(alpha, looks, family, seed)
+        return undecided(gates, told(base, candidate, gates, noise=noise, level=level))
+
+    return judge_look
+
+
+def _count(ask: duel.Asker, pipelines: Sequence[str], queries: Sequence[str], progress: Progress) -> None:
+    """Every side some queries once, by turns."""
+    progress.start("ask both sides", len(pipelines) * len(queries))
+    for pipeline in pipelines:
+        for query_id, order in duel.turns(queries, 0):
+            for place in order:
+                ask(("base", "candidate")[place], pipeline, query_id, phase=duel.TIMED, number=0)
+            progress.advance(1)
+    progress.done()
+
+
+def _read(folder: Path, job: Job, prepared: Prepared, label: str) -> Evidence:
+    judge(folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
+    price_recording(folder, books=job.books, on=today())
+    return evidence.of_recording(folder, label=label)

@@ -1,0 +1,136 @@
+"""Looking more than once: which latency gates are decided after so many rounds.
+
+Each look is judged at a level divided by the number of looks allowed (Bonferroni), and by the number of gates, so that
+a pipeline whose gates are all decided at some look is decided in the end, where Holm's correction is at most as strict.
+A pipeline with another gate undecided is asked again, and then all its gates are judged on all its rounds. Reads no
+file.
+
+A machine's own noise: by how much it tells apart two processes of the same version that answered by turns.
+
+Reads no file. What is timed is compared in quantiles, what is billed by time in means: both are learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from ragprof.core import STAGES
+from ragprof.core.quantities import Quantity, quantity
+from ragprof.evals import Gate, Margin
+from ragprof.statistics.draws import Draws
+from ragprof.statistics.estimates import CONFIDENCE, RESAMPLES
+from ragprof.statistics.paired import QUANTILES, STREAM, Effect, Timed, interval, quantile_effects, timed
+from ragprof.studies.gate.verdicts import better_of, bound, gate_verdict, given_tolerance
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A latency gate of one pipeline."""
+
+    pipeline: str
+    quantity: Quantity
+    margin: Margin
+
+
+def watched(gate: Gate, stages: Mapping[str, Sequence[str]]) -> list[Watched]:
+    """The latency gates, in every pipeline that is named for them and has the stage; `stages` by pipeline."""
+    return [
+        Watched(pipeline, asked, margin)
+        for label, margin in gate.quantities.items()
+        if (asked := quantity(label)).kind == "latency"
+        for pipeline in margin.pipelines or gate.pipelines or tuple(stages)
+        if not asked.stage or asked.stage in stages.get(pipeline, ())
+    ]
+
+
+@dataclass(frozen=True)
+class Level:
+    """How sure a look must be: `looks` are allowed, and `family` gates are judged together."""
+
+    alpha: float
+    looks: int
+    family: int
+    seed: int
+
+
+def told(
+    base: pd.DataFrame,
+    candidate: pd.DataFrame,
+    gates: Sequence[Watched],
+    *,
+    noise: Mapping[str, Mapping[str, float]],
+    level: Level,
+) -> list[str]:
+    """A verdict a gate, in order; `undecided` too where no query was timed on both sides."""
+    found = []
+    for gate in gates:
+        effect = effect_of(base, candidate, gate, seed=level.seed, looks=level.looks, alpha=level.alpha)
+        floor = noise.get(gate.pipeline, {}).get(gate.quantity.label)
+        strict = level.alpha / level.looks / level.family
+        found.append("undecided" if effect is None else _verdict(effect, gate, floor, alpha=strict))
+    return found
+
+
+def undecided(gates: Sequence[Watched], verdicts: Sequence[str]) -> set[str]:
+    """The pipelines of which some gate cannot be told yet."""
+    return {gate.pipeline for gate, verdict in zip(gates, verdicts, strict=True) if verdict == "undecided"}
+
+
+def effect_of(
+    base: pd.DataFrame, other: pd.DataFrame, gate: Watched, *, seed: int, looks: int, alpha: float
+) -> Effect | None:
+    """None where no query was timed on both sides."""
+    stage = gate.quantity.stage or "query"
+    sides = [side[(side["pipeline"] == gate.pipeline) & (side["stage"] == stage)] for side in (base, other)]
+    found = timed(*sides)
+    if found is None:
+        return None
+    (effect,) = quantile_effects(found, [gate.quantity.name], seed=seed, confidence=1 - alpha / looks)
+    return effect
+
+
+def _verdict(effect: Effect, gate: Watched, floor: float | None, *, alpha: float) -> str:
+    better = better_of(gate.quantity, gate.margin)
+    limit = bound(given_tolerance(gate.margin), base=effect.base, noise=floor).value
+    return gate_verdict(effect.interval, margin=limit, p=effect.p, better=better, alpha=alpha)
+
+
+Noise: TypeAlias = dict[str, dict[str, float]]
+WHOLE = "query"
+
+
+def learned(base: pd.DataFrame, twin: pd.DataFrame, *, seed: int) -> Noise:
+    """pipeline -> quantity -> how far from 0 the interval of (twin / base - 1) reaches, where both are the same.
+
+    Under the name of a bill stands the noise of the time that it is made of; of the bill it is only that share.
+    """
+    noise: Noise = {}
+    for name, mine in base.groupby("pipeline"):
+        other = twin[twin["pipeline"] == name]
+        for stage in (WHOLE, *STAGES):
+            found = timed(mine[mine["stage"] == stage], other[other["stage"] == stage])
+            if found is not None and len(found.queries) > 1:
+                noise.setdefault(str(name), {}).update(_of_stage(found, "" if stage == WHOLE else stage, seed=seed))
+    return noise
+
+
+def _of_stage(found: Timed, stage: str, *, seed: int) -> dict[str, float]:
+    effects = quantile_effects(found, list(QUANTILES), seed=seed, confidence=CONFIDENCE)
+    noise = {
+        Quantity("latency", stage, name).label: max(map(abs, effect.relative_interval))
+        for name, effect in zip(QUANTILES, effects, strict=True)
+        if effect.relative_interval is not None
+    }
+    return {**noise, Quantity("cost", stage, "").label: _of_means(found, seed=seed)} if found.base.any() else noise
+
+
+def _of_means(found: Timed, *, seed: int) -> float:
+    counts = Draws.of(found.queries, seed=seed, stream=STREAM, replicates=RESAMPLES).counts
+    ratios = (counts @ found.candidate.mean(axis=1)) / (counts @ found.base.mean(axis=1)) - 1
+    ends = interval(ratios[1:], CONFIDENCE)
+    return float(np.abs(ends).max()) if ends is not None else float(abs(ratios[0]))

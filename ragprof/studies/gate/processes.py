@@ -1,0 +1,258 @@
+"""Worker processes, seen from the one that compares: started, asked, ended. Knows nothing of what is compared.
+
+One side of an interleaved comparison: `python -m ragprof.against.worker`, asked in JSON lines over its pipes.
+
+A request is {"do": name, ...}; the reply is {"done": value}, or {"error": message, "exit_code": n}. While it works it
+says {"progress": [task, total]} and {"progress": [steps]}. Whatever libraries print goes to the error stream, so that
+nothing but replies is in the answers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from ragprof.core import environment, files
+from ragprof.core.clock import Progress
+from ragprof.core.errors import BadInput, Incomparable, RagprofError
+from ragprof.record.recording import Bench, fingerprint_of, shuffled
+from ragprof.studies.gate.duel import Driven
+from ragprof.studies.preparation import Prepared, prepare
+
+MODULE = "ragprof.studies.gate.processes"
+LAST_WORDS = 2_000
+SHORT = 80
+SECONDS_TO_END = 20
+
+
+@dataclass(frozen=True)
+class Side:
+    """Where one side of a comparison is run from. `paths` go first on its import path."""
+
+    label: str
+    eval_file: Path
+    python: Path = Path(sys.executable)
+    folder: Path | None = None
+    paths: tuple[Path, ...] = ()
+
+
+class Process:
+    """One worker. A context manager: the process is ended with the block, whatever happens."""
+
+    def __init__(self, side: Side, progress: Progress) -> None:
+        self._side, self._progress = side, progress
+        self._complaints = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed by `end`)
+        try:
+            self._process = subprocess.Popen(
+                [str(side.python), "-m", MODULE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._complaints,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                cwd=side.folder,
+                env=_environment(side),
+            )
+        except OSError as failure:
+            self._complaints.close()
+            raise BadInput(f"cannot start {side.python}: {failure.strerror}", file=side.eval_file) from None
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self._process.terminate()  # whoever stops the job does not wait for what it is at
+        self.end()
+
+    def ask(self, verb: str, **given: Any) -> Any:
+        """The reply to one request. Raises what the worker complained of, or BadInput where it has ended."""
+        pipe = self._process.stdin
+        try:
+            if pipe is None:
+                raise BrokenPipeError
+            pipe.write(json.dumps({"do": verb, **given}) + "\n")
+            pipe.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        while True:
+            message = self._message()
+            if "progress" in message:
+                self._show(message["progress"])
+            elif "error" in message:
+                raise self._complaint(message)
+            else:
+                return message["done"]
+
+    def end(self) -> None:
+        """Close its input, which ends it; kill it where that does not."""
+        with suppress(BrokenPipeError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout=SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._complaints.close()
+
+    def _message(self) -> Mapping[str, Any]:
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if not line:
+            raise self._ended()
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            raise BadInput(
+                f"{self._side.label}: its answer is no reply of a worker: '{line.strip()[:SHORT]}'; does "
+                f"{self._side.python} print something of its own when it starts?"
+            )
+        return message
+
+    def _show(self, steps: list[Any]) -> None:
+        if len(steps) == 2:
+            self._progress.start(f"{steps[0]} ({self._side.label})", steps[1])
+        elif steps:
+            self._progress.advance(steps[0])
+        else:
+            self._progress.done()
+
+    def _complaint(self, message: Mapping[str, Any]) -> RagprofError:
+        kind = Incomparable if message["exit_code"] == Incomparable.exit_code else BadInput
+        return kind(f"{self._side.label}: {message['error']}")
+
+    def _ended(self) -> BadInput:
+        """Why there is no answer, as far as it can be told."""
+        code = self._process.wait()
+        self._complaints.seek(0)
+        said = self._complaints.read()[-LAST_WORDS:].strip()
+        if f"No module named '{MODULE.rpartition('.')[0]}'" in said or "No module named 'ragprof'" in said:
+            return BadInput(
+                f"{self._side.label}: its environment has no ragprof that can be compared; install this version of "
+                f"ragprof into it ({self._side.python})"
+            )
+        if code < 0:
+            name = signal.Signals(-code).name
+            return BadInput(f"{self._side.label}: its process was ended by {name}; is there memory for two of them?")
+        return BadInput(f"{self._side.label}: its process ended ({code}): {said.splitlines()[-1] if said else ''}")
+
+
+def _environment(side: Side) -> dict[str, str]:
+    old = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = [*map(str, side.paths), *old]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if paths else dict(os.environ)
+
+
+PROTOCOL = 1
+
+
+class Reported:
+    """A Progress whose bars are drawn by whoever asked."""
+
+    def __init__(self, say: Callable[[Mapping[str, Any]], None]) -> None:
+        self._say = say
+
+    def start(self, task: str, total: int) -> None:
+        self._say({"progress": [task, total]})
+
+    def advance(self, steps: int) -> None:
+        self._say({"progress": [steps]})
+
+    def done(self) -> None:
+        self._say({"progress": []})
+
+
+class Worker:
+    """The requests, a method each."""
+
+    def __init__(self, say: Callable[[Mapping[str, Any]], None]) -> None:
+        self._say = say
+        self._prepared: Prepared | None = None
+        self._driven: Driven | None = None
+
+    def prepare(self, *, eval_file: str, corpus: str | None, books: list[str]) -> dict[str, Any]:
+        """Read and check everything; loads no model. Says what this side is, so that it can be refused early."""
+        self._prepared = prepare(
+            Path(eval_file), corpus=None if corpus is None else Path(corpus), books=[Path(book) for book in books]
+        )
+        subject = self._prepared.subject
+        return {
+            "protocol": PROTOCOL,
+            "corpus": subject.corpus.sha256,
+            "questions": fingerprint_of(subject.queries),
+            "qrels": self._prepared.evaluation.qrels_sha256,
+            "pipelines": [parts.name for parts in subject.pipelines],
+            "queries": [query.query_id for query in shuffled(subject.queries, subject.config.seed)],
+        }
+
+    def load(self, *, folder: str) -> dict[str, Any]:
+        """Load models, embed what the cache lacks, build the indexes."""
+        if self._prepared is None:
+            raise RuntimeError("a worker is prepared before it loads")
+        place = Path(folder)
+        files.ready_folder(place, remedy="give another one with --out")
+        self._driven = Driven(self._prepared.subject, Bench(place, files.cache_folder(), Reported(self._say)))
+        return environment.describe()
+
+    def rank(self) -> None:
+        self._ready.rank()
+
+    def ask(self, *, pipeline: str, query: str, phase: str, number: int) -> dict[str, int]:
+        return self._ready.ask(pipeline, query, phase=phase, number=number)
+
+    def write(self, *, job: str) -> None:
+        self._ready.write(job=job)
+
+    @property
+    def _ready(self) -> Driven:
+        if self._driven is None:
+            raise RuntimeError("a worker is loaded before it is asked")
+        return self._driven
+
+
+def serve(requests: IO[str], replies: IO[str]) -> None:
+    """Answer until the requests end."""
+
+    def say(message: Mapping[str, Any]) -> None:
+        replies.write(json.dumps(message) + "\n")
+        replies.flush()
+
+    worker = Worker(say)
+    verbs: dict[str, Callable[..., Any]] = {
+        "prepare": worker.prepare,
+        "load": worker.load,
+        "rank": worker.rank,
+        "ask": worker.ask,
+        "write": worker.write,
+    }
+    for line in requests:
+        request = json.loads(line)
+        try:
+            say({"done": verbs[request.pop("do")](**request)})
+        except RagprofError as problem:
+            say({"error": str(problem), "exit_code": problem.exit_code})
+
+
+def main() -> None:
+    """Keep the real standard output for replies and send everything else to the error stream."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    serve(sys.stdin, replies)
+
+
+if __name__ == "__main__":
+    main()

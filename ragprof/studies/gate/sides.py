@@ -1,0 +1,156 @@
+"""`compare`: two recordings, or a recording and a baseline, side by side. Runs no pipeline.
+
+What can be wrong with a gate before anything is run: its quantities, its baseline, where the recording goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ragprof.core.errors import BadInput, Incomparable, UnknownName
+from ragprof.core.quantities import Kind, quantity
+from ragprof.evals import EvalConfig, Margin
+from ragprof.record.recording import fingerprint_of
+from ragprof.record.timings import FLOPS
+from ragprof.studies.gate import baselines, evidence
+from ragprof.studies.gate import comparison as comparisons
+from ragprof.studies.gate.evidence import JUDGED, Evidence
+from ragprof.studies.preparation import Places, Prepared
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of it: `document` is plain JSON, documented in docs/ci.md."""
+
+    document: dict[str, Any]
+
+    @property
+    def exit_code(self) -> int:
+        """0, unless a gate says otherwise: 1 regression, 3 not comparable, 4 undecided where that is strict."""
+        gate = self.document["gate"]
+        return 0 if gate is None else int(gate["exit_code"])
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The gates where there are some, else every quantity."""
+        gate = self.document["gate"]
+        found: list[dict[str, Any]] = self.document["rows"] if gate is None else gate["gates"]
+        return found
+
+
+def compare(
+    base: str | Path,
+    candidate: str | Path,
+    *,
+    margins: Mapping[Kind, Margin] | None = None,
+    pipelines: Sequence[str] | None = None,
+) -> Comparison:
+    """Every quantity of two recordings or baselines. `margins` go before the usual ones, by kind.
+
+    Raises Incomparable where corpus, questions or judgements differ, BadInput for a folder that is neither.
+    """
+    return Comparison(comparisons.compare(read_side(base), read_side(candidate), margins=margins, pipelines=pipelines))
+
+
+def read_side(place: str | Path) -> Evidence:
+    """The figures of a recording's folder or of a baseline's. Raises BadInput for anything else."""
+    folder = Path(place)
+    if not folder.is_dir():
+        raise BadInput(
+            "no such folder; give that of a recording, such as reports/<eval>, or of a baseline", file=folder
+        )
+    kept = baselines.read(folder) if baselines.is_baseline(folder) else evidence.of_recording(folder)
+    return replace(kept, label=shown(folder))
+
+
+def shown(folder: Path) -> str:
+    """A folder as it may stand in a report: as it was given, or from here, or by its last two names."""
+    if not folder.is_absolute():
+        return str(folder)
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else Path(*folder.parts[-2:]))
+
+
+def save_baseline(recording: str | Path, *, into: str | Path, rankings: bool = True) -> Path:
+    """Keep the figures of a recording as a baseline in a folder of its own, in place of what is there."""
+    return baselines.save(read_side(recording), Path(into), rankings=rankings)
+
+
+RANKING = ("search", "rerank", "inject")
+
+
+def check_gate(config: EvalConfig, eval_file: Path) -> None:
+    """What can be wrong with a gate before anything is run. Raises BadInput or UnknownName with file and line."""
+    if not config.gate.quantities:
+        raise BadInput(
+            "it has no [gate.quantities]; let 'ragprof gate EVAL.toml --init' write a sensible table", file=eval_file
+        )
+    places = Places(eval_file)
+    metrics = [name for name in config.metrics if not name.startswith(JUDGED)]
+    for label, margin in config.gate.quantities.items():
+        asked = quantity(label)
+        with places.put_before("gate", "quantities", label):
+            if asked.kind == "quality" and asked.name not in metrics:
+                raise UnknownName("metric of this eval", asked.name, metrics)
+            if asked.kind == "usage" and asked.name == FLOPS and not config.gate.flop_queries:
+                raise BadInput(f"'{label}' is not counted; say for how many queries with [gate] flop_queries = 20")
+            if asked.stage:
+                _check_stage(config, label, asked.stage, margin.pipelines or config.gate.pipelines)
+
+
+def _check_stage(config: EvalConfig, label: str, stage: str, named: Sequence[str] | None) -> None:
+    """Every pipeline that is named for a quantity has its stage; where none is named, one of all has."""
+    if quantity(label).kind == "quality" and stage not in RANKING:
+        raise BadInput(f"'{label}': the {stage} stage ranks nothing; there are metrics of {', '.join(RANKING)}")
+    having = [
+        each.name
+        for each in config.pipelines
+        if {"embed": each.embedder is not None, "rerank": each.reranker.name != "none",
+            "generate": each.generator is not None}.get(stage, True)
+    ]  # fmt: skip
+    lacking = [name for name in named or () if name not in having]
+    if lacking:
+        raise BadInput(f"'{label}': pipeline '{lacking[0]}' has no {stage} stage; name others under pipelines")
+    if not having:
+        raise BadInput(f"'{label}': no pipeline has a {stage} stage; leave it out")
+
+
+def check_side(base: Evidence, prepared: Prepared) -> None:
+    """Refuse a baseline of another corpus, other questions or judgements before anything is run."""
+    subject = prepared.subject
+    mine = {
+        "corpus": (base.facts["corpus"]["sha256"], subject.corpus.sha256),
+        "questions": (base.facts["questions"], fingerprint_of(subject.queries)),
+        "qrels": (base.facts["qrels_sha256"], prepared.evaluation.qrels_sha256),
+    }
+    differing = [f"{name} ({was[:12]} there, {now[:12]} here)" for name, (was, now) in mine.items() if was != now]
+    if differing:
+        raise Incomparable(
+            f"{base.label}: it was made with other {', '.join(differing)}; nothing was run. Make it anew with "
+            "'ragprof baseline save', once the change of the data is meant"
+        )
+
+
+def check_place(baseline: Path, folder: Path) -> None:
+    """A baseline that the new recording overwrote would move with every run."""
+    if baseline.resolve() == folder.resolve():
+        raise BadInput(
+            "this folder is the baseline, and a new recording would take its place; keep it with 'ragprof baseline "
+            "save', or give another --out",
+            file=folder,
+        )
+
+
+def check_recorded(base: Evidence, config: EvalConfig, eval_file: Path) -> None:
+    """A unit that the base's stage never counted is misspelt, unless it is floating point operations."""
+    places = Places(eval_file)
+    usage = base.figures[base.figures["kind"] == "usage"]
+    for label in config.gate.quantities:
+        asked = quantity(label)
+        units = set(usage.loc[usage["stage"] == asked.stage, "name"])
+        if asked.kind == "usage" and units and asked.name not in units | {FLOPS}:
+            with places.put_before("gate", "quantities", label):
+                raise UnknownName(f"usage of the {asked.stage} stage", asked.name, units)

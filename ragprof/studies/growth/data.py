@@ -1,0 +1,156 @@
+"""A judged and priced growth recording as arrays: (orders, sizes, queries) a figure. Reads files, concludes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ragprof.core import files
+from ragprof.evals import unpriced
+from ragprof.statistics.draws import Weights, weights
+
+Array = NDArray[np.float64]
+KINDS = ("relevant", "irrelevant", "unjudged", "duplicate", "contradicting")
+BIASED, UNBIASED = "all_judged", "proportional"
+
+
+@dataclass(frozen=True)
+class GrowthData:
+    """What a growth recording holds. One set of resampled queries and orders serves every interval in it."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    weights: Weights
+    query_ids: tuple[str, ...]
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        return dict(self.manifest["config"])
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The [growth] table."""
+        return dict(self.config["growth"])
+
+    @property
+    def metric(self) -> str:
+        return str(self.settings["metric"])
+
+    @property
+    def names(self) -> list[str]:
+        return [pipeline["name"] for pipeline in self.config["pipelines"]]
+
+    @property
+    def curves(self) -> list[str]:
+        return list(self.manifest["sizes"])
+
+    def sizes(self, curve: str = BIASED) -> list[int]:
+        return list(self.manifest["sizes"][curve])
+
+    def size_folder(self, size: int) -> Path:
+        return self.folder / "sizes" / str(size)
+
+    def pipeline(self, name: str) -> Mapping[str, Any]:
+        return next(pipeline for pipeline in self.config["pipelines"] if pipeline["name"] == name)
+
+    def is_reranked(self, name: str) -> bool:
+        return bool(self.pipeline(name)["reranker"]["name"] != "none")
+
+    def final_stage(self, name: str) -> str:
+        return "rerank" if self.is_reranked(name) else "search"
+
+    def read(self, name: str) -> PipelineData:
+        """The tables of one pipeline; several megabytes, so they are not kept."""
+        read = {kind: files.read_table(self.folder / kind / f"{name}.parquet") for kind in ("scores", "context")}
+        return PipelineData(self, name, read["scores"], read["context"])
+
+    def prompts(self, name: str, curve: str) -> Array:
+        """Prompt tokens, (orders, sizes, queries)."""
+        table = files.read_table(self.folder / "prompts" / name / f"{curve}.parquet")
+        return self.shaped(table, curve, ["prompt_tokens"])[..., 0]
+
+    def coverage(self) -> Array:
+        """Share of each query's relevant documents that are present in the unbiased curve."""
+        table = files.read_table(self.folder / "coverage.parquet")
+        return self.shaped(table, UNBIASED, ["coverage"])[..., 0]
+
+    def shaped(self, table: pd.DataFrame, curve: str, columns: Sequence[str]) -> Array:
+        """Columns of a table of cells as (orders, sizes, queries, columns)."""
+        sizes = self.sizes(curve)
+        values = np.full((self.manifest["plan"]["orders"], len(sizes), len(self.query_ids), len(columns)), np.nan)
+        size = np.searchsorted(np.array(sizes), table["size"].to_numpy())
+        values[table["order"].to_numpy(), size, table["query"].to_numpy()] = table[list(columns)].to_numpy(float)
+        return values
+
+
+@dataclass(frozen=True)
+class PipelineData:
+    """One pipeline's judged cells."""
+
+    data: GrowthData
+    name: str
+    scores: pd.DataFrame
+    context: pd.DataFrame
+
+    @property
+    def metrics(self) -> list[str]:
+        return [column for column in self.scores.columns if "@" in column]
+
+    @property
+    def stages(self) -> list[str]:
+        found = set(self.scores["stage"].unique())
+        return [stage for stage in ("search", "rerank", "inject") if stage in found]
+
+    def at_stage(self, curve: str, stage: str, metrics: Sequence[str], depth: int | None = None) -> Array | None:
+        """(orders, sizes, queries, metrics); None where the curve was not judged at that stage or depth."""
+        rows = self.scores[(self.scores["curve"] == curve) & (self.scores["stage"] == stage)]
+        if depth is not None:
+            rows = rows[rows["depth"] == depth]
+        return None if rows.empty else self.data.shaped(rows, curve, metrics)
+
+    def quality(self, curve: str) -> Array:
+        """The growth metric of the final ranking, (orders, sizes, queries)."""
+        values = self.at_stage(curve, self.data.final_stage(self.name), [self.data.metric])
+        return np.empty((0, 0, 0)) if values is None else values[..., 0]
+
+    def tokens(self, curve: str) -> Array:
+        """Injected tokens by kind, (orders, sizes, queries, kinds)."""
+        return self.data.shaped(self.context[self.context["curve"] == curve], curve, KINDS)
+
+
+def is_recorded(folder: Path) -> bool:
+    """Whether a growth recording was finished and judged."""
+    return all((folder / "growth" / name).exists() for name in ("manifest.json", "judgement.json"))
+
+
+def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
+    """Whether the growth recording is of the same eval as the recording that it lies in: of its corpus, questions,
+    pipelines and tokens, and judged by the same judgements."""
+    growth = files.read_json(folder / "growth" / "manifest.json")
+    judged = files.read_json(folder / "growth" / "judgement.json")
+    plan = growth["plan"]
+    return bool(
+        plan["corpus"] == manifest["corpus"]["sha256"]
+        and plan["questions"] == manifest.get("questions", plan["questions"])
+        and plan["pipelines"] == unpriced(manifest["config"]["pipelines"])
+        and plan["identities"] == manifest["identities"]
+        and plan["tokenizer"] == manifest["config"]["tokenizer"]
+        and judged["recording"] == growth["recording"]
+        and judged["qrels_sha256"] == judgement["qrels_sha256"]
+    )
+
+
+def read_growth(folder: Path) -> GrowthData:
+    """The growth recording in a recording's folder. Raises BadInput where something is missing."""
+    place = folder / "growth"
+    manifest = files.read_json(place / "manifest.json")
+    query_ids = tuple(files.read_table(place / "queries.parquet")["query_id"])
+    drawn = weights(len(query_ids), manifest["plan"]["orders"], seed=manifest["config"]["seed"])
+    return GrowthData(place, manifest, drawn, query_ids)

@@ -1,0 +1,254 @@
+"""What is forecast beyond the largest size, and from which figures. Fits nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ragprof.core import STAGES, files
+from ragprof.price.pricing import QUERIES, plain
+from ragprof.statistics.draws import RESAMPLING_ENDS, mean_of, replicates_of
+from ragprof.studies.growth.data import BIASED, Array, GrowthData, PipelineData
+from ragprof.studies.growth.extrapolation import LOG_LINEAR, POWER_LAW, Predicted, checked, forecast
+from ragprof.studies.growth.score_distribution import FAMILIES, expected, padded
+
+MULTIPLES = (2, 5, 10, 20)
+SCORE_DISTRIBUTION = "score distribution"
+COST = "cost_usd_per_1000_queries"
+UNIT_INTERVAL, POSITIVE = (0.0, 1.0), (0.0, np.inf)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One quantity at rising sizes: means (sizes,) and resampled means (replicates, sizes)."""
+
+    quantity: str
+    unit: str
+    model: str
+    bounds: tuple[float, float]
+    means: Array
+    replicates: Array
+
+
+def targets(data: GrowthData) -> list[int]:
+    """The sizes that are asked for; by default multiples of the largest."""
+    return list(data.settings["forecast"]) or [data.sizes()[-1] * multiple for multiple in MULTIPLES]
+
+
+def forecasts(pipeline: PipelineData) -> list[dict[str, Any]]:
+    """Every quantity of one pipeline, in the shape of summary.json."""
+    data = pipeline.data
+    lines = [_line(pipeline, each) for each in _series(pipeline)]
+    distributed = _by_score_distribution(pipeline)
+    if distributed is not None:
+        lines.insert(1, distributed)
+    shown = [_as_money(line) if line["quantity"] == COST else line for line in lines if len(data.sizes()) > 1]
+    return [{**line, "preferred": line is preferred(shown, line["quantity"])} for line in shown]
+
+
+def preferred(lines: Sequence[dict[str, Any]], quantity: str) -> dict[str, Any] | None:
+    """Of the models of one quantity the one to quote: it answers for the most sizes, then errs least where held out."""
+    given = [line for line in lines if line["quantity"] == quantity and line["at"]]
+    return min(given, key=lambda line: (-len(line["at"]), abs(float(line["held_out"]["error"]))), default=None)
+
+
+def _line(pipeline: PipelineData, series: Series) -> dict[str, Any]:
+    data = pipeline.data
+    found = forecast(
+        data.sizes(), series.replicates, series.means, targets=targets(data), model=series.model, bounds=series.bounds
+    )
+    return {"pipeline": pipeline.name, "quantity": series.quantity, "unit": series.unit, **found}
+
+
+def _series(pipeline: PipelineData) -> Iterator[Series]:
+    data = pipeline.data
+    quality = pipeline.quality(BIASED)
+    yield _resampled(data, data.metric, "", quality, UNIT_INTERVAL)
+    yield _resampled(data, "prompt_tokens", "tokens", data.prompts(pipeline.name, BIASED), POSITIVE)
+    yield from _latencies(pipeline)
+    yield from _sizes_of_index(pipeline)
+    cost = _cost(pipeline)
+    if cost is not None:
+        yield cost
+
+
+def _resampled(data: GrowthData, quantity: str, unit: str, values: Array, bounds: tuple[float, float]) -> Series:
+    """A mean over queries and orders, (orders, sizes, queries)."""
+    cells = values.transpose(0, 2, 1)
+    return Series(quantity, unit, LOG_LINEAR, bounds, mean_of(cells), replicates_of(cells, data.weights))
+
+
+def _latencies(pipeline: PipelineData) -> Iterator[Series]:
+    """p50 of each stage, p50 and p95 of the whole, each from live spans at each size."""
+    data = pipeline.data
+    tables = [files.read_table(data.size_folder(size) / "spans.parquet") for size in data.sizes()]
+    mine = [table[(table["pipeline"] == pipeline.name) & (table["phase"] == "timed")] for table in tables]
+    stages = [stage for stage in STAGES if all((table["stage"] == stage).any() for table in mine)]
+    wanted: list[tuple[str, float, str]] = [(stage, 0.5, f"{stage}_p50_ns") for stage in stages]
+    wanted += [("query", 0.5, "end_to_end_p50_ns"), ("query", 0.95, "end_to_end_p95_ns")]
+    for stage, quantile, quantity in wanted:
+        rows = [table[table["stage"] == stage] for table in mine]
+        means = np.array([np.quantile(each["duration_ns"], quantile) for each in rows])
+        drawn = np.stack([resampled_quantile(each, data, quantile) for each in rows], axis=1)
+        yield Series(quantity, "ns", POWER_LAW, POSITIVE, means, drawn)
+
+
+def resampled_quantile(rows: pd.DataFrame, data: GrowthData, quantile: float) -> Array:
+    """A quantile of observations, (replicates,), each observation counted as often as its query was drawn.
+
+    A replicate that drew none of the timed queries takes the median of the others.
+    """
+    ordered = rows.sort_values("duration_ns")
+    places = {query_id: place for place, query_id in enumerate(data.query_ids)}
+    counts = data.weights.queries[:, [places[query_id] for query_id in ordered["query_id"]]]
+    running = counts.cumsum(axis=1)
+    reached = (running >= quantile * running[:, -1:]) & (running > 0)
+    drawn = np.where(running[:, -1] > 0, ordered["duration_ns"].to_numpy(float)[reached.argmax(axis=1)], np.nan)
+    return np.where(np.isnan(drawn), np.nanmedian(drawn), drawn)
+
+
+def _sizes_of_index(pipeline: PipelineData) -> Iterator[Series]:
+    """Bytes and build time of the index: nothing is resampled, one figure a size."""
+    data = pipeline.data
+    tables = [files.read_table(data.size_folder(size) / "builds.parquet") for size in data.sizes()]
+    mine = [table[table["pipeline"] == pipeline.name] for table in tables]
+    for column, quantity, unit in (("index_bytes", "index_bytes", "bytes"), ("duration_ns", "build_ns", "ns")):
+        means = np.array([float(each[column].median()) for each in mine])
+        yield Series(quantity, unit, POWER_LAW, POSITIVE, means, np.empty((0, len(means))))
+
+
+def _cost(pipeline: PipelineData) -> Series | None:
+    """USD per 1,000 queries; None where something is unpriced at some size.
+
+    A replicate that drew none of the timed queries has no machine time, so no total: NaN.
+    """
+    data = pipeline.data
+    bills = [_bill(data, pipeline.name, size) for size in data.sizes()]
+    if any(bill is None for bill in bills):
+        return None
+    known = [bill for bill in bills if bill is not None]
+    means = np.array([mean_of(bill).sum() for bill in known]) * QUERIES
+    drawn = np.stack([replicates_of(bill, data.weights).sum(axis=1) for bill in known], axis=1) * QUERIES
+    return Series(COST, "usd", POWER_LAW, POSITIVE, means, drawn)
+
+
+def _bill(data: GrowthData, name: str, size: int) -> Array | None:
+    """What each item costs each query, (1, queries, items); NaN where a query was not timed, None if unpriced."""
+    costs = files.read_table(data.size_folder(size) / "costs.parquet")
+    mine = costs[costs["pipeline"] == name]
+    if mine.empty or mine["usd"].isna().any():
+        return None
+    table = mine.assign(usd=mine["usd"].astype(float)).pivot_table(
+        index="query_id", columns=["stage", "item"], values="usd", aggfunc="sum"
+    )
+    return table.reindex(list(data.query_ids)).to_numpy(float)[None]
+
+
+def _as_money(line: dict[str, Any]) -> dict[str, Any]:
+    """The same with money as decimal strings."""
+    held = {key: _written(value) if key != "size" else value for key, value in line["held_out"].items()}
+    at = [{"size": each["size"], **{key: _written(each[key]) for key in ("value", "interval")}} for each in line["at"]]
+    return {**line, "held_out": held, "at": at}
+
+
+def _written(value: Any) -> Any:
+    if value is None:
+        return None
+    return [_written(end) for end in value] if isinstance(value, list | tuple) else plain(Decimal(repr(float(value))))
+
+
+def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
+    """Quality of an exact dense search by the distribution of its scores; None where it was not recorded.
+
+    None too where the metric looks deeper than the pipeline does: the model knows of no such end.
+    """
+    data = pipeline.data
+    path = data.folder / "distributions" / f"{pipeline.name}.parquet"
+    family, _, cutoff = data.metric.partition("@")
+    if not path.exists() or family not in FAMILIES or len(data.sizes()) < 2:
+        return None
+    found = Distribution(data, files.read_table(path), family, int(cutoff))
+    if found.depth() <= max(int(cutoff), SHALLOWEST) or int(cutoff) > data.pipeline(pipeline.name)["depth"]:
+        return None
+    before, largest = data.sizes()[-2:]
+    held, at_largest = found.values(before, largest), pipeline.quality(BIASED)[:, -1]
+    measured = float(mean_of(at_largest)[0])
+    errors = replicates_of(held, data.weights)[:, 0] - replicates_of(at_largest, data.weights)[:, 0]
+    at = [_predicted(data, found.values(largest, size), size) for size in targets(data)]
+    answer = checked(
+        SCORE_DISTRIBUTION,
+        _predicted(data, held, largest),
+        measured=measured,
+        fitted=data.sizes()[:-1],
+        at=at,
+        bounds=UNIT_INTERVAL,
+        errors=errors,
+    )
+    return {"pipeline": pipeline.name, "quantity": data.metric, "unit": "", **answer}
+
+
+def _predicted(data: GrowthData, values: Array, size: int) -> Predicted:
+    """The mean over orders and queries, (orders, queries), with its resampled interval."""
+    drawn = replicates_of(values, data.weights)[:, 0]
+    low, high = np.quantile(drawn[~np.isnan(drawn)], RESAMPLING_ENDS).tolist()
+    return Predicted(size, float(mean_of(values)[0]), (low, high))
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Scores of relevant documents and of the best others, of one pipeline, and the metric that they are to give."""
+
+    data: GrowthData
+    table: pd.DataFrame
+    family: str
+    cutoff: int
+
+    def values(self, size: int, at: int) -> Array:
+        """From the sub-corpora of `size` passages, the metric with `at` passages: (orders, queries)."""
+        return np.stack([self._expected(order, size, at) for order in range(self._orders(size))])
+
+    def depth(self) -> int:
+        """How many scores of others are known of every query, order and size."""
+        others = self.table[self.table["grade"] == 0]
+        counts = others.groupby(["order", "size", "query"]).size()
+        return int(counts.min()) if len(counts) else 0
+
+    def _orders(self, size: int) -> int:
+        """All orders; one where they are the whole corpus and so the same."""
+        whole = size == self.data.manifest["corpus_docs"]
+        return 1 if whole else int(self.data.manifest["plan"]["orders"])
+
+    def _expected(self, order: int, size: int, at: int) -> Array:
+        """Of each query; 0 for one with nothing relevant, as it is measured."""
+        relevant = self.table[self.table["grade"] > 0]
+        others = self.table[(self.table["grade"] == 0) & (self.table["order"] == order) & (self.table["size"] == size)]
+        tails = self._by_query(others, "score")
+        deep = min(len(tail) for tail in tails)
+        found = expected(
+            self.family,
+            self.cutoff,
+            relevant_scores=padded(self._by_query(relevant.fillna({"score": NOWHERE}), "score")),
+            grades=padded(self._by_query(relevant, "grade")),
+            tail=np.array([tail[:deep] for tail in tails]),
+            size=size,
+            at=at,
+        )
+        return np.nan_to_num(found)
+
+    def _by_query(self, rows: pd.DataFrame, column: str) -> list[list[float]]:
+        """A list for each query, in the order of the rows."""
+        found: list[list[float]] = [[] for _ in self.data.query_ids]
+        for query, value in zip(rows["query"].tolist(), rows[column].tolist(), strict=True):
+            found[query].append(value)
+        return found
+
+
+SHALLOWEST = 10
+"""With no more scores than these no tail is fitted."""
+NOWHERE = -1e9
+"""The score of a relevant document that the corpus lacks: it is never found, but counts for the ideal."""

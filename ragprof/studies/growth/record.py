@@ -1,0 +1,346 @@
+"""The growth pass: rankings in every sub-corpus for about the price of one, then live timings at each size.
+
+Writes <recording>/growth/: plan.json (what it rests on; first), docs.parquet, queries.parquet, cells/, prompts/,
+exact/, tails/, live/, sizes/<size>/ (each a recording of its own, as the price pass reads them) and manifest.json
+(last). Knows no relevance judgement and no price. A killed run goes on: vectors and pair scores are in the cache, a
+curve of a pipeline and a timed cell are whole or not there.
+
+Which passages every sub-corpus holds, for each curve and order.
+
+Scores that quality is forecast from: those of the passages that are kept, and the best of all at the largest sizes.
+
+Only of pipelines that end with an exact search over vectors: there a passage's score does not depend on the corpus
+around it. Written as growth/tails/<pipeline>.parquet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ragprof.core import EmbeddedQuery, Layout, Vectors, environment, files
+from ragprof.core.ranking import id_ranks
+from ragprof.core.stages import ApproximateStore, NestedStore, Store
+from ragprof.core.tokens import counter, remembering
+from ragprof.record.pipeline import Parts
+from ragprof.record.rankings import CountedReranker, PairScores, economical
+from ragprof.record.recording import Bench, Embedding, embed, embedded_queries, load, redacted
+from ragprof.studies.growth import record_cells as arrays
+from ragprof.studies.growth import sub_corpora as layouts
+from ragprof.studies.growth.plan import Growing, claim, docs_table, entry_table, fingerprint, sweep
+from ragprof.studies.growth.record_cells import Cells, searched
+from ragprof.studies.growth.record_live import (
+    LIVE_CURVE,
+    Prompts,
+    cell_table,
+    injected,
+    is_recorded,
+    laid_out,
+    time_sizes,
+    write_candidates,
+    write_cells,
+    write_sizes,
+)
+
+BLOCK = 16_384
+
+
+def layouts_of(growing: Growing, vectors: Mapping[int, Vectors]) -> dict[str, list[Layout]]:
+    """curve -> one layout an order. `vectors` are the pool's by id() of the embedder; `similar` takes the first's."""
+    orders, ground, kinds = range(growing.growth.orders), growing.ground, growing.pool.kinds
+    made: dict[str, list[Layout]] = {}
+    for curve in growing.growth.curves:
+        if curve == "all_judged":
+            made[curve] = [layouts.all_judged(ground, order) for order in orders]
+        elif curve == "proportional":
+            made[curve] = [layouts.proportional(ground, order) for order in orders]
+        elif curve == "similar":
+            closeness = closeness_to_kept(growing, vectors)
+            made[curve] = [layouts.nearest_first(ground, order, closeness) for order in orders]
+        else:
+            made[curve] = [layouts.added(ground, order, kinds[curve]) for order in orders]
+    return made
+
+
+def closeness_to_kept(growing: Growing, vectors: Mapping[int, Vectors]) -> NDArray[np.float32]:
+    """The highest similarity of each passage of the corpus with any that is kept, by the eval's first embedder."""
+    first = next(parts.embedder for parts in growing.subject.pipelines if parts.embedder is not None)
+    rows = vectors[id(first)][: growing.pool.corpus]
+    kept = np.ascontiguousarray(rows[growing.ground.kept].T)
+    blocks = (rows[start : start + BLOCK] @ kept for start in range(0, len(rows), BLOCK))
+    return np.concatenate([block.max(axis=1) for block in blocks])
+
+
+DEEPEST = 256
+TAIL_COLUMNS = ("order", "size", "query", "place", "score")
+KEPT = 0
+"""The `size` of a row that holds the score of a passage that is kept, for every query: whose it is, the judge knows."""
+
+
+def write_tails(growing: Growing, layouts: Sequence[Layout], embedding: Embedding, folder: Path) -> None:
+    """One file for each pipeline that this kind of forecast can be made for, unless it is there."""
+    for parts in growing.subject.pipelines:
+        path = folder / "tails" / f"{parts.name}.parquet"
+        if ends_with_exact_search(parts) and not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            queries = embedded_queries(growing.subject.queries, embedding.queries[id(parts.embedder)])
+            files.write_table(path, _tails(growing, parts, layouts, embedding.documents[id(parts.embedder)], queries))
+
+
+def ends_with_exact_search(parts: Parts) -> bool:
+    store = parts.store
+    absolute = isinstance(store, NestedStore) and store.needs_vectors and not isinstance(store, ApproximateStore)
+    return absolute and parts.reranker is None
+
+
+def _tails(
+    growing: Growing, parts: Parts, layouts: Sequence[Layout], vectors: Vectors, queries: Sequence[EmbeddedQuery]
+) -> pd.DataFrame:
+    docs, kept = growing.pool.docs, growing.ground.kept
+    largest = [Layout(layout.members, layout.sizes[-2:]) for layout in layouts]
+    alone = [Layout(kept, (len(kept),))]
+    (best,) = searched(
+        parts.store, docs, vectors, queries=queries, curves={"best": largest}, depth=min(DEEPEST, largest[0].sizes[0])
+    ).values()
+    (own,) = searched(parts.store, docs, vectors, queries=queries, curves={"kept": alone}, depth=len(kept)).values()
+    tables = [cell_table(Cells((KEPT,), own.places, own.scores)), cell_table(best)]
+    return pd.concat(tables, ignore_index=True)[list(TAIL_COLUMNS)]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One growth recording on its way: what grows, where it is written, with which vectors and sub-corpora."""
+
+    growing: Growing
+    bench: Bench
+    folder: Path
+    embedding: Embedding
+    curves: Mapping[str, list[Layout]]
+    tokens: dict[int, int]
+
+    @cached_property
+    def ranks(self) -> arrays.Places:
+        return id_ranks([doc.doc_id for doc in self.growing.pool.docs])
+
+    def queries(self, parts: Parts) -> list[EmbeddedQuery]:
+        return embedded_queries(self.growing.subject.queries, self.embedding.queries.get(id(parts.embedder)))
+
+
+def record_growth(growing: Growing, bench: Bench) -> None:
+    """Record in `bench.folder`/growth, or go on with what is there. Raises BadInput where it is another recording."""
+    folder = bench.folder / "growth"
+    claim(folder, growing)
+    sweep(folder)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    load(growing.subject.pipelines, bench.progress)
+    embedding = embed(growing.subject, growing.pool.docs, bench)
+    curves = layouts_of(growing, embedding.documents)
+    site = Site(growing, bench, folder, embedding, curves, {})
+    count_work(
+        folder, docs_embedded=embedding.work["docs_embedded"], queries_embedded=embedding.work["queries_embedded"]
+    )
+    record_rankings(site)
+    write_tails(growing, curves["all_judged"], embedding, folder)
+    files.write_table(folder / "docs.parquet", docs_table(growing, injected_tokens(site)))
+    files.write_table(folder / "entry.parquet", entry_table(growing, curves))
+    files.write_table(folder / "queries.parquet", pd.DataFrame({"query_id": growing.query_ids}))
+    rows = laid_out(growing, curves["all_judged"][0], embedding.documents, bench.cache)
+    time_sizes(growing, rows, bench, folder)
+    write_sizes(growing, folder)
+    files.write_json(folder / "manifest.json", _manifest(site))
+
+
+def record_rankings(site: Site) -> None:
+    """Cells of every pipeline that is not recorded yet: each store is searched once, each pair scored once."""
+    missing = [
+        parts
+        for parts in site.growing.subject.pipelines
+        if not all(is_recorded(site.folder, parts.name, curve) for curve in site.curves)
+    ]
+    found: dict[str, dict[str, Cells]] = {}
+    groups = arrays.store_groups(missing)
+    site.bench.progress.start("search every sub-corpus", len(groups))
+    for group in groups:
+        found.update(_searched(site, group))
+        site.bench.progress.advance(1)
+    site.bench.progress.done()
+    scored = _scored(site, missing, found)
+    site.bench.progress.start("inject", len(missing) * len(site.curves))
+    with remembering():
+        for parts in missing:
+            _write(site, parts, scored[parts.name])
+    site.bench.progress.done()
+
+
+def _searched(site: Site, group: Sequence[Parts]) -> dict[str, dict[str, Cells]]:
+    """The cells of all pipelines over one store: once to the greatest depth, where shallower searches follow from it.
+
+    Elsewhere once for each depth that is asked for; those of the depth curve are `all_judged@<depth>`.
+    """
+    store, depths = group[0].store, site.growing.depths
+    if isinstance(store, NestedStore) and store.shallower_is_prefix:
+        deepest = _at_depth(site, group[0], store, site.curves, site.growing.depth)
+        return {parts.name: dict(deepest) for parts in group}
+    own = {depth: _at_depth(site, group[0], store, site.curves, depth) for depth in {parts.depth for parts in group}}
+    chosen = {LIVE_CURVE: site.curves[LIVE_CURVE]}
+    swept = {
+        f"{LIVE_CURVE}@{depth}": _at_depth(site, group[0], store, chosen, depth)[LIVE_CURVE]
+        for depth in depths
+        if any(has_depth_curve(parts) for parts in group)
+    }
+    _write_exact(site, group)
+    return {parts.name: (swept if has_depth_curve(parts) else {}) | own[parts.depth] for parts in group}
+
+
+def has_depth_curve(parts: Parts) -> bool:
+    """Whether it reranks, and its scores hold for every depth."""
+    return parts.reranker is not None and parts.reranker.pointwise
+
+
+def _at_depth(
+    site: Site, parts: Parts, store: Store, curves: Mapping[str, list[Layout]], depth: int
+) -> dict[str, Cells]:
+    vectors = site.embedding.documents.get(id(parts.embedder))
+    return arrays.searched(
+        store, site.growing.pool.docs, vectors, queries=site.queries(parts), curves=curves, depth=depth
+    )
+
+
+def _write_exact(site: Site, group: Sequence[Parts]) -> None:
+    """What the exact counterpart of an approximate store finds, beside the pipelines over that store."""
+    store = group[0].store
+    counterpart = store.exact() if isinstance(store, ApproximateStore) else store
+    if counterpart.identity == store.identity:
+        return
+    (site.folder / "exact").mkdir(exist_ok=True)
+    chosen = {LIVE_CURVE: site.curves[LIVE_CURVE]}
+    for parts in group:
+        exact = _at_depth(site, parts, counterpart, chosen, parts.depth)[LIVE_CURVE]
+        files.write_table(site.folder / "exact" / f"{parts.name}.parquet", cell_table(exact))
+
+
+def _scored(
+    site: Site, pipelines: Sequence[Parts], found: Mapping[str, Mapping[str, Cells]]
+) -> dict[str, dict[str, Cells]]:
+    """The same cells with the reranker's scores in them."""
+    scored = {parts.name: dict(found[parts.name]) for parts in pipelines}
+    rerankers = {id(parts.reranker): parts.reranker for parts in pipelines if parts.reranker is not None}
+    for key, reranker in rerankers.items():
+        mine = [parts for parts in pipelines if id(parts.reranker) == key]
+        counted = economical(reranker, site.bench.cache)
+        if isinstance(counted, PairScores):
+            _score_pairs(site, counted, mine, scored)
+        else:
+            _score_cells(site, counted, mine, scored)
+        count_work(site.folder, pairs_scored=counted.pairs_scored)
+    return scored
+
+
+def _score_pairs(
+    site: Site, reranker: PairScores, pipelines: Sequence[Parts], scored: dict[str, dict[str, Cells]]
+) -> None:
+    docs, queries = site.growing.pool.docs, site.growing.subject.queries
+    every = [cells for parts in pipelines for cells in scored[parts.name].values()]
+    candidates = arrays.union(every, passages=len(docs))
+    values = arrays.pair_values(reranker, candidates, queries, docs, site.bench.progress)
+    count_work(site.folder, pairs_reused=len(values) - reranker.pairs_scored)
+    for parts in pipelines:
+        for curve, cells in scored[parts.name].items():
+            spread = candidates.spread(values, cells.places)
+            scored[parts.name][curve] = Cells(cells.sizes, cells.places, cells.scores, spread)
+
+
+def _score_cells(
+    site: Site, reranker: CountedReranker, pipelines: Sequence[Parts], scored: dict[str, dict[str, Cells]]
+) -> None:
+    docs, queries = site.growing.pool.docs, site.growing.subject.queries
+    site.bench.progress.start("score every cell", sum(len(scored[parts.name]) for parts in pipelines))
+    for parts in pipelines:
+        for curve, cells in scored[parts.name].items():
+            depth = cells.places.shape[-1] if reranker.pointwise else parts.depth
+            values = arrays.scored_cell_by_cell(reranker, cells, queries, docs, depth)
+            scored[parts.name][curve] = Cells(cells.sizes, cells.places, cells.scores, values)
+            site.bench.progress.advance(1)
+    site.bench.progress.done()
+
+
+def _write(site: Site, parts: Parts, curves: Mapping[str, Cells]) -> None:
+    docs, queries = site.growing.pool.docs, site.growing.subject.queries
+    prompts = Prompts(parts.injector, docs, counter(site.growing.subject.config.tokenizer), site.tokens)
+    for curve, cells in curves.items():
+        if curve not in site.curves:
+            write_candidates(site.folder, parts.name, curve, cells=cells)
+            continue
+        ranked = arrays.final(cells, site.ranks, parts.depth)
+        inside = injected(prompts, queries, cells.places[..., : parts.depth], ranked)
+        write_cells(site.folder, parts.name, curve, cells=cells, inside=inside)
+        site.bench.progress.advance(1)
+
+
+def exactness_known(store: Store) -> bool:
+    """Whether it can be told what an exact search would have found: by itself, by its counterpart, or by words."""
+    return isinstance(store, ApproximateStore | NestedStore) or not store.needs_vectors
+
+
+def injected_tokens(site: Site) -> dict[int, int]:
+    """Tokens of every passage that some prompt holds, those of an earlier run included."""
+    count, docs = counter(site.growing.subject.config.tokenizer), site.growing.pool.docs
+    for path in sorted((site.folder / "cells").glob("*/*.parquet")):
+        cells = files.read_table(path)
+        for place in cells.loc[cells["injected"] > 0, "place"].unique().tolist():
+            if place not in site.tokens:
+                site.tokens[place] = count(docs[place].content)
+    return site.tokens
+
+
+def count_work(folder: Path, **more: int) -> Counter[str]:
+    """Add to growth/work.json, which is of all runs that this recording took, killed ones included."""
+    path = folder / "work.json"
+    counted = Counter(files.read_json(path) if path.exists() else {})
+    counted.update(more)
+    files.write_json(path, counted)
+    return counted
+
+
+def work_done(site: Site) -> dict[str, int]:
+    """What was computed for this recording, and what was there already."""
+    counted = count_work(site.folder, pairs_scored=0, pairs_reused=0)
+    texts = len({doc.content for doc in site.growing.pool.docs}) * len(site.embedding.queries)
+    return {
+        **counted,
+        "docs_reused": max(0, texts - counted["docs_embedded"]),
+        "cells": sum(len(each) * len(each[0].sizes) for each in site.curves.values()),
+    }
+
+
+def _manifest(site: Site) -> dict[str, Any]:
+    growing = site.growing
+    return {
+        "recording": uuid4().hex,
+        "plan": fingerprint(growing),
+        "corpus_docs": growing.pool.corpus,
+        "config": redacted(growing.subject.config.model_dump(mode="json")),
+        "kept": {
+            "documents": len({growing.pool.docs[place].document_id for place in growing.ground.kept.tolist()}),
+            "passages": len(growing.ground.kept),
+        },
+        "pool": {kind: len(places) for kind, places in growing.pool.kinds.items()},
+        "sizes": {curve: list(layouts[0].sizes) for curve, layouts in site.curves.items()},
+        "depths": {parts.name: parts.depth for parts in growing.subject.pipelines},
+        "left_out": dict(growing.left_out),
+        "listwise": [
+            parts.name for parts in growing.subject.pipelines if parts.reranker and not parts.reranker.pointwise
+        ],
+        "exactness_unknown": [parts.name for parts in growing.subject.pipelines if not exactness_known(parts.store)],
+        "work": work_done(site),
+        "environment": environment.describe(),
+    }

@@ -1,0 +1,237 @@
+"""A judged and priced recording of answers as tables. Reads files, concludes nothing.
+
+What answering costs: the price pass's rows of one pipeline and setting as a bill. Prices nothing and reads no file.
+
+A bill is the sum over items of the item's mean over the questions that it is known for (machine time is known for timed
+questions alone). One null among the rows makes the whole bill UNPRICED: None, never 0. Money is exact in Decimal; only
+its intervals, which are statistics, go through floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ragprof.core import files
+from ragprof.evals import unpriced
+from ragprof.price.pricing import EXACT, QUERIES, plain
+from ragprof.statistics.draws import Array, Draws, ends
+
+
+@dataclass(frozen=True)
+class Bill:
+    """item -> query_id -> USD; at least one item, each of at least one question."""
+
+    items: Mapping[str, Mapping[str, Decimal]]
+
+    def per_query(self) -> Decimal:
+        """Mean USD of a question."""
+        with localcontext(EXACT):
+            return sum((sum(usd.values(), Decimal(0)) / len(usd) for usd in self.items.values()), Decimal(0))
+
+    def drawn(self, draws: Draws) -> Array:
+        """Mean USD of a question in each resample; NaN where one drew no question that an item is known for."""
+        means = [draws.mean(pd.Series({key: float(usd) for key, usd in item.items()})) for item in self.items.values()]
+        return np.asarray(np.sum(means, axis=0))
+
+    @property
+    def rests_on(self) -> int:
+        """Questions that every item is known for at least."""
+        return min(len(usd) for usd in self.items.values())
+
+
+def bill_of(costs: pd.DataFrame, ids: Collection[str]) -> Bill | None:
+    """The bill of one pipeline's and setting's rows, over these questions; None where unpriced or not priced at all."""
+    rows = costs[costs["query_id"].isin(list(ids))]
+    if rows.empty or rows["usd"].isna().any():
+        return None
+    return Bill(
+        {str(item): dict(zip(of["query_id"], of["usd"], strict=True)) for item, of in rows.groupby("item", sort=False)}
+    )
+
+
+def usd_per_1000(bill: Bill | None) -> str | None:
+    """Decimal string of six significant digits."""
+    return None if bill is None else plain(bill.per_query() * QUERIES)
+
+
+def usd_interval(bill: Bill | None, draws: Draws) -> list[str] | None:
+    """Its interval over questions; None where an item is known for a single one."""
+    if bill is None or bill.rests_on < 2:
+        return None
+    found = ends(bill.drawn(draws) * QUERIES)
+    return None if found is None else [plain(Decimal(repr(end))) for end in found]
+
+
+def usd_for_each(bill: Bill | None, count: float | None) -> str | None:
+    """The bill of a question over how much of something it brings (tokens, say); None where it brings nothing."""
+    if bill is None or not count or np.isnan(count):
+        return None
+    with localcontext(EXACT):
+        return plain(bill.per_query() / Decimal(repr(float(count))))
+
+
+def added_usd(dearer: Bill | None, cheaper: Bill | None) -> Decimal | None:
+    """What a question costs more under the first bill than under the second."""
+    if dearer is None or cheaper is None:
+        return None
+    with localcontext(EXACT):
+        return dearer.per_query() - cheaper.per_query()
+
+
+KEYS = ["pipeline", "setting", "query_id"]
+OWN = "own"
+NUMBERS = (
+    "prompt_tokens", "template_tokens", "context_tokens", "query_tokens", "model_tokens", "docs_injected",
+    "docs_dropped", "truncated_tokens", "exact_match", "f1", "in_context", "in_answer", "correct", "abstained", "ndcg",
+    "relevant_tokens", "irrelevant_tokens", "unjudged_tokens", "duplicate_tokens", "evidence_position",
+    "output_tokens",
+)  # fmt: skip
+SPANS = ("embed_ns", "search_ns", "rerank_ns", "inject_ns")
+LIVE = (*KEYS, "end_to_end_ns", *SPANS, "first_token_ns", "decode_ns", "output_tokens", "joules")
+COSTS = (*KEYS, "item", "usd", "rate")
+PREFILL = ("round", "prompt_tokens", "first_token_ns")
+NEEDED = ("manifest.json", "judgement.json", "judged.parquet", "prompts.parquet", "answers.parquet")
+
+
+@dataclass(frozen=True)
+class InjectionData:
+    """What a recording of answers holds.
+
+    `cells` has one row for each pipeline, setting and question: prompts, judged and the answer's `output_tokens`, all
+    of NUMBERS as floats with NaN for what is unknown. What was not written is empty: `live`, `costs`, `prefill`,
+    `rates`.
+    """
+
+    manifest: Mapping[str, Any]
+    judgement: Mapping[str, Any]
+    rates: Mapping[str, Any]
+    cells: pd.DataFrame
+    live: pd.DataFrame
+    costs: pd.DataFrame
+    prefill: pd.DataFrame
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return dict(self.manifest["config"])
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The [injection] table."""
+        return dict(self.config["injection"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings["seed"])
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Pipelines that answered, in the eval's order."""
+        answered = set(self.cells["pipeline"])
+        return [pipeline["name"] for pipeline in self.config["pipelines"] if pipeline["name"] in answered]
+
+    @property
+    def priced_as(self) -> str | None:
+        """The rates that the pipelines' generations are priced by; None where none is."""
+        rates = (self.rates.get("priced_as") or {}).values()
+        return ", ".join(sorted({rate for rate in rates if rate})) or None
+
+    def unpriced(self, pipeline: str) -> list[str]:
+        """What of the pipeline's own bill has no price, and why."""
+        lines = self.rates.get("pipelines", {}).get(pipeline, {}).get("unpriced", [])
+        return [f"{line['item']}: {line['reason']}" for line in lines if line["setting"] == OWN]
+
+    @cached_property
+    def draws(self) -> Draws:
+        """Resamples of the answerable questions, the same for every figure."""
+        return Draws.of(self.manifest["questions"], seed=self.seed)
+
+    @cached_property
+    def timed_draws(self) -> Draws | None:
+        """Resamples of the questions that the pipelines' own settings were timed with; None where none was."""
+        timed = self.live[self.live["setting"] == OWN]["query_id"].unique().tolist()
+        return Draws.of(timed, seed=self.seed, stream=1) if timed else None
+
+    def asked(self, pipeline: str, setting: str = OWN) -> pd.DataFrame:
+        """The answerable questions of one pipeline and setting, by query_id."""
+        return self._of(pipeline, setting, answerable=True)
+
+    def unanswerable(self, pipeline: str) -> pd.DataFrame:
+        return self._of(pipeline, OWN, answerable=False)
+
+    def bill(self, pipeline: str, setting: str = OWN) -> Bill | None:
+        rows = self.costs[(self.costs["pipeline"] == pipeline) & (self.costs["setting"] == setting)]
+        return bill_of(rows, self.manifest["questions"])
+
+    def timed(self, pipeline: str, setting: str = OWN) -> pd.DataFrame:
+        """Means over the rounds of each timed question: columns of LIVE, and `until_token_ns` from end to end."""
+        rows = self.live[(self.live["pipeline"] == pipeline) & (self.live["setting"] == setting)]
+        numbers = rows[[column for column in LIVE if column not in KEYS]].astype(float)
+        numbers["until_token_ns"] = numbers[list(SPANS)].sum(axis=1) + numbers["first_token_ns"]
+        return numbers.groupby(rows["query_id"]).mean().sort_index()
+
+    def steps(self, pipeline: str, kind: str) -> list[int]:
+        """The values that were swept, rising: `k` of "k=3", `tokens` of "tokens=1000"."""
+        settings = self.cells[self.cells["pipeline"] == pipeline]["setting"].unique()
+        return sorted(int(text.removeprefix(f"{kind}=")) for text in settings if text.startswith(f"{kind}="))
+
+    def _of(self, pipeline: str, setting: str, *, answerable: bool) -> pd.DataFrame:
+        chosen = (self.cells["pipeline"] == pipeline) & (self.cells["setting"] == setting)
+        rows = self.cells[chosen & (self.cells["answerable"] == answerable)]
+        return rows.set_index("query_id").sort_index()
+
+
+def is_recorded(folder: Path) -> bool:
+    """Whether answers were recorded to the end and judged."""
+    return all((folder / "injection" / name).exists() for name in NEEDED)
+
+
+def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
+    """Whether the answers are of the same eval as the recording that they lie in: of its corpus and questions, of all
+    or some of its pipelines, and judged by the same judgements."""
+    answers = files.read_json(folder / "injection" / "manifest.json")
+    judged = files.read_json(folder / "injection" / "judgement.json")
+    questions, recorded = answers.get("questions_sha256"), unpriced(manifest["config"]["pipelines"])
+    return bool(
+        answers["corpus_sha256"] == manifest["corpus"]["sha256"]
+        and questions == manifest.get("questions", questions)
+        and all(pipeline in recorded for pipeline in unpriced(answers["config"]["pipelines"]))
+        and judged["recording"] == answers["recording"]
+        and judged["qrels_sha256"] == judgement["qrels_sha256"]
+    )
+
+
+def read_injection(folder: Path) -> InjectionData:
+    """The answers in a recording's folder. Raises BadInput where something that is needed is missing."""
+    place = folder / "injection"
+    return InjectionData(
+        files.read_json(place / "manifest.json"),
+        files.read_json(place / "judgement.json"),
+        files.read_json(place / "rates.json") if (place / "rates.json").exists() else {},
+        cells_of(*(files.read_table(place / f"{name}.parquet") for name in ("prompts", "judged", "answers"))),
+        _table(place / "live.parquet", LIVE),
+        _table(place / "costs.parquet", COSTS),
+        _table(place / "prefill.parquet", PREFILL),
+    )
+
+
+def cells_of(prompts: pd.DataFrame, judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """One row for each judged answer, with its prompt's tokens and the answer's."""
+    tokens = answers[["digest", "output_tokens"]]
+    cells = judged.merge(prompts, on=KEYS, how="left", validate="one_to_one").merge(
+        tokens, on="digest", how="left", validate="many_to_one"
+    )
+    return cells.reindex(columns=[*KEYS, "answerable", "lost_at", *NUMBERS]).astype(dict.fromkeys(NUMBERS, "float64"))
+
+
+def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table that may be missing, with all of its columns."""
+    found = files.read_table(path) if path.exists() else pd.DataFrame(columns=list(columns))
+    return found.reindex(columns=list(columns))

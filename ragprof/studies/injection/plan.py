@@ -1,0 +1,266 @@
+"""Injection and answers, for the command line and for Python: plan, record, judge, price, report.
+
+What is asked of the generators: questions, pipelines, and the ways in which chunks go into their prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ragprof.core import Query
+from ragprof.core.errors import BadInput
+from ragprof.core.stages import Generator, Injector
+from ragprof.corpus import read_queries
+from ragprof.evals import EvalConfig, Injection, PipelineConfig, complaint
+from ragprof.evals.config import own_k
+from ragprof.price.energy import region_named
+from ragprof.record.pipeline import Parts, Workshop, part
+from ragprof.record.recording import Subject, shuffled
+from ragprof.studies.preparation import Places, Prepared, corpus_path, evaluation_paths
+
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way of putting chunks into the prompt.
+
+    `wanted` is how many chunks it asks for, `timed` whether live queries are asked in it too, and `questions` how many
+    of the questions are asked in it; None for all.
+    """
+
+    name: str
+    injector: Injector
+    wanted: int
+    timed: bool = False
+    questions: int | None = None
+
+
+@dataclass(frozen=True)
+class Injecting:
+    """A subject whose pipelines all have a generator, what is asked of it, and the settings of each pipeline.
+
+    `queries` have gold answers; `unanswerable` have none in the corpus and are asked in the pipelines' own setting.
+    `electricity` is written beside the energy that is measured; the record pass reads nothing in it.
+    """
+
+    subject: Subject
+    injection: Injection
+    queries: tuple[Query, ...]
+    unanswerable: tuple[Query, ...]
+    settings: Mapping[str, tuple[Setting, ...]]
+    own_k: Mapping[str, int]
+    electricity: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> Subject:
+        """The subject with the questions of this study in place of its own."""
+        return replace(self.subject, queries=(*self.queries, *self.unanswerable))
+
+    @property
+    def generators(self) -> list[Generator]:
+        """Each once, in the order of the pipelines."""
+        every = {
+            id(parts.generator): parts.generator for parts in self.subject.pipelines if parts.generator is not None
+        }
+        return list(every.values())
+
+    def queries_of(self, setting: Setting) -> Sequence[Query]:
+        if setting.name == OWN:
+            return (*self.queries, *self.unanswerable)
+        return self.queries[: setting.questions]
+
+
+def with_injector(parts: Parts, setting: Setting) -> Parts:
+    """The pipeline as it is in a setting."""
+    return replace(parts, injector=setting.injector)
+
+
+UNANSWERABLE = "queries_unanswerable.jsonl"
+
+
+def plan_injection(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None) -> Injecting:
+    """Check and lay out what is asked. `changes` go before the file's [injection]. Loads no model. Raises BadInput."""
+    injection = _changed(prepared.subject.config, changes or {})
+    places = Places(eval_file)
+    chosen = injection.pipelines or tuple(parts.name for parts in prepared.subject.pipelines)
+    with places.put_before("injection", "generator"):
+        pipelines = _with_generators(prepared, injection, chosen)
+    config = prepared.subject.config.model_copy(
+        update={
+            "injection": injection,
+            "pipelines": tuple(each for each in prepared.subject.config.pipelines if each.name in chosen),
+        }
+    )
+    with places.put_before("injection", "ks"):
+        settings = {
+            parts.name: _settings(parts, _config_of(config, parts.name), injection, config.tokenizer)
+            for parts in pipelines
+        }
+    asked = shuffled(_with_gold(prepared.subject.queries, _questions_file(prepared, eval_file)), injection.seed)
+    unanswerable = _unanswerable(prepared, injection, eval_file)
+    return Injecting(
+        replace(prepared.subject, config=config, pipelines=pipelines),
+        injection,
+        asked[: injection.questions or None],
+        unanswerable,
+        settings,
+        {parts.name: own_k(_config_of(config, parts.name)) for parts in pipelines},
+        _electricity(config, eval_file),
+    )
+
+
+def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> Injection:
+    """The settings with those of the command line on top."""
+    try:
+        changed = Injection.model_validate({**config.injection.model_dump(exclude_unset=True), **changes})
+        whole = {**config.model_dump(exclude_unset=True), "injection": changed.model_dump(exclude_unset=True)}
+        return EvalConfig.model_validate(whole).injection
+    except ValidationError as failure:
+        raise BadInput(f"[injection] {complaint(failure)}") from None
+
+
+def _config_of(config: EvalConfig, name: str) -> PipelineConfig:
+    return next(each for each in config.pipelines if each.name == name)
+
+
+def _with_generators(prepared: Prepared, injection: Injection, chosen: Sequence[str]) -> tuple[Parts, ...]:
+    """The chosen pipelines, those without a generator with the study's; equal generators are one."""
+    workshop = Workshop()
+    own = {
+        config.generator.key: parts.generator
+        for config, parts in zip(prepared.subject.config.pipelines, prepared.subject.pipelines, strict=True)
+        if config.generator is not None and parts.generator is not None
+    }
+    mine = [parts for parts in prepared.subject.pipelines if parts.name in chosen]
+    if all(parts.generator is not None for parts in mine):
+        return tuple(mine)
+    generator: Generator = own.get(injection.generator.key) or workshop.generator(injection.generator)
+    return tuple(parts if parts.generator is not None else replace(parts, generator=generator) for parts in mine)
+
+
+def _model_judge(injection: Injection, eval_file: Path) -> Generator | None:
+    """The model that is asked for its opinion, where one is."""
+    if injection.judge is None:
+        return None
+    with Places(eval_file).put_before("injection", "judge"):
+        judging: Generator = part("generators", injection.judge)
+        return judging
+
+
+def _electricity(config: EvalConfig, eval_file: Path) -> dict[str, Any]:
+    """What electricity costs and emits in the eval's region, with dates, for the energy section of the summary."""
+    book = None if config.energy.book is None else eval_file.parent / config.energy.book
+    with Places(eval_file).put_before("energy", "region"):
+        region = region_named(config.energy.region, book=book)
+    figures = region.as_json()
+    return {
+        **figures,
+        "usd_per_kwh": float(region.price.usd_per_kwh),
+        "kg_co2_per_kwh": float(region.carbon.kg_co2_per_kwh),
+        "date": max(figures["price"]["date"], figures["carbon"]["date"]),
+        "statement": (
+            f"Electricity in {region.name} at "
+            f"{region.price.usd_per_kwh} USD and {region.carbon.kg_co2_per_kwh} kg CO2e a kWh "
+            f"(as of {figures['price']['date']} and {figures['carbon']['date']})."
+        ),
+    }
+
+
+def answering_subject(prepared: Prepared) -> Subject:
+    """The subject, with the study's generator in every pipeline that has none."""
+    injection = prepared.subject.config.injection
+    chosen = [parts.name for parts in prepared.subject.pipelines]
+    return replace(prepared.subject, pipelines=_with_generators(prepared, injection, chosen))
+
+
+def _settings(parts: Parts, config: PipelineConfig, injection: Injection, tokenizer: str) -> tuple[Setting, ...]:
+    """The pipeline's own setting, and the others where the pipeline is swept."""
+    own = Setting(OWN, parts.injector, wanted=own_k(config), timed=True)
+    if injection.sweep is not None and parts.name not in injection.sweep:
+        return (own,)
+    asked_for = max(*injection.ks, *((injection.order_k,) if len(injection.orders) > 1 else (1,)))
+    if asked_for > parts.depth:
+        raise BadInput(
+            f"pipeline '{parts.name}': {asked_for} chunks cannot be injected from depth = {parts.depth} candidates; "
+            "lower ks and order_k, raise its depth, or leave it out of sweep"
+        )
+    template = config.injector.options.get("template")
+    own_words = {"template": template} if isinstance(template, str) else {}
+
+    def made(**options: object) -> Injector:
+        injector: Injector = part("injectors", {**options, **own_words})
+        return injector
+
+    by_k = [Setting(f"k={k}", made(name="top_k", k=k), wanted=k, timed=True) for k in injection.ks]
+    by_budget = [
+        Setting(
+            f"tokens={tokens}",
+            made(name="token_budget", tokens=tokens, k=parts.depth, tokenizer=tokenizer),
+            wanted=own_k(config),
+            questions=injection.side_questions or None,
+        )
+        for tokens in injection.budgets
+    ]
+    orders = injection.orders if len(injection.orders) > 1 else ()
+    by_order = [
+        Setting(
+            order,
+            made(name="top_k", k=injection.order_k, order=order),
+            wanted=injection.order_k,
+            questions=injection.side_questions or None,
+        )
+        for order in orders
+    ]
+    return (own, *by_k, *by_budget, *by_order)
+
+
+def _questions_file(prepared: Prepared, eval_file: Path) -> Path:
+    """Where the questions of the corpus stand, whichever corpus was given."""
+    config = prepared.subject.config
+    return evaluation_paths(config, eval_file, corpus_path(config, eval_file))[0]
+
+
+def _with_gold(queries: Sequence[Query], file: Path) -> list[Query]:
+    """Questions that have gold answers. Raises BadInput where none has, or what stands there are no texts."""
+    kept = []
+    for query in queries:
+        gold = query.metadata.get("answers") or []
+        if not isinstance(gold, list) or not all(isinstance(answer, str) and answer.strip() for answer in gold):
+            raise BadInput(
+                f"query '{query.query_id}': 'answers' must be a list of texts, each accepted as an answer",
+                file=file,
+            )
+        if gold:
+            kept.append(query)
+    if not kept:
+        raise BadInput(
+            "no question has a gold answer, so no answer could be judged; "
+            'add them to the questions: {"_id": "q1", "text": "...", "metadata": {"answers": ["thirty days"]}}',
+            file=file,
+        )
+    return kept
+
+
+def _unanswerable(prepared: Prepared, injection: Injection, eval_file: Path) -> tuple[Query, ...]:
+    """Questions without an answer: those that the eval names, else those of the BEIR folder; a seeded sample."""
+    config = prepared.subject.config
+    if injection.unanswerable == 0:
+        return ()
+    if config.evaluation.unanswerable is not None:
+        path = eval_file.parent / config.evaluation.unanswerable
+    else:
+        path = _questions_file(prepared, eval_file).parent / UNANSWERABLE
+        if not path.is_file():
+            return ()
+    known = {query.query_id for query in prepared.evaluation.queries}
+    queries = read_queries(path)
+    for query in queries:
+        if query.query_id in known:
+            raise BadInput(f"'{query.query_id}' is a question with judgements too; give it another id", file=path)
+    return shuffled(queries, injection.seed)[: injection.unanswerable]

@@ -1,0 +1,261 @@
+"""Price of answers: injection/ of a recording + rates -> costs. Reads no clock and no qrels, and asks no model again.
+
+A generation has one price: the LLM's, by tokens, where the eval or the pipeline names one; else the machine time of a
+model that runs here; else it is UNPRICED. A server's own count of tokens goes before the eval's tokenizer. Prompts are
+billed as uncached: what a cache holds rests on what was asked just before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, localcontext
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from ragprof.core.errors import BadInput
+from ragprof.core.files import read_manifest, read_table, write_json, write_table
+from ragprof.price.bills import (
+    ITEMS,
+    PLACES,
+    STAGE_ITEMS,
+    TEXT,
+    USD,
+    PriceList,
+    Terms,
+    is_remote,
+    paid_hours,
+    price_entries,
+    price_terms,
+)
+from ragprof.price.pricing import EXACT
+from ragprof.price.rates import FREE, PublishedRate, Unpriced, catalogue, shipped_books
+
+COLUMNS = {"pipeline": TEXT, "setting": TEXT, "query_id": TEXT, "item": TEXT, "usd": USD, "rate": TEXT}
+PROMPT, ANSWER, MACHINE, RETRIEVAL = STAGE_ITEMS["inject"], STAGE_ITEMS["generate"], ITEMS["per_hour"], "retrieval"
+RETRIEVAL_STAGES = ("embed", "search", "rerank")
+Tokens: TypeAlias = Mapping[str, tuple[int, int]]
+"""query_id -> tokens of its prompt and of its answer."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one pipeline asked in one setting. `generate_ns` holds only the queries that were timed."""
+
+    pipeline: str
+    setting: str
+    tokens: Tokens
+    remote: bool
+    generate_ns: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One item of a setting's bill. Without a price `usd` and `rate` are None and `reason` says why."""
+
+    item: str
+    rate: str | None
+    usd: Mapping[str, Decimal] | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What finding and packing cost a pipeline, a query, by the bill of the recording."""
+
+    usd: Decimal | None
+    rates: str
+    reason: str
+
+
+def price_answers(folder: Path, *, books: Sequence[Path] = (), on: date, llm: str | None = None) -> None:
+    """Write injection/costs.parquet and injection/rates.json of a recording's folder.
+
+    `books` are rate books on top of the shipped ones, `llm` replaces the eval's. Raises BadInput for files that cannot
+    be read or lack an answer, and for a price under a name that does not exist.
+    """
+    home = folder / "injection"
+    manifest = read_manifest(home)
+    prices = PriceList(catalogue(books), on, home / "manifest.json")
+    applied: dict[str, PublishedRate] = {}
+    bills: list[tuple[Asked, list[Line]]] = []
+    with localcontext(EXACT):
+        retrieval = _retrievals(folder / "costs.parquet")
+        asked_by = _asked(home, manifest)
+        for pipeline in manifest["config"]["pipelines"]:
+            entries = price_entries(manifest["config"], pipeline, llm=llm)
+            terms = price_terms(entries, manifest["config"], file=prices.file)
+            for asked in asked_by.get(pipeline["name"], []):
+                generation = _generation(asked, entries, prices=prices, terms=terms, applied=applied)
+                bills.append((asked, [*generation, _retrieval_line(asked, retrieval)]))
+    write_table(home / "costs.parquet", _table(bills))
+    write_json(home / "rates.json", _document(bills, applied, on=on, books=[*shipped_books(), *books]))
+
+
+def _asked(home: Path, manifest: Mapping[str, Any]) -> dict[str, list[Asked]]:
+    """pipeline -> what it asked, a setting at a time, in the order of the prompts."""
+    live = dict(list(read_table(home / "live.parquet").groupby(["pipeline", "setting"])))
+    generators = manifest.get("generators") or {}
+    answered = read_table(home / "prompts.parquet").merge(
+        read_table(home / "answers.parquet"), on="digest", how="left", validate="many_to_one"
+    )
+    asked: dict[str, list[Asked]] = {}
+    for (pipeline, setting), rows in answered.groupby(["pipeline", "setting"], sort=False):
+        remote = is_remote(str(generators.get(pipeline, "")))
+        tokens = _tokens(rows, home, remote=remote)
+        timed = live.get((pipeline, setting))
+        busy = {} if timed is None else _busy(timed)
+        asked.setdefault(str(pipeline), []).append(Asked(str(pipeline), str(setting), tokens, remote, busy))
+    return asked
+
+
+def _tokens(rows: pd.DataFrame, home: Path, *, remote: bool) -> dict[str, tuple[int, int]]:
+    if rows["answer_tokens"].isna().any():
+        query = rows.loc[rows["answer_tokens"].isna(), "query_id"].iloc[0]
+        raise BadInput(f"it has no answer for '{query}'; run 'ragprof inject' again", file=home / "answers.parquet")
+    prompt, answer = rows["prompt_tokens"], rows["answer_tokens"]
+    if remote:
+        prompt, answer = rows["model_tokens"].fillna(prompt), rows["output_tokens"].fillna(answer)
+    counts = zip(prompt.astype(int).tolist(), answer.astype(int).tolist(), strict=True)
+    return dict(zip(rows["query_id"].tolist(), counts, strict=True))
+
+
+def _busy(timed: pd.DataFrame) -> dict[str, Decimal]:
+    """query_id -> ns of generating, the mean over its rounds, exactly."""
+    spans = timed[timed["generate_ns"].notna()]
+    return {
+        str(query_id): Decimal(sum(int(ns) for ns in rounds.tolist())) / len(rounds)
+        for query_id, rounds in spans.groupby("query_id")["generate_ns"]
+    }
+
+
+def _generation(
+    asked: Asked,
+    entries: Mapping[str, Any],
+    *,
+    prices: PriceList,
+    terms: Terms,
+    applied: dict[str, PublishedRate],
+) -> list[Line]:
+    """The lines of the generation alone; the rate that was found is added to `applied`."""
+    llm, machine = entries.get("llm"), None if asked.remote else entries.get("machine")
+    items = [MACHINE] if machine and not llm else [PROMPT, ANSWER]
+    try:
+        rate = _rate(llm, machine, prices, remote=asked.remote)
+        hourly = rate.shape == "per_hour" or not llm
+        items = [MACHINE] if hourly else [PROMPT, ANSWER]
+        lines = [_machine_line(asked, rate, terms)] if hourly else _token_lines(asked, rate)
+    except Unpriced as missing:
+        return [Line(item, None, None, str(missing)) for item in items]
+    applied[rate.name] = rate
+    return lines
+
+
+def _rate(llm: str | None, machine: str | None, prices: PriceList, *, remote: bool) -> PublishedRate:
+    if llm:
+        return prices.rate(llm)
+    if machine:
+        return prices.machine(machine, "generate")
+    named = "llm" if remote else "llm or machine"
+    raise Unpriced(f"no rate for the generation; name one under [prices] as {named}")
+
+
+def _machine_line(asked: Asked, rate: PublishedRate, terms: Terms) -> Line:
+    """What generating took, for each query that was timed; a mean over them is what a query costs."""
+    if rate.shape == FREE:
+        return Line(MACHINE, rate.name, dict.fromkeys(asked.tokens, Decimal(0)))
+    if not asked.generate_ns:
+        raise Unpriced(f"no timed query, so no machine time for '{rate.name}'; give [injection.timing] more seconds")
+    hours = {query_id: paid_hours(ns, rate=rate, terms=terms) for query_id, ns in asked.generate_ns.items()}
+    return Line(MACHINE, rate.name, {query_id: rate.cost(paid).quantize(PLACES) for query_id, paid in hours.items()})
+
+
+def _token_lines(asked: Asked, rate: PublishedRate) -> list[Line]:
+    call = cache(lambda tokens: rate.call(prompt_tokens=tokens[0], answer_tokens=tokens[1]))
+    calls = {query_id: call(tokens) for query_id, tokens in asked.tokens.items()}
+    return [
+        Line(PROMPT, rate.name, {query_id: cost.prompt.quantize(PLACES) for query_id, cost in calls.items()}),
+        Line(ANSWER, rate.name, {query_id: cost.answer.quantize(PLACES) for query_id, cost in calls.items()}),
+    ]
+
+
+def _retrievals(path: Path) -> dict[str, Retrieval]:
+    """Mean cost of embedding, searching, reranking and packing of each pipeline; nothing where no bill was written."""
+    if not path.exists():
+        return {}
+    bill = read_table(path)
+    packing = (bill["stage"] == "inject") & (bill["item"] == MACHINE)
+    chosen = bill[bill["stage"].isin(RETRIEVAL_STAGES) | packing]
+    return {str(name): _retrieval(rows) for name, rows in chosen.groupby("pipeline", sort=False)}
+
+
+def _retrieval(rows: pd.DataFrame) -> Retrieval:
+    missing = rows.loc[rows["usd"].isna(), "stage"]
+    if len(missing):
+        stages = ", ".join(dict.fromkeys(missing.tolist()))
+        return Retrieval(None, "", f"the recording has no price of {stages}; see its rates.json")
+    columns = [usd.tolist() for _, usd in rows.groupby(["stage", "item"])["usd"]]
+    mean = sum((sum(usd, Decimal(0)) / len(usd) for usd in columns), Decimal(0))
+    return Retrieval(mean.quantize(PLACES), ", ".join(sorted(set(rows["rate"].tolist()))), "")
+
+
+def _retrieval_line(asked: Asked, known: Mapping[str, Retrieval]) -> Line:
+    found = known.get(asked.pipeline)
+    if found is None or found.usd is None:
+        return Line(RETRIEVAL, None, None, found.reason if found else "the recording has no costs.parquet; price it")
+    return Line(RETRIEVAL, found.rates, dict.fromkeys(asked.tokens, found.usd))
+
+
+Bills: TypeAlias = Sequence[tuple[Asked, Sequence[Line]]]
+
+
+def _table(bills: Bills) -> pd.DataFrame:
+    """A row a query, setting and item, of machine time a row a timed query; null `usd` and `rate` where unpriced."""
+    rows = [
+        (asked.pipeline, asked.setting, query_id, line.item, line.usd[query_id] if line.usd else None, line.rate)
+        for asked, lines in bills
+        for line in lines
+        for query_id in (line.usd or asked.tokens)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
+        {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
+    )
+
+
+def _document(bills: Bills, applied: Mapping[str, PublishedRate], *, on: date, books: Sequence[Path]) -> dict[str, Any]:
+    """`priced_as` is the rate of a pipeline's generations, null where they are unpriced."""
+    names = dict.fromkeys(asked.pipeline for asked, _ in bills)
+    return {
+        "format": 1,
+        "on": on.isoformat(),
+        "books": [book.name for book in books],
+        "rates": {name: rate.as_json() for name, rate in sorted(applied.items())},
+        "priced_as": {name: _priced_as(name, bills) for name in names},
+        "pipelines": {name: _summary(name, bills) for name in names},
+    }
+
+
+def _priced_as(pipeline: str, bills: Bills) -> str | None:
+    mine = [lines for asked, lines in bills if asked.pipeline == pipeline]
+    rates = [line.rate for lines in mine for line in lines if line.item != RETRIEVAL]
+    return next((rate for rate in rates if rate), None)
+
+
+def _summary(pipeline: str, bills: Bills) -> dict[str, Any]:
+    lines = [(asked, line) for asked, lines in bills if asked.pipeline == pipeline for line in lines]
+    return {
+        "applied": [
+            {"setting": asked.setting, "item": line.item, "rate": line.rate, "queries": len(line.usd)}
+            for asked, line in lines
+            if line.usd is not None
+        ],
+        "unpriced": [
+            {"setting": asked.setting, "item": line.item, "reason": line.reason}
+            for asked, line in lines
+            if line.usd is None
+        ],
+    }

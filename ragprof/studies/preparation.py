@@ -1,0 +1,168 @@
+"""From an eval file to something that can be recorded. What can be wrong is found here, before work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from ragprof.core import Query, ScoredDoc
+from ragprof.core.errors import BadInput
+from ragprof.core.tokens import counter
+from ragprof.corpus import Corpus, EvaluationSet, find, read_beir_folder_paths, read_corpus, read_evaluation_set
+from ragprof.evals import EvalConfig, Growth, Prices, line_of, read_eval
+from ragprof.judge.scores import canonical
+from ragprof.parts.injectors.token_budget import TokenBudgetInjector
+from ragprof.price import check_rate
+from ragprof.record.pipeline import Parts, Workshop
+from ragprof.record.recording import Subject
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is to be recorded, and what it will be judged by."""
+
+    subject: Subject
+    evaluation: EvaluationSet
+
+    def with_growth(self, growth: Growth) -> Prepared:
+        """The same with other settings of growth."""
+        config = self.subject.config.model_copy(update={"growth": growth})
+        return replace(self, subject=replace(self.subject, config=config))
+
+
+def prepare(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = ()) -> Prepared:
+    """Read and check an eval file with everything that it names. Loads no model.
+
+    `corpus` takes the place of the file's own corpus and, if that is a BEIR folder, of its questions too.
+    """
+    config = read_eval(eval_file)
+    places = Places(eval_file)
+    with places.put_before("metrics"):
+        config = config.model_copy(update={"metrics": canonical(config.metrics)})
+    with places.put_before("tokenizer"):
+        counter(config.tokenizer)
+    for location, name in rate_names(config):
+        with places.put_before(*location):
+            check_rate(name, on=today(), file=eval_file, books=books)
+    pipelines = build_pipelines(config, places)
+    if corpus is not None:
+        config = with_corpus(config, corpus)
+    folder = corpus_path(config, eval_file)
+    docs = read_corpus(folder, format=_format(config), chunking=config.corpus.chunking)
+    queries, qrels = evaluation_paths(config, eval_file, folder)
+    evaluation = read_evaluation_set(queries, qrels, corpus=docs)
+    for number, parts in enumerate(pipelines):
+        with places.put_before("pipelines", number, "depth" if parts.depth > len(docs.docs) else "injector"):
+            check_pipeline(parts, docs, config.tokenizer)
+    return Prepared(Subject(config, docs, own_documents(evaluation.queries, docs), pipelines), evaluation)
+
+
+def own_documents(queries: tuple[Query, ...], corpus: Corpus) -> tuple[Query, ...]:
+    """In a BEIR collection, a query whose id is a document's was taken from it; elsewhere ids mean nothing together."""
+    if corpus.manifest.get("format") != "beir":
+        return queries
+    documents = set(corpus.document_of.values())
+    return tuple(replace(each, own_document=each.query_id) if each.query_id in documents else each for each in queries)
+
+
+class Places:
+    """Where in the eval file something stands, so that a message can begin with it."""
+
+    def __init__(self, eval_file: Path) -> None:
+        self.file = eval_file
+        self._text = eval_file.read_text(encoding="utf-8-sig")
+
+    @contextmanager
+    def put_before(self, *location: str | int) -> Iterator[None]:
+        """BadInput from within gets the file and line of a key of the eval file."""
+        try:
+            yield
+        except BadInput as problem:
+            raise problem.at(self.file, line_of(self._text, location)) from None
+
+
+def build_pipelines(config: EvalConfig, places: Places) -> tuple[Parts, ...]:
+    """Parts of every pipeline, no model loaded. Raises UnknownName, MissingModel or BadInput with the line."""
+    workshop = Workshop()
+    built = []
+    for number, pipeline in enumerate(config.pipelines):
+        with places.put_before("pipelines", number, "name"):
+            built.append(workshop.parts(pipeline))
+    return tuple(built)
+
+
+def rate_names(config: EvalConfig) -> list[tuple[tuple[str | int, ...], str]]:
+    """Every rate that the eval names, with its place in the file."""
+    tables: list[tuple[Prices, tuple[str | int, ...]]] = [(config.prices, ("prices",))]
+    tables += [(pipeline.prices, ("pipelines", place, "prices")) for place, pipeline in enumerate(config.pipelines)]
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        ((*location, stage), name)
+        for prices, location in tables
+        for stage, name in prices.model_dump(exclude={"utilisation"}, exclude_none=True).items()
+    ]
+    return named + [(("reranker", "llms"), name) for name in config.reranker.llms]
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
+
+
+def with_corpus(config: EvalConfig, corpus: Path) -> EvalConfig:
+    """The eval on another corpus; a folder that brings its own questions brings them along."""
+    source = config.corpus.model_copy(update={"recipe": None, "path": str(corpus.resolve()), "format": "auto"})
+    changes: dict[str, object] = {"corpus": source}
+    if (corpus / "queries.jsonl").is_file():
+        changes["evaluation"] = config.evaluation.model_copy(update={"queries": None, "qrels": None})
+    return config.model_copy(update=changes)
+
+
+def corpus_path(config: EvalConfig, eval_file: Path) -> Path:
+    """Where the corpus is. Raises BadInput where the eval names none."""
+    source = config.corpus
+    if (source.recipe is None) == (source.path is None):
+        given = "both a recipe and a path" if source.recipe else "no corpus"
+        raise BadInput(f'{given}; give [corpus] recipe = "..." or path = "...", or --corpus DIR', file=eval_file)
+    if source.recipe is not None:
+        return find(source.recipe, near=eval_file)
+    return eval_file.parent / Path(source.path or "").expanduser()
+
+
+def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple[Path, Path]:
+    """Queries and qrels: those that the eval names (relative to its file), else those of the BEIR folder."""
+    source = config.evaluation
+    if source.queries is None and source.qrels is None:
+        return read_beir_folder_paths(corpus, source.split)
+    if source.queries is None or source.qrels is None:
+        missing = "queries" if source.queries is None else "qrels"
+        raise BadInput(f"[evaluation] gives no {missing}; queries and qrels belong together", file=eval_file)
+    return eval_file.parent / source.queries, eval_file.parent / source.qrels
+
+
+def check_pipeline(parts: Parts, corpus: Corpus, tokenizer: str) -> None:
+    """What only the corpus can tell: a depth it cannot fill, a budget that no passage fits, a missing embedder."""
+    if parts.depth > len(corpus.docs):
+        raise BadInput(
+            f"pipeline '{parts.name}': depth = {parts.depth}, but the corpus has {len(corpus.docs)} passages; lower it"
+        )
+    if parts.store.needs_vectors and parts.embedder is None:
+        raise BadInput(f"pipeline '{parts.name}': its store compares vectors; name an embedder")
+    if isinstance(parts.injector, TokenBudgetInjector):
+        _check_budget(parts.name, parts.injector, corpus, counter(tokenizer))
+
+
+def _check_budget(name: str, injector: TokenBudgetInjector, corpus: Corpus, count: Callable[[str], int]) -> None:
+    shortest = min(corpus.docs, key=lambda doc: len(doc.content))
+    alone = injector.inject(Query("", ""), (ScoredDoc(shortest, 0.0),))
+    if not alone.ranking:
+        raise BadInput(
+            f"pipeline '{name}': its budget of {injector.tokens} tokens holds no passage: the prompt takes "
+            f"{count(alone.prompt)} without any, the shortest ('{shortest.doc_id}') {count(shortest.content)} more; "
+            "raise tokens or cut the corpus into chunks"
+        )
+
+
+def _format(config: EvalConfig) -> str:
+    return "recipe" if config.corpus.recipe else config.corpus.format

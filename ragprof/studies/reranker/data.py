@@ -1,0 +1,201 @@
+"""A judged and priced recording of rerankers as tables. Reads files, concludes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ragprof.core import files
+from ragprof.evals import unpriced
+from ragprof.statistics.draws import Array, Draws
+
+REPLICATES = 10_000
+SEARCH, RERANK, ORACLE, WINDOWED = "search", "rerank", "oracle", "windowed"
+NEEDED = ("manifest.json", "judgement.json", "judged.parquet", "costs.parquet", "prompts.parquet", "rates.json")
+TABLES = (
+    "candidates", "judged", "others", "moves", "cuts", "lengths", "signals", "live", "costs", "prompts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RerankerData:
+    """What a recording of rerankers holds; `home` is the recording that it lies in.
+
+    Values of a metric are arrays with one entry a query, in the order of `query_ids`, so that `draws` fit them.
+    """
+
+    home: Path
+    manifest: Mapping[str, Any]
+    rates: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return dict(self.manifest["config"])
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The [reranker] table."""
+        return dict(self.config["reranker"])
+
+    @property
+    def metric(self) -> str:
+        return str(self.settings["metric"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings["seed"])
+
+    @cached_property
+    def query_ids(self) -> list[str]:
+        return sorted(self.manifest["query_ids"])
+
+    @cached_property
+    def draws(self) -> Draws:
+        """Resamples of all questions, the same everywhere: (1 + REPLICATES, questions), row 0 is what was found."""
+        return Draws.of(self.query_ids, seed=self.seed, replicates=REPLICATES)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The pipelines whose rerankers are looked at, in the eval's order."""
+        return [name for name, arm in self.manifest["arms"].items() if arm["student"] is None]
+
+    def arm(self, name: str) -> Mapping[str, Any]:
+        """What the manifest says of a pipeline or of a student over its candidates."""
+        return dict(self.manifest["arms"][name])
+
+    def students(self, pipeline: str) -> list[str]:
+        """Arms that rerank this pipeline's candidates with another reranker."""
+        arms = self.manifest["arms"].items()
+        return [name for name, arm in arms if arm["student"] is not None and arm["pipeline"] == pipeline]
+
+    def values(self, arm: str, ranking: str, depth: int, metric: str) -> Array:
+        """A metric of each query. Raises KeyError for what was not judged."""
+        rows = self._judged[arm, ranking, depth]
+        return np.asarray(rows[metric].to_numpy(float))
+
+    def has(self, arm: str, ranking: str, depth: int) -> bool:
+        return (arm, ranking, depth) in self._judged
+
+    def plain(self, arm: str, metric: str) -> Array:
+        """Of the search order at the arm's own depth: what there is without the reranker."""
+        return self.values(arm, SEARCH, self.arm(arm)["own_depth"], metric)
+
+    def reranked(self, arm: str, metric: str, depth: int | None = None) -> Array:
+        """After the reranker, from the arm's own depth of candidates unless another is given."""
+        return self.values(arm, RERANK, depth or self.arm(arm)["own_depth"], metric)
+
+    def gain(self, arm: str, metric: str, depth: int | None = None) -> Array:
+        return self.reranked(arm, metric, depth) - self.plain(arm, metric)
+
+    def other(self, pipeline: str, metric: str) -> Array:
+        """The final ranking of any pipeline of the eval; NaN for a metric that it was not recorded deep enough for."""
+        rows = self.tables["others"]
+        mine = rows[rows["pipeline"] == pipeline].set_index("query_id").reindex(self.query_ids)
+        return np.asarray(mine[metric].to_numpy(float)) if metric in mine else np.full(len(self.query_ids), np.nan)
+
+    def context_tokens(self, arm: str, ranking: str, depth: int) -> Array:
+        """Tokens of the first 1, 2, ... max_k passages: (max_k, queries); 0 where a query found nothing."""
+        rows = self._prompts[arm, ranking, depth]
+        wide = rows.pivot(index="k", columns="query_id", values="context_tokens")
+        ks = range(1, int(self.manifest["max_k"]) + 1)
+        return np.asarray(wide.reindex(index=ks, columns=self.query_ids).fillna(0).to_numpy(float))
+
+    def usd(self, arm: str, depth: int) -> Array | None:
+        """What reranking costs each query in USD; NaN where a query was not timed and time is what is billed.
+
+        None where it is UNPRICED.
+        """
+        rows = self._costs.get((arm, depth))
+        if rows is None or rows["usd"].isna().all():
+            return None
+        return np.asarray(rows["usd"].astype(float).reindex(self.query_ids).to_numpy(float, na_value=np.nan))
+
+    def units(self, arm: str, depth: int) -> Array:
+        """What is billed for, a query: searches, requests, tokens or paid hours; NaN where not known."""
+        rows = self._costs.get((arm, depth))
+        if rows is None:
+            return np.full(len(self.query_ids), np.nan)
+        return np.asarray(rows["units"].astype(float).reindex(self.query_ids).to_numpy(float, na_value=np.nan))
+
+    def timed(self, arm: str, depth: int) -> pd.DataFrame:
+        """Live rows of one depth (0: without the reranker), every round of every timed query."""
+        rows = self.tables["live"]
+        return rows[(rows["arm"] == arm) & (rows["depth"] == depth)]
+
+    def llms(self, arm: str) -> list[Mapping[str, Any]]:
+        """Prices of a prompt's tokens, the one that the arm's pipeline is billed by first."""
+        return sorted(self.rates["arms"][arm]["llms"], key=lambda llm: not llm["primary"])
+
+    def table(self, name: str, arm: str) -> pd.DataFrame:
+        rows = self.tables[name]
+        return rows[rows["arm"] == arm]
+
+    @cached_property
+    def _judged(self) -> dict[tuple[str, str, int], pd.DataFrame]:
+        found = _grouped(self.tables["judged"], ["arm", "ranking", "depth"])
+        return {key: rows.set_index("query_id").reindex(self.query_ids) for key, rows in found.items()}
+
+    @cached_property
+    def _prompts(self) -> dict[tuple[str, str, int], pd.DataFrame]:
+        return _grouped(self.tables["prompts"], ["arm", "ranking", "depth"])
+
+    @cached_property
+    def _costs(self) -> dict[tuple[str, int], pd.DataFrame]:
+        found = _grouped(self.tables["costs"], ["arm", "depth"])
+        return {key: rows.set_index("query_id") for key, rows in found.items()}
+
+
+def _grouped(table: pd.DataFrame, keys: list[str]) -> dict[Any, pd.DataFrame]:
+    """The rows of each combination of keys, by those keys in order."""
+    return dict(list(table.groupby(keys, sort=False)))
+
+
+def is_judged(folder: Path) -> bool:
+    """Whether rerankers were recorded to the end and judged, priced or not."""
+    return all((folder / "reranker" / name).exists() for name in NEEDED[:3])
+
+
+def is_recorded(folder: Path) -> bool:
+    """Whether rerankers were recorded to the end, judged and priced."""
+    return all((folder / "reranker" / name).exists() for name in NEEDED)
+
+
+def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
+    """Whether it is of the same corpus, questions, pipelines and judgements as the recording that it lies in."""
+    mine = files.read_json(folder / "reranker" / "manifest.json")
+    judged = files.read_json(folder / "reranker" / "judgement.json")
+    recorded = unpriced(manifest["config"]["pipelines"])
+    return bool(
+        mine["corpus_sha256"] == manifest["corpus"]["sha256"]
+        and mine["questions_sha256"] == manifest.get("questions", mine["questions_sha256"])
+        and all(pipeline in recorded for pipeline in unpriced(mine["config"]["pipelines"]))
+        and mine["config"]["tokenizer"] == manifest["config"]["tokenizer"]
+        and mine["environment"]["cpu"] == manifest["environment"]["cpu"]
+        and all(_same_parts(mine, manifest, name) for name, arm in mine["arms"].items() if arm["student"] is None)
+        and judged["recording"] == mine["recording"]
+        and judged["qrels_sha256"] == judgement["qrels_sha256"]
+    )
+
+
+def _same_parts(mine: Mapping[str, Any], manifest: Mapping[str, Any], pipeline: str) -> bool:
+    parts = (each["identities"].get(pipeline, {}) for each in (mine, manifest))
+    first, second = ({stage: part for stage, part in each.items() if stage != "generator"} for each in parts)
+    return first == second
+
+
+def read_reranking(folder: Path) -> RerankerData:
+    """The rerankers in a recording's folder. Raises BadInput where something that is needed is missing."""
+    place = folder / "reranker"
+    return RerankerData(
+        folder,
+        files.read_json(place / "manifest.json"),
+        files.read_json(place / "rates.json"),
+        {name: files.read_table(place / f"{name}.parquet") for name in TABLES},
+    )

@@ -1,0 +1,200 @@
+"""The reranker's profit and loss, for the command line and for Python: plan, record, judge, price, report.
+
+What a study of rerankers asks: which rerankers over which candidates, from which depths. Loads no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ragprof.core import registry
+from ragprof.core.errors import BadInput
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import NestedStore, Reranker, Signal
+from ragprof.evals import EvalConfig, PipelineConfig, Reranking, complaint
+from ragprof.evals.config import own_k
+from ragprof.record.pipeline import Parts, Workshop
+from ragprof.record.recording import Subject, redacted
+from ragprof.studies.preparation import Places, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One reranker over one pipeline's candidates. `student` is None for the pipeline's own reranker.
+
+    `depths` rise and hold the pipeline's own; a student is looked at there alone. `against` is what a reader calls the
+    same pipeline without its reranker.
+    """
+
+    name: str
+    pipeline: str
+    student: str | None
+    spec: PartSpec
+    parts: Parts
+    depths: tuple[int, ...]
+    own_k: int
+    against: str
+
+    @property
+    def reranker(self) -> Reranker:
+        """Raises ValueError for parts without one, of which no arm is made."""
+        if self.parts.reranker is None:
+            raise ValueError(f"'{self.name}' has no reranker")
+        return self.parts.reranker
+
+    @property
+    def own_depth(self) -> int:
+        return self.parts.depth
+
+    @property
+    def deepest(self) -> int:
+        return self.depths[-1]
+
+    @property
+    def prefix(self) -> bool:
+        """Whether the candidates of a smaller depth are the first of a greater one."""
+        store = self.parts.store
+        return isinstance(store, NestedStore) and store.shallower_is_prefix
+
+    def at(self, depth: int) -> Parts:
+        """The pipeline as it is with so many candidates."""
+        return replace(self.parts, depth=depth)
+
+    @property
+    def plain(self) -> Parts:
+        return replace(self.parts, reranker=None)
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """A study on its way. Pipelines' own arms come before those of their students."""
+
+    subject: Subject
+    settings: Reranking
+    arms: tuple[Arm, ...]
+    signals: Mapping[str, Signal]
+
+    @property
+    def own(self) -> tuple[Arm, ...]:
+        return tuple(arm for arm in self.arms if arm.student is None)
+
+    @property
+    def max_k(self) -> int:
+        """The most chunks that anything is said about: as many as the search alone could send."""
+        return max(*self.settings.ks, *(arm.own_k for arm in self.arms), *(arm.own_depth for arm in self.arms))
+
+
+def plan_weighing(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None) -> Weighing:
+    """Check and lay out what is asked. `changes` go before the file's [reranker]. Loads no model. Raises BadInput."""
+    config = prepared.subject.config
+    settings = _changed(config, changes or {})
+    places = Places(eval_file)
+    with places.put_before("reranker", "pipelines"):
+        chosen = _chosen(config, settings)
+    with places.put_before("reranker", "signals"):
+        signals = _signals(settings)
+    own = [_own_arm(prepared, each, settings) for each in chosen]
+    with places.put_before("reranker", "students"):
+        students = _students(own, settings)
+    return Weighing(prepared.subject, settings, (*own, *students), signals)
+
+
+def _signals(settings: Reranking) -> dict[str, Signal]:
+    """Every signal by its label. Raises BadInput where two have the same."""
+    labels = [_label(spec) for spec in settings.signals]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise BadInput(f"the signal '{label}' is named twice; name each once")
+    return {label: registry.create("signals", spec) for label, spec in zip(labels, settings.signals, strict=True)}
+
+
+def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> Reranking:
+    """The settings with those of the command line on top."""
+    changed = _validated({**config.reranker.model_dump(exclude_unset=True), **changes})
+    try:
+        whole = {**config.model_dump(exclude_unset=True), "reranker": changed.model_dump(exclude_unset=True)}
+        return EvalConfig.model_validate(whole).reranker
+    except ValidationError as failure:
+        raise BadInput(f"[reranker] {complaint(failure)}") from None
+
+
+def _validated(settings: Mapping[str, Any]) -> Reranking:
+    try:
+        return Reranking.model_validate(dict(settings))
+    except ValidationError as failure:
+        raise BadInput(f"[reranker] {complaint(failure)}") from None
+
+
+def _chosen(config: EvalConfig, settings: Reranking) -> list[PipelineConfig]:
+    """The pipelines to look at. Raises BadInput where one has no reranker, or none has."""
+    reranked = [each for each in config.pipelines if each.reranker.name != "none"]
+    if not reranked:
+        raise BadInput('no pipeline has a reranker; give one reranker = "maxsim", say')
+    for name in settings.pipelines or ():
+        if name not in [each.name for each in reranked]:
+            raise BadInput(
+                f"pipeline '{name}' has no reranker to be weighed; those that have one: "
+                f"{', '.join(each.name for each in reranked)}"
+            )
+    return [each for each in reranked if settings.pipelines is None or each.name in settings.pipelines]
+
+
+def _own_arm(prepared: Prepared, config: PipelineConfig, settings: Reranking) -> Arm:
+    parts = next(each for each in prepared.subject.pipelines if each.name == config.name)
+    most = len(prepared.subject.corpus.docs)
+    depths = tuple(sorted({parts.depth, *(depth for depth in settings.depths if depth <= most)}))
+    return Arm(
+        name=parts.name,
+        pipeline=parts.name,
+        student=None,
+        spec=config.reranker,
+        parts=replace(parts, generator=None),
+        depths=depths,
+        own_k=own_k(config),
+        against=_twin(prepared.subject.config, config) or f"{config.name} without its reranker",
+    )
+
+
+def _twin(config: EvalConfig, reranked: PipelineConfig) -> str | None:
+    """The eval's pipeline that equals it but for the reranker."""
+    same = ("embedder", "store", "depth", "injector")
+    return next(
+        (
+            each.name
+            for each in config.pipelines
+            if each.reranker.name == "none" and all(getattr(each, part) == getattr(reranked, part) for part in same)
+        ),
+        None,
+    )
+
+
+def _students(own: Sequence[Arm], settings: Reranking) -> list[Arm]:
+    """Every student over the candidates of every pipeline whose own reranker it is not."""
+    workshop, arms = Workshop(), []
+    labels = [_label(spec) for spec in settings.students]
+    for label, spec in zip(labels, settings.students, strict=True):
+        if spec.name == "none":
+            raise BadInput("'none' is no student; the search alone is what every reranker is compared with anyway")
+        if labels.count(label) > 1:
+            raise BadInput(f"two students are called '{label}'; name each once, with options that tell them apart")
+        student = workshop.reranker(spec)
+        mine = [arm for arm in own if arm.spec.key != spec.key]
+        if not mine:
+            raise BadInput(f"'{label}' is the pipelines' own reranker; there is nothing to compare it with")
+        arms += [_student_arm(arm, label, spec, replace(arm.parts, reranker=student)) for arm in mine]
+    return arms
+
+
+def _student_arm(arm: Arm, label: str, spec: PartSpec, parts: Parts) -> Arm:
+    return replace(arm, name=f"{arm.name} ~ {label}", student=label, spec=spec, parts=parts, depths=(parts.depth,))
+
+
+def _label(spec: PartSpec) -> str:
+    """`maxsim precision=int8`, without folders of this machine and without secrets."""
+    options = " ".join(f"{key}={value}" for key, value in redacted(dict(spec.options)).items())
+    return f"{spec.name} {options}".strip()
