@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from ragprof.evals.reranker import Reranking
+from ragprof.evals.reranker import RerankerSettings
 from ragprof.studies.reranker.data import ORACLE, RERANK, SEARCH, WINDOWED, RerankerData
 
 Ranks: TypeAlias = Sequence[int | None]
@@ -110,7 +110,7 @@ def data_of(
     are further prices. `settings` go into the [reranker] table (metric, margin, worth_usd_per_point, ...).
     """
     named = {"reranked": arms} if isinstance(arms, Arm) else dict(arms)
-    table = Reranking.model_validate({"ks": list(ks), **settings}).model_dump(mode="json")
+    table = RerankerSettings.model_validate({"ks": list(ks), **settings}).model_dump(mode="json")
     queries = [f"q{number:03}" for number in range(len(next(iter(named.values())).search))]
     max_k = max([*ks, *(arm.own_k for arm in named.values()), 10])
     cutoffs = _cutoffs(table["metric"], ks, named)

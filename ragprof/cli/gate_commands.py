@@ -23,7 +23,7 @@ from ragprof.core.files import write_json, write_text
 
 if TYPE_CHECKING:
     from ragprof.core.quantities import Kind
-    from ragprof.evals import Margin
+    from ragprof.evals import GateMargin
     from ragprof.studies.gate.sides import Comparison
 
 
@@ -275,20 +275,20 @@ def show_baseline(folder: Path) -> None:
             out_console.print(f"{name}: {metric} {mean:.3f}", highlight=False, markup=False)
 
 
-def margins_of(written: Sequence[str]) -> dict[Kind, Margin]:
+def margins_of(written: Sequence[str]) -> dict[Kind, GateMargin]:
     """`quality=0.02` as a margin: in points for quality, a share of the base for all else. Raises BadInput."""
     from pydantic import ValidationError
 
     from ragprof.core.quantities import KINDS
-    from ragprof.evals import Margin
+    from ragprof.evals import GateMargin
 
-    margins: dict[Kind, Margin] = {}
+    margins: dict[Kind, GateMargin] = {}
     for text in written:
         kind, _, size = text.partition("=")
         try:
             number = float(size)
             found = next(each for each in KINDS if each == kind)
-            margins[found] = Margin(absolute=number) if kind == "quality" else Margin(relative=number)
+            margins[found] = GateMargin(absolute=number) if kind == "quality" else GateMargin(relative=number)
         except (ValueError, StopIteration, ValidationError):
             raise BadInput(
                 f"--margin '{text}' is none; write KIND=SHARE, such as quality=0.02 or latency=0.1"

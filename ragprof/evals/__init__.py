@@ -2,44 +2,44 @@
 
 from ragprof.evals.config import (
     DEFAULT_METRICS,
-    CorpusSource,
+    CorpusSettings,
     EvalConfig,
-    EvaluationSource,
+    EvaluationSettings,
     PipelineConfig,
     Prices,
-    Traffic,
+    TrafficSettings,
     unpriced,
 )
-from ragprof.evals.gate import Gate, Margin
-from ragprof.evals.growth import CURVES, Curve, Growth, GrowthTiming
-from ragprof.evals.injection import Budget, Energy, Injection, InjectionTiming
+from ragprof.evals.gate import GateMargin, GateSettings
+from ragprof.evals.growth import CURVES, Curve, GrowthSettings, GrowthTiming
+from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings, InjectionTiming
 from ragprof.evals.reading import complaint, line_of, read_eval
-from ragprof.evals.reranker import RerankerTiming, Reranking
-from ragprof.evals.tables import Misplaced, Table, Timing
+from ragprof.evals.reranker import RerankerSettings, RerankerTiming
+from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 __all__ = [
     "CURVES",
     "DEFAULT_METRICS",
-    "Budget",
-    "CorpusSource",
+    "BudgetSettings",
+    "CorpusSettings",
     "Curve",
-    "Energy",
+    "EnergySettings",
     "EvalConfig",
-    "EvaluationSource",
-    "Gate",
-    "Growth",
+    "EvaluationSettings",
+    "GateSettings",
+    "GrowthSettings",
     "GrowthTiming",
-    "Injection",
+    "InjectionSettings",
     "InjectionTiming",
-    "Margin",
+    "GateMargin",
     "Misplaced",
     "PipelineConfig",
     "Prices",
     "RerankerTiming",
-    "Reranking",
-    "Table",
+    "RerankerSettings",
+    "EvalTable",
     "Timing",
-    "Traffic",
+    "TrafficSettings",
     "complaint",
     "line_of",
     "read_eval",

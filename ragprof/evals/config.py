@@ -11,16 +11,16 @@ from pydantic import BeforeValidator, Field, model_validator
 from ragprof.core.registry import PartSpec
 from ragprof.core.tokens import DEFAULT_TOKENIZER
 from ragprof.corpus import Chunking
-from ragprof.evals.gate import Gate
-from ragprof.evals.growth import Growth
-from ragprof.evals.injection import Budget, Energy, Injection
-from ragprof.evals.reranker import Reranking
-from ragprof.evals.tables import Misplaced, Table, Timing
+from ragprof.evals.gate import GateSettings
+from ragprof.evals.growth import GrowthSettings
+from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings
+from ragprof.evals.reranker import RerankerSettings
+from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged@5", "Judged@10", "Judged@20")
 
 
-class CorpusSource(Table):
+class CorpusSettings(EvalTable):
     """A recipe by name or folder, or a path in one of the formats; paths are relative to the eval file."""
 
     recipe: str | None = None
@@ -29,7 +29,7 @@ class CorpusSource(Table):
     chunking: Chunking | None = None
 
 
-class EvaluationSource(Table):
+class EvaluationSettings(EvalTable):
     """Questions and relevance judgements. Without `queries` and `qrels`, those of the BEIR folder are taken.
 
     `unanswerable` are questions that the corpus cannot answer: a model that knows its limits abstains.
@@ -41,7 +41,7 @@ class EvaluationSource(Table):
     unanswerable: str | None = None
 
 
-class Traffic(Table):
+class TrafficSettings(EvalTable):
     """What a month holds."""
 
     queries_per_month: int = Field(1_000_000, ge=1)
@@ -50,7 +50,7 @@ class Traffic(Table):
 Money = Annotated[Decimal, BeforeValidator(str)]
 
 
-class Prices(Table):
+class Prices(EvalTable):
     """Names of rates; one that is left out makes its stage UNPRICED."""
 
     llm: str | None = None
@@ -61,7 +61,7 @@ class Prices(Table):
     utilisation: Money | None = Field(None, gt=0, le=1)
 
 
-class PipelineConfig(Table):
+class PipelineConfig(EvalTable):
     """One pipeline. Its own prices go before the eval's."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._ -]*$")
@@ -84,7 +84,7 @@ class PipelineConfig(Table):
         return self
 
 
-class EvalConfig(Table):
+class EvalConfig(EvalTable):
     """The whole file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -92,16 +92,16 @@ class EvalConfig(Table):
     tokenizer: str = DEFAULT_TOKENIZER
     seed: int = 0
     metrics: tuple[str, ...] = DEFAULT_METRICS
-    corpus: CorpusSource = CorpusSource()
-    evaluation: EvaluationSource = EvaluationSource()
+    corpus: CorpusSettings = CorpusSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     timing: Timing = Timing()
-    growth: Growth = Growth()
-    injection: Injection = Injection()
-    reranker: Reranking = Reranking()
-    gate: Gate = Gate()
-    budget: Budget = Budget()
-    energy: Energy = Energy()
-    traffic: Traffic = Traffic()
+    growth: GrowthSettings = GrowthSettings()
+    injection: InjectionSettings = InjectionSettings()
+    reranker: RerankerSettings = RerankerSettings()
+    gate: GateSettings = GateSettings()
+    budget: BudgetSettings = BudgetSettings()
+    energy: EnergySettings = EnergySettings()
+    traffic: TrafficSettings = TrafficSettings()
     prices: Prices = Prices()
     pipelines: tuple[PipelineConfig, ...] = Field(min_length=1)
 

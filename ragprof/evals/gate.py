@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 
 from ragprof.core.errors import UnknownName
 from ragprof.core.quantities import quantity
-from ragprof.evals.tables import Misplaced, Table
+from ragprof.evals.tables import EvalTable, Misplaced
 
 
-class Margin(Table):
+class GateMargin(EvalTable):
     """How much worse a quantity may get: the larger of `absolute` (in its own unit: ms, tokens, USD per 1,000 queries,
     points of a metric between 0 and 1) and `relative` (a share of the baseline's figure). Both 0: nothing at all.
 
@@ -24,7 +24,7 @@ class Margin(Table):
     pipelines: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
 
-class Gate(Table):
+class GateSettings(EvalTable):
     """The whole table. A quantity regresses where its interval lies beyond the margin and its p, corrected over all
     gates, is below `alpha`.
 
@@ -37,14 +37,14 @@ class Gate(Table):
     alpha: float = Field(0.05, gt=0, lt=0.5)
     baseline: str | None = None
     pipelines: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    quantities: dict[str, Margin] = Field({})
+    quantities: dict[str, GateMargin] = Field({})
     budget_seconds: float = Field(300.0, gt=0, allow_inf_nan=False)
     looks: int = Field(4, ge=1, le=20)
     flop_queries: int = Field(0, ge=0)
     across_jobs: bool = False
 
     @model_validator(mode="after")
-    def quantities_are_named(self) -> Gate:
+    def quantities_are_named(self) -> GateSettings:
         for label in self.quantities:
             try:
                 quantity(label)

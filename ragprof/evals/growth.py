@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from ragprof.evals.tables import Misplaced, Table, Timing
+from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 Curve: TypeAlias = Literal["all_judged", "proportional", "similar", "duplicate", "contradicting", "foreign"]
 CURVES: tuple[Curve, ...] = ("all_judged", "proportional", "similar", "duplicate", "contradicting", "foreign")
@@ -21,7 +21,7 @@ class GrowthTiming(Timing):
     warmup: int = Field(2, ge=1)
 
 
-class Growth(Table):
+class GrowthSettings(EvalTable):
     """How the corpus is made to grow. Without `sizes`, `points` sizes are spread evenly on a logarithmic scale."""
 
     sizes: tuple[int, ...] = ()
@@ -39,7 +39,7 @@ class Growth(Table):
     timing: GrowthTiming = GrowthTiming()
 
     @model_validator(mode="after")
-    def sizes_rise(self) -> Growth:
+    def sizes_rise(self) -> GrowthSettings:
         for place, (before, size) in enumerate(pairwise(self.sizes), start=1):
             if size <= before:
                 word = "repeated" if size == before else f"smaller than the {before:,} before it"
@@ -52,7 +52,7 @@ class Growth(Table):
         return self
 
     @model_validator(mode="after")
-    def metric_is_computed(self) -> Growth:
+    def metric_is_computed(self) -> GrowthSettings:
         known = [f"{family}@{cutoff}" for family in ("nDCG", "P", "R") for cutoff in self.cutoffs]
         if self.metric not in known:
             raise Misplaced(
@@ -61,7 +61,7 @@ class Growth(Table):
         return self
 
     @model_validator(mode="after")
-    def curves_can_be_drawn(self) -> Growth:
+    def curves_can_be_drawn(self) -> GrowthSettings:
         if len(set(self.curves)) < len(self.curves):
             raise Misplaced("a curve is named twice; name each once", "curves")
         if "all_judged" not in self.curves:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ragprof.core.prompt import Order
 from ragprof.core.registry import PartSpec
-from ragprof.evals.tables import Misplaced, Table, Timing
+from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
 Correct: TypeAlias = Literal["contains", "exact", "f1"]
@@ -27,7 +27,7 @@ class InjectionTiming(Timing):
     repeats: int = Field(4, ge=2)
 
 
-class Injection(Table):
+class InjectionSettings(EvalTable):
     """How chunks are put into prompts, who answers them, and when an answer is correct.
 
     Every pipeline answers with its own injector; the pipelines of `sweep` (all of them where it is left out) also with
@@ -53,7 +53,7 @@ class Injection(Table):
     timing: InjectionTiming = InjectionTiming()
 
     @model_validator(mode="after")
-    def steps_rise(self) -> Injection:
+    def steps_rise(self) -> InjectionSettings:
         for key in ("ks", "budgets", "lengths"):
             steps: tuple[int, ...] = getattr(self, key)
             if list(steps) != sorted(set(steps)):
@@ -65,7 +65,7 @@ class Injection(Table):
         return self
 
 
-class Budget(Table):
+class BudgetSettings(EvalTable):
     """What a query may take, for a run to report against, and what a correct answer is worth in USD."""
 
     tokens_per_query: int | None = Field(None, ge=1)
@@ -73,7 +73,7 @@ class Budget(Table):
     usd_per_correct_answer: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
-class Energy(Table):
+class EnergySettings(EvalTable):
     """Where the machine stands, and what it draws while it works where it cannot say so itself.
 
     `watts` is used only where neither a GPU nor the processor reports its energy; `book` is a table of your own.

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field, model_validator
 
 from ragprof.core.registry import PartSpec
-from ragprof.evals.tables import Misplaced, Table, Timing
+from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 MOST_CHUNKS = 1_000
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
@@ -23,7 +23,7 @@ class RerankerTiming(Timing):
     warmup: int = Field(1, ge=1)
 
 
-class Reranking(Table):
+class RerankerSettings(EvalTable):
     """What is asked of the rerankers of `pipelines` (all reranked ones where it is left out).
 
     Each pair is scored once at the greatest of `depths`; a pipeline's own depth is always among them. `students` are
@@ -51,7 +51,7 @@ class Reranking(Table):
     timing: RerankerTiming = RerankerTiming()
 
     @model_validator(mode="after")
-    def steps_rise(self) -> Reranking:
+    def steps_rise(self) -> RerankerSettings:
         for key in ("ks", "depths"):
             steps: tuple[int, ...] = getattr(self, key)
             if list(steps) != sorted(set(steps)):
@@ -59,7 +59,7 @@ class Reranking(Table):
         return self
 
     @model_validator(mode="after")
-    def metric_is_computed(self) -> Reranking:
+    def metric_is_computed(self) -> RerankerSettings:
         family, _, cutoff = self.metric.partition("@")
         known = family in ("nDCG", "P", "R", "Success") and cutoff.isdigit() and 0 < int(cutoff) <= MOST_CHUNKS
         if not known and self.metric != "RR@10":

@@ -13,13 +13,13 @@ class Misplaced(ValueError):
         self.inside = inside
 
 
-class Table(BaseModel):
+class EvalTable(BaseModel):
     """A table of the file; a key that it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Timing(Table):
+class Timing(EvalTable):
     """Live rounds: how long they may take together, how many, and what spread between them counts as noise."""
 
     seconds: float = Field(45.0, gt=0, allow_inf_nan=False)

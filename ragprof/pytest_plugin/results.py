@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from ragprof.core import Estimate, files
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.quantities import KINDS, LATENCIES, LATENCY, MONEY, Kind, Quantity, quantity
-from ragprof.evals import Gate, Margin, complaint
+from ragprof.evals import GateMargin, GateSettings, complaint
 from ragprof.pytest_plugin.checks import (
     SHOWN_QUERIES,
     Case,
@@ -52,8 +52,8 @@ from ragprof.studies.gate.evidence import Evidence, pairs_of
 from ragprof.studies.gate.pages import comparison_page
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS, DEFAULTS
 
-Given: TypeAlias = float | Mapping[str, Any] | Margin
-USUAL: dict[Kind, Margin] = {**DEFAULTS, "latency": Margin(relative=BETWEEN_JOBS)}
+Given: TypeAlias = float | Mapping[str, Any] | GateMargin
+USUAL: dict[Kind, GateMargin] = {**DEFAULTS, "latency": GateMargin(relative=BETWEEN_JOBS)}
 """A baseline was timed in another job than the test that is compared with it."""
 PROMPT = "inject.prompt_tokens"
 
@@ -62,11 +62,11 @@ PROMPT = "inject.prompt_tokens"
 class Asked:
     """Margins by kind, or by quantity where `quantities` is not None."""
 
-    margins: Mapping[Kind, Margin]
-    quantities: Mapping[str, Margin] | None
+    margins: Mapping[Kind, GateMargin]
+    quantities: Mapping[str, GateMargin] | None
     pipelines: tuple[str, ...] | None
 
-    def gate(self, base: Evidence, candidate: Evidence) -> Gate:
+    def gate(self, base: Evidence, candidate: Evidence) -> GateSettings:
         """The table for two sides. Raises BadInput where nothing is left to compare."""
         chosen = self.quantities
         if chosen is None:
@@ -74,7 +74,7 @@ class Asked:
             chosen = {label: self.margins.get(quantity(label).kind, USUAL[quantity(label).kind]) for label in labels}
         if not chosen:
             raise BadInput("there is nothing to compare: no metric in common; name something with quantities=")
-        return Gate(quantities=dict(chosen), pipelines=self.pipelines)
+        return GateSettings(quantities=dict(chosen), pipelines=self.pipelines)
 
 
 def gate_for(
@@ -88,19 +88,19 @@ def gate_for(
         raise BadInput(
             "both margins= and quantities= are given; quantities= brings its own margins, so give one of them"
         )
-    by_kind: dict[Kind, Margin] = {_kind(name): margin(name, given) for name, given in (margins or {}).items()}
+    by_kind: dict[Kind, GateMargin] = {_kind(name): margin(name, given) for name, given in (margins or {}).items()}
     by_name = None if quantities is None else {name: margin(name, given) for name, given in quantities.items()}
     return Asked(by_kind, by_name, None if pipelines is None else tuple(pipelines))
 
 
-def margin(name: str, given: Given) -> Margin:
+def margin(name: str, given: Given) -> GateMargin:
     """A margin of a kind or a quantity; a bare number is absolute for quality and relative for the rest."""
-    if isinstance(given, Margin):
+    if isinstance(given, GateMargin):
         return given
     kind = name if name in KINDS else quantity(name).kind
     table = given if isinstance(given, Mapping) else {"absolute" if kind == "quality" else "relative": given}
     try:
-        return Margin.model_validate(dict(table))
+        return GateMargin.model_validate(dict(table))
     except ValidationError as failure:
         raise BadInput(f"margin of {name}: {complaint(failure)}") from None
 
@@ -116,7 +116,7 @@ def _kind(name: str) -> Kind:
     raise BadInput(f"margins= goes by kind ({', '.join(KINDS)}); for '{name}' alone give quantities={{'{name}': ...}}")
 
 
-def _usual(base: Evidence, candidate: Evidence, margins: Mapping[Kind, Margin]) -> Iterator[str]:
+def _usual(base: Evidence, candidate: Evidence, margins: Mapping[Kind, GateMargin]) -> Iterator[str]:
     yield from (name for name in candidate.facts["metrics"] if name in base.facts["metrics"])
     if all((side.figures["name"] == "prompt_tokens").any() for side in (base, candidate)):
         yield PROMPT

@@ -10,7 +10,7 @@ from typing import Any
 from ragprof.core.clock import Progress, Silent
 from ragprof.core.errors import BadInput, Incomparable
 from ragprof.core.quantities import quantity
-from ragprof.evals import EvalConfig, Gate
+from ragprof.evals import EvalConfig, GateSettings
 from ragprof.session.run import run
 from ragprof.studies.gate import comparison as comparisons
 from ragprof.studies.gate.comparison import gate_of, refused, refused_sides, side_facts, unrecorded
@@ -111,7 +111,7 @@ def _refused_early(base: Evidence, prepared: Prepared, eval_file: Path, *, stric
 def judged(
     base: Evidence,
     candidate: Evidence,
-    table: Gate,
+    table: GateSettings,
     *,
     strict: bool = False,
     clock: bool = True,
@@ -160,7 +160,7 @@ def _timed_elsewhere(document: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(row["quantity"] for row in rows if row["kind"] in ("latency", "cost")))
 
 
-def without_clock(table: Gate, billed_by_time: Collection[str]) -> tuple[Gate, list[str]]:
+def without_clock(table: GateSettings, billed_by_time: Collection[str]) -> tuple[GateSettings, list[str]]:
     """The gate without latency and without the bills of some stages, and the names of what was left out."""
     kept = {
         label: margin

@@ -12,7 +12,7 @@ from ragprof.core import Query, ScoredDoc
 from ragprof.core.errors import BadInput
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus, EvaluationSet, find, read_beir_folder_paths, read_corpus, read_evaluation_set
-from ragprof.evals import EvalConfig, Growth, Prices, line_of, read_eval
+from ragprof.evals import EvalConfig, GrowthSettings, Prices, line_of, read_eval
 from ragprof.judge.scores import canonical
 from ragprof.parts.injectors.token_budget import TokenBudgetInjector
 from ragprof.price import check_rate
@@ -27,7 +27,7 @@ class Prepared:
     subject: Subject
     evaluation: EvaluationSet
 
-    def with_growth(self, growth: Growth) -> Prepared:
+    def with_growth(self, growth: GrowthSettings) -> Prepared:
         """The same with other settings of growth."""
         config = self.subject.config.model_copy(update={"growth": growth})
         return replace(self, subject=replace(self.subject, config=config))

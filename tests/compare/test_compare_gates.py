@@ -11,7 +11,7 @@ import pytest
 from compare_data import cost, environment, ndcg, query, rising, side, timings, tokens
 
 from ragprof.core.errors import BadInput, Incomparable, UnknownName
-from ragprof.evals import Gate
+from ragprof.evals import GateSettings
 from ragprof.session.gating import judged
 from ragprof.statistics.estimates import holm
 from ragprof.statistics.paired import Array, Effect, Paired, mean_effects
@@ -26,7 +26,7 @@ BEFORE = rising(0.2, 0.05, 12)
 def gated(base: Evidence, candidate: Evidence, *, strict: bool = False, **quantities: dict[str, Any]) -> dict[str, Any]:
     """Gate of `quantities`; nDCG_10 stands for nDCG@10."""
     named = {name.replace("nDCG_", "nDCG@"): margin for name, margin in quantities.items()}
-    return gate_of(base, candidate, Gate.model_validate({"quantities": named}), strict=strict)
+    return gate_of(base, candidate, GateSettings.model_validate({"quantities": named}), strict=strict)
 
 
 def only(result: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def test_dearer_prompts_are_a_regression() -> None:
     base = side(tokens(counts), cost([each / 1000 for each in counts]))
     candidate = side(tokens([each * 1.05 for each in counts]), cost([each * 1.05 / 1000 for each in counts]))
     named = {"inject.prompt_tokens": {"relative": 0.02}, "usd_per_1000_queries": {"relative": 0.02}}
-    result = gate_of(base, candidate, Gate.model_validate({"quantities": named}), strict=False)
+    result = gate_of(base, candidate, GateSettings.model_validate({"quantities": named}), strict=False)
     assert [(each["quantity"], each["gate"], each["relative"]) for each in result["gates"]] == [
         ("inject.prompt_tokens", "regression", 0.05),
         ("usd_per_1000_queries", "regression", 0.05),
@@ -115,20 +115,23 @@ def test_other_qrels_are_refused() -> None:
 def test_what_neither_side_recorded_is_an_unknown_name() -> None:
     with pytest.raises(UnknownName, match=r"no quantity named 'nDCG@5'; did you mean 'nDCG@10'\?"):
         gate_of(
-            side(ndcg(BEFORE)), side(ndcg(BEFORE)), Gate.model_validate({"quantities": {"nDCG@5": {}}}), strict=False
+            side(ndcg(BEFORE)),
+            side(ndcg(BEFORE)),
+            GateSettings.model_validate({"quantities": {"nDCG@5": {}}}),
+            strict=False,
         )
 
 
 def test_a_gate_without_quantities_is_refused() -> None:
     with pytest.raises(BadInput, match=r"\[gate\] names no quantity"):
-        gate_of(side(ndcg(BEFORE)), side(ndcg(BEFORE)), Gate(), strict=False)
+        gate_of(side(ndcg(BEFORE)), side(ndcg(BEFORE)), GateSettings(), strict=False)
 
 
 def test_a_quantity_is_gated_in_every_pipeline_that_has_it() -> None:
     rows = [ndcg(BEFORE), ndcg(BEFORE, "b"), tokens([9.0] * 12, "b")]
     sides = [side(*rows, pipelines=["a", "b"]) for _ in range(2)]
     named = {"inject.prompt_tokens": {}, "nDCG@10": {}}
-    result = gate_of(*sides, Gate.model_validate({"quantities": named}), strict=False)
+    result = gate_of(*sides, GateSettings.model_validate({"quantities": named}), strict=False)
     assert [(each["pipeline"], each["quantity"]) for each in result["gates"]] == [
         ("a", "nDCG@10"),
         ("b", "inject.prompt_tokens"),
@@ -139,13 +142,15 @@ def test_a_quantity_is_gated_in_every_pipeline_that_has_it() -> None:
 def test_a_quantity_must_be_in_every_pipeline_that_is_named_for_it() -> None:
     sides = [side(ndcg(BEFORE), ndcg(BEFORE, "b"), tokens([9.0] * 12, "b"), pipelines=["a", "b"]) for _ in range(2)]
     named = {"pipelines": ["b"], "quantities": {"nDCG@10": {"pipelines": ["a"]}, "inject.prompt_tokens": {}}}
-    assert [each["pipeline"] for each in gate_of(*sides, Gate.model_validate(named), strict=False)["gates"]] == [
+    assert [
+        each["pipeline"] for each in gate_of(*sides, GateSettings.model_validate(named), strict=False)["gates"]
+    ] == [
         "a",
         "b",
     ]
     named = {"pipelines": ["a", "b"], "quantities": {"inject.prompt_tokens": {}}}
     with pytest.raises(UnknownName, match=r"pipeline 'a' named 'inject.prompt_tokens'.* There are: nDCG@10"):
-        gate_of(*sides, Gate.model_validate(named), strict=False)
+        gate_of(*sides, GateSettings.model_validate(named), strict=False)
 
 
 def test_a_gate_on_a_pipeline_that_nobody_has_is_an_unknown_name() -> None:
@@ -154,20 +159,20 @@ def test_a_gate_on_a_pipeline_that_nobody_has_is_an_unknown_name() -> None:
 
 
 def test_a_stage_may_be_named_though_its_ranking_is_the_last() -> None:
-    named = Gate.model_validate({"quantities": {"search.nDCG@10": {"absolute": 0.01}}})
+    named = GateSettings.model_validate({"quantities": {"search.nDCG@10": {"absolute": 0.01}}})
     assert only(gate_of(side(ndcg(BEFORE)), side(ndcg(BEFORE)), named, strict=False))["base"] == 0.475
 
 
 def test_the_margin_says_which_direction_is_good() -> None:
     base, candidate = side(tokens([10.0] * 12)), side(tokens([8.0] * 12))
-    named = Gate.model_validate({"quantities": {"inject.prompt_tokens": {"better": "higher"}}})
+    named = GateSettings.model_validate({"quantities": {"inject.prompt_tokens": {"better": "higher"}}})
     gate = only(gate_of(base, candidate, named, strict=False))
     assert (gate["gate"], gate["better"], gate["verdict"]) == ("regression", "higher", "worse")
 
 
 def test_noise_raises_a_margin_and_is_told() -> None:
     base, candidate = side(times=[timings([[10.0] * 12])]), side(times=[timings([[11.0] * 12])])
-    named = Gate.model_validate({"quantities": {"latency_p50": {"relative": 0.05}}})
+    named = GateSettings.model_validate({"quantities": {"latency_p50": {"relative": 0.05}}})
     assert only(gate_of(base, candidate, named, strict=False))["gate"] == "regression"
     noise = {"a": {"latency_p50": 0.12}}
     gate = only(gate_of(base, candidate, named, strict=False, noise=noise))
@@ -179,7 +184,7 @@ def test_looks_make_latency_in_one_job_harder_to_tell_and_nothing_else() -> None
     rng = np.random.default_rng(3)
     base = side(ndcg(BEFORE), times=[timings([list(10 + rng.random(12))])])
     candidate = side(ndcg(list(rng.random(12))), times=[timings([list(10.5 + rng.random(12))])])
-    named = Gate.model_validate({"quantities": {"latency_p50": {}, "nDCG@10": {}}})
+    named = GateSettings.model_validate({"quantities": {"latency_p50": {}, "nDCG@10": {}}})
     once, four = (gate_of(base, candidate, named, strict=False, looks=looks)["gates"] for looks in (1, 4))
     assert [(each["quantity"], each["confidence"]) for each in four] == [("latency_p50", 0.9875), ("nDCG@10", 0.95)]
     assert four[0]["interval"][0] < once[0]["interval"][0] < once[0]["interval"][1] < four[0]["interval"][1]
@@ -195,7 +200,7 @@ def test_holm_counts_the_gates_alone() -> None:
 
 
 def test_the_alpha_of_the_gate_is_that_of_its_intervals() -> None:
-    named = Gate.model_validate({"alpha": 0.2, "quantities": {"nDCG@10": {}}})
+    named = GateSettings.model_validate({"alpha": 0.2, "quantities": {"nDCG@10": {}}})
     assert only(gate_of(side(ndcg(BEFORE)), side(ndcg(BEFORE)), named, strict=False))["confidence"] == 0.8
 
 
@@ -251,7 +256,7 @@ def test_a_regression_of_detectable_size_beyond_the_margin_is_found_four_times_i
 def test_without_a_clock_a_bill_that_only_the_base_pays_by_time_is_left_out() -> None:
     base = side(cost([1.0] * 20, "rerank", "machine time"), cost([1.0] * 20), tokens([100] * 20))
     candidate = side(cost([3.0] * 20), tokens([100] * 20), label="candidate")
-    gate = Gate.model_validate({"quantities": {"usd_per_1000_queries": {}, "inject.prompt_tokens": {}}})
+    gate = GateSettings.model_validate({"quantities": {"usd_per_1000_queries": {}, "inject.prompt_tokens": {}}})
     document = judged(base, candidate, gate, clock=False).document
     assert [row["quantity"] for row in document["gate"]["gates"]] == ["inject.prompt_tokens"]
     assert "left out: usd_per_1000_queries" in document["notes"][-1]
@@ -261,7 +266,9 @@ def test_a_p95_of_too_few_queries_says_how_many_it_lacks() -> None:
     rng = np.random.default_rng(5)
     base = side(ndcg(BEFORE), times=[timings([list(10 + rng.random(12))])])
     candidate = side(ndcg(BEFORE), times=[timings([list(90 + rng.random(12))])])
-    gate = only(gate_of(base, candidate, Gate.model_validate({"quantities": {"latency_p95": {}}}), strict=False))
+    gate = only(
+        gate_of(base, candidate, GateSettings.model_validate({"quantities": {"latency_p95": {}}}), strict=False)
+    )
     assert (gate["gate"], gate["interval"], gate["p"]) == ("undecided", None, None)
     assert gate["more_queries"] == 8
     assert "a p95 of fewer than 20 queries has no interval" in gate["message"]

@@ -6,7 +6,7 @@ import pytest
 from compare_data import cost, ndcg, rising, row, side, timings, tokens
 
 from ragprof.core.quantities import quantity
-from ragprof.evals import Margin
+from ragprof.evals import GateMargin
 from ragprof.studies.gate.comparison import compare
 from ragprof.studies.gate.verdicts import (
     Better,
@@ -122,7 +122,9 @@ def test_the_margins_of_a_comparison_depend_on_its_jobs() -> None:
 
 def test_margins_that_are_given_replace_the_defaults_of_their_kind() -> None:
     base = side(ndcg([0.5] * 6), tokens([1000.0] * 6))
-    document = compare(base, side(ndcg([0.48] * 6), tokens([1000.0] * 6)), margins={"quality": Margin(absolute=0.03)})
+    document = compare(
+        base, side(ndcg([0.48] * 6), tokens([1000.0] * 6)), margins={"quality": GateMargin(absolute=0.03)}
+    )
     assert (row(document, "nDCG@10")["margin"], row(document, "nDCG@10")["verdict"]) == (0.03, "equivalent")
     assert row(document, "inject.prompt_tokens")["margin"] == 10.0
 
@@ -152,7 +154,7 @@ def test_lower_is_better_for_all_but_quality() -> None:
         "lower",
         "lower",
     ]
-    assert better_of(quantity("inject.docs_injected"), Margin(better="higher")) == "higher"
+    assert better_of(quantity("inject.docs_injected"), GateMargin(better="higher")) == "higher"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +176,6 @@ def test_the_exit_code_is_that_of_the_worst_gate(
 
 
 def test_a_latency_gate_between_jobs_is_never_finer_than_two_jobs_are() -> None:
-    assert gated_tolerance(Margin(relative=0.05), "latency", "two jobs").relative == 0.26
-    assert gated_tolerance(Margin(relative=0.40), "latency", "two jobs").relative == 0.40
-    assert gated_tolerance(Margin(relative=0.05), "latency", "one job").relative == 0.05
+    assert gated_tolerance(GateMargin(relative=0.05), "latency", "two jobs").relative == 0.26
+    assert gated_tolerance(GateMargin(relative=0.40), "latency", "two jobs").relative == 0.40
+    assert gated_tolerance(GateMargin(relative=0.05), "latency", "one job").relative == 0.05

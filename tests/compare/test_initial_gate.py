@@ -13,7 +13,7 @@ import pytest
 from kept_side import only_plain, side
 
 from ragprof.core.errors import BadInput, NonFiniteScore
-from ragprof.evals import Gate
+from ragprof.evals import GateSettings
 from ragprof.studies.gate.evidence import Evidence
 from ragprof.studies.gate.initial import initial_gate, of_means, of_quantile
 
@@ -22,8 +22,8 @@ PLAIN = np.array([number % 4 / 4 for number in range(20)])
 RERANKED = np.array([0.75 if number % 2 else 0.25 for number in range(20)])
 
 
-def parsed(evidence: Evidence) -> Gate:
-    return Gate.model_validate(tomllib.loads(initial_gate(evidence).toml)["gate"])
+def parsed(evidence: Evidence) -> GateSettings:
+    return GateSettings.model_validate(tomllib.loads(initial_gate(evidence).toml)["gate"])
 
 
 def line_of(lines: tuple[str, ...], start: str) -> str:
@@ -119,7 +119,10 @@ def test_a_margin_is_not_printed_smaller_than_it_is_written() -> None:
 def test_a_bill_without_a_clock_has_no_noise() -> None:
     result = initial_gate(only_plain(side()))
     assert "noise" not in line_of(result.lines, "usd_per_1000_queries:")
-    assert Gate.model_validate(tomllib.loads(result.toml)["gate"]).quantities["usd_per_1000_queries"].relative == 0.05
+    assert (
+        GateSettings.model_validate(tomllib.loads(result.toml)["gate"]).quantities["usd_per_1000_queries"].relative
+        == 0.05
+    )
 
 
 def test_every_line_of_the_table_says_the_smallest_detectable_effect() -> None:
@@ -198,7 +201,7 @@ def test_a_constant_count_shows_any_change() -> None:
 
 def test_what_has_no_rate_is_a_comment_and_not_a_gate() -> None:
     result = initial_gate(side(unpriced={"plain": [], "reranked": ["rerank: no rate for\n'requests'"]}))
-    gate = Gate.model_validate(tomllib.loads(result.toml)["gate"])
+    gate = GateSettings.model_validate(tomllib.loads(result.toml)["gate"])
     assert gate.quantities["usd_per_1000_queries"].pipelines == ("plain",)
     said = "usd_per_1000_queries of reranked is UNPRICED: rerank: no rate for 'requests'; name a rate in [prices]"
     assert f"# {said}" in result.toml

@@ -10,7 +10,7 @@ import pytest
 from compare_data import query, side, timings
 
 from ragprof.core.quantities import quantity
-from ragprof.evals import Gate, Margin
+from ragprof.evals import GateMargin, GateSettings
 from ragprof.studies.gate.comparison import gate_of
 from ragprof.studies.gate.evidence import TIMES
 from ragprof.studies.gate.looks import Level, Noise, Watched, effect_of, learned, told, undecided, watched
@@ -19,12 +19,12 @@ STAGES = {"a": ("search", "inject"), "b": ("embed", "search", "rerank", "inject"
 LEVEL = Level(alpha=0.05, looks=4, family=1, seed=0)
 
 
-def gate(quantities: dict[str, Margin], **other: Any) -> Gate:
-    return Gate(quantities=quantities, **other)
+def gate(quantities: dict[str, GateMargin], **other: Any) -> GateSettings:
+    return GateSettings(quantities=quantities, **other)
 
 
 def watching(label: str = "latency_p50", pipeline: str = "a", **margin: Any) -> Watched:
-    return Watched(pipeline, quantity(label), Margin(**margin))
+    return Watched(pipeline, quantity(label), GateMargin(**margin))
 
 
 def table(*rows: list[tuple[Any, ...]]) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def verdict(
 
 
 def test_latency_gates_are_watched_in_every_pipeline_that_has_the_stage() -> None:
-    gates = gate({"latency_p50": Margin(), "rerank.latency_p95": Margin(), "search.latency_p50": Margin()})
+    gates = gate({"latency_p50": GateMargin(), "rerank.latency_p95": GateMargin(), "search.latency_p50": GateMargin()})
     assert [(each.pipeline, each.quantity.label) for each in watched(gates, STAGES)] == [
         ("a", "latency_p50"), ("b", "latency_p50"), ("b", "rerank.latency_p95"),
         ("a", "search.latency_p50"), ("b", "search.latency_p50"),
@@ -56,12 +56,12 @@ def test_latency_gates_are_watched_in_every_pipeline_that_has_the_stage() -> Non
 
 
 def test_what_no_clock_decides_is_not_watched() -> None:
-    quantities = dict.fromkeys(("nDCG@10", "inject.prompt_tokens", "usd_per_1000_queries"), Margin(relative=0.1))
+    quantities = dict.fromkeys(("nDCG@10", "inject.prompt_tokens", "usd_per_1000_queries"), GateMargin(relative=0.1))
     assert watched(gate(quantities), STAGES) == []
 
 
 def test_named_pipelines_go_before_the_gates_and_these_before_all() -> None:
-    quantities = {"latency_p50": Margin(), "latency_p95": Margin(pipelines=("b",))}
+    quantities = {"latency_p50": GateMargin(), "latency_p95": GateMargin(pipelines=("b",))}
     found = watched(gate(quantities, pipelines=("a",)), STAGES)
     assert [(each.pipeline, each.quantity.name) for each in found] == [("a", "p50"), ("b", "p95")]
 
@@ -182,7 +182,7 @@ def test_only_pipelines_with_an_undecided_gate_are_left() -> None:
 def test_what_a_look_decides_the_gate_decides_alike(factor: float, jitter: float, seed: int) -> None:
     """The same rounds, judged in the end by Holm over both gates: a verdict that ended the asking is not taken back."""
     rounds = {"base": [spread(jitter=jitter)], "candidate": [spread(factor=factor, jitter=jitter, seed=seed)]}
-    allowed = {"latency_p50": Margin(relative=0.1), "latency_p95": Margin(relative=0.1)}
+    allowed = {"latency_p50": GateMargin(relative=0.1), "latency_p95": GateMargin(relative=0.1)}
     gates = watched(gate(allowed), {"a": ("search",)})
     noise: Noise = {"a": {"latency_p50": 0.02, "latency_p95": 0.12}}
     base, candidate = (table(timings(each)) for each in rounds.values())

@@ -23,7 +23,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory, plugin_cache: Path) -> 
     Whatever the plugin loads is loaded here: pytest forgets the modules that a suite inside a test was first to load.
     """
     from ragprof import Pipeline, Timing, profile
-    from ragprof.evals import Gate, Margin
+    from ragprof.evals import GateMargin, GateSettings
     from ragprof.pytest_plugin import results as comparisons  # noqa: F401
     from ragprof.studies.gate import baselines, evidence
     from ragprof.studies.gate import comparison as gates
@@ -38,7 +38,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory, plugin_cache: Path) -> 
         for name, pipeline in (("good", good), ("bad", bad)):
             profile([pipeline], **handbook, timing=timing, name=name, out=folder / name)
     sides = [evidence.of_recording(folder / name) for name in ("good", "bad")]
-    gates.gate_of(sides[0], sides[1], Gate(quantities={"AP": Margin(absolute=0.01)}), strict=False)
+    gates.gate_of(sides[0], sides[1], GateSettings(quantities={"AP": GateMargin(absolute=0.01)}), strict=False)
     baselines.save(sides[0], folder / "kept")
     return folder
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.quantities import Kind, Quantity, quantity
-from ragprof.evals import Gate, Margin
+from ragprof.evals import GateMargin, GateSettings
 from ragprof.statistics.paired import DUST, FLIPS, Array
 from ragprof.statistics.power import more_queries
 from ragprof.studies.gate import verdicts
@@ -117,7 +117,7 @@ def compare(
     base: Evidence,
     candidate: Evidence,
     *,
-    margins: Mapping[Kind, Margin] | None = None,
+    margins: Mapping[Kind, GateMargin] | None = None,
     pipelines: Sequence[str] | None = None,
     noise: Mapping[str, Mapping[str, float]] | None = None,
     looks: int = 1,
@@ -177,7 +177,7 @@ def side_facts(evidence: Evidence) -> dict[str, Any]:
     return {"label": evidence.label, "source": evidence.source, "corpus": dict(facts["corpus"]), **told}
 
 
-def _ask(pair: Pair, quantity: Quantity, margins: Mapping[Kind, Margin], terms: Terms) -> Ask:
+def _ask(pair: Pair, quantity: Quantity, margins: Mapping[Kind, GateMargin], terms: Terms) -> Ask:
     margin = margins.get(quantity.kind)
     if margin is None:
         allowed = verdicts.default_tolerance(quantity.kind, terms.clock)
@@ -192,7 +192,7 @@ def _notes(
     pairs: Sequence[Pair],
     *,
     rows: Sequence[Row],
-    margins: Mapping[Kind, Margin],
+    margins: Mapping[Kind, GateMargin],
     terms: Terms,
 ) -> list[str]:
     renamed = [pair for pair in pairs if pair.name != pair.base.pipeline]
@@ -239,7 +239,7 @@ def _difference_notes(found: Sequence[Difference], *, one_job: bool) -> list[str
 
 
 def _clock_notes(
-    pairs: Sequence[Pair], rows: Sequence[Row], *, clock: verdicts.Clock, margins: Mapping[Kind, Margin]
+    pairs: Sequence[Pair], rows: Sequence[Row], *, clock: verdicts.Clock, margins: Mapping[Kind, GateMargin]
 ) -> list[str]:
     if clock == "one job":
         return []
@@ -266,7 +266,7 @@ OBSTACLES: Mapping[str, verdicts.GateVerdict] = {
 def gate_of(
     base: Evidence,
     candidate: Evidence,
-    gate: Gate,
+    gate: GateSettings,
     *,
     strict: bool,
     noise: Mapping[str, Mapping[str, float]] | None = None,
@@ -308,7 +308,7 @@ def gate_of(
     }
 
 
-def _named(gate: Gate) -> list[str]:
+def _named(gate: GateSettings) -> list[str]:
     named = [*(gate.pipelines or ()), *(name for each in gate.quantities.values() for name in each.pipelines or ())]
     return list(dict.fromkeys(named))
 
@@ -327,12 +327,12 @@ def _gated(label: str, named: Sequence[str] | None, pairs: Sequence[Pair]) -> li
     return having
 
 
-def _gates_ask(pair: Pair, asked: Quantity, margin: Margin, terms: Terms) -> Ask:
+def _gates_ask(pair: Pair, asked: Quantity, margin: GateMargin, terms: Terms) -> Ask:
     allowed = verdicts.gated_tolerance(margin, asked.kind, terms.clock)
     return Ask(pair, asked, allowed, verdicts.better_of(asked, margin))
 
 
-def _gate_row(found: Finding, row: Row, margin: Margin, *, alpha: float, family: int) -> Row:
+def _gate_row(found: Finding, row: Row, margin: GateMargin, *, alpha: float, family: int) -> Row:
     told = (
         OBSTACLES[found.obstacle]
         if found.obstacle
@@ -388,7 +388,7 @@ def unrecorded(label: str, *, queries: int) -> dict[str, Any]:
 
 def refused(
     sides: tuple[dict[str, Any], dict[str, Any]],
-    gate: Gate,
+    gate: GateSettings,
     why: str,
     *,
     eval_name: str,
@@ -425,7 +425,7 @@ def refused(
     }
 
 
-def refused_sides(base: Evidence, candidate: Evidence, gate: Gate, why: str, *, strict: bool) -> dict[str, Any]:
+def refused_sides(base: Evidence, candidate: Evidence, gate: GateSettings, why: str, *, strict: bool) -> dict[str, Any]:
     """The same of two sides that were recorded."""
     document = refused(
         (side_facts(base), side_facts(candidate)),
@@ -439,7 +439,7 @@ def refused_sides(base: Evidence, candidate: Evidence, gate: Gate, why: str, *, 
     return {**document, "differences": [each.as_json() for each in differences(base, candidate)]}
 
 
-def _row(pipeline: str, label: str, margin: Margin, why: str) -> Row:
+def _row(pipeline: str, label: str, margin: GateMargin, why: str) -> Row:
     asked = quantity(label)
     named = {"pipeline": pipeline, "base_pipeline": pipeline, "quantity": label}
     kind = {"kind": asked.kind, "stage": asked.stage, "name": asked.name, "unit": asked.unit}

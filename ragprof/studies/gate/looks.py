@@ -21,7 +21,7 @@ import pandas as pd
 
 from ragprof.core import STAGES
 from ragprof.core.quantities import Quantity, quantity
-from ragprof.evals import Gate, Margin
+from ragprof.evals import GateMargin, GateSettings
 from ragprof.statistics.draws import Draws
 from ragprof.statistics.estimates import CONFIDENCE, RESAMPLES
 from ragprof.statistics.paired import QUANTILES, STREAM, Effect, Timed, interval, quantile_effects, timed
@@ -34,10 +34,10 @@ class Watched:
 
     pipeline: str
     quantity: Quantity
-    margin: Margin
+    margin: GateMargin
 
 
-def watched(gate: Gate, stages: Mapping[str, Sequence[str]]) -> list[Watched]:
+def watched(gate: GateSettings, stages: Mapping[str, Sequence[str]]) -> list[Watched]:
     """The latency gates, in every pipeline that is named for them and has the stage; `stages` by pipeline."""
     return [
         Watched(pipeline, asked, margin)

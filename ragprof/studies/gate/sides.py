@@ -12,7 +12,7 @@ from typing import Any
 
 from ragprof.core.errors import BadInput, Incomparable, UnknownName
 from ragprof.core.quantities import Kind, quantity
-from ragprof.evals import EvalConfig, Margin
+from ragprof.evals import EvalConfig, GateMargin
 from ragprof.record.recording import fingerprint_of
 from ragprof.record.timings import FLOPS
 from ragprof.studies.gate import baselines, evidence
@@ -45,7 +45,7 @@ def compare(
     base: str | Path,
     candidate: str | Path,
     *,
-    margins: Mapping[Kind, Margin] | None = None,
+    margins: Mapping[Kind, GateMargin] | None = None,
     pipelines: Sequence[str] | None = None,
 ) -> Comparison:
     """Every quantity of two recordings or baselines. `margins` go before the usual ones, by kind.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ragprof.core.quantities import Kind, Quantity
-from ragprof.evals import Margin
+from ragprof.evals import GateMargin
 
 Verdict: TypeAlias = Literal["better", "worse", "equivalent", "undecided", "unpriced", "incomparable", "missing"]
 GateVerdict: TypeAlias = Literal["holds", "regression", "undecided", "unpriced", "incomparable"]
@@ -22,11 +22,11 @@ Clock: TypeAlias = Literal["one job", "two jobs", "two machines"]
 
 ALPHA = 0.05
 BETWEEN_JOBS = 0.26
-DEFAULTS: dict[Kind, Margin] = {
-    "quality": Margin(absolute=0.01),
-    "latency": Margin(relative=0.10),
-    "usage": Margin(relative=0.01),
-    "cost": Margin(relative=0.02),
+DEFAULTS: dict[Kind, GateMargin] = {
+    "quality": GateMargin(absolute=0.01),
+    "latency": GateMargin(relative=0.10),
+    "usage": GateMargin(relative=0.01),
+    "cost": GateMargin(relative=0.02),
 }
 TWO_JOBS = "the sides were timed in two jobs"
 DONE, REGRESSED, INCOMPARABLE, UNDECIDED = 0, 1, 3, 4
@@ -62,26 +62,26 @@ def default_tolerance(kind: Kind, clock: Clock) -> Tolerance:
     return _with_clock(margin, kind, clock)
 
 
-def given_tolerance(margin: Margin) -> Tolerance:
+def given_tolerance(margin: GateMargin) -> Tolerance:
     """What the user allows, as it is."""
     return Tolerance(margin.absolute, margin.relative)
 
 
-def gated_tolerance(margin: Margin, kind: Kind, clock: Clock) -> Tolerance:
+def gated_tolerance(margin: GateMargin, kind: Kind, clock: Clock) -> Tolerance:
     """What the user allows; never less, for what was not timed in one job, than two jobs may differ by."""
     if kind == "latency" and clock != "one job":
         return Tolerance(margin.absolute, max(margin.relative, BETWEEN_JOBS), None, TWO_JOBS)
     return _with_clock(margin, kind, clock)
 
 
-def _with_clock(margin: Margin, kind: Kind, clock: Clock) -> Tolerance:
+def _with_clock(margin: GateMargin, kind: Kind, clock: Clock) -> Tolerance:
     """Of a bill, measured time may differ by more than what is counted; that of two machines is not in the bill."""
     if kind != "cost" or clock != "two jobs":
         return given_tolerance(margin)
     return Tolerance(margin.absolute, margin.relative, max(margin.relative, BETWEEN_JOBS), TWO_JOBS)
 
 
-def better_of(quantity: Quantity, margin: Margin | None = None) -> Better:
+def better_of(quantity: Quantity, margin: GateMargin | None = None) -> Better:
     """Which direction is good; the margin may say otherwise than the quantity's kind."""
     if margin is not None and margin.better is not None:
         return margin.better

@@ -24,7 +24,7 @@ from ragprof.core import Doc, Layout, environment, files
 from ragprof.core.caches import digest
 from ragprof.core.errors import BadInput
 from ragprof.corpus import read_corpus
-from ragprof.evals import Growth, complaint
+from ragprof.evals import GrowthSettings, complaint
 from ragprof.parts.adapters import FunctionStore
 from ragprof.record.recording import Subject, fingerprint_of, identities, redacted
 from ragprof.studies.growth.contradictions import contradictions
@@ -62,7 +62,7 @@ class Growing:
     """A subject and how it grows. The record pass is told which passages to keep; it does not know why."""
 
     subject: Subject
-    growth: Growth
+    growth: GrowthSettings
     pool: Pool
     ground: Ground
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -203,10 +203,10 @@ def plan_growth(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, An
     return Growing(prepared.with_growth(growth).subject, growth, pool, ground, left_out)
 
 
-def _changed(growth: Growth, changes: Mapping[str, Any]) -> Growth:
+def _changed(growth: GrowthSettings, changes: Mapping[str, Any]) -> GrowthSettings:
     """The settings with those of the command line on top."""
     try:
-        return Growth.model_validate({**growth.model_dump(exclude_unset=True), **changes})
+        return GrowthSettings.model_validate({**growth.model_dump(exclude_unset=True), **changes})
     except ValidationError as failure:
         raise BadInput(f"[growth] {complaint(failure)}") from None
 
@@ -219,7 +219,7 @@ def _relevant(prepared: Prepared) -> NDArray[np.int64]:
     return np.array([place for place, doc in enumerate(docs) if doc.document_id in relevant], np.int64)
 
 
-def _sizes(growth: Growth, *, total: int, kept: int, deepest: int) -> tuple[int, ...]:
+def _sizes(growth: GrowthSettings, *, total: int, kept: int, deepest: int) -> tuple[int, ...]:
     least = max(kept, deepest)
     if not kept:
         raise BadInput("no relevant document is in this corpus, so there is nothing to keep while it grows")
@@ -239,7 +239,7 @@ def _sizes(growth: Growth, *, total: int, kept: int, deepest: int) -> tuple[int,
     return growth.sizes
 
 
-def _check_forecast(growth: Growth, sizes: Sequence[int]) -> None:
+def _check_forecast(growth: GrowthSettings, sizes: Sequence[int]) -> None:
     largest = sizes[-1]
     if growth.forecast and len(sizes) < 3:
         raise BadInput(f"a forecast needs at least three sizes, here are {len(sizes)}; raise points or name sizes")
@@ -256,7 +256,9 @@ def _check_stores(prepared: Prepared) -> None:
             )
 
 
-def _pool(prepared: Prepared, kept: Sequence[Doc], growth: Growth, eval_file: Path) -> tuple[Pool, dict[str, str]]:
+def _pool(
+    prepared: Prepared, kept: Sequence[Doc], growth: GrowthSettings, eval_file: Path
+) -> tuple[Pool, dict[str, str]]:
     """The corpus and whatever is added to it, and which curves cannot be drawn with the reason.
 
     Only curves that nobody asked for by name are left out; one that was asked for raises BadInput.
@@ -299,5 +301,5 @@ def _add(pool: list[Doc], kinds: dict[str, NDArray[np.int64]], kind: str, docs: 
     pool.extend(docs)
 
 
-def _foreign(growth: Growth, eval_file: Path) -> Sequence[Doc]:
+def _foreign(growth: GrowthSettings, eval_file: Path) -> Sequence[Doc]:
     return read_corpus(eval_file.parent / Path(growth.foreign or "").expanduser()).docs

@@ -16,7 +16,7 @@ from ragprof.core import Query
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Generator, Injector
 from ragprof.corpus import read_queries
-from ragprof.evals import EvalConfig, Injection, PipelineConfig, complaint
+from ragprof.evals import EvalConfig, InjectionSettings, PipelineConfig, complaint
 from ragprof.evals.config import own_k
 from ragprof.price.energy import region_named
 from ragprof.record.pipeline import Parts, Workshop, part
@@ -50,7 +50,7 @@ class Injecting:
     """
 
     subject: Subject
-    injection: Injection
+    injection: InjectionSettings
     queries: tuple[Query, ...]
     unanswerable: tuple[Query, ...]
     settings: Mapping[str, tuple[Setting, ...]]
@@ -115,10 +115,10 @@ def plan_injection(prepared: Prepared, eval_file: Path, *, changes: Mapping[str,
     )
 
 
-def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> Injection:
+def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> InjectionSettings:
     """The settings with those of the command line on top."""
     try:
-        changed = Injection.model_validate({**config.injection.model_dump(exclude_unset=True), **changes})
+        changed = InjectionSettings.model_validate({**config.injection.model_dump(exclude_unset=True), **changes})
         whole = {**config.model_dump(exclude_unset=True), "injection": changed.model_dump(exclude_unset=True)}
         return EvalConfig.model_validate(whole).injection
     except ValidationError as failure:
@@ -129,7 +129,7 @@ def _config_of(config: EvalConfig, name: str) -> PipelineConfig:
     return next(each for each in config.pipelines if each.name == name)
 
 
-def _with_generators(prepared: Prepared, injection: Injection, chosen: Sequence[str]) -> tuple[Parts, ...]:
+def _with_generators(prepared: Prepared, injection: InjectionSettings, chosen: Sequence[str]) -> tuple[Parts, ...]:
     """The chosen pipelines, those without a generator with the study's; equal generators are one."""
     workshop = Workshop()
     own = {
@@ -144,7 +144,7 @@ def _with_generators(prepared: Prepared, injection: Injection, chosen: Sequence[
     return tuple(parts if parts.generator is not None else replace(parts, generator=generator) for parts in mine)
 
 
-def _model_judge(injection: Injection, eval_file: Path) -> Generator | None:
+def _model_judge(injection: InjectionSettings, eval_file: Path) -> Generator | None:
     """The model that is asked for its opinion, where one is."""
     if injection.judge is None:
         return None
@@ -179,7 +179,9 @@ def answering_subject(prepared: Prepared) -> Subject:
     return replace(prepared.subject, pipelines=_with_generators(prepared, injection, chosen))
 
 
-def _settings(parts: Parts, config: PipelineConfig, injection: Injection, tokenizer: str) -> tuple[Setting, ...]:
+def _settings(
+    parts: Parts, config: PipelineConfig, injection: InjectionSettings, tokenizer: str
+) -> tuple[Setting, ...]:
     """The pipeline's own setting, and the others where the pipeline is swept."""
     own = Setting(OWN, parts.injector, wanted=own_k(config), timed=True)
     if injection.sweep is not None and parts.name not in injection.sweep:
@@ -247,7 +249,7 @@ def _with_gold(queries: Sequence[Query], file: Path) -> list[Query]:
     return kept
 
 
-def _unanswerable(prepared: Prepared, injection: Injection, eval_file: Path) -> tuple[Query, ...]:
+def _unanswerable(prepared: Prepared, injection: InjectionSettings, eval_file: Path) -> tuple[Query, ...]:
     """Questions without an answer: those that the eval names, else those of the BEIR folder; a seeded sample."""
     config = prepared.subject.config
     if injection.unanswerable == 0:

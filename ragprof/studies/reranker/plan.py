@@ -16,7 +16,7 @@ from ragprof.core import registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.core.stages import NestedStore, Reranker, Signal
-from ragprof.evals import EvalConfig, PipelineConfig, Reranking, complaint
+from ragprof.evals import EvalConfig, PipelineConfig, RerankerSettings, complaint
 from ragprof.evals.config import own_k
 from ragprof.record.pipeline import Parts, Workshop
 from ragprof.record.recording import Subject, redacted
@@ -75,7 +75,7 @@ class Weighing:
     """A study on its way. Pipelines' own arms come before those of their students."""
 
     subject: Subject
-    settings: Reranking
+    settings: RerankerSettings
     arms: tuple[Arm, ...]
     signals: Mapping[str, Signal]
 
@@ -104,7 +104,7 @@ def plan_weighing(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, 
     return Weighing(prepared.subject, settings, (*own, *students), signals)
 
 
-def _signals(settings: Reranking) -> dict[str, Signal]:
+def _signals(settings: RerankerSettings) -> dict[str, Signal]:
     """Every signal by its label. Raises BadInput where two have the same."""
     labels = [_label(spec) for spec in settings.signals]
     for label in labels:
@@ -113,7 +113,7 @@ def _signals(settings: Reranking) -> dict[str, Signal]:
     return {label: registry.create("signals", spec) for label, spec in zip(labels, settings.signals, strict=True)}
 
 
-def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> Reranking:
+def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> RerankerSettings:
     """The settings with those of the command line on top."""
     changed = _validated({**config.reranker.model_dump(exclude_unset=True), **changes})
     try:
@@ -123,14 +123,14 @@ def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> Reranking:
         raise BadInput(f"[reranker] {complaint(failure)}") from None
 
 
-def _validated(settings: Mapping[str, Any]) -> Reranking:
+def _validated(settings: Mapping[str, Any]) -> RerankerSettings:
     try:
-        return Reranking.model_validate(dict(settings))
+        return RerankerSettings.model_validate(dict(settings))
     except ValidationError as failure:
         raise BadInput(f"[reranker] {complaint(failure)}") from None
 
 
-def _chosen(config: EvalConfig, settings: Reranking) -> list[PipelineConfig]:
+def _chosen(config: EvalConfig, settings: RerankerSettings) -> list[PipelineConfig]:
     """The pipelines to look at. Raises BadInput where one has no reranker, or none has."""
     reranked = [each for each in config.pipelines if each.reranker.name != "none"]
     if not reranked:
@@ -144,7 +144,7 @@ def _chosen(config: EvalConfig, settings: Reranking) -> list[PipelineConfig]:
     return [each for each in reranked if settings.pipelines is None or each.name in settings.pipelines]
 
 
-def _own_arm(prepared: Prepared, config: PipelineConfig, settings: Reranking) -> Arm:
+def _own_arm(prepared: Prepared, config: PipelineConfig, settings: RerankerSettings) -> Arm:
     parts = next(each for each in prepared.subject.pipelines if each.name == config.name)
     most = len(prepared.subject.corpus.docs)
     depths = tuple(sorted({parts.depth, *(depth for depth in settings.depths if depth <= most)}))
@@ -173,7 +173,7 @@ def _twin(config: EvalConfig, reranked: PipelineConfig) -> str | None:
     )
 
 
-def _students(own: Sequence[Arm], settings: Reranking) -> list[Arm]:
+def _students(own: Sequence[Arm], settings: RerankerSettings) -> list[Arm]:
     """Every student over the candidates of every pipeline whose own reranker it is not."""
     workshop, arms = Workshop(), []
     labels = [_label(spec) for spec in settings.students]
