@@ -8,13 +8,13 @@ from ragprof.evals.config import (
     PipelineConfig,
     Prices,
     TrafficSettings,
-    unpriced,
 )
 from ragprof.evals.gate import GateMargin, GateSettings
 from ragprof.evals.growth import CURVES, Curve, GrowthSettings, GrowthTiming
 from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings, InjectionTiming
 from ragprof.evals.reading import complaint, line_of, read_eval
 from ragprof.evals.reranker import RerankerSettings, RerankerTiming
+from ragprof.evals.settings import handed_down, keep_settings, lasting, settings_of, unpriced
 from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 __all__ = [
@@ -41,7 +41,11 @@ __all__ = [
     "Timing",
     "TrafficSettings",
     "complaint",
+    "handed_down",
+    "keep_settings",
+    "lasting",
     "line_of",
     "read_eval",
+    "settings_of",
     "unpriced",
 ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -133,11 +132,6 @@ class EvalConfig(EvalTable):
                 if name not in names:
                     raise Misplaced(f"no pipeline named '{name}'; there are: {', '.join(names)}", *inside, place)
         return self
-
-
-def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Pipelines of a dumped configuration without their prices: what a recording of them rests on."""
-    return [{key: value for key, value in pipeline.items() if key != "prices"} for pipeline in pipelines]
 
 
 def own_k(config: PipelineConfig) -> int:

@@ -31,7 +31,8 @@ import pyarrow as pa
 
 from ragprof.core import STAGES
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.core.files import read_manifest, read_table, write_json, write_table
+from ragprof.core.files import read_table, write_json, write_table
+from ragprof.evals import settings_of
 from ragprof.price.pricing import EXACT, Pricing, read_pricing
 from ragprof.price.rates import (
     FREE,
@@ -94,13 +95,12 @@ class PipelineFacts:
         return self.query_tokens[query_id]
 
 
-def read_recording(folder: Path) -> Recording:
-    """Raises BadInput where a file is missing, unreadable or not of a recording."""
-    config = read_manifest(folder)["config"]
+def read_recording(folder: Path, settings: Mapping[str, Any] | None = None) -> Recording:
+    """Priced by `settings`, else by its own. Raises BadInput where a file is missing, unreadable or of no recording."""
     spans = folder / "spans.parquet"
     return Recording(
         folder=folder,
-        config=config,
+        config=settings_of(folder) if settings is None else settings,
         usage=_columns(folder / "usage.parquet", ["pipeline", "query_id", "stage", "unit", "count"]),
         tokens=_columns(folder / "tokens.parquet", ["kind", "id", "tokens"]),
         spans=_columns(spans, ["pipeline", "phase", "round", "query_id", "stage", "duration_ns"])
@@ -393,13 +393,21 @@ class Line:
     reason: str
 
 
-def price_recording(folder: Path, *, books: Sequence[Path] = (), on: date, llm: str | None = None) -> Pricing:
+def price_recording(
+    folder: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    books: Sequence[Path] = (),
+    on: date,
+    llm: str | None = None,
+) -> Pricing:
     """Price a recording as of a day; writes costs.parquet and rates.json into its folder and returns what they say.
 
-    `books` are rate books on top of the shipped ones, `llm` replaces the eval's. Raises BadInput for a recording or
-    book that cannot be read and for a price under a name that does not exist.
+    `settings` is the configuration to price it by, its own where none is given; `books` are rate books on top of the
+    shipped ones, `llm` replaces the eval's. Raises BadInput for a recording or book that cannot be read and for a price
+    under a name that does not exist.
     """
-    recording = read_recording(folder)
+    recording = read_recording(folder, settings)
     prices = PriceList(catalogue(books), on, folder / "manifest.json")
     bills: dict[str, list[Line]] = {}
     facts: dict[str, PipelineFacts] = {}

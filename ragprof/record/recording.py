@@ -109,7 +109,7 @@ def _last(word: str) -> str:
 
 FORMAT = 1
 DERIVED = (
-    "manifest.json", "judgement.json", "rates.json", "summary.json",
+    "manifest.json", "settings.json", "judgement.json", "rates.json", "summary.json",
     "scores.parquet", "costs.parquet", "report.html", "report.md", "reranker.md",
 )  # fmt: skip
 

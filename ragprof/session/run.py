@@ -27,8 +27,12 @@ from ragprof.evals import (
     Prices,
     Timing,
     complaint,
-    unpriced,
+    handed_down,
+    keep_settings,
+    lasting,
+    settings_of,
 )
+from ragprof.evals.settings import SETTINGS_FILE
 from ragprof.judge.scores import canonical, judge
 from ragprof.parts.adapters import FunctionInjector
 from ragprof.price import check_rate, price_recording
@@ -62,9 +66,6 @@ from ragprof.studies.reranker.judge import judge_reranking
 from ragprof.studies.reranker.plan import Weighing, _validated, plan_weighing
 from ragprof.studies.reranker.price import price_reranking
 from ragprof.studies.reranker.record import record_rerankers
-
-UNRECORDED = ("growth", "injection", "reranker", "gate", "budget", "energy", "metrics", "prices", "traffic")
-"""What of a configuration the main recording does not rest on."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def holds(folder: Path, prepared: Prepared) -> bool:
         return False
     manifest, subject = files.read_manifest(folder), prepared.subject
     return bool(
-        _lasting(manifest["config"]) == _lasting(redacted(subject.config.model_dump(mode="json")))
+        lasting(manifest["config"]) == lasting(redacted(subject.config.model_dump(mode="json")))
         and manifest["corpus"]["sha256"] == subject.corpus.sha256
         and manifest.get("questions") == fingerprint_of(subject.queries)
         and manifest["identities"] == redacted(identities(subject.pipelines))
@@ -144,16 +145,7 @@ def holds(folder: Path, prepared: Prepared) -> bool:
 
 def adopt(folder: Path, prepared: Prepared) -> None:
     """Let a recording go by the eval as it is now: metrics, prices and traffic, which it does not rest on."""
-    path, config = folder / "manifest.json", redacted(prepared.subject.config.model_dump(mode="json"))
-    manifest = files.read_manifest(folder)
-    if manifest["config"] != config:
-        files.write_json(path, {**manifest, "config": config})
-
-
-def _lasting(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration the main recording rests on."""
-    kept = {key: value for key, value in config.items() if key not in UNRECORDED}
-    return {**kept, "pipelines": unpriced(config["pipelines"])}
+    keep_settings(folder, redacted(prepared.subject.config.model_dump(mode="json")))
 
 
 def profile(
@@ -193,13 +185,13 @@ def profile(
 
 def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None, llm: str | None = None) -> Result:
     """Price a recording anew and write its summary and report again. Runs no pipeline."""
-    hand_down_prices(folder)
-    for priced in (folder, *growth_sizes(folder)):
-        price_recording(priced, books=books, on=on or today(), llm=llm)
-    if (folder / "injection" / "judgement.json").exists():
-        price_answers(folder, books=books, on=on or today(), llm=llm)
+    settings, day = settings_of(folder), on or today()
+    for part in (folder, *growth_sizes(folder)):
+        price_recording(part, settings=handed_down(part, settings), books=books, on=day, llm=llm)
+    if (part := folder / "injection" / "judgement.json").exists():
+        price_answers(folder, settings=handed_down(part.parent, settings), books=books, on=day, llm=llm)
     if weighed_here(folder):
-        price_reranking(folder, books=books, on=on or today(), llm=llm)
+        price_reranking(folder, settings=handed_down(folder / "reranker", settings), books=books, on=day, llm=llm)
     return redraw(folder)
 
 
@@ -216,17 +208,6 @@ def growth_sizes(folder: Path) -> list[Path]:
     if not (folder / "growth" / "manifest.json").exists():
         return []
     return sorted((folder / "growth" / "sizes").iterdir())
-
-
-def hand_down_prices(folder: Path) -> None:
-    """What a recording is priced by goes for its growth and its rerankers too; another eval's, they keep their own."""
-    config = files.read_manifest(folder)["config"]
-    weighed = [folder / "reranker"] if weighed_here(folder) else []
-    for part in (*growth_sizes(folder), *weighed):
-        manifest = files.read_json(part / "manifest.json")
-        if unpriced(manifest["config"]["pipelines"]) == unpriced(config["pipelines"]):
-            priced = {key: config[key] for key in ("pipelines", "prices", "traffic")}
-            files.write_json(part / "manifest.json", {**manifest, "config": {**manifest["config"], **priced}})
 
 
 def redraw(folder: Path) -> Result:
@@ -416,8 +397,8 @@ def reweigh(
     `changes` are among RESTATED; what the recording rests on cannot be changed (BadInput).
     """
     home = Path(folder)
-    path = home / "reranker" / "manifest.json"
-    if not path.exists():
+    place = home / "reranker"
+    if not (place / "manifest.json").exists():
         raise BadInput("no rerankers were recorded in this folder; run 'ragprof reranker EVAL.toml'", file=home)
     with files.claimed(home):
         if not weighed_here(home):
@@ -426,22 +407,22 @@ def reweigh(
                 "parts or judgements than the recording around them; run 'ragprof reranker EVAL.toml'",
                 file=home,
             )
-        manifest = files.read_json(path)
+        config, kept = settings_of(place), place / SETTINGS_FILE
         for name in changes or {}:
             if name not in RESTATED:
                 raise BadInput(
                     f"'{name}' is part of the recording in this folder; give the eval file instead of the folder",
                     file=home,
                 )
-        settings = _validated({**manifest["config"]["reranker"], **(changes or {})})
+        settings = _validated({**config["reranker"], **(changes or {})})
         for name in settings.llms:
             check_rate(name, on=on or today(), file=home, books=books)
-        config = {**manifest["config"], "reranker": settings.model_dump(mode="json")}
-        files.write_json(path, {**manifest, "config": config})
+        before = kept.read_text(encoding="utf-8") if kept.exists() else None
+        keep_settings(place, {**config, "reranker": settings.model_dump(mode="json")})
         try:
             return reprice(home, books=books, on=on)
         except BaseException:
-            files.write_json(path, manifest)
+            kept.unlink(missing_ok=True) if before is None else files.write_text(kept, before)
             raise
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput
+from ragprof.evals import settings_of
 from ragprof.price import PipelinePricing, read_pricing
 from ragprof.statistics.estimates import quantiles
 from ragprof.studies.audit.study import audit_belongs, audit_of, is_audited
@@ -51,7 +52,7 @@ def assemble(folder: Path) -> dict[str, Any]:
     manifest = files.read_manifest(folder)
     judgement = files.read_json(folder / "judgement.json")
     _same_recording(folder, manifest, judgement)
-    config, seed = manifest["config"], manifest["config"]["seed"]
+    config, seed = settings_of(folder), manifest["config"]["seed"]
     scores = files.read_table(folder / "scores.parquet")
     names = [pipeline["name"] for pipeline in config["pipelines"]]
     pricing, rates = read_pricing(folder).pipelines, files.read_json(folder / "rates.json")
@@ -67,7 +68,7 @@ def assemble(folder: Path) -> dict[str, Any]:
         "seed": seed,
         "environment": {**manifest["environment"], "ragprof": manifest["ragprof_version"]},
         "work": manifest["work"],
-        "pipelines": _pipelines(folder, manifest, scores, pricing),
+        "pipelines": _pipelines(folder, {**manifest, "config": config}, scores, pricing),
         "comparisons": comparisons(scores, names, _metric(config), seed=seed) if len(names) > 1 else [],
         "final_stage": {name: final_stage(scores[scores["pipeline"] == name]) for name in names},
         "traffic": config["traffic"],

@@ -32,6 +32,11 @@ def prompt_costs(summary: Mapping[str, Any]) -> tuple[float, float]:
     return main, growth
 
 
+def manifests(folder: Path) -> dict[str, bytes]:
+    """What was written of the main recording when it was made, which no later command edits."""
+    return {name: (folder / name).read_bytes() for name in ("manifest.json", "usage.parquet", "spans.parquet")}
+
+
 def changed(folder: Path, **values: Any) -> None:
     """Other values in a recording's manifest; those of `config` one by one."""
     path = folder / "manifest.json"
@@ -41,24 +46,28 @@ def changed(folder: Path, **values: Any) -> None:
 
 
 def test_growth_at_other_prices_prices_the_recording_too(grown: Grown, copy: Path, dear: Path) -> None:
-    recorded = json.loads((copy / "manifest.json").read_text())["recording"]
+    recorded = manifests(copy)
     cheap, now = prompt_costs(grown.summary), prompt_costs(grow(dear, out=copy).summary)
     assert now[0] > 10 * cheap[0]
     assert now[0] == pytest.approx(now[1], rel=1e-3)
-    assert json.loads((copy / "manifest.json").read_text())["recording"] == recorded
+    assert manifests(copy) == recorded
 
 
 def test_a_run_at_other_prices_prices_the_growth_too(copy: Path, dear: Path) -> None:
+    sizes = {path: path.read_bytes() for path in (copy / "growth").rglob("manifest.json")}
     main, growth = prompt_costs(run(dear, out=copy).summary)
     assert main == pytest.approx(growth, rel=1e-3)
+    assert sizes == {path: path.read_bytes() for path in sizes}
 
 
 def test_growth_with_other_metrics_compares_by_them(grown: Grown, copy: Path) -> None:
     other = grown.eval_file.with_name("other.toml")
     other.write_text(grown.eval_file.read_text().replace('["nDCG@10", "P@5", "Judged@10"]', '["nDCG@5"]'))
+    recorded = manifests(copy)
     summary = grow(other, out=copy).summary
     assert {line["metric"] for line in summary["comparisons"]} == {"nDCG@5"}
     assert all(line["n"] == 12 for line in summary["comparisons"])
+    assert manifests(copy) == recorded
 
 
 def test_a_recording_of_other_questions_is_not_taken_as_it_is(grown: Grown, copy: Path) -> None:

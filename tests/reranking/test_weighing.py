@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from weighing import RERANKER, Weighed, contents, write_handbook
 
+from ragprof.core.errors import BadInput
 from ragprof.judge.scores import measure, scores_of
 from ragprof.session.run import redraw, reprice, reweigh, run, weigh
 from ragprof.studies.preparation import prepare
@@ -104,14 +105,28 @@ def test_reweighing_runs_nothing_and_changes_what_it_is_told(weighed_copy: Weigh
     assert changed["verdict"] == "DROP"
     assert "less than the 0.9 that counts" in changed["reason"]
     assert changed["price_trend"] is None
-    for name in ("candidates", "live", "judged", "signals"):
-        path = weighed_copy.place / f"{name}.parquet"
+    for name in ("manifest.json", "candidates.parquet", "live.parquet", "judged.parquet", "signals.parquet"):
+        path = weighed_copy.place / name
         assert path.read_bytes() == before[path]
+    assert redraw(weighed_copy.folder).summary["reranker"][NAME]["verdict"] == "DROP"
+    anew = weigh(weighed_copy.eval_file, out=weighed_copy.folder).summary["reranker"][NAME]
+    assert anew["statement"]["quality_gain"] == changed["statement"]["quality_gain"]
+    assert "0.9" not in anew["reason"]
+
+
+def test_weighing_that_fails_keeps_what_was_there(weighed_copy: Weighed) -> None:
+    (weighed_copy.place / "live.parquet").unlink()
+    before = contents(weighed_copy.place)
+    with pytest.raises(BadInput, match=r"live.parquet: this file is missing"):
+        reweigh(weighed_copy.folder, changes={"margin": 0.9})
+    assert contents(weighed_copy.place) == before
 
 
 def test_repricing_the_recording_reprices_the_reranker(weighed_copy: Weighed) -> None:
+    before = {path: path.read_bytes() for path in weighed_copy.folder.rglob("manifest.json")}
     other = reprice(weighed_copy.folder, llm="openai:gpt-4o").summary["reranker"][NAME]["statement"]
     assert other["llm"] == "openai:gpt-4o"
+    assert before == {path: path.read_bytes() for path in before}
 
 
 def test_redrawing_says_the_same(weighed_copy: Weighed) -> None:

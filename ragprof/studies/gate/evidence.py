@@ -34,6 +34,7 @@ import pandas as pd
 from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
 from ragprof.core.quantities import KINDS, Kind, Quantity
+from ragprof.evals import settings_of
 from ragprof.evals import unpriced as evals_unpriced
 from ragprof.statistics.estimates import noise
 from ragprof.statistics.paired import QUANTILES, Array, Paired, Timed, quantile, rounds, shared
@@ -65,7 +66,8 @@ class Evidence:
 
 def of_recording(folder: Path, *, label: str | None = None) -> Evidence:
     """Read a judged and priced recording. Raises BadInput for an incomplete one, NonFiniteScore for NaN in it."""
-    manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+    manifest = {**files.read_manifest(folder), "config": settings_of(folder)}
+    judgement = files.read_json(folder / "judgement.json")
     if judgement.get("recording") != manifest.get("recording"):
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
     rates = files.read_json(folder / "rates.json")

@@ -19,6 +19,7 @@ import pandas as pd
 
 from ragprof.core.errors import BadInput
 from ragprof.core.files import read_manifest, read_table, write_json, write_table
+from ragprof.evals import settings_of
 from ragprof.price.bills import (
     ITEMS,
     PLACES,
@@ -72,23 +73,31 @@ class Retrieval:
     reason: str
 
 
-def price_answers(folder: Path, *, books: Sequence[Path] = (), on: date, llm: str | None = None) -> None:
+def price_answers(
+    folder: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    books: Sequence[Path] = (),
+    on: date,
+    llm: str | None = None,
+) -> None:
     """Write injection/costs.parquet and injection/rates.json of a recording's folder.
 
-    `books` are rate books on top of the shipped ones, `llm` replaces the eval's. Raises BadInput for files that cannot
-    be read or lack an answer, and for a price under a name that does not exist.
+    `settings` is the configuration to price it by, its own where none is given; `books` are rate books on top of the
+    shipped ones, `llm` replaces the eval's. Raises BadInput for files that cannot be read or lack an answer, and for a
+    price under a name that does not exist.
     """
     home = folder / "injection"
-    manifest = read_manifest(home)
+    manifest, config = read_manifest(home), settings or settings_of(home)
     prices = PriceList(catalogue(books), on, home / "manifest.json")
     applied: dict[str, PublishedRate] = {}
     bills: list[tuple[Asked, list[Line]]] = []
     with localcontext(EXACT):
         retrieval = _retrievals(folder / "costs.parquet")
         asked_by = _asked(home, manifest)
-        for pipeline in manifest["config"]["pipelines"]:
-            entries = price_entries(manifest["config"], pipeline, llm=llm)
-            terms = price_terms(entries, manifest["config"], file=prices.file)
+        for pipeline in config["pipelines"]:
+            entries = price_entries(config, pipeline, llm=llm)
+            terms = price_terms(entries, config, file=prices.file)
             for asked in asked_by.get(pipeline["name"], []):
                 generation = _generation(asked, entries, prices=prices, terms=terms, applied=applied)
                 bills.append((asked, [*generation, _retrieval_line(asked, retrieval)]))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.core import files
-from ragprof.evals import unpriced
+from ragprof.evals import settings_of, unpriced
 from ragprof.statistics.draws import Array, Draws
 
 REPLICATES = 10_000
@@ -195,7 +195,7 @@ def read_reranking(folder: Path) -> RerankerData:
     place = folder / "reranker"
     return RerankerData(
         folder,
-        files.read_json(place / "manifest.json"),
+        {**files.read_json(place / "manifest.json"), "config": settings_of(place)},
         files.read_json(place / "rates.json"),
         {name: files.read_table(place / f"{name}.parquet") for name in TABLES},
     )

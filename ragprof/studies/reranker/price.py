@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ragprof.core.errors import BadInput
 from ragprof.core.files import read_json, read_table, write_json, write_table
 from ragprof.core.ranking import closed_up, id_ranks, reordered
+from ragprof.evals import settings_of
 from ragprof.price.bills import (
     ELSEWHERE,
     PLACES,
@@ -242,13 +243,21 @@ class Recorded:
         return dict(zip(rows["id"].tolist(), rows["tokens"].tolist(), strict=True))
 
 
-def price_reranking(folder: Path, *, books: Sequence[Path] = (), on: date, llm: str | None = None) -> None:
+def price_reranking(
+    folder: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    books: Sequence[Path] = (),
+    on: date,
+    llm: str | None = None,
+) -> None:
     """Write reranker/{costs,prompts}.parquet and reranker/rates.json of a recording's folder.
 
-    `books` are rate books on top of the shipped ones, `llm` replaces the eval's. Raises BadInput for files that cannot
-    be read, and for a price under a name that does not exist.
+    `settings` is the configuration to price it by, its own where none is given; `books` are rate books on top of the
+    shipped ones, `llm` replaces the eval's. Raises BadInput for files that cannot be read, and for a price
+    under a name that does not exist.
     """
-    recorded = _read(folder)
+    recorded = _read(folder, settings)
     home, manifest = folder / "reranker", recorded.manifest
     prices = PriceList(catalogue(books), on, home / "manifest.json")
     with localcontext(EXACT):
@@ -267,9 +276,10 @@ def price_reranking(folder: Path, *, books: Sequence[Path] = (), on: date, llm: 
     write_json(home / "rates.json", document)
 
 
-def _read(folder: Path) -> Recorded:
+def _read(folder: Path, settings: Mapping[str, Any] | None) -> Recorded:
     home = folder / "reranker"
-    manifest, candidates = read_json(home / "manifest.json"), read_table(home / "candidates.parquet")
+    config, candidates = settings or settings_of(home), read_table(home / "candidates.parquet")
+    manifest = {**read_json(home / "manifest.json"), "config": config}
     arms = tuple(ArmCandidates.of(name, manifest, candidates) for name in manifest["arms"])
     return Recorded(folder, manifest, arms, read_table(home / "live.parquet"))
 

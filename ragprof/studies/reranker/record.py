@@ -247,8 +247,8 @@ def window_table(
 FORMAT = 1
 SIGNAL_COLUMNS = ("arm", "signal", "query_id", "value")
 DERIVED = (
-    "manifest.json", "judgement.json", "rates.json", "judged.parquet", "others.parquet", "moves.parquet",
-    "cuts.parquet", "costs.parquet", "prompts.parquet",
+    "manifest.json", "settings.json", "judgement.json", "rates.json", "judged.parquet", "others.parquet",
+    "moves.parquet", "cuts.parquet", "costs.parquet", "prompts.parquet",
 )  # fmt: skip
 
 

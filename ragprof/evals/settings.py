@@ -1,0 +1,71 @@
+"""What a recording goes by now: the settings that it does not rest on may change after it was made.
+
+A recording is never edited. Changed settings stand beside its manifest, in settings.json, and go before the manifest's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ragprof.core import files
+from ragprof.core.errors import BadInput
+
+UNRECORDED = ("growth", "injection", "reranker", "gate", "budget", "energy", "metrics", "prices", "traffic")
+"""What of a configuration a recording does not rest on; neither does it on the pipelines' own prices."""
+SETTINGS_FILE = "settings.json"
+
+
+def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Pipelines of a dumped configuration without their prices: what a recording of them rests on."""
+    return [{key: value for key, value in pipeline.items() if key != "prices"} for pipeline in pipelines]
+
+
+def lasting(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration the main recording rests on."""
+    kept = {key: value for key, value in config.items() if key not in UNRECORDED}
+    return {**kept, "pipelines": unpriced(config["pipelines"])}
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The whole configuration of a recording with the settings that it goes by now.
+
+    Settings of another recording, which stood in the folder before, do not count. Raises BadInput for a folder without
+    a recording and for settings that are none.
+    """
+    manifest = files.read_manifest(folder)
+    config, path = manifest["config"], folder / SETTINGS_FILE
+    kept = files.read_json(path) if path.exists() else {}
+    if not isinstance(kept, dict) or not isinstance(kept.get("pipelines", {}), dict):
+        raise BadInput("these are no settings of a recording; delete the file and run again", file=path)
+    if kept.get("recording") != manifest.get("recording"):
+        return dict(config)
+    prices = kept.get("pipelines", {})
+    return {
+        **config,
+        **{key: kept[key] for key in UNRECORDED if key in kept},
+        "pipelines": [{**each, "prices": prices.get(each["name"], each.get("prices"))} for each in config["pipelines"]],
+    }
+
+
+def keep_settings(folder: Path, config: Mapping[str, Any]) -> None:
+    """Let a recording go by the settings of `config` from now on; what it rests on is not changed by that."""
+    if config != settings_of(folder):
+        kept = {key: config[key] for key in UNRECORDED if key in config}
+        prices = {pipeline["name"]: pipeline.get("prices") for pipeline in config["pipelines"]}
+        recording = files.read_manifest(folder).get("recording")
+        files.write_json(folder / SETTINGS_FILE, {"recording": recording, **kept, "pipelines": prices})
+
+
+def handed_down(part: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a study's recording, with the prices and the traffic of the recording that it lies in.
+
+    A study of pipelines that the recording around it declares otherwise keeps its own prices.
+    """
+    own = settings_of(part)
+    around = {pipeline["name"]: pipeline for pipeline in settings["pipelines"]}
+    pipelines = [around.get(pipeline["name"], {}) for pipeline in own["pipelines"]]
+    if unpriced(pipelines) != unpriced(own["pipelines"]):
+        return own
+    return {**own, "pipelines": pipelines, **{key: settings[key] for key in ("prices", "traffic") if key in settings}}
