@@ -1,0 +1,113 @@
+"""What a study is: one value that the runner knows. Which studies there are is said in `session/studies.py`.
+
+A study answers one question about a recorded pipeline. Its folder holds the steps; only the runner (`session/run.py`)
+calls them. The runner holds all that studies have in common: it prepares, takes or makes the main recording, calls the
+steps in order, writes summary.json and draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ragprof.corpus import EvaluationSet
+from ragprof.record.recording import Bench
+from ragprof.report.blocks import Part
+from ragprof.studies.preparation import Prepared
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PlanT = TypeVar("PlanT")
+SectionT = TypeVar("SectionT", bound="Section | Mapping[str, Any]")
+
+
+class Section(BaseModel):
+    """A part of summary.json. Its fields are the contract; a value that is not there is None, a state is a word."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    def as_json(self) -> dict[str, Any]:
+        """As summary.json has it: what was never set is left out, what is None is null."""
+        return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command asks of a study.
+
+    `changes` go before the study's table of the eval file. Without `keep_text` no question, passage or answer is kept.
+    `fresh` throws away what the study recorded before.
+    """
+
+    eval_file: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    books: Sequence[Path] = ()
+    keep_text: bool = True
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """By which rates: books of the user's own first, as of which day, and an LLM in place of the eval's."""
+
+    books: Sequence[Path]
+    on: date
+    llm: str | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a section may know of the report that it stands in.
+
+    `pipelines` are all that the summary names, in its order; `final_stage` is the stage whose ranking is a pipeline's
+    own; `metric` leads: the eval's first.
+    """
+
+    pipelines: tuple[str, ...]
+    metric: str
+    final_stage: Mapping[str, str]
+    colours: Mapping[str, str]
+
+
+def _nothing(*_: Any) -> None:
+    """A step that a study does not need."""
+
+
+@dataclass(frozen=True)
+class Study(Generic[PlanT, SectionT]):
+    """The steps of one study, in the order in which the runner takes them. A step that is not needed is left out.
+
+    `name` is the command, the table of the eval file, the key in summary.json and the folder of the recording.
+    """
+
+    name: str
+    plan: Callable[[Prepared, Request], PlanT]
+    """Check and lay out. Loads no model, writes nothing. Raises BadInput for what can be known before work begins."""
+    record: Callable[[PlanT, Bench], None]
+    """Write facts into the study's folder; what a killed run left is continued."""
+    analyse: Callable[[Path], SectionT]
+    """Tables in, one typed section out. Reads the recording's folder."""
+    show: Callable[[SectionT, Context], Sequence[Part]]
+    """The section as parts of the report."""
+    print: Callable[[SectionT, Context], RenderableType]
+    """The section for a terminal of 80 columns."""
+    estimate: Callable[[PlanT, Path], Sequence[tuple[str, str]]] = lambda _plan, _cache: ()
+    """Rows of (what, how much) for `ragprof check`: what recording this plan would take. Takes the cache's folder."""
+    ready: Callable[[PlanT, Bench], None] = _nothing
+    """Load models and greet servers, so that what is wrong with them is known before anything is recorded."""
+    judge: Callable[[PlanT, EvaluationSet, Bench], None] = _nothing
+    """Scores from relevance judgements."""
+    price: Callable[[Path, Pricing], None] = _nothing
+    """Money from rates, for the study's recording in this folder."""
+    pages: Mapping[str, Callable[[SectionT, Context], str]] = field(default_factory=dict)
+    """Files beside the report, such as reranker.md: name -> text."""
+    needs_profile: bool = True
+    """Whether it rests on the main recording, which is made where it is not there."""
+    left_out: str = ""
+    """The warning where the folder holds this study's recording of something else."""
