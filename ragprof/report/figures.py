@@ -128,6 +128,12 @@ def span(interval: Interval, write: Callable[[Any], str]) -> str:
     return f"{number if shared else low}{DASH}{high}"
 
 
+def with_interval(value: Any, interval: Interval, write: Callable[[Any], str]) -> str:
+    """A figure in a sentence: `0.340 (95% CI 0.284\u20130.394)`; without an interval the value alone."""
+    ends = span(interval, write)
+    return write(value) if ends == ABSENT else f"{write(value)} (95% CI {ends})"
+
+
 def day(value: str | None) -> str:
     """The date of an ISO time stamp: 22 November 2026. What is no time stamp is given back as it is."""
     if value is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from pydantic import BaseModel
+
 from ragprof.core import STAGES
 from ragprof.report import figures
 from ragprof.report.palette import pipeline_colours
@@ -16,11 +18,12 @@ JUDGED = "Judged@"
 
 
 def at(node: Any, *keys: str) -> Any:
-    """What lies under the keys, or None."""
+    """What lies under the keys, which may be names of a typed section's fields; or None."""
     for key in keys:
-        if not isinstance(node, Mapping):
-            return None
-        node = node.get(key)
+        if isinstance(node, BaseModel):
+            node = getattr(node, key, None)
+        else:
+            node = node.get(key) if isinstance(node, Mapping) else None
     return node
 
 

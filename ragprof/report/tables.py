@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from ragprof.report import figures
 from ragprof.report.figures import ABSENT, UNPRICED, signed
@@ -22,6 +22,16 @@ from ragprof.report.lookup import (
 )
 
 Tone: TypeAlias = Literal["", "absent", "unpriced", "better", "worse", "undecided", "quiet", "strong"]
+
+
+class Estimated(Protocol):
+    """A mean with its interval: an `EstimateValue` of a section, or a `core.Estimate`."""
+
+    @property
+    def mean(self) -> float | None: ...
+
+    @property
+    def interval(self) -> Sequence[float | None] | None: ...
 
 
 @dataclass(frozen=True, slots=True)

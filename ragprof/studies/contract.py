@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from ragprof.core import Estimate
 from ragprof.corpus import EvaluationSet
 from ragprof.record.recording import Bench
 from ragprof.report.blocks import Part
@@ -35,6 +36,21 @@ class Section(BaseModel):
     def as_json(self) -> dict[str, Any]:
         """As summary.json has it: what was never set is left out, what is None is null."""
         return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
+
+
+class EstimateValue(Section):
+    """A mean with its 95% interval, as every study writes one. Cells of report/tables.py take it as it is."""
+
+    mean: float | None
+    """None where there was nothing to take a mean of."""
+    interval: tuple[float | None, float | None] | None
+    """None where n is too small for one; an end that is None is open."""
+    n: int
+    """How many queries it rests on."""
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> EstimateValue:
+        return cls(mean=estimate.mean, interval=estimate.interval, n=estimate.n)
 
 
 @dataclass(frozen=True)
