@@ -24,10 +24,19 @@ class Sentences:
 
 
 @dataclass(frozen=True, slots=True)
+class Titled:
+    """A bulleted list under a small heading, such as method and limits."""
+
+    title: str
+    items: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Small:
-    """One line in small print, such as what a study rests on; nothing where it is empty."""
+    """One line in small print, such as what a study rests on; nothing where `text` is empty."""
 
     text: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class PipelineFold:
     open: bool = False
 
 
-Block: TypeAlias = Union[Sentences, Small, Table, Folded, Pair, PipelineFold, "Chart", None]
+Block: TypeAlias = Union[Sentences, Titled, Small, Table, Folded, Pair, PipelineFold, "Chart", None]
 """None is a block that has nothing to show: a chart without data."""
 
 
@@ -64,7 +73,7 @@ Block: TypeAlias = Union[Sentences, Small, Table, Folded, Pair, PipelineFold, "C
 class Part:
     """A part of the report under its own heading. `key` is its anchor, `link` its word in the contents at the top.
 
-    `last` puts it behind the studies: what the figures rest on.
+    `last` puts it behind the studies: what the figures rest on. `details` are folded away in Markdown.
     """
 
     key: str
@@ -72,3 +81,4 @@ class Part:
     blocks: Sequence[Block]
     link: str = ""
     last: bool = False
+    details: bool = False

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no network, no server, not even scripts.
+"""Parts of a report as one HTML page that needs nothing else: no network, no server, not even scripts.
 
 Every chart is in the page twice: as a still picture, for paper and for browsers without scripts, and as a Vega-Lite
 specification that replaces it on screen. Texts of the summary are escaped by the template and, in pictures, by Vega;
@@ -9,18 +9,59 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from ragprof.report.blocks import Block, Pair, Part, PipelineFold
+from ragprof.report.tables import Tile
+
 if TYPE_CHECKING:
     from ragprof.report.theme import Chart
 
-
 _FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What a reader meets before the parts: the answer in a sentence, findings, key figures, warnings.
+
+    `created` and `version` are finished text.
+    """
+
+    title: str
+    answer: str
+    findings: Sequence[str]
+    tiles: Sequence[Tile]
+    warnings: Sequence[str]
+    created: str
+    version: str
+
+
+def page(front: Front, parts: Sequence[Part], colours: Mapping[str, str]) -> str:
+    """The whole page. `colours` are the pipelines'. Tables without rows and charts without data are left out."""
+    charts = {chart.key: chart for part in parts for chart in charts_of(part.blocks)}
+    return template("page.html.jinja").render(front=front, parts=parts, colours=colours, kind=_kind, **drawn(charts))
+
+
+def charts_of(blocks: Iterable[Block]) -> Iterator[Chart]:
+    """Every chart in these blocks and in the blocks inside them, in order."""
+    for block in blocks:
+        if isinstance(block, Pair):
+            yield from charts_of((block.left, block.right))
+        elif isinstance(block, PipelineFold):
+            yield from charts_of(block.blocks)
+        elif _kind(block) == "Chart":
+            yield block  # type: ignore[misc]  # named by its class: importing theme.py here would load Altair
+
+
+def _kind(block: Block) -> str:
+    """The name of a block's class, by which the template chooses how to draw it."""
+    return type(block).__name__
 
 
 def drawn(charts: Mapping[str, Chart]) -> dict[str, Any]:

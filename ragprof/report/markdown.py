@@ -1,15 +1,62 @@
-"""The report as GitHub Markdown, for a pull request: the answer and one table, everything else folded away."""
+"""Parts of a report as GitHub Markdown, for a pull request: sentences and one table a part open, the rest folded.
+
+Charts are left out. Text of the user's is escaped, so that it can neither mark up nor mention anybody.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
+from ragprof.report.blocks import Block, Folded, Pair, Part, PipelineFold, Sentences, Small, Titled
 from ragprof.report.tables import Cell, Column, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MENTION = re.compile(r"(?<!\w)@")
+
+
+def as_part(part: Part) -> str:
+    """A part under its heading: its first table is open, the others are folded. Empty where nothing is in it.
+
+    A part of details has no heading here, and all its tables are folded.
+    """
+    texts: list[str] = []
+    may_open = not part.details
+    for block in part.blocks:
+        if may_open and isinstance(block, Table) and block.rows:
+            texts.append(as_table(block))
+            may_open = False
+        else:
+            texts.append(as_block(block))
+    texts = [text for text in texts if text]
+    return _joined([f"### {escaped(part.title)}", *texts] if part.title and texts and not part.details else texts)
+
+
+def as_block(block: Block) -> str:
+    """One block; a table is folded under its title. Empty for a chart, and where the block has nothing to say."""
+    shown = ""
+    match block:
+        case Sentences(items):
+            shown = as_bullets(items)
+        case Titled(title, items):
+            shown = as_folded(title, as_bullets(items))
+        case Small(text, label):
+            shown = escaped(f"{label}: {text}" if label and text else text)
+        case Table():
+            shown = as_details(block)
+        case Folded(table):
+            shown = as_details(table)
+        case Pair(left, right):
+            shown = _joined(map(as_block, (left, right)))
+        case PipelineFold(pipeline, verdict, _, blocks):
+            inner = (as_table(one) if isinstance(one, Table) else as_block(one) for one in blocks)
+            shown = as_folded(f"{pipeline}: {verdict}", _joined(inner))
+    return shown
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "\n\n".join(text for text in texts if text)
 
 
 def escaped(text: str) -> str:
