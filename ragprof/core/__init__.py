@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the command line imports this package for its errors, and starts faster without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 StageName: TypeAlias = Literal["embed", "search", "rerank", "inject", "generate"]
 STAGES: tuple[StageName, ...] = ("embed", "search", "rerank", "inject", "generate")
@@ -17,7 +18,7 @@ RANKED_STAGES: tuple[StageName, ...] = ("search", "rerank", "inject")
 
 Usage: TypeAlias = Mapping[str, int]
 """unit -> count: `input_tokens`, `searches`, `docs_scored`, `vectors_scanned`, `docs_injected`, ..."""
-Vectors: TypeAlias = NDArray[np.float32]
+Vectors: TypeAlias = "NDArray[np.float32]"
 
 
 @dataclass(frozen=True, slots=True)

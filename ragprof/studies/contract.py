@@ -37,6 +37,10 @@ class Section(BaseModel):
         """As summary.json has it: what was never set is left out, what is None is null."""
         return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
+    def place(self, document: dict[str, Any], name: str) -> None:
+        """Put the section into the document of summary.json; a study that has more than one place says so here."""
+        document[name] = self.as_json()
+
 
 class EstimateValue(Section):
     """A mean with its 95% interval, as every study writes one. Cells of report/tables.py take it as it is."""
@@ -95,6 +99,11 @@ def _nothing(*_: Any) -> None:
     """A step that a study does not need."""
 
 
+def _never(*_: Any) -> bool:
+    """A study whose recordings are never looked for: the profile, which is the main one."""
+    return False
+
+
 @dataclass(frozen=True)
 class Study(Generic[PlanT, SectionT]):
     """The steps of one study, in the order in which the runner takes them. A step that is not needed is left out.
@@ -125,5 +134,11 @@ class Study(Generic[PlanT, SectionT]):
     """Files beside the report, such as reranker.md: name -> text."""
     needs_profile: bool = True
     """Whether it rests on the main recording, which is made where it is not there."""
+    is_recorded: Callable[[Path], bool] = _never
+    """Whether the folder holds this study's recording, finished and judged."""
+    belongs: Callable[[Path, Mapping[str, Any], Mapping[str, Any]], bool] = _never
+    """Whether that recording rests on what the main one rests on. Takes the main manifest and the main judgement."""
     left_out: str = ""
-    """The warning where the folder holds this study's recording of something else."""
+    """The warning where it does not."""
+    restate: Callable[[Path, Mapping[str, Any], Pricing], None] = _nothing
+    """Keep other settings beside the study's recording, among those that it does not rest on. Raises BadInput."""

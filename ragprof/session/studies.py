@@ -1,0 +1,29 @@
+"""Which studies there are, in the order of the report: one line a study. They are imported when they are used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ragprof.studies.contract import Study
+
+PROFILE = "profile"
+STUDIES = ("growth", "injection", "reranker", "audit")
+"""Folders of `ragprof/studies/` that join the main profile. The gate compares two recordings and is not among them."""
+
+
+def study(name: str) -> Study[Any, Any]:
+    """The study of that name."""
+    found: Study[Any, Any] = import_module(f"ragprof.studies.{name}.study").STUDY
+    return found
+
+
+def every() -> list[Study[Any, Any]]:
+    """All studies beside the profile, in order."""
+    return [study(name) for name in STUDIES]
+
+
+def is_recorded(folder: Path, name: str) -> bool:
+    """Whether the folder of a main recording holds this study's, finished."""
+    return (folder / name / "manifest.json").exists()
