@@ -22,7 +22,7 @@ from ragprof.studies.profile.headline import METRIC, final_scores, headline, rer
 from ragprof.studies.profile.latency import latency_of, mean_usage
 from ragprof.studies.profile.quality import comparisons, estimates, final_stage, pareto
 from ragprof.studies.reranker import data as reranking_data
-from ragprof.studies.reranker.study import reranking_of
+from ragprof.studies.reranker.analysis import analyse as analyse_rerankers
 
 FORMAT = 1
 RETRIEVAL_ONLY = (
@@ -124,7 +124,7 @@ def _add_reranker(
 ) -> None:
     """The rerankers' sections; those of another corpus, other parts or labels are left out, and said to be."""
     if reranking_data.is_recorded(folder) and reranking_data.belongs(folder, manifest, judgement):
-        summary["reranker"], summary["reranker_study"] = reranking_of(folder)
+        summary |= analyse_rerankers(folder).placed()
         return
     summary["warnings"].append(
         "The rerankers in this folder were recorded over another corpus, other questions, pipelines or judgements and "

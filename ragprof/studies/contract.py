@@ -57,6 +57,14 @@ class EstimateValue(Section):
         return cls(mean=estimate.mean, interval=estimate.interval, n=estimate.n)
 
 
+class OpenEstimate(Section):
+    """A mean with its 95 % interval over `n` queries. An end that is None is open; without a mean nothing is known."""
+
+    mean: float | None
+    interval: tuple[float | None, float | None] | None
+    n: int
+
+
 @dataclass(frozen=True)
 class Request:
     """What a command asks of a study.

@@ -11,8 +11,8 @@ from reranker_data import Arm, data_of
 
 from ragprof.studies.reranker import growth_value
 from ragprof.studies.reranker.alternatives import Whole
+from ragprof.studies.reranker.analysis import study_of, verdict_of
 from ragprof.studies.reranker.data import RerankerData
-from ragprof.studies.reranker.study import study_of, verdict_of
 
 NOTHING = Whole({}, {}, {}, {})
 TIMED = {0: [1_000_000] * 40, 20: [5_000_000] * 40}

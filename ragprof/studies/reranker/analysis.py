@@ -17,6 +17,7 @@ from ragprof.studies.reranker.effects import found_money, money_ends
 from ragprof.studies.reranker.growth_value import growth_value
 from ragprof.studies.reranker.headroom import headroom, queries, truncation
 from ragprof.studies.reranker.routing import routing, routing_choice
+from ragprof.studies.reranker.section import RerankerSection
 from ragprof.studies.reranker.side_by_side import side_by_side
 from ragprof.studies.reranker.statement import (
     Net,
@@ -43,12 +44,12 @@ RULE = (
 )
 
 
-def reranking_of(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`summary["reranker"]` (pipeline -> verdict) and `summary["reranker_study"]`."""
+def analyse(folder: Path) -> RerankerSection:
+    """All that the summary says of the rerankers in a recording's folder."""
     data = read_reranking(folder)
     whole = whole_bills(folder)
     verdicts = {name: verdict_of(data, name, whole) for name in data.names}
-    return verdicts, study_of(data, verdicts)
+    return RerankerSection.model_validate({"verdicts": verdicts, "study": study_of(data, verdicts)})
 
 
 def verdict_of(data: RerankerData, arm: str, whole: Whole) -> dict[str, Any]:
