@@ -36,6 +36,7 @@ from ragprof.statistics.estimates import quantiles, rounded
 from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, GrowthData, PipelineData, read_growth
 from ragprof.studies.growth.data import Array as DataArray
 from ragprof.studies.growth.forecasts import forecasts
+from ragprof.studies.growth.section import GrowthSection
 
 FROM_THE_SMALLEST = "from the smallest size"
 CROSSES = "crosses"
@@ -225,6 +226,11 @@ WHAT = {
 
 
 def growth_of(folder: Path) -> dict[str, Any]:
+    """As `analyse`, in the shape of summary.json."""
+    return analyse(folder).as_json()
+
+
+def analyse(folder: Path) -> GrowthSection:
     """The growth section of a recording's summary. Raises BadInput where the growth recording is incomplete."""
     data = read_growth(folder)
     pipelines = {name: data.read(name) for name in data.names}
@@ -247,7 +253,7 @@ def growth_of(folder: Path) -> dict[str, Any]:
         "environment": data.manifest["environment"],
         "notes": notes(data),
     }
-    return dict(rounded(section))
+    return GrowthSection.model_validate(rounded(section))
 
 
 def _curves(pipeline: PipelineData, bills: Mapping[int, Mapping[str, PipelinePricing]]) -> dict[str, Any]:
