@@ -44,6 +44,27 @@ class Embedder(Part, Protocol):
     def embed_queries(self, texts: Sequence[str]) -> Embedded: ...
 
 
+@runtime_checkable
+class NamedEngine(Protocol):
+    """A part that says what runs when it is timed."""
+
+    @property
+    def engine(self) -> str:
+        """Library, version and call: `sentence-transformers 6.2.0 SentenceTransformer.encode`."""
+
+    @property
+    def precision(self) -> str:
+        """The number format that it computes in, such as `float32`."""
+
+
+@runtime_checkable
+class UntimedEmbedder(Protocol):
+    """An embedder whose `embed_queries` is the call that its users make, and which has a faster way for many texts."""
+
+    def embed_queries_untimed(self, texts: Sequence[str]) -> Embedded:
+        """The vectors of `embed_queries` within rounding. Only ever used untimed."""
+
+
 class Store(Part, Protocol):
     """An index over one corpus. A store with `needs_vectors` is given vectors, shape (docs, dimensions)."""
 
@@ -104,6 +125,14 @@ class PairReranker(Protocol):
     """A reranker that scores many pairs of several queries faster than query by query. Only ever used untimed."""
 
     def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]: ...
+
+
+@runtime_checkable
+class UntimedReranker(Protocol):
+    """A reranker whose `score` is the call that its users make, and which has a way of its own beside it."""
+
+    def score_untimed(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        """The scores of `score` within rounding. Only ever used untimed."""
 
 
 @runtime_checkable

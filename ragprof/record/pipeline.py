@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ragprof.core import registry
+from ragprof.core import STAGES, StageName, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import Kind, PartSpec
 from ragprof.core.stages import Embedder, Generator, Injector, Part, Reranker, Store
@@ -50,9 +50,13 @@ class Parts:
     generator: Generator | None = None
 
     @property
-    def stages(self) -> tuple[Part, ...]:
+    def by_stage(self) -> dict[StageName, Part]:
         every = (self.embedder, self.store, self.reranker, self.injector, self.generator)
-        return tuple(part for part in every if part is not None)
+        return {stage: part for stage, part in zip(STAGES, every, strict=True) if part is not None}
+
+    @property
+    def stages(self) -> tuple[Part, ...]:
+        return tuple(self.by_stage.values())
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,15 @@ from ragprof.core.caches import RowCache, digest
 from ragprof.core.clock import Progress
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
-from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker
+from ragprof.core.stages import (
+    Embedder,
+    PairReranker,
+    Part,
+    QueryReranker,
+    Reranker,
+    UntimedEmbedder,
+    UntimedReranker,
+)
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, reranked, within_window
 
@@ -144,9 +152,10 @@ def _scores(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> list[floa
     places: dict[str, list[int]] = {}
     for place, (query, _) in enumerate(pairs):
         places.setdefault(query.query_id, []).append(place)
+    ask = reranker.score_untimed if isinstance(reranker, UntimedReranker) else reranker.score
     scores = [0.0] * len(pairs)
     for mine in places.values():
-        scored = reranker.score(pairs[mine[0]][0], [pairs[place][1] for place in mine])
+        scored = ask(pairs[mine[0]][0], [pairs[place][1] for place in mine])
         for place, score in zip(mine, one_each(scored.scores, mine), strict=True):
             scores[place] = score
     return scores
@@ -276,7 +285,8 @@ def document_vectors(embedder: Embedder, texts: Sequence[str], *, cache: Path, p
 
 def query_vectors(embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress) -> Reused:
     """Vectors of queries, kept apart from those of documents: models may prompt them differently."""
-    return _through_cache(embedder, texts, "query", embedder.embed_queries, cache=cache, progress=progress)
+    embed = embedder.embed_queries_untimed if isinstance(embedder, UntimedEmbedder) else embedder.embed_queries
+    return _through_cache(embedder, texts, "query", embed, cache=cache, progress=progress)
 
 
 def _through_cache(

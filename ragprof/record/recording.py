@@ -29,7 +29,7 @@ import pandas as pd
 from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment, files
 from ragprof.core.clock import Clock, Progress, now_ns
 from ragprof.core.errors import BadInput
-from ragprof.core.stages import Embedder
+from ragprof.core.stages import Embedder, NamedEngine
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
 from ragprof.evals import EvalConfig
@@ -294,6 +294,7 @@ def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timin
         "identities": redacted(identities(subject.pipelines)),
         "depths": {parts.name: parts.depth for parts in subject.pipelines},
         "environment": environment.describe(),
+        "engines": engines(subject.pipelines),
         "work": work,
         "peak_rss_bytes": timings.peaks,
     }  # fmt: skip
@@ -303,6 +304,18 @@ def fingerprint_of(queries: Sequence[Query]) -> str:
     """sha256 over ids, texts and own documents, in order."""
     asked = [(query.query_id, query.text, query.own_document) for query in queries]
     return hashlib.sha256(json.dumps(asked, ensure_ascii=True).encode()).hexdigest()
+
+
+def engines(pipelines: Sequence[Parts]) -> dict[str, dict[str, dict[str, str]]]:
+    """By pipeline and stage: the call that was timed, and its number format. Parts that do not tell are left out."""
+    return {
+        parts.name: {
+            stage: {"engine": part.engine, "precision": part.precision}
+            for stage, part in parts.by_stage.items()
+            if isinstance(part, NamedEngine)
+        }
+        for parts in pipelines
+    }
 
 
 def identities(pipelines: Sequence[Parts]) -> dict[str, dict[str, str | None]]:

@@ -28,7 +28,6 @@ import pandas as pd
 
 from ragprof.core import Answer, Query, Span, StageName, Trace, environment
 from ragprof.core.clock import Clock, Progress, excluded_ns
-from ragprof.core.stages import Part
 from ragprof.evals import Timing
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare, traced
@@ -184,14 +183,7 @@ class ColdStarts:
 
     def _cold(self, parts: Parts, query: Query) -> Trace:
         _, trace = traced(parts, query, self._clock)
-        stages: dict[StageName, Part | None] = {
-            "embed": parts.embedder,
-            "search": parts.store,
-            "rerank": parts.reranker,
-            "inject": parts.injector,
-            "generate": parts.generator,
-        }
-        spans = tuple(self._first.setdefault(id(stages[span.stage]), span) for span in trace.spans)
+        spans = tuple(self._first.setdefault(id(parts.by_stage[span.stage]), span) for span in trace.spans)
         return Trace(query.query_id, spans, trace.start_ns, sum(span.duration_ns for span in spans))
 
 

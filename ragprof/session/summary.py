@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.core import files
+from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput
 from ragprof.evals import settings_of
 from ragprof.price import PipelinePricing, read_pricing
@@ -73,7 +73,7 @@ def assemble(folder: Path) -> dict[str, Any]:
         "final_stage": {name: final_stage(scores[scores["pipeline"] == name]) for name in names},
         "traffic": config["traffic"],
         "rates": [{"name": name, **rate} for name, rate in rates["rates"].items()],
-        "method": method(config),
+        "method": method(config, manifest.get("engines", {})),
         "limits": list(LIMITS),
     }
     summary["pareto"] = _fronts(summary)
@@ -151,10 +151,15 @@ def _same_recording(folder: Path, manifest: Mapping[str, Any], judgement: Mappin
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
 
 
-def method(config: Mapping[str, Any]) -> list[str]:
-    """How the figures came about, in sentences."""
+def method(config: Mapping[str, Any], engines: Mapping[str, Mapping[str, Mapping[str, str]]]) -> list[str]:
+    """How the figures came about, in sentences. Old recordings have no `engines`, and so no sentence about them."""
     timing = config["timing"]
+    calls: dict[str, list[str]] = {stage: [] for stage in STAGES}
+    for stage, of in (item for stages in engines.values() for item in stages.items()):
+        calls[stage].append(f"{of['engine']} in {of['precision']}")
+    called = "; ".join(f"{stage} by {' or '.join(dict.fromkeys(some))}" for stage, some in calls.items() if some)
     return [
+        *([f"What was timed is the call that a user's own code would make: {called}."] if called else []),
         f"Timings: live queries, one at a time, {timing['rounds']} rounds interleaved over the pipelines after "
         f"{timing['warmup']} warm-up queries each; loading and index building are outside, the cold start is apart.",
         "Latency intervals: percentile bootstrap over queries (2,000 resamples), the rounds of a query kept together.",

@@ -76,7 +76,7 @@ def stopping(causal_model_folder: Path, gemma: CausalModel, tmp_path: Path) -> C
 
 
 def alone(model: CausalModel, ids: Sequence[int], most: int = MOST) -> list[int]:
-    return model.go_on(model.read(ids, model.empty_cache()), most=most, ended=never)
+    return model.continued(model.read(ids, model.empty_cache()), most=most, ended=never)
 
 
 def whole_forward(model: CausalModel, ids: Sequence[int]) -> int:
@@ -114,12 +114,33 @@ def test_an_answer_is_that_of_a_model_without_a_cache(model: CausalModel, length
 
 
 @pytest.mark.parametrize("ended", [never, on_an_even_token])
+def test_the_librarys_own_call_gives_the_answers_of_the_untimed_way(
+    model: CausalModel, ended: Callable[[list[int]], bool]
+) -> None:
+    prompts = [*PREFIXES, *OTHERS[:6]]
+    called = [model.generate(ids, most=MOST, ended=ended)[0] for ids in prompts]
+    assert called == answers_of(model, prompts, most=MOST, ended=ended)
+
+
+def test_sampling_that_a_model_asks_for_is_not_done(
+    causal_model_folder: Path, gemma: CausalModel, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(causal_model_folder, tmp_path / "sampling"))
+    settings = json.loads((folder / "generation_config.json").read_text())
+    settings |= {"do_sample": True, "top_k": 3, "temperature": 2.0, "repetition_penalty": 9.0}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    sampling = CausalModel(str(folder), precision="float32")
+    answers = [each.generate(SECOND, most=MOST, ended=never)[0] for each in (sampling, gemma)]
+    assert answers[0] == answers[1] == alone(gemma, SECOND)
+
+
+@pytest.mark.parametrize("ended", [never, on_an_even_token])
 def test_many_prompts_are_answered_as_each_alone(model: CausalModel, ended: Callable[[list[int]], bool]) -> None:
     prompts = [*PREFIXES, *BRANCHES, *OTHERS, PREFIXES[4], OTHERS[1], OTHERS[1]]
     random.Random(3).shuffle(prompts)
     assert len(prompts) > 2 * BATCH + 3
     readings = [model.read(ids, model.empty_cache()) for ids in prompts]
-    expected = [model.go_on(reading, most=MOST, ended=ended) for reading in readings]
+    expected = [model.continued(reading, most=MOST, ended=ended) for reading in readings]
     assert answers_of(model, prompts, most=MOST, ended=ended) == expected
     assert len({tuple(answer) for answer in expected}) > 20
 
@@ -155,6 +176,7 @@ def test_end_tokens_end_an_answer_and_are_not_in_it(stopping: CausalModel, gemma
     assert stopping.ends == {1, token}
     whole = alone(gemma, SECOND)
     assert alone(stopping, SECOND) == whole[: whole.index(token)] != []
+    assert stopping.generate(SECOND, most=MOST, ended=never)[0] == alone(stopping, SECOND)
 
 
 def test_end_tokens_end_one_answer_of_many(stopping: CausalModel) -> None:
@@ -184,6 +206,8 @@ def test_weights_that_are_no_numbers_are_an_error(causal_model_folder: Path, tmp
     remedy = 'the model returned NaN or infinity; try precision = "float32"'
     with pytest.raises(NonFiniteScore, match=remedy):
         broken.read(TOKENS[:5], broken.empty_cache())
+    with pytest.raises(NonFiniteScore, match=remedy):
+        broken.generate(TOKENS[:5], most=MOST, ended=never)
     with pytest.raises(NonFiniteScore, match=remedy):
         answers_of(broken, [TOKENS[:5], TOKENS[:6]], most=MOST, ended=never)
 

@@ -6,6 +6,7 @@ A plugin with options that have no default needs an entry in `options`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -26,10 +27,13 @@ from ragprof.core.stages import (
     Generator,
     Injector,
     ManyGenerator,
+    NamedEngine,
     NestedStore,
     PairReranker,
     Reranker,
     Store,
+    UntimedEmbedder,
+    UntimedReranker,
 )
 from ragprof.parts.models.places import GEMMA_PACKAGE
 from ragprof.parts.nested import nearest, search_nested
@@ -151,6 +155,35 @@ def test_parts_of_one_specification_have_one_identity(
     assert same_identity(kind, name, options)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "call", "precision"),
+    [
+        ("embedders", "sentence_transformers", "sentence-transformers VERSION SentenceTransformer.encode", "float32"),
+        ("embedders", "static", "sentence-transformers VERSION SentenceTransformer.encode", "float32"),
+        ("rerankers", "bi_encoder", "sentence-transformers VERSION SentenceTransformer.encode", "float32"),
+        ("rerankers", "cross_encoder", "sentence-transformers VERSION CrossEncoder.predict", "float32"),
+        (
+            *("rerankers", "maxsim"),
+            "sentence-transformers VERSION SentenceTransformer.encode(output_value='token_embeddings') and "
+            "util.mean_maxsim",
+            "float32",
+        ),
+        ("generators", "local", "transformers VERSION AutoModelForCausalLM.generate", "float32"),
+        ("stores", "faiss_flat", "faiss VERSION IndexFlatIP.search, one thread", "float32"),
+        ("stores", "faiss_hnsw", "faiss VERSION IndexHNSWFlat.search", "float32"),
+        ("stores", "bm25s", "bm25s VERSION BM25.get_scores", "float32"),
+        ("stores", "rank_bm25", "rank-bm25 VERSION BM25Okapi.get_scores", "float64"),
+    ],
+)
+def test_a_part_names_what_runs_when_it_is_timed(
+    kind: Kind, name: str, call: str, precision: str, options: Mapping[str, Mapping[str, Any]]
+) -> None:
+    part = registry.create(kind, PartSpec(name=name, **options.get(name, {})))
+    assert isinstance(part, NamedEngine)
+    assert re.sub(r" \d+(\.\d+)+", " VERSION", part.engine) == call
+    assert part.precision == precision
+
+
 class TestEmbedders:
     def test_vectors_are_one_float32_row_a_text(self, embedder: Embedder) -> None:
         documents, queries = embedder.embed_documents(CONTENTS).vectors, embedder.embed_queries(CONTENTS[:2]).vectors
@@ -161,6 +194,14 @@ class TestEmbedders:
     def test_vectors_have_unit_length(self, embedder: Embedder) -> None:
         lengths = np.linalg.norm(embedder.embed_documents(CONTENTS).vectors, axis=1)
         assert lengths == pytest.approx(np.ones(len(CONTENTS)), abs=max(tolerance(embedder), 1e-5))
+
+    def test_untimed_vectors_are_those_of_the_call_that_is_timed(self, embedder: Embedder) -> None:
+        if not isinstance(embedder, UntimedEmbedder):
+            pytest.skip("this embedder has one way for both")
+        called, untimed = embedder.embed_queries(CONTENTS), embedder.embed_queries_untimed(CONTENTS)
+        assert np.allclose(called.vectors, untimed.vectors, rtol=0, atol=max(tolerance(embedder), 1e-5))
+        assert called.usage == untimed.usage
+        assert embedder.embed_queries_untimed([]).vectors.shape == (0, called.vectors.shape[1])
 
     def test_the_same_texts_give_the_same_vectors(self, embedder: Embedder) -> None:
         first, second = embedder.embed_documents(CONTENTS), embedder.embed_documents(CONTENTS)
@@ -349,6 +390,14 @@ class TestRerankers:
         expected = [reranker.score(query, [doc]).scores[0] for query, doc in pairs]
         assert reranker.score_pairs(pairs) == pytest.approx(expected, abs=max(tolerance(reranker), 1e-6))
         assert reranker.score_pairs([]) == []
+
+    def test_untimed_scores_are_those_of_the_call_that_is_timed(self, reranker: Reranker) -> None:
+        if not isinstance(reranker, UntimedReranker):
+            pytest.skip("this reranker has one way for both, or one for pairs of many queries")
+        called, untimed = reranker.score(QUERY, DOCS), reranker.score_untimed(QUERY, DOCS)
+        assert called.scores == pytest.approx(untimed.scores, abs=max(tolerance(reranker), 1e-5))
+        assert called.usage == untimed.usage
+        assert reranker.score_untimed(QUERY, []).scores == ()
 
     @pytest.mark.parametrize("text", ["?", "\u200b", "zyzzyva " * 400])
     def test_odd_questions_and_documents_have_finite_scores(self, reranker: Reranker, text: str) -> None:

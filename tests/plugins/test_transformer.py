@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +13,8 @@ from hypothesis import strategies as st
 from passages import CONTENTS
 
 from ragprof.core import Vectors
-from ragprof.parts.models.encoder import BATCH_TOKENS, Transformer, batches, resolved_precision
-from ragprof.parts.models.places import PACKAGED_MINILM, packaged_minilm, revision
+from ragprof.parts.models.encoder import BATCH_TOKENS, Precision, Transformer, batches
+from ragprof.parts.models.places import PACKAGED_MINILM, packaged_minilm, revision, stored_float
 
 VARIED = [
     *CONTENTS,
@@ -85,9 +89,37 @@ def test_the_identity_names_weights_precision_and_length() -> None:
     assert all(f"all-MiniLM-L6-v2@{revision(packaged_minilm())} " in identity for identity in identities)
 
 
-def test_auto_is_one_of_the_two_precisions() -> None:
-    assert resolved_precision("float32") == "float32"
-    assert resolved_precision("auto") in ("float32", "bfloat16")
+@pytest.mark.parametrize(("precision", "nearest"), [("float32", 0.99999), ("bfloat16", 0.999), ("int8", 0.97)])
+def test_untimed_vectors_are_those_of_the_librarys_call(precision: Precision, nearest: float) -> None:
+    model = Transformer(PACKAGED_MINILM, precision=precision, max_tokens=64)
+    (called, called_tokens), (untimed, untimed_tokens) = model.called(VARIED), model.vectors(VARIED)
+    assert called_tokens == untimed_tokens == sum(map(len, model.token_ids(VARIED)))
+    if precision == "float32":
+        assert np.abs(called - untimed).max() < 1e-5
+    lengths = np.linalg.norm(called, axis=1) * np.linalg.norm(untimed, axis=1)
+    assert ((called * untimed).sum(axis=1) / lengths).min() > nearest
+
+
+@pytest.mark.parametrize("stored", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("told", [True, False], ids=["config.json tells", "the weights tell"])
+def test_auto_is_the_number_format_in_which_the_library_loads_the_model(
+    cross_encoder_folder: Path, tmp_path: Path, stored: str, told: bool
+) -> None:
+    import torch
+    from transformers import AutoModel
+
+    folder = Path(shutil.copytree(cross_encoder_folder, tmp_path / "model"))
+    AutoModel.from_pretrained(folder).to(getattr(torch, stored)).save_pretrained(folder)
+    if not told:
+        settings = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(settings | {"dtype": None}))
+    assert stored_float(folder) == stored == str(AutoModel.from_pretrained(folder).dtype).removeprefix("torch.")
+    assert Transformer(str(folder), precision="auto", max_tokens=None).precision == stored
+    assert Transformer(str(folder), precision="float32", max_tokens=None).precision == "float32"
+
+
+def test_auto_is_float32_for_the_packaged_model() -> None:
+    assert Transformer(PACKAGED_MINILM, precision="auto", max_tokens=None).precision == "float32"
 
 
 @given(st.lists(st.integers(1, 3000), max_size=60))

@@ -25,7 +25,7 @@ def documents(embedder: Embedder, cache: Path, texts: list[str] = TEXTS) -> Reus
 
 @pytest.fixture
 def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectors, "CHUNK", 2)
+    monkeypatch.setattr(vectors, "VECTORS_CHUNK", 2)
 
 
 def test_vectors_from_the_cache_equal_brute_force_to_the_last_digit(tmp_path: Path) -> None:

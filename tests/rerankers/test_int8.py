@@ -11,9 +11,9 @@ import pytest
 from ragprof.core import Vectors, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
-from ragprof.parts.models.encoder import Transformer, encoder_precision, resolved_precision
+from ragprof.parts.models.encoder import Transformer, encoder_numbers, fastest_float
 from ragprof.parts.models.kernels import FEWEST_OUTPUTS, largest_weight, number_format, quantise_linears
-from ragprof.parts.models.places import PACKAGED_MINILM
+from ragprof.parts.models.places import PACKAGED_MINILM, packaged_minilm
 from ragprof.parts.rerankers.cross_encoder import CrossEncoderReranker
 
 TEXTS = [
@@ -78,7 +78,7 @@ def test_other_texts_in_the_batch_hardly_change_a_vector(int8: Transformer) -> N
 
 
 def test_the_identity_names_int8_and_what_the_rest_computes_in(int8: Transformer) -> None:
-    assert f" {number_format()} in {resolved_precision('auto')} cpu " in int8.identity
+    assert f" {number_format()} in {fastest_float()} cpu " in int8.identity
     others = {Transformer(PACKAGED_MINILM, precision=one, max_tokens=None).identity for one in ("float32", "bfloat16")}
     assert int8.identity not in others
 
@@ -121,8 +121,8 @@ def test_not_a_number_stays_one() -> None:
 
 
 def test_auto_is_never_int8() -> None:
-    assert encoder_precision("auto") in ("float32", "bfloat16")
-    assert encoder_precision("int8") == "int8"
+    assert encoder_numbers("auto", packaged_minilm()) == "float32"
+    assert encoder_numbers("int8", packaged_minilm()) == "int8"
 
 
 def test_int8_is_refused_where_it_is_not_built_for() -> None:
@@ -140,7 +140,6 @@ def test_a_cross_encoder_scores_in_int8(tmp_path: Path) -> None:
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
     from ragprof.core import Doc, Query
-    from ragprof.parts.models.places import packaged_minilm
 
     torch.manual_seed(0)
     AutoTokenizer.from_pretrained(packaged_minilm()).save_pretrained(tmp_path)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pydantic import PositiveInt
 
 from ragprof.core import Embedded
-from ragprof.parts.models.encoder import Precision, Transformer
+from ragprof.parts.models.encoder import Precision, Transformer, library
 from ragprof.parts.models.places import PACKAGED_MINILM
 
 
 class SentenceTransformersEmbedder:
-    """Vectors of a transformer encoder; `precision` auto is bfloat16 where the processor has it."""
+    """Vectors of a transformer encoder; `precision` auto is the format in which the model's weights are stored."""
 
     def __init__(
         self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: PositiveInt | None = None
@@ -23,16 +23,29 @@ class SentenceTransformersEmbedder:
     def identity(self) -> str:
         return f"sentence_transformers {self._transformer.identity}"
 
+    @property
+    def engine(self) -> str:
+        return f"{library()} SentenceTransformer.encode"
+
+    @property
+    def precision(self) -> str:
+        return self._transformer.precision
+
     def load(self) -> None:
         self._transformer.load()
 
-    def embed_documents(self, texts: Sequence[str]) -> Embedded:
-        return self._embed(texts, self._transformer.prompt("document"))
-
     def embed_queries(self, texts: Sequence[str]) -> Embedded:
-        return self._embed(texts, self._transformer.prompt("query"))
+        prompt = self._transformer.prompt("query")
+        vectors, tokens = self._transformer.called([prompt + text for text in texts])
+        return Embedded(vectors, {"texts": len(texts), "input_tokens": tokens})
 
-    def _embed(self, texts: Sequence[str], prompt: str) -> Embedded:
+    def embed_queries_untimed(self, texts: Sequence[str]) -> Embedded:
+        return self._untimed(texts, self._transformer.prompt("query"))
+
+    def embed_documents(self, texts: Sequence[str]) -> Embedded:
+        return self._untimed(texts, self._transformer.prompt("document"))
+
+    def _untimed(self, texts: Sequence[str], prompt: str) -> Embedded:
         vectors, tokens = self._transformer.vectors([prompt + text for text in texts])
         return Embedded(vectors, {"texts": len(texts), "input_tokens": tokens})
 

@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 from ragprof.core import Doc, Generated
 from ragprof.core import prompt as prompts
 from ragprof.core.clock import now_ns
-from ragprof.parts.models.causal import CausalModel, answers_of
+from ragprof.parts.models.causal import CausalModel, answers_of, library
 from ragprof.parts.models.encoder import FloatPrecision
 from ragprof.parts.models.places import PACKAGED_GEMMA
 
@@ -54,6 +54,14 @@ class LocalGenerator:
         return f"{self._model.name} {self._model.precision}"
 
     @property
+    def engine(self) -> str:
+        return f"{library()} AutoModelForCausalLM.generate"
+
+    @property
+    def precision(self) -> str:
+        return self._model.precision
+
+    @property
     def context_tokens(self) -> int | None:
         return self._model.context_tokens
 
@@ -66,10 +74,8 @@ class LocalGenerator:
     def generate(self, prompt: str) -> Generated:
         start = now_ns()
         ids = self._ids(prompt)
-        reading = self._model.read(ids, self._model.empty_cache())
-        first_token_ns = now_ns() - start
-        tokens = self._model.go_on(reading, most=self.max_new_tokens, ended=self._ended)
-        return self._generated(ids, tokens, first_token_ns)
+        tokens, first_at_ns = self._model.generate(ids, most=self.max_new_tokens, ended=self._ended)
+        return self._generated(ids, tokens, first_at_ns - start)
 
     def generate_many(self, prompts: Sequence[str]) -> list[Generated]:
         every = [self._ids(prompt) for prompt in prompts]

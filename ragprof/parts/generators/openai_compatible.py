@@ -71,6 +71,14 @@ class OpenAICompatibleGenerator:
         asked = f"max_new_tokens={self.max_new_tokens} seed={self._seed} stop={list(self._stop)}"
         return f"openai_compatible {self._server.url} {self._model} {self._style} {asked}"
 
+    @property
+    def engine(self) -> str:
+        return f"POST {PATHS[self._style]}, streamed"
+
+    @property
+    def precision(self) -> str:
+        return "what the server computes in"
+
     def load(self) -> None:
         """Ask once what models there are. Raises BadInput where nobody answers or the key is refused."""
         counter(self._tokenizer)

@@ -1,40 +1,51 @@
-"""A causal language model of transformers, decoded greedily. Prompts are read in blocks, as servers read them.
+"""A causal language model of transformers, decoded greedily in two ways whose answers agree within rounding.
 
-A block fits the sliding window of models that have one, so that no more is attended than the window holds.
+What is timed is the library's own call: `generate`, on the model as the library loads it.
 
-Many prompts through one causal model: what several of them begin with is read once, answers go on side by side.
+What is not timed is answered by `answers_of`: what several prompts begin with is read once, and answers are continued
+side by side. Prompts are read in blocks that fit the sliding window of models that have one, so that no more is
+attended than the window holds. In exact arithmetic every answer is that of its prompt alone; in bfloat16 the order of
+sums differs, and where two tokens are all but equal the other one may win (`ragprof audit` counts it).
 
-For quality only, where no clock runs. In exact arithmetic every answer is that of its prompt alone; in bfloat16 the
-order of sums differs, and where two tokens are all but equal the other one may win (`ragprof audit` counts it).
-
-Attention of causal models on CPUs, for transformers: queries that share keys are rows of one matrix product.
-
-Models with fewer key heads than query heads copy their keys once a query head in the usual kernels; here nothing is
-copied. In bfloat16 a batch of decoding steps is an order of magnitude faster than by the fused kernel of PyTorch.
+On CPUs that runs on a copy of the model with an attention of its own: queries that share keys are rows of one matrix
+product, where the usual kernels copy the keys of models with fewer key heads than query heads once per query head. In
+bfloat16 a batch of decoding steps is an order of magnitude faster so than by the fused kernel of PyTorch.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ragprof.core.clock import now_ns
 from ragprof.core.errors import NonFiniteScore
-from ragprof.parts.models import places as models
-from ragprof.parts.models.encoder import FloatPrecision, register_attention, resolved_precision
+from ragprof.parts.models.encoder import FloatPrecision, fastest_float, register_attention
 from ragprof.parts.models.kernels import pack_linears
-from ragprof.parts.models.places import GEMMA_PACKAGE, PACKAGED_GEMMA, converted, packaged_gemma, without_bars
+from ragprof.parts.models.places import (
+    GEMMA_PACKAGE,
+    PACKAGED_GEMMA,
+    Float,
+    converted,
+    locate,
+    packaged_gemma,
+    revision,
+    stored_float,
+    without_bars,
+)
 
 if TYPE_CHECKING:
     import torch
 
 
+Ended: TypeAlias = Callable[[list[int]], bool]
+"""Whether an answer of these tokens has come to its end, apart from end tokens and the most that it may have."""
 GROUPED = "ragprof_grouped"
 
 
@@ -91,13 +102,26 @@ class Reading:
     next_token: int
 
 
+@dataclass
+class Arrivals:
+    """What `generate` streams: the prompt first, then a token at a time. `at_ns` is when each of them came."""
+
+    at_ns: list[int] = field(default_factory=list)
+
+    def put(self, _tokens: torch.Tensor) -> None:
+        self.at_ns.append(now_ns())
+
+    def end(self) -> None:
+        """Nothing is left to be told."""
+
+
 class CausalModel:
     """By packaged, local, GGUF or hub name. The constructor finds it; `load` reads the weights."""
 
     def __init__(self, model: str, *, precision: FloatPrecision) -> None:
         self.location = located(model)
         self.name = self.location.name if isinstance(self.location, Path) else model
-        self.precision: Literal["float32", "bfloat16"] = resolved_precision(precision)
+        self.precision: Float = causal_float(precision, self.location)
 
     @cached_property
     def folder(self) -> Path | str:
@@ -111,8 +135,7 @@ class CausalModel:
     @cached_property
     def identity(self) -> str:
         """What an answer depends on besides the prompt: model, its files, number format, device, library."""
-        library = f"transformers {version('transformers')}"
-        return f"{self.name}@{models.revision(self.folder)} {self.precision} {self.device} {library}"
+        return f"{self.name}@{revision(self.folder)} {self.precision} {self.device} {library()}"
 
     @cached_property
     def device(self) -> str:
@@ -122,23 +145,33 @@ class CausalModel:
 
     @cached_property
     def model(self) -> Any:
+        """The model as the library loads it, told the number format. Its own settings of sampling are left out."""
+        from transformers import GenerationConfig
+
+        settings: Any = GenerationConfig
+        model, kept = self._loaded(), ("bos_token_id", "eos_token_id", "pad_token_id")
+        model.generation_config = settings(**{name: getattr(model.generation_config, name) for name in kept})
+        return model
+
+    @cached_property
+    def untimed_model(self) -> Any:
+        """What untimed work runs on: on CPUs a copy with kernels of our own."""
+        if self.device != "cpu":
+            return self.model
+        model = self._loaded(attn_implementation="eager")
+        use_grouped(model)
+        if self.precision == "bfloat16":
+            pack_linears(model)
+        return model
+
+    def _loaded(self, **options: Any) -> Any:
         import torch
         from transformers import AutoModelForCausalLM
 
         without_bars()
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            str(self.folder),
-            dtype=getattr(torch, self.precision),
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation="eager" if self.device == "cpu" else "sdpa",
-        )
-        model.to(self.device).eval()
-        if self.device == "cpu":
-            use_grouped(model)
-        if self.device == "cpu" and self.precision == "bfloat16":
-            pack_linears(model)
-        return model
+        options |= {"dtype": getattr(torch, self.precision), "use_safetensors": True, "trust_remote_code": False}
+        model: Any = AutoModelForCausalLM.from_pretrained(str(self.folder), **options)
+        return model.to(self.device).eval()
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -169,7 +202,7 @@ class CausalModel:
         return bool(self.tokenizer.chat_template)
 
     def load(self) -> None:
-        """Read weights and tokenizer."""
+        """Read the weights that are timed, and the tokenizer."""
         _ = self.model, self.tokenizer
 
     def tokens_of(self, text: str) -> list[int]:
@@ -192,8 +225,39 @@ class CausalModel:
 
         return DynamicCache(config=self.model.config)
 
+    def generate(self, ids: Sequence[int], *, most: int, ended: Ended) -> tuple[list[int], int]:
+        """The answer's tokens by the library's own call, greedily, and the clock's reading at the first token.
+
+        At most so many tokens; an end token is not among them. Raises NonFiniteScore where the model yields NaN.
+        """
+        import torch
+        from transformers import LogitsProcessorList, StoppingCriteriaList
+
+        def finite(_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            best_tokens(scores)
+            return scores
+
+        def stop(read: torch.Tensor, _scores: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([ended(read[0, len(ids) :].tolist())], device=read.device)
+
+        prompt, arrivals = torch.tensor([ids], device=self.device), Arrivals()
+        ends = sorted(self.ends)
+        answered = self.model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            do_sample=False,
+            max_new_tokens=most,
+            eos_token_id=ends or None,
+            pad_token_id=ends[0] if ends else 0,
+            logits_processor=LogitsProcessorList([finite]),
+            stopping_criteria=StoppingCriteriaList([stop]),
+            streamer=arrivals,
+        )
+        tokens = answered[0, len(ids) :].tolist()
+        return tokens[:-1] if tokens[-1] in self.ends else tokens, arrivals.at_ns[1]
+
     def read(self, ids: Sequence[int], cache: Any, *, before: int = 0, block: int = BLOCK_TOKENS) -> Reading:
-        """Read tokens behind the `before` that the cache holds, `block` at a time.
+        """Read tokens behind the `before` that the cache holds, `block` at a time. Only ever used untimed.
 
         Raises NonFiniteScore where the model yields NaN.
         """
@@ -211,14 +275,17 @@ class CausalModel:
 
         with torch.inference_mode():
             if not last:
-                self.model.base_model(block, past_key_values=cache, use_cache=True, **options)
+                self.untimed_model.base_model(block, past_key_values=cache, use_cache=True, **options)
                 return torch.empty(0)
-            out = self.model(block, past_key_values=cache, use_cache=True, logits_to_keep=1, **options)
+            out = self.untimed_model(block, past_key_values=cache, use_cache=True, logits_to_keep=1, **options)
             scores: torch.Tensor = out.logits[:, -1]
             return scores
 
-    def go_on(self, reading: Reading, *, most: int, ended: Callable[[list[int]], bool]) -> list[int]:
-        """The answer's tokens, greedily, at most so many; an end token is not among them. Changes the cache."""
+    def continued(self, reading: Reading, *, most: int, ended: Ended) -> list[int]:
+        """The answer's tokens behind what was read, greedily, at most so many; an end token is not among them.
+
+        Only ever used untimed. Changes the cache.
+        """
         import torch
 
         tokens: list[int] = []
@@ -231,6 +298,11 @@ class CausalModel:
         return tokens
 
 
+def library() -> str:
+    """Name and version of the library that causal models run in."""
+    return f"transformers {version('transformers')}"
+
+
 def best_tokens(scores: torch.Tensor) -> torch.Tensor:
     """The token of the highest score of each row. Raises NonFiniteScore where there is none."""
     import torch
@@ -238,6 +310,19 @@ def best_tokens(scores: torch.Tensor) -> torch.Tensor:
     if not torch.isfinite(scores).all():
         raise NonFiniteScore('the model returned NaN or infinity; try precision = "float32"')
     return scores.argmax(-1)
+
+
+def causal_float(precision: FloatPrecision, location: Path | str) -> Float:
+    """What a precision stands for: `auto` is the format of the weights on disk, in which the library loads them.
+
+    GGUF files hold their weights in a few bits each, and Gemma was published in bfloat16: those are computed in
+    bfloat16 where the processor can, else in float32.
+    """
+    if precision != "auto":
+        return precision
+    if location == PACKAGED_GEMMA or (isinstance(location, Path) and location.is_file()):
+        return fastest_float()
+    return stored_float(location)
 
 
 def located(model: str) -> Path | str:
@@ -249,15 +334,13 @@ def located(model: str) -> Path | str:
     file = Path(model).expanduser()
     if file.is_file():
         return file
-    return models.locate(model)
+    return locate(model)
 
 
 BATCH = 32
 
 
-def answers_of(
-    model: CausalModel, prompts: Sequence[Sequence[int]], *, most: int, ended: Callable[[list[int]], bool]
-) -> list[list[int]]:
+def answers_of(model: CausalModel, prompts: Sequence[Sequence[int]], *, most: int, ended: Ended) -> list[list[int]]:
     """The answer's tokens of each prompt (token ids), in order; equal prompts are answered once."""
     if not prompts:
         return []
@@ -308,13 +391,13 @@ def _answered(
     waiting: Sequence[tuple[tuple[int, ...], Reading]],
     *,
     most: int,
-    ended: Callable[[list[int]], bool],
+    ended: Ended,
 ) -> dict[tuple[int, ...], list[int]]:
     readings = [reading for _, reading in waiting]
     if len(readings) > 1 and all(can_stand_together(reading.cache) for reading in readings):
         answers = _together(model, readings, most=most, ended=ended)
     else:
-        answers = [model.go_on(reading, most=most, ended=ended) for reading in readings]
+        answers = [model.continued(reading, most=most, ended=ended) for reading in readings]
     return {ids: tokens for (ids, _), tokens in zip(waiting, answers, strict=True)}
 
 
@@ -325,9 +408,7 @@ def can_stand_together(cache: Any) -> bool:
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
 
 
-def _together(
-    model: CausalModel, readings: Sequence[Reading], *, most: int, ended: Callable[[list[int]], bool]
-) -> list[list[int]]:
+def _together(model: CausalModel, readings: Sequence[Reading], *, most: int, ended: Ended) -> list[list[int]]:
     """Greedy answers of several readings in one batch, padded on the left."""
     import torch
 
@@ -354,7 +435,7 @@ def _together(
     return answers
 
 
-def _goes_on(answer: list[int], token: int, model: CausalModel, most: int, ended: Callable[[list[int]], bool]) -> bool:
+def _goes_on(answer: list[int], token: int, model: CausalModel, most: int, ended: Ended) -> bool:
     """Take the next token into an answer; whether it wants another one."""
     if token in model.ends:
         return False

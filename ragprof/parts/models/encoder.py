@@ -1,18 +1,21 @@
-"""A sentence-transformers model, run in batches of equal work and in the narrowest number format that the CPU has.
+"""A sentence-transformers model, run in two ways whose results agree within rounding.
 
-Texts are tokenised once, sorted by length and packed into batches of about `BATCH_TOKENS` tokens, which keeps padding
-near nothing and activations in the processor's cache. Attention is written as two matrix products: on CPUs with
-bfloat16 instructions that is faster than the fused kernel for the short sequences of retrieval.
+What is timed is the library's own call: `SentenceTransformer.encode`, on the model as the library loads it.
 
-Texts over a model's maximum length: how many tokens they have uncut, and the pieces that are each read whole.
+What is not timed is computed here: texts are tokenised once, sorted by length and packed into batches of about
+`BATCH_TOKENS` tokens, which keeps padding near nothing and activations in the processor's cache. On CPUs that compute
+in bfloat16 this runs on a second copy of the model, with attention written as two matrix products (faster than the
+fused kernel for the short sequences of retrieval) and with weights laid out beforehand.
 
-Lengths and borders are the tokenizer's own. Every piece is tokenised again before it is handed out, because a piece
-need not have the tokens that its text had within the whole.
+At the end: texts over a model's maximum length, how many tokens they have uncut, and the pieces that are each read
+whole. Every piece is tokenised again before it is handed out, since it need not have the tokens that its text had
+within the whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -24,8 +27,8 @@ from numpy.typing import NDArray
 
 from ragprof.core import Doc, PairLength, Query, Vectors
 from ragprof.core.errors import BadInput, NonFiniteScore
-from ragprof.parts.models import places as models
 from ragprof.parts.models.kernels import number_format, pack_linears, quantise_linears
+from ragprof.parts.models.places import Float, locate, revision, stored_float
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 FloatPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
+Numbers: TypeAlias = Float | Literal["int8"]
+"""What a precision stands for once `auto` is looked up."""
 BATCH_TOKENS = 2048
 ATTENTION = "ragprof_matmul"
 
@@ -53,17 +58,20 @@ class Transformer:
 
     def __init__(self, model: str, *, precision: Precision, max_tokens: int | None) -> None:
         self.name = model
-        self.location: Path | str = models.locate(model)
-        self.precision = encoder_precision(precision)
+        self.location: Path | str = locate(model)
+        self.numbers = encoder_numbers(precision, self.location)
         self._max_tokens = max_tokens
 
     @cached_property
     def identity(self) -> str:
         """What a vector depends on besides its text: model, its files, number format, device, length, library."""
         length = f"max_tokens={self._max_tokens}"
-        library = f"sentence-transformers {version('sentence-transformers')}"
-        numbers = named_precision(self.precision)
-        return f"{self.name}@{models.revision(self.location)} {numbers} {self.device} {length} {library}"
+        return f"{self.name}@{revision(self.location)} {self.precision} {self.device} {length} {library()}"
+
+    @property
+    def precision(self) -> str:
+        """The number format as reports name it."""
+        return named_numbers(self.numbers)
 
     @cached_property
     def device(self) -> str:
@@ -73,40 +81,81 @@ class Transformer:
 
     @cached_property
     def model(self) -> SentenceTransformer:
+        """The model as the library loads it, told the number format and the maximum length."""
+        model = self._loaded()
+        longest = model.max_seq_length or 512
+        model.max_seq_length = min(longest, self._max_tokens or longest)
+        return model
+
+    @cached_property
+    def untimed_model(self) -> SentenceTransformer:
+        """What untimed work runs on: the same model, or a copy with kernels of our own where those are faster."""
+        if self.device != "cpu" or float_of(self.numbers) != "bfloat16":
+            return self.model
+        register_attention(ATTENTION, matmul_attention)
+        model = self._loaded(attn_implementation=ATTENTION)
+        if self.numbers != "int8":
+            pack_linears(model)
+        return model
+
+    def _loaded(self, **options: Any) -> SentenceTransformer:
         import torch
         from sentence_transformers import SentenceTransformer
 
-        register_attention(ATTENTION, matmul_attention)
-        floats = float_precision(self.precision)
-        options = {"dtype": getattr(torch, floats), "use_safetensors": True}
-        if self.device == "cpu" and floats == "bfloat16":
-            options["attn_implementation"] = ATTENTION
+        options |= {"dtype": getattr(torch, float_of(self.numbers)), "use_safetensors": True}
         model = SentenceTransformer(
             str(self.location), device=self.device, model_kwargs=options, trust_remote_code=False
         )
         model.eval()
-        if self.precision == "int8":
+        if self.numbers == "int8":
             quantise_linears(model)
-        elif self.device == "cpu" and floats == "bfloat16":
-            pack_linears(model)
         return model
 
     @property
     def max_tokens(self) -> int:
-        longest = self.model.max_seq_length or 512
-        return min(longest, self._max_tokens) if self._max_tokens else int(longest)
+        return int(self.model.max_seq_length or 512)
 
     @property
     def dimensions(self) -> int:
         return int(self.model.get_embedding_dimension() or 0)
 
     def load(self) -> None:
-        """Read the weights; the first text afterwards is the model's cold start."""
+        """Read the weights that are timed; the first text afterwards is the model's cold start."""
         _ = self.model
 
     def prompt(self, purpose: Literal["query", "document"]) -> str:
         """The text that this model wants in front of a query or a document; often none."""
         return self.model.prompts.get(purpose) or ""
+
+    @property
+    def normalises(self) -> bool:
+        """Whether vectors are made unit vectors, so that an inner product is the cosine: not where the model was
+        trained for inner products."""
+        return self.model.similarity_fn_name != "dot"
+
+    def called(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """Sentence vectors, shape (texts, dimensions), by the library's own call, and the number of tokens read.
+
+        Raises NonFiniteScore where the model yields NaN.
+        """
+        if not texts:
+            return np.empty((0, self.dimensions), np.float32), 0
+        with tokens_read(self.model) as read:
+            vectors = self.model.encode(
+                list(texts), prompt="", normalize_embeddings=self.normalises, show_progress_bar=False
+            )
+        found = np.asarray(vectors, np.float32)
+        if not np.isfinite(found).all():
+            raise self._not_a_number()
+        return found, sum(read)
+
+    def called_for_tokens(self, texts: Sequence[str]) -> tuple[list[torch.Tensor], int]:
+        """Token vectors of each text, (its tokens, dimensions), by the library's own call; the number of tokens."""
+        with tokens_read(self.model) as read:
+            vectors = self.model.encode(
+                list(texts), prompt="", output_value="token_embeddings", show_progress_bar=False
+            )
+        return list(vectors), sum(read)
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut at the maximum length, special tokens included."""
@@ -116,31 +165,24 @@ class Transformer:
         return list(encoded["input_ids"])
 
     def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
-        """Batches in order of falling length. Raises NonFiniteScore where the model yields NaN."""
+        """Batches in order of falling length. Only ever used untimed. Raises NonFiniteScore for NaN."""
         import torch
 
-        ids = self.token_ids(texts)
+        model, ids = self.untimed_model, self.token_ids(texts)
         with torch.inference_mode():
             for places in batches([len(tokens) for tokens in ids]):
                 batch = [ids[place] for place in places]
-                features = self.model.forward(self._features(batch))
-                sentences = self._comparable(features["sentence_embedding"].float())
+                padded = model.tokenizer.pad({"input_ids": batch}, return_tensors="pt")
+                features = model.forward({name: tensor.to(model.device) for name, tensor in padded.items()})
+                sentences = features["sentence_embedding"].float()
+                if self.normalises:
+                    sentences = torch.nn.functional.normalize(sentences, dim=1)
                 if not torch.isfinite(sentences).all():
-                    raise NonFiniteScore(
-                        f"model '{self.name}' returned NaN in {self.precision}; try precision = \"float32\""
-                    )
+                    raise self._not_a_number()
                 yield Encoded(places, [len(tokens) for tokens in batch], sentences, features["token_embeddings"])
 
-    def _comparable(self, sentences: torch.Tensor) -> torch.Tensor:
-        """Rows of length 1, so that an inner product is the cosine, unless the model was trained for inner products."""
-        import torch
-
-        if self.model.similarity_fn_name == "dot":
-            return sentences
-        return torch.nn.functional.normalize(sentences, dim=1)
-
     def vectors(self, texts: Sequence[str]) -> tuple[Vectors, int]:
-        """Sentence vectors, shape (texts, dimensions), and the number of tokens that the model read."""
+        """As `called`, within rounding and faster for many texts. Only ever used untimed."""
         vectors = np.empty((len(texts), self.dimensions), np.float32)
         tokens = 0
         for batch in self.encode(texts):
@@ -148,9 +190,33 @@ class Transformer:
             tokens += sum(batch.lengths)
         return vectors, tokens
 
-    def _features(self, batch: list[list[int]]) -> dict[str, torch.Tensor]:
-        padded = self.model.tokenizer.pad({"input_ids": batch}, return_tensors="pt")
-        return {name: tensor.to(self.model.device) for name, tensor in padded.items()}
+    def _not_a_number(self) -> NonFiniteScore:
+        return NonFiniteScore(f"model '{self.name}' returned NaN in {self.numbers}; try precision = \"float32\"")
+
+
+def library() -> str:
+    """Name and version of the library that encoders run in."""
+    return f"sentence-transformers {version('sentence-transformers')}"
+
+
+@contextmanager
+def tokens_read(model: torch.nn.Module) -> Iterator[list[int]]:
+    """How many tokens the model reads inside the `with`, batch by batch: special tokens count, padding does not.
+
+    They are counted where they enter the model: tokenising the texts a second time would be timed as well.
+    """
+    read: list[int] = []
+
+    def count(_module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
+        features = arguments[0]
+        mask = features.get("attention_mask")
+        read.append(int(features["input_ids"].numel() if mask is None else mask.sum()))
+
+    hook = model.register_forward_pre_hook(count)
+    try:
+        yield read
+    finally:
+        hook.remove()
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -163,33 +229,35 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         start += size
 
 
-def encoder_precision(precision: Precision) -> Literal["float32", "bfloat16", "int8"]:
-    """As `resolved_precision`, and int8 on a CPU, which only stands for itself. Raises BadInput for int8 on a GPU."""
-    if precision != "int8":
-        return resolved_precision(precision)
-    import torch
+def encoder_numbers(precision: Precision, location: Path | str) -> Numbers:
+    """What a precision stands for: `auto` is the format of the weights on disk, in which the library loads them.
 
-    if torch.cuda.is_available():
-        raise BadInput(
-            'precision = "int8" is for CPUs, and this model runs on a GPU; use "bfloat16", "float32" or "auto"'
-        )
+    Raises BadInput for int8 on a GPU.
+    """
+    if precision == "auto":
+        return stored_float(location)
+    if precision == "int8":
+        import torch
+
+        if torch.cuda.is_available():
+            raise BadInput(
+                'precision = "int8" is for CPUs, and this model runs on a GPU; use "bfloat16", "float32" or "auto"'
+            )
     return precision
 
 
-def float_precision(precision: Literal["float32", "bfloat16", "int8"]) -> Literal["float32", "bfloat16"]:
-    """In which floats a model of that precision computes: with int8 linear layers, all else is as with `auto`."""
-    return resolved_precision("auto") if precision == "int8" else precision
+def float_of(numbers: Numbers) -> Float:
+    """In which floats a model of that precision computes; beside int8 linear layers, in the fastest that there are."""
+    return fastest_float() if numbers == "int8" else numbers
 
 
-def named_precision(precision: Literal["float32", "bfloat16", "int8"]) -> str:
+def named_numbers(numbers: Numbers) -> str:
     """As identities have it: `bfloat16`, or `int8 in bfloat16`, the format of all that is not a linear layer."""
-    return f"{number_format()} in {float_precision(precision)}" if precision == "int8" else precision
+    return f"{number_format()} in {float_of(numbers)}" if numbers == "int8" else numbers
 
 
-def resolved_precision(precision: FloatPrecision) -> Literal["float32", "bfloat16"]:
-    """`auto` is bfloat16 where the processor computes in it and float32 elsewhere."""
-    if precision != "auto":
-        return precision
+def fastest_float() -> Literal["float32", "bfloat16"]:
+    """bfloat16 where the processor computes in it, float32 elsewhere."""
     import torch
 
     if torch.cuda.is_available():

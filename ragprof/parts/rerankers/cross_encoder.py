@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveInt
 
-from ragprof.core import Doc, PairLength, Query, Scored
+from ragprof.core import Doc, PairLength, Query, Scored, Usage
 from ragprof.core.errors import BadInput
-from ragprof.parts.models import places as models
 from ragprof.parts.models.encoder import (
     Precision,
-    encoder_precision,
-    float_precision,
-    named_precision,
+    encoder_numbers,
+    float_of,
+    library,
+    named_numbers,
     pieces,
     token_counts,
+    tokens_read,
 )
 from ragprof.parts.models.kernels import quantise_linears
+from ragprof.parts.models.places import locate, revision
 
 if TYPE_CHECKING:
-    import torch
     from sentence_transformers import CrossEncoder
 
 
@@ -43,21 +44,28 @@ class CrossEncoderReranker:
         max_tokens: PositiveInt | None = None,
         batch_size: PositiveInt = 16,
     ) -> None:
-        self._name, self._location = model, models.locate(model)
-        self._precision, self._max_tokens, self._batch_size = encoder_precision(precision), max_tokens, batch_size
+        self._name, self._location = model, locate(model)
+        self._numbers = encoder_numbers(precision, self._location)
+        self._max_tokens, self._batch_size = max_tokens, batch_size
 
     @cached_property
     def identity(self) -> str:
-        revision = models.revision(self._location)
-        numbers = named_precision(self._precision)
-        return f"cross_encoder {self._name}@{revision} {numbers} max_tokens={self._max_tokens}"
+        return f"cross_encoder {self._name}@{revision(self._location)} {self.precision} max_tokens={self._max_tokens}"
+
+    @property
+    def engine(self) -> str:
+        return f"{library()} CrossEncoder.predict"
+
+    @property
+    def precision(self) -> str:
+        return named_numbers(self._numbers)
 
     @cached_property
     def _model(self) -> CrossEncoder:
         import torch
         from sentence_transformers import CrossEncoder
 
-        options = {"dtype": getattr(torch, float_precision(self._precision)), "use_safetensors": True}
+        options = {"dtype": getattr(torch, float_of(self._numbers)), "use_safetensors": True}
         model: CrossEncoder = CrossEncoder(
             str(self._location), max_length=self._max_tokens, model_kwargs=options, trust_remote_code=False
         )
@@ -66,7 +74,7 @@ class CrossEncoderReranker:
                 f"model '{self._name}' gives {model.num_labels} outputs a pair, as classifiers do; "
                 "name a cross-encoder with one output"
             )
-        if self._precision == "int8":
+        if self._numbers == "int8":
             quantise_linears(model)
         return model
 
@@ -74,14 +82,36 @@ class CrossEncoderReranker:
         _ = self._model
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        tokens = 0
+        import torch
+
+        pairs = [(query.text, doc.content) for doc in docs]
+        with tokens_read(self._model) as read:
+            scores = self._model.predict(
+                pairs, batch_size=self._batch_size, activation_fn=torch.nn.Identity(), show_progress_bar=False
+            )
+        return Scored(tuple(scores.tolist()), self._usage(docs, sum(read)))
+
+    def score_untimed(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        """In batches as the documents come, not sorted by length: a score does not move with the candidates' lengths
+        where all fit one batch."""
+        import torch
+
+        network: Any = self._model.model
+        longest, tokens = self.max_tokens, 0
         scores: list[float] = []
         for start in range(0, len(docs), self._batch_size):
-            chunk = docs[start : start + self._batch_size]
-            features = self._features([(query.text, doc.content) for doc in chunk])
-            tokens += int(features["attention_mask"].sum())
-            scores.extend(self._logits(features))
-        return Scored(tuple(scores), {"requests": 1, "docs_scored": len(docs), "input_tokens": tokens})
+            pairs = [(query.text, doc.content) for doc in docs[start : start + self._batch_size]]
+            encoded = self._model.tokenizer(
+                pairs, truncation=longest is not None, max_length=longest, padding=True, return_tensors="pt"
+            )
+            tokens += int(encoded["attention_mask"].sum())
+            with torch.inference_mode():
+                logits = network(**{name: tensor.to(self._model.device) for name, tensor in encoded.items()}).logits
+            scores.extend(logits.float()[:, 0].tolist())
+        return Scored(tuple(scores), self._usage(docs, tokens))
+
+    def _usage(self, docs: Sequence[Doc], tokens: int) -> Usage:
+        return {"requests": 1, "docs_scored": len(docs), "input_tokens": tokens}
 
     @property
     def max_tokens(self) -> int | None:
@@ -104,22 +134,6 @@ class CrossEncoderReranker:
         room = most - tokenizer.num_special_tokens_to_add(pair=True)
         left = room - token_counts(tokenizer, [query.text])[0]
         return pieces(doc, tokenizer, most=left if left * 4 >= room else room // 2)
-
-    def _features(self, pairs: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
-        """Token ids of each pair, cut at the maximum length, padded to the longest of the batch."""
-        longest = self.max_tokens
-        encoded = self._model.tokenizer(
-            pairs, truncation=longest is not None, max_length=longest, padding=True, return_tensors="pt"
-        )
-        return {name: tensor.to(self._model.device) for name, tensor in encoded.items()}
-
-    def _logits(self, features: dict[str, torch.Tensor]) -> list[float]:
-        import torch
-
-        network: Any = self._model.model
-        with torch.inference_mode():
-            logits = network(**features).logits
-        return [float(score) for score in logits.float()[:, 0]]
 
 
 plugin = CrossEncoderReranker

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import PositiveInt
 
 from ragprof.core import Doc, PairLength, Query, Scored
-from ragprof.parts.models.encoder import Encoded, Precision, Transformer, lengths_apart, windows_apart
+from ragprof.parts.models.encoder import Precision, Transformer, lengths_apart, library, windows_apart
 from ragprof.parts.models.places import PACKAGED_MINILM
 
 if TYPE_CHECKING:
@@ -36,25 +36,32 @@ class MaxSimReranker:
     def load(self) -> None:
         self._transformer.load()
 
+    @property
+    def engine(self) -> str:
+        return f"{library()} SentenceTransformer.encode(output_value='token_embeddings') and util.mean_maxsim"
+
+    @property
+    def precision(self) -> str:
+        return self._transformer.precision
+
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        asked, query_tokens = self._asked(query)
-        scores = [0.0] * len(docs)
-        tokens = query_tokens * len(docs)
+        from sentence_transformers.util import mean_maxsim
+
+        (asked,), query_tokens = self._transformer.called_for_tokens([self._transformer.prompt("query") + query.text])
         prompt = self._transformer.prompt("document")
-        for batch in self._transformer.encode([prompt + doc.content for doc in docs]):
-            tokens += sum(batch.lengths)
-            for place, score in zip(batch.places, maxsim(asked, batch), strict=True):
-                scores[place] = score
-        return Scored(tuple(scores), {"requests": 1, "docs_scored": len(docs), "input_tokens": tokens})
+        found, tokens = self._transformer.called_for_tokens([prompt + doc.content for doc in docs])
+        scores = mean_maxsim([own_tokens(asked)], [unit(vectors) for vectors in found])[0].tolist() if docs else []
+        usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": query_tokens * len(docs) + tokens}
+        return Scored(tuple(scores), usage)
 
     def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
-        """The same scores with each distinct document encoded once, whatever number of queries it is a candidate of."""
+        """The scores of `score` within rounding; each distinct document is encoded once for all its queries."""
         askers: dict[str, list[int]] = {}
         for place, (_, doc) in enumerate(pairs):
             askers.setdefault(doc.content, []).append(place)
         contents = list(askers)
         queries = {query.query_id: query for query, _ in pairs}
-        asked = {query_id: self._asked(query)[0] for query_id, query in queries.items()}
+        asked = {query_id: self._query_tokens(query) for query_id, query in queries.items()}
         scores = [0.0] * len(pairs)
         prompt = self._transformer.prompt("document")
         for batch in self._transformer.encode([prompt + content for content in contents]):
@@ -75,25 +82,17 @@ class MaxSimReranker:
     def windows(self, query: Query, doc: Doc) -> list[Doc]:
         return windows_apart(self._transformer, doc)
 
-    def _asked(self, query: Query) -> tuple[torch.Tensor, int]:
-        """Unit vectors of the query's tokens, shape (tokens, dimensions), and how many tokens the model read.
-
-        Special tokens are left out, unless the query has no others (a zero-width space, say).
-        """
+    def _query_tokens(self, query: Query) -> torch.Tensor:
         (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])
-        length = encoded.lengths[0]
-        return unit(encoded.tokens[0, 1 : length - 1] if length > 2 else encoded.tokens[0, :length]), length
+        return own_tokens(encoded.tokens[0, : encoded.lengths[0]])
 
 
-def maxsim(asked: torch.Tensor, batch: Encoded) -> list[float]:
-    """One score a document; `asked` has shape (query tokens, dimensions) and unit rows."""
-    import torch
+def own_tokens(query: torch.Tensor) -> torch.Tensor:
+    """Unit vectors of a query's tokens, shape (tokens, dimensions), without the special tokens around them.
 
-    similar = torch.einsum("qd,btd->bqt", asked, unit(batch.tokens))
-    lengths = torch.tensor(batch.lengths, device=similar.device)
-    padding = torch.arange(similar.shape[2], device=similar.device)[None, :] >= lengths[:, None]
-    best = similar.masked_fill(padding[:, None, :], -torch.inf).amax(dim=2)
-    return [float(score) for score in best.mean(dim=1)]
+    A query that has no others (a zero-width space, say) keeps them.
+    """
+    return unit(query[1:-1] if len(query) > 2 else query)
 
 
 def unit(vectors: torch.Tensor) -> torch.Tensor:

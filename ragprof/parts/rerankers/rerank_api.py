@@ -1,6 +1,6 @@
 """A reranker behind a `/rerank` HTTP endpoint: Cohere, Jina, Voyage, Text Embeddings Inference, vLLM, Infinity.
 
-What is sent and read is in `ragprof.rerank_formats`, with the pages where each dialect was looked up. Scores are reused
+What is sent and read is in `ragprof.parts.http.formats`, with the pages where each dialect was looked up. Scores are reused
 under the address, the dialect, the model's name and the settings. What stands behind a name can change without one of
 them changing: give another name, or clear the cache, when it does.
 """
@@ -80,6 +80,14 @@ class RerankApiReranker:
     def identity(self) -> str:
         asked = f"truncate={self._settings.truncate} max_tokens_per_doc={self._settings.max_tokens_per_doc}"
         return f"rerank_api {self._server.url}{self._path} {self._dialect} {self._settings.model} {asked}"
+
+    @property
+    def engine(self) -> str:
+        return f"POST {self._path or 'base_url'} ({self._dialect})"
+
+    @property
+    def precision(self) -> str:
+        return "what the server computes in"
 
     @property
     def remote(self) -> bool:

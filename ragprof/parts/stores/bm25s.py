@@ -11,6 +11,7 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ class Bm25sStore:
     """Documents without any of the query's terms are not returned, so a ranking may be shorter than the depth."""
 
     needs_vectors = False
+    precision = "float32"
     shallower_is_prefix = True
 
     def __init__(self, k1: float = 1.5, b: float = 0.75) -> None:
@@ -46,6 +48,10 @@ class Bm25sStore:
     @property
     def identity(self) -> str:
         return f"bm25s k1={self._k1} b={self._b}"
+
+    @property
+    def engine(self) -> str:
+        return f"bm25s {version('bm25s')} BM25.get_scores"
 
     @property
     def index_bytes(self) -> int:

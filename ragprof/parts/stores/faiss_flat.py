@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
+from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,6 +35,7 @@ class FaissFlatStore:
 
     needs_vectors = True
     shallower_is_prefix = True
+    precision = "float32"
 
     def __init__(self) -> None:
         self._index: Any = None
@@ -42,6 +44,10 @@ class FaissFlatStore:
     @property
     def identity(self) -> str:
         return "faiss_flat"
+
+    @property
+    def engine(self) -> str:
+        return f"faiss {version('faiss-cpu')} IndexFlatIP.search, one thread"
 
     @property
     def index_bytes(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt
@@ -26,6 +27,7 @@ class FaissHnswStore:
     """
 
     needs_vectors = True
+    precision = "float32"
 
     def __init__(
         self,
@@ -40,6 +42,10 @@ class FaissHnswStore:
     @property
     def identity(self) -> str:
         return f"faiss_hnsw m={self._m} ef_construction={self._ef_construction} ef_search={self._ef_search}"
+
+    @property
+    def engine(self) -> str:
+        return f"faiss {version('faiss-cpu')} IndexHNSWFlat.search"
 
     @property
     def index_bytes(self) -> int:

@@ -7,6 +7,7 @@ replaced by epsilon times the average idf; k1 + 1 in the numerator. `bm25s` uses
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ class RankBm25Store:
     """Documents that score 0 or less are not returned, so a ranking may be shorter than the depth."""
 
     needs_vectors = False
+    precision = "float64"
 
     def __init__(self, k1: float = 1.5, b: float = 0.75, epsilon: float = 0.25) -> None:
         self._k1, self._b, self._epsilon = k1, b, epsilon
@@ -29,6 +31,10 @@ class RankBm25Store:
     @property
     def identity(self) -> str:
         return f"rank_bm25 k1={self._k1} b={self._b} epsilon={self._epsilon}"
+
+    @property
+    def engine(self) -> str:
+        return f"rank-bm25 {version('rank-bm25')} BM25Okapi.get_scores"
 
     @property
     def index_bytes(self) -> int:

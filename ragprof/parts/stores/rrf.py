@@ -18,7 +18,7 @@ from pydantic import PositiveInt
 from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, id_ranks, ranked
-from ragprof.core.stages import ApproximateStore, Store
+from ragprof.core.stages import ApproximateStore, NamedEngine, Store
 from ragprof.parts.nested import nothing, search_nested
 
 
@@ -41,6 +41,15 @@ class RrfStore:
     @property
     def needs_vectors(self) -> bool:
         return any(store.needs_vectors for store in self._stores)
+
+    @property
+    def engine(self) -> str:
+        return " and ".join(store.engine for store in self._stores if isinstance(store, NamedEngine))
+
+    @property
+    def precision(self) -> str:
+        used = (store.precision for store in self._stores if isinstance(store, NamedEngine))
+        return " and ".join(dict.fromkeys(used))
 
     @property
     def index_bytes(self) -> int:
