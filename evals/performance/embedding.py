@@ -31,7 +31,7 @@ from ragprof.core.files import cache_folder
 from ragprof.core.registry import PartSpec
 from ragprof.core.stages import Embedder, Store
 from ragprof.corpus import Corpus, EvaluationSet, read_beir_folder_paths, read_corpus, read_evaluation_set
-from ragprof.parts.models.encoder import resolved_precision
+from ragprof.parts.models.encoder import fastest_float
 from ragprof.parts.models.places import PACKAGED_MINILM, locate
 from ragprof.record.rankings import document_vectors, query_vectors
 
@@ -85,11 +85,8 @@ def sample(corpus: Corpus, number: int) -> list[str]:
 
 
 def precisions() -> dict[str, str]:
-    """label -> precision: float32, and what `auto` stands for on this machine where that is something else."""
-    automatic = resolved_precision("auto")
-    if automatic == "float32":
-        return {"ragprof, float32 (auto)": "auto"}
-    return {"ragprof, float32": "float32", f"ragprof, {automatic} (auto)": "auto"}
+    """label -> precision: float32, and bfloat16 where this processor computes in it."""
+    return {f"ragprof, {precision}": precision for precision in dict.fromkeys(("float32", fastest_float()))}
 
 
 def encoders(max_tokens: int) -> dict[str, Encode]:
@@ -147,19 +144,19 @@ def speed_table(measured: Measured, texts: Sequence[str], *, length: int, rounds
 
 
 def quality_text(folder: Path) -> str:
-    """nDCG@10 in float32 and in the automatic format, or why there is nothing to compare."""
-    automatic = resolved_precision("auto")
-    if automatic == "float32":
-        return "nDCG@10: the automatic format of this machine is float32, so there is nothing to compare"
+    """nDCG@10 in float32 and in bfloat16, or why there is nothing to compare."""
+    narrow = fastest_float()
+    if narrow == "float32":
+        return "nDCG@10: this processor computes in nothing narrower than float32, so there is nothing to compare"
     corpus = read_corpus(folder)
     evaluation = read_evaluation_set(*read_beir_folder_paths(folder), corpus=corpus)
-    found = {precision: dense(precision, corpus, evaluation) for precision in ("float32", "auto")}
-    scores = compared(found["float32"], found["auto"], evaluation.qrels)
-    return quality_lines(scores, corpus, automatic)
+    found = {precision: dense(precision, corpus, evaluation) for precision in ("float32", narrow)}
+    scores = compared(found["float32"], found[narrow], evaluation.qrels)
+    return quality_lines(scores, corpus, narrow)
 
 
-def quality_lines(scores: PairedScores, corpus: Corpus, automatic: str) -> str:
-    means = f"float32 {scores.baseline:.4f}, {automatic} {scores.candidate:.4f}"
+def quality_lines(scores: PairedScores, corpus: Corpus, narrow: str) -> str:
+    means = f"float32 {scores.baseline:.4f}, {narrow} {scores.candidate:.4f}"
     return f"nDCG@10 on {corpus.name} ({len(corpus.docs):,} documents): {means}\n{scores.sentence()}"
 
 

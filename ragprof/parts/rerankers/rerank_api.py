@@ -1,8 +1,8 @@
 """A reranker behind a `/rerank` HTTP endpoint: Cohere, Jina, Voyage, Text Embeddings Inference, vLLM, Infinity.
 
-What is sent and read is in `ragprof.parts.http.formats`, with the pages where each dialect was looked up. Scores are reused
-under the address, the dialect, the model's name and the settings. What stands behind a name can change without one of
-them changing: give another name, or clear the cache, when it does.
+What is sent and read is in `ragprof.parts.http.formats`, with the pages where each dialect was looked up. Scores are
+reused under the address, the dialect, the model's name and the settings. What stands behind a name can change without
+one of them changing: give another name, or clear the cache, when it does.
 """
 
 from __future__ import annotations
