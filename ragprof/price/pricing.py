@@ -14,15 +14,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragprof.core.errors import BadInput
 from ragprof.core.files import read_json, read_table
+from ragprof.statistics.draws import Array, Draws, interval
 
 EXACT = Context(prec=60)
 QUERIES = 1_000
 DIGITS = Context(prec=6)
-BLOCK = 100
 Interval: TypeAlias = tuple[Decimal, Decimal]
 Column: TypeAlias = tuple[str, str]
 """stage, item"""
@@ -131,10 +130,12 @@ def _columns(rows: pd.DataFrame) -> dict[Column, dict[str, Decimal]]:
 def _intervals(
     columns: Mapping[Column, Mapping[str, Decimal]], query_ids: list[str], stages: list[str]
 ) -> tuple[Interval | None, dict[str, Interval | None]]:
+    if not columns:
+        return None, dict.fromkeys(stages)
     matrix = np.array(
         [[float(usd[query_id]) if query_id in usd else np.nan for usd in columns.values()] for query_id in query_ids]
-    ).reshape(len(query_ids), len(columns))
-    replicates = _replicates(matrix) * QUERIES
+    )
+    replicates = Draws.of(query_ids, seed=0).means(matrix)[1:] * QUERIES
     usable = [len(usd) > 1 for usd in columns.values()]
     by_stage = {stage: [index for index, column in enumerate(columns) if column[0] == stage] for stage in stages}
     chosen = {
@@ -143,30 +144,9 @@ def _intervals(
     return _interval(replicates) if all(usable) else None, chosen
 
 
-def _replicates(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Column means of resampled rows, shape (replicates, columns); NaN where a resample holds no measured query."""
-    from ragprof.statistics.estimates import RESAMPLES
-
-    generator = np.random.default_rng(0)
-    present, values = ~np.isnan(matrix), np.nan_to_num(matrix)
-    blocks = []
-    for _ in range(0, RESAMPLES, BLOCK):
-        rows = generator.integers(0, len(matrix), size=(BLOCK, len(matrix)))
-        counts = present[rows].sum(axis=1)
-        sums = values[rows].sum(axis=1)
-        blocks.append(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
-    return np.concatenate(blocks)
-
-
-def _interval(replicates: NDArray[np.float64]) -> Interval | None:
-    from ragprof.statistics.estimates import CONFIDENCE
-
-    sums = replicates.sum(axis=1)
-    sums = sums[~np.isnan(sums)]
-    if not replicates.shape[1] or not sums.size:
-        return None
-    low, high = np.quantile(sums, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Decimal(repr(float(low))), Decimal(repr(float(high)))
+def _interval(replicates: Array) -> Interval | None:
+    found = interval(replicates.sum(axis=1)) if replicates.shape[1] else None
+    return None if found is None else (Decimal(repr(found[0])), Decimal(repr(found[1])))
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -27,7 +27,7 @@ import pytest
 from ragprof.core.errors import BadInput
 from ragprof.core.quantities import Quantity
 from ragprof.report.figures import three_digits
-from ragprof.statistics.estimates import more_queries_needed
+from ragprof.statistics.power import more_queries_needed
 
 if TYPE_CHECKING:
     pass

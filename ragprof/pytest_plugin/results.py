@@ -45,7 +45,8 @@ from ragprof.pytest_plugin.checks import (
 )
 from ragprof.report.figures import p_value
 from ragprof.statistics.draws import Draws, resampled
-from ragprof.statistics.estimates import QUANTILES, mean_estimate, quantile_estimates
+from ragprof.statistics.estimates import QUANTILES, mean_estimate, quantile_estimates, rounds_of
+from ragprof.statistics.paired import NS_PER_MS
 from ragprof.studies.gate import baselines
 from ragprof.studies.gate.comparison import changed, compare, gate_of
 from ragprof.studies.gate.evidence import Evidence, pairs_of
@@ -127,7 +128,6 @@ def _usual(base: Evidence, candidate: Evidence, margins: Mapping[Kind, GateMargi
 
 
 WHOLE = "query"
-NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True)
@@ -177,12 +177,11 @@ def latency(evidence: Evidence, pipeline: str, name: str, stage: str | None) -> 
     rows = evidence.times[evidence.times["pipeline"] == pipeline]
     if stage is not None:
         _known("timed stage", stage, rows["stage"][rows["stage"] != WHOLE])
-    timed = rows[rows["stage"] == (stage or WHOLE)].sort_values(["query_id", "round"])
-    groups = timed.assign(ms=timed["duration_ns"] / NS_PER_MS).groupby("query_id")["ms"]
-    clusters = [group.to_numpy() for _, group in groups]
-    (found,) = quantile_estimates(clusters, [QUANTILES[name]], seed=int(evidence.facts["seed"]))
-    estimate = Estimate(found.mean, found.interval, len(clusters))
-    return Measured(Quantity("latency", stage or "", name), estimate, groups.median())
+    timed = rows[rows["stage"] == (stage or WHOLE)]
+    table = rounds_of(timed) / NS_PER_MS
+    (found,) = quantile_estimates(table, [QUANTILES[name]], seed=int(evidence.facts["seed"]))
+    medians = timed.groupby("query_id")["duration_ns"].median() / NS_PER_MS
+    return Measured(Quantity("latency", stage or "", name), replace(found, n=len(table)), medians)
 
 
 def cost(evidence: Evidence, pipeline: str, stage: str | None) -> Measured:

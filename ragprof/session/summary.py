@@ -12,7 +12,7 @@ from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput
 from ragprof.evals import settings_of
 from ragprof.price import PipelinePricing, read_pricing
-from ragprof.statistics.estimates import quantiles
+from ragprof.statistics.estimates import latency_quantiles
 from ragprof.studies.audit.study import audit_belongs, audit_of, is_audited
 from ragprof.studies.growth import data as growth_data
 from ragprof.studies.growth.study import growth_of
@@ -162,7 +162,8 @@ def method(config: Mapping[str, Any], engines: Mapping[str, Mapping[str, Mapping
         *([f"What was timed is the call that a user's own code would make: {called}."] if called else []),
         f"Timings: live queries, one at a time, {timing['rounds']} rounds interleaved over the pipelines after "
         f"{timing['warmup']} warm-up queries each; loading and index building are outside, the cold start is apart.",
-        "Latency intervals: percentile bootstrap over queries (2,000 resamples), the rounds of a query kept together.",
+        "p50, p95 and p99: Harrell and Davis's estimator over all rounds; their intervals: percentile bootstrap over "
+        "queries (2,000 resamples), the rounds of a query kept together.",
         "Overhead: each query is asked instrumented and bare in a row; median of the differences over the bare median.",
         "Quality: ir_measures on the ranking after each stage; percentile bootstrap, the same resamples everywhere.",
         "Differences: paired randomisation test (9,999 sign flips), Holm-corrected over all pairs of pipelines.",
@@ -226,7 +227,7 @@ def first_token(folder: Path, name: str, *, seed: int) -> dict[str, Any] | None:
         return None
     table = files.read_table(path)
     mine = table[table["pipeline"] == name].rename(columns={"first_token_ns": "duration_ns"})
-    return quantiles(mine, seed=seed) if len(mine) else None
+    return latency_quantiles(mine, seed=seed) if len(mine) else None
 
 
 def _fronts(summary: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -1,30 +1,48 @@
-"""Intervals and tests, on scipy. Every function takes a seed, so that a report can be made again to the last digit.
+"""Estimates with intervals: a mean over queries, and the one quantile estimator behind every p50, p95 and p99.
 
-Latency observations come in clusters (the same query in several rounds): quantiles resample queries, not clicks.
+A quantile is Harrell and Davis's (A new distribution-free quantile estimator, Biometrika 69, 1982, 635-640) over all
+observations, queries with all their rounds: a mean of all order statistics, weighted by a beta distribution around the
+wanted level. The plain p95 of 20 observations is one observation and keeps its noise; this one averages those around
+it, which makes the ratio of two sides steadier, and in a large sample the two agree. Neither sees beyond the largest
+observation: a p99 of 20 is little else than the largest.
+
+Rounds of a query are no independent witnesses, so resamples draw whole queries. A query that was timed in more rounds
+than another would weigh more, so all are cut to the fewest rounds that one has; the first ones stay.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from numpy.typing import ArrayLike
+from scipy import special, stats
 
 from ragprof.core import Estimate
 from ragprof.core.errors import NonFiniteScore
+from ragprof.statistics.draws import CONFIDENCE, ENDS, RESAMPLES, Array, Counts, resampled_counts
 
-RESAMPLES = 2_000
-CONFIDENCE = 0.95
-POWER = 0.8
+QUANTILES: Mapping[str, float] = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+CELLS = 4_000_000
+DIGITS = 6
+
+
+def finite(values: ArrayLike) -> Array:
+    """Return them as floats, in one row. Raises NonFiniteScore for NaN and infinities."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    if not np.all(np.isfinite(array)):
+        raise NonFiniteScore("a value to be averaged is NaN or infinite; nothing can be said of its mean")
+    return array
 
 
 def mean_estimate(values: ArrayLike, *, seed: int = 0) -> Estimate:
-    """Mean over queries with a percentile bootstrap interval. The same seed resamples the same queries everywhere."""
-    array = _finite(values)
+    """Return the mean over queries, given in the order of their ids, with its percentile bootstrap interval.
+
+    No interval below two queries. scipy draws the rows that `draws` describes, and so resamples the same queries.
+    """
+    array = finite(values)
     if array.size == 0:
         return Estimate(None, None, 0)
     mean = float(array.mean())
@@ -35,134 +53,113 @@ def mean_estimate(values: ArrayLike, *, seed: int = 0) -> Estimate:
     result = stats.bootstrap(
         (array,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile", rng=seed
     )
-    return Estimate(
-        mean, (float(result.confidence_interval.low), float(result.confidence_interval.high)), int(array.size)
-    )
+    low, high = result.confidence_interval
+    return Estimate(mean, (float(low), float(high)), int(array.size))
 
 
-def quantile_estimates(clusters: Sequence[ArrayLike], quantiles: Sequence[float], *, seed: int = 0) -> list[Estimate]:
-    """Quantiles of all observations; the interval resamples whole clusters (queries with all their rounds).
+def estimated(values: pd.Series, *, seed: int) -> dict[str, Any]:
+    """Return `mean_estimate` of the values by query_id that are known, as summary.json has it."""
+    estimate = mean_estimate(values.sort_index().dropna().to_numpy(dtype=float), seed=seed)
+    span = None if estimate.interval is None else list(estimate.interval)
+    return {"mean": estimate.mean, "interval": span, "n": estimate.n}
 
-    For the interval the clusters are first thinned to the smallest number of rounds that any of them has, so that
-    they weigh the same. None where nothing was observed; no interval with a single cluster.
+
+def gained(candidate: pd.Series, baseline: pd.Series) -> pd.Series:
+    """Return candidate minus baseline of each query that has a known value in both, sorted by query_id."""
+    return (candidate - baseline).dropna().sort_index()
+
+
+def rounds_of(times: pd.DataFrame, *, column: str = "duration_ns", queries: Sequence[str] | None = None) -> Array:
+    """Return a column of rows with query_id and round as (queries, rounds), sorted by query_id.
+
+    Cut to the fewest rounds that a query has. `queries` leaves the others out; rows without a time do not count.
     """
-    arrays = [_finite(cluster) for cluster in clusters if np.size(cluster)]
-    if not arrays:
-        return [Estimate(None, None, 0) for _ in quantiles]
-    every = np.concatenate(arrays)
-    values = np.quantile(every, quantiles)
-    if len(arrays) == 1:
-        return [Estimate(float(value), None, int(every.size)) for value in values]
-    replicates = np.quantile(_resampled(arrays, seed), quantiles, axis=1)
-    lows, highs = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=1)
+    rows = times if queries is None else times[times["query_id"].isin(queries)]
+    rows = rows[rows[column].notna()].sort_values(["query_id", "round"], kind="stable")
+    if rows.empty:
+        return np.empty((0, 0))
+    groups = rows.groupby("query_id")
+    fewest = int(groups.size().min())
+    return rows.loc[groups.cumcount() < fewest, column].to_numpy(dtype=np.float64).reshape(-1, fewest)
+
+
+def quantile_estimates(table: Array, levels: Sequence[float], *, seed: int = 0) -> list[Estimate]:
+    """Return the quantiles of (queries, rounds), in its unit, with intervals over queries; `n` counts observations.
+
+    None where nothing was observed, no interval below two queries. Raises NonFiniteScore.
+    """
+    finite(table)
+    if not table.size:
+        return [Estimate(None, None, 0) for _ in levels]
+    if len(table) == 1:
+        return [Estimate(quantile(table, level), None, table.size) for level in levels]
+    figures = quantile_draws(table, levels, seed=seed)
+    spans = np.quantile(figures[1:], ENDS, axis=0).T.tolist()
     return [
-        Estimate(float(value), (float(low), float(high)), int(every.size))
-        for value, low, high in zip(values, lows, highs, strict=True)
+        Estimate(float(found), (low, high), table.size) for found, (low, high) in zip(figures[0], spans, strict=True)
     ]
 
 
-def _resampled(arrays: Sequence[NDArray[np.float64]], seed: int) -> NDArray[np.float64]:
-    """RESAMPLES rows, each the observations of as many clusters as there are, drawn with replacement."""
-    rounds = min(array.size for array in arrays)
-    table = np.stack([array[:rounds] for array in arrays])
-    chosen = np.random.default_rng(seed).integers(0, len(table), size=(RESAMPLES, len(table)))
-    return table[chosen].reshape(RESAMPLES, -1)
+def quantile(table: Array, level: float) -> float:
+    """Return one quantile of (queries, rounds), with at least one query."""
+    return float(resampled_quantiles(table, np.ones((1, len(table)), np.int32), [level])[0, 0])
 
 
-def paired_p(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> float:
-    """Two-sided paired randomisation (sign-flip) test of equal means; 1.0 where no query differs.
+def quantile_draws(table: Array, levels: Sequence[float], *, seed: int) -> Array:
+    """Return quantiles of (queries, rounds) as measured and in every resample, (1 + RESAMPLES, levels).
 
-    Smucker, Allan and Carterette: A comparison of statistical significance tests for IR evaluation, CIKM 2007.
+    Two tables of the same queries and one seed are resampled together: their difference and ratio are paired.
     """
-    left, right = _finite(first), _finite(second)
-    if not np.any(left != right):
-        return 1.0
-    result = stats.permutation_test(
-        (left, right), _mean_difference, permutation_type="samples", vectorized=True, n_resamples=9_999, rng=seed
-    )
-    return float(result.pvalue)
+    counts = np.vstack([np.ones((1, len(table)), np.int32), resampled_counts(len(table), seed=seed)])
+    return resampled_quantiles(table, counts, levels)
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's step-down correction (Scand. J. Statist. 6, 1979): adjusted p by name, in the order given."""
-    adjusted: dict[str, float] = {}
-    largest = 0.0
-    for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p))
-        adjusted[name] = largest
-    return {name: adjusted[name] for name in p_values}
+def resampled_quantiles(table: Array, counts: Counts, levels: Sequence[float]) -> Array:
+    """Return the quantiles of each resample, (resamples, levels), from how often it drew each row of the table."""
+    order = np.argsort(table, axis=None, kind="stable")
+    values, owners = table.ravel()[order], order // table.shape[1]
+    parts = np.array_split(counts, max(1, counts.shape[0] * len(values) // CELLS))
+    return np.concatenate([_harrell_davis(values, np.cumsum(part[:, owners], axis=1), levels) for part in parts])
 
 
-def more_queries_needed(differences: ArrayLike, *, alpha: float = 0.05) -> int | None:
-    """How many queries beyond these would show this mean difference with power 0.8; None where there is none.
+def _harrell_davis(values: Array, reached: Counts, levels: Sequence[float]) -> Array:
+    """`reached` is how many observations of a resample are no larger than each of the sorted values.
 
-    n = ((z_{1-alpha/2} + z_{power}) * sd / |mean|)^2, the normal approximation of the paired test.
+    Their formula sums x_i (F(i/n) - F((i-1)/n)), with F the beta distribution of (n + 1) p and (n + 1) (1 - p).
+    Summed by parts it is the largest value less the gaps between neighbours, each times F at the share below it: so a
+    resample needs no sorting of its own, and a value that it did not draw drops out.
     """
-    array = _finite(differences)
-    if array.size < 2 or array.mean() == 0:
-        return None
-    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
-    needed = math.ceil((z * array.std(ddof=1) / abs(array.mean())) ** 2)
-    return int(max(0, needed - array.size))
+    total, gaps = int(reached[0, -1]), np.diff(values)
+    shares = np.arange(total + 1) / total
+    found = []
+    for level in levels:
+        below = special.betainc((total + 1) * level, (total + 1) * (1 - level), shares)
+        found.append(values[-1] - below[reached[:, :-1]] @ gaps)
+    return np.array(found).T
 
 
-def _mean_difference(left: NDArray[np.float64], right: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    return np.asarray(np.mean(left, axis=axis) - np.mean(right, axis=axis))
-
-
-def _finite(values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64).ravel()
-    if not np.all(np.isfinite(array)):
-        raise NonFiniteScore("a value to be averaged is NaN or infinite; nothing can be said of its mean")
-    return array
-
-
-QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-
-
-def quantiles(rows: pd.DataFrame, *, seed: int) -> dict[str, Any]:
-    """p50, p95, p99 with intervals over queries, mean, n observations, number of queries."""
-    clusters = [group.to_numpy() for _, group in rows.groupby("query_id")["duration_ns"]]
-    estimates = quantile_estimates(clusters, list(QUANTILES.values()), seed=seed)
+def latency_quantiles(rows: pd.DataFrame, *, seed: int) -> dict[str, Any]:
+    """Return p50, p95, p99 of duration_ns with intervals, its mean, n observations, number of queries."""
+    table = rounds_of(rows)
     result: dict[str, Any] = {}
-    for name, estimate in zip(QUANTILES, estimates, strict=True):
-        result[f"{name}_ns"] = None if estimate.mean is None else round(estimate.mean)
-        result[f"{name}_interval_ns"] = None if estimate.interval is None else [round(end) for end in estimate.interval]
-    return {**result, "mean_ns": round(float(rows["duration_ns"].mean())), "n": len(rows), "queries": len(clusters)}
+    for name, found in zip(QUANTILES, quantile_estimates(table, list(QUANTILES.values()), seed=seed), strict=True):
+        result[f"{name}_ns"] = None if found.mean is None else round(found.mean)
+        result[f"{name}_interval_ns"] = None if found.interval is None else [round(end) for end in found.interval]
+    return {**result, "mean_ns": round(float(rows["duration_ns"].mean())), "n": len(rows), "queries": len(table)}
 
 
 def noise(whole: pd.DataFrame, bound: float) -> dict[str, Any]:
-    """Spread between rounds: (highest - lowest median of a round) / median of all."""
+    """Return the spread between rounds: (highest - lowest median of a round) / median of all.
+
+    Plain medians: each round is a sample of its own, and none of them is printed.
+    """
     medians = whole.groupby("round")["duration_ns"].median()
     spread = float((medians.max() - medians.min()) / whole["duration_ns"].median())
     return {"spread": spread, "bound": bound, "noisy": spread > bound}
 
 
-ALPHA = 0.05
-
-
-def compared(
-    first: pd.Series, second: pd.Series, baseline: str, candidate: str,
-    *, metric: str, p: float, p_holm: float, pairs: int, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    """Candidate minus baseline."""
-    difference = (second - first).to_numpy()
-    estimate = mean_estimate(difference, seed=seed)
-    told = p_holm < ALPHA
-    verdict = ("better" if (estimate.mean or 0) > 0 else "worse") if told else "undecided"
-    return {
-        "metric": metric, "stage": "final", "baseline": baseline, "candidate": candidate,
-        "difference": estimate.mean, "interval": list(estimate.interval) if estimate.interval else None,
-        "p": p, "p_holm": p_holm, "verdict": verdict, "n": estimate.n,
-        "more_queries": None if told else more_queries_needed(difference, alpha=ALPHA / pairs) or None,
-    }  # fmt: skip
-
-
-DIGITS = 6
-
-
 def rounded(value: Any) -> Any:
-    """Floats to six significant digits, all through: the file is read by people too."""
+    """Return floats with six significant digits, all through: the file is read by people too."""
     if isinstance(value, Mapping):
         return {key: rounded(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

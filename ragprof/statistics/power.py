@@ -1,4 +1,9 @@
-"""How small a difference so many queries can tell. Reads no file."""
+"""How many queries a difference needs, and how small a difference so many queries can find: one formula, both ways.
+
+A two-sided paired test at `alpha` finds a mean difference with power 0.8 where it is (q(1 - alpha/2) + q(0.8)) of its
+standard errors (Cohen, Statistical power analysis, 1988, chapter 2), with q the quantiles of Student's distribution at
+the queries' degrees of freedom where their number is given, and of the normal distribution where it is looked for.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +14,44 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ragprof.core.errors import BadInput
-from ragprof.statistics.estimates import POWER
-from ragprof.statistics.paired import Effect
+from ragprof.statistics.estimates import finite
+
+ALPHA = 0.05
+POWER = 0.8
 
 
-def detectable(sd: float, n: int, *, alpha: float = 0.05) -> float:
-    """The smallest mean difference that a two-sided paired test at `alpha` finds on n queries with power 0.8.
+def detectable(sd: float, n: int, *, alpha: float = ALPHA) -> float:
+    """Return the smallest mean difference that n queries find; `sd` is that of the differences, in their unit.
 
-    `sd` is that of the differences, and in their unit; Student's t at n - 1 degrees of freedom (Cohen: Statistical
-    power analysis, 1988, chapter 2). For a gate among many, `alpha` is its own over their number.
+    For a gate among many, `alpha` is its own over their number. Raises BadInput below two queries.
     """
     if n < 2 or not math.isfinite(sd) or sd < 0:
         raise BadInput(f"{n} queries and a standard deviation of {sd} tell no difference; record at least two queries")
-    return float((stats.t.ppf(1 - alpha / 2, n - 1) + stats.t.ppf(POWER, n - 1)) * sd / math.sqrt(n))
+    return _standard_errors(alpha, degrees=n - 1) * sd / math.sqrt(n)
+
+
+def more_queries_needed(differences: ArrayLike, *, alpha: float = ALPHA) -> int | None:
+    """Return how many queries beyond these would show their mean difference, 0 where they do; None without one."""
+    array = finite(differences)
+    if array.size < 2:
+        return None
+    return more_queries(array.mean(), array.std(ddof=1) / math.sqrt(array.size), n=array.size, alpha=alpha)
+
+
+def more_queries(distance: float, standard_error: float, *, n: int, alpha: float) -> int | None:
+    """Return how many queries beyond n would show a difference of `distance`; None where nothing would.
+
+    It is measured from 0, or from a margin. The error shrinks with the square root of the number of queries.
+    """
+    if distance == 0 or n < 2:
+        return None
+    return max(0, math.ceil(n * (_standard_errors(alpha) * standard_error / abs(distance)) ** 2) - n)
 
 
 def spread(differences: ArrayLike) -> float:
-    """Their standard deviation, for `detectable`. Two recordings or two pipelines give differences; one gives none."""
+    """Return their standard deviation, for `detectable`."""
     return float(np.std(np.asarray(differences, dtype=np.float64), ddof=1))
 
 
-def more_queries(effect: Effect, *, alpha: float, beyond: float = 0.0) -> int | None:
-    """How many queries beyond these would tell the difference from `beyond` with power 0.8; None where none would.
-
-    As `statistics.more_queries_needed`, for a quantity of several items too: n * ((z * error / distance)^2 - 1).
-    """
-    distance = abs(effect.difference - beyond)
-    if distance == 0 or effect.spread_over < 2:
-        return None
-    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
-    n = effect.spread_over
-    return max(0, math.ceil(n * (z * effect.standard_error / distance) ** 2) - n) or None
+def _standard_errors(alpha: float, degrees: float = math.inf) -> float:
+    return float(stats.t.ppf(1 - alpha / 2, degrees) + stats.t.ppf(POWER, degrees))

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compare_data import cost, environment, ndcg, query, rising, side, timings, tokens
+from compare_data import cost, environment, ndcg, rising, side, timings, tokens
 
 from ragprof.core.errors import BadInput, Incomparable, UnknownName
 from ragprof.evals import GateSettings
 from ragprof.session.gating import judged
-from ragprof.statistics.estimates import holm
-from ragprof.statistics.paired import Array, Effect, Paired, mean_effects
+from ragprof.statistics.draws import Array
+from ragprof.statistics.paired import Effect, Paired, holm, mean_effects
 from ragprof.statistics.power import detectable
 from ragprof.studies.gate.comparison import gate_of
 from ragprof.studies.gate.evidence import Evidence
@@ -213,8 +213,7 @@ def told(bases: list[Array], candidates: list[Array], *, margin: float, gates: i
     """The share of simulated builds, each of `gates` metrics in a row, that fail, as gate_of judges them."""
     sides = zip(bases, candidates, strict=True)
     columns = [Paired(base.reshape(-1, 1), candidate.reshape(-1, 1)) for base, candidate in sides]
-    ids = [query(at) for at in range(len(bases[0]))]
-    effects = mean_effects(columns, ids, seed=0, confidences=[0.95] * len(columns))
+    effects = mean_effects(columns, seed=0, confidences=[0.95] * len(columns))
     builds = [effects[at : at + gates] for at in range(0, len(effects), gates)]
     return sum(fails(build, margin=margin) for build in builds) / len(builds)
 

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from ragprof.core.errors import BadInput
-from ragprof.statistics.draws import weights
+from ragprof.statistics.draws import Draws
 from ragprof.studies.growth.study import crossings, crossover
 
 SIZES = [1_000, 2_000, 4_000, 8_000, 16_000]
 QUERIES, ORDERS = 60, 4
-DRAWN = weights(QUERIES, ORDERS, seed=0)
+DRAWN = Draws.of([f"q{at:03}" for at in range(QUERIES)], seed=0, orders=ORDERS)
 NAN = float("nan")
 
 
@@ -26,7 +26,7 @@ def world(means: ArrayLike, *, spread: float, seed: int = 0) -> NDArray[np.float
 
 
 def found(differences: NDArray[np.float64], *, bound: float = 0.0) -> dict[str, Any]:
-    return crossover(SIZES, 0.5 + differences, np.full_like(differences, 0.5), bound=bound, weights=DRAWN)
+    return crossover(SIZES, 0.5 + differences, np.full_like(differences, 0.5), bound=bound, draws=DRAWN)
 
 
 def test_a_crossing_between_two_sizes_by_the_logarithm() -> None:
@@ -110,7 +110,7 @@ def test_queries_count_only_where_both_have_a_value() -> None:
     differences[:, :, :20] = 9.0
     baseline = np.full_like(differences, 0.5)
     baseline[:, :, :20] = NAN
-    answer = crossover(SIZES, 0.5 + differences, baseline, bound=0.0, weights=DRAWN)
+    answer = crossover(SIZES, 0.5 + differences, baseline, bound=0.0, draws=DRAWN)
     assert answer["size"] == 2_828
 
 
@@ -124,7 +124,7 @@ def test_crossings_row_by_row() -> None:
 def test_sizes_that_cannot_be(sizes: list[int]) -> None:
     values = np.zeros((5, ORDERS, QUERIES))
     with pytest.raises(BadInput, match=r"sizes"):
-        crossover(sizes, values, values, bound=0.0, weights=DRAWN)
+        crossover(sizes, values, values, bound=0.0, draws=DRAWN)
 
 
 def simulated(crossing: float, *, worlds: int, slope: float = 0.15) -> list[dict[str, Any]]:

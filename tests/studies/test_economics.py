@@ -41,7 +41,7 @@ def economics(
     watts: float | None = None,
 ) -> dict[str, Any]:
     draws = Draws.of(IDS, seed=0)
-    timed_draws = Draws.of(list(times.index), seed=0, stream=1) if len(times) else None
+    timed_draws = Draws.of(list(times.index), seed=0) if len(times) else None
     facts = facts_of(rows, times, bill, draws=draws, timed_draws=timed_draws, watts=watts)
     return economics_of(facts, rows, times, energy=energy, sensitivities=[1.0, 2.0], seed=0)
 

@@ -97,9 +97,9 @@ class Grown:
     metrics = ("nDCG@10",)
 
     def __init__(self) -> None:
-        from ragprof.statistics.draws import weights
+        from ragprof.statistics.draws import Draws
 
-        self.weights = weights(30, 2, seed=0)
+        self.draws = Draws.of([f"q{at:02}" for at in range(30)], seed=0, orders=2)
 
     def is_reranked(self, name: str) -> bool:
         return name == "reranked"

@@ -23,8 +23,8 @@ import pandas as pd
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.quantities import Kind, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
-from ragprof.statistics.paired import DUST, FLIPS, Array
-from ragprof.statistics.power import more_queries
+from ragprof.statistics.draws import Array
+from ragprof.statistics.paired import DUST, GATE_FLIPS
 from ragprof.studies.gate import verdicts
 from ragprof.studies.gate.evidence import (
     MACHINE_TIME,
@@ -40,7 +40,7 @@ from ragprof.studies.gate.evidence import (
     queries_of,
     same_job,
 )
-from ragprof.studies.gate.findings import Ask, Finding, Row, Terms, family_of, found_rows, rows_of, tidy
+from ragprof.studies.gate.findings import Ask, Finding, Row, Terms, family_of, found_rows, more_needed, rows_of, tidy
 
 MOST = 5
 
@@ -217,7 +217,7 @@ def _query_notes(base: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> 
 
 
 def _family_notes(family: int) -> list[str]:
-    if family < verdicts.ALPHA * (1 + FLIPS):
+    if family < verdicts.ALPHA * (1 + GATE_FLIPS) / 2:
         return []
     return [f"So many figures ({family}) are compared at once that hardly any can be told; name fewer pipelines."]
 
@@ -343,7 +343,7 @@ def _gate_row(found: Finding, row: Row, margin: GateMargin, *, alpha: float, fam
     more = None
     if told == "undecided" and found.effect is not None:
         beyond = row["margin"] if row["better"] == "lower" else -row["margin"]
-        more = max(more_queries(found.effect, alpha=alpha / max(1, family), beyond=beyond) or 0, found.lacking) or None
+        more = more_needed(found, alpha=alpha / max(1, family), beyond=beyond)
     judged = {**row, "gate": told, "more_queries": more, "confidence": tidy(found.confidence)}
     limits = {"margin_absolute": margin.absolute, "margin_relative": margin.relative}
     return {**judged, **limits, "message": _message(judged)}

@@ -33,11 +33,12 @@ import pandas as pd
 
 from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
-from ragprof.core.quantities import KINDS, Kind, Quantity
+from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
 from ragprof.evals import settings_of
 from ragprof.evals import unpriced as evals_unpriced
-from ragprof.statistics.estimates import noise
-from ragprof.statistics.paired import QUANTILES, Array, Paired, Timed, quantile, rounds, shared
+from ragprof.statistics.draws import Array
+from ragprof.statistics.estimates import QUANTILES, noise, quantile, rounds_of
+from ragprof.statistics.paired import NS_PER_MS, Paired, Timed
 
 TOP = 10
 FIGURES = ("pipeline", "kind", "stage", "name", "query_id", "value")
@@ -347,7 +348,7 @@ class Side:
         found = {self._quantity(cell) for cell in self.columns}
         final = {Quantity("quality", "", name) for kind, stage, name in self.columns if self._is_final(kind, stage)}
         stages = {"" if stage == WHOLE else stage for stage in self.times}
-        timed = {Quantity("latency", stage, name) for stage in stages for name in QUANTILES}
+        timed = {Quantity("latency", stage, name) for stage in stages for name in LATENCIES}
         bills = {Quantity("cost", stage, "") for stage in self.unpriced}
         money = {Quantity("cost", "", "")} if bills or any(each.kind == "cost" for each in found) else set()
         return tuple(sorted(found | final | timed | bills | money, key=self.place_of))
@@ -480,7 +481,7 @@ def missing(pair: Pair, quantity: Quantity) -> str | None:
     if lacking:
         return f"the {' and the '.join(lacking)} did not record it"
     if quantity.kind == "latency":
-        return None if shared(*_stage_times(pair, quantity.stage)) else UNSHARED
+        return UNSHARED if timed_of(pair, quantity.stage) is None else None
     unshared = [cell[2] for cell, (before, after) in _columns(pair, quantity).items() if np.isnan(before + after).all()]
     return f"{UNSHARED} ({', '.join(unshared)})" if unshared else None
 
@@ -499,10 +500,10 @@ def paired(pair: Pair, quantity: Quantity) -> Paired:
     )
 
 
-def timed_of(pair: Pair, stage: str) -> Timed:
-    """The live queries of a stage (empty: end to end) whose latency is not missing."""
-    base, candidate = _stage_times(pair, stage)
-    return Timed.of(base, candidate, shared(base, candidate))
+def timed_of(pair: Pair, stage: str) -> Timed | None:
+    """The live queries of a stage (empty: end to end) that both sides timed; None where there is none."""
+    key = stage or WHOLE
+    return Timed.of(pair.base.times[key], pair.candidate.times[key])
 
 
 def own_figure(side: Side, quantity: Quantity) -> float | None:
@@ -510,15 +511,9 @@ def own_figure(side: Side, quantity: Quantity) -> float | None:
     if not _is_recorded(side, quantity) or _unpriced_lines(side, quantity):
         return None
     if quantity.kind == "latency":
-        times = side.times[quantity.stage or WHOLE]
-        return quantile(rounds(times, sorted(set(times["query_id"]))), QUANTILES[quantity.name])
+        return quantile(rounds_of(side.times[quantity.stage or WHOLE]) / NS_PER_MS, QUANTILES[quantity.name])
     means = [each[~np.isnan(each)].mean() for each in side.items(quantity).values() if not np.isnan(each).all()]
     return float(sum(means)) if means else None
-
-
-def _stage_times(pair: Pair, stage: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    key = stage or WHOLE
-    return pair.base.times[key], pair.candidate.times[key]
 
 
 def _columns(pair: Pair, quantity: Quantity) -> Mapping[Cell, tuple[Array, Array]]:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ragprof.core.quantities import Quantity
-from ragprof.statistics.estimates import holm
-from ragprof.statistics.paired import FEWEST, Effect, Interval, Paired, mean_effects, quantile_effects
+from ragprof.statistics.paired import FEWEST, Effect, Interval, Paired, holm, mean_effects, quantile_effects
 from ragprof.statistics.power import more_queries
 from ragprof.studies.gate import verdicts
 from ragprof.studies.gate.evidence import Difference, Pair, blocked, missing, own_figure, paired, timed_of, unpriced
@@ -118,12 +117,7 @@ def _means(asks: Mapping[int, Ask], terms: Terms) -> dict[int, Finding]:
         columns = {at: each.without_clock() for at, each in columns.items()}
     looks = [_looks(each, terms) for each in columns.values()]
     confidences = [_confidence(terms, each) for each in looks]
-    effects = mean_effects(
-        list(columns.values()),
-        next(iter(asks.values())).pair.base.queries,
-        seed=terms.seed,
-        confidences=confidences,
-    )
+    effects = mean_effects(list(columns.values()), seed=terms.seed, confidences=confidences)
     return {
         at: Finding(ask, effect, None, _remark(effect), columns[at].clocked_base, seen, confidence)
         for (at, ask), effect, seen, confidence in zip(asks.items(), effects, looks, confidences, strict=True)
@@ -143,9 +137,12 @@ def _times(asks: Mapping[int, Ask], terms: Terms) -> dict[int, Finding]:
         stages.setdefault((ask.pair, ask.quantity.stage), []).append(at)
     result = {}
     for (pair, stage), places in stages.items():
-        found = timed_of(pair, stage)
+        timed = timed_of(pair, stage)
+        if timed is None:
+            # Such asks were stopped as missing.
+            continue
         names = [asks[at].quantity.name for at in places]
-        effects = quantile_effects(found, names, seed=terms.seed, confidence=confidence)
+        effects = quantile_effects(timed, names, seed=terms.seed, confidence=confidence)
         for at, effect in zip(places, effects, strict=True):
             result[at] = Finding(asks[at], effect, None, _remark(effect), 0.0, looks, confidence)
     return result
@@ -153,6 +150,16 @@ def _times(asks: Mapping[int, Ask], terms: Terms) -> dict[int, Finding]:
 
 def _confidence(terms: Terms, looks: int) -> float:
     return 1 - terms.alpha / looks
+
+
+def more_needed(found: Finding, *, alpha: float, beyond: float = 0.0) -> int | None:
+    """Return how many queries more would tell the effect from `beyond`, and give it an interval at all."""
+    effect = found.effect
+    if effect is None:
+        return None
+    distance = effect.difference - beyond
+    needed = more_queries(distance, effect.standard_error, n=effect.spread_over, alpha=alpha)
+    return max(needed or 0, found.lacking) or None
 
 
 def _remark(effect: Effect) -> str:
@@ -203,7 +210,7 @@ def _row(found: Finding, p_holm: float | None, terms: Terms, *, alone: float) ->
     )
     more = None
     if told == "undecided" and found.effect is not None:
-        more = max(more_queries(found.effect, alpha=alone) or 0, found.lacking) or None
+        more = more_needed(found, alpha=alone)
     return {
         "pipeline": ask.pair.name,
         "base_pipeline": ask.pair.base.pipeline,

@@ -35,18 +35,17 @@ from pydantic import ValidationError
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput
-from ragprof.core.quantities import Kind, Quantity
+from ragprof.core.quantities import LATENCIES, Kind, Quantity
 from ragprof.evals import EvalConfig, read_eval
-from ragprof.statistics.draws import Draws
-from ragprof.statistics.estimates import POWER
-from ragprof.statistics.paired import DUST, QUANTILES, STREAM, Array, quantile, resampled_quantiles, rounds
-from ragprof.statistics.power import detectable, spread
+from ragprof.statistics.draws import Array
+from ragprof.statistics.estimates import QUANTILES, quantile, quantile_draws, rounds_of
+from ragprof.statistics.paired import DUST, NS_PER_MS
+from ragprof.statistics.power import POWER, detectable, spread
 from ragprof.studies.gate.evidence import MACHINE_TIME, WHOLE, Cell, Evidence, Side, check_figures
 from ragprof.studies.gate.sides import read_side
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS
 
 ASSUMED_CORRELATION = 0.8
-REPLICATES = 1_000
 Items: TypeAlias = Mapping[Cell, Array]
 """Values of each item by query, all in one order; NaN where a query has none."""
 
@@ -80,16 +79,14 @@ def of_means(own: Items, others: Mapping[str, Items], *, alpha: float) -> Smalle
     )
 
 
-def of_quantile(rounds: Array, queries: tuple[str, ...], level: float, *, alpha: float, seed: int) -> Smallest:
+def of_quantile(rounds: Array, level: float, *, alpha: float, seed: int) -> Smallest:
     """Relative: of the log ratio of a quantile of (queries, rounds), first rounds against last, resampled by query."""
-    half = rounds.shape[1] // 2
-    if half == 0 or len(queries) < 2 or (rounds <= 0).any():
-        return Smallest(None, len(queries), "two queries in two rounds are needed, each with a time above 0")
-    counts = Draws.of(queries, seed=seed, stream=STREAM, replicates=REPLICATES).counts.astype(np.int32)
-    first, last = (resampled_quantiles(each, counts, [level])[0] for each in (rounds[:, :half], rounds[:, -half:]))
-    sd = float(np.log(last[1:] / first[1:]).std(ddof=1)) * math.sqrt(len(queries))
-    effect = math.expm1(detectable(sd, len(queries), alpha=alpha))
-    return Smallest(effect, len(queries), "its own first and last rounds")
+    half, n = rounds.shape[1] // 2, len(rounds)
+    if half == 0 or n < 2 or (rounds <= 0).any():
+        return Smallest(None, n, "two queries in two rounds are needed, each with a time above 0")
+    first, last = (quantile_draws(each, [level], seed=seed)[1:] for each in (rounds[:, :half], rounds[:, -half:]))
+    sd = float(np.log(last / first).std(ddof=1)) * math.sqrt(n)
+    return Smallest(math.expm1(detectable(sd, n, alpha=alpha)), n, "its own first and last rounds")
 
 
 def _difference(own: Items, other: Items) -> Array:
@@ -182,7 +179,7 @@ def _quantities(evidence: Evidence) -> Iterator[Quantity]:
     metrics = evidence.facts["metrics"]
     recall = [name for name in metrics[1:] if name.startswith("R@")]
     yield from (Quantity("quality", "", name) for name in [*metrics[:1], *recall[:1]])
-    yield from (Quantity("latency", stage, name) for stage in ("", "rerank") for name in QUANTILES)
+    yield from (Quantity("latency", stage, name) for stage in ("", "rerank") for name in LATENCIES)
     yield Quantity("usage", "inject", "prompt_tokens")
     yield Quantity("usage", "rerank", "docs_scored")
     yield Quantity("cost", "", "")
@@ -254,11 +251,9 @@ def _bill_noise(side: Side, means: Mapping[tuple[str, str], float]) -> float | N
 def _timed(quantity: Quantity, sides: Sequence[Side], level: float) -> Iterator[Seen]:
     share = QUANTILES[quantity.name]
     for side in sides:
-        rows = side.times[quantity.stage or WHOLE]
-        queries = tuple(sorted(rows["query_id"].unique()))
-        table, seed = rounds(rows, queries), side.evidence.facts["seed"]
+        table = rounds_of(side.times[quantity.stage or WHOLE]) / NS_PER_MS
         base = quantile(table, share)
-        found = of_quantile(table, queries, share, alpha=level, seed=seed)
+        found = of_quantile(table, share, alpha=level, seed=side.evidence.facts["seed"])
         effect = None if found.effect is None else found.effect * base
         yield Seen(side.pipeline, base, _latency_noise(side, quantity), replace(found, effect=effect))
 
@@ -266,9 +261,13 @@ def _timed(quantity: Quantity, sides: Sequence[Side], level: float) -> Iterator[
 def _latency_noise(side: Side, quantity: Quantity) -> float:
     """Spread between rounds of the quantile itself, and never less than that of the median, which is better known."""
     rows = side.times[quantity.stage or WHOLE]
-    spreads = [_spread(rows, partial(np.quantile, q=QUANTILES[name])) for name in ("p50", quantity.name)]
+    spreads = [_spread(rows, partial(_quantile, level=QUANTILES[name])) for name in ("p50", quantity.name)]
     known = [*spreads, None if quantity.stage else side.evidence.facts["noise"][side.pipeline]]
     return max((float(one) for one in known if one is not None), default=BETWEEN_JOBS)
+
+
+def _quantile(times: Array, level: float) -> float:
+    return quantile(times[:, None], level)
 
 
 def _spread(rows: pd.DataFrame, figure: Callable[[Array], float]) -> float | None:

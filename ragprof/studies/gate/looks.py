@@ -16,15 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
 import pandas as pd
 
 from ragprof.core import STAGES
-from ragprof.core.quantities import Quantity, quantity
+from ragprof.core.quantities import LATENCIES, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
-from ragprof.statistics.draws import Draws
-from ragprof.statistics.estimates import CONFIDENCE, RESAMPLES
-from ragprof.statistics.paired import QUANTILES, STREAM, Effect, Timed, interval, quantile_effects, timed
+from ragprof.statistics.draws import CONFIDENCE, resampled_counts
+from ragprof.statistics.paired import Effect, Timed, finite_interval, quantile_effects
 from ragprof.studies.gate.verdicts import better_of, bound, gate_verdict, given_tolerance
 
 
@@ -87,10 +85,10 @@ def effect_of(
     """None where no query was timed on both sides."""
     stage = gate.quantity.stage or "query"
     sides = [side[(side["pipeline"] == gate.pipeline) & (side["stage"] == stage)] for side in (base, other)]
-    found = timed(*sides)
-    if found is None:
+    timed = Timed.of(*sides)
+    if timed is None:
         return None
-    (effect,) = quantile_effects(found, [gate.quantity.name], seed=seed, confidence=1 - alpha / looks)
+    (effect,) = quantile_effects(timed, [gate.quantity.name], seed=seed, confidence=1 - alpha / looks)
     return effect
 
 
@@ -113,24 +111,22 @@ def learned(base: pd.DataFrame, twin: pd.DataFrame, *, seed: int) -> Noise:
     for name, mine in base.groupby("pipeline"):
         other = twin[twin["pipeline"] == name]
         for stage in (WHOLE, *STAGES):
-            found = timed(mine[mine["stage"] == stage], other[other["stage"] == stage])
-            if found is not None and len(found.queries) > 1:
-                noise.setdefault(str(name), {}).update(_of_stage(found, "" if stage == WHOLE else stage, seed=seed))
+            timed = Timed.of(mine[mine["stage"] == stage], other[other["stage"] == stage])
+            if timed is not None and len(timed.base) > 1:
+                noise.setdefault(str(name), {}).update(_of_stage(timed, "" if stage == WHOLE else stage, seed=seed))
     return noise
 
 
-def _of_stage(found: Timed, stage: str, *, seed: int) -> dict[str, float]:
-    effects = quantile_effects(found, list(QUANTILES), seed=seed, confidence=CONFIDENCE)
+def _of_stage(timed: Timed, stage: str, *, seed: int) -> dict[str, float]:
+    effects = quantile_effects(timed, LATENCIES, seed=seed, confidence=CONFIDENCE)
     noise = {
         Quantity("latency", stage, name).label: max(map(abs, effect.relative_interval))
-        for name, effect in zip(QUANTILES, effects, strict=True)
+        for name, effect in zip(LATENCIES, effects, strict=True)
         if effect.relative_interval is not None
     }
-    return {**noise, Quantity("cost", stage, "").label: _of_means(found, seed=seed)} if found.base.any() else noise
-
-
-def _of_means(found: Timed, *, seed: int) -> float:
-    counts = Draws.of(found.queries, seed=seed, stream=STREAM, replicates=RESAMPLES).counts
-    ratios = (counts @ found.candidate.mean(axis=1)) / (counts @ found.base.mean(axis=1)) - 1
-    ends = interval(ratios[1:], CONFIDENCE)
-    return float(np.abs(ends).max()) if ends is not None else float(abs(ratios[0]))
+    if not timed.base.any():
+        return noise
+    counts = resampled_counts(len(timed.base), seed=seed)
+    ratios = (counts @ timed.candidate.mean(axis=1)) / (counts @ timed.base.mean(axis=1)) - 1
+    found = finite_interval(ratios)
+    return noise if found is None else {**noise, Quantity("cost", stage, "").label: max(map(abs, found))}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ragprof.core import files
 from ragprof.evals import unpriced
-from ragprof.statistics.draws import Weights, weights
+from ragprof.statistics.draws import Draws
 
 Array = NDArray[np.float64]
 KINDS = ("relevant", "irrelevant", "unjudged", "duplicate", "contradicting")
@@ -27,7 +27,7 @@ class GrowthData:
 
     folder: Path
     manifest: Mapping[str, Any]
-    weights: Weights
+    draws: Draws
     query_ids: tuple[str, ...]
 
     @cached_property
@@ -152,5 +152,5 @@ def read_growth(folder: Path) -> GrowthData:
     place = folder / "growth"
     manifest = files.read_json(place / "manifest.json")
     query_ids = tuple(files.read_table(place / "queries.parquet")["query_id"])
-    drawn = weights(len(query_ids), manifest["plan"]["orders"], seed=manifest["config"]["seed"])
+    drawn = Draws.of(query_ids, seed=manifest["config"]["seed"], orders=manifest["plan"]["orders"])
     return GrowthData(place, manifest, drawn, query_ids)

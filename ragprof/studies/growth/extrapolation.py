@@ -30,8 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.statistics.draws import RESAMPLING_ENDS
-from ragprof.statistics.estimates import CONFIDENCE
+from ragprof.statistics.draws import CONFIDENCE, ENDS, interval
 
 LOG_LINEAR, POWER_LAW = "log-linear", "power law"
 EXPONENTS = np.linspace(0.0, 1.5, 151)
@@ -221,7 +220,7 @@ def figure(value: float) -> str:
 def _predicted(curve: Model, sizes: Array, points: Array, resampled: Array, at: Array) -> list[Predicted]:
     """Refit and ask; halves of the interval from several causes add in quadrature."""
     values = curve.fit(sizes, points[None], at)[0]
-    spans = [np.quantile(curve.fit(sizes, resampled, at), RESAMPLING_ENDS, axis=0)] if len(resampled) else []
+    spans = [np.quantile(curve.fit(sizes, resampled, at), ENDS, axis=0)] if len(resampled) else []
     scatter = np.zeros_like(values)
     if curve.relative or not len(resampled):
         spans.append(_without_one(curve, sizes, points, at))
@@ -241,9 +240,8 @@ def _errors(curve: Model, sizes: Array, resampled: Array) -> Array:
 
 def _paired(errors: ArrayLike) -> list[float] | None:
     """The interval of the error; None where nothing was resampled."""
-    known = np.asarray(errors, dtype=np.float64)
-    known = known[~np.isnan(known)]
-    return [float(end) for end in np.quantile(known, RESAMPLING_ENDS)] if known.size else None
+    found = interval(np.asarray(errors, dtype=np.float64))
+    return None if found is None else list(found)
 
 
 def _without_one(curve: Model, sizes: Array, points: Array, at: Array) -> Array:
@@ -261,7 +259,7 @@ def _scatter(curve: Model, sizes: Array, points: Array) -> float:
 
 def _margin(curve: Model, sizes: Array, points: Array) -> float:
     free = max(len(sizes) - curve.parameters, 1)
-    margin = float(stats.t.ppf(RESAMPLING_ENDS[1], free)) * _scatter(curve, sizes, points)
+    margin = float(stats.t.ppf(ENDS[1], free)) * _scatter(curve, sizes, points)
     return max(margin, RESOLUTION) if curve.relative else margin
 
 

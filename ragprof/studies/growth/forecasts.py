@@ -12,7 +12,8 @@ import pandas as pd
 
 from ragprof.core import STAGES, files
 from ragprof.price.pricing import QUERIES, plain
-from ragprof.statistics.draws import RESAMPLING_ENDS, mean_of, replicates_of
+from ragprof.statistics.draws import interval
+from ragprof.statistics.estimates import QUANTILES, quantile_draws, rounds_of
 from ragprof.studies.growth.data import BIASED, Array, GrowthData, PipelineData
 from ragprof.studies.growth.extrapolation import LOG_LINEAR, POWER_LAW, Predicted, checked, forecast
 from ragprof.studies.growth.score_distribution import FAMILIES, expected, padded
@@ -79,8 +80,8 @@ def _series(pipeline: PipelineData) -> Iterator[Series]:
 
 def _resampled(data: GrowthData, quantity: str, unit: str, values: Array, bounds: tuple[float, float]) -> Series:
     """A mean over queries and orders, (orders, sizes, queries)."""
-    cells = values.transpose(0, 2, 1)
-    return Series(quantity, unit, LOG_LINEAR, bounds, mean_of(cells), replicates_of(cells, data.weights))
+    figures = data.draws.means(values.transpose(0, 2, 1))
+    return Series(quantity, unit, LOG_LINEAR, bounds, figures[0], figures[1:])
 
 
 def _latencies(pipeline: PipelineData) -> Iterator[Series]:
@@ -89,27 +90,16 @@ def _latencies(pipeline: PipelineData) -> Iterator[Series]:
     tables = [files.read_table(data.size_folder(size) / "spans.parquet") for size in data.sizes()]
     mine = [table[(table["pipeline"] == pipeline.name) & (table["phase"] == "timed")] for table in tables]
     stages = [stage for stage in STAGES if all((table["stage"] == stage).any() for table in mine)]
-    wanted: list[tuple[str, float, str]] = [(stage, 0.5, f"{stage}_p50_ns") for stage in stages]
-    wanted += [("query", 0.5, "end_to_end_p50_ns"), ("query", 0.95, "end_to_end_p95_ns")]
-    for stage, quantile, quantity in wanted:
-        rows = [table[table["stage"] == stage] for table in mine]
-        means = np.array([np.quantile(each["duration_ns"], quantile) for each in rows])
-        drawn = np.stack([resampled_quantile(each, data, quantile) for each in rows], axis=1)
-        yield Series(quantity, "ns", POWER_LAW, POSITIVE, means, drawn)
-
-
-def resampled_quantile(rows: pd.DataFrame, data: GrowthData, quantile: float) -> Array:
-    """A quantile of observations, (replicates,), each observation counted as often as its query was drawn.
-
-    A replicate that drew none of the timed queries takes the median of the others.
-    """
-    ordered = rows.sort_values("duration_ns")
-    places = {query_id: place for place, query_id in enumerate(data.query_ids)}
-    counts = data.weights.queries[:, [places[query_id] for query_id in ordered["query_id"]]]
-    running = counts.cumsum(axis=1)
-    reached = (running >= quantile * running[:, -1:]) & (running > 0)
-    drawn = np.where(running[:, -1] > 0, ordered["duration_ns"].to_numpy(float)[reached.argmax(axis=1)], np.nan)
-    return np.where(np.isnan(drawn), np.nanmedian(drawn), drawn)
+    wanted = [
+        *((stage, stage, "p50") for stage in stages),
+        ("query", "end_to_end", "p50"),
+        ("query", "end_to_end", "p95"),
+    ]
+    for stage, name, quantile in wanted:
+        rounds = [rounds_of(table[table["stage"] == stage]) for table in mine]
+        figures = [quantile_draws(each, [QUANTILES[quantile]], seed=data.config["seed"])[:, 0] for each in rounds]
+        found = np.stack(figures, axis=1)
+        yield Series(f"{name}_{quantile}_ns", "ns", POWER_LAW, POSITIVE, found[0], found[1:])
 
 
 def _sizes_of_index(pipeline: PipelineData) -> Iterator[Series]:
@@ -132,13 +122,12 @@ def _cost(pipeline: PipelineData) -> Series | None:
     if any(bill is None for bill in bills):
         return None
     known = [bill for bill in bills if bill is not None]
-    means = np.array([mean_of(bill).sum() for bill in known]) * QUERIES
-    drawn = np.stack([replicates_of(bill, data.weights).sum(axis=1) for bill in known], axis=1) * QUERIES
-    return Series(COST, "usd", POWER_LAW, POSITIVE, means, drawn)
+    figures = np.stack([data.draws.means(bill).sum(axis=1) for bill in known], axis=1) * QUERIES
+    return Series(COST, "usd", POWER_LAW, POSITIVE, figures[0], figures[1:])
 
 
 def _bill(data: GrowthData, name: str, size: int) -> Array | None:
-    """What each item costs each query, (1, queries, items); NaN where a query was not timed, None if unpriced."""
+    """What each item costs each query, (queries, items); NaN where a query was not timed, None if unpriced."""
     costs = files.read_table(data.size_folder(size) / "costs.parquet")
     mine = costs[costs["pipeline"] == name]
     if mine.empty or mine["usd"].isna().any():
@@ -146,7 +135,7 @@ def _bill(data: GrowthData, name: str, size: int) -> Array | None:
     table = mine.assign(usd=mine["usd"].astype(float)).pivot_table(
         index="query_id", columns=["stage", "item"], values="usd", aggfunc="sum"
     )
-    return table.reindex(list(data.query_ids)).to_numpy(float)[None]
+    return table.reindex(list(data.query_ids)).to_numpy(float)
 
 
 def _as_money(line: dict[str, Any]) -> dict[str, Any]:
@@ -177,26 +166,24 @@ def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
         return None
     before, largest = data.sizes()[-2:]
     held, at_largest = found.values(before, largest), pipeline.quality(BIASED)[:, -1]
-    measured = float(mean_of(at_largest)[0])
-    errors = replicates_of(held, data.weights)[:, 0] - replicates_of(at_largest, data.weights)[:, 0]
+    predicted, measured = (data.draws.means(each[..., None])[:, 0] for each in (held, at_largest))
     at = [_predicted(data, found.values(largest, size), size) for size in targets(data)]
     answer = checked(
         SCORE_DISTRIBUTION,
         _predicted(data, held, largest),
-        measured=measured,
+        measured=float(measured[0]),
         fitted=data.sizes()[:-1],
         at=at,
         bounds=UNIT_INTERVAL,
-        errors=errors,
+        errors=(predicted - measured)[1:],
     )
     return {"pipeline": pipeline.name, "quantity": data.metric, "unit": "", **answer}
 
 
 def _predicted(data: GrowthData, values: Array, size: int) -> Predicted:
     """The mean over orders and queries, (orders, queries), with its resampled interval."""
-    drawn = replicates_of(values, data.weights)[:, 0]
-    low, high = np.quantile(drawn[~np.isnan(drawn)], RESAMPLING_ENDS).tolist()
-    return Predicted(size, float(mean_of(values)[0]), (low, high))
+    figures = data.draws.means(values[..., None])[:, 0]
+    return Predicted(size, float(figures[0]), interval(figures[1:]) or (-np.inf, np.inf))
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ from numpy.typing import ArrayLike, NDArray
 from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput
 from ragprof.price import PipelinePricing, read_pricing
-from ragprof.statistics.draws import RESAMPLING_ENDS, Weights, estimate, estimates, mean_of, replicates_of
-from ragprof.statistics.estimates import quantiles, rounded
+from ragprof.statistics.draws import Draws, observed_interval
+from ragprof.statistics.estimates import latency_quantiles, rounded
 from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, GrowthData, PipelineData, read_growth
 from ragprof.studies.growth.data import Array as DataArray
 from ragprof.studies.growth.forecasts import forecasts
@@ -46,7 +46,7 @@ Array = NDArray[np.float64]
 
 
 def crossover(
-    sizes: Sequence[int], candidate: ArrayLike, baseline: ArrayLike, *, bound: float, weights: Weights
+    sizes: Sequence[int], candidate: ArrayLike, baseline: ArrayLike, *, bound: float, draws: Draws
 ) -> dict[str, Any]:
     """{"size", "interval", "status"} of two metrics (sizes, orders, queries), larger is better; NaN where it is n/a.
 
@@ -59,9 +59,9 @@ def crossover(
     if not cells.size or (~np.isnan(cells)).any((0, 2)).sum() < 2:
         return _answer(None, None, UNDECIDED)
     logs = np.log(np.asarray(sizes, dtype=np.float64)[kept])
-    (measured,) = crossings(logs, mean_of(cells)[None])
-    drawn = replicates_of(cells, weights)
-    return _stated(float(measured), crossings(logs, drawn[~np.isnan(drawn).any(1)]))
+    figures = draws.means(cells)
+    measured, *drawn = crossings(logs, figures[~np.isnan(figures).any(1)])
+    return _stated(float(measured), np.array(drawn))
 
 
 def crossings(logs: Array, differences: Array) -> Array:
@@ -78,10 +78,10 @@ def crossings(logs: Array, differences: Array) -> Array:
 
 
 def _stated(measured: float, drawn: Array) -> dict[str, Any]:
-    if not drawn.size:
+    ends = observed_interval(drawn)
+    if ends is None:
         return _answer(None, None, UNDECIDED)
-    low = float(np.quantile(drawn, RESAMPLING_ENDS[0], method="lower"))
-    high = float(np.quantile(drawn, RESAMPLING_ENDS[1], method="higher"))
+    low, high = ends
     if measured == high == -np.inf:
         return _answer(None, None, FROM_THE_SMALLEST)
     if measured == low == np.inf:
@@ -124,12 +124,12 @@ def evidence(pipeline: PipelineData) -> list[dict[str, Any]]:
     `all_judged` minus `proportional` at the same size, where the number of passages is the same.
     """
     kept, natural = pipeline.quality(BIASED), pipeline.quality(UNBIASED)
-    drawn = pipeline.data.weights
+    draws = pipeline.data.draws
     return [
         {
             "size": size,
-            "distractors": estimate(kept[:, 0] - kept[:, place], drawn),
-            "missing_evidence": estimate(kept[:, place] - natural[:, place], drawn),
+            "distractors": draws.estimate(kept[:, 0] - kept[:, place]),
+            "missing_evidence": draws.estimate(kept[:, place] - natural[:, place]),
         }
         for place, size in enumerate(pipeline.data.sizes())
     ]
@@ -164,7 +164,7 @@ def losses(pipeline: PipelineData) -> list[dict[str, Any]]:
 def _loss(parts: Mapping[str, DataArray], place: int, size: int, data: GrowthData) -> dict[str, Any]:
     line: dict[str, Any] = {"size": size, "metric": data.metric}
     for name, values in parts.items():
-        found = estimate(values[:, place, :, 0], data.weights)
+        found = data.draws.estimate(values[:, place, :, 0])
         line[name], line[f"{name}_interval"] = found["mean"], found["interval"]
     return line
 
@@ -183,7 +183,7 @@ def crossovers(data: GrowthData, quality: Mapping[str, DataArray]) -> list[dict[
                 quality[candidate].swapaxes(0, 1),
                 quality[baseline].swapaxes(0, 1),
                 bound=bound,
-                weights=data.weights,
+                draws=data.draws,
             ),
         }
         for what, candidate, baseline, bound in questions(data, quality)
@@ -272,14 +272,14 @@ def _curves(pipeline: PipelineData, bills: Mapping[int, Mapping[str, PipelinePri
 
 def _points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
     """Quality at every stage and what is in the prompt, at each size of one curve."""
-    data, drawn = pipeline.data, pipeline.data.weights
+    data, draws = pipeline.data, pipeline.data.draws
     by_stage = {stage: pipeline.at_stage(curve, stage, pipeline.metrics) for stage in pipeline.stages}
     tokens, prompts = pipeline.tokens(curve), data.prompts(pipeline.name, curve)
     quality = pipeline.quality(curve)
     points = []
     for place, size in enumerate(data.sizes(curve)):
         scores = {
-            stage: dict(zip(pipeline.metrics, estimates(values[:, place], drawn), strict=True))
+            stage: dict(zip(pipeline.metrics, draws.estimates(values[:, place]), strict=True))
             for stage, values in by_stage.items()
             if values is not None
         }
@@ -287,10 +287,10 @@ def _points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
             {
                 "size": size,
                 "scores": scores,
-                "change": estimate(quality[:, place] - quality[:, 0], drawn),
+                "change": draws.estimate(quality[:, place] - quality[:, 0]),
                 "context_tokens": dict(zip(KINDS, np.nanmean(tokens[:, place], axis=(0, 1)).tolist(), strict=True)),
                 "context_share": _shares(tokens[:, place], data),
-                "prompt_tokens": estimate(prompts[:, place], drawn),
+                "prompt_tokens": draws.estimate(prompts[:, place]),
             }
         )
     return points
@@ -300,7 +300,7 @@ def _shares(tokens: DataArray, data: GrowthData) -> dict[str, Any]:
     """Of each query's injected tokens the share of each kind; a query without any takes no part."""
     whole = tokens.sum(axis=-1, keepdims=True)
     shares = np.divide(tokens, whole, out=np.full(tokens.shape, np.nan), where=whole > 0)
-    return dict(zip(KINDS, estimates(shares, data.weights), strict=True))
+    return dict(zip(KINDS, data.draws.estimates(shares), strict=True))
 
 
 def _by_depth(pipeline: PipelineData, place: int) -> list[dict[str, Any]]:
@@ -309,7 +309,7 @@ def _by_depth(pipeline: PipelineData, place: int) -> list[dict[str, Any]]:
     for depth in pipeline.data.settings["depths"]:
         values = pipeline.at_stage(BIASED, "final", pipeline.metrics, depth)
         if values is not None:
-            found = estimates(values[:, place], pipeline.data.weights)
+            found = pipeline.data.draws.estimates(values[:, place])
             lines.append({"depth": depth, "scores": dict(zip(pipeline.metrics, found, strict=True))})
     return lines
 
@@ -320,9 +320,9 @@ def _add_presence(pipeline: PipelineData, points: list[dict[str, Any]]) -> None:
     wanted = [metric for metric in pipeline.metrics if not metric.startswith("Judged")]
     present = pipeline.at_stage(UNBIASED, "present", wanted)
     for place, point in enumerate(points):
-        point["coverage"] = estimate(coverage[:, place], data.weights)
+        point["coverage"] = data.draws.estimate(coverage[:, place])
         if present is not None:
-            point["present"] = dict(zip(wanted, estimates(present[:, place], data.weights), strict=True))
+            point["present"] = dict(zip(wanted, data.draws.estimates(present[:, place]), strict=True))
 
 
 def _timings(data: GrowthData, name: str, size: int) -> dict[str, Any]:
@@ -330,8 +330,10 @@ def _timings(data: GrowthData, name: str, size: int) -> dict[str, Any]:
     folder, seed = data.size_folder(size), data.config["seed"]
     spans = files.read_table(folder / "spans.parquet")
     timed = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed")]
-    stages = {stage: quantiles(rows, seed=seed) for stage in STAGES if len(rows := timed[timed["stage"] == stage])}
-    whole = quantiles(timed[timed["stage"] == "query"], seed=seed)
+    stages = {
+        stage: latency_quantiles(rows, seed=seed) for stage in STAGES if len(rows := timed[timed["stage"] == stage])
+    }
+    whole = latency_quantiles(timed[timed["stage"] == "query"], seed=seed)
     rest = whole["mean_ns"] - sum(stage["mean_ns"] for stage in stages.values())
     return {
         "stages": stages,

@@ -157,7 +157,7 @@ class InjectionData:
     def timed_draws(self) -> Draws | None:
         """Resamples of the questions that the pipelines' own settings were timed with; None where none was."""
         timed = self.live[self.live["setting"] == OWN]["query_id"].unique().tolist()
-        return Draws.of(timed, seed=self.seed, stream=1) if timed else None
+        return Draws.of(timed, seed=self.seed) if timed else None
 
     def asked(self, pipeline: str, setting: str = OWN) -> pd.DataFrame:
         """The answerable questions of one pipeline and setting, by query_id."""

@@ -1,7 +1,8 @@
 """What a correct answer costs: ratios of sums over one pipeline's own answers, each with an interval. Reads no file.
 
-Numerator and denominator of every ratio come from the same resampled questions; timed questions, which are fewer, are
-resampled apart from them. FORMULAS says in words what each key is. What is not measured or not priced is None, never 0.
+Numerator and denominator of every ratio come from the same resampled questions; timed questions are resampled apart
+from them where they are fewer. FORMULAS says in words what each key is. What is not measured or not priced is None,
+never 0.
 
 The point where one more chunk costs more than it brings. Reads no file.
 
@@ -36,8 +37,10 @@ import numpy as np
 import pandas as pd
 
 from ragprof.price.pricing import QUERIES, plain
-from ragprof.statistics.draws import Array, Draws, estimated, gained, over, resampled
-from ragprof.statistics.estimates import ALPHA, more_queries_needed, paired_p
+from ragprof.statistics.draws import Array, Draws, over, resampled
+from ragprof.statistics.estimates import estimated, gained
+from ragprof.statistics.paired import paired_p
+from ragprof.statistics.power import ALPHA, more_queries_needed
 from ragprof.studies.injection.data import Bill, added_usd
 
 JOULES_PER_KWH = 3_600_000

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ragprof.core.quantities import duration
-from ragprof.statistics.draws import ENDS, Array, estimated
-from ragprof.statistics.estimates import CONFIDENCE, RESAMPLES, quantile_estimates
+from ragprof.statistics.draws import CONFIDENCE, ENDS, RESAMPLES, Array
+from ragprof.statistics.estimates import estimated, quantile_estimates
 
 COEFFICIENTS = ("a_ns", "b_ns_per_token", "c_ns_per_token2")
 LENGTHS = 3
@@ -215,8 +215,7 @@ def _intervals(fit: Fit) -> dict[str, Any]:
 def _point(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
     """p50 of the timings of one length."""
     tokens = int(rows["prompt_tokens"].iloc[0])
-    clusters = [[value] for value in rows["first_token_ns"].to_numpy(float)]
-    (median,) = quantile_estimates(clusters, [0.5], seed=seed)
+    (median,) = quantile_estimates(rows["first_token_ns"].to_numpy(float)[:, None], [0.5], seed=seed)
     interval = None if median.interval is None else [round(end) for end in median.interval]
     p50 = None if median.mean is None else round(median.mean)
     return {"prompt_tokens": tokens, "p50_ns": p50, "interval_ns": interval, "n": len(rows)}

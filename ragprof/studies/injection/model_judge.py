@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragprof.core import files
 from ragprof.core.clock import Progress
 from ragprof.core.stages import Generator, ManyGenerator
 from ragprof.corpus import EvaluationSet
-from ragprof.statistics.estimates import CONFIDENCE, RESAMPLES
+from ragprof.statistics.draws import RESAMPLES, Array, interval, resampled_counts
 from ragprof.studies.injection.judge import gold_answers
 from ragprof.studies.injection.plan import OWN
 from ragprof.studies.injection.record import answer_prompts
@@ -100,31 +99,22 @@ def agreement(labels: Sequence[bool | None], gold: Sequence[bool | None], *, see
     pairs = [
         (label, truth) for label, truth in zip(labels, gold, strict=True) if label is not None and truth is not None
     ]
-    table = np.zeros((2, 2))
-    for label, truth in pairs:
-        table[int(label), int(truth)] += 1
-    kappa = float(_kappa(table[None])[0]) if pairs else np.nan
+    if not pairs:
+        return {"agreement": None, "kappa": None, "kappa_interval": None, "n": 0}
+    cells = np.eye(4)[[2 * int(label) + int(truth) for label, truth in pairs]]
+    table = cells.sum(axis=0).reshape(2, 2)
+    kappa = float(_kappa(table[None])[0])
+    drawn = _kappa((resampled_counts(len(pairs), seed=seed) @ cells).reshape(-1, 2, 2))
+    found = interval(drawn) if len(pairs) > 1 and (~np.isnan(drawn)).sum() >= LEAST_REPLICATES else None
     return {
-        "agreement": float(np.trace(table) / len(pairs)) if pairs else None,
+        "agreement": float(np.trace(table) / len(pairs)),
         "kappa": None if np.isnan(kappa) else kappa,
-        "kappa_interval": None if np.isnan(kappa) else _interval(table, seed),
+        "kappa_interval": None if np.isnan(kappa) or found is None else list(found),
         "n": len(pairs),
     }
 
 
-def _interval(table: NDArray[np.float64], seed: int) -> list[float] | None:
-    """Answers drawn with replacement are counts of the four cells drawn from their shares."""
-    n = int(table.sum())
-    drawn = np.random.default_rng(seed).multinomial(n, table.ravel() / n, size=RESAMPLES).reshape(-1, 2, 2)
-    replicates = _kappa(drawn.astype(float))
-    known = replicates[~np.isnan(replicates)]
-    if n < 2 or len(known) < LEAST_REPLICATES:
-        return None
-    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return [float(low), float(high)]
-
-
-def _kappa(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+def _kappa(tables: Array) -> Array:
     """Of tables of counts, shape (tables, 2, 2); NaN where agreement by chance is certain."""
     n = tables.sum(axis=(1, 2))
     observed = np.trace(tables, axis1=1, axis2=2) / n

@@ -22,8 +22,9 @@ from typing import Any
 import pandas as pd
 
 from ragprof.core.quantities import money
-from ragprof.statistics.draws import Draws, estimated, gained
-from ragprof.statistics.estimates import compared, holm, paired_p, rounded
+from ragprof.statistics.draws import Draws
+from ragprof.statistics.estimates import estimated, gained, rounded
+from ragprof.statistics.paired import compared, holm, paired_p
 from ragprof.studies.injection.data import (
     OWN,
     Bill,
@@ -213,7 +214,8 @@ def notes(data: InjectionData, section: Mapping[str, Any]) -> list[str]:
         _without_gold(data),
         _unjudged(data),
         _timed(data),
-        "A and R of U are resampled together, timed questions apart from them; the presets of k are conventions.",
+        "A and R of U are resampled together, L apart from them unless all questions were timed; the presets of k are "
+        "conventions.",
         f"A wrong answer is put down to the first place ({', '.join(ATTRIBUTED)}) after which no gold answer is left.",
         _energy(section),
     ]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ragprof.core import STAGES
-from ragprof.statistics.estimates import mean_estimate, noise, quantile_estimates, quantiles
+from ragprof.statistics.estimates import (
+    latency_quantiles,
+    mean_estimate,
+    noise,
+    quantile,
+    quantile_estimates,
+    rounds_of,
+)
 
 
 def latency_of(spans: pd.DataFrame, *, noise_bound: float, seed: int) -> dict[str, Any]:
@@ -16,11 +22,11 @@ def latency_of(spans: pd.DataFrame, *, noise_bound: float, seed: int) -> dict[st
     timed = spans[spans["phase"] == "timed"]
     whole = timed[timed["stage"] == "query"]
     present = [stage for stage in STAGES if (timed["stage"] == stage).any()]
-    stages = {stage: quantiles(timed[timed["stage"] == stage], seed=seed) for stage in present}
+    stages = {stage: latency_quantiles(timed[timed["stage"] == stage], seed=seed) for stage in present}
     unaccounted = float(whole["duration_ns"].mean()) - sum(stages[stage]["mean_ns"] for stage in present)
     return {
         "stages": stages,
-        "end_to_end": quantiles(whole, seed=seed),
+        "end_to_end": latency_quantiles(whole, seed=seed),
         "unaccounted": {"mean_ns": round(unaccounted), "share": unaccounted / float(whole["duration_ns"].mean())},
         "closure": closure(timed),
         **overhead(spans, seed=seed),
@@ -45,9 +51,8 @@ def overhead(spans: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     keyed = spans.set_index(["round", "query_id"])
     bare = keyed.loc[keyed["phase"] == "bare", "duration_ns"]
     difference = (keyed.loc[keyed["phase"] == "instrumented", "duration_ns"] - bare).dropna()
-    base = float(np.median(bare))
-    clusters = [group.to_numpy() / base for _, group in difference.groupby(level="query_id")]
-    (estimate,) = quantile_estimates(clusters, [0.5], seed=seed)
+    base = quantile(rounds_of(bare.reset_index()), 0.5)
+    (estimate,) = quantile_estimates(rounds_of(difference.reset_index()) / base, [0.5], seed=seed)
     return {"overhead": estimate.mean, "overhead_interval": list(estimate.interval) if estimate.interval else None}
 
 

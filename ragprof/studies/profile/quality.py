@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.statistics.estimates import compared, holm, mean_estimate, paired_p
+from ragprof.statistics.estimates import mean_estimate
+from ragprof.statistics.paired import compared, holm, paired_p
 
 
 def final_stage(scores: pd.DataFrame) -> str:

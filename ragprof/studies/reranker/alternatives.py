@@ -27,9 +27,10 @@ from ragprof.core import files
 from ragprof.price import read_pricing
 from ragprof.price.pricing import QUERIES
 from ragprof.statistics.draws import Array
+from ragprof.statistics.estimates import quantile, rounds_of
 from ragprof.studies.reranker.chunks import more_chunks
 from ragprof.studies.reranker.data import RERANK, SEARCH, RerankerData
-from ragprof.studies.reranker.effects import end_to_end, estimate, money
+from ragprof.studies.reranker.effects import estimate, live_rounds, money
 from ragprof.studies.reranker.statement import TOKENS, llm_of, usd_of
 
 NEEDED = ("costs.parquet", "rates.json", "spans.parquet", "usage.parquet")
@@ -39,8 +40,8 @@ NEEDED = ("costs.parquet", "rates.json", "spans.parquet", "usage.parquet")
 class Whole:
     """By pipeline; a name that is missing, or None, is not known.
 
-    `usd` is the bill of all stages and `rerank_usd` the reranker's part, USD per 1,000 queries; `p50_ns` is the median
-    end-to-end time of live queries; `prompt_tokens` are the mean of a query. `reported` is what the rerankers
+    `usd` is the bill of all stages and `rerank_usd` the reranker's part, USD per 1,000 queries; `p50_ns` is that of
+    live queries end to end; `prompt_tokens` are the mean of a query. `reported` is what the rerankers
     themselves said that they took: unit -> count by query_id, of the live queries.
     """
 
@@ -59,12 +60,11 @@ def whole_bills(home: Path) -> Whole:
     spans, usage = files.read_table(home / "spans.parquet"), files.read_table(home / "usage.parquet")
     timed = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
     prompts = usage[(usage["stage"] == "inject") & (usage["unit"] == "prompt_tokens")]
-    medians = timed.groupby("pipeline")["duration_ns"].median()
     tokens = prompts.groupby("pipeline")["count"].mean()
     return Whole(
         {name: _float(bill.total) for name, bill in bills.items()},
         {name: _float(bill.stages.get("rerank")) for name, bill in bills.items()},
-        {str(name): round(float(median)) for name, median in medians.items()},
+        {str(name): round(quantile(rounds_of(rows), 0.5)) for name, rows in timed.groupby("pipeline")},
         {str(name): float(mean) for name, mean in tokens.items()},
         _reported(usage),
     )
@@ -151,9 +151,9 @@ class Own:
 
 
 def live_p50(data: RerankerData, arm: str, depth: int) -> int | None:
-    """Median over the timed queries of a query's mean time at a depth (0: without the reranker)."""
-    times = end_to_end(data, arm, depth)
-    return None if np.isnan(times).all() else round(float(np.nanmedian(times)))
+    """p50 end to end, ns, at a depth (0: without the reranker); None where it was not timed."""
+    rounds = live_rounds(data, arm, depth)
+    return round(quantile(rounds, 0.5)) if rounds.size else None
 
 
 AS_GOOD, BETTER, WORSE, UNDECIDED = "as good", "better", "worse", "undecided"

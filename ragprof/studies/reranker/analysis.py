@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from ragprof.statistics.draws import VERDICT_RESAMPLES
 from ragprof.studies.reranker.alternatives import Whole, alternatives, whole_bills
 from ragprof.studies.reranker.cases import case_of
-from ragprof.studies.reranker.data import REPLICATES, RERANK, RerankerData, read_reranking
+from ragprof.studies.reranker.data import RERANK, RerankerData, read_reranking
 from ragprof.studies.reranker.depths import depth_curve, falls_from, knee, latency_check
 from ragprof.studies.reranker.effects import found_money, money_ends
 from ragprof.studies.reranker.growth_value import growth_value
@@ -110,7 +111,7 @@ def study_of(data: RerankerData, verdicts: Mapping[str, Mapping[str, Any]]) -> d
         "priced_as": ", ".join(priced) or None,
         "queries": len(data.query_ids),
         "timed_queries": {name: verdict["statement"]["timed_queries"] for name, verdict in verdicts.items()},
-        "replicates": REPLICATES,
+        "replicates": VERDICT_RESAMPLES,
         "side_by_side": side_by_side(data),
         "statements": [f"{name}: {_word(verdict)}. {verdict['reason']}" for name, verdict in verdicts.items()],
         "notes": [RULE],

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core.ranking import best_first, id_ranks
-from ragprof.statistics.draws import Array, means_estimates
+from ragprof.statistics.draws import Array
 from ragprof.studies.reranker.data import RerankerData
 
 
@@ -76,7 +76,7 @@ def agreement(data: RerankerData, first: pd.DataFrame, second: pd.DataFrame, *, 
     figures.loc[asked, "same_first"] = same.reindex(asked).fillna(0).astype(float)
     figures.loc[asked, "overlap"] = top.reindex(asked).fillna(0) / np.minimum(lengths[0], lengths[1])
     figures["kendall_tau"] = pd.Series(_taus(both), dtype=float).reindex(figures.index)
-    return dict(zip(MEASURES, means_estimates(data.draws, figures.to_numpy(float)), strict=True))
+    return dict(zip(MEASURES, data.draws.estimates(figures.to_numpy(float)), strict=True))
 
 
 def unknown() -> dict[str, dict[str, Any]]:

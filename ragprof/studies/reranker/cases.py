@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ragprof.price.pricing import QUERIES
-from ragprof.statistics.estimates import more_queries_needed
+from ragprof.statistics.paired import paired_ps
+from ragprof.statistics.power import more_queries_needed
 from ragprof.studies.reranker.alternatives import ANOTHER_EMBEDDER, ANOTHER_SEARCH, AS_GOOD, BETTER
 from ragprof.studies.reranker.candidates import is_inert
 from ragprof.studies.reranker.chunks import iso_quality, more_chunks
 from ragprof.studies.reranker.data import RerankerData
-from ragprof.studies.reranker.effects import added_latency, means, sign_flip_ps
+from ragprof.studies.reranker.effects import added_latency, means
 from ragprof.studies.reranker.verdict import CLEARLY, AtDepth, Case, Rival
 
 NS_PER_MS = 1e6
@@ -86,7 +87,7 @@ def _depths(data: RerankerData, arm: str) -> dict[int, AtDepth]:
     facts = data.arm(arm)
     depths = [int(depth) for depth in facts["depths"] if depth <= facts["own_depth"]]
     gains = np.stack([data.gain(arm, data.metric, depth) for depth in depths])
-    ps = sign_flip_ps(gains, seed=data.seed)
+    ps = paired_ps(gains.T, seed=data.seed).tolist()
     return {depth: _at(data, arm, depth, p) for depth, p in zip(depths, ps, strict=True)}
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragprof.statistics.draws import ENDS, Array, resampled
+from ragprof.statistics.draws import Array, observed_interval, resampled
 from ragprof.studies.reranker.data import RERANK, SEARCH, RerankerData
 from ragprof.studies.reranker.effects import estimate, known, means
 from ragprof.studies.reranker.verdict import MoreChunks
@@ -109,6 +109,4 @@ def iso_quality(data: RerankerData, arm: str, depth: int | None = None) -> IsoQu
 
 def _interval(smallest: Ks, max_k: int) -> list[int | None]:
     """Of the resamples' k; an end beyond max_k is None."""
-    low = int(np.quantile(smallest[1:], ENDS[0], method="lower"))
-    high = int(np.quantile(smallest[1:], ENDS[1], method="higher"))
-    return [k if k <= max_k else None for k in (low, high)]
+    return [int(k) if k <= max_k else None for k in observed_interval(smallest[1:].astype(float)) or ()]

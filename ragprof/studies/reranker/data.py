@@ -13,9 +13,8 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.evals import settings_of, unpriced
-from ragprof.statistics.draws import Array, Draws
+from ragprof.statistics.draws import VERDICT_RESAMPLES, Array, Draws
 
-REPLICATES = 10_000
 SEARCH, RERANK, ORACLE, WINDOWED = "search", "rerank", "oracle", "windowed"
 NEEDED = ("manifest.json", "judgement.json", "judged.parquet", "costs.parquet", "prompts.parquet", "rates.json")
 TABLES = (
@@ -58,8 +57,8 @@ class RerankerData:
 
     @cached_property
     def draws(self) -> Draws:
-        """Resamples of all questions, the same everywhere: (1 + REPLICATES, questions), row 0 is what was found."""
-        return Draws.of(self.query_ids, seed=self.seed, replicates=REPLICATES)
+        """Resamples of all questions, the same everywhere: (1 + VERDICT_RESAMPLES, questions)."""
+        return Draws.of(self.query_ids, seed=self.seed, resamples=VERDICT_RESAMPLES)
 
     @cached_property
     def names(self) -> list[str]:

@@ -19,7 +19,7 @@ For each depth in turn, nothing that was timed at it is used:
    squares), each row divided by its measured time, so that errors count in proportion to what they are errors of.
 3. For each query that was timed at the depth: the median, over its rows at the other depths, of everything but the
    reranker (end to end minus reranking), plus what the model says of its candidates and their tokens at this depth.
-4. The composed p50 is the median of those sums over queries.
+4. The composed p50 is that of those sums over queries, as every p50 is estimated.
 At least two other depths are needed; with fewer nothing is composed.
 """
 
@@ -31,12 +31,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ragprof.core.quantities import LATENCIES
 from ragprof.price.pricing import QUERIES
-from ragprof.statistics.draws import ENDS, Array, means, means_estimates
-from ragprof.statistics.estimates import CONFIDENCE, quantile_estimates
+from ragprof.statistics.draws import CONFIDENCE, Array, observed_interval
+from ragprof.statistics.estimates import QUANTILES, quantile, quantile_estimates
 from ragprof.studies.reranker.candidates import searched
 from ragprof.studies.reranker.data import RERANK, RerankerData
-from ragprof.studies.reranker.effects import money, shown
+from ragprof.studies.reranker.effects import live_rounds, money, shown
 
 METHOD = (
     "composed: everything but the reranker as measured at the other depths, plus a + b x candidates + c x tokens fitted"
@@ -56,7 +57,7 @@ def latency_check(data: RerankerData, arm: str) -> dict[str, Any] | None:
     """Composed against live medians, as shares of the live ones; None where no depth has both."""
     errors = {}
     for depth, composed in composed_p50s(data, arm).items():
-        live = float(data.timed(arm, depth)["end_to_end_ns"].median())
+        live = quantile(live_rounds(data, arm, depth), 0.5)
         errors[depth] = composed / live - 1
     if not errors:
         return None
@@ -81,7 +82,9 @@ def _composed(data: RerankerData, arm: str, rows: pd.DataFrame, depth: int) -> f
     if not asked or reranked["depth"].nunique() < NEEDED_DEPTHS:
         return None
     sizes = _sizes(data, arm, depth).reindex(asked).fillna(0).to_numpy(float)
-    return float(np.median(_rest(others).loc[asked].to_numpy(float) + _design(sizes) @ _fitted(reranked)))
+    sums = _rest(others).loc[asked].to_numpy(float) + _design(sizes) @ _fitted(reranked)
+    # In as many rounds as the rest was timed, so that the estimator smooths over as many neighbours as it does live.
+    return quantile(np.repeat(sums[:, None], rows["round"].nunique(), axis=1), 0.5)
 
 
 def _fitted(rows: pd.DataFrame) -> Array:
@@ -189,22 +192,19 @@ def _estimates(data: RerankerData, arm: str, ks: Sequence[int]) -> dict[int, dic
     for depth in depths:
         columns += [data.values(arm, RERANK, depth, metric) for metric in metrics]
         columns += [data.gain(arm, data.metric, depth), own - data.reranked(arm, data.metric, depth)]
-    found = iter(means_estimates(data.draws, np.column_stack(columns)))
+    found = iter(data.draws.estimates(np.column_stack(columns)))
     return {depth: {name: next(found) for name in [*metrics, GAIN, LOSS]} for depth in depths}
 
 
 def _latency(data: RerankerData, arm: str, depth: int) -> dict[str, Any]:
     """End to end as timed live at this depth; the interval resamples queries with all their rounds."""
-    rows = data.timed(arm, depth)
-    clusters = [times.to_numpy(float) for _, times in rows.groupby("query_id")["end_to_end_ns"]]
-    p50, p95 = quantile_estimates(clusters, (0.5, 0.95), seed=data.seed)
-    return {
-        "p50_ns": p50.mean,
-        "p50_interval_ns": None if p50.interval is None else list(p50.interval),
-        "p95_ns": p95.mean,
-        "p95_interval_ns": None if p95.interval is None else list(p95.interval),
-        "timed_queries": len(clusters),
-    }
+    rounds = live_rounds(data, arm, depth)
+    levels = [QUANTILES[name] for name in LATENCIES]
+    found: dict[str, Any] = {}
+    for name, estimate in zip(LATENCIES, quantile_estimates(rounds, levels, seed=data.seed), strict=True):
+        found[f"{name}_ns"] = None if estimate.mean is None else round(estimate.mean)
+        found[f"{name}_interval_ns"] = None if estimate.interval is None else [round(end) for end in estimate.interval]
+    return {**found, "timed_queries": len(rounds)}
 
 
 FALLS, HOLDS, OPEN = "falls", "does not fall", "undecided"
@@ -222,12 +222,12 @@ def falls_from(data: RerankerData, arm: str) -> dict[str, Any]:
         return {"depth": None, "interval": None, "status": OPEN, "sentence": sentence}
     columns = np.column_stack([data.reranked(arm, data.metric, depth) for depth in depths])
     peak = depths[int(columns.mean(axis=0).argmax())]
-    differences, band = _banded(means(data.draws, columns[:, :-1] - columns[:, -1:]))
+    differences, band = _banded(data.draws.means(columns[:, :-1] - columns[:, -1:]))
     best = int(differences.argmax())
     status = _status(band, best, float(data.settings["margin"]))
     told = shown([float(end) for end in band[best]], sign="+")
     found = f"{differences[best]:+.3f}{told} in {data.metric} at depth {depths[best]} against depth {depths[-1]}"
-    interval = _peaks(means(data.draws, columns), depths)
+    interval = _peaks(data.draws.means(columns), depths)
     return {
         "depth": peak if status == FALLS else None,
         "interval": None if status == HOLDS else interval,
@@ -254,9 +254,8 @@ def _status(band: Array, best: int, margin: float) -> str:
 
 def _peaks(figures: Array, depths: list[int]) -> list[int]:
     """95 % of the resamples have their best depth in here; the smallest of equals."""
-    peaks = np.array(depths)[figures[1:].argmax(axis=1)]
-    low = np.quantile(peaks, ENDS[0], method="lower")
-    return [int(low), int(np.quantile(peaks, ENDS[1], method="higher"))]
+    peaks = np.array(depths, dtype=float)[figures[1:].argmax(axis=1)]
+    return [int(end) for end in observed_interval(peaks) or ()]
 
 
 def _sentence(status: str, found: str, peak: int, interval: list[int], compared: int) -> str:

@@ -1,8 +1,8 @@
 """What a reranker does: how much quality it adds and how many milliseconds. Knows no price and reads no file.
 
 Both are paired: the same queries with the reranker and without it, `without` being the search order at the pipeline's
-own depth. A query's time is the mean over its live rounds; an added quantile is the quantile of these times with the
-reranker minus the quantile without it, over the queries that were timed both ways, resampled together.
+own depth. An added quantile is the quantile with the reranker minus the one without it, each over all live rounds of
+the queries that were timed both ways, resampled together.
 
 How figures about a reranker are made and written: means in every resample, sign-flip tests, estimates and money.
 
@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from ragprof.core.quantities import LATENCIES
 from ragprof.price.pricing import plain
-from ragprof.statistics import draws as on_draws
 from ragprof.statistics.draws import Array, ends, resampled
+from ragprof.statistics.estimates import QUANTILES, quantile_draws, rounds_of
+from ragprof.statistics.paired import paired_ps
 from ragprof.studies.reranker.data import RerankerData
 
-FLIPS = 9_999
 NOISE = 12
 """Decimals of USD beyond which there is rounding only."""
 
@@ -39,13 +40,13 @@ def means(data: RerankerData, values: Array) -> Array:
 
     A query without a value takes no part; NaN where a resample drew no query that has one.
     """
-    found = on_draws.means(data.draws, np.atleast_2d(values).T)
+    found = data.draws.means(np.atleast_2d(values).T)
     return np.asarray(found[:, 0] if values.ndim == 1 else found)
 
 
 def estimate(data: RerankerData, values: Array) -> dict[str, Any]:
     """{"mean", "interval", "n"} of the mean over queries."""
-    return on_draws.means_estimate(data.draws, values)
+    return data.draws.estimate(values)
 
 
 def known(values: Array) -> int:
@@ -77,32 +78,6 @@ def dollars(usd: float) -> str:
     return f"-${text}" if usd < 0 else f"${text}"
 
 
-def sign_flip_ps(differences: Array, *, seed: int) -> list[float]:
-    """p of the two-sided paired randomisation test of each row of (n, queries): the same flips for all of them.
-
-    As paired_p: every pattern of signs where there are at most 9,999 of them, else 9,999 drawn ones
-    and the one that was found. 1.0 where no query differs. NaN counts as no difference.
-    """
-    rows = np.nan_to_num(differences)
-    patterns = _signs(rows.shape[1], seed)
-    found = np.abs(rows.sum(1))
-    beyond = (np.abs(patterns @ rows.T) >= found * (1 - 1e-12) - 1e-12).sum(0)
-    drawn = int(len(patterns) == FLIPS)
-    return [float(each) for each in (beyond + drawn) / (len(patterns) + drawn)]
-
-
-def _signs(queries: int, seed: int) -> Array:
-    """(patterns, queries) of -1 and 1."""
-    if 2**queries <= FLIPS:
-        places = np.arange(2**queries)[:, None] >> np.arange(queries)
-        return np.asarray((places & 1) * 2.0 - 1.0)
-    drawn = np.random.default_rng(seed).integers(0, 2, size=(FLIPS, queries), dtype=np.int8)
-    return np.asarray(drawn * 2.0 - 1.0)
-
-
-QUANTILES = {"p50": 0.50, "p95": 0.95}
-
-
 def metrics_of(data: RerankerData, arm: str) -> list[str]:
     """The metrics of the statement: the study's first, each once."""
     k = data.arm(arm)["own_k"]
@@ -117,7 +92,7 @@ def quality_gain(data: RerankerData, arm: str, depth: int | None = None) -> dict
     reranked = np.stack([data.reranked(arm, metric, depth) for metric in metrics])
     gains = reranked - without
     drawn = means(data, gains)
-    ps = sign_flip_ps(gains, seed=data.seed)
+    ps = paired_ps(np.nan_to_num(gains.T), seed=data.seed).tolist()
     return {
         metric: _gain(drawn[:, row], gains[row], p=ps[row], without=without[row], reranked=reranked[row])
         for row, metric in enumerate(metrics)
@@ -138,50 +113,23 @@ def _gain(drawn: Array, gains: Array, *, p: float, without: Array, reranked: Arr
 
 
 def added_latency(data: RerankerData, arm: str, depth: int | None = None) -> dict[str, Any]:
-    """Milliseconds' worth of ns that the reranker adds at p50 and p95; null where nothing was timed both ways."""
-    plain, reranked = end_to_end(data, arm, 0), end_to_end(data, arm, depth or data.arm(arm)["own_depth"])
-    both = ~np.isnan(plain) & ~np.isnan(reranked)
-    timed = int(both.sum())
-    quantiles = list(QUANTILES.values())
-    nowhere = np.full(len(both), np.nan)
-    added = drawn_quantiles(data, np.where(both, reranked, nowhere), quantiles) - drawn_quantiles(
-        data, np.where(both, plain, nowhere), quantiles
-    )
-    result: dict[str, Any] = {}
-    for column, name in enumerate(QUANTILES):
-        result[f"added_{name}_ns"] = round(float(added[0, column])) if timed else None
-        result[f"added_{name}_interval_ns"] = _whole(ends(added[:, column])) if timed > 1 else None
-    return {**result, "timed_queries": timed}
+    """ns that the reranker adds at p50 and p95; null where nothing was timed both ways."""
+    own = depth or data.arm(arm)["own_depth"]
+    both = sorted(set(data.timed(arm, 0)["query_id"]) & set(data.timed(arm, own)["query_id"]))
+    plain, reranked = (live_rounds(data, arm, each, both) for each in (0, own))
+    result: dict[str, Any] = {f"added_{name}_{what}": None for name in LATENCIES for what in ("ns", "interval_ns")}
+    if both:
+        levels = [QUANTILES[name] for name in LATENCIES]
+        added = quantile_draws(reranked, levels, seed=data.seed) - quantile_draws(plain, levels, seed=data.seed)
+        for name, figures in zip(LATENCIES, added.T, strict=True):
+            result[f"added_{name}_ns"] = round(float(figures[0]))
+            result[f"added_{name}_interval_ns"] = _whole(ends(figures)) if len(both) > 1 else None
+    return {**result, "timed_queries": len(both)}
 
 
-def end_to_end(data: RerankerData, arm: str, depth: int) -> Array:
-    """ns of each query, the mean over its rounds, at a depth (0: without the reranker); NaN where it was not timed."""
-    rows = data.timed(arm, depth)
-    by_query = rows["end_to_end_ns"].astype(float).groupby(rows["query_id"]).mean()
-    return np.asarray(by_query.reindex(data.query_ids).to_numpy(float, na_value=np.nan))
-
-
-def drawn_quantiles(data: RerankerData, values: Array, quantiles: list[float]) -> Array:
-    """Quantiles of the known values, found and in every resample: (1 + replicates, quantiles).
-
-    Interpolated as numpy does; NaN where nothing is known or a resample drew nothing that is.
-    """
-    timed = np.flatnonzero(~np.isnan(values))
-    if not timed.size:
-        return np.full((len(data.draws.counts), len(quantiles)), np.nan)
-    rising = timed[np.argsort(values[timed], kind="stable")]
-    upto = data.draws.counts[:, rising].cumsum(axis=1)
-    return np.stack([_quantile(values[rising], upto, quantile) for quantile in quantiles], axis=1)
-
-
-def _quantile(rising: Array, upto: Array, quantile: float) -> Array:
-    """The quantile of the multiset that holds the i-th value upto[i] - upto[i - 1] times, of each row."""
-    total = upto[:, -1]
-    place = quantile * np.maximum(total - 1, 0)
-    low, high = np.floor(place), np.ceil(place)
-    last = len(rising) - 1
-    below, above = (rising[np.minimum((upto <= at[:, None]).sum(1), last)] for at in (low, high))
-    return np.asarray(np.where(total > 0, below + (place - low) * (above - below), np.nan))
+def live_rounds(data: RerankerData, arm: str, depth: int, queries: Sequence[str] | None = None) -> Array:
+    """End to end ns at a depth (0: without the reranker), (queries, rounds), of the queries that were timed at it."""
+    return rounds_of(data.timed(arm, depth), column="end_to_end_ns", queries=queries)
 
 
 def _whole(interval: list[float | None] | None) -> list[int | None] | None:

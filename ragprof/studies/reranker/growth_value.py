@@ -15,7 +15,6 @@ import numpy as np
 
 from ragprof.core import files
 from ragprof.price.pricing import QUERIES
-from ragprof.statistics.draws import estimate
 from ragprof.studies.growth import data as growth_data
 from ragprof.studies.growth.data import BIASED, Array, GrowthData
 from ragprof.studies.growth.study import CROSSES, FROM_THE_SMALLEST, NOT_WITHIN, crossover
@@ -43,10 +42,8 @@ def _value(
 ) -> dict[str, Any]:
     cost, worth = _cost(data, arm), data.settings["worth_usd_per_point"]
     bound = _bound(float(data.settings["margin"]), cost, worth)
-    pays_from = crossover(
-        grown.sizes(), reranked.swapaxes(0, 1), search.swapaxes(0, 1), bound=bound, weights=grown.weights
-    )
-    gains = [estimate(reranked[:, place] - search[:, place], grown.weights) for place in range(len(grown.sizes()))]
+    pays_from = crossover(grown.sizes(), reranked.swapaxes(0, 1), search.swapaxes(0, 1), bound=bound, draws=grown.draws)
+    gains = [grown.draws.estimate(reranked[:, place] - search[:, place]) for place in range(len(grown.sizes()))]
     return {
         "curve": BIASED,
         "metric": metric,

@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragprof.statistics.draws import Array, mean_draws, means_estimate
+from ragprof.statistics.draws import Array
+from ragprof.statistics.paired import paired_p
 from ragprof.studies.reranker.data import ORACLE, WINDOWED, RerankerData
-from ragprof.studies.reranker.effects import change, level, percent, ratio_estimate, sign_flip_ps
+from ragprof.studies.reranker.effects import change, level, means, percent, ratio_estimate
 
 RECALL, ORDERING, NEITHER = "recall", "ordering", "neither"
 MUCH_LESS = 2.0
@@ -37,16 +38,16 @@ def headroom(data: RerankerData, arm: str) -> dict[str, Any]:
     deepest = data.values(arm, ORACLE, int(data.arm(arm)["depths"][-1]), data.metric)
     found = {
         "metric": data.metric,
-        "search": means_estimate(data.draws, search),
-        "reranked": means_estimate(data.draws, own),
-        "oracle": means_estimate(data.draws, oracle),
+        "search": data.draws.estimate(search),
+        "reranked": data.draws.estimate(own),
+        "oracle": data.draws.estimate(oracle),
         "captured_share": captured_share(data, search=search, own=own, oracle=oracle),
-        "missed_by_search": means_estimate(data.draws, missed),
-        "left_by_reranker": means_estimate(data.draws, left),
-        "deepest": {"depth": int(data.arm(arm)["depths"][-1]), "oracle": means_estimate(data.draws, deepest)},
-        "limit": _limit(means_estimate(data.draws, missed - left)["interval"]),
+        "missed_by_search": data.draws.estimate(missed),
+        "left_by_reranker": data.draws.estimate(left),
+        "deepest": {"depth": int(data.arm(arm)["depths"][-1]), "oracle": data.draws.estimate(deepest)},
+        "limit": _limit(data.draws.estimate(missed - left)["interval"]),
     }
-    deeper = means_estimate(data.draws, deepest - oracle)["interval"] or [0.0, 0.0]
+    deeper = data.draws.estimate(deepest - oracle)["interval"] or [0.0, 0.0]
     advice = _advice(found, deeper=float(deeper[0] or 0.0) > float(data.settings["margin"]))
     return {**found, "sentence": _sentence(found, advice)}
 
@@ -56,7 +57,7 @@ def captured_share(data: RerankerData, *, search: Array, own: Array, oracle: Arr
     room = oracle - search
     if not room.any():
         return None
-    won, winnable = mean_draws(data.draws, own - search), mean_draws(data.draws, room)
+    won, winnable = means(data, own - search), means(data, room)
     return ratio_estimate(won, winnable, n=len(room))
 
 
@@ -148,11 +149,11 @@ def _quality_cost(data: RerankerData, arm: str) -> dict[str, Any] | None:
         return None
     windowed = data.values(arm, WINDOWED, int(data.arm(arm)["own_depth"]), data.metric)
     own = data.reranked(arm, data.metric)
-    difference = means_estimate(data.draws, windowed - own)
+    difference = data.draws.estimate(windowed - own)
     return {
         "difference": difference["mean"],
         "interval": difference["interval"],
-        "p": sign_flip_ps((windowed - own)[None], seed=data.seed)[0],
+        "p": paired_p(windowed, own, seed=data.seed),
         "n": difference["n"],
     }
 

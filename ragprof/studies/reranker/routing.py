@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragprof.statistics.draws import Array, mean_draws, means, means_estimate, resampled
+from ragprof.statistics.draws import Array, resampled
 from ragprof.studies.reranker.data import RerankerData
-from ragprof.studies.reranker.effects import change, percent, ratio
+from ragprof.studies.reranker.effects import change, means, percent, ratio
 
 SHARES = tuple(round(0.1 * step, 1) for step in range(1, 11))
 ENOUGH = 0.95
@@ -108,15 +108,15 @@ def _kept(data: RerankerData, arm: str, masks: list[Mask]) -> list[dict[str, Any
     if not masks:
         return []
     gain = data.gain(arm, data.metric)
-    total = mean_draws(data.draws, gain) if _is_told(data, gain) else np.zeros(len(data.draws.counts))
-    lost = means(data.draws, np.column_stack([gain * ~mask for mask in masks]))
+    total = means(data, gain) if _is_told(data, gain) else np.zeros(len(data.draws.counts))
+    lost = data.draws.means(np.column_stack([gain * ~mask for mask in masks]))
     saved = _cost_saved(data.usd(arm, int(data.arm(arm)["own_depth"])), masks)
     return [_row(*each, total) for each in zip(masks, saved, lost.T, strict=True)]
 
 
 def _is_told(data: RerankerData, gain: Array) -> bool:
     """Whether there is a gain to keep a share of; shares of what may be nothing say nothing."""
-    low = (means_estimate(data.draws, gain)["interval"] or [0.0])[0]
+    low = (data.draws.estimate(gain)["interval"] or [0.0])[0]
     return low is not None and low > 0
 
 
@@ -144,7 +144,7 @@ def _finite(threshold: float) -> float | None:
 
 def _nothing(data: RerankerData, gain: Array) -> dict[str, Any]:
     keys = ("signal", "threshold", "share_reranked", "share_of_gain_kept", "interval", "share_of_cost_saved", "random")
-    told = change(means_estimate(data.draws, gain))
+    told = change(data.draws.estimate(gain))
     sentence = f"There is no gain told that could be kept: reranking every query changes {data.metric} by {told}."
     return {**dict.fromkeys(keys), "sentence": sentence}
 

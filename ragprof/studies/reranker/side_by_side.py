@@ -23,19 +23,22 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.core.quantities import duration
-from ragprof.statistics.draws import ENDS, Array, mean_draws, means_estimate
+from ragprof.statistics.draws import Array, ends
+from ragprof.statistics.estimates import quantile, quantile_draws, rounds_of
+from ragprof.statistics.paired import paired_p
 from ragprof.studies.reranker.candidates import agreement, reranked, unknown
-from ragprof.studies.reranker.data import REPLICATES, RerankerData
-from ragprof.studies.reranker.effects import TIMES, known, level, percent, ratio_estimate, share_of, sign_flip_ps
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.effects import TIMES, known, level, means, percent, ratio_estimate, share_of
 
 DEFAULT_K = 5
+TIMED = ["query_id", "round", "duration_ns"]
 
 
 @dataclass(frozen=True)
 class Side:
     """`quality`, `gain` and `usd` have a value a query (NaN: not known); `gain` and `usd` are None where unknown.
 
-    `ranking` has query_id, rank, doc_id and score. `times` is the median over rounds in ns, by query_id.
+    `ranking` has query_id, rank, doc_id and score. `times` has query_id, round and duration_ns.
     """
 
     name: str
@@ -43,7 +46,7 @@ class Side:
     gain: Array | None
     ranking: pd.DataFrame | None
     usd: Array | None
-    times: pd.Series
+    times: pd.DataFrame
 
 
 def reranker_side(data: RerankerData, arm: str, name: str) -> Side:
@@ -56,7 +59,7 @@ def reranker_side(data: RerankerData, arm: str, name: str) -> Side:
         gain=data.gain(arm, data.metric),
         ranking=reranked(data, arm, depth)[["query_id", "rank", "doc_id", "score"]],
         usd=data.usd(arm, depth),
-        times=timed.groupby("query_id")["rerank_ns"].median().astype(float),
+        times=timed.assign(duration_ns=timed["rerank_ns"])[TIMED],
     )
 
 
@@ -88,13 +91,13 @@ def _final_ranking(data: RerankerData, pipeline: str) -> pd.DataFrame | None:
     return mine[["query_id", "rank", "doc_id", "score"]]
 
 
-def _embedding_times(data: RerankerData, pipeline: str) -> pd.Series:
+def _embedding_times(data: RerankerData, pipeline: str) -> pd.DataFrame:
     path = data.home / "spans.parquet"
     if not path.exists():
-        return pd.Series(dtype=float)
+        return pd.DataFrame(columns=TIMED)
     rows = files.read_table(path)
     mine = rows[(rows["pipeline"] == pipeline) & (rows["phase"] == "timed") & (rows["stage"] == "embed")]
-    return mine.groupby("query_id")["duration_ns"].median().astype(float)
+    return mine[TIMED]
 
 
 def _embedding_usd(data: RerankerData, pipeline: str) -> Array | None:
@@ -130,6 +133,7 @@ def compared(
     own, theirs = (np.where(np.isnan(difference), np.nan, side.quality) for side in (student, teacher))
     share = _share(data, own, theirs)
     gains = teacher.gain is not None and student.gain is not None
+    zero_where_unknown = np.nan_to_num(difference)
     found = {
         "kind": kind,
         "teacher": teacher.name,
@@ -137,8 +141,8 @@ def compared(
         "over": over,
         "retained": _share(data, student.gain, teacher.gain) if gains else share,
         "quality_share": share,
-        "difference": means_estimate(data.draws, difference),
-        "p": sign_flip_ps(difference[None], seed=data.seed)[0] if known(difference) else None,
+        "difference": data.draws.estimate(difference),
+        "p": paired_p(zero_where_unknown, np.zeros(len(difference)), seed=data.seed) if known(difference) else None,
         "agreement": _agreement(data, teacher, student, k),
         "cost_ratio": _cost_ratio(teacher, student),
         "latency_ratio": latency_ratio(teacher, student, seed=data.seed),
@@ -147,18 +151,20 @@ def compared(
 
 
 def latency_ratio(teacher: Side, student: Side, *, seed: int) -> dict[str, Any] | None:
-    """Student's median over teacher's, over the queries that both were timed on; the interval resamples those."""
-    both = teacher.times.index.intersection(student.times.index)
-    if both.empty or not teacher.times[both].median() > 0:
+    """Student's p50 over teacher's, over the queries that both were timed on; the interval resamples those."""
+    theirs, mine = shared_rounds(teacher, student)
+    if not theirs.size or not quantile(theirs, 0.5) > 0:
         return None
-    mine, theirs = student.times[both].to_numpy(float), teacher.times[both].to_numpy(float)
-    n = len(both)
-    found = {"mean": float(np.median(mine) / np.median(theirs)), "interval": None, "n": n}
-    if n < 2:
-        return found
-    drawn = np.random.default_rng([seed, n]).integers(0, n, size=(REPLICATES, n))
-    ratios = np.median(mine[drawn], axis=1) / np.median(theirs[drawn], axis=1)
-    return {**found, "interval": [float(end) for end in np.quantile(ratios, ENDS)]}
+    taken, taught = (quantile_draws(rounds, [0.5], seed=seed)[:, 0] for rounds in (mine, theirs))
+    ratios = taken / taught
+    n = len(theirs)
+    return {"mean": float(ratios[0]), "interval": ends(ratios) if n > 1 else None, "n": n}
+
+
+def shared_rounds(teacher: Side, student: Side) -> tuple[Array, Array]:
+    """Times of the queries that both were timed on, (queries, rounds) each."""
+    both = sorted(set(teacher.times["query_id"]) & set(student.times["query_id"]))
+    return rounds_of(teacher.times, queries=both), rounds_of(student.times, queries=both)
 
 
 def _students(data: RerankerData) -> Iterator[dict[str, Any]]:
@@ -209,7 +215,7 @@ def _named(spec: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 
 def _share(data: RerankerData, student: Any, teacher: Any) -> dict[str, Any]:
-    return ratio_estimate(mean_draws(data.draws, student), mean_draws(data.draws, teacher), n=known(teacher))
+    return ratio_estimate(means(data, student), means(data, teacher), n=known(teacher))
 
 
 def _agreement(data: RerankerData, teacher: Side, student: Side, k: int) -> dict[str, Any]:
@@ -228,7 +234,7 @@ def _cost_ratio(teacher: Side, student: Side) -> float | None:
 
 
 def _sentence(data: RerankerData, found: Mapping[str, Any], teacher: Side, student: Side) -> str:
-    qualities = [level({**means_estimate(data.draws, side.quality), "interval": None}) for side in (student, teacher)]
+    qualities = [level({**data.draws.estimate(side.quality), "interval": None}) for side in (student, teacher)]
     lead = (
         f"{student.name} keeps {percent(found['quality_share'])} of the quality of {teacher.name} ({data.metric} "
         f"{qualities[0]} against {qualities[1]})"
@@ -242,9 +248,8 @@ def _price(found: Mapping[str, Any], teacher: Side, student: Side) -> str:
     """At which share of the time and of the cost; nothing is said of what is not known."""
     shares = []
     if found["latency_ratio"] is not None:
-        both = teacher.times.index.intersection(student.times.index)
-        medians = [duration(float(side.times[both].median())) for side in (student, teacher)]
-        shares.append(f"{share_of(found['latency_ratio'])} its time (p50 {medians[0]} against {medians[1]})")
+        theirs, mine = (duration(quantile(rounds, 0.5)) for rounds in shared_rounds(teacher, student))
+        shares.append(f"{share_of(found['latency_ratio'])} its time (p50 {mine} against {theirs})")
     if found["cost_ratio"] is not None:
         ratio = found["cost_ratio"]
         shares.append(f"{ratio:.3g} times its cost" if ratio > TIMES else f"{100 * ratio:.3g} % of its cost")

@@ -35,7 +35,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ragprof.statistics.draws import ENDS, Array
+from ragprof.statistics.draws import Array, interval
 
 POINT = 0.01
 THREE = 3.0
@@ -144,14 +144,7 @@ def priced(tokens: Array, usd_per_million: float) -> Array:
 
 def limits(figures: Array) -> tuple[float, float]:
     """Ends of the percentile interval, infinite ones with their sign; all there is where nothing is known."""
-    drawn = figures[1:][~np.isnan(figures[1:])]
-    if not drawn.size:
-        return -np.inf, np.inf
-    if np.isfinite(drawn).all():
-        low, high = np.quantile(drawn, ENDS)
-    else:
-        low, high = np.quantile(drawn, ENDS[0], method="lower"), np.quantile(drawn, ENDS[1], method="higher")
-    return float(low), float(high)
+    return interval(figures[1:]) or (-np.inf, np.inf)
 
 
 SAVED = 0.05

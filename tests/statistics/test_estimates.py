@@ -7,13 +7,18 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+from scipy.stats.mstats import hdquantiles
 
 from ragprof.core import Estimate
 from ragprof.core.errors import NonFiniteScore
-from ragprof.statistics.estimates import holm, mean_estimate, more_queries_needed, paired_p, quantile_estimates
+from ragprof.statistics.estimates import mean_estimate, quantile, quantile_estimates, resampled_quantiles, rounds_of
+from ragprof.statistics.paired import FLIPS, holm, paired_p, paired_ps
+from ragprof.statistics.power import more_queries_needed
 
 scores = st.lists(st.integers(0, 1000).map(lambda value: value / 1000), min_size=2, max_size=40)
 p_values = st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8)
@@ -62,34 +67,51 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> Non
     assert mean_estimate(values, seed=3) != mean_estimate(values, seed=4)
 
 
-def test_quantiles_are_those_of_all_observations_together() -> None:
-    estimates = quantile_estimates([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [0.5, 0.9])
-    assert [(estimate.mean, estimate.n) for estimate in estimates] == [(3.5, 6), (5.5, 6)]
+def timings(*rounds: list[float]) -> np.ndarray:
+    """One list per query."""
+    return np.array(rounds)
 
 
-def test_the_interval_of_two_clusters_runs_from_one_clusters_quantile_to_the_others() -> None:
-    (estimate,) = quantile_estimates([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [0.5])
-    assert estimate.interval == (2.0, 5.0)
+def test_quantiles_are_harrell_and_davis_of_all_observations_together() -> None:
+    table = np.random.default_rng(2).random((7, 3))
+    estimates = quantile_estimates(table, [0.5, 0.95, 0.99])
+    assert [found.mean for found in estimates] == pytest.approx(hdquantiles(table, [0.5, 0.95, 0.99]).tolist())
+    assert [found.n for found in estimates] == [21] * 3
 
 
-def test_clusters_are_resampled_whole_not_observation_by_observation() -> None:
-    (estimate,) = quantile_estimates([[0.0] * 50, [1.0] * 50], [0.5])
-    assert estimate == Estimate(0.5, (0.0, 1.0), 100)
+def test_resampled_quantiles_are_harrell_and_davis_of_the_drawn_rows() -> None:
+    rng = np.random.default_rng(1)
+    table, drawn = rng.random((7, 3)), rng.integers(0, 7, size=(20, 7))
+    counts = np.array([np.bincount(each, minlength=7) for each in drawn], dtype=np.int32)
+    found = resampled_quantiles(table, counts, [0.5, 0.95])
+    wanted = np.array([[hdquantiles(table[each], [level])[0] for level in (0.5, 0.95)] for each in drawn])
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
-def test_uneven_clusters_count_every_observation_in_the_quantile() -> None:
-    (estimate,) = quantile_estimates([[1.0, 1.0, 7.0], [3.0]], [0.5])
-    assert (estimate.mean, estimate.n) == (2.0, 4)
-    assert estimate.interval == (1.0, 3.0)
+def test_the_p50_of_two_is_their_mean_and_a_p99_of_twenty_little_else_than_the_largest() -> None:
+    assert quantile(timings([100.0], [200.0]), 0.5) == pytest.approx(150.0)
+    assert quantile(np.arange(1.0, 21.0)[:, None], 0.99) == pytest.approx(20, abs=0.3)
 
 
-def test_one_cluster_has_quantiles_and_no_interval() -> None:
-    assert quantile_estimates([[1.0, 2.0, 3.0]], [0.5]) == [Estimate(2.0, None, 3)]
+def test_queries_are_resampled_whole_not_observation_by_observation() -> None:
+    (estimate,) = quantile_estimates(timings([0.0] * 50, [1.0] * 50), [0.5])
+    assert (estimate.mean, estimate.interval, estimate.n) == (pytest.approx(0.5), (0.0, 1.0), 100)
 
 
-@pytest.mark.parametrize("clusters", [[], [[]], [[], []]])
-def test_no_observations_say_nothing(clusters: list[list[float]]) -> None:
-    assert quantile_estimates(clusters, [0.5, 0.95]) == [Estimate(None, None, 0)] * 2
+def test_every_query_has_the_fewest_rounds_that_one_has() -> None:
+    rows = [("b", 0, 3.0), ("a", 2, 7.0), ("a", 0, 1.0), ("a", 1, 2.0), ("b", 1, 4.0), ("c", 0, None), ("c", 1, 5.0)]
+    times = pd.DataFrame(rows, columns=["query_id", "round", "duration_ns"])
+    assert rounds_of(times, queries=["a", "b"]).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert rounds_of(times).tolist() == [[1.0], [3.0], [5.0]]
+    assert rounds_of(times[:0]).size == 0
+
+
+def test_one_query_has_quantiles_and_no_interval() -> None:
+    assert quantile_estimates(timings([1.0, 2.0, 3.0]), [0.5]) == [Estimate(2.0, None, 3)]
+
+
+def test_no_observations_say_nothing() -> None:
+    assert quantile_estimates(np.empty((0, 0)), [0.5, 0.95]) == [Estimate(None, None, 0)] * 2
 
 
 def test_equal_sides_have_p_one() -> None:
@@ -111,6 +133,31 @@ def test_the_test_does_not_mind_which_side_comes_first(pairs: list[tuple[int, in
     forth, back = paired_p(left, right), paired_p(right, left)
     assert forth == pytest.approx(back)
     assert 0 < forth <= 1
+
+
+@pytest.mark.parametrize("n", [5, 13, 14, 60])
+def test_p_is_that_of_scipys_permutation_test(n: int) -> None:
+    rng = np.random.default_rng(n)
+    first, second = rng.random((2, n))
+    wanted = stats.permutation_test(
+        (first, second),
+        lambda left, right, axis: left.mean(axis) - right.mean(axis),
+        permutation_type="samples",
+        n_resamples=FLIPS,
+        rng=4,
+    )
+    assert paired_p(first, second, seed=4) == wanted.pvalue
+
+
+def test_columns_are_tested_by_the_same_flips_as_each_alone() -> None:
+    columns = np.random.default_rng(3).normal(0.1, 1, (30, 4))
+    together = paired_ps(columns, seed=2)
+    assert together.tolist() == [paired_ps(columns[:, [at]], seed=2)[0] for at in range(4)]
+
+
+def test_flips_that_tie_with_what_was_found_count_on_both_sides() -> None:
+    """Three of 0.1 and one of -0.3 sum to 0 but for rounding: no sum is more extreme in a direction."""
+    assert paired_p([0.1, 0.1, 0.1, 0.0], [0.0, 0.0, 0.0, 0.3]) == 1.0
 
 
 def test_holms_correction_of_four_worked_by_hand() -> None:
@@ -152,7 +199,7 @@ def test_without_a_difference_no_number_of_queries_would_show_it(differences: li
     [
         mean_estimate,
         more_queries_needed,
-        lambda values: quantile_estimates([values], [0.5]),
+        lambda values: quantile_estimates(np.array([values]), [0.5]),
         lambda values: paired_p(values, [0.0, 0.0]),
     ],
 )

@@ -7,7 +7,17 @@ import pandas as pd
 import pytest
 
 from ragprof.core.errors import BadInput
-from ragprof.statistics.draws import Draws, ends, estimated, gained, over, resampled
+from ragprof.statistics.draws import (
+    VERDICT_RESAMPLES,
+    Draws,
+    ends,
+    interval,
+    observed_interval,
+    over,
+    resampled,
+    resampled_counts,
+)
+from ragprof.statistics.estimates import estimated, gained, mean_estimate
 
 IDS = [f"q{number}" for number in range(8)]
 
@@ -37,9 +47,28 @@ def test_a_question_without_a_value_takes_no_part() -> None:
     assert Draws.of(IDS, seed=0).mean(values)[0] == 2.0
 
 
-def test_streams_of_one_seed_differ() -> None:
-    first, second = (Draws.of(IDS, seed=0, stream=stream).counts for stream in (0, 1))
-    assert not np.array_equal(first, second)
+def test_the_resamples_of_a_report_are_the_first_of_those_of_a_verdict() -> None:
+    report, verdict = (resampled_counts(37, seed=5, resamples=count) for count in (2_000, VERDICT_RESAMPLES))
+    assert np.array_equal(report, verdict[:2_000])
+    rows = np.random.default_rng(5).integers(0, 37, (2_000, 37))
+    assert np.array_equal(report, [np.bincount(row, minlength=37) for row in rows])
+
+
+def test_every_mean_rests_on_the_same_resampled_queries() -> None:
+    values = pd.Series(np.random.default_rng(1).random(8), index=IDS)
+    alone, shared = mean_estimate(values, seed=3).interval, Draws.of(IDS, seed=3).estimate(values.to_numpy())
+    assert shared["interval"] == pytest.approx(alone, rel=1e-14)
+
+
+def test_an_interval_is_infinite_where_its_end_is() -> None:
+    drawn = np.array([*range(95), *[np.inf] * 5, np.nan], dtype=float)
+    assert interval(drawn) == (2.0, np.inf)
+    assert interval(np.array([np.nan])) is None
+
+
+def test_an_observed_interval_runs_from_one_resample_to_another() -> None:
+    assert observed_interval(np.array([1.0, 2.0] * 20)) == (1.0, 2.0)
+    assert observed_interval(np.arange(101.0), confidence=0.5) == (25.0, 75.0)
 
 
 def test_a_ratio_without_anything_to_divide_by_is_open_above() -> None:
@@ -71,5 +100,5 @@ def test_gains_are_paired_by_question() -> None:
 
 
 def test_no_question_is_an_error() -> None:
-    with pytest.raises(BadInput, match="no question was asked"):
+    with pytest.raises(BadInput, match="nothing to resample: 0 queries"):
         Draws.of([], seed=0)
