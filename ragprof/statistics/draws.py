@@ -79,7 +79,7 @@ class Draws:
         if len(cells) > 1:
             # A plain sum: the products add up in another order, and would move the last digit of what was measured.
             figures[0] = over(np.where(known, cells, 0.0).sum((0, 1)), known.sum((0, 1)), zero=np.nan)
-        return figures
+        return np.asarray(figures)
 
     def estimate(self, values: Array) -> dict[str, Any]:
         """Return {"mean", "interval", "n"} of one value per query, (queries,) or (orders, queries); NaN has none."""
