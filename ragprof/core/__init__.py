@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:  # the command line imports this package for its errors, and starts faster without numpy
     import numpy as np
     from numpy.typing import NDArray
 
 StageName: TypeAlias = Literal["embed", "search", "rerank", "inject", "generate"]
-STAGES: tuple[StageName, ...] = ("embed", "search", "rerank", "inject", "generate")
+STAGES: tuple[StageName, ...] = get_args(StageName)
 RANKED_STAGES: tuple[StageName, ...] = ("search", "rerank", "inject")
+RETRIEVAL_STAGES: tuple[StageName, ...] = ("embed", "search", "rerank")
+DEFAULT_K = 5
+"""Passages in a prompt where nobody says how many."""
 
 Usage: TypeAlias = Mapping[str, int]
 """unit -> count: `input_tokens`, `searches`, `docs_scored`, `vectors_scanned`, `docs_injected`, ..."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from ragprof.core import DEFAULT_K
 from ragprof.core.registry import PartSpec
 from ragprof.core.tokens import DEFAULT_TOKENIZER
 from ragprof.corpus import Chunking
@@ -74,7 +75,7 @@ class PipelineConfig(EvalTable):
 
     @model_validator(mode="after")
     def k_within_depth(self) -> PipelineConfig:
-        k = self.injector.options.get("k", 5)
+        k = self.injector.options.get("k", DEFAULT_K)
         if isinstance(k, int) and k > self.depth:
             raise Misplaced(
                 f"k = {k} chunks cannot be injected from depth = {self.depth} candidates; raise depth or lower k",
@@ -136,5 +137,5 @@ class EvalConfig(EvalTable):
 
 def own_k(config: PipelineConfig) -> int:
     """How many chunks a pipeline injects as it is declared; at most, where a budget of tokens may cut it short."""
-    k = config.injector.options.get("k", 5)
+    k = config.injector.options.get("k", DEFAULT_K)
     return k if isinstance(k, int) else config.depth

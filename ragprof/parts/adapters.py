@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from ragprof.core import Doc, Embedded, EmbeddedQuery, Found, Generated, Injected, Query, Ranking, Scored, Vectors
+from ragprof.core import (
+    DEFAULT_K,
+    Doc,
+    Embedded,
+    EmbeddedQuery,
+    Found,
+    Generated,
+    Injected,
+    Query,
+    Ranking,
+    Scored,
+    Vectors,
+)
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import ranked
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
@@ -103,9 +115,7 @@ class FunctionGenerator(FunctionPart):
 class FunctionInjector(FunctionPart):
     """`function(question, texts) -> prompt`; all `k` best chunks are given to it."""
 
-    USUAL_K = 5
-
-    def __init__(self, function: Callable[..., Any], k: int = USUAL_K) -> None:
+    def __init__(self, function: Callable[..., Any], k: int = DEFAULT_K) -> None:
         super().__init__(function)
         self.k = k
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from ragprof.core import files
+from ragprof.core import DEFAULT_K, files
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.pytest_plugin.checks import Case, settings_of
@@ -194,7 +194,6 @@ def _recordings(config: pytest.Config, case: Case) -> Recordings:
 
 STAGES = ("embedder", "store", "reranker", "injector", "generator")
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9+._ -]+")
-USUAL_K = 5
 
 
 def as_pipelines(given: Pipeline | Sequence[Pipeline] | Callable[[str, int], Any], *, depth: int) -> list[Pipeline]:
@@ -202,7 +201,7 @@ def as_pipelines(given: Pipeline | Sequence[Pipeline] | Callable[[str, int], Any
     if isinstance(given, Pipeline):
         return [given]
     if callable(given):
-        injector = {"name": "top_k", "k": min(USUAL_K, depth)}
+        injector = {"name": "top_k", "k": min(DEFAULT_K, depth)}
         return [Pipeline(_name(given), store=given, depth=depth, injector=injector)]
     if isinstance(given, Sequence) and given and all(isinstance(each, Pipeline) for each in given):
         return list(given)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ragprof.core import STAGES, StageName, registry
+from ragprof.core import DEFAULT_K, STAGES, StageName, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import Kind, PartSpec
 from ragprof.core.stages import Embedder, Generator, Injector, Part, Reranker, Store
@@ -90,7 +90,7 @@ class Pipeline:
     def _injector(self) -> Injector:
         given = self.injector
         if callable(given) and not hasattr(given, VERBS["injectors"]):
-            return FunctionInjector(given, k=min(FunctionInjector.USUAL_K, self.depth))
+            return FunctionInjector(given, k=min(DEFAULT_K, self.depth))
         made: Injector = part("injectors", given)
         return made
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ragprof.core import Doc, Query
+from ragprof.core import DEFAULT_K, Doc, Query
 from ragprof.core.caches import digest, known_keys
 from ragprof.core.clock import now_ns
 from ragprof.core.stages import Embedder
@@ -94,7 +94,7 @@ def _speed(embedder: Embedder, docs: list[Doc]) -> float:
 
 
 def _prompts(subject: Subject, pipeline: PipelineConfig, mean_tokens: float) -> tuple[str, str]:
-    k = int(pipeline.injector.options.get("k", 5))
+    k = int(pipeline.injector.options.get("k", DEFAULT_K))
     budget = pipeline.injector.options.get("tokens")
     tokens = k * mean_tokens if budget is None else min(float(budget), k * mean_tokens)
     llm = pipeline.prices.llm or subject.config.prices.llm

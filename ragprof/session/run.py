@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ragprof.core import environment, files
+from ragprof.core import DEFAULT_K, environment, files
 from ragprof.core.clock import Progress, Silent
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
@@ -34,8 +34,8 @@ from ragprof.evals import (
 )
 from ragprof.evals.settings import SETTINGS_FILE
 from ragprof.judge.scores import canonical, judge
-from ragprof.parts.adapters import FunctionInjector
 from ragprof.price import check_rate, price_recording
+from ragprof.record.belonging import Basis, rests_alike
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.query import within_window
 from ragprof.record.recording import Bench, Subject, fingerprint_of, identities, record, redacted
@@ -134,13 +134,15 @@ def holds(folder: Path, prepared: Prepared) -> bool:
     if not (folder / "manifest.json").exists():
         return False
     manifest, subject = files.read_manifest(folder), prepared.subject
-    return bool(
-        lasting(manifest["config"]) == lasting(redacted(subject.config.model_dump(mode="json")))
-        and manifest["corpus"]["sha256"] == subject.corpus.sha256
-        and manifest.get("questions") == fingerprint_of(subject.queries)
-        and manifest["identities"] == redacted(identities(subject.pipelines))
-        and manifest["environment"]["cpu"] == environment.cpu_name()
+    config = lasting(redacted(subject.config.model_dump(mode="json")))
+    basis = Basis(
+        corpus=subject.corpus.sha256,
+        questions=fingerprint_of(subject.queries),
+        pipelines=config["pipelines"],
+        identities=redacted(identities(subject.pipelines)),
+        cpu=environment.cpu_name(),
     )
+    return "questions" in manifest and lasting(manifest["config"]) == config and rests_alike(basis, manifest)
 
 
 def adopt(folder: Path, prepared: Prepared) -> None:
@@ -257,7 +259,7 @@ class Names:
         spec = self.spec(pipeline.injector)
         if isinstance(pipeline.injector, str | dict | PartSpec):
             return spec
-        return PartSpec.model_validate({"name": spec.name, "k": min(FunctionInjector.USUAL_K, pipeline.depth)})
+        return PartSpec.model_validate({"name": spec.name, "k": min(DEFAULT_K, pipeline.depth)})
 
 
 def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress) -> Result:

@@ -24,7 +24,7 @@ WRITER = f"""
 import sys
 from pathlib import Path
 import numpy as np
-from ragprof.row_cache import RowCache, digest
+from ragprof.core.caches import RowCache, digest
 cache = RowCache(Path(sys.argv[1]), identity="model", width=500, dtype=np.float32)
 first, last, step = (int(number) for number in sys.argv[2:])
 for start in range(first, last, step):

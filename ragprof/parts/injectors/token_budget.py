@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import PositiveInt
 
-from ragprof.core import Injected, Query, Ranking, ScoredDoc, prompt
+from ragprof.core import DEFAULT_K, Injected, Query, Ranking, ScoredDoc, prompt
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
 
 
@@ -17,7 +17,7 @@ class TokenBudgetInjector:
     def __init__(
         self,
         tokens: PositiveInt,
-        k: PositiveInt = 5,
+        k: PositiveInt = DEFAULT_K,
         tokenizer: str = DEFAULT_TOKENIZER,
         template: str = prompt.TEMPLATE,
         order: prompt.Order = "best_first",

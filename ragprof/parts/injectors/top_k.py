@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pydantic import PositiveInt
 
-from ragprof.core import Injected, Query, Ranking, prompt
+from ragprof.core import DEFAULT_K, Injected, Query, Ranking, prompt
 
 
 class TopKInjector:
     """Fewer than k chunks where the ranking is shorter."""
 
-    def __init__(self, k: PositiveInt = 5, template: str = prompt.TEMPLATE, order: prompt.Order = "best_first") -> None:
+    def __init__(
+        self, k: PositiveInt = DEFAULT_K, template: str = prompt.TEMPLATE, order: prompt.Order = "best_first"
+    ) -> None:
         self.k, self.order = k, order
         self._template = prompt.check_template(template)
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from ragprof.core import STAGES, files
 from ragprof.evals import unpriced
+from ragprof.record.belonging import Basis, belongs
 from ragprof.statistics.estimates import mean_estimate
 
 Row = Mapping[str, Any]
@@ -263,14 +264,13 @@ def is_audited(folder: Path) -> bool:
 def audit_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
     """Whether the audit is of the same corpus, questions, pipelines and judgements as the recording it lies in."""
     audit, judged = (files.read_json(folder / "audit" / name) for name in ("manifest.json", "judgement.json"))
-    return bool(
-        audit["corpus"]["sha256"] == manifest["corpus"]["sha256"]
-        and audit["questions"] == manifest.get("questions")
-        and unpriced(audit["config"]["pipelines"]) == unpriced(manifest["config"]["pipelines"])
-        and audit["identities"] == manifest["identities"]
-        and judged["recording"] == audit["recording"]
-        and judged["qrels_sha256"] == judgement["qrels_sha256"]
+    basis = Basis(
+        corpus=audit["corpus"]["sha256"],
+        questions=audit["questions"],
+        pipelines=unpriced(audit["config"]["pipelines"]),
+        identities=audit["identities"],
     )
+    return belongs(basis, recording=audit["recording"], judged=judged, manifest=manifest, judgement=judgement)
 
 
 def audit_of(folder: Path) -> dict[str, Any]:

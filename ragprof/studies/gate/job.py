@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import pandas as pd
 
-from ragprof.core import files
+from ragprof.core import STAGES, files
 from ragprof.core.clock import Progress, now_ns
 from ragprof.core.errors import BadInput, Incomparable
 from ragprof.core.quantities import quantity
@@ -194,12 +194,11 @@ def _timed(prepared: Prepared) -> tuple[str, ...]:
 
 def _stages(prepared: Prepared) -> dict[str, tuple[str, ...]]:
     """The stages of each pipeline that a clock sees."""
-    names = ("embed", "search", "rerank", "inject", "generate")
     return {
         parts.name: tuple(
             name
             for name, part in zip(
-                names, (parts.embedder, parts.store, parts.reranker, parts.injector, parts.generator), strict=True
+                STAGES, (parts.embedder, parts.store, parts.reranker, parts.injector, parts.generator), strict=True
             )
             if part is not None
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ragprof.core import RANKED_STAGES
 from ragprof.core.errors import BadInput, Incomparable, UnknownName
 from ragprof.core.quantities import Kind, quantity
 from ragprof.evals import EvalConfig, GateMargin
@@ -79,9 +80,6 @@ def save_baseline(recording: str | Path, *, into: str | Path, rankings: bool = T
     return baselines.save(read_side(recording), Path(into), rankings=rankings)
 
 
-RANKING = ("search", "rerank", "inject")
-
-
 def check_gate(config: EvalConfig, eval_file: Path) -> None:
     """What can be wrong with a gate before anything is run. Raises BadInput or UnknownName with file and line."""
     if not config.gate.quantities:
@@ -103,8 +101,8 @@ def check_gate(config: EvalConfig, eval_file: Path) -> None:
 
 def _check_stage(config: EvalConfig, label: str, stage: str, named: Sequence[str] | None) -> None:
     """Every pipeline that is named for a quantity has its stage; where none is named, one of all has."""
-    if quantity(label).kind == "quality" and stage not in RANKING:
-        raise BadInput(f"'{label}': the {stage} stage ranks nothing; there are metrics of {', '.join(RANKING)}")
+    if quantity(label).kind == "quality" and stage not in RANKED_STAGES:
+        raise BadInput(f"'{label}': the {stage} stage ranks nothing; there are metrics of {', '.join(RANKED_STAGES)}")
     having = [
         each.name
         for each in config.pipelines

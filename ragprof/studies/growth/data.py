@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragprof.core import files
-from ragprof.evals import unpriced
+from ragprof.core import RANKED_STAGES, files
+from ragprof.record import belonging
+from ragprof.record.belonging import Basis
 from ragprof.statistics.draws import Draws
 
 Array = NDArray[np.float64]
@@ -106,7 +107,7 @@ class PipelineData:
     @property
     def stages(self) -> list[str]:
         found = set(self.scores["stage"].unique())
-        return [stage for stage in ("search", "rerank", "inject") if stage in found]
+        return [stage for stage in RANKED_STAGES if stage in found]
 
     def at_stage(self, curve: str, stage: str, metrics: Sequence[str], depth: int | None = None) -> Array | None:
         """(orders, sizes, queries, metrics); None where the curve was not judged at that stage or depth."""
@@ -135,15 +136,10 @@ def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, A
     pipelines and tokens, and judged by the same judgements."""
     growth = files.read_json(folder / "growth" / "manifest.json")
     judged = files.read_json(folder / "growth" / "judgement.json")
-    plan = growth["plan"]
-    return bool(
-        plan["corpus"] == manifest["corpus"]["sha256"]
-        and plan["questions"] == manifest.get("questions", plan["questions"])
-        and plan["pipelines"] == unpriced(manifest["config"]["pipelines"])
-        and plan["identities"] == manifest["identities"]
-        and plan["tokenizer"] == manifest["config"]["tokenizer"]
-        and judged["recording"] == growth["recording"]
-        and judged["qrels_sha256"] == judgement["qrels_sha256"]
+    rests_on = ("corpus", "questions", "pipelines", "identities", "tokenizer")
+    basis = Basis(**{name: growth["plan"][name] for name in rests_on})
+    return belonging.belongs(
+        basis, recording=growth["recording"], judged=judged, manifest=manifest, judgement=judgement
     )
 
 

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ragprof.core import STAGES, files
+from ragprof.core import RANKED_STAGES, STAGES, files
 from ragprof.core.errors import BadInput
 from ragprof.price import PipelinePricing, read_pricing
 from ragprof.statistics.draws import Draws, observed_interval
@@ -144,7 +144,7 @@ def losses(pipeline: PipelineData) -> list[dict[str, Any]]:
     embedding. The total is 1 minus the metric of what is injected.
     """
     data = pipeline.data
-    at = {stage: pipeline.at_stage(BIASED, stage, [data.metric]) for stage in ("search", "rerank", "inject", "exact")}
+    at = {stage: pipeline.at_stage(BIASED, stage, [data.metric]) for stage in (*RANKED_STAGES, "exact")}
     search, inject = at["search"], at["inject"]
     if search is None or inject is None:
         return []

@@ -22,6 +22,8 @@ import pandas as pd
 from ragprof.core import files
 from ragprof.evals import unpriced
 from ragprof.price.pricing import EXACT, QUERIES, plain
+from ragprof.record import belonging
+from ragprof.record.belonging import Basis
 from ragprof.statistics.draws import Array, Draws, ends
 
 
@@ -198,13 +200,14 @@ def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, A
     or some of its pipelines, and judged by the same judgements."""
     answers = files.read_json(folder / "injection" / "manifest.json")
     judged = files.read_json(folder / "injection" / "judgement.json")
-    questions, recorded = answers.get("questions_sha256"), unpriced(manifest["config"]["pipelines"])
-    return bool(
-        answers["corpus_sha256"] == manifest["corpus"]["sha256"]
-        and questions == manifest.get("questions", questions)
-        and all(pipeline in recorded for pipeline in unpriced(answers["config"]["pipelines"]))
-        and judged["recording"] == answers["recording"]
-        and judged["qrels_sha256"] == judgement["qrels_sha256"]
+    basis = Basis(
+        corpus=answers["corpus_sha256"],
+        questions=answers.get("questions_sha256"),
+        pipelines=unpriced(answers["config"]["pipelines"]),
+        every_pipeline=False,
+    )
+    return belonging.belongs(
+        basis, recording=answers["recording"], judged=judged, manifest=manifest, judgement=judgement
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from ragprof.core import RETRIEVAL_STAGES
 from ragprof.core.errors import BadInput
 from ragprof.core.files import read_manifest, read_table, write_json, write_table
 from ragprof.evals import settings_of
@@ -38,7 +39,6 @@ from ragprof.price.rates import FREE, PublishedRate, Unpriced, catalogue, shippe
 
 COLUMNS = {"pipeline": TEXT, "setting": TEXT, "query_id": TEXT, "item": TEXT, "usd": USD, "rate": TEXT}
 PROMPT, ANSWER, MACHINE, RETRIEVAL = STAGE_ITEMS["inject"], STAGE_ITEMS["generate"], ITEMS["per_hour"], "retrieval"
-RETRIEVAL_STAGES = ("embed", "search", "rerank")
 Tokens: TypeAlias = Mapping[str, tuple[int, int]]
 """query_id -> tokens of its prompt and of its answer."""
 

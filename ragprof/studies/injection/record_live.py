@@ -11,7 +11,7 @@ from functools import partial
 
 import pandas as pd
 
-from ragprof.core import Answer, Doc, Query, Trace, prompt
+from ragprof.core import STAGES, Answer, Doc, Query, Trace, prompt
 from ragprof.core.clock import Progress, excluded_ns
 from ragprof.core.stages import Generator
 from ragprof.evals import InjectionTiming
@@ -22,7 +22,6 @@ from ragprof.record.timings import shares, warmed
 from ragprof.studies.injection.meters import Meter, joules
 from ragprof.studies.injection.plan import Injecting, Setting, with_injector
 
-STAGES = ("embed", "search", "rerank", "inject", "generate")
 COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "retries")
 LIVE_COLUMNS = (
     "pipeline", "setting", "round", "query_id", "end_to_end_ns", *(f"{stage}_ns" for stage in STAGES),

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragprof.core import files
+from ragprof.core import DEFAULT_K, files
 from ragprof.price import read_pricing
 from ragprof.price.pricing import QUERIES
 from ragprof.statistics.draws import Array
@@ -233,7 +233,7 @@ def _what(mine: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
 
 def _k(pipeline: Mapping[str, Any]) -> int:
     """How many chunks it injects as it is declared."""
-    k = pipeline["injector"].get("k", 5)
+    k = pipeline["injector"].get("k", DEFAULT_K)
     return k if isinstance(k, int) else int(pipeline["depth"])
 
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.evals import settings_of, unpriced
+from ragprof.record import belonging
+from ragprof.record.belonging import Basis
 from ragprof.statistics.draws import VERDICT_RESAMPLES, Array, Draws
 
 SEARCH, RERANK, ORACLE, WINDOWED = "search", "rerank", "oracle", "windowed"
@@ -170,23 +172,21 @@ def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, A
     """Whether it is of the same corpus, questions, pipelines and judgements as the recording that it lies in."""
     mine = files.read_json(folder / "reranker" / "manifest.json")
     judged = files.read_json(folder / "reranker" / "judgement.json")
-    recorded = unpriced(manifest["config"]["pipelines"])
-    return bool(
-        mine["corpus_sha256"] == manifest["corpus"]["sha256"]
-        and mine["questions_sha256"] == manifest.get("questions", mine["questions_sha256"])
-        and all(pipeline in recorded for pipeline in unpriced(mine["config"]["pipelines"]))
-        and mine["config"]["tokenizer"] == manifest["config"]["tokenizer"]
-        and mine["environment"]["cpu"] == manifest["environment"]["cpu"]
-        and all(_same_parts(mine, manifest, name) for name, arm in mine["arms"].items() if arm["student"] is None)
-        and judged["recording"] == mine["recording"]
-        and judged["qrels_sha256"] == judgement["qrels_sha256"]
+    parts = {name: mine["identities"].get(name, {}) for name, arm in mine["arms"].items() if arm["student"] is None}
+    basis = Basis(
+        corpus=mine["corpus_sha256"],
+        questions=mine["questions_sha256"],
+        pipelines=unpriced(mine["config"]["pipelines"]),
+        # No answer is generated for a reranker's study.
+        identities={
+            name: {stage: part for stage, part in of.items() if stage != "generator"} for name, of in parts.items()
+        },
+        tokenizer=mine["config"]["tokenizer"],
+        # Its live times stand beside those of the recording.
+        cpu=mine["environment"]["cpu"],
+        every_pipeline=False,
     )
-
-
-def _same_parts(mine: Mapping[str, Any], manifest: Mapping[str, Any], pipeline: str) -> bool:
-    parts = (each["identities"].get(pipeline, {}) for each in (mine, manifest))
-    first, second = ({stage: part for stage, part in each.items() if stage != "generator"} for each in parts)
-    return first == second
+    return belonging.belongs(basis, recording=mine["recording"], judged=judged, manifest=manifest, judgement=judgement)
 
 
 def read_reranking(folder: Path) -> RerankerData:

@@ -12,7 +12,7 @@ from functools import partial
 
 import pandas as pd
 
-from ragprof.core import Query
+from ragprof.core import RETRIEVAL_STAGES, Query
 from ragprof.core.clock import Progress
 from ragprof.evals import Timing
 from ragprof.record.pipeline import Parts
@@ -22,7 +22,7 @@ from ragprof.record.timings import shares, warmed
 from ragprof.studies.reranker.plan import Weighing
 
 WITHOUT = 0
-STAGES = ("embed", "search", "rerank", "inject")
+STAGES = (*RETRIEVAL_STAGES, "inject")
 LIVE_COLUMNS = (
     "arm", "depth", "round", "query_id", "end_to_end_ns", *(f"{stage}_ns" for stage in STAGES), "candidates",
     "candidate_tokens",

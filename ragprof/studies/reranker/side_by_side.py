@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragprof.core import files
+from ragprof.core import DEFAULT_K, files
 from ragprof.core.quantities import duration
 from ragprof.statistics.draws import Array, ends
 from ragprof.statistics.estimates import quantile, quantile_draws, rounds_of
@@ -30,7 +30,6 @@ from ragprof.studies.reranker.candidates import agreement, reranked, unknown
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import TIMES, known, level, means, percent, ratio_estimate, share_of
 
-DEFAULT_K = 5
 TIMED = ["query_id", "round", "duration_ns"]
 
 

@@ -1,0 +1,65 @@
+"""Does a study's recording belong to the recording that it lies in? One rule, for every study. Reads no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ragprof.evals import unpriced
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What a recording rests on. None is what it does not rest on, or was recorded before that was written down.
+
+    `pipelines` are declared without their prices, `identities` are what the parts call themselves, by pipeline and
+    stage. A study that takes in `every_pipeline` does not belong to a recording that has more of them.
+    """
+
+    corpus: str
+    questions: str | None
+    pipelines: Sequence[Mapping[str, Any]]
+    identities: Mapping[str, Mapping[str, str | None]] | None = None
+    tokenizer: str | None = None
+    cpu: str | None = None
+    every_pipeline: bool = True
+
+
+def rests_alike(basis: Basis, manifest: Mapping[str, Any]) -> bool:
+    """Whether the recording of this manifest rests on the same corpus, questions, pipelines and parts."""
+    config, declared = manifest["config"], unpriced(manifest["config"]["pipelines"])
+    alike = [
+        (basis.questions, manifest.get("questions")),
+        (basis.tokenizer, config.get("tokenizer")),
+        (basis.cpu, manifest.get("environment", {}).get("cpu")),
+    ]
+    return (
+        basis.corpus == manifest["corpus"]["sha256"]
+        and all(mine == theirs for mine, theirs in alike if mine is not None and theirs is not None)
+        and all(pipeline in declared for pipeline in basis.pipelines)
+        and (len(declared) == len(basis.pipelines) or not basis.every_pipeline)
+        and all(
+            parts and parts.items() <= manifest["identities"].get(name, {}).items()
+            for name, parts in (basis.identities or {}).items()
+        )
+    )
+
+
+def belongs(
+    basis: Basis,
+    *,
+    recording: str,
+    judged: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    judgement: Mapping[str, Any],
+) -> bool:
+    """Whether a study rests on what the recording around it rests on, and was judged, by the same judgements.
+
+    `recording` is the study's own id, `judged` its judgement; `manifest` and `judgement` are those of the recording.
+    """
+    return (
+        judged["recording"] == recording
+        and judged["qrels_sha256"] == judgement["qrels_sha256"]
+        and rests_alike(basis, manifest)
+    )
