@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from ragprof.report import figures
 from ragprof.report.html import drawn, template
-from ragprof.report.lookup import Summary, at, colours, entries
+from ragprof.report.lookup import Summary, at, colours, entries, metrics
 from ragprof.report.markdown import as_bullets, as_details, as_folded, as_table, as_warnings, escaped
 from ragprof.report.tables import Table
 from ragprof.report.theme import Chart
-from ragprof.studies.audit.tables import AUDIT, audited
+from ragprof.studies.audit import tables as audit_tables
+from ragprof.studies.audit.section import AuditSection
+from ragprof.studies.contract import Context
 from ragprof.studies.growth import charts as growth_line_charts
 from ragprof.studies.growth import charts as growth_panel_charts
 from ragprof.studies.growth import charts as growth_stack_charts
@@ -104,9 +106,18 @@ def render_reranker_page(summary: Mapping[str, Any]) -> str:
 
 def audit_table(summary: Mapping[str, Any]) -> RenderableType:
     """The determinism audit for rich's Console; at most 80 columns wide. One line where the summary has none."""
-    from ragprof.studies.audit import tables as audit_tables
+    from ragprof.report.terminal import absent
 
-    return audit_tables.audit_table(summary)
+    if not summary.get("audit"):
+        return absent("no determinism audit in this summary")
+    return audit_tables.audit_table(AuditSection.model_validate(summary["audit"]), context_of(summary))
+
+
+def context_of(summary: Summary) -> Context:
+    """What the parts of a report may know of it."""
+    names = tuple(at(summary, "pipelines") or {})
+    metric = str(next(iter(metrics(summary)), "nDCG@10"))
+    return Context(names, metric, at(summary, "final_stage") or {}, colours(summary))
 
 
 def comparison_table(document: Mapping[str, Any]) -> RenderableType:
@@ -202,7 +213,7 @@ def render_html(summary: Summary) -> str:
         growth_notes=entries(summary, "growth", "notes"),
         injection=_injection_words(summary) if study.is_present(summary) else None,
         reranker=_reranker_words(summary) if reranker_study.is_present(summary) else None,
-        audited=bool(audited(summary)),
+        audited=bool(summary.get("audit")),
         audit_statements=entries(summary, "audit", "statements"),
         tables=_tables(summary),
         tiles=tiles(summary),
@@ -250,7 +261,6 @@ def _tables(summary: Summary) -> dict[str, Table]:
     drawn = (
         *_GROWTH_TABLES,
         *injection_contents.EVERY,
-        *AUDIT,
         pipeline_tables.glance,
         pipeline_tables.latency,
         pipeline_tables.quality,
@@ -262,7 +272,14 @@ def _tables(summary: Summary) -> dict[str, Table]:
         context_tables.machine,
         context_tables.measured,
     )
-    return {table.key: table for table in (draw(summary) for draw in drawn)}
+    return {table.key: table for table in (*(draw(summary) for draw in drawn), *_audit_tables(summary))}
+
+
+def _audit_tables(summary: Summary) -> list[Table]:
+    if not summary.get("audit"):
+        return []
+    (part,) = audit_tables.show(AuditSection.model_validate(summary["audit"]), context_of(summary))
+    return [block for block in part.blocks if isinstance(block, Table)]
 
 
 _GROWTH_FOLDED = (
@@ -347,9 +364,9 @@ def _reranked(section: reranker_contents.Section) -> str:
 
 def _audit(summary: Summary) -> list[str]:
     """What the audit found, its tables folded. Empty without one."""
-    if not audited(summary):
+    if not summary.get("audit"):
         return []
-    folded = [as_details(table(summary)) for table in AUDIT]
+    folded = [as_details(table) for table in _audit_tables(summary)]
     return ["### Does it repeat?", as_bullets(entries(summary, "audit", "statements")), *folded]
 
 

@@ -41,15 +41,15 @@ from ragprof.record.query import within_window
 from ragprof.record.recording import Bench, Subject, fingerprint_of, identities, record, redacted
 from ragprof.session.pages import write_report
 from ragprof.session.summary import summarise
-from ragprof.studies.audit.judge import judge_audit
-from ragprof.studies.audit.record import record_audit
-from ragprof.studies.audit.study import audit_of
+from ragprof.studies.audit import study as auditing
+from ragprof.studies.audit.analysis import audit_of
+from ragprof.studies.contract import Request
 from ragprof.studies.growth.judge import judge_growth
 from ragprof.studies.growth.plan import claim, plan_growth
 from ragprof.studies.growth.record import record_growth
 from ragprof.studies.injection.judge import judge_answers
 from ragprof.studies.injection.model_judge import judge_by
-from ragprof.studies.injection.plan import Injecting, _model_judge, answering_subject, plan_injection
+from ragprof.studies.injection.plan import Injecting, _model_judge, plan_injection
 from ragprof.studies.injection.price import price_answers
 from ragprof.studies.injection.record import record_injection
 from ragprof.studies.preparation import (
@@ -60,7 +60,6 @@ from ragprof.studies.preparation import (
     rate_names,
     today,
 )
-from ragprof.studies.profile.headline import METRIC
 from ragprof.studies.reranker import data as reranking_data
 from ragprof.studies.reranker.judge import judge_reranking
 from ragprof.studies.reranker.plan import Weighing, _validated, plan_weighing
@@ -445,13 +444,10 @@ def _greet(weighing: Weighing, bench: Bench) -> None:
     bench.progress.done()
 
 
-TIMES, QUERIES = 5, 20
-
-
 def audit(
     eval_file: str | Path,
     *,
-    times: int = TIMES,
+    times: int = auditing.TIMES,
     queries: int | None = None,
     answers: bool = False,
     corpus: str | Path | None = None,
@@ -467,24 +463,13 @@ def audit(
     summary and its report, else the summary holds this section alone. Raises BadInput before any of it is run.
     """
     prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
-    asked = sample_size(queries, prepared)
-    if times < 2:
-        raise BadInput(f"times = {times}, but what is asked once cannot differ; give 2 or more")
+    changes = {"times": times, "queries": queries, "answers": answers}
+    planned = auditing.plan(prepared, Request(Path(eval_file), changes, books))
     bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
-    subject = answering_subject(prepared) if answers else prepared.subject
     with files.claimed(bench.folder):
-        record_audit(subject, bench, times=times, queries=asked)
-        metrics = prepared.subject.config.metrics
-        judge_audit(bench.folder, prepared.evaluation, metric=METRIC if METRIC in metrics else metrics[0])
+        auditing.record(planned, bench)
+        auditing.judge(planned, prepared.evaluation, bench)
         return _summarised(bench.folder, prepared)
-
-
-def sample_size(queries: int | None, prepared: Prepared) -> int:
-    """How many queries are asked. Raises BadInput where there are not so many."""
-    there = len(prepared.subject.queries)
-    if queries is not None and not 1 <= queries <= there:
-        raise BadInput(f"queries = {queries}, but the eval has {there} judged questions; give 1 to {there}")
-    return min(QUERIES, there) if queries is None else queries
 
 
 def _summarised(folder: Path, prepared: Prepared) -> Result:

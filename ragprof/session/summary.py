@@ -13,7 +13,7 @@ from ragprof.core.errors import BadInput
 from ragprof.evals import settings_of
 from ragprof.price import PipelinePricing, read_pricing
 from ragprof.statistics.estimates import latency_quantiles
-from ragprof.studies.audit.study import audit_belongs, audit_of, is_audited
+from ragprof.studies.audit.analysis import audit_belongs, audit_of, is_audited
 from ragprof.studies.growth import data as growth_data
 from ragprof.studies.growth.study import growth_of
 from ragprof.studies.injection import data as injection_data

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ragprof.core import Query, ScoredDoc
 from ragprof.core.errors import BadInput
+from ragprof.core.registry import PartSpec
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus, EvaluationSet, find, read_beir_folder_paths, read_corpus, read_evaluation_set
 from ragprof.evals import EvalConfig, GrowthSettings, Prices, line_of, read_eval
@@ -166,3 +167,18 @@ def _check_budget(name: str, injector: TokenBudgetInjector, corpus: Corpus, coun
 
 def _format(config: EvalConfig) -> str:
     return "recipe" if config.corpus.recipe else config.corpus.format
+
+
+def answering(prepared: Prepared, generator: PartSpec, pipelines: Sequence[str]) -> Subject:
+    """The subject with these pipelines alone, and this generator in each that has none; equal generators are one."""
+    subject = prepared.subject
+    own = {
+        config.generator.key: parts.generator
+        for config, parts in zip(subject.config.pipelines, subject.pipelines, strict=True)
+        if config.generator is not None and parts.generator is not None
+    }
+    chosen = [parts for parts in subject.pipelines if parts.name in pipelines]
+    if any(parts.generator is None for parts in chosen):
+        shared = own.get(generator.key) or Workshop().generator(generator)
+        chosen = [parts if parts.generator is not None else replace(parts, generator=shared) for parts in chosen]
+    return replace(subject, pipelines=tuple(chosen))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +14,10 @@ from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.parts.generators.extractive import ExtractiveGenerator
 from ragprof.parts.rerankers.overlap import OverlapReranker
 from ragprof.record.recording import Bench
+from ragprof.studies.audit.analysis import analyse
 from ragprof.studies.audit.judge import judge_audit
 from ragprof.studies.audit.record import record_audit
-from ragprof.studies.audit.study import audit_of
+from ragprof.studies.audit.section import AuditSection, StageCheck
 from ragprof.studies.preparation import prepare
 
 
@@ -94,7 +94,7 @@ class ManyAnswersGenerator(ExtractiveGenerator):
         return [*answers[:-1], replace(answers[-1], text="")]
 
 
-def audited(handbook: Path, cache: Path, *, times: int = 3, queries: int = 12, **parts: Any) -> dict[str, Any]:
+def audited(handbook: Path, cache: Path, *, times: int = 3, queries: int = 12, **parts: Any) -> AuditSection:
     """The audit of the handbook's hybrid+overlap alone, with other parts in it; facts are in `out` beside the file."""
     prepared = prepare(handbook)
     subject, name = prepared.subject, "hybrid+overlap"
@@ -109,13 +109,11 @@ def audited(handbook: Path, cache: Path, *, times: int = 3, queries: int = 12, *
     bench = Bench(handbook.parent / "out", cache, Silent())
     record_audit(subject, bench, times=times, queries=queries)
     judge_audit(bench.folder, prepared.evaluation, metric="nDCG@10")
-    return dict(json.loads(json.dumps(audit_of(bench.folder), allow_nan=False)))
+    return analyse(bench.folder)
 
 
-def row(section: dict[str, Any], stage: str, what: str, variant: str = "repeated") -> dict[str, Any]:
+def row(section: AuditSection, stage: str, what: str, variant: str = "repeated") -> StageCheck:
     """One row of the only pipeline's table."""
-    (pipeline,) = section["pipelines"].values()
-    (found,) = [
-        each for each in pipeline["stages"] if (each["stage"], each["what"], each["variant"]) == (stage, what, variant)
-    ]
-    return dict(found)
+    (pipeline,) = section.pipelines.values()
+    (found,) = [each for each in pipeline.stages if (each.stage, each.what, each.variant) == (stage, what, variant)]
+    return found

@@ -13,7 +13,7 @@ OTHER = 1 if THREADS > 1 else 2
 
 
 def test_what_never_differs_is_said_in_few_sentences(handbook: Path, cache: Path) -> None:
-    assert audited(handbook, cache)["statements"] == [
+    assert audited(handbook, cache).statements == [
         "Embed gave the same vectors 3 times for 12 of 12 queries in hybrid+overlap.",
         "Search gave the same ranking and scores 3 times for 12 of 12 queries in hybrid+overlap.",
         "Rerank gave the same ranking and scores 3 times for 12 of 12 queries in hybrid+overlap.",
@@ -31,7 +31,7 @@ def test_what_never_differs_is_said_in_few_sentences(handbook: Path, cache: Path
 
 
 def test_what_differs_is_said_with_what_it_changed(handbook: Path, cache: Path) -> None:
-    said = audited(handbook, cache, reranker=BatchBoundReranker())["statements"]
+    said = audited(handbook, cache, reranker=BatchBoundReranker()).statements
     assert (
         "Scores of overlap, one candidate a call or all in one call: up to 2.2 apart for 12 of 12 queries, which "
         "changed no ranking."
@@ -40,8 +40,8 @@ def test_what_differs_is_said_with_what_it_changed(handbook: Path, cache: Path) 
 
 def test_how_much_of_the_interval_repetition_explains_is_said(handbook: Path, cache: Path) -> None:
     section = audited(handbook, cache, reranker=TurningReranker(), times=2, queries=3)
-    quality = section["pipelines"]["hybrid+overlap"]["quality"]
+    quality = section.pipelines["hybrid+overlap"].quality
     assert (
         f"Mean nDCG@10 moves by up to {quality['spread']:.2g} over 2 repetitions, {quality['share']:.1%} of its "
         "interval's width (hybrid+overlap)."
-    ) in section["statements"]
+    ) in section.statements

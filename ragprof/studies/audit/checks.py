@@ -1,16 +1,6 @@
-"""Two outcomes of the same work, compared bit for bit, and what a difference does to the ranking and the prompt.
+"""The checks of an audit: a stage's work done again, or in another way, compared bit for bit with the first time.
 
-One query asked live with every stage listened to, and what another outcome of a stage would have led to.
-
-Does the generator give the same answer to the same prompt, again and among others? No text is kept.
-
-Does an outcome depend on what else was in the call? Texts embedded alone and together, candidates likewise.
-
-Does an outcome depend on the number of threads? Each stage is given the same input with another number of them.
-
-The numbers of PyTorch and FAISS are set, where those are loaded; what other libraries take, nobody here can set.
-
-Ties that a cut goes through: equal scores on both sides of it, so that a rule decides and not the score.
+Each check also says what a difference would have done to the ranking and to the prompt. No text is kept.
 """
 
 from __future__ import annotations
@@ -28,18 +18,19 @@ from ragprof.core import Answer, Doc, EmbeddedQuery, Generated, Query, Ranking, 
 from ragprof.core.clock import Progress
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import ranked, without
-from ragprof.core.stages import Embedder, Generator, ManyGenerator, Reranker
+from ragprof.core.stages import Embedder, ManyGenerator, Reranker
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, one_each, within_window
-from ragprof.record.rankings import answer_of
+from ragprof.record.rankings import answer_of, final_of
 
 What: TypeAlias = Literal["vectors", "ranking", "scores", "prompt", "answer", "batch size", "threads"]
-CHECK_COLUMNS = (
-    "pipeline", "stage", "what", "variant", "query_id", "identical", "largest_difference",
-    "ranking_changed", "injection_changed",
-)  # fmt: skip
 REPEATED, IN_A_BATCH, DOCUMENTS_IN_A_BATCH = "repeated", "in a batch", "documents in a batch"
 ONE_BY_ONE, REVERSED, OTHER_THREADS = "one by one", "reversed", "other threads"
+ANSWERED = 5
+"""At most so many queries are answered: a model takes seconds for an answer."""
+AS_GOOD_AS = 0.02
+"""Scores this close to inner products are taken for inner products: a batch in bfloat16 moves them by that much."""
+TIE_COLUMNS = ("pipeline", "query_id", "at_depth", "at_k")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +45,7 @@ class Difference:
 class Effect:
     """What a difference does: to documents or order of the stage's ranking, and to the chunks in the prompt.
 
-    None where it cannot be told. `final` is the pipeline's own ranking where that may have become another one.
+    None where that cannot be known. `final` is the pipeline's own ranking where that may have become another one.
     """
 
     ranking: bool
@@ -75,6 +66,49 @@ class Check:
     query_id: str
     difference: Difference
     effect: Effect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A query's answer, its vector (None without an embedder), and all that the store returned for it."""
+
+    answer: Answer
+    vector: Vectors | None
+    found: Ranking
+
+    @property
+    def query(self) -> Query:
+        return self.answer.query
+
+    @property
+    def searched(self) -> Ranking:
+        return self.answer.rankings["search"]
+
+    @property
+    def final(self) -> Ranking:
+        return final_of(self.answer.rankings)
+
+    @property
+    def injected(self) -> Ranking:
+        return self.answer.rankings["inject"]
+
+
+def ask_live(parts: Parts, query: Query) -> Live:
+    """Every stage but the generator, with nothing reused. Raises NonFiniteScore where a stage yields NaN."""
+    heard: dict[StageName, Any] = {}
+
+    def call(stage: StageName, function: Callable[..., Any], *arguments: Any) -> Any:
+        # A model is slow, so answers are asked for apart, for fewer queries.
+        heard[stage] = Generated("", {}, None, "stop") if stage == "generate" else function(*arguments)
+        return heard[stage]
+
+    answer = ask(parts, query, call)
+    return Live(answer, heard["embed"].vectors[0] if "embed" in heard else None, heard["search"].ranking)
+
+
+def ids(ranking: Ranking) -> tuple[str, ...]:
+    """Documents of a ranking, best first."""
+    return tuple(item.doc.doc_id for item in ranking)
 
 
 def vector_difference(first: Vectors, second: Vectors) -> Difference:
@@ -99,126 +133,52 @@ def worst(differences: Iterable[Difference]) -> Difference:
     return Difference(all(each.identical for each in every), max(sizes, default=None))
 
 
-def ids(ranking: Ranking) -> tuple[str, ...]:
-    """Documents of a ranking, best first."""
-    return tuple(item.doc.doc_id for item in ranking)
-
-
-def check_table(pipeline: str, checks: Sequence[Check]) -> pd.DataFrame:
-    """One row a check; effects are nullable booleans."""
-    rows = [
-        (
-            pipeline, check.stage, check.what, check.variant, check.query_id,
-            check.difference.identical, check.difference.largest,
-            check.effect.ranking if check.effect else None,
-            check.effect.injection if check.effect else None,
-        )
-        for check in checks
-    ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(CHECK_COLUMNS))
-    nullable = dict.fromkeys(("ranking_changed", "injection_changed"), "boolean")
-    return table.astype({"identical": bool, "largest_difference": float, **nullable})
-
-
-ASKED_APART = Generated("", {}, None, "stop")
-"""In the place of an answer: a model is slow, so answers are asked for apart, of fewer queries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A query's answer, its vector (None without an embedder), and all that the store returned for it."""
-
-    answer: Answer
-    vector: Vectors | None
-    found: Ranking
-
-    @property
-    def query(self) -> Query:
-        return self.answer.query
-
-    @property
-    def searched(self) -> Ranking:
-        return self.answer.rankings["search"]
-
-    @property
-    def final(self) -> Ranking:
-        return final_of(self.answer)
-
-    @property
-    def injected(self) -> Ranking:
-        return self.answer.rankings["inject"]
-
-
-def ask_live(parts: Parts, query: Query) -> Live:
-    """Every stage but the generator, with nothing reused. Raises NonFiniteScore where a stage yields NaN."""
-    heard: dict[StageName, Any] = {}
-
-    def call(stage: StageName, function: Callable[..., Any], *arguments: Any) -> Any:
-        heard[stage] = ASKED_APART if stage == "generate" else function(*arguments)
-        return heard[stage]
-
-    answer = ask(parts, query, call)
-    return Live(answer, heard["embed"].vectors[0] if "embed" in heard else None, heard["search"].ranking)
-
-
-def final_of(answer: Answer) -> Ranking:
-    """The pipeline's own ranking: the reranker's where there is one."""
-    return answer.rankings.get("rerank", answer.rankings["search"])
-
-
 def effect_of_search(parts: Parts, live: Live, found: Ranking) -> Effect:
-    """What another search result leads to; the hops behind it are taken only where its order is another one."""
+    """What another search result leads to; the later stages run only where its order is another one."""
     if ids(found) == ids(live.searched):
         return NO_EFFECT
     answer = answer_of(parts, live.query, found, parts.reranker)
-    return Effect(True, ids(answer.rankings["inject"]) != ids(live.injected), final_of(answer))
+    return Effect(True, ids(answer.rankings["inject"]) != ids(live.injected), final_of(answer.rankings))
 
 
-def effect_of_rerank(parts: Parts, live: Live, ranking: Ranking) -> Effect:
-    """What another order of the candidates leads to."""
-    if ids(ranking) == ids(live.final):
-        return NO_EFFECT
-    injected = within_window(parts, live.query, ranking).ranking
-    return Effect(True, ids(injected) != ids(live.injected), ranking)
+def repetition_checks(lives: Sequence[Live]) -> Iterator[Check]:
+    """One query's repetitions, each against the first. A stage gets what the stage before it gave that time."""
+    first, *others = lives
+    query_id = first.query.query_id
+    if first.vector is not None:
+        apart = [vector_difference(first.vector, other.vector) for other in others if other.vector is not None]
+        yield Check("embed", "vectors", REPEATED, query_id, worst(apart))
+    for stage, ranking in first.answer.rankings.items():
+        theirs = [other.answer.rankings[stage] for other in others]
+        same = all(ids(other) == ids(ranking) for other in theirs)
+        yield Check(stage, "ranking", REPEATED, query_id, Difference(same))
+        if stage != "inject":
+            moved = worst(score_difference(ranking, other) for other in theirs)
+            yield Check(stage, "scores", REPEATED, query_id, moved)
+    same = all(other.answer.prompt == first.answer.prompt for other in others)
+    yield Check("inject", "prompt", REPEATED, query_id, Difference(same))
 
 
-ANSWERED = 5
-"""At most so many queries: a model takes seconds for an answer."""
-
-
-def answer_checks(parts: Parts, lives: Sequence[Live], *, times: int, progress: Progress) -> list[Check]:
+def answer_checks(parts: Parts, lives: Sequence[Live], *, times: int, progress: Progress) -> Iterator[Check]:
     """The first queries' prompts, each answered several times alone and once together with the others."""
     if parts.generator is None:
-        return []
-    asked = lives[:ANSWERED]
-    progress.start(f"{parts.name}: answer {times} times", len(asked) * times)
-    answers = {live.query.query_id: _repeated(parts.generator, live, times, progress) for live in asked}
-    progress.done()
-    checks = [
-        Check("generate", "answer", REPEATED, query_id, Difference(len(set(texts)) == 1))
-        for query_id, texts in answers.items()
-    ]
-    return [*checks, *_together(parts.generator, asked, [texts[0] for texts in answers.values()])]
-
-
-def _repeated(generator: Generator, live: Live, times: int, progress: Progress) -> list[str]:
-    texts = []
-    for _ in range(times):
-        texts.append(generator.generate(live.answer.prompt).text)
-        progress.advance(1)
-    return texts
-
-
-def _together(generator: Generator, asked: Sequence[Live], alone: Sequence[str]) -> Iterator[Check]:
-    if not isinstance(generator, ManyGenerator):
         return
-    together = generator.generate_many([live.answer.prompt for live in asked])
-    for live, text, generated in zip(asked, alone, together, strict=True):
-        same = Difference(generated.text == text)
-        yield Check("generate", "batch size", IN_A_BATCH, live.query.query_id, same)
-
-
-AS_GOOD_AS = 0.02
+    asked = lives[:ANSWERED]
+    alone: list[str] = []
+    progress.start(f"{parts.name}: answer {times} times", len(asked) * times)
+    for live in asked:
+        texts = []
+        for _ in range(times):
+            texts.append(parts.generator.generate(live.answer.prompt).text)
+            progress.advance(1)
+        alone.append(texts[0])
+        yield Check("generate", "answer", REPEATED, live.query.query_id, Difference(len(set(texts)) == 1))
+    progress.done()
+    if isinstance(parts.generator, ManyGenerator):
+        together = parts.generator.generate_many([live.answer.prompt for live in asked])
+        for live, text, generated in zip(asked, alone, together, strict=True):
+            same = Difference(generated.text == text)
+            yield Check("generate", "batch size", IN_A_BATCH, live.query.query_id, same)
 
 
 class Alone:
@@ -260,23 +220,29 @@ def document_checks(parts: Parts, lives: Sequence[Live], alone: Alone) -> Iterat
     """Vectors of the documents that were found for each query: one in a call against one call with all of them.
 
     The index is not built anew: the effect is on the order of the found documents by inner product. What that does to
-    the prompt is told where the store's scores are inner products and no reranker comes behind it.
+    the prompt is known where the store's scores are inner products and no reranker comes behind it.
     """
-    if parts.embedder is None or not parts.store.needs_vectors:
-        return
     docs = list({item.doc.doc_id: item.doc for live in lives for item in live.searched}.values())
-    if not docs:
+    if parts.embedder is None or not parts.store.needs_vectors or not docs:
         return
     vectors = finite(parts.embedder.embed_documents([doc.content for doc in docs]).vectors)
     together = {doc.doc_id: vector for doc, vector in zip(docs, vectors, strict=True)}
-    told = parts.reranker is None and all(is_product(live, together) for live in lives)
+    by_product = {live.query.query_id: products(live, together) for live in lives}
+    knows_prompt = parts.reranker is None and all(
+        np.allclose(
+            [item.score for item in live.searched],
+            [product for _, product in by_product[live.query.query_id]],
+            rtol=AS_GOOD_AS,
+            atol=AS_GOOD_AS,
+        )
+        for live in lives
+    )
     for live in lives:
-        theirs = [item.doc for item in live.searched]
-        one = {doc.doc_id: alone.vector(parts.embedder, doc) for doc in theirs}
-        difference = worst(vector_difference(one[doc.doc_id], together[doc.doc_id]) for doc in theirs)
-        first, second = ids(ranked(products(live, one))), ids(ranked(products(live, together)))
+        one = {item.doc.doc_id: alone.vector(parts.embedder, item.doc) for item in live.searched}
+        difference = worst(vector_difference(vector, together[doc_id]) for doc_id, vector in one.items())
+        first, second = ids(ranked(products(live, one))), ids(ranked(by_product[live.query.query_id]))
         injected = first[: len(live.injected)] != second[: len(live.injected)]
-        effect = Effect(first != second, injected if told else None)
+        effect = Effect(first != second, injected if knows_prompt else None)
         yield Check("embed", "batch size", DOCUMENTS_IN_A_BATCH, live.query.query_id, difference, effect)
 
 
@@ -287,12 +253,6 @@ def products(live: Live, vectors: Mapping[str, Vectors]) -> list[tuple[Doc, floa
     asked = live.vector.astype(np.float64)
     docs = [item.doc for item in live.searched]
     return [(doc, float(np.float32(vectors[doc.doc_id].astype(np.float64) @ asked))) for doc in docs]
-
-
-def is_product(live: Live, vectors: Mapping[str, Vectors]) -> bool:
-    """Whether the store's scores are inner products, up to what a batch moves."""
-    scores = [item.score for item in live.searched]
-    return np.allclose(scores, [product for _, product in products(live, vectors)], rtol=AS_GOOD_AS, atol=AS_GOOD_AS)
 
 
 def rerank_checks(parts: Parts, live: Live) -> Iterator[Check]:
@@ -306,10 +266,12 @@ def rerank_checks(parts: Parts, live: Live) -> Iterator[Check]:
 
 
 def score_check(parts: Parts, live: Live, pairs: Iterable[tuple[Doc, float]], way: tuple[What, str]) -> Check:
-    """The candidates scored in another way, and the order that this gives."""
-    ranking = ranked(pairs)
-    difference = score_difference(live.final, ranking)
-    return Check("rerank", *way, live.query.query_id, difference, effect_of_rerank(parts, live, ranking))
+    """The candidates scored in another way, and what the order that this gives leads to."""
+    ranking, effect = ranked(pairs), NO_EFFECT
+    if ids(ranking) != ids(live.final):
+        injected = within_window(parts, live.query, ranking).ranking
+        effect = Effect(True, ids(injected) != ids(live.injected), ranking)
+    return Check("rerank", *way, live.query.query_id, score_difference(live.final, ranking), effect)
 
 
 def scored(reranker: Reranker, query: Query, docs: Sequence[Doc]) -> list[tuple[Doc, float]]:
@@ -324,24 +286,19 @@ def finite(vectors: Vectors) -> Vectors:
     return np.asarray(vectors, np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """The number of threads of one library."""
+def thread_settings() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
+    """How the number of threads is read and written, for each library that is loaded; nothing is imported for it.
 
-    read: Callable[[], int]
-    write: Callable[[int], None]
-
-
-def settings() -> list[Setting]:
-    """One for each library that is loaded; nothing is imported for it."""
-    names = {"torch": ("get_num_threads", "set_num_threads"), "faiss": ("omp_get_max_threads", "omp_set_num_threads")}
-    loaded = {name: sys.modules[name] for name in names if name in sys.modules}
-    return [Setting(*(getattr(module, verb) for verb in names[name])) for name, module in loaded.items()]
+    PyTorch and FAISS can be set; what other libraries take, nobody here can set.
+    """
+    verbs = {"torch": ("get_num_threads", "set_num_threads"), "faiss": ("omp_get_max_threads", "omp_set_num_threads")}
+    loaded = {name: sys.modules[name] for name in verbs if name in sys.modules}
+    return [(getattr(module, verbs[name][0]), getattr(module, verbs[name][1])) for name, module in loaded.items()]
 
 
 def present_threads() -> int | None:
     """The highest number that some library is set to; None where none is loaded that has one."""
-    return max((setting.read() for setting in settings()), default=None)
+    return max((read() for read, _ in thread_settings()), default=None)
 
 
 def other_threads() -> int | None:
@@ -353,14 +310,14 @@ def other_threads() -> int | None:
 @contextmanager
 def threads(number: int) -> Iterator[None]:
     """Every loaded library with this many threads; afterwards each has the number that it had."""
-    before = [(setting, setting.read()) for setting in settings()]
+    before = [(write, read()) for read, write in thread_settings()]
     try:
-        for setting, _ in before:
-            setting.write(number)
+        for write, _ in before:
+            write(number)
         yield
     finally:
-        for setting, was in before:
-            setting.write(was)
+        for write, was in before:
+            write(was)
 
 
 def thread_checks(parts: Parts, live: Live) -> Iterator[Check]:
@@ -376,11 +333,8 @@ def thread_checks(parts: Parts, live: Live) -> Iterator[Check]:
         yield score_check(parts, live, pairs, ("threads", OTHER_THREADS))
 
 
-TIE_COLUMNS = ("pipeline", "query_id", "at_depth", "at_k")
-
-
 def tie_table(parts: Parts, lives: Sequence[Live], *, documents: int) -> pd.DataFrame:
-    """One row a query; `documents` is the size of the corpus, beyond which no store is asked."""
+    """One row per query; `documents` is the size of the corpus, beyond which no store is asked."""
     rows = [(parts.name, live.query.query_id, tied_at_depth(parts, live, documents), tied_at_k(live)) for live in lives]
     return pd.DataFrame(rows, columns=list(TIE_COLUMNS)).astype({"at_depth": bool, "at_k": bool})
 

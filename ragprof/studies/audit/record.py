@@ -1,14 +1,12 @@
 """Records an audit: audit/{checks,rankings,ties}.parquet and, last, audit/manifest.json. Ids and numbers, no texts.
 
 The vectors of the corpus come from the cache, as in every recording; whatever is done for a query is done live.
-
-The same query asked several times: is what every stage gave the same each time?
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -32,31 +30,57 @@ from ragprof.record.recording import (
     shuffled,
 )
 from ragprof.studies.audit.checks import (
-    REPEATED,
     Alone,
     Check,
-    Difference,
     Live,
     answer_checks,
     ask_live,
-    check_table,
     document_checks,
-    ids,
     other_threads,
     present_threads,
     query_checks,
+    repetition_checks,
     rerank_checks,
-    score_difference,
     thread_checks,
     threads,
     tie_table,
-    vector_difference,
-    worst,
 )
+
+FORMAT = 1
+CHECK_COLUMNS = (
+    "pipeline", "stage", "what", "variant", "query_id", "identical", "largest_difference",
+    "ranking_changed", "injection_changed",
+)  # fmt: skip
+RANKING_COLUMNS = ("pipeline", "run", "query_id", "stage", "rank", "doc_id", "document_id", "score")
+
+
+def record_audit(subject: Subject, bench: Bench, *, times: int, queries: int) -> None:
+    """Audit every pipeline on a seeded sample of the queries. An older audit in the folder is taken away first."""
+    place = bench.folder / "audit"
+    for name in ("manifest.json", "judgement.json", "audit.json"):
+        (place / name).unlink(missing_ok=True)
+    sample = replace(subject, queries=shuffled(subject.queries, subject.config.seed)[:queries])
+    load(sample.pipelines, bench.progress)
+    vectors = embed(sample, sample.corpus.docs, bench).documents
+    build_indexes(sample.pipelines, sample.corpus.docs, vectors, clock=bench.clock, progress=bench.progress)
+    alone = Alone()
+    checks, rankings, ties = [], [], []
+    for parts in subject.pipelines:
+        asked = repetitions(parts, sample.queries, times=times, progress=bench.progress)
+        # What the repetitions gave the first time is what every other way of doing it is held against.
+        found = [check for each in zip(*asked, strict=True) for check in repetition_checks(each)]
+        found += other_ways(parts, asked[0], alone, bench.progress)
+        found += answer_checks(parts, asked[0], times=times, progress=bench.progress)
+        checks.append(check_table(parts.name, found))
+        rankings.append(pd.DataFrame(_ranking_rows(parts, asked, found), columns=list(RANKING_COLUMNS)))
+        ties.append(tie_table(parts, asked[0], documents=len(sample.corpus.docs)))
+    for name, tables in (("checks", checks), ("rankings", rankings), ("ties", ties)):
+        files.write_table(place / f"{name}.parquet", pd.concat(tables, ignore_index=True))
+    files.write_json(place / "manifest.json", manifest(subject, sample, times))
 
 
 def repetitions(parts: Parts, queries: Sequence[Query], *, times: int, progress: Progress) -> list[list[Live]]:
-    """All queries once, then all of them again: one list a repetition, in the order of the queries."""
+    """All queries once, then all of them again: one list per repetition, in the order of the queries."""
     progress.start(f"{parts.name}: ask {times} times", times * len(queries))
     asked: list[list[Live]] = []
     for _ in range(times):
@@ -66,75 +90,6 @@ def repetitions(parts: Parts, queries: Sequence[Query], *, times: int, progress:
             progress.advance(1)
     progress.done()
     return asked
-
-
-def repetition_checks(lives: Sequence[Live]) -> Iterator[Check]:
-    """One query's repetitions, each against the first. A stage gets what the stage before it gave that time."""
-    first, *others = lives
-    query_id = first.query.query_id
-    if first.vector is not None:
-        apart = [vector_difference(first.vector, other.vector) for other in others if other.vector is not None]
-        yield Check("embed", "vectors", REPEATED, query_id, worst(apart))
-    for stage, ranking in first.answer.rankings.items():
-        theirs = [other.answer.rankings[stage] for other in others]
-        same = all(ids(other) == ids(ranking) for other in theirs)
-        yield Check(stage, "ranking", REPEATED, query_id, Difference(same))
-        if stage != "inject":
-            moved = worst(score_difference(ranking, other) for other in theirs)
-            yield Check(stage, "scores", REPEATED, query_id, moved)
-    same = all(other.answer.prompt == first.answer.prompt for other in others)
-    yield Check("inject", "prompt", REPEATED, query_id, Difference(same))
-
-
-FORMAT = 1
-RANKING_COLUMNS = ("pipeline", "run", "query_id", "stage", "rank", "doc_id", "document_id", "score")
-
-
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """One pipeline's facts as tables."""
-
-    checks: pd.DataFrame
-    rankings: pd.DataFrame
-    ties: pd.DataFrame
-
-
-def record_audit(subject: Subject, bench: Bench, *, times: int, queries: int) -> None:
-    """Audit every pipeline on a seeded sample of the queries. An older audit in the folder is taken away first."""
-    place = bench.folder / "audit"
-    for name in ("manifest.json", "judgement.json", "audit.json"):
-        (place / name).unlink(missing_ok=True)
-    sample = replace(subject, queries=shuffled(subject.queries, subject.config.seed)[:queries])
-    _make_ready(sample, bench)
-    alone = Alone()
-    audited = [
-        audit_pipeline(parts, sample, times=times, alone=alone, progress=bench.progress) for parts in subject.pipelines
-    ]
-    for name in ("checks", "rankings", "ties"):
-        tables = [getattr(each, name) for each in audited]
-        files.write_table(place / f"{name}.parquet", pd.concat(tables, ignore_index=True))
-    files.write_json(place / "manifest.json", manifest(subject, sample, times))
-
-
-def _make_ready(sample: Subject, bench: Bench) -> None:
-    """Models in memory and every store filled."""
-    load(sample.pipelines, bench.progress)
-    vectors = embed(sample, sample.corpus.docs, bench).documents
-    build_indexes(sample.pipelines, sample.corpus.docs, vectors, clock=bench.clock, progress=bench.progress)
-
-
-def audit_pipeline(parts: Parts, sample: Subject, *, times: int, alone: Alone, progress: Progress) -> Audited:
-    """Repetitions first; what they gave the first time is what every other way of doing it is held against."""
-    asked = repetitions(parts, sample.queries, times=times, progress=progress)
-    lives = asked[0]
-    checks = [check for each in zip(*asked, strict=True) for check in repetition_checks(each)]
-    checks += other_ways(parts, lives, alone, progress)
-    checks += answer_checks(parts, lives, times=times, progress=progress)
-    return Audited(
-        check_table(parts.name, checks),
-        pd.DataFrame(_ranking_rows(parts, asked, checks), columns=list(RANKING_COLUMNS)),
-        tie_table(parts, lives, documents=len(sample.corpus.docs)),
-    )
 
 
 def other_ways(parts: Parts, lives: Sequence[Live], alone: Alone, progress: Progress) -> list[Check]:
@@ -154,36 +109,48 @@ def other_ways(parts: Parts, lives: Sequence[Live], alone: Alone, progress: Prog
     return checks
 
 
+def check_table(pipeline: str, checks: Sequence[Check]) -> pd.DataFrame:
+    """One row per check; effects are nullable booleans."""
+    rows = [
+        (
+            pipeline, check.stage, check.what, check.variant, check.query_id,
+            check.difference.identical, check.difference.largest,
+            check.effect.ranking if check.effect else None,
+            check.effect.injection if check.effect else None,
+        )
+        for check in checks
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=list(CHECK_COLUMNS))
+    nullable = dict.fromkeys(("ranking_changed", "injection_changed"), "boolean")
+    return table.astype({"identical": bool, "largest_difference": float, **nullable})
+
+
 def _ranking_rows(parts: Parts, asked: Sequence[Sequence[Live]], checks: Sequence[Check]) -> Iterator[tuple[Any, ...]]:
     """Every ranking of every repetition; of another way that changed some, the final ones of all queries."""
+
+    def rows(run: str, query_id: str, stage: str, ranking: Ranking) -> Iterator[tuple[Any, ...]]:
+        for rank, item in enumerate(ranking, start=1):
+            yield parts.name, run, query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score
+
     for number, lives in enumerate(asked, start=1):
         for live in lives:
             for stage, ranking in live.answer.rankings.items():
-                yield from _rows(parts, str(number), (live.query.query_id, stage), ranking)
+                yield from rows(str(number), live.query.query_id, stage, ranking)
     for run, finals in changed_runs(checks).items():
         for live in asked[0]:
             ranking = finals.get(live.query.query_id, live.final)
-            stage = "rerank" if parts.reranker else "search"
-            yield from _rows(parts, run, (live.query.query_id, stage), ranking)
+            yield from rows(run, live.query.query_id, "rerank" if parts.reranker else "search", ranking)
 
 
 def changed_runs(checks: Sequence[Check]) -> Mapping[str, Mapping[str, Ranking]]:
     """`stage: variant` -> query_id -> final ranking, where that may be another one."""
-    changed = [check for check in checks if check.effect and check.effect.final is not None]
-    named = sorted(changed, key=run_name)
-    return {
-        run: {check.query_id: check.effect.final for check in each if check.effect and check.effect.final is not None}
-        for run, each in groupby(named, key=run_name)
-    }
-
-
-def run_name(check: Check) -> str:
-    return f"{check.stage}: {check.variant}"
-
-
-def _rows(parts: Parts, run: str, place: tuple[str, str], ranking: Ranking) -> Iterator[tuple[Any, ...]]:
-    for rank, item in enumerate(ranking, start=1):
-        yield parts.name, run, *place, rank, item.doc.doc_id, item.doc.document_id, item.score
+    finals = [
+        (f"{check.stage}: {check.variant}", check.query_id, check.effect.final)
+        for check in checks
+        if check.effect and check.effect.final is not None
+    ]
+    runs = groupby(sorted(finals, key=lambda each: each[0]), key=lambda each: each[0])
+    return {run: {query_id: final for _, query_id, final in each} for run, each in runs}
 
 
 def manifest(subject: Subject, sample: Subject, times: int) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from ragprof.corpus import read_queries
 from ragprof.evals import EvalConfig, InjectionSettings, PipelineConfig, complaint
 from ragprof.evals.config import own_k
 from ragprof.price.energy import region_named
-from ragprof.record.pipeline import Parts, Workshop, part
+from ragprof.record.pipeline import Parts, part
 from ragprof.record.recording import Subject, shuffled
-from ragprof.studies.preparation import Places, Prepared, corpus_path, evaluation_paths
+from ragprof.studies.preparation import Places, Prepared, answering, corpus_path, evaluation_paths
 
 OWN = "own"
 
@@ -90,7 +90,7 @@ def plan_injection(prepared: Prepared, eval_file: Path, *, changes: Mapping[str,
     places = Places(eval_file)
     chosen = injection.pipelines or tuple(parts.name for parts in prepared.subject.pipelines)
     with places.put_before("injection", "generator"):
-        pipelines = _with_generators(prepared, injection, chosen)
+        pipelines = answering(prepared, injection.generator, chosen).pipelines
     config = prepared.subject.config.model_copy(
         update={
             "injection": injection,
@@ -129,21 +129,6 @@ def _config_of(config: EvalConfig, name: str) -> PipelineConfig:
     return next(each for each in config.pipelines if each.name == name)
 
 
-def _with_generators(prepared: Prepared, injection: InjectionSettings, chosen: Sequence[str]) -> tuple[Parts, ...]:
-    """The chosen pipelines, those without a generator with the study's; equal generators are one."""
-    workshop = Workshop()
-    own = {
-        config.generator.key: parts.generator
-        for config, parts in zip(prepared.subject.config.pipelines, prepared.subject.pipelines, strict=True)
-        if config.generator is not None and parts.generator is not None
-    }
-    mine = [parts for parts in prepared.subject.pipelines if parts.name in chosen]
-    if all(parts.generator is not None for parts in mine):
-        return tuple(mine)
-    generator: Generator = own.get(injection.generator.key) or workshop.generator(injection.generator)
-    return tuple(parts if parts.generator is not None else replace(parts, generator=generator) for parts in mine)
-
-
 def _model_judge(injection: InjectionSettings, eval_file: Path) -> Generator | None:
     """The model that is asked for its opinion, where one is."""
     if injection.judge is None:
@@ -170,13 +155,6 @@ def _electricity(config: EvalConfig, eval_file: Path) -> dict[str, Any]:
             f"(as of {figures['price']['date']} and {figures['carbon']['date']})."
         ),
     }
-
-
-def answering_subject(prepared: Prepared) -> Subject:
-    """The subject, with the study's generator in every pipeline that has none."""
-    injection = prepared.subject.config.injection
-    chosen = [parts.name for parts in prepared.subject.pipelines]
-    return replace(prepared.subject, pipelines=_with_generators(prepared, injection, chosen))
 
 
 def _settings(
