@@ -42,6 +42,6 @@ def test_how_much_of_the_interval_repetition_explains_is_said(handbook: Path, ca
     section = audited(handbook, cache, reranker=TurningReranker(), times=2, queries=3)
     quality = section.pipelines["hybrid+overlap"].quality
     assert (
-        f"Mean nDCG@10 moves by up to {quality['spread']:.2g} over 2 repetitions, {quality['share']:.1%} of its "
+        f"Mean nDCG@10 moves by up to {quality.spread:.2g} over 2 repetitions, {quality.share:.1%} of its "
         "interval's width (hybrid+overlap)."
     ) in section.statements

@@ -45,11 +45,6 @@ def economics() -> dict[str, dict[str, Any]]:
     return {name: _economics(name) for name in NAMES}
 
 
-def audit() -> dict[str, Any]:
-    """A fresh copy each time."""
-    return copy.deepcopy(_AUDIT)
-
-
 def with_answers(summary: dict[str, Any], study: dict[str, Any] | None = None) -> dict[str, Any]:
     """A run's summary with the study and the economics of its pipelines."""
     found = economics()
@@ -331,51 +326,5 @@ _INJECTION: dict[str, Any] = {
     "notes": [
         "60 questions: differences below about 12 percentage points cannot be told.",
         "Time to first token is that of 2 cores without a GPU.",
-    ],
-}
-
-
-def _audited(
-    stage: str,
-    what: str,
-    variant: str,
-    differing: int,
-    largest: float | None,
-    note: str = "",
-    shift: float | None = None,
-) -> dict[str, Any]:
-    return {
-        **{"variant": variant, "quality_shift": shift, "share": None if shift is None else shift / 0.091},
-        **{"stage": stage, "what": what, "checked": 20, "differing": differing, "largest_difference": largest},
-        **{"identical": differing == 0, "note": note},
-    }
-
-
-_AUDIT: dict[str, Any] = {
-    **{"times": 5, "queries": 20},
-    "pipelines": {
-        "dense": {
-            "stages": [
-                _audited("embed", "vectors", "repeated", 0, 0.0, "5 times"),
-                _audited("embed", "batch size", "in a batch", 7, 1.19e-7, "alone or in one call with the others", 0.0),
-                _audited("search", "ranking", "repeated", 0, None, "5 times"),
-                _audited("search", "threads", "other threads", 7, 2.4e-7, "on 2 or 1 threads", 0.0012),
-                _audited("generate", "answer", "repeated", 2, None, "5 times"),
-            ],
-            "ties": {"queries": 3, "share": 0.15, "at_depth": 1, "at_k": 2, "checked": 20},
-            "quality": {"metric": "nDCG@10", "spread": 0.0021, "interval_width": 0.091, "share": 0.0231},
-        },
-        "bm25": {
-            "stages": [
-                _audited("search", "ranking", "repeated", 0, 0.0, "5 times"),
-                _audited("search", "threads", "other threads", 0, 0.0, "on 2 or 1 threads"),
-            ],
-            "ties": {"queries": 0, "share": 0.0},
-            "quality": {"metric": "nDCG@10", "spread": 0.0, "interval_width": 0.094, "share": 0.0},
-        },
-    },
-    "statements": [
-        "Rankings repeat exactly in both pipelines; embeddings differ between batch sizes in the seventh digit.",
-        "Repeating explains at most 2.3% of the interval of nDCG@10.",
     ],
 }

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 from typing import Any
 
 _SAMPLE = runpy.run_path(str(Path(__file__).with_name("injection_sample.py")))
 with_answers = _SAMPLE["with_answers"]
-audit = _SAMPLE["audit"]
+AUDIT = json.loads((Path(__file__).parents[1] / "golden" / "audit.json").read_text(encoding="utf-8"))
 BY_NAME = ("by_k", "by_budget", "orders", "marginal", "answers")
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>|Überlänge für die Prüfung 検索 [b]"
 
 
 def answered(summary: dict[str, Any]) -> dict[str, Any]:
     """Everything that a study has, and an audit."""
-    return {**with_answers(summary), "audit": audit()}
+    return {**with_answers(summary), "audit": AUDIT}
 
 
 def one_pipeline(summary: dict[str, Any], name: str = "dense") -> dict[str, Any]:
@@ -160,4 +161,4 @@ def bare(summary: dict[str, Any]) -> dict[str, Any]:
         "answers": {"bm25": estimates, "dense": estimates},
         "audit": None,
     }
-    return {**summary, "injection": study, "audit": {"pipelines": {"bm25": {"stages": None, "ties": None}}}}
+    return {**summary, "injection": study}

@@ -1,4 +1,4 @@
-"""Answers and the audit on the page, in Markdown and in a browser."""
+"""Answers on the page, in Markdown and in a browser."""
 
 from __future__ import annotations
 
@@ -69,8 +69,6 @@ def test_statements_stand_first_and_notes_last(answered_page: str, whole_answers
     section, study = _section(answered_page), whole_answers["injection"]
     first, last = section.index(study["statements"][0]), section.index(study["notes"][-1])
     assert first < section.index("Answers at a glance") < section.index("Unit economics") < last
-    audit = _section(answered_page, "audit")
-    assert audit.index(whole_answers["audit"]["statements"][0]) < audit.index("What repeats exactly")
 
 
 def test_long_tables_are_folded(answered_page: str) -> None:
@@ -132,12 +130,6 @@ def test_markdown_unfolds_the_glance_and_folds_the_rest(whole_answers: dict[str,
         lines = block.split("\n")
         assert len({len(_BAR.findall(line)) for line in lines}) == 1
         assert re.fullmatch(r"\|( (:---|---:) \|)+", lines[1])
-
-
-def test_markdown_of_the_audit_has_its_statements_in_front(whole_answers: dict[str, Any]) -> None:
-    part = render_markdown(whole_answers).partition("### Does it repeat?")[2]
-    assert part.index("- Rankings repeat exactly in both pipelines") < part.index("<summary>What repeats exactly")
-    assert "| dense | embed | batch size | 20 | **7 of 20 differ** | 1.2e\u22127 | 0 |" in part
 
 
 def test_markdown_without_answers_has_no_trace_of_them(summary: dict[str, Any]) -> None:

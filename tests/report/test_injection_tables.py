@@ -1,4 +1,4 @@
-"""Tables of the answers and of the audit, cell by cell."""
+"""Tables of the answers, cell by cell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from ragprof.report.figures import usd
 from ragprof.report.tables import Cell, Table, open_span, points, points_span
-from ragprof.studies.audit import tables as audit_tables
 from ragprof.studies.injection import (
     tables as answer_tables,
 )
@@ -270,23 +269,6 @@ def test_a_budget_is_kept_or_not_or_cannot_be_told(whole_answers: dict[str, Any]
 def test_without_a_budget_there_is_no_table_of_it(answered: dict[str, Any]) -> None:
     answered["injection"]["budget"] = None
     assert setup_tables.budget(answered).rows == ()
-
-
-def test_the_audit_names_what_differs_by_stage(whole_answers: dict[str, Any]) -> None:
-    table = audit_tables.stages(whole_answers)
-    rows = [_texts(cells)[1:] for cells in _rows(table, "dense")]
-    assert rows[1] == [
-        *("embed", "batch size", "20", "7 of 20 differ", "1.2e\u22127", "0", "alone or in one call with the others")
-    ]
-    assert rows[2] == ["search", "ranking", "20", "identical", "\u2013", "\u2013", "5 times"]
-    assert _rows(table, "dense")[3][6] == Cell("+0.00120", "1.3% of the interval")
-    assert table.note == "20 queries, each 5 times through every stage."
-
-
-def test_the_audit_says_how_much_of_the_interval_repeating_explains(whole_answers: dict[str, Any]) -> None:
-    row = _row(audit_tables.quality(whole_answers), "dense")
-    assert _texts(row)[1:] == ["3", "15.0%", "0.00210", "0.091", "2.3%"]
-    assert row[1].note == "1 at the depth, 2 at k"
 
 
 def test_an_interval_may_be_open_at_one_end() -> None:

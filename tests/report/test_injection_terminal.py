@@ -1,4 +1,4 @@
-"""Answers and the audit on a terminal."""
+"""Answers on a terminal."""
 
 from __future__ import annotations
 
@@ -55,25 +55,10 @@ def test_without_timings_only_they_are_absent(answers_variant: Variant) -> None:
     assert row == ["bm25", "33%", "21%\u201345%", "0.307", "58%", "n/a", "$0.000856"]
 
 
-def test_the_audit_names_what_differs_and_counts_the_rest(whole_answers: dict[str, Any]) -> None:
-    lines = _lines(audit_table(whole_answers))
-    assert max(map(len, lines)) <= 80
-    rows = [line.split() for line in lines[4:9]]
-    assert rows == [
-        ["bm25", "all", "2", "checks", "identical", "\u2013"],
-        ["dense", "embed", "in", "a", "batch", "7", "of", "20", "differ", "1.2e\u22127"],
-        ["search", "other", "threads", "7", "of", "20", "differ", "2.4e\u22127"],
-        ["generate", "answer", "2", "of", "20", "differ", "\u2013"],
-        ["others", "2", "checks", "identical", "\u2013"],
-    ]
-    assert "\u2022 Repeating explains at most 2.3% of the interval of nDCG@10." in _words(audit_table(whole_answers))
-
-
 @pytest.mark.parametrize("width", [80, 200])
-@pytest.mark.parametrize("draw", [injection_table, audit_table])
-def test_hostile_names_are_text_and_nothing_is_cut(answers_variant: Variant, width: int, draw: Any) -> None:
+def test_hostile_names_are_text_and_nothing_is_cut(answers_variant: Variant, width: int) -> None:
     name = "[red]a pipeline[/red] [/nothing] with quite a long and hostile name, \u691c\u7d22 too"
-    lines = _lines(draw(answers_variant("renamed", "dense", name)), width)
+    lines = _lines(injection_table(answers_variant("renamed", "dense", name)), width)
     text = "\n".join(lines)
     assert "\u2026" not in text
     assert "[red]a" in text

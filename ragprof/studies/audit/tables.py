@@ -126,10 +126,12 @@ def audit_table(section: AuditSection, _context: Context) -> RenderableType:
         for found in differing:
             what = found.what if found.variant == REPEATED else found.variant
             largest = figures.DASH if found.largest_difference is None else tiny(found.largest_difference)
-            table.add_row(shown, found.stage, what, styled(outcome(found)), largest)
+            table.add_row(Text(shown), found.stage, Text(what), styled(outcome(found)), largest)
             shown = ""
         if same := len(pipeline.stages) - len(differing):
             many = f"{same} check{'' if same == 1 else 's'}"
-            table.add_row(shown, "others" if differing else "all", many, Text("identical", style="dim"), figures.DASH)
+            table.add_row(
+                Text(shown), "others" if differing else "all", many, Text("identical", style="dim"), figures.DASH
+            )
     lines = [*bullets(section.statements), Text(basis(section), style="dim")]
     return Group(table, *(Padding(line, INDENT) for line in lines))
