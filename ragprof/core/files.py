@@ -87,6 +87,21 @@ def read_json(path: Path) -> Any:
         raise BadInput(f"not valid JSON ({failure}); record it again with '{_command(path)}'", file=path) from None
 
 
+def read_toml(path: Path, *, what: str) -> tuple[str, dict[str, Any]]:
+    """Text and content of a file that the user has written. Raises BadInput with the line where it is no TOML."""
+    import re
+    import tomllib
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as failure:
+        raise BadInput(f"cannot read this {what} ({failure})", file=path) from None
+    except tomllib.TOMLDecodeError as failure:
+        line = re.search(r"at line (\d+)", str(failure))
+        raise BadInput(f"not valid TOML: {failure}", file=path, line=int(line[1]) if line else None) from None
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json of a recording. Raises BadInput where it is missing or belongs to something else."""
     manifest = read_json(folder / "manifest.json")

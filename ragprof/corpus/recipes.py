@@ -14,7 +14,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.core.files import sha256_of
+from ragprof.core.files import read_toml, sha256_of
 from ragprof.corpus.jsonl import CORPUS_FILE
 
 RECIPE_FILE = "recipe.toml"
@@ -154,11 +153,7 @@ def _corpora(shelf: Path) -> list[Path]:
 def _toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput("there is no such recipe; a recipe folder has a recipe.toml", file=path)
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as failure:
-        line = re.search(r"at line (\d+)", str(failure))
-        raise BadInput(f"not valid TOML: {failure}", file=path, line=int(line[1]) if line else None) from None
+    return read_toml(path, what="recipe")[1]
 
 
 def _validated(values: dict[str, Any], *, file: Path) -> RecipeFile:

@@ -6,8 +6,6 @@ figure. A figure that a region does not have is taken from the wider region that
 
 from __future__ import annotations
 
-import re
-import tomllib
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.files import read_toml
 from ragprof.price.rates import ENERGY, books_folder
 
 JOULES_PER_KWH = 3_600_000
@@ -143,14 +142,9 @@ def _shipped() -> Regions:
 
 def read_energy_book(path: Path) -> Regions:
     """Raises BadInput or UnknownName with file and line for anything that is no region."""
+    text, table = read_toml(path, what="energy book")
     try:
-        text = path.read_text(encoding="utf-8")
-        return Book.model_validate(tomllib.loads(text)).regions
-    except (OSError, UnicodeDecodeError) as failure:
-        raise BadInput(f"cannot read this energy book ({failure})", file=path) from None
-    except tomllib.TOMLDecodeError as failure:
-        line = re.search(r"at line (\d+)", str(failure))
-        raise BadInput(f"not valid TOML: {failure}", file=path, line=int(line[1]) if line else None) from None
+        return Book.model_validate(table).regions
     except ValidationError as failure:
         raise _problem(failure, path, text) from None
 

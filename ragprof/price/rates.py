@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, PlainValidator, ValidationError, ValidationInfo
 
 from ragprof.core import Rate
 from ragprof.core.errors import BadInput, RagprofError, UnknownName
+from ragprof.core.files import read_toml
 
 FREE = "free"
 ENERGY = "energy.toml"
@@ -155,16 +159,25 @@ def valid_on(entries: Sequence[PublishedRate], on: date) -> PublishedRate:
 
 def read_book(path: Path) -> dict[str, tuple[PublishedRate, ...]]:
     """Raises BadInput with file and line for anything in the book that is not a rate."""
-    text = _read(path)
-    parsed = _parse(text, path)
+    text, parsed = read_toml(path, what="rate book")
+    for key in parsed:
+        if key != "rates":
+            raise UnknownName("table in a rate book", key, ["rates"], file=path, line=_line_starting(text, key))
+    entries = parsed.get("rates", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise BadInput(
+            "'rates' must be tables; begin each rate with a line [[rates]]",
+            file=path, line=_line_starting(text, "rates"),
+        )  # fmt: skip
     by_name: dict[str, list[PublishedRate]] = {}
-    for position, entry in enumerate(parsed):
-        rate = _Entry(path, text, position, entry).rate()
+    for position, entry in enumerate(entries):
+        line = partial(line_of, text, position)
+        rate = _published(entry, path, line)
         known = by_name.setdefault(rate.name, [])
         if any(other.since == rate.since for other in known):
             raise BadInput(
                 f"'{rate.name}' has two rates since {rate.since}; a price is appended with a later date",
-                file=path, line=line_of(text, position, "since"),
+                file=path, line=line("since"),
             )  # fmt: skip
         known.append(rate)
     return {name: tuple(sorted(rates, key=lambda rate: rate.since)) for name, rates in by_name.items()}
@@ -181,126 +194,94 @@ def line_of(text: str, position: int, key: str | None = None) -> int | None:
     return (found[0] if found else start) + 1
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failure:
-        raise BadInput(f"cannot read this rate book ({failure})", file=path) from None
-
-
-def _parse(text: str, path: Path) -> list[Mapping[str, Any]]:
-    try:
-        parsed = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as failure:
-        line = re.search(r"at line (\d+)", str(failure))
-        raise BadInput(f"not valid TOML: {failure}", file=path, line=int(line[1]) if line else None) from None
-    for key in parsed:
-        if key != "rates":
-            raise UnknownName("table in a rate book", key, ["rates"], file=path, line=_line_starting(text, key))
-    entries = parsed.get("rates", [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise BadInput(
-            "'rates' must be tables; begin each rate with a line [[rates]]",
-            file=path,
-            line=_line_starting(text, "rates"),
-        )
-    return entries
-
-
 def _line_starting(text: str, key: str) -> int | None:
     pattern = rf'[\s\[]*"?{re.escape(key)}\b'
     return next((number for number, line in enumerate(text.splitlines(), 1) if re.match(pattern, line)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One [[rates]] table and where it stands, so that every complaint names its line."""
+def _published(table: Mapping[str, Any], path: Path, line: Callable[[str | None], int | None]) -> PublishedRate:
+    """The rate of one [[rates]] table; `line` finds a key of it in the file, for complaints."""
+    shape = table.get("shape")
+    if shape is None:
+        raise BadInput(f"a rate needs 'shape', one of {', '.join(OPTIONS)}", file=path, line=line(None))
+    if shape not in OPTIONS:
+        raise UnknownName("shape of a rate", str(shape), OPTIONS, file=path, line=line("shape"))
+    known = (*KEYS, *OPTIONS[shape])
+    for key in table:
+        if key not in known:
+            raise UnknownName(f"key of a {shape} rate", key, known, file=path, line=line(key))
+    if missing := [key for key in REQUIRED if key not in table]:
+        needed, lacking = (", ".join(f"'{key}'" for key in keys) for keys in (REQUIRED, missing))
+        raise BadInput(f"a rate needs {needed}; missing here: {lacking}", file=path, line=line(None))
+    try:
+        entry = _Entry.model_validate(table)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        raise BadInput(message, file=path, line=line(str(first["loc"][0]))) from None
+    facts = entry.model_dump(exclude={"docs_per_search", "docs_per_request"})
+    docs = entry.docs_per_search or entry.docs_per_request
+    return PublishedRate(**{**facts, "unit": entry.unit or UNITS[shape], "docs_per_unit": docs})
 
-    path: Path
-    text: str
-    position: int
-    table: Mapping[str, Any]
 
-    def rate(self) -> PublishedRate:
-        shape = self._shape()
-        self._check_keys(shape)
-        ceiling = next((key for key in OPTIONS[shape] if key.startswith("docs_per_")), "")
-        return PublishedRate(
-            name=self._name(), unit=self._text("unit", UNITS[shape]), usd=self._usd("usd"), per=self._count("per", 1),
-            since=self._date("since"), source=self._text("source"), shape=shape, verified=self._verified(),
-            note=self._text("note", ""), docs_per_unit=self._known(ceiling), window_tokens=self._known("window_tokens"),
-            output_usd=self._usd("output_usd") if "output_usd" in self.table else None,
-            max_docs=self._known("max_docs"), max_tokens=self._known("max_tokens"),
-        )  # fmt: skip
-
-    def _shape(self) -> str:
-        if "shape" not in self.table:
-            raise self._bad(None, f"a rate needs 'shape', one of {', '.join(OPTIONS)}")
-        shape = self.table["shape"]
-        if shape not in OPTIONS:
-            raise UnknownName("shape of a rate", str(shape), OPTIONS, file=self.path, line=self._line("shape"))
-        return str(shape)
-
-    def _check_keys(self, shape: str) -> None:
-        known = (*KEYS, *OPTIONS[shape])
-        for key in self.table:
-            if key not in known:
-                raise UnknownName(f"key of a {shape} rate", key, known, file=self.path, line=self._line(key))
-        missing = [key for key in REQUIRED if key not in self.table]
-        if missing:
-            raise self._bad(None, f"a rate needs {_quoted(REQUIRED)}; missing here: {_quoted(missing)}")
-
-    def _name(self) -> str:
-        name = self._text("name")
-        if not re.fullmatch(r"[^/:\s]+/[^:\s]+", name):
-            raise self._bad(
-                "name", f"'{name}' is no rate name; write book/name, such as cohere/rerank-v3.5, without ':'"
-            )
-        return name
-
-    def _usd(self, key: str) -> Decimal:
-        written = self.table[key]
-        try:
-            usd = Decimal(written) if isinstance(written, str) else None
-        except InvalidOperation:
-            usd = None
-        if usd is None or not usd.is_finite() or usd < 0:
-            raise self._bad(key, f'{written!r} is no price; write a decimal of 0 or more in quotes, such as "0.05"')
-        return usd
-
-    def _date(self, key: str) -> date:
-        value = self.table[key]
-        if type(value) is not date:
-            raise self._bad(key, f"'{key}' is {value!r}; write a day without quotes, such as 2026-01-31")
+def _name(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[^/:\s]+/[^:\s]+", value):
         return value
+    raise ValueError(f"'{value}' is no rate name; write book/name, such as cohere/rerank-v3.5, without ':'")
 
-    def _verified(self) -> date | None:
-        return None if self.table.get("verified", False) is False else self._date("verified")
 
-    def _known(self, key: str) -> int | None:
-        return self._count(key) if key in self.table else None
+def _price_in_quotes(value: object) -> Decimal:
+    with suppress(InvalidOperation):
+        if isinstance(value, str) and (usd := Decimal(value)).is_finite() and usd >= 0:
+            return usd
+    raise ValueError(f'{value!r} is no price; write a decimal of 0 or more in quotes, such as "0.05"')
 
-    def _count(self, key: str, default: int = 0) -> int:
-        value = self.table.get(key, default)
-        if type(value) is not int or value < 1:
-            raise self._bad(key, f"'{key}' is {value!r}; write a whole number of 1 or more")
+
+def _day(value: object, info: ValidationInfo) -> date:
+    if type(value) is date:
         return value
+    raise ValueError(f"'{info.field_name}' is {value!r}; write a day without quotes, such as 2026-01-31")
 
-    def _text(self, key: str, default: str = "") -> str:
-        value = self.table.get(key, default)
-        if not isinstance(value, str):
-            raise self._bad(key, f"'{key}' is {value!r}; write text in quotes")
+
+def _verified(value: object, info: ValidationInfo) -> date | None:
+    return None if value is False else _day(value, info)
+
+
+def _count(value: object, info: ValidationInfo) -> int:
+    if type(value) is int and value >= 1:
         return value
-
-    def _bad(self, key: str | None, message: str) -> BadInput:
-        return BadInput(message, file=self.path, line=self._line(key))
-
-    def _line(self, key: str | None) -> int | None:
-        return line_of(self.text, self.position, key)
+    raise ValueError(f"'{info.field_name}' is {value!r}; write a whole number of 1 or more")
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+def _text(value: object, info: ValidationInfo) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"'{info.field_name}' is {value!r}; write text in quotes")
+
+
+Usd: TypeAlias = Annotated[Decimal, PlainValidator(_price_in_quotes)]
+Count: TypeAlias = Annotated[int, PlainValidator(_count)]
+Text: TypeAlias = Annotated[str, PlainValidator(_text)]
+
+
+class _Entry(BaseModel):
+    """The keys of all shapes; what a shape has none of was refused before."""
+
+    name: Annotated[str, PlainValidator(_name)]
+    shape: str
+    unit: Text = ""
+    usd: Usd
+    per: Count = 1
+    since: Annotated[date, PlainValidator(_day)]
+    source: Text
+    verified: Annotated[date | None, PlainValidator(_verified)] = None
+    note: Text = ""
+    docs_per_search: Count | None = None
+    docs_per_request: Count | None = None
+    window_tokens: Count | None = None
+    output_usd: Usd | None = None
+    max_docs: Count | None = None
+    max_tokens: Count | None = None
 
 
 PER = 1_000_000
