@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:  # the command line imports this package for its errors, and starts faster without numpy
@@ -180,37 +178,6 @@ class Nearest:
 
     places: NDArray[np.int64]
     scores: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One metric of one query at one stage."""
-
-    query_id: str
-    stage: StageName
-    metric: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A published price: `usd` for `per` units, valid from `since`, with the source that it was read in."""
-
-    name: str
-    unit: str
-    usd: Decimal
-    per: int
-    since: date
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one stage of one query costs; `usd` is None where no rate is known (UNPRICED, never 0)."""
-
-    query_id: str
-    stage: StageName
-    usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from ragprof.corpus.jsonl import Record, SeenIds, filled_lines, identifier, kind
 
 
 @dataclass(frozen=True)
-class Layout:
+class QrelsFormat:
     """Columns of a qrels file; `separator` None is any run of blanks."""
 
     columns: tuple[str, ...]
@@ -33,8 +33,8 @@ class Layout:
         return len(self.split(row)) == len(self.columns)
 
 
-BEIR = Layout(("query", "document", "relevance"), "\t", "BEIR's query-id<TAB>corpus-id<TAB>score")
-TREC = Layout(("query", "iteration", "document", "relevance"), None, "TREC's 'query_id 0 doc_id relevance'")
+BEIR = QrelsFormat(("query", "document", "relevance"), "\t", "BEIR's query-id<TAB>corpus-id<TAB>score")
+TREC = QrelsFormat(("query", "iteration", "document", "relevance"), None, "TREC's 'query_id 0 doc_id relevance'")
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -66,7 +66,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str, int]]:
         yield line, *_judgement(layout, row, file=path, line=line)
 
 
-def _detected(row: str, *, file: Path, line: int) -> Layout:
+def _detected(row: str, *, file: Path, line: int) -> QrelsFormat:
     layout = next((layout for layout in (BEIR, TREC) if layout.fits(row)), None)
     if layout is None:
         found = f"{_columns(row.split())} in this line"
@@ -74,13 +74,13 @@ def _detected(row: str, *, file: Path, line: int) -> Layout:
     return layout
 
 
-def _is_header(layout: Layout, row: str) -> bool:
+def _is_header(layout: QrelsFormat, row: str) -> bool:
     """BEIR's `query-id  corpus-id  score`, whatever its columns are called; TREC files have no header."""
     name = row.split("\t", maxsplit=1)[0].strip().lower()
     return layout is BEIR and name.replace("-", "").replace("_", "") in ("queryid", "query", "qid")
 
 
-def _judgement(layout: Layout, row: str, *, file: Path, line: int) -> tuple[str, str, int]:
+def _judgement(layout: QrelsFormat, row: str, *, file: Path, line: int) -> tuple[str, str, int]:
     cells = layout.split(row)
     if len(cells) != len(layout.columns):
         found = f"{_columns(cells)} in this line"

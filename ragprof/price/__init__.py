@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ragprof.price.bills import check_rate, price_recording
     from ragprof.price.energy import EnergyCost, RegionEnergy, cost_of, region_named
-    from ragprof.price.pricing import PipelinePricing, Pricing, read_pricing
+    from ragprof.price.pricing import PipelinePricing, PricedRecording, read_pricing
     from ragprof.price.rates import rate_names
 
 
 __all__ = [
     "EnergyCost",
     "PipelinePricing",
-    "Pricing",
+    "PricedRecording",
     "RegionEnergy",
     "check_rate",
     "cost_of",
@@ -34,7 +34,7 @@ __all__ = [
 _HOMES = {
     "EnergyCost": "ragprof.price.energy",
     "PipelinePricing": "ragprof.price.pricing",
-    "Pricing": "ragprof.price.pricing",
+    "PricedRecording": "ragprof.price.pricing",
     "RegionEnergy": "ragprof.price.energy",
     "check_rate": "ragprof.price.bills",
     "cost_of": "ragprof.price.energy",

@@ -5,14 +5,10 @@ runs elsewhere, else it is UNPRICED. The inject stage is the LLM's price of the 
 the machine time of packing. The generate stage is the LLM's price of the answer, or the machine time of both: never
 both prices for one generation.
 
-Billing shapes: how many units of a rate one query of one stage uses. Knows counts, no prices and no dates.
-
-Cohere's search unit (docs.cohere.com, reranking best practices; learn.microsoft.com, deploy Cohere Rerank): one query
-with at most so many documents; a document that does not fit the window together with the query is split, and each
-piece counts as a document. Bedrock splits in the same way. Voyage's and Jina's tokens (docs.voyageai.com, FAQ): query
-tokens x documents + tokens of all documents.
-
-What the price pass reads in a recording: counts, tokens and busy time, one query at a time. Knows no money.
+How many units of a rate one query uses: a search unit of Cohere (docs.cohere.com, reranking best practices;
+learn.microsoft.com, deploy Cohere Rerank) is one query with at most so many documents; a document that does not fit the
+window together with the query is split, and each piece counts as a document. Bedrock splits in the same way. Voyage
+and Jina bill tokens (docs.voyageai.com, FAQ): query tokens x documents + tokens of all documents.
 """
 
 from __future__ import annotations
@@ -33,7 +29,7 @@ from ragprof.core import STAGES
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import read_table, write_json, write_table
 from ragprof.evals import settings_of
-from ragprof.price.pricing import EXACT, Pricing, read_pricing
+from ragprof.price.pricing import EXACT, PricedRecording, read_pricing
 from ragprof.price.rates import (
     FREE,
     Catalogue,
@@ -97,15 +93,13 @@ class PipelineFacts:
 
 def read_recording(folder: Path, settings: Mapping[str, Any] | None = None) -> Recording:
     """Priced by `settings`, else by its own. Raises BadInput where a file is missing, unreadable or of no recording."""
-    spans = folder / "spans.parquet"
+    spans, timed = folder / "spans.parquet", ["pipeline", "phase", "round", "query_id", "stage", "duration_ns"]
     return Recording(
         folder=folder,
         config=settings_of(folder) if settings is None else settings,
         usage=_columns(folder / "usage.parquet", ["pipeline", "query_id", "stage", "unit", "count"]),
         tokens=_columns(folder / "tokens.parquet", ["kind", "id", "tokens"]),
-        spans=_columns(spans, ["pipeline", "phase", "round", "query_id", "stage", "duration_ns"])
-        if spans.exists()
-        else pd.DataFrame(columns=["pipeline", "phase", "round", "query_id", "stage", "duration_ns"]),
+        spans=_columns(spans, timed) if spans.exists() else pd.DataFrame(columns=timed),
     )
 
 
@@ -118,16 +112,27 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
         )
     spans = recording.spans
     timed = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed")]
+    per_round = timed.groupby(["stage", "query_id", "round"])["duration_ns"].sum().reset_index()
+    busy: dict[str, dict[str, Decimal]] = {}
+    for (stage, query_id), rounds in per_round.groupby(["stage", "query_id"])["duration_ns"]:
+        # Summed as Python's integers: ns of many rounds stay exact.
+        busy.setdefault(str(stage), {})[str(query_id)] = Decimal(sum(rounds.tolist())) / len(rounds)
     present = {*usage["stage"], *timed["stage"]}
+    tokens = {
+        kind: dict(zip(of["id"], of["tokens"].tolist(), strict=True)) for kind, of in recording.tokens.groupby("kind")
+    }
     return PipelineFacts(
         folder=recording.folder,
         name=name,
         query_ids=tuple(sorted(set(usage["query_id"]))),
         stages=tuple(stage for stage in STAGES if stage in present),
-        usage=_counts(usage),
-        query_tokens=_tokens(recording.tokens, "query"),
-        doc_tokens=_tokens(recording.tokens, "doc"),
-        busy_ns=_busy(recording.spans, name),
+        usage={
+            (str(stage), str(unit)): dict(zip(of["query_id"], of["count"].tolist(), strict=True))
+            for (stage, unit), of in usage.groupby(["stage", "unit"])
+        },
+        query_tokens=tokens.get("query", {}),
+        doc_tokens=tokens.get("doc", {}),
+        busy_ns=busy,
     )
 
 
@@ -139,38 +144,14 @@ def _columns(path: Path, columns: list[str]) -> pd.DataFrame:
     return table[columns]
 
 
-def _counts(usage: pd.DataFrame) -> Mapping[tuple[str, str], ByQuery]:
-    counts: dict[tuple[str, str], dict[str, int]] = {}
-    for stage, unit, query_id, count in zip(
-        usage["stage"], usage["unit"], usage["query_id"], usage["count"].tolist(), strict=True
-    ):
-        counts.setdefault((stage, unit), {})[query_id] = count
-    return counts
-
-
-def _tokens(tokens: pd.DataFrame, kind: str) -> dict[str, int]:
-    chosen = tokens[tokens["kind"] == kind]
-    return dict(zip(chosen["id"].tolist(), chosen["tokens"].tolist(), strict=True))
-
-
-def _busy(spans: pd.DataFrame, pipeline: str) -> dict[str, dict[str, Decimal]]:
-    """stage -> query_id -> ns, the mean over that query's timed rounds, exactly."""
-    timed = spans[(spans["pipeline"] == pipeline) & (spans["phase"] == "timed")]
-    per_round = timed.groupby(["stage", "query_id", "round"])["duration_ns"].sum().reset_index()
-    busy: dict[str, dict[str, Decimal]] = {}
-    for (stage, query_id), group in per_round.groupby(["stage", "query_id"]):
-        total = sum(group["duration_ns"].tolist())
-        busy.setdefault(str(stage), {})[str(query_id)] = Decimal(total) / len(group)
-    return busy
-
-
 NS_PER_HOUR = 3_600 * 10**9
+NO_PROMPTS = "the recording has no 'prompt_tokens' of 'inject'"
 Units: TypeAlias = Mapping[str, Decimal]
 """query_id -> units; a query that was not measured is not in it."""
 
 
 @dataclass(frozen=True)
-class Terms:
+class BillingTerms:
     """What a bill needs besides the recording: the share of paid hours that is busy, and the month's traffic."""
 
     utilisation: Decimal | None
@@ -184,7 +165,7 @@ class Demand:
     rate: PublishedRate
     stage: str
     facts: PipelineFacts
-    terms: Terms
+    terms: BillingTerms
 
 
 ITEMS: Mapping[str, str] = {
@@ -220,13 +201,13 @@ def answer_tokens(demand: Demand) -> Mapping[str, tuple[int, int]]:
     usage = demand.facts.usage
     prompts, answers = usage.get(("inject", "prompt_tokens")), usage.get(("generate", "output_tokens"))
     if prompts is None:
-        raise Unpriced("the recording has no 'prompt_tokens' of 'inject'")
+        raise Unpriced(NO_PROMPTS)
     if not answers:
         raise Unpriced("no query was answered, so no 'output_tokens' of 'generate'; record timings first")
     return {query_id: (prompts[query_id], count) for query_id, count in answers.items() if query_id in prompts}
 
 
-def paid_hours(busy_ns: Decimal, *, rate: PublishedRate, terms: Terms) -> Decimal:
+def paid_hours(busy_ns: Decimal, *, rate: PublishedRate, terms: BillingTerms) -> Decimal:
     """Hours of a machine that is paid while it is idle too. Raises Unpriced without a utilisation."""
     if terms.utilisation is None:
         raise Unpriced(
@@ -243,7 +224,7 @@ def pieces(document_tokens: int, *, query_tokens: int, window_tokens: int | None
     if window_tokens is None:
         return 1
     room = window_tokens - min(query_tokens, window_tokens // 2)
-    return max(1, _ceiling(document_tokens, room))
+    return max(1, -(-document_tokens // room))
 
 
 def calls(document_tokens: Sequence[int], *, query_tokens: int, rate: PublishedRate) -> int:
@@ -251,16 +232,12 @@ def calls(document_tokens: Sequence[int], *, query_tokens: int, rate: PublishedR
     count = sum(
         pieces(tokens, query_tokens=query_tokens, window_tokens=rate.window_tokens) for tokens in document_tokens
     )
-    return _ceiling(count, rate.docs_per_unit) if rate.docs_per_unit else min(count, 1)
+    return -(-count // rate.docs_per_unit) if rate.docs_per_unit else min(count, 1)
 
 
 def pair_tokens(document_tokens: Sequence[int], *, query_tokens: int) -> int:
     """The query once for every document, and the documents."""
     return query_tokens * len(document_tokens) + sum(document_tokens)
-
-
-def _ceiling(amount: int, size: int) -> int:
-    return -(-amount // size)
 
 
 def _calls(demand: Demand) -> Units:
@@ -269,14 +246,11 @@ def _calls(demand: Demand) -> Units:
         return dict.fromkeys(facts.query_ids, Decimal(1))
     if stage != "rerank":
         raise Unpriced(f"'{rate.name}' is billed {rate.shape.replace('_', ' ')}, which '{stage}' has none of")
+    asked = facts.tokens_of_query if rate.window_tokens else lambda _: 0
     return {
-        query_id: Decimal(calls(tokens, query_tokens=_tokens_in_window(demand, query_id), rate=rate))
+        query_id: Decimal(calls(tokens, query_tokens=asked(query_id), rate=rate))
         for query_id, tokens in facts.candidates().items()
     }
-
-
-def _tokens_in_window(demand: Demand, query_id: str) -> int:
-    return demand.facts.tokens_of_query(query_id) if demand.rate.window_tokens else 0
 
 
 def _input_tokens(demand: Demand) -> Units:
@@ -284,7 +258,12 @@ def _input_tokens(demand: Demand) -> Units:
     if demand.stage == "embed":
         return {query_id: Decimal(facts.tokens_of_query(query_id)) for query_id in facts.query_ids}
     if demand.stage == "inject":
-        return _recorded(demand, "prompt_tokens")
+        counts, queries = facts.usage.get(("inject", "prompt_tokens")), len(facts.query_ids)
+        if counts is None:
+            raise Unpriced(NO_PROMPTS)
+        if len(counts) < queries:
+            raise Unpriced(f"the recording has 'prompt_tokens' of 'inject' for {len(counts)} of {queries} queries")
+        return {query_id: Decimal(count) for query_id, count in counts.items()}
     if demand.stage != "rerank":
         raise Unpriced(f"'{demand.rate.name}' is billed per input token, and '{demand.stage}' reads none")
     return {
@@ -307,26 +286,13 @@ def _months(demand: Demand) -> Units:
     return dict.fromkeys(demand.facts.query_ids, Decimal(1) / monthly)
 
 
-def _nothing(demand: Demand) -> Units:
-    return dict.fromkeys(demand.facts.query_ids, Decimal(0))
-
-
-def _recorded(demand: Demand, unit: str) -> Units:
-    counts, queries = demand.facts.usage.get((demand.stage, unit)), len(demand.facts.query_ids)
-    if counts is None:
-        raise Unpriced(f"the recording has no '{unit}' of '{demand.stage}'")
-    if len(counts) < queries:
-        raise Unpriced(f"the recording has '{unit}' of '{demand.stage}' for {len(counts)} of {queries} queries")
-    return {query_id: Decimal(count) for query_id, count in counts.items()}
-
-
 _COUNTERS: Mapping[str, Callable[[Demand], Units]] = {
     "per_search": _calls,
     "per_request": _calls,
     "per_input_token": _input_tokens,
     "per_hour": _hours,
     "per_month": _months,
-    FREE: _nothing,
+    FREE: lambda demand: dict.fromkeys(demand.facts.query_ids, Decimal(0)),
 }
 
 
@@ -383,7 +349,7 @@ def check_rate(name: str, *, on: date, file: Path, books: Sequence[Path] = ()) -
 
 
 @dataclass(frozen=True)
-class Line:
+class BillLine:
     """One item of a stage's bill. Without a rate, `reason` says why; `usd` holds what each query costs."""
 
     stage: str
@@ -400,7 +366,7 @@ def price_recording(
     books: Sequence[Path] = (),
     on: date,
     llm: str | None = None,
-) -> Pricing:
+) -> PricedRecording:
     """Price a recording as of a day; writes costs.parquet and rates.json into its folder and returns what they say.
 
     `settings` is the configuration to price it by, its own where none is given; `books` are rate books on top of the
@@ -409,7 +375,7 @@ def price_recording(
     """
     recording = read_recording(folder, settings)
     prices = PriceList(catalogue(books), on, folder / "manifest.json")
-    bills: dict[str, list[Line]] = {}
+    bills: dict[str, list[BillLine]] = {}
     facts: dict[str, PipelineFacts] = {}
     with localcontext(EXACT):
         for pipeline in recording.config["pipelines"]:
@@ -437,22 +403,17 @@ def is_remote(part: str) -> bool:
 
 
 def _elsewhere(pipeline: Mapping[str, Any]) -> set[str]:
-    """The stages of a pipeline that wait for a model elsewhere."""
+    """The stages of a pipeline that wait for a model elsewhere; a server of this machine takes this machine's time."""
     parts = {"rerank": pipeline.get("reranker") or {}, "generate": pipeline.get("generator") or {}}
     remote = {stage for stage, part in parts.items() if is_remote(part.get("name", ""))}
-    return remote - ({"rerank"} if _is_here(parts["rerank"]) else set())
-
-
-def _is_here(reranker: Mapping[str, Any]) -> bool:
-    """Whether a server of this machine scores: its time is this machine's."""
-    if "base_url" not in reranker:
-        return False
+    if "base_url" not in parts["rerank"]:
+        return remote
     from ragprof.parts.http.calls import is_loopback
 
-    return is_loopback(str(reranker["base_url"]))
+    return remote - {"rerank"} if is_loopback(str(parts["rerank"]["base_url"])) else remote
 
 
-def price_terms(entries: Mapping[str, Any], config: Mapping[str, Any], *, file: Path) -> Terms:
+def price_terms(entries: Mapping[str, Any], config: Mapping[str, Any], *, file: Path) -> BillingTerms:
     """Raises BadInput for a utilisation that is no share."""
     written = entries.get("utilisation")
     try:
@@ -464,7 +425,7 @@ def price_terms(entries: Mapping[str, Any], config: Mapping[str, Any], *, file: 
             f'utilisation is {written!r}; write the busy share of paid hours, above 0 and at most 1, such as "0.5"',
             file=file,
         )
-    return Terms(utilisation, (config.get("traffic") or {}).get("queries_per_month"))
+    return BillingTerms(utilisation, (config.get("traffic") or {}).get("queries_per_month"))
 
 
 def _bill(
@@ -472,9 +433,9 @@ def _bill(
     entries: Mapping[str, Any],
     *,
     prices: PriceList,
-    terms: Terms,
+    terms: BillingTerms,
     elsewhere: Collection[str],
-) -> list[Line]:
+) -> list[BillLine]:
     lines = []
     generates_here = "generate" not in elsewhere
     answers_by_hour = "generate" in facts.stages and _by_the_hour(entries, prices, generates_here=generates_here)
@@ -504,15 +465,15 @@ def _by_the_hour(entries: Mapping[str, Any], prices: PriceList, *, generates_her
 
 
 def _line(
-    stage: str, item: str | None, *, find: Callable[[], PublishedRate], facts: PipelineFacts, terms: Terms
-) -> Line:
+    stage: str, item: str | None, *, find: Callable[[], PublishedRate], facts: PipelineFacts, terms: BillingTerms
+) -> BillLine:
     """`item` is what the line is called where no rate can say so. Without a price it gets its reason instead."""
     try:
         rate = find()
         usd = _usd(Demand(rate, stage, facts, terms))
     except Unpriced as missing:
-        return Line(stage, item or UNPRICED, None, {}, str(missing))
-    return Line(stage, item if item == ITEMS["per_hour"] else item_of(rate, stage), rate, usd, "")
+        return BillLine(stage, item or UNPRICED, None, {}, str(missing))
+    return BillLine(stage, item if item == ITEMS["per_hour"] else item_of(rate, stage), rate, usd, "")
 
 
 def _usd(demand: Demand) -> dict[str, Decimal]:
@@ -525,17 +486,17 @@ def _usd(demand: Demand) -> dict[str, Decimal]:
     return {query_id: cost(amount).quantize(PLACES) for query_id, amount in units(demand).items()}
 
 
-def _without_rate(stage: str, elsewhere: Collection[str]) -> Line:
+def _without_rate(stage: str, elsewhere: Collection[str]) -> BillLine:
     entry = ENTRY.get(stage)
     if stage == "rerank" and stage in elsewhere:
-        return Line(stage, UNPRICED, None, {}, ELSEWHERE)
+        return BillLine(stage, UNPRICED, None, {}, ELSEWHERE)
     if stage == "inject":
-        return Line(stage, STAGE_ITEMS[stage], None, {}, "no rate for the prompt; name one under [prices] as llm")
+        return BillLine(stage, STAGE_ITEMS[stage], None, {}, "no rate for the prompt; name one under [prices] as llm")
     named = f"{entry} or machine" if entry else "machine"
-    return Line(stage, UNPRICED, None, {}, f"no rate for {stage}; name one under [prices] as {named}")
+    return BillLine(stage, UNPRICED, None, {}, f"no rate for {stage}; name one under [prices] as {named}")
 
 
-def _table(bills: Mapping[str, list[Line]], facts: Mapping[str, PipelineFacts]) -> pd.DataFrame:
+def _table(bills: Mapping[str, list[BillLine]], facts: Mapping[str, PipelineFacts]) -> pd.DataFrame:
     """A row a query and item; one with null `rate` and `usd` for each query of an item that is unpriced."""
     rows = [
         (name, query_id, line.stage, line.item, line.rate.name if line.rate else None, line.usd.get(query_id))
@@ -549,7 +510,7 @@ def _table(bills: Mapping[str, list[Line]], facts: Mapping[str, PipelineFacts]) 
 
 
 def _document(
-    bills: Mapping[str, list[Line]],
+    bills: Mapping[str, list[BillLine]],
     facts: Mapping[str, PipelineFacts],
     recording: Recording,
     *,
@@ -563,20 +524,19 @@ def _document(
         "books": [book.name for book in books],
         "queries_per_month": (recording.config.get("traffic") or {}).get("queries_per_month"),
         "rates": {name: rate.as_json() for name, rate in sorted(applied.items())},
-        "pipelines": {name: _summary(lines, facts[name]) for name, lines in bills.items()},
-    }
-
-
-def _summary(lines: Sequence[Line], facts: PipelineFacts) -> dict[str, Any]:
-    return {
-        "queries": len(facts.query_ids),
-        "stages": list(facts.stages),
-        "applied": [
-            {"stage": line.stage, "item": line.item, "rate": line.rate.name, "queries": len(line.usd)}
-            for line in lines
-            if line.rate
-        ],
-        "unpriced": [
-            {"stage": line.stage, "item": line.item, "reason": line.reason} for line in lines if not line.rate
-        ],
+        "pipelines": {
+            name: {
+                "queries": len(facts[name].query_ids),
+                "stages": list(facts[name].stages),
+                "applied": [
+                    {"stage": line.stage, "item": line.item, "rate": line.rate.name, "queries": len(line.usd)}
+                    for line in lines
+                    if line.rate
+                ],
+                "unpriced": [
+                    {"stage": line.stage, "item": line.item, "reason": line.reason} for line in lines if not line.rate
+                ],
+            }
+            for name, lines in bills.items()
+        },
     }

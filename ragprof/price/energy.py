@@ -23,7 +23,7 @@ JOULES_PER_KWH = 3_600_000
 Amount = Annotated[Decimal, BeforeValidator(str), Field(ge=0)]
 
 
-class Figure(BaseModel):
+class EnergyFigure(BaseModel):
     """`as_of` is the last day of what it is the mean of, `verified` the day on which it was read in its own source."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,13 +42,13 @@ class Figure(BaseModel):
         }
 
 
-class Price(Figure):
+class Price(EnergyFigure):
     """What businesses pay."""
 
     usd_per_kwh: Amount
 
 
-class Carbon(Figure):
+class Carbon(EnergyFigure):
     """What generating it emits."""
 
     kg_co2_per_kwh: Amount

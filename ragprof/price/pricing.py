@@ -57,7 +57,7 @@ class PipelinePricing:
 
 
 @dataclass(frozen=True)
-class Pricing:
+class PricedRecording:
     """The bills of all pipelines, in the eval's order."""
 
     pipelines: Mapping[str, PipelinePricing]
@@ -71,14 +71,14 @@ class Pricing:
         return {name: bill.as_json() for name, bill in self.pipelines.items()}
 
 
-def read_pricing(folder: Path) -> Pricing:
+def read_pricing(folder: Path) -> PricedRecording:
     """What price_recording wrote into the folder, without pricing anew. Raises BadInput where it is missing."""
     if not (folder / "rates.json").exists():
         raise BadInput("it is missing; price the recording first", file=folder / "rates.json")
     rates = read_json(folder / "rates.json")
     table = read_table(folder / "costs.parquet")
     monthly = rates["queries_per_month"]
-    return Pricing(
+    return PricedRecording(
         {
             name: _pipeline(table[table["pipeline"] == name], entry, monthly=monthly)
             for name, entry in rates["pipelines"].items()

@@ -23,7 +23,6 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, PlainValidator, ValidationError, ValidationInfo
 
-from ragprof.core import Rate
 from ragprof.core.errors import BadInput, RagprofError, UnknownName
 from ragprof.core.files import read_toml
 
@@ -61,13 +60,21 @@ class CallCost:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedRate(Rate):
-    """A rate with the shape it is billed in. `docs_per_unit` and `window_tokens` are None where there is no ceiling.
+class PublishedRate:
+    """A published price: `usd` for `per` units, valid from `since`, with its source and the shape that it is billed in.
+
+    `docs_per_unit` and `window_tokens` are None where there is no ceiling.
 
     `output_usd` is what a model takes for `per` tokens of its answers; None where it says nothing of them. What one
     call takes at most (`max_docs`) and the model's window (`max_tokens`) are told, not billed; None: not known.
     """
 
+    name: str
+    unit: str
+    usd: Decimal
+    per: int
+    since: date
+    source: str
     shape: str
     verified: date | None
     note: str

@@ -27,8 +27,8 @@ from ragprof.price.bills import (
     STAGE_ITEMS,
     TEXT,
     USD,
+    BillingTerms,
     PriceList,
-    Terms,
     is_remote,
     paid_hours,
     price_entries,
@@ -147,7 +147,7 @@ def _generation(
     entries: Mapping[str, Any],
     *,
     prices: PriceList,
-    terms: Terms,
+    terms: BillingTerms,
     applied: dict[str, PublishedRate],
 ) -> list[Line]:
     """The lines of the generation alone; the rate that was found is added to `applied`."""
@@ -173,7 +173,7 @@ def _rate(llm: str | None, machine: str | None, prices: PriceList, *, remote: bo
     raise Unpriced(f"no rate for the generation; name one under [prices] as {named}")
 
 
-def _machine_line(asked: Asked, rate: PublishedRate, terms: Terms) -> Line:
+def _machine_line(asked: Asked, rate: PublishedRate, terms: BillingTerms) -> Line:
     """What generating took, for each query that was timed; a mean over them is what a query costs."""
     if rate.shape == FREE:
         return Line(MACHINE, rate.name, dict.fromkeys(asked.tokens, Decimal(0)))

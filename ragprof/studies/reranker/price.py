@@ -33,10 +33,10 @@ from ragprof.price.bills import (
     PLACES,
     TEXT,
     USD,
+    BillingTerms,
     Demand,
     PipelineFacts,
     PriceList,
-    Terms,
     price_entries,
     price_terms,
     units,
@@ -166,7 +166,7 @@ class Bill:
 
     name: str | None
     rate: PublishedRate | None
-    terms: Terms
+    terms: BillingTerms
     costs: Mapping[int, Mapping[str, Cost]]
     unpriced: Mapping[int, str]
 
@@ -178,7 +178,7 @@ class Arm:
     name: str
     facts: Mapping[str, Any]
     entries: Mapping[str, Any]
-    terms: Terms
+    terms: BillingTerms
     teacher_remote: bool
     prices: PriceList
 
