@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ragprof.record.pipeline import Pipeline
     from ragprof.session.gating import gate
     from ragprof.session.run import Result, audit, grow, inject, profile, reweigh, run, weigh
-    from ragprof.studies.gate.sides import Comparison, compare, save_baseline
+    from ragprof.studies.gate.document import Comparison
+    from ragprof.studies.gate.sides import compare, save_baseline
 
 
 __all__ = [
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Comparison": "ragprof.studies.gate.sides",
+    "Comparison": "ragprof.studies.gate.document",
     "Pipeline": "ragprof.record.pipeline",
     "Prices": "ragprof.evals",
     "RagprofError": "ragprof.core.errors",

@@ -26,10 +26,10 @@ from scipy import stats
 
 from ragprof.core.clock import Silent
 from ragprof.corpus import find
-from ragprof.evals import Gate, Margin, read_eval
+from ragprof.evals import GateMargin, GateSettings, read_eval
 from ragprof.session.gating import gate
 from ragprof.studies.gate import duel
-from ragprof.studies.gate.looks import Level, learned, told, undecided, watched
+from ragprof.studies.gate.looks import LookLevel, learned, told, undecided, watched
 
 GATES = {"rerank.latency_p50": "p50 of reranking", "rerank.latency_p95": "p95 of reranking"}
 
@@ -76,15 +76,15 @@ class Machine:
         self.now += int(1e9 * seconds)
 
 
-def simulated_job(machine: Machine, table: Gate) -> tuple[list[str], int, float]:
+def simulated_job(machine: Machine, table: GateSettings) -> tuple[list[str], int, float]:
     """The verdict of each gate, the looks and the seconds of one job."""
     gates = watched(table, {"reranked": ("search", "rerank")})
     queries = [f"q{number}" for number in range(160)]
-    plan = duel.planned(
+    plan = duel.plan_duel(
         machine.ask, ["reranked"], queries, seconds=table.budget_seconds, looks=table.looks, clock=machine.clock
     )
-    level = Level(table.alpha, plan.looks, len(gates), 0)
-    outcome = duel.fought(
+    level = LookLevel(table.alpha, plan.looks, len(gates), 0)
+    outcome = duel.run_duel(
         machine.ask,
         plan,
         learn=partial(learned, seed=0),
@@ -104,8 +104,8 @@ def simulated(arguments: argparse.Namespace) -> None:
     print(f"{arguments.jobs} simulated jobs each, {arguments.seconds:.0f} s at most; regressions with 95 % interval")
     for surroundings, drift in (("quiet", 0.03), ("noisy", 0.15)):
         for margin, slowdown in ((0.0, 0.0), (0.05, 0.0), (0.05, 0.1)):
-            quantities = {label: Margin(relative=margin) for label in GATES}
-            table = Gate(quantities=quantities, budget_seconds=arguments.seconds)
+            quantities = {label: GateMargin(relative=margin) for label in GATES}
+            table = GateSettings(quantities=quantities, budget_seconds=arguments.seconds)
             machines = (Machine(seed, slowdown, of_drift=drift) for seed in range(arguments.jobs))
             jobs = [simulated_job(machine, table) for machine in machines]
             alarms = {"any": sum("regression" in verdicts for verdicts, _, _ in jobs)}

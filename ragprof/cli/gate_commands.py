@@ -1,16 +1,13 @@
-"""`ragprof compare`, `gate` and `baseline`: options only; what they do is in
-
-What compare, gate and baseline do: ask for a comparison, show it, write it down for people and machines, exit.
-"""
+"""`ragprof compare`, `gate` and `baseline`: get a comparison, show it, write it for people and machines, exit."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -24,7 +21,7 @@ from ragprof.core.files import write_json, write_text
 if TYPE_CHECKING:
     from ragprof.core.quantities import Kind
     from ragprof.evals import GateMargin
-    from ragprof.studies.gate.sides import Comparison
+    from ragprof.studies.gate.document import Comparison
 
 
 Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="JUnit XML, a case a gate.")]
@@ -69,9 +66,11 @@ def compare(
     github: Github = False,
 ) -> None:
     """Two recordings side by side: every figure's difference, interval, p and verdict. Runs nothing."""
+    from ragprof.studies.gate import sides
 
-    outputs = Outputs(junit, markdown, html, json, gitlab, benchmark, github)
-    compare_sides(base, candidate, pipelines=pipelines, margins=margins or [], outputs=outputs)
+    with error_console.status("comparing"):
+        found = sides.compare(base, candidate, pipelines=pipelines, margins=margins_of(margins or []))
+    Outputs(junit, markdown, html, json, gitlab, benchmark, github).write(found, subject=candidate)
 
 
 def gate(
@@ -111,13 +110,21 @@ def gate(
 ) -> None:
     """May this change pass? Exit code 0: yes, 1: a regression, 3: cannot be compared, 4: undecided (--strict)."""
     if init:
-        write_gate(eval_file, recording=recording or baseline_dir, out=out)
+        from ragprof.studies.gate.initial import propose
+
+        for line in propose(eval_file, recording=recording or baseline_dir or out).lines:
+            out_console.print(fill(line, out_console.width, subsequent_indent="  "), highlight=False, markup=False)
+        out_console.print(f"written: [gate] in {eval_file}", highlight=False, soft_wrap=True, markup=False)
         return
-    outputs = Outputs(junit, markdown, html, json, gitlab, benchmark, github)
-    gate_eval(
-        eval_file, baseline=baseline_dir, against=against, recording=recording, strict=strict, clock=not no_clock,
-        corpus=corpus, out=out, rates=rates or [], outputs=outputs,
-    )  # fmt: skip
+    from ragprof.session import gating
+
+    with Bars(error_console) as bars:
+        found = gating.gate(
+            eval_file, baseline=baseline_dir, against=against, recording=recording, strict=strict, clock=not no_clock,
+            corpus=corpus, out=out, books=rates or [], progress=bars,
+        )  # fmt: skip
+    Outputs(junit, markdown, html, json, gitlab, benchmark, github).write(found, subject=eval_file)
+    raise typer.Exit(found.exit_code)
 
 
 @baseline.command("save")
@@ -129,8 +136,13 @@ def baseline_save(
     ] = False,
 ) -> None:
     """Keep the figures of a recording, query by query and without any text."""
+    from ragprof.studies.gate import baselines
+    from ragprof.studies.gate.sides import read_side
 
-    save(folder, into=into, rankings=not no_rankings)
+    side = read_side(folder)
+    made = baselines.save(side, into or Path("baselines") / str(side.facts["eval"]), rankings=not no_rankings)
+    size = sum(path.stat().st_size for path in made.iterdir())
+    out_console.print(f"{made} ({size / 1e3:,.0f} kB)", highlight=False, soft_wrap=True, markup=False)
 
 
 @baseline.command("list")
@@ -138,87 +150,6 @@ def baseline_list(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to look.")] = Path("baselines"),
 ) -> None:
     """Every baseline below a folder, with what it rests on."""
-
-    show_baselines(folder)
-
-
-@baseline.command("show")
-def baseline_show(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a baseline.")],
-) -> None:
-    """What a baseline holds: its figures and what it is tied to."""
-
-    show_baseline(folder)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where a comparison is written besides the terminal."""
-
-    junit: Path | None = None
-    markdown: Path | None = None
-    html: Path | None = None
-    json: Path | None = None
-    gitlab: Path | None = None
-    benchmark: Path | None = None
-    github: bool = False
-
-
-def compare_sides(
-    base: Path, candidate: Path, *, pipelines: Sequence[str] | None, margins: Sequence[str], outputs: Outputs
-) -> None:
-    from ragprof.studies.gate.sides import compare
-
-    with error_console.status("comparing"):
-        found = compare(base, candidate, pipelines=pipelines, margins=margins_of(margins))
-    write_outputs(found.document, outputs, subject=candidate)
-    _show(found)
-
-
-def gate_eval(
-    eval_file: Path,
-    *,
-    baseline: Path | None,
-    against: str | None,
-    recording: Path | None,
-    strict: bool,
-    clock: bool,
-    corpus: Path | None,
-    out: Path | None,
-    rates: list[Path],
-    outputs: Outputs,
-) -> None:
-    from ragprof.session.gating import gate
-
-    with Bars(error_console) as bars:
-        found = gate(
-            eval_file, baseline=baseline, against=against, recording=recording, strict=strict, clock=clock,
-            corpus=corpus, out=out, books=rates, progress=bars,
-        )  # fmt: skip
-    write_outputs(found.document, outputs, subject=eval_file)
-    _show(found)
-    raise typer.Exit(found.exit_code)
-
-
-def write_gate(eval_file: Path, *, recording: Path | None, out: Path | None) -> None:
-    from ragprof.studies.gate.initial import propose
-
-    proposal = propose(eval_file, recording=recording or out)
-    for line in proposal.lines:
-        out_console.print(fill(line, out_console.width, subsequent_indent="  "), highlight=False, markup=False)
-    out_console.print(f"written: [gate] in {eval_file}", highlight=False, soft_wrap=True, markup=False)
-
-
-def save(folder: Path, *, into: Path | None, rankings: bool) -> None:
-    from ragprof.studies.gate.sides import read_side, save_baseline
-
-    target = into or Path("baselines") / str(read_side(folder).facts["eval"])
-    made = save_baseline(folder, into=target, rankings=rankings)
-    size = sum(path.stat().st_size for path in made.iterdir())
-    out_console.print(f"{made} ({size / 1e3:,.0f} kB)", highlight=False, soft_wrap=True, markup=False)
-
-
-def show_baselines(folder: Path) -> None:
     from ragprof.studies.gate.baselines import listed
 
     found = listed(folder)
@@ -242,25 +173,26 @@ def show_baselines(folder: Path) -> None:
     out_console.print(table)
 
 
-def show_baseline(folder: Path) -> None:
+@baseline.command("show")
+def baseline_show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a baseline.")],
+) -> None:
+    """What a baseline holds: its figures and what it is tied to."""
     from ragprof.studies.gate.baselines import read
 
     kept = read(folder)
-    facts = kept.facts
+    facts, corpus, machine = kept.facts, kept.facts["corpus"], kept.facts["environment"]
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in (
         ("eval", f"{facts['eval']} ({facts['title']})"),
         ("created", f"{facts['created']} by ragprof {facts['ragprof_version']}"),
-        (
-            "corpus",
-            f"{facts['corpus']['name']}, {facts['corpus']['docs']:,} passages, {facts['corpus']['sha256'][:16]}",
-        ),
+        ("corpus", f"{corpus['name']}, {corpus['docs']:,} passages, {corpus['sha256'][:16]}"),
         ("queries", f"{facts['queries']:,}, {facts['questions'][:16]}"),
         ("qrels", facts["qrels_sha256"][:16]),
         ("eval hash", facts["eval_sha256"][:16]),
-        ("machine", f"{facts['environment']['cpu']}, {facts['environment']['cores']} cores"),
+        ("machine", f"{machine['cpu']}, {machine['cores']} cores"),
         ("pipelines", ", ".join(kept.pipelines)),
         ("figures", f"{len(kept.figures):,} by query, {len(kept.times):,} durations, {len(kept.rankings):,} ranks"),
     ):
@@ -296,37 +228,41 @@ def margins_of(written: Sequence[str]) -> dict[Kind, GateMargin]:
     return margins
 
 
-def write_outputs(document: Mapping[str, Any], outputs: Outputs, *, subject: Path) -> None:
-    """Every file that was asked for, each whole; GitHub's commands go to the terminal."""
-    from ragprof.session.pages import render_comparison_markdown, render_comparison_page
-    from ragprof.studies.gate.ci_files import code_quality, entries, junit, write_github
+@dataclass(frozen=True)
+class Outputs:
+    """Where a comparison is written besides the terminal."""
 
-    writers: list[tuple[Path | None, Callable[[], str]]] = [
-        (outputs.junit, lambda: junit(document)),
-        (outputs.markdown, lambda: render_comparison_markdown(document)),
-        (outputs.html, lambda: render_comparison_page(document)),
-        (outputs.gitlab, lambda: code_quality(document, eval_file=_in_repository(subject))),
-    ]
-    for path, written in writers:
-        if path is not None:
-            write_text(path, written())
-    if outputs.json is not None:
-        write_json(outputs.json, document)
-    if outputs.benchmark is not None:
-        for name, text in entries(document).items():
-            write_text(outputs.benchmark / f"{name}.json", text)
-    if outputs.github:
-        for line in write_github(document, os.environ, markdown=render_comparison_markdown(document)):
-            typer.echo(line)
+    junit: Path | None
+    markdown: Path | None
+    html: Path | None
+    json: Path | None
+    gitlab: Path | None
+    benchmark: Path | None
+    github: bool
 
+    def write(self, found: Comparison, *, subject: Path) -> None:
+        """Every file that was asked for, each whole; then the terminal, GitHub's commands first. `subject` is what
+        GitLab's findings are about, relative to where the command runs, as CI runs it at the repository's top."""
+        from ragprof.studies.gate import ci_files
+        from ragprof.studies.gate.pages import comparison_markdown, comparison_page
+        from ragprof.studies.gate.tables import comparison_table
 
-def _in_repository(path: Path) -> str:
-    """Relative to where the command runs, as CI runs it at the top; its name where it lies elsewhere."""
-    whole, here = path.resolve(), Path.cwd().resolve()
-    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else path.name
-
-
-def _show(found: Comparison) -> None:
-    from ragprof.session.pages import comparison_table
-
-    out_console.print(comparison_table(found.document))
+        if self.junit:
+            write_text(self.junit, ci_files.junit(found))
+        if self.markdown:
+            write_text(self.markdown, comparison_markdown(found))
+        if self.html:
+            write_text(self.html, comparison_page(found))
+        if self.gitlab:
+            whole, here = subject.resolve(), Path.cwd().resolve()
+            place = whole.relative_to(here).as_posix() if whole.is_relative_to(here) else subject.name
+            write_text(self.gitlab, ci_files.code_quality(found, eval_file=place))
+        if self.json:
+            write_json(self.json, found.document)
+        if self.benchmark:
+            for name, text in ci_files.entries(found).items():
+                write_text(self.benchmark / f"{name}.json", text)
+        if self.github:
+            for line in ci_files.write_github(found, os.environ, markdown=comparison_markdown(found)):
+                typer.echo(line)
+        out_console.print(comparison_table(found))

@@ -1,8 +1,7 @@
 """The object that a test gets as `ragprof`: record pipelines, or read what was recorded, and look at it.
 
-What a recording rests on, as text: equal text, equal recording. Reads sizes and dates of files, not the files.
-
-The recordings of a session, each made once: by this process, or by another worker of the same run.
+The recordings of a session are each made once, by this process or by another worker of the same run. What one rests on
+is told by text: equal text, equal recording; sizes and dates of files are read, not the files.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,14 +24,14 @@ import pytest
 from ragprof.core import DEFAULT_K, files
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
-from ragprof.pytest_plugin.checks import Case, settings_of
-from ragprof.pytest_plugin.outcomes import case_of
+from ragprof.pytest_plugin.checks import PluginSettings, RunningTest
+from ragprof.pytest_plugin.outcomes import test_of
 from ragprof.record.pipeline import Pipeline
 from ragprof.studies.gate.evidence import Evidence, of_recording
 
 if TYPE_CHECKING:
     from ragprof.evals import Prices, Timing
-    from ragprof.pytest_plugin.results import Baseline, Result
+    from ragprof.pytest_plugin.results import Baseline, ProfiledResult
     from ragprof.session.run import Result as RunResult
 
 
@@ -43,7 +41,7 @@ OUTDATED = "bpe_openai"
 
 
 @dataclass(frozen=True)
-class Recorded:
+class SessionRecording:
     """A recording and the figures in it. `kept` keeps objects alive that the recording is known by."""
 
     folder: Path
@@ -52,22 +50,22 @@ class Recorded:
 
 
 @dataclass
-class Recordings:
+class SessionRecordings:
     """All of a session, in one folder. A recording that an earlier session left there is made anew."""
 
     folder: Path
     session: str
-    known: dict[str, Recorded] = field(default_factory=dict)
+    known: dict[str, SessionRecording] = field(default_factory=dict)
 
     def once(
         self, name: str, rests_on: Sequence[str], make: Callable[[Path], RunResult], *, keep: Iterable[object] = ()
-    ) -> Recorded:
+    ) -> SessionRecording:
         """The recording that rests on just this; `make` is given the folder to record into."""
         digest = hashlib.sha256("\n\n".join(rests_on).encode()).hexdigest()[:12]
         if digest not in self.known:
             folder = self.folder / f"{name}-{digest}"
             self._record(folder, make)
-            self.known[digest] = Recorded(folder, of_recording(folder, label=name), tuple(keep))
+            self.known[digest] = SessionRecording(folder, of_recording(folder, label=name), tuple(keep))
         return self.known[digest]
 
     def _record(self, folder: Path, make: Callable[[Path], RunResult]) -> None:
@@ -97,7 +95,7 @@ def held(file: Path) -> Iterator[None]:
 if TYPE_CHECKING:
     Profiled: TypeAlias = Pipeline | Sequence[Pipeline] | Callable[[str, int], Any]
 
-RECORDINGS = pytest.StashKey["Recordings"]()
+RECORDINGS = pytest.StashKey["SessionRecordings"]()
 SECONDS = 10.0
 """How long live rounds may take together in a test that says nothing else."""
 DEPTH = 20
@@ -106,8 +104,8 @@ DEPTH = 20
 class Profiler:
     """Every path may be relative to the test's file, to pytest's root or to where pytest was started."""
 
-    def __init__(self, case: Case, recordings: Callable[[], Recordings]) -> None:
-        self._case, self._recordings = case, recordings
+    def __init__(self, test: RunningTest, recordings: Callable[[], SessionRecordings]) -> None:
+        self._test, self._recordings = test, recordings
 
     def __repr__(self) -> str:
         return "<ragprof>"
@@ -124,7 +122,7 @@ class Profiler:
         timing: Timing | None = None,
         depth: int = DEPTH,
         name: str = "profile",
-    ) -> Result:
+    ) -> ProfiledResult:
         """Record pipelines, or one retriever `(question, depth) -> [(doc_id, score), ...]`, and judge what they found.
 
         What another test of the session has recorded from the same pipelines, objects and files is taken as it is;
@@ -135,7 +133,7 @@ class Profiler:
 
         chosen = as_pipelines(pipelines, depth=depth)
         places = {
-            what: self._case.located(path, what=what)
+            what: self._test.located(path, what=what)
             for what, path in (("corpus", corpus), ("queries", queries), ("qrels", qrels))
         }
         settings = {
@@ -152,44 +150,43 @@ class Profiler:
         )
         return self._result(name, recorded)
 
-    def run(self, eval_file: str | Path) -> Result:
+    def run(self, eval_file: str | Path) -> ProfiledResult:
         """Record what an eval file declares."""
         from ragprof.session.run import run
 
-        path = self._case.located(eval_file, what="eval file")
+        path = self._test.located(eval_file, what="eval file")
         recorded = self._recordings().once(path.stem, stamps_of_eval(path), lambda folder: run(path, out=folder))
         return self._result(path.stem, recorded)
 
-    def recording(self, folder: str | Path) -> Result:
+    def recording(self, folder: str | Path) -> ProfiledResult:
         """A recording that is there already, such as what `ragprof run` wrote; nothing is profiled."""
         from ragprof.pytest_plugin.results import side_at
 
-        return side_at(folder, self._case)
+        return side_at(folder, self._test)
 
     def baseline(self, name: str) -> Baseline:
         """What was kept under a name by `pytest --ragprof-update`; read when it is first needed."""
         from ragprof.pytest_plugin.results import baseline_named
 
-        return baseline_named(name, self._case)
+        return baseline_named(name, self._test)
 
-    def _result(self, name: str, recorded: Recorded) -> Result:
-        from ragprof.pytest_plugin.results import Result
+    def _result(self, name: str, recorded: SessionRecording) -> ProfiledResult:
+        from ragprof.pytest_plugin.results import ProfiledResult
 
-        return Result(name, recorded.folder, lambda: recorded.evidence, self._case)
+        return ProfiledResult(name, recorded.folder, lambda: recorded.evidence, self._test)
 
 
 def profiler_of(request: pytest.FixtureRequest, temporary: Path) -> Profiler:
-    """The profiler of the test that asks for it."""
-    case = case_of(request.node, settings_of(request.config, temporary=temporary))
-    return Profiler(case, partial(_recordings, request.config, case))
+    """The profiler of the test that asks for it; the session's recordings are made when the first test needs them."""
+    test = test_of(request.node, PluginSettings.of(request.config, temporary=temporary))
+    stash = request.config.stash
 
+    def recordings() -> SessionRecordings:
+        if RECORDINGS not in stash:
+            stash[RECORDINGS] = SessionRecordings(test.settings.out, test.settings.session)
+        return stash[RECORDINGS]
 
-def _recordings(config: pytest.Config, case: Case) -> Recordings:
-    """Those of this session, made when the first test needs them."""
-
-    if RECORDINGS not in config.stash:
-        config.stash[RECORDINGS] = Recordings(case.settings.out, case.settings.session)
-    return config.stash[RECORDINGS]
+    return Profiler(test, recordings)
 
 
 STAGES = ("embedder", "store", "reranker", "injector", "generator")

@@ -76,9 +76,9 @@ def drawn(charts: Mapping[str, Chart]) -> dict[str, Any]:
     }
 
 
-def template(name: str) -> Template:
-    """A template of this folder; what it is given is escaped."""
-    return _environment().get_template(name)
+def template(name: str, *, folder: Path = _FOLDER) -> Template:
+    """A template of a folder, which may use the parts of this one; what it is given is escaped."""
+    return _environment(folder).get_template(name)
 
 
 def _specifications(charts: Iterable[Chart]) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def script_json(value: Any) -> str:
 
 
 @functools.cache
-def _environment() -> Environment:
-    loader = FileSystemLoader(_FOLDER)
+def _environment(folder: Path) -> Environment:
+    loader = FileSystemLoader([folder, _FOLDER])
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ragprof.core.clock import Progress, Silent
 from ragprof.core.errors import BadInput, Incomparable
 from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings
 from ragprof.session.run import run
-from ragprof.studies.gate import comparison as comparisons
-from ragprof.studies.gate.comparison import gate_of, refused, refused_sides, side_facts, unrecorded
+from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_sides, side_of, unrecorded
+from ragprof.studies.gate.document import ComparedSide, Comparison, InterleavedJob
 from ragprof.studies.gate.evidence import MACHINE_TIME, Evidence, same_job
 from ragprof.studies.gate.job import Job, run_job
-from ragprof.studies.gate.sides import Comparison, check_gate, check_place, check_recorded, check_side, read_side, shown
+from ragprof.studies.gate.sides import check_gate, check_place, check_recorded, check_side, read_side, shown
 from ragprof.studies.preparation import Prepared, prepare
 
 CLOCKLESS = "Nothing that rests on a clock is gated, as was asked; left out: {left_out}."
-OVERRUN = 1.2
-OVER_BUDGET = (
-    "Live queries took {spent_seconds:.0f} s of the {budget_seconds:.0f} s that they may: {queries} queries in two "
-    "rounds are the least. Give more [gate] budget_seconds, or gate fewer pipelines."
-)
 OTHER_JOB = (
     "Latency is not gated against another job's, which may differ by 26 % on the same machine; left out: {left_out}. "
     "'ragprof gate --against REV' times both sides in one job; [gate] across_jobs = true gates it all the same."
 )
-ONE_MACHINE = (
-    "Times of two machines are not gated. --against REV runs both sides in one job; --no-clock leaves out what rests "
-    "on a clock: {timed}."
-)
+OVERRUN = 1.2
+"""By how much live queries may take longer than they should before a note says so."""
 
 
 def gate(
@@ -72,8 +65,10 @@ def gate(
     place = _baseline(baseline, config, path)
     base = read_side(place)
     check_recorded(base, config, path)
-    if refused_early := _refused_early(base, prepared, path, strict=strict):
-        return refused_early
+    try:
+        check_side(base, prepared)
+    except Incomparable as problem:
+        return _refused_early(side_of(base), prepared, path, problem, strict=strict)
     if recording is None:
         check_place(place, folder)
         recording = run(path, corpus=corpus, out=folder, books=books, progress=bars).folder
@@ -82,30 +77,29 @@ def gate(
 
 def _in_one_job(job: Job, prepared: Prepared, progress: Progress, *, strict: bool) -> Comparison:
     """Both versions run and judged; sides that differ in what must be equal are a verdict before a model is loaded."""
-    config, queries = prepared.subject.config, len(prepared.subject.queries)
     try:
         found = run_job(job, prepared, progress)
     except Incomparable as problem:
         named = shown(Path(job.against)) if Path(job.against).exists() else job.against
-        sides = (unrecorded(named, queries=queries), unrecorded(shown(job.eval_file), queries=queries))
-        return refusal(config, sides, problem, strict=strict)
+        base = unrecorded(named, queries=len(prepared.subject.queries))
+        return _refused_early(base, prepared, job.eval_file, problem, strict=strict)
     judgement = judged(
-        found.base, found.candidate, config.gate, strict=strict, clock=job.clock,
-        noise=found.noise, looks=found.looks, job=found.facts,
-    )  # fmt: skip
-    for side in ("base", "candidate"):
-        judgement.document[side]["source"] = "revision"
-    return judgement
+        found.base, found.candidate, prepared.subject.config.gate, strict=strict, clock=job.clock, job=found.facts
+    )
+    base, candidate = (replace(side, source="revision") for side in (judgement.base, judgement.candidate))
+    return replace(judgement, base=base, candidate=candidate)
 
 
-def _refused_early(base: Evidence, prepared: Prepared, eval_file: Path, *, strict: bool) -> Comparison | None:
-    """The verdict on a baseline of other documents, questions or judgements; None where it may be compared."""
-    try:
-        check_side(base, prepared)
-    except Incomparable as problem:
-        here = unrecorded(shown(eval_file), queries=len(prepared.subject.queries))
-        return refusal(prepared.subject.config, (side_facts(base), here), problem, strict=strict)
-    return None
+def _refused_early(
+    base: ComparedSide, prepared: Prepared, eval_file: Path, problem: Incomparable, *, strict: bool
+) -> Comparison:
+    """The verdict on sides of other documents, questions or judgements, before anything is run."""
+    config = prepared.subject.config
+    here = unrecorded(shown(eval_file), queries=len(prepared.subject.queries))
+    names, title = [each.name for each in config.pipelines], config.title or config.name
+    return refused(
+        (base, here), config.gate, str(problem), eval_name=config.name, title=title, pipelines=names, strict=strict
+    )
 
 
 def judged(
@@ -115,49 +109,44 @@ def judged(
     *,
     strict: bool = False,
     clock: bool = True,
-    noise: dict[str, dict[str, float]] | None = None,
-    looks: int = 1,
-    job: dict[str, Any] | None = None,
+    job: InterleavedJob | None = None,
 ) -> Comparison:
-    """Both sides with the gate's verdict. Sides that cannot be compared make a document that says so."""
+    """Both sides with the gate's verdict; `job` is how they were timed together. Sides that cannot be compared make a
+    verdict that says so."""
     why = ""
     left_out: list[str] = []
     if not clock:
         why, (table, left_out) = CLOCKLESS, without_clock(table, _billed_by_time(base, candidate))
     elif not same_job(base, candidate) and not table.across_jobs:
         why, (table, left_out) = OTHER_JOB, without_clock(table, set())
+    noise, looks = (job.noise, job.looks_allowed) if job else (None, 1)
     try:
-        document = comparisons.compare(base, candidate, noise=noise, looks=looks)
-        document["gate"] = gate_of(base, candidate, table, strict=strict, noise=noise, looks=looks)
+        comparison = compare(base, candidate, noise=noise, looks=looks)
+        found = gate_of(base, candidate, table, strict=strict, noise=noise, looks=looks)
     except Incomparable as problem:
-        return Comparison(refused_sides(base, candidate, table, str(problem), strict=strict))
-    if left_out:
-        document["notes"].append(why.format(left_out=", ".join(left_out)))
-    if timed := _timed_elsewhere(document):
-        document["notes"].append(ONE_MACHINE.format(timed=", ".join(timed)))
-    if job is not None and job["spent_seconds"] > OVERRUN * job["budget_seconds"]:
-        document["notes"].append(OVER_BUDGET.format(**job))
-    document["against"] = job
-    return Comparison(document)
+        return refused_sides(base, candidate, table, str(problem), strict=strict)
+    comparison = replace(comparison, gate=found, against=job)
+    notes = [why.format(left_out=", ".join(left_out))] if left_out else []
+    return replace(comparison, notes=(*comparison.notes, *notes, *_job_notes(comparison)))
 
 
-def refusal(
-    config: EvalConfig, sides: tuple[dict[str, Any], dict[str, Any]], problem: Incomparable, *, strict: bool
-) -> Comparison:
-    """The verdict on sides that were refused before anything was run."""
-    names = [each.name for each in config.pipelines]
-    title = config.title or config.name
-    return Comparison(
-        refused(sides, config.gate, str(problem), eval_name=config.name, title=title, pipelines=names, strict=strict)
-    )
-
-
-def _timed_elsewhere(document: dict[str, Any]) -> list[str]:
-    """The gates that another machine keeps from being judged."""
-    if not any(each["blocks"] == "latency" for each in document["differences"]):
-        return []
-    rows = [row for row in document["gate"]["gates"] if row["gate"] == "incomparable"]
-    return list(dict.fromkeys(row["quantity"] for row in rows if row["kind"] in ("latency", "cost")))
+def _job_notes(comparison: Comparison) -> Iterator[str]:
+    """What another machine keeps from being judged, and that live queries took longer than they may."""
+    if comparison.gate and any(each.blocks == "latency" for each in comparison.differences):
+        rows = [row for row in comparison.gate.gates if row.gate == "incomparable" and row.kind in ("latency", "cost")]
+        if rows:
+            timed = ", ".join(dict.fromkeys(row.quantity for row in rows))
+            yield (
+                "Times of two machines are not gated. --against REV runs both sides in one job; --no-clock leaves out "
+                f"what rests on a clock: {timed}."
+            )
+    job = comparison.against
+    if job is not None and job.spent_seconds > OVERRUN * job.budget_seconds:
+        yield (
+            f"Live queries took {job.spent_seconds:.0f} s of the {job.budget_seconds:.0f} s that they may: "
+            f"{job.queries} queries in two rounds are the least. Give more [gate] budget_seconds, or gate fewer "
+            "pipelines."
+        )
 
 
 def without_clock(table: GateSettings, billed_by_time: Collection[str]) -> tuple[GateSettings, list[str]]:

@@ -1,6 +1,6 @@
 """Reports: a summary drawn as HTML, Markdown or a terminal table. Draws what the summary says and computes nothing.
 
-Every function takes the summary of `summary.json`, or the document of `comparison.json`. A value that is absent or null
+Every function takes the summary of `summary.json`. A value that is absent or null
 is shown as `n/a`, a cost without a rate as `UNPRICED`; neither is shown as 0.
 
 All charts of a report, in the order in which a reader meets them. Imports Altair: import this module late.
@@ -55,11 +55,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "audit_table",
-    "comparison_table",
     "growth_table",
     "injection_table",
-    "render_comparison_markdown",
-    "render_comparison_page",
     "render_html",
     "render_markdown",
     "render_reranker_page",
@@ -118,27 +115,6 @@ def context_of(summary: Summary) -> Context:
     names = tuple(at(summary, "pipelines") or {})
     metric = str(next(iter(metrics(summary)), "nDCG@10"))
     return Context(names, metric, at(summary, "final_stage") or {}, colours(summary))
-
-
-def comparison_table(document: Mapping[str, Any]) -> RenderableType:
-    """A comparison or its gate for rich's Console; at most 80 columns wide."""
-    from ragprof.studies.gate import tables as compare_terminal
-
-    return compare_terminal.comparison_table(document)
-
-
-def render_comparison_markdown(document: Mapping[str, Any]) -> str:
-    """A comment on a pull request: GitHub Markdown with a hidden first line, at most 60,000 characters."""
-    from ragprof.studies.gate import pages as compare_markdown
-
-    return compare_markdown.comparison_markdown(document)
-
-
-def render_comparison_page(document: Mapping[str, Any]) -> str:
-    """One self-contained page of a comparison: no network, readable without scripts."""
-    from ragprof.studies.gate import pages as compare_html
-
-    return compare_html.comparison_page(document)
 
 
 def write_report(summary: Mapping[str, Any], folder: Path) -> Path:

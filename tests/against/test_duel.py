@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from ragprof.core.clock import Silent
-from ragprof.studies.gate.duel import ITSELF, TIMED, Noise, Outcome, Plan, SideName, facts, fought, planned, turns
+from ragprof.studies.gate.document import InterleavedJob, Noise
+from ragprof.studies.gate.duel import ITSELF, TIMED, DuelOutcome, DuelPlan, SideName, plan_duel, run_duel, told, turns
 from ragprof.studies.gate.evidence import TIMES
 
 MS = 1_000_000
@@ -55,15 +56,15 @@ def silent(base: pd.DataFrame, twin: pd.DataFrame) -> Noise:
     return {}
 
 
-def plan(*pipelines: str, queries: int = 4, rounds: int = 2, looks: int = 3) -> Plan:
-    return Plan(pipelines or ("p",), QUERIES[:queries], rounds, looks)
+def plan(*pipelines: str, queries: int = 4, rounds: int = 2, looks: int = 3) -> DuelPlan:
+    return DuelPlan(pipelines or ("p",), QUERIES[:queries], rounds, looks)
 
 
 def duel(
-    machine: Machine, laid_out: Plan, *undecided: Collection[str], seconds: float = 1_000
-) -> tuple[Outcome, Referee]:
+    machine: Machine, laid_out: DuelPlan, *undecided: Collection[str], seconds: float = 1_000
+) -> tuple[DuelOutcome, Referee]:
     referee = Referee(undecided or [()])
-    found = fought(
+    found = run_duel(
         machine.ask, laid_out, learn=silent, judge=referee.judge, progress=Silent(),
         seconds=seconds, clock=machine.clock,
     )  # fmt: skip
@@ -146,7 +147,7 @@ def test_the_noise_is_learned_from_the_base_against_itself_before_any_look() -> 
         heard.append((len(base), len(twin), len(machine.timed())))
         return {"p": {"latency_p50": 0.03}}
 
-    found = fought(
+    found = run_duel(
         machine.ask, plan(queries=4, rounds=2), learn=learn, judge=referee.judge, progress=Silent(),
         seconds=1_000, clock=machine.clock,
     )  # fmt: skip
@@ -160,7 +161,7 @@ def test_the_noise_is_learned_from_the_base_against_itself_before_any_look() -> 
 
 def test_the_warm_up_asks_all_three_processes_and_is_forgotten() -> None:
     machine = Machine()
-    planned(machine.ask, ["p", "r"], QUERIES, seconds=10, looks=4, clock=machine.clock)
+    plan_duel(machine.ask, ["p", "r"], QUERIES, seconds=10, looks=4, clock=machine.clock)
     warm = Counter((side, name) for side, name, *_ in machine.timed("warm"))
     assert warm == {(side, name): 3 for side in ("base", "candidate", "twin") for name in "pr"}
     assert len(machine.asked) == 18
@@ -181,7 +182,7 @@ def test_the_warm_up_asks_all_three_processes_and_is_forgotten() -> None:
 )
 def test_a_plan_is_as_large_as_its_time(ms: int, seconds: float, looks: int, expected: tuple[int, int, int]) -> None:
     machine = Machine({"p": ms})
-    laid_out = planned(machine.ask, ["p"], QUERIES, seconds=seconds, looks=looks, clock=machine.clock)
+    laid_out = plan_duel(machine.ask, ["p"], QUERIES, seconds=seconds, looks=looks, clock=machine.clock)
     assert (len(laid_out.queries), laid_out.rounds, laid_out.looks) == expected
     assert laid_out.queries == QUERIES[: expected[0]]
 
@@ -190,7 +191,7 @@ def test_a_plan_is_as_large_as_its_time(ms: int, seconds: float, looks: int, exp
 @pytest.mark.parametrize("seconds", [5.0, 20.0, 60.0, 300.0])
 def test_even_an_undecided_duel_keeps_to_its_time(pipelines: list[str], seconds: float) -> None:
     machine = Machine({"p": 5, "slow": 30})
-    laid_out = planned(machine.ask, pipelines, QUERIES, seconds=seconds, looks=4, clock=machine.clock)
+    laid_out = plan_duel(machine.ask, pipelines, QUERIES, seconds=seconds, looks=4, clock=machine.clock)
     start = machine.now
     duel(machine, laid_out, pipelines)
     assert (machine.now - start) / 1e9 <= seconds
@@ -222,7 +223,7 @@ def test_queries_that_take_longer_than_the_warm_up_told_do_not_multiply_the_time
             return taken
 
     machine = Heavy({"p": 10})
-    laid_out = planned(machine.ask, ["p"], QUERIES, seconds=20, looks=4, clock=machine.clock)
+    laid_out = plan_duel(machine.ask, ["p"], QUERIES, seconds=20, looks=4, clock=machine.clock)
     start = machine.now
     found, _ = duel(machine, laid_out, ["p"], seconds=20)
     assert (laid_out.looks, found.looks) == (4, 1)
@@ -232,19 +233,19 @@ def test_queries_that_take_longer_than_the_warm_up_told_do_not_multiply_the_time
 
 def test_a_small_set_of_questions_is_asked_whole() -> None:
     machine = Machine()
-    laid_out = planned(machine.ask, ["p"], QUERIES[:3], seconds=60, looks=2, clock=machine.clock)
+    laid_out = plan_duel(machine.ask, ["p"], QUERIES[:3], seconds=60, looks=2, clock=machine.clock)
     assert (laid_out.queries, laid_out.rounds, laid_out.looks) == (QUERIES[:3], 10, 2)
 
 
 def test_the_facts_tell_looks_taken_from_looks_allowed() -> None:
     laid_out = plan(queries=4, rounds=2, looks=3)
     found, _ = duel(Machine(), laid_out)
-    assert facts(found, laid_out, seconds=60.0, spent_seconds=1.2345) == {
-        "budget_seconds": 60.0,
-        "spent_seconds": 1.2,
-        "looks": 1,
-        "looks_allowed": 3,
-        "rounds": 2,
-        "queries": 4,
-        "noise": {},
-    }
+    assert told(found, laid_out, seconds=60.0, spent_seconds=1.2345) == InterleavedJob(
+        budget_seconds=60.0,
+        spent_seconds=1.2,
+        looks=1,
+        looks_allowed=3,
+        rounds=2,
+        queries=4,
+        noise={},
+    )

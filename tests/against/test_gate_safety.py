@@ -17,10 +17,12 @@ from rich.console import Console
 from ragprof.core import files
 from ragprof.core.clock import Silent
 from ragprof.core.errors import BadInput
+from ragprof.evals import GateSettings
 from ragprof.report.theme import static_svg
-from ragprof.session.pages import comparison_table
+from ragprof.studies.gate.comparison import refused, unrecorded
 from ragprof.studies.gate.initial import _writable_text
-from ragprof.studies.gate.processes import Process, Side
+from ragprof.studies.gate.processes import Process, RunnableSide
+from ragprof.studies.gate.tables import comparison_table
 
 ENDED = """
 import sys, time
@@ -66,7 +68,10 @@ def test_who_stops_a_job_does_not_wait_for_a_busy_worker(tmp_path: Path) -> None
     python.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)")
     python.chmod(0o755)
     start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), Process(Side("base", tmp_path / "none.toml", python=python), Silent()):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Process(RunnableSide("base", tmp_path / "none.toml", python=python), Silent()),
+    ):
         raise KeyboardInterrupt
     assert time.monotonic() - start < 10
 
@@ -105,14 +110,11 @@ def test_a_recording_cannot_name_a_file_outside_of_itself(tmp_path: Path, name: 
 
 
 def test_no_text_steers_the_terminal_or_the_log_of_a_build() -> None:
-    document = {
-        "title": "a\x1b]0;owned\x07\n::stop-commands::x\n b",
-        "rows": [],
-        "gate": None,
-        "notes": ["\n::error::y"],
-    }
+    sides = unrecorded("before", queries=1), unrecorded("after", queries=1)
+    title, why = "a\x1b]0;owned\x07\n::stop-commands::x\n b", "\n::error::y"
+    found = refused(sides, GateSettings(), why, eval_name="small", title=title, pipelines=[], strict=False)
     console = Console(width=80, record=True, file=StringIO())
-    console.print(comparison_table(document))
+    console.print(comparison_table(found))
     shown = console.export_text()
     assert "\x1b" not in shown
     assert "\x07" not in shown

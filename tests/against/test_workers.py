@@ -20,7 +20,7 @@ from outside_parts import installed
 from ragprof.core.clock import Silent
 from ragprof.core.errors import BadInput
 from ragprof.record.recording import fingerprint_of
-from ragprof.studies.gate.processes import Process, Side, serve
+from ragprof.studies.gate.processes import Process, RunnableSide, serve
 from ragprof.studies.preparation import prepare
 
 DATA = Path(__file__).parents[1] / "data"
@@ -83,7 +83,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     shutil.copytree(DATA / "handbook", top / "handbook")
     eval_file, death = top / "small.toml", top / "death"
     eval_file.write_text(EVAL.format(file=death))
-    side = Side("base old", eval_file, folder=top, paths=(installed(top / "outside"),))
+    side = RunnableSide("base old", eval_file, folder=top, paths=(installed(top / "outside"),))
     bars = Bars()
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAGPROF_CACHE", str(top / "cache"))
@@ -116,7 +116,7 @@ def refusal(worker: Process, verb: str, **given: Any) -> str:
     return str(refused.value)
 
 
-def started(side: Side) -> str:
+def started(side: RunnableSide) -> str:
     """What the first request to a worker that cannot work ends in."""
     with Process(side, Silent()) as worker:
         return refusal(worker, "prepare", eval_file=str(side.eval_file), corpus=None, books=[])
@@ -197,7 +197,7 @@ def test_an_environment_without_ragprof_is_told_to_install_it(tmp_path: Path, mo
     monkeypatch.delenv("PYTHONPATH", raising=False)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "bare"], check=True)
     python = tmp_path / "bare" / "bin" / "python"
-    assert started(Side("base in bare", HANDBOOK_EVAL, python=python)) == (
+    assert started(RunnableSide("base in bare", HANDBOOK_EVAL, python=python)) == (
         "base in bare: its environment has no ragprof that can be compared; install this version of ragprof into it "
         f"({python})"
     )
@@ -206,13 +206,13 @@ def test_an_environment_without_ragprof_is_told_to_install_it(tmp_path: Path, mo
 def test_an_older_ragprof_without_workers_is_told_to_be_updated(tmp_path: Path) -> None:
     (tmp_path / "ragprof").mkdir()
     (tmp_path / "ragprof" / "__init__.py").touch()
-    message = started(Side("base old", HANDBOOK_EVAL, folder=tmp_path, paths=(tmp_path,)))
+    message = started(RunnableSide("base old", HANDBOOK_EVAL, folder=tmp_path, paths=(tmp_path,)))
     assert message.startswith("base old: its environment has no ragprof that can be compared; install this version")
 
 
 def test_a_side_whose_code_is_broken_ends_in_its_last_words(tmp_path: Path) -> None:
     (tmp_path / "pandas.py").write_text("raise SystemError('this revision is broken')")
-    message = started(Side("base old", HANDBOOK_EVAL, paths=(tmp_path,)))
+    message = started(RunnableSide("base old", HANDBOOK_EVAL, paths=(tmp_path,)))
     assert message == "base old: its process ended (1): SystemError: this revision is broken"
 
 
@@ -220,13 +220,13 @@ def test_a_python_that_cannot_be_started_is_refused(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.touch()
     with pytest.raises(BadInput, match=r"handbook\.toml: cannot start .*/python: Permission denied"):
-        Process(Side("base", HANDBOOK_EVAL, python=python), Silent())
+        Process(RunnableSide("base", HANDBOOK_EVAL, python=python), Silent())
 
 
 @pytest.mark.parametrize("said", ["b'Welcome\\n'", "b'\\xff\\n'", "b'3\\n'"])
 def test_what_is_no_reply_is_refused_with_what_it_said(tmp_path: Path, said: str) -> None:
     python = script(tmp_path / "python", f"import os, sys\nos.write(1, {said})\nsys.stdin.readline()")
-    message = started(Side("base old", HANDBOOK_EVAL, python=python))
+    message = started(RunnableSide("base old", HANDBOOK_EVAL, python=python))
     assert message.startswith("base old: its answer is no reply of a worker")
 
 
@@ -235,7 +235,7 @@ def test_a_worker_that_does_not_end_with_its_input_is_killed(tmp_path: Path, mon
     python = script(
         tmp_path / "python", f"import os, time\nopen('{tmp_path}/pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
     )
-    with Process(Side("base old", HANDBOOK_EVAL, python=python), Silent()):
+    with Process(RunnableSide("base old", HANDBOOK_EVAL, python=python), Silent()):
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             pass
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()

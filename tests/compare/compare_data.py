@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ragprof.core.quantities import Kind
+from ragprof.studies.gate.document import Comparison, QuantityRow
 from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
 
 Values = Sequence[float | None]
@@ -114,10 +115,10 @@ def environment(**other: Any) -> dict[str, Any]:
     return {**ENVIRONMENT, **other}
 
 
-def row(document: Mapping[str, Any], quantity: str, pipeline: str = "a") -> dict[str, Any]:
+def row(found: Comparison, quantity: str, pipeline: str = "a") -> QuantityRow:
     """The one row of a quantity."""
-    (found,) = [each for each in document["rows"] if (each["quantity"], each["pipeline"]) == (quantity, pipeline)]
-    return dict(found)
+    (only,) = [each for each in found.quantities if (each.quantity, each.pipeline) == (quantity, pipeline)]
+    return only
 
 
 def rising(first: float, step: float, n: int) -> list[float]:

@@ -62,13 +62,13 @@ def test_another_machine_or_major_version_keeps_latency_alone_from_being_compare
     base = side(*rows, times=TIMES)
     document = compare(base, side(*dearer, times=TIMES, job="j2", environment=environment(**other)))
     latency = row(document, "latency_p50")
-    assert latency["verdict"] == "incomparable"
-    assert field in latency["reason"]
-    assert (latency["base"], latency["difference"], latency["p_holm"]) == (11.0, None, None)
-    assert row(document, "nDCG@10")["verdict"] == row(document, "usd_per_1000_queries")["verdict"] == "equivalent"
-    assert row(document, "search.usd_per_1000_queries")["reason"] == "it is all measured time, of two machines"
-    assert [(each["field"], each["blocks"]) for each in document["differences"]] == [(field, "latency")]
-    assert document["notes"][0] == f"Latency is not compared: {field} differ."
+    assert latency.verdict == "incomparable"
+    assert field in latency.reason
+    assert (latency.base, latency.difference, latency.p_holm) == (11.0, None, None)
+    assert row(document, "nDCG@10").verdict == row(document, "usd_per_1000_queries").verdict == "equivalent"
+    assert row(document, "search.usd_per_1000_queries").reason == "it is all measured time, of two machines"
+    assert [(each.field, each.blocks) for each in document.differences] == [(field, "latency")]
+    assert document.notes[0] == f"Latency is not compared: {field} differ."
 
 
 @pytest.mark.parametrize(
@@ -76,15 +76,15 @@ def test_another_machine_or_major_version_keeps_latency_alone_from_being_compare
 )
 def test_smaller_differences_of_machine_and_versions_are_only_noted(other: dict[str, object]) -> None:
     document = compare(side(times=TIMES), side(times=TIMES, job="j2", environment=environment(**other)))
-    assert [each["blocks"] for each in document["differences"]] == ["nothing"]
-    assert row(document, "latency_p50")["verdict"] == "equivalent"
+    assert [each.blocks for each in document.differences] == ["nothing"]
+    assert row(document, "latency_p50").verdict == "equivalent"
 
 
 def test_in_one_job_the_libraries_may_be_what_is_measured() -> None:
     packages = {"torch": "3.0.0", "bm25s": "0.3.9"}
     document = compare(side(times=TIMES), side(times=TIMES, environment=environment(packages=packages)))
-    assert row(document, "latency_p50")["verdict"] == "equivalent"
-    assert document["notes"] == [
+    assert row(document, "latency_p50").verdict == "equivalent"
+    assert list(document.notes) == [
         "Timed in one job with different environment.packages.torch: their effect is in the figures."
     ]
 
@@ -92,7 +92,7 @@ def test_in_one_job_the_libraries_may_be_what_is_measured() -> None:
 def test_another_tokenizer_blocks_what_is_made_of_prompt_tokens() -> None:
     rows = [ndcg(VALUES), tokens(VALUES), cost(VALUES), cost(VALUES, "search", "machine time")]
     document = compare(side(*rows), side(*rows, tokenizer="cl100k_base"))
-    told = {each["quantity"]: each["verdict"] for each in document["rows"]}
+    told = {each.quantity: each.verdict for each in document.quantities}
     assert told == {
         "nDCG@10": "equivalent",
         "inject.prompt_tokens": "incomparable",
@@ -105,8 +105,8 @@ def test_another_tokenizer_blocks_what_is_made_of_prompt_tokens() -> None:
 def test_other_prices_are_noted() -> None:
     before, after = ({"gpt": {"usd": usd, "since": None}} for usd in ("1", "2"))
     document = compare(side(cost(VALUES), rates=before), side(cost(VALUES), rates=after, priced_on="2026-02-02"))
-    assert [each["field"] for each in document["differences"]] == ["priced_on", "rates.gpt"]
-    assert document["notes"] == ["Rates differ between the sides: gpt; a difference in cost may be theirs."]
+    assert [each.field for each in document.differences] == ["priced_on", "rates.gpt"]
+    assert list(document.notes) == ["Rates differ between the sides: gpt; a difference in cost may be theirs."]
 
 
 @pytest.mark.parametrize(("unpriced", "side_named"), [(0, "base"), (1, "candidate")])
@@ -115,38 +115,38 @@ def test_an_unpriced_side_has_no_bill(unpriced: int, side_named: str) -> None:
     base, candidate = (side(cost(VALUES), label=str(at), unpriced=line) for at, line in enumerate(lines))
     document = compare(base, candidate)
     whole, stage = row(document, "usd_per_1000_queries"), row(document, "rerank.usd_per_1000_queries")
-    assert (whole["verdict"], stage["verdict"]) == ("unpriced", "unpriced")
-    assert whole["reason"] == f"{side_named}: rerank: no rate for docs_scored"
-    assert [whole["base"], whole["candidate"]][unpriced] is None
-    assert whole["difference"] is None
-    assert row(document, "inject.usd_per_1000_queries")["verdict"] == "equivalent"
+    assert (whole.verdict, stage.verdict) == ("unpriced", "unpriced")
+    assert whole.reason == f"{side_named}: rerank: no rate for docs_scored"
+    assert [whole.base, whole.candidate][unpriced] is None
+    assert whole.difference is None
+    assert row(document, "inject.usd_per_1000_queries").verdict == "equivalent"
 
 
 def test_a_metric_that_one_side_lacks_is_missing() -> None:
     document = compare(side(ndcg([0.4, 0.6])), side(tokens([1.0, 2.0])))
     found = row(document, "nDCG@10")
-    assert (found["verdict"], found["reason"]) == ("missing", "the candidate did not record it")
-    assert (found["base"], found["candidate"], found["p"], found["n"]) == (0.5, None, None, 0)
+    assert (found.verdict, found.reason) == ("missing", "the candidate did not record it")
+    assert (found.base, found.candidate, found.p, found.n) == (0.5, None, None, 0)
 
 
 def test_a_figure_of_no_shared_query_is_missing() -> None:
     base = side(ndcg([0.4, 0.6]), tokens([1.0, None]))
     found = row(compare(base, side(ndcg([0.4, 0.6]), tokens([None, 1.0]))), "inject.prompt_tokens")
-    assert (found["verdict"], found["base"]) == ("missing", 1.0)
-    assert found["reason"] == "no query was measured on both sides (prompt_tokens)"
+    assert (found.verdict, found.base) == ("missing", 1.0)
+    assert found.reason == "no query was measured on both sides (prompt_tokens)"
 
 
 def test_single_pipelines_are_paired_whatever_their_names() -> None:
     document = compare(side(ndcg(VALUES)), side(ndcg(VALUES, "b"), pipelines=["b"]))
-    assert [(each["base_pipeline"], each["pipeline"]) for each in document["rows"]] == [("a", "b")]
-    assert document["notes"] == ["'a' of the base is compared with 'b' of the candidate."]
+    assert [(each.base_pipeline, each.pipeline) for each in document.quantities] == [("a", "b")]
+    assert list(document.notes) == ["'a' of the base is compared with 'b' of the candidate."]
 
 
 def test_several_pipelines_are_paired_by_name_and_the_rest_is_noted() -> None:
     base = side(ndcg(VALUES), ndcg(VALUES, "b"), pipelines=["a", "b"])
     document = compare(base, side(ndcg(VALUES, "b"), ndcg(VALUES, "c"), label="new", pipelines=["b", "c"]))
-    assert [each["pipeline"] for each in document["rows"]] == ["b"]
-    assert document["notes"] == ["Pipeline 'a' is in 'base' alone.", "Pipeline 'c' is in 'new' alone."]
+    assert [each.pipeline for each in document.quantities] == ["b"]
+    assert list(document.notes) == ["Pipeline 'a' is in 'base' alone.", "Pipeline 'c' is in 'new' alone."]
 
 
 def test_no_pipeline_in_common_is_refused() -> None:
@@ -157,7 +157,7 @@ def test_no_pipeline_in_common_is_refused() -> None:
 
 def test_pipelines_can_be_chosen() -> None:
     sides = [side(ndcg(VALUES), ndcg(VALUES, "b"), pipelines=["a", "b"]) for _ in range(2)]
-    assert {each["pipeline"] for each in compare(*sides, pipelines=["b"])["rows"]} == {"b"}
+    assert {each.pipeline for each in compare(*sides, pipelines=["b"]).quantities} == {"b"}
     with pytest.raises(UnknownName, match="no pipeline named 'd'"):
         compare(*sides, pipelines=["d"])
 
@@ -190,7 +190,7 @@ def test_a_figure_that_stands_there_twice_is_refused() -> None:
 def test_rows_stand_by_pipeline_kind_stage_and_name() -> None:
     rows = [cost(VALUES), tokens(VALUES), ndcg(VALUES, "b"), ndcg(VALUES)]
     sides = [side(*rows, times=TIMES, pipelines=["a", "b"]) for _ in range(2)]
-    assert [(each["pipeline"], each["quantity"], each["primary"]) for each in compare(*sides)["rows"]] == [
+    assert [(each.pipeline, each.quantity, each.primary) for each in compare(*sides).quantities] == [
         ("a", "nDCG@10", True),
         ("a", "latency_p50", True),
         ("a", "latency_p95", True),
@@ -204,14 +204,16 @@ def test_rows_stand_by_pipeline_kind_stage_and_name() -> None:
 def test_a_ranking_is_listed_once_and_its_last_stage_has_the_short_name() -> None:
     reranked = [(*cells[:2], "rerank", *cells[3:]) for cells in ndcg([0.9, 0.9, 0.9])]
     document = compare(side(ndcg(VALUES), reranked), side(ndcg(VALUES), reranked))
-    assert [(each["quantity"], each["base"]) for each in document["rows"]] == [
+    assert [(each.quantity, each.base) for each in document.quantities] == [
         ("nDCG@10", 0.9),
         ("search.nDCG@10", 0.6),
     ]
 
 
 def test_the_document_is_plain_json_and_says_who_was_compared() -> None:
-    document = json.loads(json.dumps(compare(side(ndcg([0.5])), side(ndcg([0.4]), times=TIMES)), allow_nan=False))
+    document = json.loads(
+        json.dumps(compare(side(ndcg([0.5])), side(ndcg([0.4]), times=TIMES)).document, allow_nan=False)
+    )
     assert (document["format"], document["eval"], document["queries"], document["gate"]) == (1, "handmade", 1, None)
     assert document["base"] == {
         "label": "base",

@@ -35,29 +35,29 @@ def exact_p(differences: list[float]) -> float:
 
 def test_a_difference_is_the_mean_of_candidate_minus_base() -> None:
     found = row(compare(side(ndcg([0.2, 0.4, 0.6, 0.8])), side(ndcg([0.3, 0.4, 0.7, 0.9]))), "nDCG@10")
-    assert (found["base"], found["candidate"], found["difference"], found["n"]) == (0.5, 0.575, 0.075, 4)
-    assert found["relative"] == 0.15
-    assert found["interval"][0] < 0.075 < found["interval"][1]
+    assert (found.base, found.candidate, found.difference, found.n) == (0.5, 0.575, 0.075, 4)
+    assert found.relative == 0.15
+    assert found.interval[0] < 0.075 < found.interval[1]
 
 
 def test_only_queries_that_both_sides_measured_count() -> None:
     base, candidate = side(ndcg([0.2, 0.4, 0.6, 0.8])), side(ndcg([0.4, 0.6, None, 0.8]))
     found = row(compare(base, candidate), "nDCG@10")
-    assert (found["n"], found["base"]) == (3, 0.466666666667)
-    assert found["difference"] == 0.133333333333
+    assert (found.n, found.base) == (3, 0.466666666667)
+    assert found.difference == 0.133333333333
 
 
 def test_a_constant_difference_has_a_degenerate_interval_and_its_p_by_flips() -> None:
     found = row(compare(side(ndcg(rising(0.1, 0.05, 10))), side(ndcg(rising(0.2, 0.05, 10)))), "nDCG@10")
-    assert found["interval"] == [0.1, 0.1]
-    assert found["p"] == pytest.approx(2 / 2**10)
+    assert found.interval == (0.1, 0.1)
+    assert found.p == pytest.approx(2 / 2**10)
 
 
 def test_equal_sides_differ_by_exactly_nothing() -> None:
     found = row(compare(side(ndcg([0.1, 0.2, 0.3])), side(ndcg([0.1, 0.2, 0.3]))), "nDCG@10")
-    assert (found["difference"], found["interval"], found["p"], found["verdict"]) == (
+    assert (found.difference, found.interval, found.p, found.verdict) == (
         0.0,
-        [0.0, 0.0],
+        (0.0, 0.0),
         1.0,
         "equivalent",
     )
@@ -70,13 +70,13 @@ def test_a_difference_in_the_last_digit_is_none() -> None:
 
 def test_one_query_has_a_difference_but_no_interval() -> None:
     found = row(compare(side(ndcg([0.5])), side(ndcg([0.1]))), "nDCG@10")
-    assert (found["difference"], found["interval"], found["verdict"]) == (-0.4, None, "undecided")
-    assert found["reason"] == "one query has no interval"
+    assert (found.difference, found.interval, found.verdict) == (-0.4, None, "undecided")
+    assert found.reason == "one query has no interval"
 
 
 def test_a_base_of_zero_has_no_relative_difference() -> None:
     found = row(compare(side(ndcg([0.0, 0.0, 0.0])), side(ndcg([0.1, 0.2, 0.3]))), "nDCG@10")
-    assert (found["difference"], found["relative"], found["relative_interval"]) == (0.2, None, None)
+    assert (found.difference, found.relative, found.relative_interval) == (0.2, None, None)
 
 
 @pytest.mark.parametrize("differences", [[1.0, 2.0, 3.0], [1.0, 2.0, -3.0, 4.0, 0.5], [0.1] * 6, [5.0, 0.0, 0.0, 0.0]])
@@ -91,14 +91,14 @@ def test_figures_do_not_depend_on_what_else_is_compared() -> None:
     more = tokens(rising(900, 13, 6)), cost(rising(2, 0.5, 6))
     among = row(compare(side(ndcg(before), *more), side(ndcg(after), *more)), "nDCG@10")
     same = ("base", "candidate", "difference", "interval", "relative_interval", "p")
-    assert [alone[key] for key in same] == [among[key] for key in same]
+    assert [getattr(alone, key) for key in same] == [getattr(among, key) for key in same]
 
 
 def test_the_same_sides_give_the_same_document_to_the_last_digit() -> None:
     rng = np.random.default_rng(5)
     base = side(ndcg(list(rng.random(12))), times=[timings([list(rng.random(12) + 1) for _ in range(3)])])
     candidate = side(ndcg(list(rng.random(12))), times=[timings([list(rng.random(12) + 1) for _ in range(2)])])
-    first, second = (json.dumps(compare(base, candidate), allow_nan=False) for _ in range(2))
+    first, second = (json.dumps(compare(base, candidate).document, allow_nan=False) for _ in range(2))
     assert first == second
 
 
@@ -108,9 +108,9 @@ def test_a_bill_is_the_sum_of_the_means_of_its_items_over_the_queries_that_each_
     candidate = side(cost([1.0, 2.0, 4.0, 5.0]), cost([12.0, 20.0, 99.0, None], **rerank))
     document = compare(base, candidate)
     whole = row(document, "usd_per_1000_queries")
-    assert (whole["base"], whole["candidate"], whole["difference"]) == (17.5, 19.0, 1.5)
-    assert whole["n"] == 2
-    assert row(document, "rerank.usd_per_1000_queries")["difference"] == 1.0
+    assert (whole.base, whole.candidate, whole.difference) == (17.5, 19.0, 1.5)
+    assert whole.n == 2
+    assert row(document, "rerank.usd_per_1000_queries").difference == 1.0
 
 
 def test_a_stage_that_only_one_side_pays_for_is_part_of_the_whole_bill_alone() -> None:
@@ -120,9 +120,9 @@ def test_a_stage_that_only_one_side_pays_for_is_part_of_the_whole_bill_alone() -
     )
     document = compare(base, candidate)
     whole, stage = row(document, "usd_per_1000_queries"), row(document, "rerank.usd_per_1000_queries")
-    assert (whole["base"], whole["candidate"], whole["difference"]) == (1.0, 4.0, 3.0)
-    assert (stage["verdict"], stage["base"], stage["candidate"]) == ("missing", None, 3.0)
-    assert stage["reason"] == "the base did not record it"
+    assert (whole.base, whole.candidate, whole.difference) == (1.0, 4.0, 3.0)
+    assert (stage.verdict, stage.base, stage.candidate) == ("missing", None, 3.0)
+    assert stage.reason == "the base did not record it"
 
 
 def test_more_queries_are_those_of_the_paired_test() -> None:
@@ -135,35 +135,35 @@ def test_more_queries_are_those_of_the_paired_test() -> None:
 def test_latency_is_the_ratio_of_the_quantiles_of_all_rounds() -> None:
     base, candidate = [[10.0, 20.0, 30.0], [12.0, 22.0, 32.0]], [[11.0, 22.0, 33.0], [13.2, 24.2, 35.2]]
     found = row(compare(side(times=[timings(base)]), side(times=[timings(candidate)])), "latency_p50")
-    assert (found["base"], found["candidate"], found["difference"], found["unit"]) == (21.0, 23.1, 2.1, "ms")
-    assert (found["relative"], found["n"]) == (0.1, 3)
-    assert found["relative_interval"] == [pytest.approx(0.1), pytest.approx(0.1)]
+    assert (found.base, found.candidate, found.difference, found.unit) == (21.0, 23.1, 2.1, "ms")
+    assert (found.relative, found.n) == (0.1, 3)
+    assert found.relative_interval == (pytest.approx(0.1), pytest.approx(0.1))
 
 
 def test_a_side_is_thinned_to_the_fewest_rounds_that_a_query_has() -> None:
     base = side(times=[timings([[10.0, 20.0], [10.0, 20.0], [900.0, None]])])
     candidate = side(times=[timings([[10.0, 20.0], [10.0, 20.0]])])
-    assert row(compare(base, candidate), "latency_p95")["difference"] == 0.0
+    assert row(compare(base, candidate), "latency_p95").difference == 0.0
 
 
 def test_latency_rests_on_queries_that_were_timed_on_both_sides() -> None:
     base, candidate = side(times=[timings([[10.0, 20.0, 900.0]])]), side(times=[timings([[10.0, 20.0]])])
     found = row(compare(base, candidate), "latency_p95")
-    assert (found["n"], found["difference"], found["p"]) == (2, 0.0, 1.0)
+    assert (found.n, found.difference, found.p) == (2, 0.0, 1.0)
 
 
 def test_a_ratio_without_scatter_has_the_smallest_p_there_is() -> None:
     base, candidate = side(times=[timings([[10.0] * 5])]), side(times=[timings([[15.0] * 5])])
     found = row(compare(base, candidate), "latency_p50")
-    assert 0 < found["p"] < 1e-300
-    assert (found["interval"], found["verdict"]) == ([5.0, 5.0], "worse")
+    assert 0 < found.p < 1e-300
+    assert (found.interval, found.verdict) == ((5.0, 5.0), "worse")
 
 
 def test_a_clock_that_read_nothing_has_no_ratio() -> None:
     base, candidate = side(times=[timings([[0.0] * 5])]), side(times=[timings([[15.0] * 5])])
     found = row(compare(base, candidate), "latency_p50")
-    assert (found["relative"], found["p"], found["verdict"]) == (None, None, "undecided")
-    assert found["reason"] == "a duration of 0 has no ratio"
+    assert (found.relative, found.p, found.verdict) == (None, None, "undecided")
+    assert found.reason == "a duration of 0 has no ratio"
 
 
 def test_equal_sides_are_told_apart_by_the_clock_no_more_often_than_one_time_in_twenty() -> None:

@@ -17,62 +17,63 @@ from ragprof.statistics.draws import Array
 from ragprof.statistics.paired import Effect, Paired, holm, mean_effects
 from ragprof.statistics.power import detectable
 from ragprof.studies.gate.comparison import gate_of
+from ragprof.studies.gate.document import GateResult, GateRow, plain
 from ragprof.studies.gate.evidence import Evidence
 from ragprof.studies.gate.verdicts import gate_verdict
 
 BEFORE = rising(0.2, 0.05, 12)
 
 
-def gated(base: Evidence, candidate: Evidence, *, strict: bool = False, **quantities: dict[str, Any]) -> dict[str, Any]:
+def gated(base: Evidence, candidate: Evidence, *, strict: bool = False, **quantities: dict[str, Any]) -> GateResult:
     """Gate of `quantities`; nDCG_10 stands for nDCG@10."""
     named = {name.replace("nDCG_", "nDCG@"): margin for name, margin in quantities.items()}
     return gate_of(base, candidate, GateSettings.model_validate({"quantities": named}), strict=strict)
 
 
-def only(result: dict[str, Any]) -> dict[str, Any]:
-    (gate,) = result["gates"]
-    return dict(gate)
+def only(result: GateResult) -> GateRow:
+    (gate,) = result.gates
+    return gate
 
 
 def test_a_worse_metric_is_a_regression() -> None:
     result = gated(side(ndcg(BEFORE)), side(ndcg([each - 0.05 for each in BEFORE])), nDCG_10={"absolute": 0.01})
-    assert (result["verdict"], result["exit_code"], result["family"]) == ("regression", 1, 1)
+    assert (result.verdict, result.exit_code, result.family) == ("regression", 1, 1)
     gate = only(result)
-    assert (gate["gate"], gate["margin_absolute"], gate["margin_relative"], gate["confidence"]) == (
+    assert (gate.gate, gate.margin_absolute, gate.margin_relative, gate.confidence) == (
         "regression",
         0.01,
         0.0,
         0.95,
     )
-    assert gate["message"].startswith(
+    assert gate.message.startswith(
         "nDCG@10 of 'a' went from 0.475 to 0.425 (-0.05, 95 % interval -0.05 to -0.05, p 0.0"
     )
-    assert gate["message"].endswith("): worse by more than the margin of 0.01 (0.01)")
+    assert gate.message.endswith("): worse by more than the margin of 0.01 (0.01)")
 
 
 def test_a_better_metric_holds() -> None:
     result = gated(side(ndcg(BEFORE)), side(ndcg([each + 0.05 for each in BEFORE])), nDCG_10={})
-    assert (result["verdict"], result["exit_code"]) == ("holds", 0)
+    assert (result.verdict, result.exit_code) == ("holds", 0)
 
 
 def test_a_worse_metric_within_the_margin_holds() -> None:
     result = gated(side(ndcg(BEFORE)), side(ndcg([each - 0.05 for each in BEFORE])), nDCG_10={"absolute": 0.05})
-    assert only(result)["gate"] == "holds"
+    assert only(result).gate == "holds"
 
 
 def test_no_difference_holds_without_any_margin() -> None:
-    assert only(gated(side(ndcg(BEFORE)), side(ndcg(BEFORE)), nDCG_10={}))["gate"] == "holds"
+    assert only(gated(side(ndcg(BEFORE)), side(ndcg(BEFORE)), nDCG_10={})).gate == "holds"
 
 
 def test_too_few_queries_are_undecided_and_fail_only_a_strict_gate() -> None:
     base, candidate = side(ndcg([0.5, 0.6, 0.7, 0.8])), side(ndcg([0.1, 0.6, 0.8, 0.8]))
     for strict, code in ((False, 0), (True, 4)):
         result = gated(base, candidate, strict=strict, nDCG_10={"absolute": 0.01})
-        assert (result["verdict"], result["exit_code"], result["strict"]) == ("undecided", code, strict)
+        assert (result.verdict, result.exit_code, result.strict) == ("undecided", code, strict)
     gate = only(result)
-    assert gate["more_queries"] > 10
-    assert "4 queries do not tell whether it is within the margin of 0.01 (0.01)" in gate["message"]
-    assert gate["message"].endswith(f"; about {gate['more_queries']} more would be needed")
+    assert gate.more_queries > 10
+    assert "4 queries do not tell whether it is within the margin of 0.01 (0.01)" in gate.message
+    assert gate.message.endswith(f"; about {gate.more_queries} more would be needed")
 
 
 def test_dearer_prompts_are_a_regression() -> None:
@@ -81,7 +82,7 @@ def test_dearer_prompts_are_a_regression() -> None:
     candidate = side(tokens([each * 1.05 for each in counts]), cost([each * 1.05 / 1000 for each in counts]))
     named = {"inject.prompt_tokens": {"relative": 0.02}, "usd_per_1000_queries": {"relative": 0.02}}
     result = gate_of(base, candidate, GateSettings.model_validate({"quantities": named}), strict=False)
-    assert [(each["quantity"], each["gate"], each["relative"]) for each in result["gates"]] == [
+    assert [(each.quantity, each.gate, each.relative) for each in result.gates] == [
         ("inject.prompt_tokens", "regression", 0.05),
         ("usd_per_1000_queries", "regression", 0.05),
     ]
@@ -90,21 +91,21 @@ def test_dearer_prompts_are_a_regression() -> None:
 def test_unpriced_fails_a_gate_on_money() -> None:
     candidate = side(cost([1.0] * 9), unpriced={"a": ["rerank: no rate"]})
     result = gated(side(cost([1.0] * 9)), candidate, usd_per_1000_queries={"relative": 0.1})
-    assert (result["verdict"], result["exit_code"], only(result)["gate"]) == ("regression", 1, "unpriced")
-    assert "UNPRICED (candidate: rerank: no rate)" in only(result)["message"]
+    assert (result.verdict, result.exit_code, only(result).gate) == ("regression", 1, "unpriced")
+    assert "UNPRICED (candidate: rerank: no rate)" in only(result).message
 
 
 def test_what_one_side_did_not_record_cannot_be_compared() -> None:
     result = gated(side(ndcg(BEFORE)), side(tokens([1.0] * 12)), nDCG_10={})
-    assert (result["verdict"], result["exit_code"]) == ("incomparable", 3)
-    assert only(result)["message"] == "nDCG@10 of 'a' cannot be compared: the candidate did not record it"
+    assert (result.verdict, result.exit_code) == ("incomparable", 3)
+    assert only(result).message == "nDCG@10 of 'a' cannot be compared: the candidate did not record it"
 
 
 def test_latency_of_another_machine_cannot_be_compared() -> None:
     times = [timings([rising(10, 1, 12)])]
     candidate = side(times=times, job="j2", environment=environment(cpu="Xeon"))
     result = gated(side(times=times), candidate, latency_p95={"relative": 0.1})
-    assert (result["exit_code"], only(result)["gate"]) == (3, "incomparable")
+    assert (result.exit_code, only(result).gate) == (3, "incomparable")
 
 
 def test_other_qrels_are_refused() -> None:
@@ -132,7 +133,7 @@ def test_a_quantity_is_gated_in_every_pipeline_that_has_it() -> None:
     sides = [side(*rows, pipelines=["a", "b"]) for _ in range(2)]
     named = {"inject.prompt_tokens": {}, "nDCG@10": {}}
     result = gate_of(*sides, GateSettings.model_validate({"quantities": named}), strict=False)
-    assert [(each["pipeline"], each["quantity"]) for each in result["gates"]] == [
+    assert [(each.pipeline, each.quantity) for each in result.gates] == [
         ("a", "nDCG@10"),
         ("b", "inject.prompt_tokens"),
         ("b", "nDCG@10"),
@@ -142,9 +143,7 @@ def test_a_quantity_is_gated_in_every_pipeline_that_has_it() -> None:
 def test_a_quantity_must_be_in_every_pipeline_that_is_named_for_it() -> None:
     sides = [side(ndcg(BEFORE), ndcg(BEFORE, "b"), tokens([9.0] * 12, "b"), pipelines=["a", "b"]) for _ in range(2)]
     named = {"pipelines": ["b"], "quantities": {"nDCG@10": {"pipelines": ["a"]}, "inject.prompt_tokens": {}}}
-    assert [
-        each["pipeline"] for each in gate_of(*sides, GateSettings.model_validate(named), strict=False)["gates"]
-    ] == [
+    assert [each.pipeline for each in gate_of(*sides, GateSettings.model_validate(named), strict=False).gates] == [
         "a",
         "b",
     ]
@@ -160,24 +159,24 @@ def test_a_gate_on_a_pipeline_that_nobody_has_is_an_unknown_name() -> None:
 
 def test_a_stage_may_be_named_though_its_ranking_is_the_last() -> None:
     named = GateSettings.model_validate({"quantities": {"search.nDCG@10": {"absolute": 0.01}}})
-    assert only(gate_of(side(ndcg(BEFORE)), side(ndcg(BEFORE)), named, strict=False))["base"] == 0.475
+    assert only(gate_of(side(ndcg(BEFORE)), side(ndcg(BEFORE)), named, strict=False)).base == 0.475
 
 
 def test_the_margin_says_which_direction_is_good() -> None:
     base, candidate = side(tokens([10.0] * 12)), side(tokens([8.0] * 12))
     named = GateSettings.model_validate({"quantities": {"inject.prompt_tokens": {"better": "higher"}}})
     gate = only(gate_of(base, candidate, named, strict=False))
-    assert (gate["gate"], gate["better"], gate["verdict"]) == ("regression", "higher", "worse")
+    assert (gate.gate, gate.better, gate.verdict) == ("regression", "higher", "worse")
 
 
 def test_noise_raises_a_margin_and_is_told() -> None:
     base, candidate = side(times=[timings([[10.0] * 12])]), side(times=[timings([[11.0] * 12])])
     named = GateSettings.model_validate({"quantities": {"latency_p50": {"relative": 0.05}}})
-    assert only(gate_of(base, candidate, named, strict=False))["gate"] == "regression"
+    assert only(gate_of(base, candidate, named, strict=False)).gate == "regression"
     noise = {"a": {"latency_p50": 0.12}}
     gate = only(gate_of(base, candidate, named, strict=False, noise=noise))
-    assert (gate["gate"], gate["margin"], gate["noise"]) == ("holds", 1.2, 0.12)
-    assert gate["margin_why"] == "12 % of the base, the noise of this machine"
+    assert (gate.gate, gate.margin, gate.noise) == ("holds", 1.2, 0.12)
+    assert gate.margin_why == "12 % of the base, the noise of this machine"
 
 
 def test_looks_make_latency_in_one_job_harder_to_tell_and_nothing_else() -> None:
@@ -185,28 +184,29 @@ def test_looks_make_latency_in_one_job_harder_to_tell_and_nothing_else() -> None
     base = side(ndcg(BEFORE), times=[timings([list(10 + rng.random(12))])])
     candidate = side(ndcg(list(rng.random(12))), times=[timings([list(10.5 + rng.random(12))])])
     named = GateSettings.model_validate({"quantities": {"latency_p50": {}, "nDCG@10": {}}})
-    once, four = (gate_of(base, candidate, named, strict=False, looks=looks)["gates"] for looks in (1, 4))
-    assert [(each["quantity"], each["confidence"]) for each in four] == [("latency_p50", 0.9875), ("nDCG@10", 0.95)]
-    assert four[0]["interval"][0] < once[0]["interval"][0] < once[0]["interval"][1] < four[0]["interval"][1]
-    assert once[0]["p"] == four[0]["p"]
-    assert once[0]["p_holm"] == pytest.approx(2 * once[0]["p"])
-    assert four[0]["p_holm"] == pytest.approx(2 * 4 * once[0]["p"])
-    assert four[1]["interval"] == once[1]["interval"]
+    once, four = (gate_of(base, candidate, named, strict=False, looks=looks).gates for looks in (1, 4))
+    assert [(each.quantity, each.confidence) for each in four] == [("latency_p50", 0.9875), ("nDCG@10", 0.95)]
+    assert four[0].interval[0] < once[0].interval[0] < once[0].interval[1] < four[0].interval[1]
+    assert once[0].p == four[0].p
+    assert once[0].p_holm == pytest.approx(2 * once[0].p)
+    assert four[0].p_holm == pytest.approx(2 * 4 * once[0].p)
+    assert four[1].interval == once[1].interval
 
 
 def test_holm_counts_the_gates_alone() -> None:
     sides = [side(ndcg(BEFORE), tokens([9.0] * 12), cost([1.0] * 12)) for _ in range(2)]
-    assert gated(*sides, nDCG_10={})["family"] == 1
+    assert gated(*sides, nDCG_10={}).family == 1
 
 
 def test_the_alpha_of_the_gate_is_that_of_its_intervals() -> None:
     named = GateSettings.model_validate({"alpha": 0.2, "quantities": {"nDCG@10": {}}})
-    assert only(gate_of(side(ndcg(BEFORE)), side(ndcg(BEFORE)), named, strict=False))["confidence"] == 0.8
+    assert only(gate_of(side(ndcg(BEFORE)), side(ndcg(BEFORE)), named, strict=False)).confidence == 0.8
 
 
 def test_a_gate_is_plain_json() -> None:
     result = gated(side(ndcg([0.5]), cost([0.0])), side(ndcg([0.4]), cost([0.0])), nDCG_10={}, usd_per_1000_queries={})
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    document = plain(result)
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
 def told(bases: list[Array], candidates: list[Array], *, margin: float, gates: int) -> float:
@@ -256,9 +256,9 @@ def test_without_a_clock_a_bill_that_only_the_base_pays_by_time_is_left_out() ->
     base = side(cost([1.0] * 20, "rerank", "machine time"), cost([1.0] * 20), tokens([100] * 20))
     candidate = side(cost([3.0] * 20), tokens([100] * 20), label="candidate")
     gate = GateSettings.model_validate({"quantities": {"usd_per_1000_queries": {}, "inject.prompt_tokens": {}}})
-    document = judged(base, candidate, gate, clock=False).document
-    assert [row["quantity"] for row in document["gate"]["gates"]] == ["inject.prompt_tokens"]
-    assert "left out: usd_per_1000_queries" in document["notes"][-1]
+    document = judged(base, candidate, gate, clock=False)
+    assert [row.quantity for row in document.gate.gates] == ["inject.prompt_tokens"]
+    assert "left out: usd_per_1000_queries" in document.notes[-1]
 
 
 def test_a_p95_of_too_few_queries_says_how_many_it_lacks() -> None:
@@ -268,6 +268,6 @@ def test_a_p95_of_too_few_queries_says_how_many_it_lacks() -> None:
     gate = only(
         gate_of(base, candidate, GateSettings.model_validate({"quantities": {"latency_p95": {}}}), strict=False)
     )
-    assert (gate["gate"], gate["interval"], gate["p"]) == ("undecided", None, None)
-    assert gate["more_queries"] == 8
-    assert "a p95 of fewer than 20 queries has no interval" in gate["message"]
+    assert (gate.gate, gate.interval, gate.p) == ("undecided", None, None)
+    assert gate.more_queries == 8
+    assert "a p95 of fewer than 20 queries has no interval" in gate.message

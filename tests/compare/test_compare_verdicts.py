@@ -5,42 +5,45 @@ from __future__ import annotations
 import pytest
 from compare_data import cost, ndcg, rising, row, side, timings, tokens
 
-from ragprof.core.quantities import quantity
+from ragprof.core.quantities import Kind, quantity
 from ragprof.evals import GateMargin
 from ragprof.studies.gate.comparison import compare
+from ragprof.studies.gate.document import Better, GateVerdict, Interval, Verdict
 from ragprof.studies.gate.verdicts import (
-    Better,
-    GateVerdict,
+    DEFAULTS,
+    Clock,
     Tolerance,
-    Verdict,
     better_of,
     bound,
-    default_tolerance,
+    clocked_tolerance,
     exit_code,
     gate_verdict,
-    gated_tolerance,
     overall,
     verdict,
 )
 
 
+def default_tolerance(kind: Kind, clock: Clock) -> Tolerance:
+    return clocked_tolerance(DEFAULTS[kind], kind, clock)
+
+
 @pytest.mark.parametrize(
     ("interval", "p", "better", "told"),
     [
-        ([-0.01, 0.01], 0.001, "higher", "equivalent"),
-        ([0.002, 0.009], 0.001, "higher", "equivalent"),
-        ([0.002, 0.0101], 0.001, "higher", "better"),
-        ([0.002, 0.0101], 0.001, "lower", "worse"),
-        ([-0.03, -0.001], 0.049, "higher", "worse"),
-        ([-0.03, -0.001], 0.05, "higher", "undecided"),
-        ([-0.03, 0.0], 0.001, "higher", "undecided"),
-        ([-0.03, 0.03], 0.001, "higher", "undecided"),
-        ([0.02, 0.03], None, "higher", "undecided"),
+        ((-0.01, 0.01), 0.001, "higher", "equivalent"),
+        ((0.002, 0.009), 0.001, "higher", "equivalent"),
+        ((0.002, 0.0101), 0.001, "higher", "better"),
+        ((0.002, 0.0101), 0.001, "lower", "worse"),
+        ((-0.03, -0.001), 0.049, "higher", "worse"),
+        ((-0.03, -0.001), 0.05, "higher", "undecided"),
+        ((-0.03, 0.0), 0.001, "higher", "undecided"),
+        ((-0.03, 0.03), 0.001, "higher", "undecided"),
+        ((0.02, 0.03), None, "higher", "undecided"),
         (None, 0.001, "higher", "undecided"),
     ],
 )
 def test_a_verdict_needs_the_interval_and_p(
-    interval: list[float] | None, p: float | None, better: Better, told: Verdict
+    interval: Interval | None, p: float | None, better: Better, told: Verdict
 ) -> None:
     assert verdict(interval, margin=0.01, p=p, better=better, alpha=0.05) == told
 
@@ -48,26 +51,26 @@ def test_a_verdict_needs_the_interval_and_p(
 @pytest.mark.parametrize(
     ("interval", "p", "better", "told"),
     [
-        ([-5.0, 1.0], 0.9, "lower", "holds"),
-        ([-5.0, 1.01], 0.9, "lower", "undecided"),
-        ([1.01, 5.0], 0.04, "lower", "regression"),
-        ([1.01, 5.0], 0.05, "lower", "undecided"),
-        ([1.0, 5.0], 0.001, "lower", "undecided"),
-        ([1.01, 5.0], None, "lower", "undecided"),
-        ([1.01, 5.0], 0.001, "higher", "holds"),
-        ([-5.0, -1.01], 0.001, "higher", "regression"),
-        ([-1.0, 5.0], 0.001, "higher", "holds"),
+        ((-5.0, 1.0), 0.9, "lower", "holds"),
+        ((-5.0, 1.01), 0.9, "lower", "undecided"),
+        ((1.01, 5.0), 0.04, "lower", "regression"),
+        ((1.01, 5.0), 0.05, "lower", "undecided"),
+        ((1.0, 5.0), 0.001, "lower", "undecided"),
+        ((1.01, 5.0), None, "lower", "undecided"),
+        ((1.01, 5.0), 0.001, "higher", "holds"),
+        ((-5.0, -1.01), 0.001, "higher", "regression"),
+        ((-1.0, 5.0), 0.001, "higher", "holds"),
         (None, None, "higher", "undecided"),
     ],
 )
 def test_a_regression_lies_beyond_the_margin_as_a_whole(
-    interval: list[float] | None, p: float | None, better: Better, told: GateVerdict
+    interval: Interval | None, p: float | None, better: Better, told: GateVerdict
 ) -> None:
     assert gate_verdict(interval, margin=1.0, p=p, better=better, alpha=0.05) == told
 
 
 def test_no_difference_holds_without_a_margin() -> None:
-    assert gate_verdict([0.0, 0.0], margin=0.0, p=1.0, better="lower", alpha=0.05) == "holds"
+    assert gate_verdict((0.0, 0.0), margin=0.0, p=1.0, better="lower", alpha=0.05) == "holds"
 
 
 @pytest.mark.parametrize(
@@ -115,9 +118,9 @@ def test_the_margins_of_a_comparison_depend_on_its_jobs() -> None:
     base = side(*rows, times=[timings([[100.0] * 8])])
     one, two = (compare(base, side(*rows, times=[timings([[100.0] * 8])], job=job)) for job in ("j1", "j2"))
     names = ("nDCG@10", "latency_p95", "inject.prompt_tokens", "usd_per_1000_queries")
-    assert [row(one, name)["margin"] for name in names] == [0.01, 10.0, 10.0, 0.04]
-    assert [row(two, name)["margin"] for name in names] == [0.01, 26.0, 10.0, 0.52]
-    assert (one["same_job"], two["same_job"]) == (True, False)
+    assert [row(one, name).margin for name in names] == [0.01, 10.0, 10.0, 0.04]
+    assert [row(two, name).margin for name in names] == [0.01, 26.0, 10.0, 0.52]
+    assert (one.same_job, two.same_job) == (True, False)
 
 
 def test_margins_that_are_given_replace_the_defaults_of_their_kind() -> None:
@@ -125,8 +128,8 @@ def test_margins_that_are_given_replace_the_defaults_of_their_kind() -> None:
     document = compare(
         base, side(ndcg([0.48] * 6), tokens([1000.0] * 6)), margins={"quality": GateMargin(absolute=0.03)}
     )
-    assert (row(document, "nDCG@10")["margin"], row(document, "nDCG@10")["verdict"]) == (0.03, "equivalent")
-    assert row(document, "inject.prompt_tokens")["margin"] == 10.0
+    assert (row(document, "nDCG@10").margin, row(document, "nDCG@10").verdict) == (0.03, "equivalent")
+    assert row(document, "inject.prompt_tokens").margin == 10.0
 
 
 def test_holm_corrects_over_every_figure_that_is_compared() -> None:
@@ -134,10 +137,10 @@ def test_holm_corrects_over_every_figure_that_is_compared() -> None:
     base = side(ndcg(before), ndcg(before, "b"), tokens([9.0] * 8), pipelines=["a", "b"])
     document = compare(base, side(ndcg(after), ndcg(before, "b"), tokens([9.0] * 8), pipelines=["a", "b"]))
     found = row(document, "nDCG@10")
-    assert document["family"] == 3
-    assert found["p"] == pytest.approx(2 / 2**8, rel=0.4)
-    assert found["p_holm"] == pytest.approx(3 * found["p"])
-    assert row(document, "inject.prompt_tokens")["p_holm"] == 1.0
+    assert document.family == 3
+    assert found.p == pytest.approx(2 / 2**8, rel=0.4)
+    assert found.p_holm == pytest.approx(3 * found.p)
+    assert row(document, "inject.prompt_tokens").p_holm == 1.0
 
 
 def test_a_single_figure_may_be_told_where_one_of_many_is_not() -> None:
@@ -145,7 +148,7 @@ def test_a_single_figure_may_be_told_where_one_of_many_is_not() -> None:
     more = [tokens([9.0] * 7), cost([2.0] * 7)]
     alone = row(compare(side(ndcg(before)), side(ndcg(after))), "nDCG@10")
     among = row(compare(side(ndcg(before), *more), side(ndcg(after), *more)), "nDCG@10")
-    assert (alone["verdict"], among["verdict"]) == ("better", "undecided")
+    assert (alone.verdict, among.verdict) == ("better", "undecided")
 
 
 def test_lower_is_better_for_all_but_quality() -> None:
@@ -176,6 +179,6 @@ def test_the_exit_code_is_that_of_the_worst_gate(
 
 
 def test_a_latency_gate_between_jobs_is_never_finer_than_two_jobs_are() -> None:
-    assert gated_tolerance(GateMargin(relative=0.05), "latency", "two jobs").relative == 0.26
-    assert gated_tolerance(GateMargin(relative=0.40), "latency", "two jobs").relative == 0.40
-    assert gated_tolerance(GateMargin(relative=0.05), "latency", "one job").relative == 0.05
+    assert clocked_tolerance(GateMargin(relative=0.05), "latency", "two jobs").relative == 0.26
+    assert clocked_tolerance(GateMargin(relative=0.40), "latency", "two jobs").relative == 0.40
+    assert clocked_tolerance(GateMargin(relative=0.05), "latency", "one job").relative == 0.05

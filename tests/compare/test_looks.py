@@ -12,11 +12,12 @@ from compare_data import query, side, timings
 from ragprof.core.quantities import quantity
 from ragprof.evals import GateMargin, GateSettings
 from ragprof.studies.gate.comparison import gate_of
+from ragprof.studies.gate.document import Noise
 from ragprof.studies.gate.evidence import TIMES
-from ragprof.studies.gate.looks import Level, Noise, Watched, effect_of, learned, told, undecided, watched
+from ragprof.studies.gate.looks import LookLevel, Watched, effect_of, learned, told, undecided, watched
 
 STAGES = {"a": ("search", "inject"), "b": ("embed", "search", "rerank", "inject")}
-LEVEL = Level(alpha=0.05, looks=4, family=1, seed=0)
+LEVEL = LookLevel(alpha=0.05, looks=4, family=1, seed=0)
 
 
 def gate(quantities: dict[str, GateMargin], **other: Any) -> GateSettings:
@@ -41,7 +42,7 @@ def one_round(factor: float = 1.0, *, seed: int = 1, jitter: float = 0.02, **oth
 
 
 def verdict(
-    base: pd.DataFrame, candidate: pd.DataFrame, watch: Watched, *, noise: Noise | None = None, level: Level = LEVEL
+    base: pd.DataFrame, candidate: pd.DataFrame, watch: Watched, *, noise: Noise | None = None, level: LookLevel = LEVEL
 ) -> str:
     (found,) = told(base, candidate, [watch], noise=noise or {}, level=level)
     return found
@@ -165,8 +166,8 @@ def test_a_regression_must_be_clear_at_the_level_of_all_looks_and_gates() -> Non
     assert effect is not None
     assert effect.p is not None
     assert effect.p < 0.05
-    assert verdict(base, slower, watch, level=Level(0.05, 1, 1, 0)) == "regression"
-    assert verdict(base, slower, watch, level=Level(0.05, 1, int(0.06 / effect.p) + 1, 0)) == "undecided"
+    assert verdict(base, slower, watch, level=LookLevel(0.05, 1, 1, 0)) == "regression"
+    assert verdict(base, slower, watch, level=LookLevel(0.05, 1, int(0.06 / effect.p) + 1, 0)) == "undecided"
 
 
 def test_only_pipelines_with_an_undecided_gate_are_left() -> None:
@@ -186,11 +187,11 @@ def test_what_a_look_decides_the_gate_decides_alike(factor: float, jitter: float
     gates = watched(gate(allowed), {"a": ("search",)})
     noise: Noise = {"a": {"latency_p50": 0.02, "latency_p95": 0.12}}
     base, candidate = (table(timings(each)) for each in rounds.values())
-    looked = told(base, candidate, gates, noise=noise, level=Level(0.05, 4, len(gates), 0))
+    looked = told(base, candidate, gates, noise=noise, level=LookLevel(0.05, 4, len(gates), 0))
     before, after = (side(times=[timings(each)], label=name) for name, each in rounds.items())
     final = gate_of(before, after, gate(allowed), strict=True, noise=noise, looks=4)
-    for seen, row in zip(looked, final["gates"], strict=True):
-        assert seen in ("undecided", row["gate"])
+    for seen, row in zip(looked, final.gates, strict=True):
+        assert seen in ("undecided", row.gate)
 
 
 def test_rounds_of_a_pipeline_that_stopped_early_are_enough() -> None:

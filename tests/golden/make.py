@@ -1,6 +1,6 @@
 """Makes the golden summaries anew: what the product itself records, kept so that tests of reports need no run.
 
-`python tests/golden/make.py audit` writes audit.json beside this file. A change of a study's section asks for it; the
+`python tests/golden/make.py audit comparison` writes audit.json and comparison.json beside this file. A change of a study's section asks for it; the
 difference then shows in review what users of summary.json will see.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,94 @@ def audit(handbook: Path) -> dict[str, Any]:
 
     parts = {"embedder": BatchBoundEmbedder(256), "reranker": PlaceBoundReranker(), "generator": CountingGenerator()}
     return audited(handbook, handbook.parent / "cache", times=5, queries=12, **parts).as_json()
+
+
+COMPARED = """
+name = "handbook"
+title = "Handbook: which pipeline finds the rule?"
+metrics = ["nDCG@10", "R@10"]
+corpus = {{ path = "handbook" }}
+timing = {{ seconds = 1, rounds = 2, min_queries = 12, warmup = 1 }}
+prices = {{ machine = "aws/m7i.large", utilisation = 0.5 }}
+
+[[pipelines]]
+name = "bm25"
+store = "bm25s"
+depth = 10
+injector = {{ name = "top_k", k = {bm25_k} }}
+prices = {{ llm = "openai:gpt-4o-mini" }}
+
+[[pipelines]]
+name = "dense"
+embedder = {{ name = "hashing", dimensions = {dim} }}
+store = "faiss_flat"
+depth = 10
+injector = {{ name = "top_k", k = {dense_k} }}
+prices = {{ {dense_llm} }}
+
+[[pipelines]]
+name = "hybrid+overlap"
+embedder = "hashing"
+store = {{ name = "rrf", stores = ["bm25s", "faiss_flat"] }}
+depth = 10
+reranker = "{reranker}"
+injector = {{ name = "top_k", k = {hybrid_k} }}
+prices = {{ llm = "openai:gpt-4o-mini" }}
+{gate}
+"""
+BEFORE = {
+    "bm25_k": 3, "dim": 256, "dense_k": 3, "dense_llm": 'llm = "openai:gpt-4o-mini"', "hybrid_k": 3,
+    "reranker": "overlap", "gate": "",
+}  # fmt: skip
+AFTER = {**BEFORE, "bm25_k": 5, "dim": 2, "dense_k": 1, "dense_llm": "", "reranker": "none", "hybrid_k": 5}
+TIMED = """
+[gate]
+budget_seconds = 6
+[gate.quantities]
+"nDCG@10" = { absolute = 0.01 }
+"latency_p50" = { relative = 9 }
+"""
+GATED = {
+    "across_jobs": True,
+    "quantities": {
+        "nDCG@10": {"absolute": 0.01},
+        "R@10": {"absolute": 0.01, "pipelines": ["hybrid+overlap"]},
+        "latency_p50": {"relative": 9.0},
+        "rerank.latency_p50": {"relative": 0.1, "pipelines": ["hybrid+overlap"]},
+        "inject.prompt_tokens": {"relative": 0.05},
+        "usd_per_1000_queries": {"relative": 9.0},
+    },
+}
+
+
+def comparison(handbook: Path) -> dict[str, Any]:
+    """Documents of `compare` and `gate`: `compared` on two machines, `gated` in two jobs, `interleaved` in one.
+
+    The candidate's bm25 puts more into a prompt; its dense pipeline has two dimensions, less in its prompts and no
+    price for them; its third one has lost its reranker and puts more into a prompt, too.
+    """
+    from ragprof.evals import GateSettings
+    from ragprof.session.gating import gate, judged
+    from ragprof.session.run import run
+    from ragprof.studies.gate.comparison import compare
+    from ragprof.studies.gate.sides import read_side
+
+    here = handbook.parent
+    gated = {**BEFORE, "bm25_k": 2, "gate": TIMED}
+    for name, settings in {"before": BEFORE, "after": AFTER, "gated": gated}.items():
+        (here / f"{name}.toml").write_text(COMPARED.format(**settings))
+    before, after = (
+        replace(read_side(run(here / f"{name}.toml", out=here / name).folder), label=f"reports/{name}")
+        for name in ("before", "after")
+    )
+    machine = {**after.facts["environment"], "cpu": "another"}
+    elsewhere = replace(after, facts={**after.facts, "environment": machine})
+    live = gate(here / "gated.toml", against=str(here / "before.toml"), out=here / "live")
+    return {
+        "compared": compare(before, elsewhere).document,
+        "gated": judged(before, after, GateSettings.model_validate(GATED)).document,
+        "interleaved": live.document,
+    }
 
 
 def make(study: str) -> None:

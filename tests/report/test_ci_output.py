@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from comparisons import DENSE, find, golden, with_gates
 
 from ragprof.core.errors import BadInput
-from ragprof.studies.gate import ci_files as benchmark
-from ragprof.studies.gate import ci_files as gitlab
-from ragprof.studies.gate.cells import cases, worst_first
-from ragprof.studies.gate.ci_files import cut, junit, outputs, step_summary, workflow_commands, write_github
+from ragprof.studies.gate import ci_files
+from ragprof.studies.gate.ci_files import cases, cut, junit, outputs, workflow_commands, worst_first, write_github
+from ragprof.studies.gate.document import Comparison, GateRow, LostQuery, QuantityRow, WorstQueries
 
 HOSTILE = "a%\r\n::error title=x::y,b:c\x00\x1b[31m<&\"']]>\ud800\ufffe"
 KINDS = {"nDCG@10": ("quality", ""), "latency_p95": ("latency", "ms"), "usd_per_1000_queries": ("cost", "USD")}
@@ -38,96 +38,52 @@ INSIDE = {
 """What xunit2 allows of an element: attributes and children, in their order."""
 
 
-def row(quantity: str, *, pipeline: str = "hybrid", **given: Any) -> dict[str, Any]:
+def row(quantity: str, **given: Any) -> QuantityRow:
+    """A row that got worse by a fifth, unless other figures are given."""
     kind, unit = KINDS.get(quantity.rpartition(".")[2], ("usage", quantity.rpartition(".")[2]))
-    return {
-        "pipeline": pipeline,
-        "base_pipeline": pipeline,
-        "quantity": quantity,
-        "kind": kind,
-        "stage": quantity.rpartition(".")[0],
-        "name": "",
-        "unit": unit,
-        "better": "higher" if kind == "quality" else "lower",
-        "primary": True,
-        "base": 10.0,
-        "candidate": 12.0,
-        "difference": 2.0,
-        "interval": [1.0, 3.0],
-        "relative": 0.2,
-        "relative_interval": [0.1, 0.3],
-        "p": 0.001,
-        "p_holm": 0.002,
-        "n": 300,
-        "margin": 0.5,
-        "margin_why": "0.5 absolute",
-        "verdict": "worse",
-        "reason": "",
-        "more_queries": None,
-        "noise": None,
-        **given,
-    }
+    better = "higher" if kind == "quality" else "lower"
+    named = {"pipeline": "hybrid", "quantity": quantity, "kind": kind, "unit": unit, "better": better}
+    return replace(find(golden("gated"), DENSE, "nDCG@10"), **{**WORSE, **named, **given})
 
 
-def gate(quantity: str, outcome: str, **given: Any) -> dict[str, Any]:
-    message = f"{quantity} is {outcome}"
-    return row(
-        quantity, **{"gate": outcome, "message": message, "margin_absolute": 0.5, "margin_relative": 0.0, **given}
-    )
+def gate(quantity: str, outcome: str, **given: Any) -> GateRow:
+    message = given.pop("message", f"{quantity} is {outcome}")
+    limits = {"confidence": 0.95, "margin_absolute": 0.5, "margin_relative": 0.0}
+    return GateRow(**{**vars(row(quantity)), "gate": outcome, "message": message, **limits, **given})
 
 
+WORSE = {
+    "primary": True, "base": 10.0, "candidate": 12.0, "difference": 2.0, "interval": (1.0, 3.0), "relative": 0.2,
+    "relative_interval": (0.1, 0.3), "p": 0.001, "p_holm": 0.002, "n": 300, "margin": 0.5,
+    "margin_why": "0.5 absolute", "verdict": "worse", "reason": "", "more_queries": None,
+}  # fmt: skip
 NOTHING = dict.fromkeys(("base", "candidate", "difference", "interval", "relative", "relative_interval", "p", "p_holm"))
 GATES = (
-    gate("latency_p95", "holds", candidate=10.1, difference=0.1, interval=[-0.1, 0.3]),
-    gate("inject.prompt_tokens", "undecided", more_queries=120, interval=[-1.0, 3.0], p=0.2, p_holm=0.4),
+    gate("latency_p95", "holds", candidate=10.1, difference=0.1, interval=(-0.1, 0.3)),
+    gate("inject.prompt_tokens", "undecided", more_queries=120, interval=(-1.0, 3.0), p=0.2, p_holm=0.4),
     gate("rerank.latency_p95", "incomparable", reason="environment.cpu differs", **NOTHING),
     gate("usd_per_1000_queries", "unpriced", reason="the candidate lacks rerank", **NOTHING),
-    gate("nDCG@10", "regression", base=0.7, candidate=0.65, difference=-0.05, interval=[-0.08, -0.02], margin=0.01),
+    gate("nDCG@10", "regression", base=0.7, candidate=0.65, difference=-0.05, interval=(-0.08, -0.02), margin=0.01),
 )
 
 
-def side(label: str) -> dict[str, Any]:
-    return {
-        "label": label,
-        "source": "baseline",
-        "created": "2026-11-22T11:36:06Z",
-        "ragprof_version": "0.1.0",
-        "recording": "abc",
-        "corpus": {"name": "scifact"},
-        "queries": 300,
-    }
+def document(gates: tuple[GateRow, ...] | None = GATES, *, strict: bool = False, **given: Any) -> Comparison:
+    """The golden comparison under other names, with these gates or none."""
+    found = golden("gated")
+    worst = WorstQueries("nDCG@10", (LostQuery("q7", 0.9, 0.1, ("d1", "d2"), ("d9",)),))
+    named = replace(
+        found,
+        eval="scifact",
+        base=replace(found.base, label="main"),
+        queries=300,
+        quantities=(row("latency_p95"),),
+        worst={"hybrid": worst},
+    )
+    judged = replace(named, gate=None) if gates is None else with_gates(named, *gates, strict=strict)
+    return replace(judged, **given)
 
 
-def document(gates: tuple[dict[str, Any], ...] | None = GATES, **given: Any) -> dict[str, Any]:
-    table = None if gates is None else {"verdict": "regression", "exit_code": 1, "strict": False, "family": 5}
-    worst = {"query_id": "q7", "base": 0.9, "candidate": 0.1, "before": ["d1", "d2"], "after": ["d9"]}
-    return {
-        "format": 1,
-        "eval": "scifact",
-        "title": "SciFact",
-        "base": side("main"),
-        "candidate": side("branch"),
-        "queries": 300,
-        "same_job": True,
-        "differences": [],
-        "notes": [],
-        "alpha": 0.05,
-        "confidence": 0.95,
-        "family": 5,
-        "rows": [row("latency_p95")],
-        "worst": {"hybrid": {"metric": "nDCG@10", "queries": [worst]}},
-        "changed": {},
-        "gate": table and {**table, "gates": list(gates or ())},
-        "against": None,
-        **given,
-    }
-
-
-def strict(found: dict[str, Any]) -> dict[str, Any]:
-    return {**found, "gate": {**found["gate"], "strict": True, "exit_code": 4, "verdict": "undecided"}}
-
-
-def parsed(found: Mapping[str, Any]) -> ET.Element:
+def parsed(found: Comparison) -> ET.Element:
     return ET.fromstring(junit(found).encode("utf-8"))  # noqa: S314 (written by the function under test)
 
 
@@ -166,7 +122,7 @@ def test_junit_says_how_many_queries_an_undecided_gate_needs() -> None:
 
 
 def test_junit_fails_what_is_undecided_under_strict() -> None:
-    failure = parsed(strict(document((GATES[1],)))).find(".//failure")
+    failure = parsed(document((GATES[1],), strict=True)).find(".//failure")
     assert failure is not None
     assert failure.get("type") == "undecided"
 
@@ -202,15 +158,16 @@ def test_junit_is_well_formed_whatever_the_ids_hold() -> None:
 
 
 def test_without_a_gate_the_cases_are_the_primary_rows_and_only_what_got_worse_fails() -> None:
-    rows = [
+    rows = (
         row("latency_p95"),
         row("nDCG@10", verdict="better"),
         row("usd_per_1000_queries", verdict="unpriced", reason="no rate for rerank", **NOTHING),
         row("inject.prompt_tokens", verdict="equivalent"),
         row("search.searches", primary=False),
-    ]
+    )
     found = {
-        case.get("name"): [each.tag for each in case] for case in parsed(document(None, rows=rows)).iter("testcase")
+        case.get("name"): [each.tag for each in case]
+        for case in parsed(document(None, quantities=rows)).iter("testcase")
     }
     assert found == {
         "latency_p95": ["failure"],
@@ -230,7 +187,7 @@ def test_annotations_come_worst_first_and_loudest_first() -> None:
 
 
 def test_what_is_undecided_is_an_error_under_strict() -> None:
-    assert workflow_commands(strict(document((GATES[1],))))[0].startswith("::error title=")
+    assert workflow_commands(document((GATES[1],), strict=True))[0].startswith("::error title=")
 
 
 def test_an_annotation_is_one_line_that_an_id_cannot_leave() -> None:
@@ -259,8 +216,8 @@ def test_where_all_is_well_there_is_one_notice() -> None:
 
 
 def test_a_comparison_without_a_gate_warns_and_never_errs() -> None:
-    rows = [row("latency_p95"), row("nDCG@10", verdict="better", better="higher")]
-    found = workflow_commands(document(None, rows=rows))
+    rows = (row("latency_p95"), row("nDCG@10", verdict="better", better="higher"))
+    found = workflow_commands(document(None, quantities=rows))
     assert [line.partition(" ")[0] for line in found] == ["::warning", "::notice"]
     assert "+20.0%" in found[0]
 
@@ -280,10 +237,6 @@ def test_outputs_are_single_lines() -> None:
     }
     hostile = outputs(document((gate("x", "regression", pipeline="a\nverdict=holds"),)))
     assert hostile["worst"] == "a verdict=holds: x"
-
-
-def test_the_summary_is_the_markdown_of_the_comparison() -> None:
-    assert "nDCG@10" in step_summary(document())
 
 
 def test_a_summary_is_cut_after_a_line_and_says_so() -> None:
@@ -372,8 +325,8 @@ BENCHMARK = {
 }
 
 
-def code_quality(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    read: list[dict[str, Any]] = json.loads(gitlab.code_quality(found, eval_file="./evals/scifact.toml"))
+def code_quality(found: Comparison) -> list[dict[str, Any]]:
+    read: list[dict[str, Any]] = json.loads(ci_files.code_quality(found, eval_file="./evals/scifact.toml"))
     jsonschema.validate(read, CODE_QUALITY)
     return read
 
@@ -402,13 +355,13 @@ def test_gitlab_takes_hostile_ids() -> None:
 
 
 def test_benchmark_entries_keep_small_and_big_apart_and_leave_out_what_was_not_measured() -> None:
-    rows = [
+    rows = (
         row("latency_p95"),
-        row("nDCG@10", base=0.7, candidate=0.65, difference=-0.05, interval=[-0.08, -0.02]),
+        row("nDCG@10", base=0.7, candidate=0.65, difference=-0.05, interval=(-0.08, -0.02)),
         row("usd_per_1000_queries", verdict="unpriced", **NOTHING),
         row("search.searches", primary=False),
-    ]
-    found = {name: json.loads(text) for name, text in benchmark.entries(document(rows=rows)).items()}
+    )
+    found = {name: json.loads(text) for name, text in ci_files.entries(document(quantities=rows)).items()}
     for entries in found.values():
         jsonschema.validate(entries, BENCHMARK)
     assert found["smaller"][0] == {
@@ -423,4 +376,4 @@ def test_benchmark_entries_keep_small_and_big_apart_and_leave_out_what_was_not_m
 
 
 def test_benchmark_files_of_an_empty_comparison_are_empty_lists() -> None:
-    assert benchmark.entries(document(None, rows=[])) == {"smaller": "[]\n", "bigger": "[]\n"}
+    assert ci_files.entries(document(None, quantities=())) == {"smaller": "[]\n", "bigger": "[]\n"}

@@ -156,7 +156,7 @@ def test_sides_without_a_common_pipeline_are_incomparable(small: Path, recorded:
         ("one", "incomparable"),
         ("two", "incomparable"),
     ]
-    (suite,) = ET.fromstring(junit(found.document))  # noqa: S314 (written above)
+    (suite,) = ET.fromstring(junit(found))  # noqa: S314 (written above)
     errors = suite.findall("testcase/error")
     assert [each.get("type") for each in errors] == ["incomparable", "incomparable"]
     assert "no pipeline is in both" in str(errors[0].get("message"))

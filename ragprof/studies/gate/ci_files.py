@@ -1,134 +1,185 @@
-"""A comparison as JUnit XML (xunit2): one suite, one test case a gate. Well-formed whatever the ids hold.
+"""A comparison for CI machines, one case a gate: JUnit, GitHub Actions, GitLab Code Quality, github-action-benchmark.
 
-A regression or a missing price is a failure, what cannot be compared an error, what is undecided is skipped with the
-number of queries that would tell. Undecided fails under `strict`, and then is a failure too.
+Without a gate the cases are the primary rows, and only what got worse counts against the change: nobody asked for a
+price or for latencies of two machines, so these are told but fail nothing. Nothing in an id can end or start a command.
 
-A comparison for GitHub Actions: annotations, step summary, outputs. Nothing in an id can end or start a command.
-
-Limits and escapes: docs.github.com, "Workflow commands for GitHub Actions".
-
-A comparison as a GitLab Code Quality report: a finding for every case that does not hold.
-
-Format: docs.gitlab.com, "Code Quality report format". GitLab tells new findings from known ones by the fingerprint, so
-that rests on eval, pipeline, quantity and outcome, never on a figure.
-
-The candidate's figures for github-action-benchmark: what should be small and what should be big, apart.
-
-Format: github.com/benchmark-action/github-action-benchmark, customSmallerIsBetter and customBiggerIsBetter. Primary and
-gated quantities only; a figure that is not there has no entry.
+Formats: xunit2; docs.github.com, "Workflow commands for GitHub Actions"; docs.gitlab.com, "Code Quality report format";
+github.com/benchmark-action/github-action-benchmark, customSmallerIsBetter and customBiggerIsBetter.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import secrets
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from ragprof.core.errors import BadInput
 from ragprof.report import figures
-from ragprof.report.lookup import at, interval
-from ragprof.report.lookup import entries as listed
-from ragprof.report.lookup import entries as lookup_entries
 from ragprof.studies.gate import cells
-from ragprof.studies.gate.cells import Case, Document, Level, Row, cases, counted, line, primary, text, worst_first
-from ragprof.studies.gate.words import headline, interval_words
+from ragprof.studies.gate.cells import line, text
+from ragprof.studies.gate.document import Comparison, GateRow, QuantityRow, Verdict
+from ragprof.studies.gate.words import FAILING, headline, interval_words
+
+Outcome: TypeAlias = Literal["regression", "unpriced", "incomparable", "undecided", "missing", "holds"]
+"""The worst first."""
+Loudness: TypeAlias = Literal["error", "warning", "notice"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+OF_VERDICT: dict[Verdict, Outcome] = {
+    "worse": "regression", "better": "holds", "equivalent": "holds", "undecided": "undecided", "unpriced": "unpriced",
+    "incomparable": "incomparable", "missing": "missing",
+}  # fmt: skip
+OF_CHANGE: dict[Verdict, Loudness] = {"worse": "warning", "better": "notice"}
+
+
+@dataclass(frozen=True, slots=True)
+class CiCase:
+    """`fails` says whether the build fails by it; `level` is None where nothing needs to be said."""
+
+    row: QuantityRow
+    outcome: Outcome
+    level: Loudness | None
+    fails: bool
+
+    @classmethod
+    def of(cls, row: QuantityRow, *, strict: bool) -> CiCase:
+        if not isinstance(row, GateRow):
+            return cls(row, OF_VERDICT[row.verdict], OF_CHANGE.get(row.verdict), fails=False)
+        fails = row.gate in FAILING or (strict and row.gate == "undecided")
+        return cls(row, row.gate, None if row.gate == "holds" else "error" if fails else "warning", fails)
+
+    @property
+    def pipeline(self) -> str:
+        return line(self.row.pipeline)
+
+    @property
+    def quantity(self) -> str:
+        return line(self.row.quantity)
+
+    @property
+    def name(self) -> str:
+        """`hybrid: rerank.latency_p95`."""
+        return f"{self.pipeline}: {self.quantity}"
+
+    @property
+    def message(self) -> str:
+        """The gate's sentence, or `hybrid: latency_p95 12.3 → 14.5 ms, +18.0% (+9.0% to +27.0%), margin 10.0%, p 0.002`
+        and the reason."""
+        row = self.row
+        if isinstance(row, GateRow):
+            return text(row.message)
+        change, ends = cells.short_change(row)
+        margin = f"margin {cells.short_margin(row)}, p {cells.short_p(row)}"
+        told = row.verdict if row.difference is None else f"{cells.from_to(row)}, {change} ({ends}), {margin}"
+        return text(f"{row.pipeline}: {row.quantity} {told}{f': {row.reason}' if row.reason else ''}")
+
+
+def cases(comparison: Comparison) -> list[CiCase]:
+    """One case a gate, in the order of the gate; without a gate one a primary row."""
+    gate = comparison.gate
+    rows = comparison.decisive if gate is None else gate.gates
+    return [CiCase.of(row, strict=gate is not None and gate.strict) for row in rows]
+
+
+def worst_first(found: Iterable[CiCase]) -> list[CiCase]:
+    """By outcome, then by how many margins the figure got worse; equals keep their order."""
+
+    def margins_worse(row: QuantityRow) -> float:
+        worse = (row.difference or 0.0) * (1 if row.better == "lower" else -1)
+        if row.margin:
+            return worse / row.margin
+        return math.inf if worse > 0 else 0.0
+
+    return sorted(found, key=lambda case: (OUTCOMES.index(case.outcome), -margins_worse(case.row)))
+
+
+def counted(found: Iterable[CiCase]) -> dict[Outcome, int]:
+    """Every outcome with its number of cases, worst first."""
+    outcomes = [case.outcome for case in found]
+    return {outcome: outcomes.count(outcome) for outcome in OUTCOMES}
+
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 FIGURES = ("base", "candidate", "difference", "relative", "margin", "p", "p_holm", "n")
-_SIDES = ("label", "source", "created", "ragprof_version", "recording")
-_FAILURES = ("regression", "unpriced", "undecided")
-_INSTANT = "0.000"
+SIDE_FACTS = ("label", "source", "created", "ragprof_version", "recording")
+FAILURES = ("regression", "unpriced", "undecided")
 
 
-def junit(document: Document) -> str:
+def junit(comparison: Comparison) -> str:
     """The whole file, to be written as UTF-8; ends with a newline. A figure that is not there has no property."""
-    found = cases(document)
-    suites = ET.Element("testsuites", {"name": "ragprof", **_totals(found, document)})
-    suite = ET.SubElement(suites, "testsuite", _suite_attributes(found, document))
+    found = cases(comparison)
+    elements = [element_of(case) for case in found]
+    spent = comparison.against.spent_seconds if comparison.against else 0
+    totals = {
+        "tests": str(len(found)),
+        "failures": str(elements.count("failure")),
+        "errors": str(elements.count("error")),
+        "time": f"{spent:.3f}",
+    }
+    attributes = {"name": f"ragprof.{line(comparison.eval)}", **totals, "skipped": str(elements.count("skipped"))}
+    if comparison.candidate.created is not None:
+        attributes["timestamp"] = line(comparison.candidate.created)
+    suites = ET.Element("testsuites", {"name": "ragprof", **totals})
+    suite = ET.SubElement(suites, "testsuite", attributes)
     properties = ET.SubElement(suite, "properties")
-    for name, value in _properties(found, document):
+    for name, value in _properties(found, comparison):
         ET.SubElement(properties, "property", name=line(name), value=line(value))
     for case in found:
-        _append(suite, case, document)
+        _append(suite, case, comparison)
     ET.indent(suites)
     return f"{DECLARATION}\n{ET.tostring(suites, encoding='unicode')}\n"
 
 
-def element_of(case: Case) -> str | None:
+def element_of(case: CiCase) -> str | None:
     """`failure`, `error` or `skipped`; None where the case passes."""
     if case.outcome == "holds":
         return None
     if case.fails or case.outcome == "regression":
-        return "failure" if case.outcome in _FAILURES else "error"
+        return "failure" if case.outcome in FAILURES else "error"
     return "skipped"
 
 
-def _append(suite: ET.Element, case: Case, document: Document) -> None:
-    classname = f"ragprof.{line(document['eval'])}.{case.pipeline}"
-    test = ET.SubElement(suite, "testcase", classname=classname, name=case.quantity, time=_INSTANT)
-    element = element_of(case)
+def _append(suite: ET.Element, case: CiCase, comparison: Comparison) -> None:
+    """A skipped case says why; a quality one that fails shows the queries that got worst, with their rankings."""
+    classname = f"ragprof.{line(comparison.eval)}.{case.pipeline}"
+    test = ET.SubElement(suite, "testcase", classname=classname, name=case.quantity, time="0.000")
+    element, row = element_of(case), case.row
     if element == "skipped":
-        ET.SubElement(test, element, message=_why_skipped(case)).text = case.message
+        why = f"{case.outcome}: {line(row.reason or case.message)}"
+        if case.outcome == "undecided" and row.more_queries is not None:
+            why = f"underpowered: needs about {row.n + row.more_queries} queries"
+        ET.SubElement(test, element, message=why).text = case.message
     elif element:
-        body = "\n".join([case.message, *_worst(case, document)])
-        ET.SubElement(test, element, type=case.outcome, message=line(case.message)).text = body
+        body = [case.message]
+        lost = comparison.worst.get(row.pipeline) if row.kind == "quality" else None
+        for query in lost.queries if lost else ():
+            body.append(f"query {line(query.query_id)}: {query.base:.3f} → {query.candidate:.3f}")
+            body += [f"  {when}: {', '.join(map(line, getattr(query, when)))}" for when in ("before", "after")]
+        ET.SubElement(test, element, type=case.outcome, message=line(case.message)).text = "\n".join(body)
 
 
-def _why_skipped(case: Case) -> str:
-    more = case.row.get("more_queries")
-    if case.outcome == "undecided" and more is not None:
-        return f"underpowered: needs about {(case.row.get('n') or 0) + more} queries"
-    return f"{case.outcome}: {line(case.row.get('reason') or case.message)}"
-
-
-def _worst(case: Case, document: Document) -> Iterator[str]:
-    """The queries of a quality regression that got worst, with their rankings."""
-    if case.row.get("kind") != "quality":
-        return
-    for query in lookup_entries(document, "worst", str(case.row["pipeline"]), "queries"):
-        yield f"query {line(query['query_id'])}: {query['base']:.3f} → {query['candidate']:.3f}"
-        yield from (f"  {when}: {', '.join(map(line, query.get(when) or ()))}" for when in ("before", "after"))
-
-
-def _totals(found: list[Case], document: Document) -> dict[str, str]:
-    elements = [element_of(case) for case in found]
-    failures, errors = elements.count("failure"), elements.count("error")
-    spent = f"{at(document, 'against', 'spent_seconds') or 0:.3f}"
-    return {"tests": str(len(found)), "failures": str(failures), "errors": str(errors), "time": spent}
-
-
-def _suite_attributes(found: list[Case], document: Document) -> dict[str, str]:
-    skipped = sum(element_of(case) == "skipped" for case in found)
-    created = at(document, "candidate", "created")
-    when = {} if created is None else {"timestamp": line(created)}
-    return {
-        "name": f"ragprof.{line(document['eval'])}",
-        **_totals(found, document),
-        "skipped": str(skipped),
-        **when,
-    }
-
-
-def _properties(found: list[Case], document: Document) -> Iterator[tuple[str, str]]:
+def _properties(found: list[CiCase], comparison: Comparison) -> Iterator[tuple[str, str]]:
     """What was compared, what came out, then the figures of every case."""
-    general = {name: document.get(name) for name in ("title", "queries", "same_job", "alpha", "confidence")}
-    verdict = {name: at(document, "gate", name) for name in ("verdict", "exit_code", "strict", "family")}
-    sides = {f"{side}.{name}": at(document, side, name) for side in ("base", "candidate") for name in _SIDES}
+    general = {name: getattr(comparison, name) for name in ("title", "queries", "same_job", "alpha", "confidence")}
+    told = ("verdict", "exit_code", "strict", "family") if comparison.gate else ()
+    verdict = {name: getattr(comparison.gate, name) for name in told}
+    both = {"base": comparison.base, "candidate": comparison.candidate}
+    sides = {f"{name}.{fact}": getattr(side, fact) for name, side in both.items() for fact in SIDE_FACTS}
     yield from ((name, text(value)) for name, value in {**general, **verdict, **sides}.items() if value is not None)
     yield from ((f"cases.{outcome}", str(number)) for outcome, number in counted(found).items() if number)
     for case in found:
-        yield from ((f"{case.pipeline}.{case.quantity}.{name}", value) for name, value in _figures(case.row))
-
-
-def _figures(row: Row) -> Iterator[tuple[str, str]]:
-    yield from ((name, f"{row[name]:.6g}") for name in FIGURES if row.get(name) is not None)
-    low, high = row.get("interval") or (None, None)
-    yield from ((name, f"{end:.6g}") for name, end in (("low", low), ("high", high)) if end is not None)
-    yield from ((name, str(row[name])) for name in ("unit", "verdict") if row.get(name))
+        row = case.row
+        numbers = {name: getattr(row, name) for name in FIGURES}
+        if row.interval is not None:
+            numbers |= {"low": row.interval[0], "high": row.interval[1]}
+        texts = {name: f"{value:.6g}" for name, value in numbers.items() if value is not None}
+        texts |= {name: getattr(row, name) for name in ("unit", "verdict") if getattr(row, name)}
+        yield from ((f"{case.pipeline}.{case.quantity}.{name}", value) for name, value in texts.items())
 
 
 ANNOTATIONS = 10
@@ -136,25 +187,37 @@ ANNOTATIONS = 10
 SUMMARY_BYTES = 1_048_576
 """What GitHub takes as the summary of a step."""
 CUT = "_The summary was cut here: GitHub shows at most 1 MiB. The whole of it is in the Markdown file of this step._\n"
-_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
+DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+PROPERTY = {**DATA, ":": "%3A", ",": "%2C"}
 
 
-def workflow_commands(document: Document) -> list[str]:
+def workflow_commands(comparison: Comparison) -> list[str]:
     """At most ten workflow commands, worst first; the tenth stands for all that are left. One notice where nothing is
     to be said."""
-    found = [case for case in worst_first(cases(document)) if case.level]
+    found = [case for case in worst_first(cases(comparison)) if case.level]
     if not found:
-        return [_all_well(document)]
+        message = f"{headline(comparison)}, over {comparison.queries} queries"
+        return [command("notice", title=f"ragprof: {line(comparison.eval)}", message=message)]
     shown = found if len(found) <= ANNOTATIONS else found[: ANNOTATIONS - 1]
-    return [*map(_annotation, shown), *_rest(found[len(shown) :])]
+    commands = []
+    for case in shown:
+        words = {"holds": "better", "regression": "regression" if case.fails else "worse"}
+        word = words.get(case.outcome, case.outcome)
+        title = f"ragprof: {word}: {case.quantity} of {case.pipeline}"
+        commands.append(command(case.level or "notice", title=title, message=case.message))
+    if left := found[len(shown) :]:
+        message = "\n".join(["The step summary has them all.", *(f"{case.outcome}: {case.name}" for case in left)])
+        commands.append(command(left[0].level or "notice", title=f"ragprof: {len(left)} more", message=message))
+    return commands
 
 
-def step_summary(document: Document) -> str:
-    """The comparison's Markdown, as much of it as GitHub takes."""
-    from ragprof.studies.gate.pages import comparison_markdown
+def command(level: Loudness, *, title: str, message: str) -> str:
+    """One workflow command on one line."""
+    return f"::{level} title={_escaped(line(title), PROPERTY)}::{_escaped(text(message), DATA)}"
 
-    return cut(comparison_markdown(document), limit=SUMMARY_BYTES)
+
+def _escaped(value: str, escapes: Mapping[str, str]) -> str:
+    return "".join(escapes.get(character, character) for character in value)
 
 
 def cut(markdown: str, *, limit: int) -> str:
@@ -169,29 +232,29 @@ def cut(markdown: str, *, limit: int) -> str:
     return f"{kept}\n{CUT}"
 
 
-def outputs(document: Document) -> dict[str, str]:
+def outputs(comparison: Comparison) -> dict[str, str]:
     """name -> value on one line: verdict, exit_code, gates, a number for each outcome, queries, worst.
 
     Without a gate the verdict is `ungated`, the exit code 0, and `gates` counts the primary quantities.
     """
-    found = cases(document)
+    found = cases(comparison)
     numbers = counted(found)
     failing = [case for case in worst_first(found) if case.outcome == "regression"]
     return {
-        "verdict": line(at(document, "gate", "verdict") or "ungated"),
-        "exit_code": str(at(document, "gate", "exit_code") or 0),
+        "verdict": comparison.gate.verdict if comparison.gate else "ungated",
+        "exit_code": str(comparison.exit_code),
         "gates": str(len(found)),
         "holds": str(numbers["holds"]),
         "regressions": str(numbers["regression"]),
         "unpriced": str(numbers["unpriced"]),
         "incomparable": str(numbers["incomparable"]),
         "undecided": str(numbers["undecided"]),
-        "queries": str(document.get("queries") or 0),
+        "queries": str(comparison.queries),
         "worst": failing[0].name if failing else "",
     }
 
 
-def write_github(document: Document, environ: Mapping[str, str], *, markdown: str) -> list[str]:
+def write_github(comparison: Comparison, environ: Mapping[str, str], *, markdown: str) -> list[str]:
     """Append to the files that GITHUB_STEP_SUMMARY and GITHUB_OUTPUT name, where they are set; return the lines that
     are to be printed. `findings`, one sentence a line, comes to the outputs. Raises BadInput for a file that cannot be
     written."""
@@ -200,13 +263,10 @@ def write_github(document: Document, environ: Mapping[str, str], *, markdown: st
         taken = Path(summary).stat().st_size if Path(summary).exists() else 0
         _add(Path(summary), cut(markdown, limit=SUMMARY_BYTES - taken))
     if output:
-        values = {**outputs(document), "findings": _findings(document)}
+        findings = [line(case.message) for case in worst_first(cases(comparison)) if case.level]
+        values = {**outputs(comparison), "findings": "\n".join(findings)}
         _add(Path(output), "".join(_entry(name, value) for name, value in values.items()))
-    return workflow_commands(document)
-
-
-def _findings(document: Document) -> str:
-    return "\n".join(line(case.message) for case in worst_first(cases(document)) if case.level)
+    return workflow_commands(comparison)
 
 
 def _entry(name: str, value: str) -> str:
@@ -228,103 +288,65 @@ def _add(path: Path, addition: str) -> None:
         ) from None
 
 
-def _annotation(case: Case) -> str:
-    return command(case.level or "notice", title=f"ragprof: {_headline(case)}", message=case.message)
+SEVERITIES = {"regression": "critical", "unpriced": "major", "incomparable": "major", "undecided": "minor"}
+"""GitLab's, of what fails the build; all else is minor."""
 
 
-def _headline(case: Case) -> str:
-    words = {"holds": "better", "regression": "regression" if case.fails else "worse"}
-    return f"{words.get(case.outcome, case.outcome)}: {case.quantity} of {case.pipeline}"
+def code_quality(comparison: Comparison, *, eval_file: str) -> str:
+    """A JSON list, worst first, empty where all is well. `eval_file` is its path from the repository's root.
+
+    GitLab tells new findings from known ones by the fingerprint, so that rests on eval, pipeline, quantity and outcome,
+    never on a figure.
+    """
+    findings = []
+    for case in worst_first(cases(comparison)):
+        if case.level in ("error", "warning"):
+            parts = ("ragprof", comparison.eval, case.row.pipeline, case.row.quantity, case.outcome)
+            found = {
+                "description": line(case.message),
+                "check_name": f"ragprof.{case.outcome}.{case.quantity}",
+                "fingerprint": hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest(),
+                "severity": SEVERITIES[case.outcome] if case.fails else "minor",
+                "location": {"path": str(PurePosixPath(eval_file.replace("\\", "/"))), "lines": {"begin": 1}},
+            }
+            findings.append(found)
+    return _json(findings)
 
 
-def _rest(left: list[Case]) -> list[str]:
-    if not left:
-        return []
-    named = "\n".join(f"{case.outcome}: {case.name}" for case in left)
-    message = f"The step summary has them all.\n{named}"
-    return [command(left[0].level or "notice", title=f"ragprof: {len(left)} more", message=message)]
-
-
-def _all_well(document: Document) -> str:
-    message = f"{headline(document)}, over {document.get('queries') or 0} queries"
-    return command("notice", title=f"ragprof: {line(document['eval'])}", message=message)
-
-
-def command(level: Level, *, title: str, message: str) -> str:
-    """One workflow command on one line."""
-    return f"::{level} title={_escaped(line(title), _PROPERTY)}::{_escaped(text(message), _DATA)}"
-
-
-def _escaped(value: str, escapes: Mapping[str, str]) -> str:
-    return "".join(escapes.get(character, character) for character in value)
-
-
-PASSING = "minor"
-FAILING = {"regression": "critical", "unpriced": "major", "incomparable": "major", "undecided": "minor"}
-"""What fails the build."""
-
-
-def code_quality(document: Document, *, eval_file: str) -> str:
-    """A JSON list, worst first, empty where all is well. `eval_file` is its path from the repository's root."""
-    path = str(PurePosixPath(eval_file.replace("\\", "/")))
-    told = [case for case in worst_first(cases(document)) if case.level in ("error", "warning")]
-    findings = [_finding(case, document, path) for case in told]
-    return json.dumps(findings, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _finding(case: Case, document: Document, path: str) -> dict[str, Any]:
-    return {
-        "description": line(case.message),
-        "check_name": f"ragprof.{case.outcome}.{case.quantity}",
-        "fingerprint": _fingerprint(case, document),
-        "severity": FAILING[case.outcome] if case.fails else PASSING,
-        "location": {"path": path, "lines": {"begin": 1}},
-    }
-
-
-def _fingerprint(case: Case, document: Document) -> str:
-    parts = ("ragprof", str(document["eval"]), str(case.row["pipeline"]), str(case.row["quantity"]), case.outcome)
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-SMALLER, BIGGER = "smaller", "bigger"
-
-
-def entries(document: Document) -> dict[str, str]:
-    """`smaller` and `bigger` -> a JSON list of name, unit, value, range and extra, empty where there is nothing.
+def entries(comparison: Comparison) -> dict[str, str]:
+    """`smaller` and `bigger` (is better) -> a JSON list of the candidate's figures for github-action-benchmark: name,
+    unit, value, range and extra; empty where there is nothing. Primary and gated quantities only, each once.
 
     `range` is half the interval of the difference to the base, the only interval that a comparison has; `extra` gives
     both of its ends.
     """
-    found: dict[str, list[dict[str, Any]]] = {SMALLER: [], BIGGER: []}
-    for row in _measured(document):
-        found[BIGGER if row.get("better") == "higher" else SMALLER].append(_benchmark_entry(row, document))
+    primary = [row for row in comparison.quantities if row.primary]
+    rows = [*primary, *(comparison.gate.gates if comparison.gate else ())]
+    first = {(row.pipeline, row.quantity): row for row in reversed(rows) if row.candidate is not None}
+    found: dict[str, list[dict[str, Any]]] = {"smaller": [], "bigger": []}
+    for key in dict.fromkeys((row.pipeline, row.quantity) for row in rows):
+        if key in first:
+            row = first[key]
+            found["bigger" if row.better == "higher" else "smaller"].append(_benchmark_entry(row, comparison))
+    return {side: _json(listed) for side, listed in found.items()}
+
+
+def _benchmark_entry(row: QuantityRow, comparison: Comparison) -> dict[str, Any]:
+    told = ""
+    if row.difference is not None:
+        told = (
+            f"{cells.difference(row)} against {line(comparison.base.label)}\n"
+            f"{interval_words(comparison)} {cells.difference_ends(row)}\n"
+        )
+    half = None if row.interval is None else (row.interval[1] - row.interval[0]) / 2
     return {
-        side: json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n" for side, rows in found.items()
+        "name": f"{line(comparison.eval)} / {line(row.pipeline)} / {line(row.quantity)}",
+        "unit": row.unit if row.kind == "latency" else cells.unit_words(row),
+        "value": row.candidate,
+        **({} if half is None else {"range": f"± {figures.three_digits(half)}"}),
+        "extra": f"{told}{row.verdict}, n = {figures.count(row.n)} queries",
     }
 
 
-def _measured(document: Document) -> list[Row]:
-    """Primary rows, then gated ones that are none; each quantity of a pipeline once."""
-    rows = [*primary(document), *listed(document, "gate", "gates")]
-    first = {(row["pipeline"], row["quantity"]): row for row in reversed(rows) if row.get("candidate") is not None}
-    order = dict.fromkeys((row["pipeline"], row["quantity"]) for row in rows)
-    return [first[key] for key in order if key in first]
-
-
-def _benchmark_entry(row: Row, document: Document) -> dict[str, Any]:
-    entry = {
-        "name": f"{line(document['eval'])} / {line(row['pipeline'])} / {line(row['quantity'])}",
-        "unit": str(row["unit"]) if row.get("kind") == "latency" else cells.unit_words(row),
-        "value": row["candidate"],
-    }
-    ends = interval(row, "interval")
-    spread = {} if ends is None else {"range": f"± {figures.three_digits((ends[1] - ends[0]) / 2)}"}
-    return {**entry, **spread, "extra": _extra(row, document)}
-
-
-def _extra(row: Row, document: Document) -> str:
-    base = line(at(document, "base", "label") or "the base")
-    told = "" if row.get("difference") is None else f"{cells.difference(row)} against {base}\n"
-    within = "" if not told else f"{interval_words(document)} {cells.difference_ends(row)}\n"
-    return f"{told}{within}{row.get('verdict')}, n = {figures.count(row.get('n'))} queries"
+def _json(rows: list[dict[str, Any]]) -> str:
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

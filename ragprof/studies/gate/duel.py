@@ -3,19 +3,16 @@
 First the base is asked against itself (two processes of it), to learn by how much this machine tells apart what is the
 same. Then base and candidate, in looks: after each, the gates are judged as if it were the last, at a level that is
 divided by the number of looks. Only pipelines with a gate that is still undecided are asked again. Fewer looks than
-were laid out are had where queries take longer than the warm-up told. Knows no process: it asks through a function, so
-that a simulated machine can answer.
-
-A recording whose live queries are asked for from outside, one at a time: by whoever compares two processes.
-
-Everything else is as in `record.recording`. The rounds of both sides of a comparison are interleaved by the asker.
+were laid out are had where queries take longer than the warm-up told. `run_duel` knows no process: it asks through a
+function, so that a simulated machine can answer. `Driven` is the recording at the other end, whose live queries are
+asked for from outside, one at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import pandas as pd
 
@@ -27,6 +24,7 @@ from ragprof.record.query import traced
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Ready, Subject, clear, rank, ready, shuffled, write
 from ragprof.record.timings import Timings, count_flops
+from ragprof.studies.gate.document import InterleavedJob, Noise
 from ragprof.studies.gate.evidence import TIMES
 
 SideName: TypeAlias = Literal["base", "candidate", "twin"]
@@ -37,11 +35,10 @@ FIRST_ANSWERS = 0.75
 MOST_ROUNDS = 10
 BEGUN = 0.5
 """Share of a look that must fit into the time that is left, for the look to be begun."""
-Noise: TypeAlias = dict[str, dict[str, float]]
 TIMED, ITSELF = "timed", "itself"
 
 
-class Asker(Protocol):
+class SideAsker(Protocol):
     """One live query on one side: ns by stage, `query` being the whole."""
 
     def __call__(
@@ -56,7 +53,7 @@ Listener: TypeAlias = Callable[[pd.DataFrame, pd.DataFrame], Noise]
 
 
 @dataclass(frozen=True)
-class Plan:
+class DuelPlan:
     """How much is asked at a time: so many of the queries, in so many rounds a look."""
 
     pipelines: tuple[str, ...]
@@ -66,7 +63,7 @@ class Plan:
 
 
 @dataclass
-class Outcome:
+class DuelOutcome:
     """Times of both sides as tables like Evidence.times, and how they came about."""
 
     base: pd.DataFrame
@@ -77,7 +74,7 @@ class Outcome:
 
 
 @dataclass
-class Sheet:
+class TimesSheet:
     """Rows of one side."""
 
     rows: list[tuple[str, str, int, str, int]] = field(default_factory=list)
@@ -89,9 +86,9 @@ class Sheet:
         return pd.DataFrame(self.rows, columns=list(TIMES))
 
 
-def planned(
-    ask: Asker, pipelines: Sequence[str], queries: Sequence[str], *, seconds: float, looks: int, clock: Clock
-) -> Plan:
+def plan_duel(
+    ask: SideAsker, pipelines: Sequence[str], queries: Sequence[str], *, seconds: float, looks: int, clock: Clock
+) -> DuelPlan:
     """Lay out what fits the time, after a warm-up of both sides that also tells how long a query takes.
 
     The time is for `looks` looks, as much as one more for the machine's noise, and every side's first answer to every
@@ -108,12 +105,12 @@ def planned(
         looks -= 1
     count = min(available, max(FEWEST, fitting))
     rounds = 2 * max(1, min(MOST_ROUNDS // 2, fitting // max(1, count)))
-    return Plan(tuple(pipelines), tuple(queries[:count]), rounds, looks)
+    return DuelPlan(tuple(pipelines), tuple(queries[:count]), rounds, looks)
 
 
-def fought(
-    ask: Asker, plan: Plan, *, learn: Listener, judge: Judge, progress: Progress, seconds: float, clock: Clock
-) -> Outcome:
+def run_duel(
+    ask: SideAsker, plan: DuelPlan, *, learn: Listener, judge: Judge, progress: Progress, seconds: float, clock: Clock
+) -> DuelOutcome:
     """Learn the noise, then ask both sides until all is decided, or the looks or the time are used up.
 
     The first look is had whatever it takes; another one where, at the pace of the slowest so far, half of it fits.
@@ -121,7 +118,7 @@ def fought(
     end = clock() + seconds * 1e9
     _first_answers(ask, plan, progress)
     noise = learned(ask, plan, learn=learn, progress=progress)
-    base, candidate = Sheet(), Sheet()
+    base, candidate = TimesSheet(), TimesSheet()
     pending, number, looks, slowest = plan.pipelines, 0, 0, 0.0
     while pending and looks < plan.looks and (not looks or clock() + BEGUN * slowest * len(pending) <= end):
         start, asked = clock(), len(pending)
@@ -129,17 +126,17 @@ def fought(
         left = judge(base.table(), candidate.table(), noise, plan.looks)
         pending = tuple(name for name in plan.pipelines if name in left)
         looks, slowest = looks + 1, max(slowest, (clock() - start) / asked)
-    return Outcome(base.table(), candidate.table(), noise, looks, number)
+    return DuelOutcome(base.table(), candidate.table(), noise, looks, number)
 
 
-def learned(ask: Asker, plan: Plan, *, learn: Listener, progress: Progress) -> Noise:
+def learned(ask: SideAsker, plan: DuelPlan, *, learn: Listener, progress: Progress) -> Noise:
     """The base against a second process of itself, as long as one look."""
-    base, twin = Sheet(), Sheet()
+    base, twin = TimesSheet(), TimesSheet()
     _rounds(ask, plan, plan.pipelines, ("base", base), ("twin", twin), 0, ITSELF, progress)
     return learn(base.table(), twin.table())
 
 
-def _first_answers(ask: Asker, plan: Plan, progress: Progress) -> None:
+def _first_answers(ask: SideAsker, plan: DuelPlan, progress: Progress) -> None:
     """Let every side answer every query once, which is forgotten: what comes later is nobody's first time."""
     progress.start("first answers", len(SIDES) * len(plan.pipelines) * len(plan.queries))
     for pipeline in plan.pipelines:
@@ -157,11 +154,11 @@ def turns(queries: Sequence[str], number: int) -> Iterator[tuple[str, tuple[int,
 
 
 def _rounds(
-    ask: Asker,
-    plan: Plan,
+    ask: SideAsker,
+    plan: DuelPlan,
     pipelines: Sequence[str],
-    first: tuple[SideName, Sheet],
-    second: tuple[SideName, Sheet],
+    first: tuple[SideName, TimesSheet],
+    second: tuple[SideName, TimesSheet],
     number: int,
     phase: str,
     progress: Progress,
@@ -183,7 +180,7 @@ def _rounds(
     return number + plan.rounds
 
 
-def _warmed(ask: Asker, pipeline: str, queries: Sequence[str], clock: Clock) -> int:
+def _warmed(ask: SideAsker, pipeline: str, queries: Sequence[str], clock: Clock) -> int:
     """Ask both sides some queries that are forgotten; the median time in ns that both together take for one."""
     took = []
     for place in range(WARMUP):
@@ -194,17 +191,17 @@ def _warmed(ask: Asker, pipeline: str, queries: Sequence[str], clock: Clock) -> 
     return sorted(took)[len(took) // 2]
 
 
-def facts(outcome: Outcome, plan: Plan, *, seconds: float, spent_seconds: float) -> dict[str, Any]:
-    """What the document says of the job."""
-    return {
-        "budget_seconds": seconds,
-        "spent_seconds": round(spent_seconds, 1),
-        "looks": outcome.looks,
-        "looks_allowed": plan.looks,
-        "rounds": outcome.rounds,
-        "queries": len(plan.queries),
-        "noise": outcome.noise,
-    }
+def told(outcome: DuelOutcome, plan: DuelPlan, *, seconds: float, spent_seconds: float) -> InterleavedJob:
+    """What the comparison says of the job."""
+    return InterleavedJob(
+        budget_seconds=seconds,
+        spent_seconds=round(spent_seconds, 1),
+        looks=outcome.looks,
+        looks_allowed=plan.looks,
+        rounds=outcome.rounds,
+        queries=len(plan.queries),
+        noise=outcome.noise,
+    )
 
 
 class Driven:

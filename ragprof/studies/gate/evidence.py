@@ -1,32 +1,26 @@
-"""One side of a comparison: every figure of a recording, query by query, and what it rests on. No text.
+"""One side of a comparison: every figure of a recording, query by query, and what it rests on; and what stands beside
+what. No text.
 
 `figures` has the columns pipeline, kind, stage, name, query_id, value: of kind `quality` (name: the metric, at every
 stage that ranks), `usage` (name: the unit) and `cost` (name: the item of the bill; value: USD per 1,000 such queries).
 `times` has pipeline, stage (`query` is end to end), round, query_id, duration_ns: live queries only. `rankings` has
 pipeline, query_id, rank, document_id: the first TOP documents of the final ranking.
 
-What two sides must have in common before their figures may stand beside each other, and what else differs.
-
 Other documents, questions or judgements: nothing may be compared. Another machine, or another major version of what
 runs on it: no latency, unless both were timed in one job, where such a difference is what is measured. Another
-tokenizer: no token of a prompt, and no money made of them.
-
-Which pipeline of one side stands beside which of the other, on which queries, with what was recorded of each.
-
-Refuses sides without a query or a pipeline in common, figures that are not numbers, and figures that stand there twice.
-
-What two sides recorded of one quantity, as arrays of the same queries; or why it cannot be compared.
+tokenizer: no token of a prompt, and no money made of them. Refused are sides without a query or a pipeline in common,
+figures that are not numbers, and figures that stand there twice.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -35,10 +29,11 @@ from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
 from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
 from ragprof.evals import settings_of
-from ragprof.evals import unpriced as evals_unpriced
+from ragprof.evals import unpriced as without_prices
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import QUANTILES, noise, quantile, rounds_of
 from ragprof.statistics.paired import NS_PER_MS, Paired, Timed
+from ragprof.studies.gate.document import Blocks, FactDifference
 
 TOP = 10
 FIGURES = ("pipeline", "kind", "stage", "name", "query_id", "value")
@@ -46,6 +41,7 @@ TIMES = ("pipeline", "stage", "round", "query_id", "duration_ns")
 RANKINGS = ("pipeline", "query_id", "rank", "document_id")
 MACHINE_TIME = "machine time"
 JUDGED = "Judged"
+BLOCKS: tuple[Blocks, ...] = get_args(Blocks)
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,7 @@ def facts_of(
 def eval_sha256(config: Mapping[str, Any]) -> str:
     """Of what of an eval a recording's figures rest on: pipelines without prices, metrics, tokenizer, seed."""
     resting = {key: config[key] for key in ("name", "seed", "tokenizer", "metrics")}
-    text = json.dumps({**resting, "pipelines": evals_unpriced(config["pipelines"])}, sort_keys=True, ensure_ascii=True)
+    text = json.dumps({**resting, "pipelines": without_prices(config["pipelines"])}, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -178,29 +174,16 @@ def _spread(spans: pd.DataFrame, name: str) -> float | None:
     return float(noise(whole, bound=0.0)["spread"])
 
 
-Blocks: TypeAlias = Literal["all", "latency", "tokens", "nothing"]
 ALL = ("corpus.sha256", "questions", "qrels_sha256")
-MACHINE = ("cpu", "gpu", "cores", "threads")
-LIBRARIES = ("torch", "faiss-cpu", "sentence-transformers", "transformers", "bm25s", "numpy")
 NOTED = ("eval", "eval_sha256", "seed", "ragprof_version", "priced_on")
+MACHINE = tuple(f"environment.{name}" for name in ("cpu", "gpu", "cores", "threads"))
+LIBRARIES = tuple(
+    f"environment.packages.{name}"
+    for name in ("torch", "faiss-cpu", "sentence-transformers", "transformers", "bm25s", "numpy")
+)
+TOLD_VERSION = {"environment.python": 2, **dict.fromkeys(LIBRARIES, 1)}
+"""How many parts of a version number have to agree for latencies to be compared."""
 PROMPT_STAGES = ("", "inject", "generate")
-WIDTH = 40
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One field of the facts that differs, and which figures it keeps from being compared."""
-
-    field: str
-    base: Any
-    candidate: Any
-    blocks: Blocks
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{self.field} is {_short(self.base)} and {_short(self.candidate)}"
 
 
 def same_job(base: Evidence, candidate: Evidence) -> bool:
@@ -208,20 +191,45 @@ def same_job(base: Evidence, candidate: Evidence) -> bool:
     return bool(base.facts["job"] == candidate.facts["job"])
 
 
-def differences(base: Evidence, candidate: Evidence) -> list[Difference]:
+def differences(base: Evidence, candidate: Evidence) -> list[FactDifference]:
     """Every field that differs, those that block most first."""
     one_job = same_job(base, candidate)
     found = [
-        *_facts(base, candidate, ALL, "all"),
-        *_facts(base, candidate, ("tokenizer",), "tokens"),
-        *_environment(base.facts["environment"], candidate.facts["environment"], one_job=one_job),
-        *_facts(base, candidate, NOTED, "nothing"),
-        *_each("rates", base.facts["rates"], candidate.facts["rates"], lambda _: "nothing"),
+        FactDifference(name, before.get(name), after.get(name), _blocks(name, before, after, one_job=one_job))
+        for before, after in zip(_compared_facts(base.facts), _compared_facts(candidate.facts), strict=True)
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
     ]
-    return sorted(found, key=lambda each: ("all", "latency", "tokens", "nothing").index(each.blocks))
+    return sorted(found, key=lambda each: BLOCKS.index(each.blocks))
 
 
-def check_comparable(base: Evidence, candidate: Evidence, found: Sequence[Difference]) -> None:
+def _compared_facts(facts: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Field -> value, in groups that stand together in a list of differences."""
+    machine = {name: value for name, value in facts["environment"].items() if name != "packages"}
+    return [
+        {"corpus.sha256": facts["corpus"]["sha256"], **{name: facts[name] for name in (*ALL[1:], "tokenizer")}},
+        {f"environment.{name}": value for name, value in machine.items()},
+        {f"environment.packages.{name}": version for name, version in facts["environment"]["packages"].items()},
+        {name: facts[name] for name in NOTED},
+        {f"rates.{name}": rate for name, rate in facts["rates"].items()},
+    ]
+
+
+def _blocks(name: str, before: Mapping[str, object], after: Mapping[str, object], *, one_job: bool) -> Blocks:
+    if name in ALL:
+        return "all"
+    if name == "tokenizer":
+        return "tokens"
+    if one_job or name not in (*MACHINE, *TOLD_VERSION):
+        return "nothing"
+    versions = [side.get(name) for side in (before, after)]
+    if name in MACHINE or None in versions:
+        return "latency"
+    first, second = (str(version).split(".")[: TOLD_VERSION[name]] for version in versions)
+    return "nothing" if first == second else "latency"
+
+
+def check_comparable(base: Evidence, candidate: Evidence, found: Sequence[FactDifference]) -> None:
     """Raises Incomparable with every field that forbids any comparison."""
     forbidding = [str(each) for each in found if each.blocks == "all"]
     if forbidding:
@@ -231,64 +239,14 @@ def check_comparable(base: Evidence, candidate: Evidence, found: Sequence[Differ
         )
 
 
-def blocked(quantity: Quantity, found: Sequence[Difference]) -> str | None:
+def blocked(quantity: Quantity, found: Sequence[FactDifference]) -> str | None:
     """Why a quantity may not be compared, naming the fields; None where it may."""
-    kinds = {"latency": quantity.kind == "latency", "tokens": _counts_prompts(quantity)}
-    fields = [str(each) for each in found if kinds.get(each.blocks, False)]
-    return "; ".join(fields) or None
-
-
-def _counts_prompts(quantity: Quantity) -> bool:
-    if quantity.kind == "cost":
-        return quantity.stage in PROMPT_STAGES
-    return quantity.kind == "usage" and quantity.stage == "inject"
-
-
-def _facts(base: Evidence, candidate: Evidence, fields: Sequence[str], blocks: Blocks) -> Iterator[Difference]:
-    for field in fields:
-        before, after = _fact(base.facts, field), _fact(candidate.facts, field)
-        if before != after:
-            yield Difference(field, before, after, blocks)
-
-
-def _fact(facts: Mapping[str, Any], field: str) -> Any:
-    outer, _, inner = field.partition(".")
-    return facts[outer][inner] if inner else facts[outer]
-
-
-def _environment(base: Mapping[str, Any], candidate: Mapping[str, Any], *, one_job: bool) -> Iterator[Difference]:
-    def weight(name: str) -> Blocks:
-        slower = name in MACHINE or (name == "python" and not _alike(base, candidate, name, parts=2))
-        return "latency" if slower and not one_job else "nothing"
-
-    def package_weight(name: str) -> Blocks:
-        slower = name in LIBRARIES and not _alike(base["packages"], candidate["packages"], name, parts=1)
-        return "latency" if slower and not one_job else "nothing"
-
-    plain = [{name: value for name, value in side.items() if name != "packages"} for side in (base, candidate)]
-    yield from _each("environment", plain[0], plain[1], weight)
-    yield from _each("environment.packages", base["packages"], candidate["packages"], package_weight)
-
-
-def _each(
-    place: str, base: Mapping[str, Any], candidate: Mapping[str, Any], blocks: Callable[[str], Blocks]
-) -> Iterator[Difference]:
-    for name in dict.fromkeys([*base, *candidate]):
-        if base.get(name) != candidate.get(name):
-            yield Difference(f"{place}.{name}", base.get(name), candidate.get(name), blocks(name))
-
-
-def _alike(base: Mapping[str, Any], candidate: Mapping[str, Any], name: str, *, parts: int) -> bool:
-    """Whether two versions have the same first parts."""
-    before, after = base.get(name), candidate.get(name)
-    if before is None or after is None:
-        return bool(before == after)
-    return bool(str(before).split(".")[:parts] == str(after).split(".")[:parts])
-
-
-def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return f"'{text if len(text) <= WIDTH else text[: WIDTH - 3] + '...'}'"
+    of_prompts = quantity.kind == "cost" and quantity.stage in PROMPT_STAGES
+    kinds = {
+        "latency": quantity.kind == "latency",
+        "tokens": of_prompts or (quantity.kind == "usage" and quantity.stage == "inject"),
+    }
+    return "; ".join(str(each) for each in found if kinds.get(each.blocks, False)) or None
 
 
 Cell: TypeAlias = tuple[Kind, str, str]
@@ -298,7 +256,7 @@ KEY = ["pipeline", "kind", "stage", "name", "query_id"]
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class PipelineSide:
     """One pipeline of one side, on the queries of the comparison."""
 
     evidence: Evidence
@@ -345,20 +303,15 @@ class Side:
 
     def recorded(self) -> tuple[Quantity, ...]:
         """All that this pipeline can be asked for, in the order of a report; its final ranking under both names."""
-        found = {self._quantity(cell) for cell in self.columns}
-        final = {Quantity("quality", "", name) for kind, stage, name in self.columns if self._is_final(kind, stage)}
+        found = {Quantity(kind, stage, "" if kind == "cost" else name) for kind, stage, name in self.columns}
+        final = {
+            Quantity("quality", "", each.name) for each in found if (each.kind, each.stage) == ("quality", self.final)
+        }
         stages = {"" if stage == WHOLE else stage for stage in self.times}
         timed = {Quantity("latency", stage, name) for stage in stages for name in LATENCIES}
         bills = {Quantity("cost", stage, "") for stage in self.unpriced}
         money = {Quantity("cost", "", "")} if bills or any(each.kind == "cost" for each in found) else set()
         return tuple(sorted(found | final | timed | bills | money, key=self.place_of))
-
-    def _quantity(self, cell: Cell) -> Quantity:
-        kind, stage, name = cell
-        return Quantity(kind, stage, "" if kind == "cost" else name)
-
-    def _is_final(self, kind: str, stage: str) -> bool:
-        return kind == "quality" and stage == self.final
 
     def place_of(self, quantity: Quantity) -> tuple[int, int, int, str]:
         """What a report's rows are sorted by: kind, stage, metric in the eval's order, name."""
@@ -371,8 +324,8 @@ class Side:
 class Pair:
     """The same pipeline of both sides."""
 
-    base: Side
-    candidate: Side
+    base: PipelineSide
+    candidate: PipelineSide
 
     @property
     def name(self) -> str:
@@ -404,9 +357,16 @@ def pairs_of(base: Evidence, candidate: Evidence, pipelines: Sequence[str] | Non
             f"({', '.join(candidate.pipelines)}); give them the same name, or compare sides of one pipeline each"
         )
     for name in pipelines or ():
-        _check_name(name, base, candidate, names)
+        if name not in (*base.pipelines, *candidate.pipelines):
+            raise UnknownName("pipeline", name, {each for pair in names for each in pair})
+        if not any(name in pair for pair in names):
+            lacking = base if name in candidate.pipelines else candidate
+            raise Incomparable(
+                f"pipeline '{name}' is not in '{lacking.label}', which has {', '.join(lacking.pipelines)}"
+            )
     chosen = [pair for pair in names if not pipelines or set(pair) & set(pipelines)]
-    return [Pair(Side(base, before, queries), Side(candidate, after, queries)) for before, after in chosen]
+    sides = ((PipelineSide(base, before, queries), PipelineSide(candidate, after, queries)) for before, after in chosen)
+    return [Pair(*each) for each in sides]
 
 
 def common_queries(base: Evidence, candidate: Evidence) -> tuple[str, ...]:
@@ -455,15 +415,6 @@ def _names(base: Evidence, candidate: Evidence) -> list[tuple[str, str]]:
     return [(name, name) for name in candidate.pipelines if name in base.pipelines]
 
 
-def _check_name(name: str, base: Evidence, candidate: Evidence, names: Sequence[tuple[str, str]]) -> None:
-    if any(name in pair for pair in names):
-        return
-    if name not in (*base.pipelines, *candidate.pipelines):
-        raise UnknownName("pipeline", name, {each for pair in names for each in pair})
-    lacking = base if name in candidate.pipelines else candidate
-    raise Incomparable(f"pipeline '{name}' is not in '{lacking.label}', which has {', '.join(lacking.pipelines)}")
-
-
 UNSHARED = "no query was measured on both sides"
 
 
@@ -506,7 +457,7 @@ def timed_of(pair: Pair, stage: str) -> Timed | None:
     return Timed.of(pair.base.times[key], pair.candidate.times[key])
 
 
-def own_figure(side: Side, quantity: Quantity) -> float | None:
+def own_figure(side: PipelineSide, quantity: Quantity) -> float | None:
     """What one side alone found, on all of its queries; None where it has no figure or no price."""
     if not _is_recorded(side, quantity) or _unpriced_lines(side, quantity):
         return None
@@ -519,28 +470,24 @@ def own_figure(side: Side, quantity: Quantity) -> float | None:
 def _columns(pair: Pair, quantity: Quantity) -> Mapping[Cell, tuple[Array, Array]]:
     before, after = pair.base.items(quantity), pair.candidate.items(quantity)
     if quantity.kind != "cost":
-        return {_one(before)[0]: (_one(before)[1], _one(after)[1])}
+        ((cell, column),), (other,) = before.items(), after.values()
+        return {cell: (column, other)}
     nothing = np.zeros(len(pair.base.queries))
     cells = sorted({*before, *after}, key=lambda cell: (STAGES.index(cell[1]), cell[2]))
     return {cell: (before.get(cell, nothing), after.get(cell, nothing)) for cell in cells}
 
 
-def _one(items: Mapping[Cell, Array]) -> tuple[Cell, Array]:
-    ((cell, column),) = items.items()
-    return cell, column
-
-
-def _named(pair: Pair) -> Sequence[tuple[str, Side]]:
+def _named(pair: Pair) -> Sequence[tuple[str, PipelineSide]]:
     return ("base", pair.base), ("candidate", pair.candidate)
 
 
-def _is_recorded(side: Side, quantity: Quantity) -> bool:
+def _is_recorded(side: PipelineSide, quantity: Quantity) -> bool:
     if quantity.kind == "latency":
         return (quantity.stage or WHOLE) in side.times
     return bool(side.items(quantity)) or bool(_unpriced_lines(side, quantity))
 
 
-def _unpriced_lines(side: Side, quantity: Quantity) -> list[str]:
+def _unpriced_lines(side: PipelineSide, quantity: Quantity) -> list[str]:
     if quantity.kind != "cost":
         return []
     return [f"{stage}: {why}" for stage, why in side.unpriced.items() if quantity.stage in ("", stage)]

@@ -1,6 +1,4 @@
-"""What each asked quantity of each pipeline comes to: an effect, or what stands in the way of one. Gives no verdict.
-
-One row of a comparison: both figures, their difference with interval and p, its margin and its verdict.
+"""What each asked quantity of each pipeline comes to: an effect, or what stands in the way of one; then one row of it.
 
 p is corrected after Holm over the rows that are asked for together; rows that cannot be compared have none. Figures are
 given to twelve digits, and judged as given: what is beyond them is the arithmetic's.
@@ -8,21 +6,24 @@ given to twelve digits, and judged as given: what is beyond them is the arithmet
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from ragprof.core.quantities import Quantity
-from ragprof.statistics.paired import FEWEST, Effect, Interval, Paired, holm, mean_effects, quantile_effects
+from ragprof.statistics.paired import FEWEST, Effect, Timed, holm, mean_effects, quantile_effects
 from ragprof.statistics.power import more_queries
 from ragprof.studies.gate import verdicts
-from ragprof.studies.gate.evidence import Difference, Pair, blocked, missing, own_figure, paired, timed_of, unpriced
-from ragprof.studies.gate.verdicts import Better, Clock, Tolerance
+from ragprof.studies.gate.document import Better, FactDifference, Interval, Noise, QuantityRow
+from ragprof.studies.gate.evidence import Pair, blocked, missing, own_figure, paired, timed_of, unpriced
+from ragprof.studies.gate.verdicts import Clock, Tolerance
 
 Obstacle: TypeAlias = Literal["unpriced", "missing", "incomparable"]
 ONE_QUERY = "one query has no interval"
 TOO_FEW = f"a p95 of fewer than {FEWEST['p95']} queries has no interval"
 NO_RATIO = "a duration of 0 has no ratio"
+PROMPT = Quantity("usage", "inject", "prompt_tokens")
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,19 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Terms:
+class ComparisonTerms:
     """What all rows have in common.
 
     `looks` is how often a job that goes on timing while undecided looks at its clock: where both sides share that job,
-    the intervals of what is timed are as many times less likely to be wrong, and p as many times larger. `noise` is
-    pipeline -> quantity -> the share by which two equal sides were seen to differ.
+    the intervals of what is timed are as many times less likely to be wrong, and p as many times larger.
     """
 
     alpha: float
     seed: int
     one_job: bool
-    differences: Sequence[Difference]
+    differences: Sequence[FactDifference]
     looks: int = 1
-    noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    noise: Noise = field(default_factory=dict)
 
     @property
     def clock(self) -> Clock:
@@ -67,37 +67,49 @@ class Finding:
     effect: Effect | None
     obstacle: Obstacle | None
     reason: str
-    clocked_base: float
-    looks: int
     confidence: float
+    clocked_base: float = 0.0
+    looks: int = 1
 
     @property
     def p(self) -> float | None:
         """Times the number of looks; None where there is no test."""
         return None if self.effect is None or self.effect.p is None else min(1.0, self.effect.p * self.looks)
 
-    @property
-    def lacking(self) -> int:
-        """How many more queries a quantile needs to have an interval at all."""
-        if self.reason != TOO_FEW or self.effect is None:
-            return 0
-        return FEWEST[self.ask.quantity.name] - self.effect.n
+    def more_queries(self, *, alpha: float, beyond: float = 0.0) -> int | None:
+        """How many more would tell the difference from `beyond`; at least those that a quantile lacks to have an
+        interval at all."""
+        if self.effect is None:
+            return None
+        effect, lacking = self.effect, 0
+        if self.reason == TOO_FEW:
+            lacking = FEWEST[self.ask.quantity.name] - effect.n
+        distance = effect.difference - beyond
+        needed = more_queries(distance, effect.standard_error, n=effect.spread_over, alpha=alpha)
+        return max(needed or 0, lacking) or None
 
 
-def findings(asks: Sequence[Ask], terms: Terms) -> list[Finding]:
+def findings(asks: Sequence[Ask], terms: ComparisonTerms) -> list[Finding]:
     """In the order of the asks."""
-    obstacles = {at: obstacle for at, ask in enumerate(asks) if (obstacle := _obstacle(ask, terms))}
-    measured = [at for at in range(len(asks)) if at not in obstacles]
-    means = _means({at: asks[at] for at in measured if asks[at].quantity.kind != "latency"}, terms)
-    times = _times({at: asks[at] for at in measured if asks[at].quantity.kind == "latency"}, terms)
-    stopped = {
-        at: Finding(asks[at], None, kind, why, 0.0, 1, _confidence(terms, 1)) for at, (kind, why) in obstacles.items()
-    }
-    found = {**stopped, **means, **times}
+    found: dict[int, Finding] = {}
+    means: list[int] = []
+    times: dict[tuple[Pair, str], list[int]] = defaultdict(list)
+    for at, ask in enumerate(asks):
+        if obstacle := _obstacle(ask, terms):
+            found[at] = Finding(ask, None, *obstacle, confidence=1 - terms.alpha)
+        elif ask.quantity.kind == "latency":
+            times[ask.pair, ask.quantity.stage].append(at)
+        else:
+            means.append(at)
+    if means:
+        found |= zip(means, _means([asks[at] for at in means], terms), strict=True)
+    for (pair, stage), places in times.items():
+        if timed := timed_of(pair, stage):  # always: what was not timed on both sides is missing
+            found |= zip(places, _times(timed, [asks[at] for at in places], terms), strict=True)
     return [found[at] for at in range(len(asks))]
 
 
-def _obstacle(ask: Ask, terms: Terms) -> tuple[Obstacle, str] | None:
+def _obstacle(ask: Ask, terms: ComparisonTerms) -> tuple[Obstacle, str] | None:
     if reason := unpriced(ask.pair, ask.quantity):
         return "unpriced", reason
     if reason := missing(ask.pair, ask.quantity):
@@ -109,57 +121,29 @@ def _obstacle(ask: Ask, terms: Terms) -> tuple[Obstacle, str] | None:
     return None
 
 
-def _means(asks: Mapping[int, Ask], terms: Terms) -> dict[int, Finding]:
-    if not asks:
-        return {}
-    columns = {at: paired(ask.pair, ask.quantity) for at, ask in asks.items()}
+def _means(asks: Sequence[Ask], terms: ComparisonTerms) -> list[Finding]:
+    columns = [paired(ask.pair, ask.quantity) for ask in asks]
     if terms.clock == "two machines":
-        columns = {at: each.without_clock() for at, each in columns.items()}
-    looks = [_looks(each, terms) for each in columns.values()]
-    confidences = [_confidence(terms, each) for each in looks]
-    effects = mean_effects(list(columns.values()), seed=terms.seed, confidences=confidences)
-    return {
-        at: Finding(ask, effect, None, _remark(effect), columns[at].clocked_base, seen, confidence)
-        for (at, ask), effect, seen, confidence in zip(asks.items(), effects, looks, confidences, strict=True)
-    }
+        columns = [each.without_clock() for each in columns]
+    looks = [terms.looks if terms.one_job and any(each.clocked) else 1 for each in columns]
+    confidences = [1 - terms.alpha / each for each in looks]
+    effects = mean_effects(columns, seed=terms.seed, confidences=confidences)
+    return [
+        Finding(ask, effect, None, _remark(effect), confidence, column.clocked_base, seen)
+        for ask, effect, confidence, column, seen in zip(asks, effects, confidences, columns, looks, strict=True)
+    ]
 
 
-def _looks(columns: Paired, terms: Terms) -> int:
-    return terms.looks if terms.one_job and any(columns.clocked) else 1
-
-
-def _times(asks: Mapping[int, Ask], terms: Terms) -> dict[int, Finding]:
+def _times(timed: Timed, asks: Sequence[Ask], terms: ComparisonTerms) -> list[Finding]:
     """Quantiles of the same stage come from the same resamples."""
     looks = terms.looks if terms.one_job else 1
-    confidence = _confidence(terms, looks)
-    stages: dict[tuple[Pair, str], list[int]] = {}
-    for at, ask in asks.items():
-        stages.setdefault((ask.pair, ask.quantity.stage), []).append(at)
-    result = {}
-    for (pair, stage), places in stages.items():
-        timed = timed_of(pair, stage)
-        if timed is None:
-            # Such asks were stopped as missing.
-            continue
-        names = [asks[at].quantity.name for at in places]
-        effects = quantile_effects(timed, names, seed=terms.seed, confidence=confidence)
-        for at, effect in zip(places, effects, strict=True):
-            result[at] = Finding(asks[at], effect, None, _remark(effect), 0.0, looks, confidence)
-    return result
-
-
-def _confidence(terms: Terms, looks: int) -> float:
-    return 1 - terms.alpha / looks
-
-
-def more_needed(found: Finding, *, alpha: float, beyond: float = 0.0) -> int | None:
-    """Return how many queries more would tell the effect from `beyond`, and give it an interval at all."""
-    effect = found.effect
-    if effect is None:
-        return None
-    distance = effect.difference - beyond
-    needed = more_queries(distance, effect.standard_error, n=effect.spread_over, alpha=alpha)
-    return max(needed or 0, found.lacking) or None
+    confidence = 1 - terms.alpha / looks
+    names = [ask.quantity.name for ask in asks]
+    effects = quantile_effects(timed, names, seed=terms.seed, confidence=confidence)
+    return [
+        Finding(ask, effect, None, _remark(effect), confidence, looks=looks)
+        for ask, effect in zip(asks, effects, strict=True)
+    ]
 
 
 def _remark(effect: Effect) -> str:
@@ -168,17 +152,8 @@ def _remark(effect: Effect) -> str:
     return NO_RATIO if effect.p is None else ""
 
 
-Row: TypeAlias = dict[str, Any]
-PROMPT = Quantity("usage", "inject", "prompt_tokens")
-
-
-def rows_of(asks: Sequence[Ask], terms: Terms) -> list[Row]:
-    """One row an ask, in order; Holm's family is all of them that have a p."""
-    return [row for _, row in found_rows(asks, terms)]
-
-
-def found_rows(asks: Sequence[Ask], terms: Terms) -> list[tuple[Finding, Row]]:
-    """As `rows_of`, each with what it was made from."""
+def rows_of(asks: Sequence[Ask], terms: ComparisonTerms) -> list[tuple[Finding, QuantityRow]]:
+    """One row an ask, in order, each with what it was made from; Holm's family is all of them that have a p."""
     found = findings(asks, terms)
     p_values = {str(at): each.p for at, each in enumerate(found) if each.p is not None}
     corrected = holm(p_values)
@@ -186,77 +161,60 @@ def found_rows(asks: Sequence[Ask], terms: Terms) -> list[tuple[Finding, Row]]:
     return [(each, _row(each, corrected.get(str(at)), terms, alone=alone)) for at, each in enumerate(found)]
 
 
-def family_of(rows: Sequence[Row]) -> int:
+def family_of(rows: Sequence[QuantityRow]) -> int:
     """How many p values were corrected together."""
-    return sum(row["p_holm"] is not None for row in rows)
+    return sum(row.p_holm is not None for row in rows)
 
 
-def tidy(value: float | None) -> float | None:
+def tidy(value: float) -> float:
     """To twelve digits."""
-    return None if value is None else float(f"{value:.12g}")
+    return float(f"{value:.12g}")
 
 
-def _row(found: Finding, p_holm: float | None, terms: Terms, *, alone: float) -> Row:
+def _tidy(value: float | None) -> float | None:
+    return None if value is None else tidy(value)
+
+
+def _ends(interval: Interval | None) -> Interval | None:
+    return None if interval is None else (tidy(interval[0]), tidy(interval[1]))
+
+
+def _row(found: Finding, p_holm: float | None, terms: ComparisonTerms, *, alone: float) -> QuantityRow:
     """`alone` is alpha shared out over the family: what a row has to itself at worst."""
-    ask, quantity = found.ask, found.ask.quantity
-    figures = _figures(found)
-    noise = _noise(found, terms, figures["base"])
-    margin = verdicts.bound(
-        ask.allowed, base=figures["base"], clocked_base=found.clocked_base, noise=noise, unit=quantity.unit
-    )
-    value = float(f"{margin.value:.12g}")
+    ask, quantity, effect = found.ask, found.ask.quantity, found.effect
+    pair, interval = ask.pair, _ends(effect.interval) if effect else None
+    base = _tidy(effect.base if effect else own_figure(pair.base, quantity))
+    candidate = _tidy(effect.candidate if effect else own_figure(pair.candidate, quantity))
+    noise = terms.noise.get(pair.name, {}).get(quantity.label)
+    if noise is not None and quantity.kind == "cost":  # of a bill, its measured time alone is noisy
+        noise = noise * found.clocked_base / base if base else None
+    margin = verdicts.bound(ask.allowed, base=base, clocked_base=found.clocked_base, noise=noise, unit=quantity.unit)
     told = found.obstacle or verdicts.verdict(
-        figures["interval"], margin=value, p=p_holm, better=ask.better, alpha=terms.alpha
+        interval, margin=tidy(margin.value), p=p_holm, better=ask.better, alpha=terms.alpha
     )
-    more = None
-    if told == "undecided" and found.effect is not None:
-        more = more_needed(found, alpha=alone)
-    return {
-        "pipeline": ask.pair.name,
-        "base_pipeline": ask.pair.base.pipeline,
-        "quantity": quantity.label,
-        "kind": quantity.kind,
-        "stage": quantity.stage,
-        "name": quantity.name,
-        "unit": quantity.unit,
-        "better": ask.better,
-        "primary": not quantity.stage or quantity == PROMPT,
-        **figures,
-        "p": tidy(found.effect.p) if found.effect else None,
-        "p_holm": tidy(p_holm),
-        "n": found.effect.n if found.effect else 0,
-        "margin": value,
-        "margin_why": margin.why,
-        "verdict": told,
-        "reason": found.reason,
-        "more_queries": more,
-        "noise": tidy(noise),
-    }
-
-
-def _noise(found: Finding, terms: Terms, base: float | None) -> float | None:
-    """As a share of the base's figure: of a bill, of its measured time alone."""
-    noise = terms.noise.get(found.ask.pair.name, {}).get(found.ask.quantity.label)
-    if noise is None or found.ask.quantity.kind != "cost":
-        return noise
-    return noise * found.clocked_base / base if base else None
-
-
-def _figures(found: Finding) -> Row:
-    effect, ask = found.effect, found.ask
-    if effect is None:
-        sides = {"base": ask.pair.base, "candidate": ask.pair.candidate}
-        figures = {name: tidy(own_figure(side, ask.quantity)) for name, side in sides.items()}
-        return {**figures, "difference": None, "interval": None, "relative": None, "relative_interval": None}
-    return {
-        "base": tidy(effect.base),
-        "candidate": tidy(effect.candidate),
-        "difference": tidy(effect.difference),
-        "interval": _ends(effect.interval),
-        "relative": tidy(effect.relative),
-        "relative_interval": _ends(effect.relative_interval),
-    }
-
-
-def _ends(interval: Interval | None) -> list[float | None] | None:
-    return None if interval is None else [tidy(end) for end in interval]
+    return QuantityRow(
+        pipeline=pair.name,
+        base_pipeline=pair.base.pipeline,
+        quantity=quantity.label,
+        kind=quantity.kind,
+        stage=quantity.stage,
+        name=quantity.name,
+        unit=quantity.unit,
+        better=ask.better,
+        primary=not quantity.stage or quantity == PROMPT,
+        base=base,
+        candidate=candidate,
+        difference=_tidy(effect.difference) if effect else None,
+        interval=interval,
+        relative=_tidy(effect.relative) if effect else None,
+        relative_interval=_ends(effect.relative_interval) if effect else None,
+        p=_tidy(effect.p) if effect else None,
+        p_holm=_tidy(p_holm),
+        n=effect.n if effect else 0,
+        margin=tidy(margin.value),
+        margin_why=margin.why,
+        verdict=told,
+        reason=found.reason,
+        more_queries=found.more_queries(alpha=alone) if told == "undecided" else None,
+        noise=_tidy(noise),
+    )

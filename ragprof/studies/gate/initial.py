@@ -41,7 +41,7 @@ from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import QUANTILES, quantile, quantile_draws, rounds_of
 from ragprof.statistics.paired import DUST, NS_PER_MS
 from ragprof.statistics.power import POWER, detectable, spread
-from ragprof.studies.gate.evidence import MACHINE_TIME, WHOLE, Cell, Evidence, Side, check_figures
+from ragprof.studies.gate.evidence import MACHINE_TIME, WHOLE, Cell, Evidence, PipelineSide, check_figures
 from ragprof.studies.gate.sides import read_side
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS
 
@@ -165,7 +165,7 @@ def proposals_of(evidence: Evidence, *, alpha: float) -> Proposals:
         raise BadInput(f"alpha lies between 0 and 0.5, not at {alpha}; 0.05 is usual")
     check_figures(evidence)
     queries = tuple(sorted({*evidence.figures["query_id"], *evidence.times["query_id"]}))
-    sides = [Side(evidence, name, queries) for name in evidence.pipelines]
+    sides = [PipelineSide(evidence, name, queries) for name in evidence.pipelines]
     wanted = [(one, having) for one in _quantities(evidence) if (having := [side for side in sides if _has(side, one)])]
     if not wanted:
         raise BadInput(f"'{evidence.label}' holds nothing to gate; record it again with 'ragprof run'")
@@ -185,13 +185,13 @@ def _quantities(evidence: Evidence) -> Iterator[Quantity]:
     yield Quantity("cost", "", "")
 
 
-def _has(side: Side, quantity: Quantity) -> bool:
+def _has(side: PipelineSide, quantity: Quantity) -> bool:
     if quantity.kind == "latency":
         return (quantity.stage or WHOLE) in side.times
     return bool(side.items(quantity)) and not (quantity.kind == "cost" and side.unpriced)
 
 
-def _proposal(quantity: Quantity, sides: Sequence[Side], *, level: float) -> Proposal:
+def _proposal(quantity: Quantity, sides: Sequence[PipelineSide], *, level: float) -> Proposal:
     looked = _timed if quantity.kind == "latency" else _counted
     seen = tuple(looked(quantity, sides, level))
     absolute, relative = margins_over(seen, floor=RELATIVE[quantity.kind])
@@ -228,7 +228,7 @@ def _up(number: float, *, digits: int) -> float:
     return float(f"{math.ceil(number / unit - 1e-9) * unit:.6g}")
 
 
-def _counted(quantity: Quantity, sides: Sequence[Side], level: float) -> Iterator[Seen]:
+def _counted(quantity: Quantity, sides: Sequence[PipelineSide], level: float) -> Iterator[Seen]:
     """Quality, usage and money: sums of means over queries."""
     items = {side.pipeline: side.items(quantity) for side in sides}
     for side in sides:
@@ -238,7 +238,7 @@ def _counted(quantity: Quantity, sides: Sequence[Side], level: float) -> Iterato
         yield Seen(side.pipeline, sum(means.values()), noise, of_means(own, others, alpha=level))
 
 
-def _bill_noise(side: Side, means: Mapping[tuple[str, str], float]) -> float | None:
+def _bill_noise(side: PipelineSide, means: Mapping[tuple[str, str], float]) -> float | None:
     """Share of the bill that is measured time, stage by stage, times the spread of that stage's mean between rounds."""
     clocked, total = side.evidence.facts["clocked"][side.pipeline], sum(means.values())
     if not clocked or total == 0:
@@ -248,7 +248,7 @@ def _bill_noise(side: Side, means: Mapping[tuple[str, str], float]) -> float | N
     return sum(shares[stage] * (BETWEEN_JOBS if found is None else found) for stage, found in spreads.items())
 
 
-def _timed(quantity: Quantity, sides: Sequence[Side], level: float) -> Iterator[Seen]:
+def _timed(quantity: Quantity, sides: Sequence[PipelineSide], level: float) -> Iterator[Seen]:
     share = QUANTILES[quantity.name]
     for side in sides:
         table = rounds_of(side.times[quantity.stage or WHOLE]) / NS_PER_MS
@@ -258,7 +258,7 @@ def _timed(quantity: Quantity, sides: Sequence[Side], level: float) -> Iterator[
         yield Seen(side.pipeline, base, _latency_noise(side, quantity), replace(found, effect=effect))
 
 
-def _latency_noise(side: Side, quantity: Quantity) -> float:
+def _latency_noise(side: PipelineSide, quantity: Quantity) -> float:
     """Spread between rounds of the quantile itself, and never less than that of the median, which is better known."""
     rows = side.times[quantity.stage or WHOLE]
     spreads = [_spread(rows, partial(_quantile, level=QUANTILES[name])) for name in ("p50", quantity.name)]

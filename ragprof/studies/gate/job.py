@@ -1,6 +1,6 @@
 """Both versions in one job: start a process for each side, let them answer by turns, and read what they recorded.
 
-What `--against` names: a git revision, another eval file, or another environment. Becomes a Side that can be run.
+What `--against` names (a git revision, another eval file, another environment) becomes a side that can be run.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from ragprof.core.quantities import quantity
 from ragprof.judge.scores import judge
 from ragprof.price import price_recording
 from ragprof.studies.gate import duel, evidence
-from ragprof.studies.gate.duel import Noise, SideName
+from ragprof.studies.gate.document import InterleavedJob, Noise
+from ragprof.studies.gate.duel import SideName
 from ragprof.studies.gate.evidence import Evidence
-from ragprof.studies.gate.looks import Level, Watched, learned, told, undecided, watched
-from ragprof.studies.gate.processes import PROTOCOL, Process, Side
+from ragprof.studies.gate.looks import LookLevel, learned, told, undecided, watched
+from ragprof.studies.gate.processes import PROTOCOL, Process, RunnableSide
 from ragprof.studies.preparation import Prepared, today
 
 OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
@@ -37,7 +38,7 @@ OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_CO
 
 
 @contextmanager
-def other_side(against: str, *, eval_file: Path) -> Iterator[Side]:
+def other_side(against: str, *, eval_file: Path) -> Iterator[RunnableSide]:
     """The base of a comparison, as long as the block lasts; a revision is checked out beside the repository.
 
     `against` is an existing .toml file, else a folder with bin/python (or a python itself), else a git revision.
@@ -47,10 +48,10 @@ def other_side(against: str, *, eval_file: Path) -> Iterator[Side]:
     if path.suffix == ".toml":
         if not path.is_file():
             raise BadInput("no such eval file to compare with", file=path)
-        yield Side(f"base {path.name}", path)
+        yield RunnableSide(f"base {path.name}", path)
         return
     if (python := _python_of(path)) is not None:
-        yield Side(f"base in {path.name}", eval_file, python=python)
+        yield RunnableSide(f"base in {path.name}", eval_file, python=python)
         return
     with _checked_out(against, eval_file) as side:
         yield side
@@ -66,8 +67,12 @@ def _python_of(path: Path) -> Path | None:
 
 
 @contextmanager
-def _checked_out(revision: str, eval_file: Path) -> Iterator[Side]:
-    top = Path(_git(eval_file.resolve().parent, "rev-parse", "--show-toplevel", otherwise=_no_repository(revision)))
+def _checked_out(revision: str, eval_file: Path) -> Iterator[RunnableSide]:
+    """The checked out tree, its modules first on the import path, started from the place that the user stands in."""
+    top = Path(_git(eval_file.resolve().parent, "rev-parse", "--show-toplevel", otherwise=(
+        f"'{revision}' is no eval file and no environment, and this file is in no git repository; name one of these, "
+        "or a revision inside a repository"
+    )))  # fmt: skip
     commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", otherwise=(
         f"no git revision '{revision}' (nor a file or environment of that name); in CI, fetch it first: "
         "actions/checkout with fetch-depth: 0, or git fetch origin main"
@@ -79,27 +84,14 @@ def _checked_out(revision: str, eval_file: Path) -> Iterator[Side]:
         try:
             if not (tree / inside).is_file():
                 raise BadInput(f"revision {revision} has no {inside}; compare with a later one", file=eval_file)
-            yield _side_of(revision, commit, tree=tree, inside=inside, top=top)
+            named = revision if commit.startswith(revision) else f"{revision} ({commit[:9]})"
+            here, paths = Path.cwd().resolve(), tuple(path for path in (tree, tree / "src") if path.is_dir())
+            folder = tree / (here.relative_to(top.resolve()) if here.is_relative_to(top.resolve()) else "")
+            folder = folder if folder.is_dir() else tree
+            yield RunnableSide(f"base {named}", tree / inside, folder=folder, paths=paths)
         finally:
             with suppress(BadInput):
                 _git(top, "worktree", "remove", "--force", str(tree), otherwise="")
-
-
-def _side_of(revision: str, commit: str, *, tree: Path, inside: Path, top: Path) -> Side:
-    """The checked out tree, its modules first on the import path, started from the place that the user stands in."""
-    here = Path.cwd().resolve()
-    below = here.relative_to(top.resolve()) if here.is_relative_to(top.resolve()) else Path()
-    folder = tree / below
-    named = revision if commit.startswith(revision) else f"{revision} ({commit[:9]})"
-    paths = tuple(path for path in (tree, tree / "src") if path.is_dir())
-    return Side(f"base {named}", tree / inside, folder=folder if folder.is_dir() else tree, paths=paths)
-
-
-def _no_repository(revision: str) -> str:
-    return (
-        f"'{revision}' is no eval file and no environment, and this file is in no git repository; name one of these, "
-        "or a revision inside a repository"
-    )
 
 
 def _git(folder: Path, *arguments: str, otherwise: str) -> str:
@@ -133,17 +125,15 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Found:
+class JobResult:
     """Both sides as recorded, and how the job went; `facts` is None where nothing was timed."""
 
     base: Evidence
     candidate: Evidence
-    noise: Noise
-    looks: int
-    facts: dict[str, Any] | None
+    facts: InterleavedJob | None
 
 
-def run_job(job: Job, prepared: Prepared, progress: Progress) -> Found:
+def run_job(job: Job, prepared: Prepared, progress: Progress) -> JobResult:
     """Run both sides; their recordings are left in `against/base` and `against/candidate` of the folder.
 
     Raises BadInput for what cannot be run and Incomparable for sides with other documents, questions or judgements,
@@ -152,29 +142,36 @@ def run_job(job: Job, prepared: Prepared, progress: Progress) -> Found:
     files.ready_folder(job.folder, remedy="give another one with --out (in Python out=)")
     with files.claimed(job.folder), ExitStack() as stack:
         base = stack.enter_context(other_side(job.against, eval_file=job.eval_file))
-        sides: dict[SideName, Side] = {"base": base, "candidate": Side("candidate", job.eval_file), "twin": base}
+        here = RunnableSide("candidate", job.eval_file)
+        sides: dict[SideName, RunnableSide] = {"base": base, "candidate": here, "twin": base}
         places: dict[SideName, Path] = {name: (job.folder / "against" / name).absolute() for name in sides}
         if not (job.clock and _timed(prepared)):
             del sides["twin"]
         workers = {name: stack.enter_context(Process(side, progress)) for name, side in sides.items()}
-        told = {name: worker.ask("prepare", **_given(job, sides[name])) for name, worker in workers.items()}
+        corpus = None if job.corpus is None else str(job.corpus.absolute())
+        books = [str(book.absolute()) for book in job.books]
+        told = {
+            name: worker.ask("prepare", eval_file=str(sides[name].eval_file.absolute()), corpus=corpus, books=books)
+            for name, worker in workers.items()
+        }
         pipelines = _common(told, base.label, job.eval_file)
-        _load(workers, places)
-        outcome = _asked(prepared, workers, pipelines, told["candidate"]["queries"], progress)
+        for name, worker in workers.items():  # one by one: the second finds in the cache what the first has computed
+            worker.ask("load", folder=str(places[name]))
+            if name != "twin":
+                worker.ask("rank")
+        facts = _ask_all(prepared, workers, pipelines, told["candidate"]["queries"], progress)
+        job_id = uuid4().hex
         for name in ("base", "candidate"):
-            workers[name].ask("write", job=outcome.job)
+            workers[name].ask("write", job=job_id)
     shutil.rmtree(places["twin"], ignore_errors=True)
-    labels: dict[SideName, str] = {"base": base.label.removeprefix("base "), "candidate": "as it is here"}
-    read = {name: _read(places[name], job, prepared, label) for name, label in labels.items()}
-    return Found(read["base"], read["candidate"], outcome.noise, outcome.looks, outcome.facts)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    job: str
-    noise: Noise
-    looks: int
-    facts: dict[str, Any] | None
+    for name in ("base", "candidate"):
+        judge(places[name], prepared.evaluation, metrics=prepared.subject.config.metrics)
+        price_recording(places[name], books=job.books, on=today())
+    return JobResult(
+        evidence.of_recording(places["base"], label=base.label.removeprefix("base ")),
+        evidence.of_recording(places["candidate"], label="as it is here"),
+        facts,
+    )
 
 
 def _timed(prepared: Prepared) -> tuple[str, ...]:
@@ -194,24 +191,11 @@ def _timed(prepared: Prepared) -> tuple[str, ...]:
 
 def _stages(prepared: Prepared) -> dict[str, tuple[str, ...]]:
     """The stages of each pipeline that a clock sees."""
-    return {
-        parts.name: tuple(
-            name
-            for name, part in zip(
-                STAGES, (parts.embedder, parts.store, parts.reranker, parts.injector, parts.generator), strict=True
-            )
-            if part is not None
-        )
-        for parts in prepared.subject.pipelines
-    }
-
-
-def _given(job: Job, side: Side) -> dict[str, Any]:
-    return {
-        "eval_file": str(side.eval_file.absolute()),
-        "corpus": None if job.corpus is None else str(job.corpus.absolute()),
-        "books": [str(book.absolute()) for book in job.books],
-    }
+    found: dict[str, tuple[str, ...]] = {}
+    for parts in prepared.subject.pipelines:
+        held = (parts.embedder, parts.store, parts.reranker, parts.injector, parts.generator)
+        found[parts.name] = tuple(name for name, part in zip(STAGES, held, strict=False) if part is not None)
+    return found
 
 
 def _common(told: Mapping[SideName, Mapping[str, Any]], label: str, eval_file: Path) -> tuple[str, ...]:
@@ -236,21 +220,13 @@ def _common(told: Mapping[SideName, Mapping[str, Any]], label: str, eval_file: P
     return common
 
 
-def _load(workers: Mapping[SideName, Process], places: Mapping[SideName, Path]) -> None:
-    """One after the other, so that the second finds in the cache what the first has computed."""
-    for name, worker in workers.items():
-        worker.ask("load", folder=str(places[name]))
-        if name != "twin":
-            worker.ask("rank")
-
-
-def _asked(
+def _ask_all(
     prepared: Prepared,
     workers: Mapping[SideName, Process],
     pipelines: Sequence[str],
     queries: Sequence[str],
     progress: Progress,
-) -> _Asked:
+) -> InterleavedJob | None:
     """Live queries: by turns where time is gated, else a few on each side to count what they take."""
 
     def ask(side: SideName, pipeline: str, query_id: str, *, phase: str, number: int) -> Mapping[str, int]:
@@ -262,37 +238,24 @@ def _asked(
     gate, seed = prepared.subject.config.gate, prepared.subject.config.seed
     gates = [each for each in watched(gate, _stages(prepared)) if each.pipeline in pipelines]
     timed = [name for name in _timed(prepared) if name in pipelines]
-    identity = uuid4().hex
     if "twin" not in workers or not timed:
         _count(ask, pipelines, queries[:COUNTED_QUERIES], progress)
-        return _Asked(identity, {}, 1, None)
-    start = now_ns()
-    others = [name for name in pipelines if name not in timed]
-    plan = duel.planned(ask, timed, queries, seconds=gate.budget_seconds, looks=gate.looks, clock=now_ns)
-    outcome = duel.fought(
-        ask,
-        plan,
-        learn=partial(learned, seed=seed),
-        judge=_judge(gates, alpha=gate.alpha, family=len(gate.quantities) * len(pipelines), seed=seed),
-        progress=progress,
-        seconds=gate.budget_seconds,
-        clock=now_ns,
-    )
-    _count(ask, others, queries[:COUNTED_QUERIES], progress)
-    spent = (now_ns() - start) / 1e9
-    facts = duel.facts(outcome, plan, seconds=gate.budget_seconds, spent_seconds=spent)
-    return _Asked(identity, outcome.noise, plan.looks, facts)
+        return None
 
-
-def _judge(gates: Sequence[Watched], *, alpha: float, family: int, seed: int) -> duel.Judge:
     def judge_look(base: pd.DataFrame, candidate: pd.DataFrame, noise: Noise, looks: int) -> set[str]:
-        level = Level(alpha, looks, family, seed)
+        level = LookLevel(gate.alpha, looks, len(gate.quantities) * len(pipelines), seed)
         return undecided(gates, told(base, candidate, gates, noise=noise, level=level))
 
-    return judge_look
+    start, budget = now_ns(), gate.budget_seconds
+    plan = duel.plan_duel(ask, timed, queries, seconds=budget, looks=gate.looks, clock=now_ns)
+    outcome = duel.run_duel(
+        ask, plan, learn=partial(learned, seed=seed), judge=judge_look, progress=progress, seconds=budget, clock=now_ns
+    )
+    _count(ask, [name for name in pipelines if name not in timed], queries[:COUNTED_QUERIES], progress)
+    return duel.told(outcome, plan, seconds=budget, spent_seconds=(now_ns() - start) / 1e9)
 
 
-def _count(ask: duel.Asker, pipelines: Sequence[str], queries: Sequence[str], progress: Progress) -> None:
+def _count(ask: duel.SideAsker, pipelines: Sequence[str], queries: Sequence[str], progress: Progress) -> None:
     """Every side some queries once, by turns."""
     progress.start("ask both sides", len(pipelines) * len(queries))
     for pipeline in pipelines:
@@ -301,9 +264,3 @@ def _count(ask: duel.Asker, pipelines: Sequence[str], queries: Sequence[str], pr
                 ask(("base", "candidate")[place], pipeline, query_id, phase=duel.TIMED, number=0)
             progress.advance(1)
     progress.done()
-
-
-def _read(folder: Path, job: Job, prepared: Prepared, label: str) -> Evidence:
-    judge(folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
-    price_recording(folder, books=job.books, on=today())
-    return evidence.of_recording(folder, label=label)

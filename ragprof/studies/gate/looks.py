@@ -1,20 +1,17 @@
-"""Looking more than once: which latency gates are decided after so many rounds.
+"""Looking more than once: which latency gates are decided after so many rounds, and how noisy the machine is.
 
 Each look is judged at a level divided by the number of looks allowed (Bonferroni), and by the number of gates, so that
 a pipeline whose gates are all decided at some look is decided in the end, where Holm's correction is at most as strict.
-A pipeline with another gate undecided is asked again, and then all its gates are judged on all its rounds. Reads no
-file.
+A pipeline with another gate undecided is asked again, and then all its gates are judged on all its rounds.
 
-A machine's own noise: by how much it tells apart two processes of the same version that answered by turns.
-
-Reads no file. What is timed is compared in quantiles, what is billed by time in means: both are learned.
+The noise is by how much a machine tells apart two processes of the same version that answered by turns. What is timed
+is compared in quantiles, what is billed by time in means: both are learned. Reads no file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import pandas as pd
 
@@ -23,6 +20,8 @@ from ragprof.core.quantities import LATENCIES, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
 from ragprof.statistics.draws import CONFIDENCE, resampled_counts
 from ragprof.statistics.paired import Effect, Timed, finite_interval, quantile_effects
+from ragprof.studies.gate.document import GateVerdict, Noise
+from ragprof.studies.gate.evidence import WHOLE
 from ragprof.studies.gate.verdicts import better_of, bound, gate_verdict, given_tolerance
 
 
@@ -47,7 +46,7 @@ def watched(gate: GateSettings, stages: Mapping[str, Sequence[str]]) -> list[Wat
 
 
 @dataclass(frozen=True)
-class Level:
+class LookLevel:
     """How sure a look must be: `looks` are allowed, and `family` gates are judged together."""
 
     alpha: float
@@ -57,24 +56,24 @@ class Level:
 
 
 def told(
-    base: pd.DataFrame,
-    candidate: pd.DataFrame,
-    gates: Sequence[Watched],
-    *,
-    noise: Mapping[str, Mapping[str, float]],
-    level: Level,
-) -> list[str]:
+    base: pd.DataFrame, candidate: pd.DataFrame, gates: Sequence[Watched], *, noise: Noise, level: LookLevel
+) -> list[GateVerdict]:
     """A verdict a gate, in order; `undecided` too where no query was timed on both sides."""
-    found = []
+    strict = level.alpha / level.looks / level.family
+    found: list[GateVerdict] = []
     for gate in gates:
         effect = effect_of(base, candidate, gate, seed=level.seed, looks=level.looks, alpha=level.alpha)
+        if effect is None:
+            found.append("undecided")
+            continue
         floor = noise.get(gate.pipeline, {}).get(gate.quantity.label)
-        strict = level.alpha / level.looks / level.family
-        found.append("undecided" if effect is None else _verdict(effect, gate, floor, alpha=strict))
+        margin = bound(given_tolerance(gate.margin), base=effect.base, noise=floor).value
+        better = better_of(gate.quantity, gate.margin)
+        found.append(gate_verdict(effect.interval, margin=margin, p=effect.p, better=better, alpha=strict))
     return found
 
 
-def undecided(gates: Sequence[Watched], verdicts: Sequence[str]) -> set[str]:
+def undecided(gates: Sequence[Watched], verdicts: Sequence[GateVerdict]) -> set[str]:
     """The pipelines of which some gate cannot be told yet."""
     return {gate.pipeline for gate, verdict in zip(gates, verdicts, strict=True) if verdict == "undecided"}
 
@@ -83,7 +82,7 @@ def effect_of(
     base: pd.DataFrame, other: pd.DataFrame, gate: Watched, *, seed: int, looks: int, alpha: float
 ) -> Effect | None:
     """None where no query was timed on both sides."""
-    stage = gate.quantity.stage or "query"
+    stage = gate.quantity.stage or WHOLE
     sides = [side[(side["pipeline"] == gate.pipeline) & (side["stage"] == stage)] for side in (base, other)]
     timed = Timed.of(*sides)
     if timed is None:
@@ -92,22 +91,12 @@ def effect_of(
     return effect
 
 
-def _verdict(effect: Effect, gate: Watched, floor: float | None, *, alpha: float) -> str:
-    better = better_of(gate.quantity, gate.margin)
-    limit = bound(given_tolerance(gate.margin), base=effect.base, noise=floor).value
-    return gate_verdict(effect.interval, margin=limit, p=effect.p, better=better, alpha=alpha)
-
-
-Noise: TypeAlias = dict[str, dict[str, float]]
-WHOLE = "query"
-
-
 def learned(base: pd.DataFrame, twin: pd.DataFrame, *, seed: int) -> Noise:
     """pipeline -> quantity -> how far from 0 the interval of (twin / base - 1) reaches, where both are the same.
 
     Under the name of a bill stands the noise of the time that it is made of; of the bill it is only that share.
     """
-    noise: Noise = {}
+    noise: dict[str, dict[str, float]] = {}
     for name, mine in base.groupby("pipeline"):
         other = twin[twin["pipeline"] == name]
         for stage in (WHOLE, *STAGES):

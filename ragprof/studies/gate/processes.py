@@ -1,6 +1,6 @@
-"""Worker processes, seen from the one that compares: started, asked, ended. Knows nothing of what is compared.
+"""One side of an interleaved comparison in a process of its own: how it is started, asked and ended, and what it does.
 
-One side of an interleaved comparison: `python -m ragprof.against.worker`, asked in JSON lines over its pipes.
+It is `python -m ragprof.studies.gate.processes`, asked in JSON lines over its pipes.
 
 A request is {"do": name, ...}; the reply is {"done": value}, or {"error": message, "exit_code": n}. While it works it
 says {"progress": [task, total]} and {"progress": [steps]}. Whatever libraries print goes to the error stream, so that
@@ -35,7 +35,7 @@ SECONDS_TO_END = 20
 
 
 @dataclass(frozen=True)
-class Side:
+class RunnableSide:
     """Where one side of a comparison is run from. `paths` go first on its import path."""
 
     label: str
@@ -48,7 +48,7 @@ class Side:
 class Process:
     """One worker. A context manager: the process is ended with the block, whatever happens."""
 
-    def __init__(self, side: Side, progress: Progress) -> None:
+    def __init__(self, side: RunnableSide, progress: Progress) -> None:
         self._side, self._progress = side, progress
         self._complaints = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed by `end`)
         try:
@@ -90,7 +90,8 @@ class Process:
             if "progress" in message:
                 self._show(message["progress"])
             elif "error" in message:
-                raise self._complaint(message)
+                kind = Incomparable if message["exit_code"] == Incomparable.exit_code else BadInput
+                raise kind(f"{self._side.label}: {message['error']}")
             else:
                 return message["done"]
 
@@ -131,16 +132,12 @@ class Process:
         else:
             self._progress.done()
 
-    def _complaint(self, message: Mapping[str, Any]) -> RagprofError:
-        kind = Incomparable if message["exit_code"] == Incomparable.exit_code else BadInput
-        return kind(f"{self._side.label}: {message['error']}")
-
     def _ended(self) -> BadInput:
         """Why there is no answer, as far as it can be told."""
         code = self._process.wait()
         self._complaints.seek(0)
         said = self._complaints.read()[-LAST_WORDS:].strip()
-        if f"No module named '{MODULE.rpartition('.')[0]}'" in said or "No module named 'ragprof'" in said:
+        if "No module named 'ragprof" in said:
             return BadInput(
                 f"{self._side.label}: its environment has no ragprof that can be compared; install this version of "
                 f"ragprof into it ({self._side.python})"
@@ -151,7 +148,7 @@ class Process:
         return BadInput(f"{self._side.label}: its process ended ({code}): {said.splitlines()[-1] if said else ''}")
 
 
-def _environment(side: Side) -> dict[str, str]:
+def _environment(side: RunnableSide) -> dict[str, str]:
     old = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     paths = [*map(str, side.paths), *old]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if paths else dict(os.environ)

@@ -1,45 +1,25 @@
 """`compare`: two recordings, or a recording and a baseline, side by side. Runs no pipeline.
 
-What can be wrong with a gate before anything is run: its quantities, its baseline, where the recording goes.
+And what can be wrong with a gate before anything is run: its quantities, its baseline, where the recording goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ragprof.core import RANKED_STAGES
 from ragprof.core.errors import BadInput, Incomparable, UnknownName
-from ragprof.core.quantities import Kind, quantity
+from ragprof.core.quantities import Kind, Quantity, quantity
 from ragprof.evals import EvalConfig, GateMargin
 from ragprof.record.recording import fingerprint_of
 from ragprof.record.timings import FLOPS
-from ragprof.studies.gate import baselines, evidence
-from ragprof.studies.gate import comparison as comparisons
+from ragprof.studies.gate import baselines, comparison, evidence
+from ragprof.studies.gate.document import Comparison
 from ragprof.studies.gate.evidence import JUDGED, Evidence
 from ragprof.studies.preparation import Places, Prepared
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """What came of it: `document` is plain JSON, documented in docs/ci.md."""
-
-    document: dict[str, Any]
-
-    @property
-    def exit_code(self) -> int:
-        """0, unless a gate says otherwise: 1 regression, 3 not comparable, 4 undecided where that is strict."""
-        gate = self.document["gate"]
-        return 0 if gate is None else int(gate["exit_code"])
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The gates where there are some, else every quantity."""
-        gate = self.document["gate"]
-        found: list[dict[str, Any]] = self.document["rows"] if gate is None else gate["gates"]
-        return found
 
 
 def compare(
@@ -53,7 +33,7 @@ def compare(
 
     Raises Incomparable where corpus, questions or judgements differ, BadInput for a folder that is neither.
     """
-    return Comparison(comparisons.compare(read_side(base), read_side(candidate), margins=margins, pipelines=pipelines))
+    return comparison.compare(read_side(base), read_side(candidate), margins=margins, pipelines=pipelines)
 
 
 def read_side(place: str | Path) -> Evidence:
@@ -96,12 +76,13 @@ def check_gate(config: EvalConfig, eval_file: Path) -> None:
             if asked.kind == "usage" and asked.name == FLOPS and not config.gate.flop_queries:
                 raise BadInput(f"'{label}' is not counted; say for how many queries with [gate] flop_queries = 20")
             if asked.stage:
-                _check_stage(config, label, asked.stage, margin.pipelines or config.gate.pipelines)
+                _check_stage(config, asked, margin.pipelines or config.gate.pipelines)
 
 
-def _check_stage(config: EvalConfig, label: str, stage: str, named: Sequence[str] | None) -> None:
+def _check_stage(config: EvalConfig, asked: Quantity, named: Sequence[str] | None) -> None:
     """Every pipeline that is named for a quantity has its stage; where none is named, one of all has."""
-    if quantity(label).kind == "quality" and stage not in RANKED_STAGES:
+    label, stage = asked.label, asked.stage
+    if asked.kind == "quality" and stage not in RANKED_STAGES:
         raise BadInput(f"'{label}': the {stage} stage ranks nothing; there are metrics of {', '.join(RANKED_STAGES)}")
     having = [
         each.name

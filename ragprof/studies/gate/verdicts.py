@@ -14,14 +14,14 @@ from typing import Literal, TypeAlias
 
 from ragprof.core.quantities import Kind, Quantity
 from ragprof.evals import GateMargin
+from ragprof.studies.gate.document import Better, GateVerdict, Interval, Verdict
 
-Verdict: TypeAlias = Literal["better", "worse", "equivalent", "undecided", "unpriced", "incomparable", "missing"]
-GateVerdict: TypeAlias = Literal["holds", "regression", "undecided", "unpriced", "incomparable"]
-Better: TypeAlias = Literal["lower", "higher"]
 Clock: TypeAlias = Literal["one job", "two jobs", "two machines"]
+"""Whose clock both sides were timed by."""
 
 ALPHA = 0.05
 BETWEEN_JOBS = 0.26
+"""By how much two jobs of public CI differ on the same code; two halves of one job by 0.3 % (docs/ci.md, Measured)."""
 DEFAULTS: dict[Kind, GateMargin] = {
     "quality": GateMargin(absolute=0.01),
     "latency": GateMargin(relative=0.10),
@@ -29,7 +29,8 @@ DEFAULTS: dict[Kind, GateMargin] = {
     "cost": GateMargin(relative=0.02),
 }
 TWO_JOBS = "the sides were timed in two jobs"
-DONE, REGRESSED, INCOMPARABLE, UNDECIDED = 0, 1, 3, 4
+REGRESSED, INCOMPARABLE, UNDECIDED = 1, 3, 4
+"""Exit codes."""
 
 
 @dataclass(frozen=True)
@@ -54,31 +55,22 @@ class Bound:
     why: str
 
 
-def default_tolerance(kind: Kind, clock: Clock) -> Tolerance:
-    """What compares without a margin of its own. Between jobs 26 % was seen in public CI, within one 0.3 %."""
-    margin = DEFAULTS[kind]
-    if kind == "latency" and clock != "one job":
-        return Tolerance(margin.absolute, BETWEEN_JOBS, None, TWO_JOBS)
-    return _with_clock(margin, kind, clock)
-
-
 def given_tolerance(margin: GateMargin) -> Tolerance:
     """What the user allows, as it is."""
     return Tolerance(margin.absolute, margin.relative)
 
 
-def gated_tolerance(margin: GateMargin, kind: Kind, clock: Clock) -> Tolerance:
-    """What the user allows; never less, for what was not timed in one job, than two jobs may differ by."""
+def clocked_tolerance(margin: GateMargin, kind: Kind, clock: Clock) -> Tolerance:
+    """What is allowed; never less, for what was not timed in one job, than two jobs may differ by.
+
+    Of a bill, that is true of its measured time alone; the time of two machines is not in the bill.
+    """
+    between = max(margin.relative, BETWEEN_JOBS)
     if kind == "latency" and clock != "one job":
-        return Tolerance(margin.absolute, max(margin.relative, BETWEEN_JOBS), None, TWO_JOBS)
-    return _with_clock(margin, kind, clock)
-
-
-def _with_clock(margin: GateMargin, kind: Kind, clock: Clock) -> Tolerance:
-    """Of a bill, measured time may differ by more than what is counted; that of two machines is not in the bill."""
-    if kind != "cost" or clock != "two jobs":
-        return given_tolerance(margin)
-    return Tolerance(margin.absolute, margin.relative, max(margin.relative, BETWEEN_JOBS), TWO_JOBS)
+        return Tolerance(margin.absolute, between, None, TWO_JOBS)
+    if kind == "cost" and clock == "two jobs":
+        return Tolerance(margin.absolute, margin.relative, between, TWO_JOBS)
+    return given_tolerance(margin)
 
 
 def better_of(quantity: Quantity, margin: GateMargin | None = None) -> Better:
@@ -92,10 +84,16 @@ def bound(
     allowed: Tolerance, *, base: float | None, clocked_base: float = 0.0, noise: float | None = None, unit: str = ""
 ) -> Bound:
     """The margin beside a base's figure; the absolute one alone where there is none. Noise, a share, raises it."""
-    found = _absolute(allowed, unit)
+    found = Bound(0.0, "no difference is allowed")
+    if allowed.absolute:
+        found = Bound(allowed.absolute, f"{allowed.absolute:.4g} {unit}".strip())
     if base is None:
         return found
-    relative = _relative(allowed, abs(base), clocked_base)
+    share, why = f"{100 * allowed.relative:.3g} % of the base", f": {allowed.why}" if allowed.why else ""
+    relative = Bound(allowed.relative * abs(base), share + (why if allowed.clocked is None else ""))
+    if allowed.clocked is not None and clocked_base:
+        value = allowed.relative * (abs(base) - clocked_base) + allowed.clocked * clocked_base
+        relative = Bound(value, f"{share}, {100 * allowed.clocked:.3g} % of its measured time{why}")
     if relative.value > found.value:
         found = relative
     if noise is not None and noise * abs(base) > found.value:
@@ -103,9 +101,7 @@ def bound(
     return found
 
 
-def verdict(
-    interval: Sequence[float] | None, *, margin: float, p: float | None, better: Better, alpha: float
-) -> Verdict:
+def verdict(interval: Interval | None, *, margin: float, p: float | None, better: Better, alpha: float) -> Verdict:
     """Of a difference (candidate - base) with its interval and its corrected p."""
     if interval is None:
         return "undecided"
@@ -118,7 +114,7 @@ def verdict(
 
 
 def gate_verdict(
-    interval: Sequence[float] | None, *, margin: float, p: float | None, better: Better, alpha: float
+    interval: Interval | None, *, margin: float, p: float | None, better: Better, alpha: float
 ) -> GateVerdict:
     """Of a difference (candidate - base) with its interval and its p, corrected over the gates."""
     if interval is None:
@@ -127,15 +123,6 @@ def gate_verdict(
     if high <= margin:
         return "holds"
     return "regression" if low > margin and p is not None and p < alpha else "undecided"
-
-
-def exit_code(verdicts: Sequence[GateVerdict], *, strict: bool) -> int:
-    """1 regression or UNPRICED, 3 incomparable, 4 undecided where that is `strict`, else 0."""
-    if "regression" in verdicts or "unpriced" in verdicts:
-        return REGRESSED
-    if "incomparable" in verdicts:
-        return INCOMPARABLE
-    return UNDECIDED if strict and "undecided" in verdicts else DONE
 
 
 def overall(verdicts: Sequence[GateVerdict]) -> GateVerdict:
@@ -147,15 +134,7 @@ def overall(verdicts: Sequence[GateVerdict]) -> GateVerdict:
     return "undecided" if "undecided" in verdicts else "holds"
 
 
-def _absolute(allowed: Tolerance, unit: str) -> Bound:
-    if not allowed.absolute:
-        return Bound(0.0, "no difference is allowed")
-    return Bound(allowed.absolute, f"{allowed.absolute:.4g} {unit}".strip())
-
-
-def _relative(allowed: Tolerance, base: float, clocked_base: float) -> Bound:
-    share, tail = f"{100 * allowed.relative:.3g} % of the base", f": {allowed.why}" if allowed.why else ""
-    if allowed.clocked is None or not clocked_base:
-        return Bound(allowed.relative * base, share + (tail if allowed.clocked is None else ""))
-    value = allowed.relative * (base - clocked_base) + allowed.clocked * clocked_base
-    return Bound(value, f"{share}, {100 * allowed.clocked:.3g} % of its measured time{tail}")
+def exit_code(verdicts: Sequence[GateVerdict], *, strict: bool) -> int:
+    """1 regression or UNPRICED, 3 incomparable, 4 undecided where that is `strict`, else 0."""
+    codes = {"regression": REGRESSED, "incomparable": INCOMPARABLE, "undecided": UNDECIDED if strict else 0}
+    return codes.get(overall(verdicts), 0)
