@@ -1,7 +1,8 @@
 """Makes the golden summaries anew: what the product itself records, kept so that tests of reports need no run.
 
-`python tests/golden/make.py audit comparison` writes audit.json and comparison.json beside this file. A change of a study's section asks for it; the
-difference then shows in review what users of summary.json will see.
+`python tests/golden/make.py audit comparison` writes audit.json and comparison.json beside this file. A change of a
+study's section asks for it; the difference then shows in review what users of summary.json will see. Timings are those
+of the machine on which they were made: a test that quotes one is edited along.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_a_gate_has_its_figures_units_and_margin() -> None:
         ("\u22120.566", "\u22120.766 to \u22120.351"),
         ("\u221268.4%", "\u221283.8% to \u221249.7%"),
         ("0.010", ""),
-        ("0.012", ""),
+        ("0.014", ""),
     ]
 
 
@@ -203,7 +203,7 @@ def test_the_terminal_tells_the_verdict_first_and_what_it_rests_on() -> None:
     lines = _lines(golden("gated"))
     assert lines[1] == " REGRESSION: 3 of 14 gates (bm25 inject.prompt_tokens, dense nDCG@10,"
     assert "  nDCG@10                         0.827           \u22120.566     0.010 ▼ regression" in lines
-    assert "    score                         0.262 \u22120.766 to \u22120.351 p = 0.012" in lines
+    assert "    score                         0.262 \u22120.766 to \u22120.351 p = 0.014" in lines
     assert " changed: dense: embedder hashing 256 → hashing 2" in lines
     assert " worst: dense, nDCG@10: q03 1.000 → 0.000, q10 1.000 → 0.000, q11 1.000 →" in lines
     other_machine = replace(golden("compared"), differences=(FactDifference("environment.cpu", "A", "B", "latency"),))

@@ -21,7 +21,6 @@ from ragprof.studies.gate.evidence import JUDGED, Evidence
 from ragprof.studies.preparation import Places, Prepared
 
 
-
 def compare(
     base: str | Path,
     candidate: str | Path,
