@@ -124,6 +124,10 @@ def judged_cell(scores: Mapping[str, Any], metric: str) -> Cell:
     return Cell(judged.text, tone=judged.tone or "quiet")
 
 
+HOW_QUANTILES = "p50, p95 and p99 are Harrell and Davis's estimates over all rounds of the queries."
+"""For the notes of tables that have them."""
+
+
 def quantile_cell(latency: Any, quantile: str) -> Cell:
     interval = figures.span(at(latency, f"{quantile}_interval_ns"), figures.duration)
     return figure(figures.duration(at(latency, f"{quantile}_ns")), interval)

@@ -25,6 +25,7 @@ from ragprof.report.figures import signed
 from ragprof.report.lookup import COST, Summary, at, entries, judged_beside, reach
 from ragprof.report.palette import CONTEXT, LOSSES
 from ragprof.report.tables import (
+    HOW_QUANTILES,
     Cell,
     Column,
     Row,
@@ -52,7 +53,7 @@ def glance(summary: Summary) -> Table:
         *(Column("Relevant", "of injected tokens"), Column("p50", "end to end"), Column("Cost", "per 1,000 queries")),
     )
     rows = rows_by_size(summary, lambda name, size: _glance_cells(summary, name, size, precision))
-    note = f"Small figures are 95% intervals; {grown.basis(summary)}. {_FLATTERED}"
+    note = f"Small figures are 95% intervals; {grown.basis(summary)}. {_FLATTERED} {HOW_QUANTILES}"
     return Table("growth-glance", "Growth at a glance", columns, rows, note)
 
 
@@ -213,7 +214,7 @@ def resources(summary: Summary) -> Table:
     points = (point for name in grown.names(summary) for point in grown.points(summary, name))
     known = any(at(point, "end_to_end") or at(point, "build") for point in points)
     rows = rows_by_size(summary, lambda name, size: _resource_cells(summary, name, size)) if known else ()
-    note = f"On a real index of each size, {grown.timings(summary)}. Small figures are 95% intervals."
+    note = f"On a real index of each size, {grown.timings(summary)}. Small figures are 95% intervals. {HOW_QUANTILES}"
     return Table("growth-resources", "Time, builds and memory", columns, rows, note)
 
 

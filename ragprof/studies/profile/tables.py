@@ -33,6 +33,7 @@ from ragprof.report.lookup import (
     unpriced_stages,
 )
 from ragprof.report.tables import (
+    HOW_QUANTILES,
     Cell,
     Column,
     Row,
@@ -69,7 +70,7 @@ def glance(summary: Summary) -> Table:
 _GLANCE_NOTE = (
     "Small figures are 95% intervals. Judged@10 is the share of the first ten results that has a relevance judgement: "
     "unjudged is not irrelevant. On the front: no other pipeline measured here has both a higher nDCG@10 and a lower "
-    "latency (or cost)."
+    f"latency (or cost). {HOW_QUANTILES}"
 )
 
 
@@ -103,7 +104,7 @@ def latency(summary: Summary) -> Table:
     rows = [row for name in pipelines(summary) for row in _latency_rows(summary, name)]
     note = (
         "Small figures are 95% intervals, resampled by query. The cold start is the first query after loading; "
-        "it is in no other figure. n counts timings: every query in every round."
+        f"it is in no other figure. n counts timings: every query in every round. {HOW_QUANTILES}"
     )
     return Table("latency", "Latency of each stage", columns, tuple(rows), note)
 

@@ -29,6 +29,7 @@ from ragprof.report import figures
 from ragprof.report.figures import signed
 from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.tables import (
+    HOW_QUANTILES,
     PIPELINE,
     Cell,
     Column,
@@ -77,7 +78,7 @@ def statement(summary: Summary, name: str) -> Table:
     note = (
         f"Against {figures.text(at(study.of(summary, name), 'against'))}, paired by query. Small figures are 95% "
         "intervals, resampled by query. Net is the reranker's cost minus the prompt tokens saved: above 0 it costs, "
-        f"below 0 it saves. A point is 0.01 of {study.metric(summary, name)}."
+        f"below 0 it saves. A point is 0.01 of {study.metric(summary, name)}. {HOW_QUANTILES}"
     )
     return Table("reranker-statement", "The statement", columns, tuple(rows), note)
 
@@ -206,7 +207,8 @@ def curve(summary: Summary, name: str) -> Table:
     k = figures.count(at(found[0], "k")) if found else figures.ABSENT
     note = (
         f"At k = {k} chunks in the prompt. Small figures are 95% intervals, {study.basis(summary, name)}; p50 live, "
-        f"end to end, of the queries counted beside it. {_COMPOSED} Gain: against the search order; net below 0 saves."
+        f"end to end, of the queries counted beside it. {_COMPOSED} Gain: against the search order; net below 0 saves. "
+        f"{HOW_QUANTILES}"
     )
     return Table("reranker-depth", "Depth by depth", columns, rows, note)
 
