@@ -30,7 +30,7 @@ from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import quantile, rounds_of
 from ragprof.studies.reranker.chunks import more_chunks
 from ragprof.studies.reranker.data import RERANK, SEARCH, RerankerData
-from ragprof.studies.reranker.effects import estimate, live_rounds, money
+from ragprof.studies.reranker.effects import live_rounds, money
 from ragprof.studies.reranker.statement import TOKENS, llm_of, usd_of
 
 NEEDED = ("costs.parquet", "rates.json", "spans.parquet", "usage.parquet")
@@ -169,7 +169,7 @@ def alternatives(data: RerankerData, arm: str, whole: Whole) -> dict[str, Any]:
         "usd_per_1000_queries": money(whole.usd.get(this.pipeline)),
         "p50_ns": this.p50(this.depth),
         "tokens_per_query": this.prompt(RERANK, this.depth, this.k),
-        "quality": estimate(data, data.reranked(arm, data.metric)),
+        "quality": data.draws.estimate(data.reranked(arm, data.metric)),
     }
     return {"alternatives": found, "own": own}
 

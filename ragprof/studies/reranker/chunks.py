@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ragprof.statistics.draws import Array, observed_interval, resampled
 from ragprof.studies.reranker.data import RERANK, SEARCH, RerankerData
-from ragprof.studies.reranker.effects import estimate, known, means
+from ragprof.studies.reranker.effects import known, means
 from ragprof.studies.reranker.verdict import MoreChunks
 
 EQUAL = 1e-9
@@ -99,8 +99,8 @@ def iso_quality(data: RerankerData, arm: str, depth: int | None = None) -> IsoQu
         "k_with": k_with,
         "max_k": max_k,
         "interval": _interval(smallest, max_k) if n > 1 else None,
-        "quality_without": estimate(data, plain[own_k - 1]),
-        "quality_with": None if k_with is None else estimate(data, reranked[k_with - 1]),
+        "quality_without": data.draws.estimate(plain[own_k - 1]),
+        "quality_with": None if k_with is None else data.draws.estimate(reranked[k_with - 1]),
         "tokens_saved_per_query": resampled(saved, n),
         "note": NOTE,
     }

@@ -44,11 +44,6 @@ def means(data: RerankerData, values: Array) -> Array:
     return np.asarray(found[:, 0] if values.ndim == 1 else found)
 
 
-def estimate(data: RerankerData, values: Array) -> dict[str, Any]:
-    """{"mean", "interval", "n"} of the mean over queries."""
-    return data.draws.estimate(values)
-
-
 def known(values: Array) -> int:
     """How many queries have a value."""
     return int((~np.isnan(values)).sum())

@@ -29,7 +29,6 @@ from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import (
     added_latency,
     dollars,
-    estimate,
     found_money,
     known,
     means,
@@ -144,7 +143,7 @@ def billing(data: RerankerData, arm: str, depth: int | None = None) -> dict[str,
     return {
         "rate": rate.get("name"),
         **{key: rate.get(key) for key in BILLING},
-        "units_per_query": estimate(data, data.units(arm, depth or data.arm(arm)["own_depth"])),
+        "units_per_query": data.draws.estimate(data.units(arm, depth or data.arm(arm)["own_depth"])),
         "utilisation": entry["utilisation"],
         "unpriced": entry["unpriced"],
     }
