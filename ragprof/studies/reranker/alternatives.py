@@ -268,10 +268,10 @@ def _depths(this: Own) -> list[dict[str, Any]]:
 def _entry(
     this: Own, name: str, what: str, *, k: int | None, depth: int, metric: str, quality: Array, own: Array
 ) -> dict[str, Any]:
-    difference = estimate(this.data, quality - own)
+    difference = this.data.draws.estimate(quality - own)
     return {
         "name": name, "what": what, "k": k, "depth": depth, "metric": metric,
-        "quality": estimate(this.data, quality), "difference": difference,
+        "quality": this.data.draws.estimate(quality), "difference": difference,
         "relation": relation(difference, float(this.data.settings["margin"])),
     }  # fmt: skip
 
