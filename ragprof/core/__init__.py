@@ -180,6 +180,43 @@ class Nearest:
     scores: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """What a recording rests on, as its manifest.json has it; None or empty is what an old one does not say.
+
+    `facts` is the whole file: what only single studies read has no name here.
+    """
+
+    config: Mapping[str, Any]
+    recording: str | None
+    corpus_sha256: str | None
+    questions: str | None
+    identities: Mapping[str, Mapping[str, str | None]]
+    cpu: str | None
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Manifest:
+        return cls(
+            config=facts["config"],
+            recording=facts.get("recording"),
+            corpus_sha256=facts.get("corpus", {}).get("sha256"),
+            questions=facts.get("questions"),
+            identities=facts.get("identities", {}),
+            cpu=facts.get("environment", {}).get("cpu"),
+            facts=facts,
+        )
+
+    @property
+    def pipelines(self) -> tuple[Mapping[str, Any], ...]:
+        """The pipelines as they were declared, in the eval's order; their prices may have changed since."""
+        return tuple(self.config["pipelines"])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(pipeline["name"] for pipeline in self.pipelines)
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A mean (or quantile) with its interval; None where nothing can be said. `n` is what it rests on."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragprof.core import Manifest
 from ragprof.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -117,6 +118,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 file=folder / "manifest.json",
             )
     return dict(manifest)
+
+
+def manifest_of(folder: Path) -> Manifest:
+    """The same, by name. Raises as read_manifest does."""
+    return Manifest.of(read_manifest(folder))
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

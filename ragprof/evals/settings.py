@@ -34,18 +34,17 @@ def settings_of(folder: Path) -> dict[str, Any]:
     Settings of another recording, which stood in the folder before, do not count. Raises BadInput for a folder without
     a recording and for settings that are none.
     """
-    manifest = files.read_manifest(folder)
-    config, path = manifest["config"], folder / SETTINGS_FILE
+    manifest, path = files.manifest_of(folder), folder / SETTINGS_FILE
     kept = files.read_json(path) if path.exists() else {}
     if not isinstance(kept, dict) or not isinstance(kept.get("pipelines", {}), dict):
         raise BadInput("these are no settings of a recording; delete the file and run again", file=path)
-    if kept.get("recording") != manifest.get("recording"):
-        return dict(config)
+    if kept.get("recording") != manifest.recording:
+        return dict(manifest.config)
     prices = kept.get("pipelines", {})
     return {
-        **config,
+        **manifest.config,
         **{key: kept[key] for key in UNRECORDED if key in kept},
-        "pipelines": [{**each, "prices": prices.get(each["name"], each.get("prices"))} for each in config["pipelines"]],
+        "pipelines": [{**each, "prices": prices.get(each["name"], each.get("prices"))} for each in manifest.pipelines],
     }
 
 
@@ -54,7 +53,7 @@ def keep_settings(folder: Path, config: Mapping[str, Any]) -> None:
     if config != settings_of(folder):
         kept = {key: config[key] for key in UNRECORDED if key in config}
         prices = {pipeline["name"]: pipeline.get("prices") for pipeline in config["pipelines"]}
-        recording = files.read_manifest(folder).get("recording")
+        recording = files.manifest_of(folder).recording
         files.write_json(folder / SETTINGS_FILE, {"recording": recording, **kept, "pipelines": prices})
 
 

@@ -102,7 +102,7 @@ def _check_texts(
 
 def _pipelines(folder: Path, asked: Sequence[str] | None) -> list[str]:
     """Names in the order of the recording. Raises UnknownName for one that it lacks."""
-    known = [pipeline["name"] for pipeline in files.read_manifest(folder)["config"]["pipelines"]]
+    known = files.manifest_of(folder).names
     for name in asked or ():
         if name not in known:
             raise UnknownName("pipeline in this recording", name, known, file=folder / "manifest.json")

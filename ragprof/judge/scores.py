@@ -28,8 +28,8 @@ FAMILIES = ("AP", "Judged@10", "P@5", "R@20", "RR@10", "Success@5", "nDCG@10", "
 def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) -> pd.DataFrame:
     """Write scores.parquet and judgement.json into a recording and return the scores."""
     parsed = [measure(name) for name in metrics]
-    manifest = files.read_manifest(folder)
-    stages = {pipeline["name"]: ranking_stages(pipeline) for pipeline in manifest["config"]["pipelines"]}
+    manifest = files.manifest_of(folder)
+    stages = {pipeline["name"]: ranking_stages(pipeline) for pipeline in manifest.pipelines}
     tables = [
         scores_of(table, evaluation.qrels, parsed, stages=stages[name]).assign(pipeline=name)[list(SCORE_COLUMNS)]
         for name, table in rankings(folder).items()
@@ -40,7 +40,7 @@ def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) ->
         "qrels_sha256": evaluation.qrels_sha256,
         "queries": len(evaluation.queries),
         "notices": list(evaluation.notices),
-        "recording": manifest["recording"],
+        "recording": manifest.recording,
     }
     files.write_json(folder / "judgement.json", facts)
     return scores
@@ -48,7 +48,7 @@ def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) ->
 
 def rankings(folder: Path) -> dict[str, pd.DataFrame]:
     """The ranking tables of a recording by pipeline, in the order of its manifest."""
-    names = [pipeline["name"] for pipeline in files.read_manifest(folder)["config"]["pipelines"]]
+    names = files.manifest_of(folder).names
     return {name: files.read_table(folder / "rankings" / f"{name}.parquet") for name in names}
 
 

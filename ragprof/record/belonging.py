@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ragprof.core import Manifest
 from ragprof.evals import unpriced
 
 
@@ -28,19 +29,20 @@ class Basis:
 
 def rests_alike(basis: Basis, manifest: Mapping[str, Any]) -> bool:
     """Whether the recording of this manifest rests on the same corpus, questions, pipelines and parts."""
-    config, declared = manifest["config"], unpriced(manifest["config"]["pipelines"])
+    theirs = Manifest.of(manifest)
+    declared = unpriced(theirs.pipelines)
     alike = [
-        (basis.questions, manifest.get("questions")),
-        (basis.tokenizer, config.get("tokenizer")),
-        (basis.cpu, manifest.get("environment", {}).get("cpu")),
+        (basis.questions, theirs.questions),
+        (basis.tokenizer, theirs.config.get("tokenizer")),
+        (basis.cpu, theirs.cpu),
     ]
     return (
-        basis.corpus == manifest["corpus"]["sha256"]
-        and all(mine == theirs for mine, theirs in alike if mine is not None and theirs is not None)
+        basis.corpus == theirs.corpus_sha256
+        and all(stated == found for stated, found in alike if stated is not None and found is not None)
         and all(pipeline in declared for pipeline in basis.pipelines)
         and (len(declared) == len(basis.pipelines) or not basis.every_pipeline)
         and all(
-            parts and parts.items() <= manifest["identities"].get(name, {}).items()
+            parts and parts.items() <= theirs.identities.get(name, {}).items()
             for name, parts in (basis.identities or {}).items()
         )
     )
