@@ -29,28 +29,13 @@ def search_nested(
     if isinstance(store, NestedStore):
         return store.search_nested(docs, vectors, queries=queries, layouts=layouts, depth=depth)
     places = {doc.doc_id: place for place, doc in enumerate(docs)}
-    return [
-        [
-            _indexed(store, docs, vectors, queries=queries, members=layout.members[:size], depth=depth, places=places)
-            for size in layout.sizes
-        ]
-        for layout in layouts
-    ]
-
-
-def _indexed(
-    store: Store,
-    docs: Sequence[Doc],
-    vectors: Vectors | None,
-    *,
-    queries: Sequence[EmbeddedQuery],
-    members: NDArray[np.int64],
-    depth: int,
-    places: dict[str, int],
-) -> Nearest:
-    """An index of its own for one sub-corpus."""
-    store.add([docs[place] for place in members.tolist()], None if vectors is None else vectors[members])
-    return nearest([store.search(query, depth).ranking for query in queries], places, depth)
+    cells: list[list[Nearest]] = [[] for _ in layouts]
+    for row, layout in zip(cells, layouts, strict=True):
+        for size in layout.sizes:
+            members = layout.members[:size]
+            store.add([docs[place] for place in members.tolist()], None if vectors is None else vectors[members])
+            row.append(nearest([store.search(query, depth).ranking for query in queries], places, depth))
+    return cells
 
 
 def nearest(rankings: Sequence[Ranking], places: dict[str, int], depth: int) -> Nearest:
@@ -78,7 +63,7 @@ def standings(layout: Layout, pool: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class PoolCandidates:
     """The best of a whole pool for some queries, best first: `rows` are the queries' numbers.
 
     `places` and `scores` have the shape (rows, width). A place of -1 holds nothing, wherever it stands.
@@ -90,7 +75,7 @@ class Candidates:
 
 
 def take_first(
-    found: Candidates, cells: Sequence[Nearest], sizes: Sequence[int], stands: NDArray[np.int64]
+    found: PoolCandidates, cells: Sequence[Nearest], sizes: Sequence[int], stands: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Write the first candidates that are in each sub-corpus into its cell, one for each of the sizes.
 
@@ -106,16 +91,11 @@ def take_first(
         starts = np.searchsorted(inside, np.arange(height + 1) * width)
         counts = np.diff(starts)
         filled = np.arange(depth) < counts[:, None]
-        _write(cell, found, filled, inside[(starts[:-1, None] + np.arange(depth))[filled]])
+        chosen = inside[(starts[:-1, None] + np.arange(depth))[filled]]  # counted through all rows
+        places, scores = np.full(filled.shape, -1, np.int64), np.zeros(filled.shape)
+        places[filled], scores[filled] = found.places.ravel()[chosen], found.scores.ravel()[chosen]
+        if not np.isfinite(scores).all():
+            raise NonFiniteScore("the store found a score that is NaN or infinite; no ranking could be trusted")
+        cell.places[found.rows], cell.scores[found.rows] = places, scores
         short |= counts < min(depth, size)
     return short
-
-
-def _write(cell: Nearest, found: Candidates, filled: NDArray[np.bool_], chosen: NDArray[np.int64]) -> None:
-    """Candidates number `chosen` (counted through all rows) go, in order, to where `filled` is True."""
-    places, scores = np.full(filled.shape, -1, np.int64), np.zeros(filled.shape)
-    places[filled] = found.places.ravel()[chosen]
-    scores[filled] = found.scores.ravel()[chosen]
-    if not np.isfinite(scores).all():
-        raise NonFiniteScore("the store found a score that is NaN or infinite; no ranking could be trusted")
-    cell.places[found.rows], cell.scores[found.rows] = places, scores

@@ -12,6 +12,7 @@ import pytest
 from chain_model import save_chain_model
 
 from ragprof.core.errors import MissingModel, NonFiniteScore
+from ragprof.parts.models import causal
 from ragprof.parts.models.causal import BATCH, BLOCK_TOKENS, CausalModel, answers_of, branch, can_stand_together
 
 WINDOW = 64
@@ -76,7 +77,7 @@ def stopping(causal_model_folder: Path, gemma: CausalModel, tmp_path: Path) -> C
 
 
 def alone(model: CausalModel, ids: Sequence[int], most: int = MOST) -> list[int]:
-    return model.continued(model.read(ids, model.empty_cache()), most=most, ended=never)
+    return model.generate(ids, most=most, ended=never)[0]
 
 
 def whole_forward(model: CausalModel, ids: Sequence[int]) -> int:
@@ -113,15 +114,6 @@ def test_an_answer_is_that_of_a_model_without_a_cache(model: CausalModel, length
     assert alone(model, TOKENS[:length]) == list(one_forward_a_token(model, TOKENS[:length], MOST))
 
 
-@pytest.mark.parametrize("ended", [never, on_an_even_token])
-def test_the_librarys_own_call_gives_the_answers_of_the_untimed_way(
-    model: CausalModel, ended: Callable[[list[int]], bool]
-) -> None:
-    prompts = [*PREFIXES, *OTHERS[:6]]
-    called = [model.generate(ids, most=MOST, ended=ended)[0] for ids in prompts]
-    assert called == answers_of(model, prompts, most=MOST, ended=ended)
-
-
 def test_sampling_that_a_model_asks_for_is_not_done(
     causal_model_folder: Path, gemma: CausalModel, tmp_path: Path
 ) -> None:
@@ -130,8 +122,7 @@ def test_sampling_that_a_model_asks_for_is_not_done(
     settings |= {"do_sample": True, "top_k": 3, "temperature": 2.0, "repetition_penalty": 9.0}
     (folder / "generation_config.json").write_text(json.dumps(settings))
     sampling = CausalModel(str(folder), precision="float32")
-    answers = [each.generate(SECOND, most=MOST, ended=never)[0] for each in (sampling, gemma)]
-    assert answers[0] == answers[1] == alone(gemma, SECOND)
+    assert alone(sampling, SECOND) == alone(gemma, SECOND)
 
 
 @pytest.mark.parametrize("ended", [never, on_an_even_token])
@@ -139,8 +130,7 @@ def test_many_prompts_are_answered_as_each_alone(model: CausalModel, ended: Call
     prompts = [*PREFIXES, *BRANCHES, *OTHERS, PREFIXES[4], OTHERS[1], OTHERS[1]]
     random.Random(3).shuffle(prompts)
     assert len(prompts) > 2 * BATCH + 3
-    readings = [model.read(ids, model.empty_cache()) for ids in prompts]
-    expected = [model.continued(reading, most=MOST, ended=ended) for reading in readings]
+    expected = [model.generate(ids, most=MOST, ended=ended)[0] for ids in prompts]
     assert answers_of(model, prompts, most=MOST, ended=ended) == expected
     assert len({tuple(answer) for answer in expected}) > 20
 
@@ -164,11 +154,17 @@ def test_a_branch_leaves_the_cache_alone(gemma: CausalModel) -> None:
     assert reading.next_token == whole_forward(gemma, TOKENS[:130])
 
 
-def test_a_model_that_keeps_other_things_is_answered_one_by_one(gemma: CausalModel) -> None:
+def test_a_model_that_keeps_other_things_is_answered_one_by_one(
+    gemma: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transformers.cache_utils import StaticCache
 
     assert can_stand_together(gemma.empty_cache())
     assert not can_stand_together(StaticCache(config=gemma.model.config, max_cache_len=8))
+    prompts = [SECOND, *OTHERS[2:6], SECOND]
+    expected = answers_of(gemma, prompts, most=MOST, ended=never)
+    monkeypatch.setattr(causal, "can_stand_together", lambda _cache: False)
+    assert answers_of(gemma, prompts, most=MOST, ended=never) == expected
 
 
 def test_end_tokens_end_an_answer_and_are_not_in_it(stopping: CausalModel, gemma: CausalModel) -> None:
@@ -176,7 +172,6 @@ def test_end_tokens_end_an_answer_and_are_not_in_it(stopping: CausalModel, gemma
     assert stopping.ends == {1, token}
     whole = alone(gemma, SECOND)
     assert alone(stopping, SECOND) == whole[: whole.index(token)] != []
-    assert stopping.generate(SECOND, most=MOST, ended=never)[0] == alone(stopping, SECOND)
 
 
 def test_end_tokens_end_one_answer_of_many(stopping: CausalModel) -> None:

@@ -11,7 +11,7 @@ from reranked import DIALECTS
 from ragprof.core.errors import NonFiniteScore
 from ragprof.parts.http.calls import CallFailed
 from ragprof.parts.http.formats import FORMATS, Dialect, scores_in
-from ragprof.parts.http.formats import rerank_formats_counted as counted
+from ragprof.parts.http.formats import units_counted as counted
 
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS)
 LISTS = {"cohere": "results", "jina": "results", "voyage": "data", "vllm": "results"}

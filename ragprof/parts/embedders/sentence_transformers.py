@@ -4,35 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import PositiveInt
-
 from ragprof.core import Embedded
-from ragprof.parts.models.encoder import Precision, Transformer, library
-from ragprof.parts.models.places import PACKAGED_MINILM
+from ragprof.parts.models.encoder import EncoderPart
 
 
-class SentenceTransformersEmbedder:
+class SentenceTransformersEmbedder(EncoderPart):
     """Vectors of a transformer encoder; `precision` auto is the format in which the model's weights are stored."""
 
-    def __init__(
-        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: PositiveInt | None = None
-    ) -> None:
-        self._transformer = Transformer(model, precision=precision, max_tokens=max_tokens)
-
-    @property
-    def identity(self) -> str:
-        return f"sentence_transformers {self._transformer.identity}"
-
-    @property
-    def engine(self) -> str:
-        return f"{library()} SentenceTransformer.encode"
-
-    @property
-    def precision(self) -> str:
-        return self._transformer.precision
-
-    def load(self) -> None:
-        self._transformer.load()
+    name = "sentence_transformers"
 
     def embed_queries(self, texts: Sequence[str]) -> Embedded:
         prompt = self._transformer.prompt("query")

@@ -152,44 +152,22 @@ class OpenAICompatibleGenerator:
 
     def _explained(self, failure: CallFailed, prompt: str = "") -> BadInput:
         """What the user can do about it. It is never chained to what was caught: that may hold the request."""
-        said = f"{failure.code} {failure.reason}"
-        if failure.status in (401, 403):
-            return self._about_key(failure.status)
-        if failure.status is None:
+        url, said = self._server.url, f"{failure.code} {failure.reason}"
+        if (unusable := self._server.unusable(failure, url, when_slow="raise timeout_seconds")) is not None:
+            return unusable
+        if TOO_LONG.search(said):
             return BadInput(
-                f"{self._server.url} does not answer ({failure.reason}); start the server or mend base_url, "
-                "and where it is only slow, raise timeout_seconds"
+                f"a prompt of about {self.count_tokens(prompt)} tokens with {self.max_new_tokens} for the answer does "
+                f"not fit the context of '{self._model}' at {url} ({failure.reason}); set context_tokens to what "
+                "it takes, or inject less"
             )
-        if not failure.again and TOO_LONG.search(said):
-            return self._about_length(failure, prompt)
-        if failure.status == 404 or (not failure.again and NO_MODEL.search(said)):
-            return self._about_model(failure)
-        if failure.again:
-            return BadInput(
-                f"{self._server.url} failed {failure.attempts} times, last with {failure.status}: {failure.reason}; "
-                "try later, lower concurrency, or raise retries or timeout_seconds"
-            )
-        return BadInput(f"{self._server.url} refused the request with {failure.status}: {failure.reason}")
-
-    def _about_key(self, status: int) -> BadInput:
-        name, url = self._server.key_name, self._server.url
-        if self._server.has_key:
-            return BadInput(f"the key in ${name} was refused by {url} ({status}); set one that it accepts")
-        return BadInput(f"{url} wants a key ({status}) and ${name} is not set; set it, or name another in api_key_env")
-
-    def _about_length(self, failure: CallFailed, prompt: str) -> BadInput:
-        return BadInput(
-            f"a prompt of about {self.count_tokens(prompt)} tokens with {self.max_new_tokens} for the answer does not "
-            f"fit the context of '{self._model}' at {self._server.url} ({failure.reason}); set context_tokens to what "
-            "it takes, or inject less"
-        )
-
-    def _about_model(self, failure: CallFailed) -> BadInput:
-        url, listed = self._server.url, attempted(self._listed)
+        if failure.status != 404 and not NO_MODEL.search(said):
+            return BadInput(f"{url} refused the request with {failure.status}: {failure.reason}")
+        listed = attempted(self._listed)
         if isinstance(listed, list) and listed and self._model not in listed:
             shown = difflib.get_close_matches(self._model, listed, LISTED, 0.0)
             return UnknownName(f"model at {url}, which lists {len(listed)},", self._model, shown)
-        if NO_MODEL.search(f"{failure.code} {failure.reason}"):
+        if NO_MODEL.search(said):
             return BadInput(f"{url} has no model '{self._model}': {failure.reason}")
         return BadInput(
             f"{url} has no {PATHS[self._style]} ({failure.status}: {failure.reason}); base_url mostly ends in /v1, "

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from random import Random
@@ -136,7 +136,13 @@ class Server:
         try:
             with self._client().stream(method, f"{self.url}{path}", json=body) as response:
                 status = response.status_code
-                self._check(response)
+                if not response.is_success:
+                    content = response.read()
+                    try:
+                        payload: object = json.loads(content)
+                    except ValueError:
+                        payload = content.decode("utf-8", "replace")
+                    raise complaint(payload, status, asked_wait_s(response.headers))
                 yield response
         except CallFailed as failure:
             raise failure.at(status, self.shown(failure.reason)) from None
@@ -156,39 +162,48 @@ class Server:
         line = " ".join(UNPRINTABLE.sub(" ", text.replace(key, "***") if key else text).split())
         return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}..."
 
-    def _check(self, response: httpx2.Response) -> None:
-        if response.is_success:
-            return
-        content = response.read()
-        try:
-            payload: object = json.loads(content)
-        except ValueError:
-            payload = content.decode("utf-8", "replace")
-        raise complaint(payload, response.status_code, asked_wait_s(response.headers))
+    def unusable(self, failure: CallFailed, url: str, *, when_slow: str) -> BadInput | None:
+        """What can be done where the key is refused, nothing comes or every attempt fails; None for what is left."""
+        status, name = failure.status, self.key_name
+        if status in (401, 403) and self.has_key:
+            return BadInput(f"the key in ${name} was refused by {self.url} ({status}); set one that it accepts")
+        if status in (401, 403):
+            return BadInput(
+                f"{self.url} wants a key ({status}) and ${name} is not set; set it, or name another in api_key_env"
+            )
+        if status is None:
+            return BadInput(
+                f"{url} does not answer ({failure.reason}); start the server or mend base_url, and where it is only "
+                f"slow, {when_slow}"
+            )
+        if failure.again:
+            return BadInput(
+                f"{url} failed {failure.attempts} times, last with {status}: {failure.reason}; "
+                "try later, lower concurrency, or raise retries or timeout_seconds"
+            )
+        return None
 
     def _client(self) -> httpx2.Client:
         with self._opening:
-            if self._opened is None:
-                self._opened = self._connected()
-                weakref.finalize(self, self._opened.close)
-            return self._opened
-
-    def _connected(self) -> httpx2.Client:
-        try:
-            client = httpx2.Client(
-                headers={"User-Agent": "ragprof", "Accept-Encoding": "identity"},
-                timeout=self._timeout_s,
-                limits=httpx2.Limits(max_connections=self._connections, keepalive_expiry=KEEP_ALIVE_S),
-                trust_env=not is_loopback(self.url),
-            )
-        except (ImportError, ValueError, OSError) as failure:
-            raise BadInput(
-                f"no connection can be set up: {failure}; mend the proxy or certificate variables of the environment "
-                "(ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE)"
-            ) from None
-        if self.has_key:
-            client.headers["Authorization"] = f"Bearer {self._key()}"
-        return client
+            if self._opened is not None:
+                return self._opened
+            try:
+                client = httpx2.Client(
+                    headers={"User-Agent": "ragprof", "Accept-Encoding": "identity"},
+                    timeout=self._timeout_s,
+                    limits=httpx2.Limits(max_connections=self._connections, keepalive_expiry=KEEP_ALIVE_S),
+                    trust_env=not is_loopback(self.url),
+                )
+            except (ImportError, ValueError, OSError) as failure:
+                raise BadInput(
+                    f"no connection can be set up: {failure}; mend the proxy or certificate variables of the "
+                    "environment (ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE)"
+                ) from None
+            if self.has_key:
+                client.headers["Authorization"] = f"Bearer {self._key()}"
+            self._opened = client
+            weakref.finalize(self, client.close)
+            return client
 
     def _key(self) -> str:
         key = os.environ.get(self.key_name, "").strip()
@@ -234,19 +249,14 @@ def complaint(payload: object, status: int, wait_s: float | None = None) -> Call
     """The failure that an error object tells: OpenAI's, FastAPI's, or whatever text there is."""
     error = payload.get("error", payload) if isinstance(payload, Mapping) else payload
     named = error if isinstance(error, Mapping) else {"message": error}
-    reason = _reason(named.get("message") or named.get("detail"))
+    said = named.get("message") or named.get("detail")
+    if isinstance(said, list):  # FastAPI's list of complaints: places and words, never the input
+        told = [each for each in said if isinstance(each, Mapping)]
+        said = "; ".join(" ".join(str(each[key]) for key in ("loc", "type", "msg") if each.get(key)) for each in told)
+    reason = str(said or "no reason given")
     code = " ".join(str(named[name]) for name in ("code", "type", "param") if named.get(name))
     again = (status in BUSY or status >= 500) and OUT_OF_MONEY not in code
     return CallFailed(reason, status=status, code=code, again=again, wait_s=wait_s)
-
-
-def _reason(said: object) -> str:
-    """What a server gives as its reason; of a list of complaints (FastAPI's) the places and words, never the input."""
-    if not isinstance(said, list):
-        return str(said or "no reason given")
-    complaints = [each for each in said if isinstance(each, Mapping)]
-    words = [" ".join(str(each[name]) for name in ("loc", "type", "msg") if each.get(name)) for each in complaints]
-    return "; ".join(words) or "no reason given"
 
 
 def asked_wait_s(headers: Mapping[str, str]) -> float | None:
@@ -254,8 +264,12 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
     for name, per_second in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         if re.fullmatch(r"\d+(\.\d+)?", headers.get(name, "")):
             return float(headers[name]) / per_second
-    until, now = (_date(headers.get(name, "")) for name in ("retry-after", "date"))
-    return max(0.0, (until - now).total_seconds()) if until and now else None
+    try:
+        until, now = (parsedate_to_datetime(headers.get(name, "")) for name in ("retry-after", "date"))
+    except ValueError:
+        return None
+    until, now = (date if date.tzinfo else date.replace(tzinfo=UTC) for date in (until, now))
+    return max(0.0, (until - now).total_seconds())
 
 
 def parsed(content: bytes | str) -> Any:
@@ -264,11 +278,3 @@ def parsed(content: bytes | str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError):
         raise CallFailed("what came is not JSON") from None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

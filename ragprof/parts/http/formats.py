@@ -1,12 +1,9 @@
-"""The wire format of OpenAI-compatible answers: streamed chunks or one object, chat or text. Opens no connection.
+"""Wire formats, of OpenAI-compatible answers (streamed or in one object, chat or text) and of rerankers over HTTP.
 
-Nothing is made up: a count that the server does not give is absent, and so is a first token that was not seen coming.
+Opens no connection and makes nothing up: a count that the server does not give is absent, and so is a first token that
+was not seen coming; a score that is missing is an error.
 
-The wire formats of rerankers over HTTP: what is sent and what comes back. Opens no connection.
-
-Nothing is made up: a score that is missing is an error, a count that the server does not give is absent.
-
-Where each was read:
+Where the formats of rerankers were read:
 cohere  docs.cohere.com/reference/rerank (v2: example with `meta.billed_units.search_units`; at most 1,000 documents are
         recommended, long ones are cut at `max_tokens_per_doc`); cohere-python, types/api_meta_billed_units.py.
 jina    github.com/jina-ai/meta-prompt, v13.txt (`return_documents` is true unless it is refused); `usage.total_tokens`:
@@ -63,17 +60,16 @@ class Reply:
 def read(response: httpx2.Response, clock: Clock) -> Reply:
     """The whole answer. Raises CallFailed where it is cut, malformed, an error, or no answer at all."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == STREAM:
-        return streamed(response, clock)
-    if kind.endswith("json"):
-        return whole(response)
-    raise CallFailed(f"it sent '{kind}' where an answer should be", again=False)
-
-
-def streamed(response: httpx2.Response, clock: Clock) -> Reply:
-    """A stream of events to its very end, so that the connection can be used again."""
-    reply, ended = Reply(), False
-    for event in httpx2.EventSource(response):
+    if kind != STREAM and not kind.endswith("json"):
+        raise CallFailed(f"it sent '{kind}' where an answer should be", again=False)
+    reply = Reply()
+    if kind != STREAM:
+        reply.take(object_of(response.read()))
+        if not reply.has_answer:
+            raise malformed()
+        return reply
+    ended = False
+    for event in httpx2.EventSource(response):  # to its very end, so that the connection can be used again
         if ended or not event.data:
             continue
         if event.data.strip() == DONE:
@@ -84,15 +80,6 @@ def streamed(response: httpx2.Response, clock: Clock) -> Reply:
             reply.first_at_ns = clock()
     if not reply.has_answer or not (ended or reply.finish):
         raise CallFailed("the stream ended before the answer did")
-    return reply
-
-
-def whole(response: httpx2.Response) -> Reply:
-    """A response of a server that does not stream."""
-    reply = Reply()
-    reply.take(object_of(response.read()))
-    if not reply.has_answer:
-        raise malformed()
     return reply
 
 
@@ -169,63 +156,34 @@ class Format:
     tokens_header: str | None = None
 
 
+COHERE_COUNTS: Mapping[str, tuple[Place, ...]] = {
+    "search_units": (("meta", "billed_units", "search_units"),),
+    "input_tokens": (("meta", "billed_units", "input_tokens"), ("meta", "tokens", "input_tokens")),
+}
+WITHOUT_TEXTS = {"return_documents": False}
 FORMATS: Mapping[Dialect, Format] = {
-    "cohere": Format(
-        path="/v2/rerank",
-        key_name="CO_API_KEY",
-        most_documents=1000,
-        limits_documents=True,
-        counts={
-            "search_units": (("meta", "billed_units", "search_units"),),
-            "input_tokens": (("meta", "billed_units", "input_tokens"), ("meta", "tokens", "input_tokens")),
-        },
-    ),
-    "jina": Format(
-        path="/v1/rerank",
-        key_name="JINA_API_KEY",
-        most_documents=1000,
-        fixed={"return_documents": False},
-        counts=TOTAL_TOKENS,
-    ),
+    "cohere": Format("/v2/rerank", "CO_API_KEY", 1000, limits_documents=True, counts=COHERE_COUNTS),
+    "jina": Format("/v1/rerank", "JINA_API_KEY", 1000, fixed=WITHOUT_TEXTS, counts=TOTAL_TOKENS),
     "voyage": Format(
-        path="/v1/rerank",
-        key_name="VOYAGE_API_KEY",
-        most_documents=1000,
-        count="top_k",
-        fixed={"return_documents": False},
-        cut={"truncation": True},
-        uncut={"truncation": False},
-        entries=("data",),
-        counts=TOTAL_TOKENS,
+        *("/v1/rerank", "VOYAGE_API_KEY", 1000),
+        count="top_k", fixed=WITHOUT_TEXTS, cut={"truncation": True}, uncut={"truncation": False},
+        entries=("data",), counts=TOTAL_TOKENS,
     ),
     "tei": Format(
-        path=RERANK,
-        key_name="TEI_API_KEY",
-        most_documents=32,
-        texts="texts",
-        count=None,
-        sends_model=False,
-        fixed={"raw_scores": True, "return_text": False},
-        cut={"truncate": True},
-        uncut={"truncate": False},
-        entries=(),
-        score="score",
-        tokens_header="x-compute-tokens",
+        *(RERANK, "TEI_API_KEY", 32),
+        texts="texts", count=None, sends_model=False, fixed={"raw_scores": True, "return_text": False},
+        cut={"truncate": True}, uncut={"truncate": False},
+        entries=(), score="score", tokens_header="x-compute-tokens",
     ),
     "vllm": Format(
-        path=RERANK,
-        key_name="VLLM_API_KEY",
-        most_documents=1000,
-        cut={"truncate_prompt_tokens": -1},
-        limits_documents=True,
-        entries=("results", "data"),
-        counts=TOTAL_TOKENS,
+        *(RERANK, "VLLM_API_KEY", 1000),
+        cut={"truncate_prompt_tokens": -1}, limits_documents=True, entries=("results", "data"), counts=TOTAL_TOKENS,
     ),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Settings:
+class RerankSettings:
     """What is asked of the model besides its texts; `model` is left out where the server has but one."""
 
     model: str
@@ -240,7 +198,7 @@ def path_under(base_url: str, form: Format) -> str:
     return RERANK if re.search(r"/v\d+$", base_url) else form.path
 
 
-def request_body(form: Format, settings: Settings, query: str, texts: Sequence[str]) -> dict[str, Any]:
+def request_body(form: Format, settings: RerankSettings, query: str, texts: Sequence[str]) -> dict[str, Any]:
     """One request for the scores of all these texts."""
     body: dict[str, Any] = {"model": settings.model} if form.sends_model else {}
     body |= {"query": query, form.texts: list(texts)}
@@ -257,62 +215,49 @@ def scores_in(form: Format, payload: object, count: int) -> list[float]:
     Raises CallFailed where a text has no score or several, or what came is not of the format, and NonFiniteScore for
     NaN, infinity and null, which is how some servers write NaN.
     """
+    held = [payload] if not form.entries else [_at(payload, (key,)) for key in form.entries]
+    entries = next((some for some in held if isinstance(some, list)), None)
+    if entries is None:
+        where = " or ".join(f"'{key}'" for key in form.entries) or "the answer itself"
+        raise CallFailed(f"a list of results should be {where}", again=False)
     scores: dict[int, float] = {}
-    for entry in _entries(form, payload):
-        index, score = _result(form, entry)
+    for entry in entries:
+        index, score = _at(entry, ("index",)), _at(entry, (form.score,))
+        if type(index) is not int or not (isinstance(entry, Mapping) and form.score in entry):
+            raise CallFailed(f"a result has 'index' and '{form.score}'; one has not", again=False)
+        if score is None or (isinstance(score, float) and not math.isfinite(score)):
+            given = "null" if score is None else score
+            raise NonFiniteScore(
+                f"the reranker gave {given} as the score of document {index}; no ranking could be trusted"
+            )
+        if not isinstance(score, int | float) or isinstance(score, bool):
+            raise CallFailed(f"the score of document {index} is no number", again=False)
         if not 0 <= index < count:
-            raise _malformed(f"it scored document {index} of {count}, counted from 0")
+            raise CallFailed(f"it scored document {index} of {count}, counted from 0", again=False)
         if index in scores:
-            raise _malformed(f"it scored document {index} twice")
-        scores[index] = score
+            raise CallFailed(f"it scored document {index} twice", again=False)
+        try:
+            scores[index] = float(score)
+        except OverflowError:
+            raise CallFailed(f"the score of document {index} is beyond all numbers", again=False) from None
     missing = [index for index in range(count) if index not in scores]
     if missing:
-        raise _malformed(f"it scored {len(scores)} of {count} documents; the first without a score is {missing[0]}")
+        raise CallFailed(
+            f"it scored {len(scores)} of {count} documents; the first without a score is {missing[0]}", again=False
+        )
     return [scores[index] for index in range(count)]
 
 
-def rerank_formats_counted(form: Format, payload: object, headers: Mapping[str, str]) -> dict[str, int]:
+def units_counted(form: Format, payload: object, headers: Mapping[str, str]) -> dict[str, int]:
     """Units as the server counted them; one that it does not give as a whole number is left out."""
-    found = {unit: _first_number(payload, places) for unit, places in form.counts.items()}
+    found: dict[str, int] = {}
+    for unit, places in form.counts.items():
+        for value in (_at(payload, place) for place in places):
+            whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+            if whole and value >= 0 and unit not in found:
+                found[unit] = int(value)
     header = headers.get(form.tokens_header, "") if form.tokens_header else ""
-    if re.fullmatch(r"\d+", header):
-        found["input_tokens"] = int(header)
-    return {unit: count for unit, count in found.items() if count is not None}
-
-
-def _entries(form: Format, payload: object) -> list[object]:
-    """The results as they came."""
-    held = [payload] if not form.entries else [_at(payload, (key,)) for key in form.entries]
-    for entries in held:
-        if isinstance(entries, list):
-            return entries
-    where = " or ".join(f"'{key}'" for key in form.entries) or "the answer itself"
-    raise _malformed(f"a list of results should be {where}")
-
-
-def _result(form: Format, entry: object) -> tuple[int, float]:
-    """Index and score of one result."""
-    index, score = _at(entry, ("index",)), _at(entry, (form.score,))
-    if type(index) is not int or not (isinstance(entry, Mapping) and form.score in entry):
-        raise _malformed(f"a result has 'index' and '{form.score}'; one has not")
-    if score is None or (isinstance(score, float) and not math.isfinite(score)):
-        given = "null" if score is None else score
-        raise NonFiniteScore(f"the reranker gave {given} as the score of document {index}; no ranking could be trusted")
-    if not isinstance(score, int | float) or isinstance(score, bool):
-        raise _malformed(f"the score of document {index} is no number")
-    try:
-        return index, float(score)
-    except OverflowError:
-        raise _malformed(f"the score of document {index} is beyond all numbers") from None
-
-
-def _first_number(payload: object, places: Sequence[Place]) -> int | None:
-    for place in places:
-        value = _at(payload, place)
-        whole = type(value) is int or (isinstance(value, float) and value.is_integer())
-        if whole and value >= 0:
-            return int(value)
-    return None
+    return found | ({"input_tokens": int(header)} if re.fullmatch(r"\d+", header) else {})
 
 
 def _at(payload: Any, place: Place) -> Any:
@@ -320,8 +265,3 @@ def _at(payload: Any, place: Place) -> Any:
     for key in place:
         payload = payload.get(key) if isinstance(payload, Mapping) else None
     return payload
-
-
-def _malformed(reason: str) -> CallFailed:
-    """An answer that another attempt would not mend."""
-    return CallFailed(reason, again=False)

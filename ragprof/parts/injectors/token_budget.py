@@ -50,23 +50,14 @@ class TokenBudgetInjector:
                 continue
             chosen.append(item)
             used += size
-        fitting = len(chosen)
-        text = self._within_budget(query, chosen)
-        passed_over += fitting - len(chosen)
-        return Injected(
-            text, prompt.arranged(chosen, self.order), {"docs_injected": len(chosen), "docs_passed_over": passed_over}
-        )
-
-    def _within_budget(self, query: Query, chosen: list[ScoredDoc]) -> str:
-        """The prompt; tokens may merge over the borders of chunks, so the whole is counted before it is believed."""
-        text = self._text(query, chosen)
-        while chosen and counter(self._tokenizer)(text) > self.tokens:
+        while True:  # tokens may merge over the borders of chunks, so the whole is counted before it is believed
+            injected = prompt.arranged(chosen, self.order)
+            text = prompt.build(self._template, query.text, [item.doc for item in injected])
+            if not chosen or count(text) <= self.tokens:
+                break
             chosen.pop()
-            text = self._text(query, chosen)
-        return text
-
-    def _text(self, query: Query, chosen: list[ScoredDoc]) -> str:
-        return prompt.build(self._template, query.text, [item.doc for item in prompt.arranged(chosen, self.order)])
+            passed_over += 1
+        return Injected(text, injected, {"docs_injected": len(chosen), "docs_passed_over": passed_over})
 
 
 plugin = TokenBudgetInjector

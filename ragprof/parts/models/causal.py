@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -281,22 +281,6 @@ class CausalModel:
             scores: torch.Tensor = out.logits[:, -1]
             return scores
 
-    def continued(self, reading: Reading, *, most: int, ended: Ended) -> list[int]:
-        """The answer's tokens behind what was read, greedily, at most so many; an end token is not among them.
-
-        Only ever used untimed. Changes the cache.
-        """
-        import torch
-
-        tokens: list[int] = []
-        token = reading.next_token
-        while token not in self.ends:
-            tokens.append(token)
-            if len(tokens) == most or ended(tokens):
-                break
-            token = int(best_tokens(self.step(torch.tensor([[token]], device=self.device), reading.cache))[0])
-        return tokens
-
 
 def library() -> str:
     """Name and version of the library that causal models run in."""
@@ -341,64 +325,22 @@ BATCH = 32
 
 
 def answers_of(model: CausalModel, prompts: Sequence[Sequence[int]], *, most: int, ended: Ended) -> list[list[int]]:
-    """The answer's tokens of each prompt (token ids), in order; equal prompts are answered once."""
+    """The answer's tokens of each prompt (token ids), in order; equal prompts are answered once.
+
+    A model that keeps other things than keys and values by position is asked prompt by prompt.
+    """
     if not prompts:
         return []
     distinct = sorted({tuple(ids) for ids in prompts})
-    answered: dict[tuple[int, ...], list[int]] = {}
-    waiting: list[tuple[tuple[int, ...], Reading]] = []
-    for ids, reading in _readings(model, distinct, 0, model.empty_cache()):
-        waiting.append((ids, reading))
-        if len(waiting) == BATCH:
-            answered.update(_answered(model, waiting, most=most, ended=ended))
-            waiting = []
-    answered.update(_answered(model, waiting, most=most, ended=ended))
+    if not can_stand_together(model.empty_cache()):
+        answered = {ids: model.generate(ids, most=most, ended=ended)[0] for ids in distinct}
+        return [answered[tuple(ids)] for ids in prompts]
+    answered = {}
+    readings = _readings(model, distinct, 0, model.empty_cache())
+    while batch := list(islice(readings, BATCH)):
+        answers = _together(model, [reading for _, reading in batch], most=most, ended=ended)
+        answered |= {ids: tokens for (ids, _), tokens in zip(batch, answers, strict=True)}
     return [answered[tuple(ids)] for ids in prompts]
-
-
-def _readings(
-    model: CausalModel, prompts: Sequence[tuple[int, ...]], depth: int, cache: Any
-) -> Iterator[tuple[tuple[int, ...], Reading]]:
-    """Read sorted prompts that share their first `depth` tokens, which the cache holds; each comes out when read."""
-    shared = _shared(prompts[0], prompts[-1])
-    reading = None
-    if shared > depth:
-        reading = model.read(prompts[0][depth:shared], cache, before=depth)
-    longer = [ids for ids in prompts if len(ids) > shared]
-    if len(longer) < len(prompts) and reading is not None:
-        yield prompts[0], Reading(branch(cache), shared, reading.next_token)
-    for _, group in groupby(longer, key=lambda ids: ids[shared]):
-        yield from _readings(model, list(group), shared, branch(cache))
-
-
-def _shared(first: Sequence[int], last: Sequence[int]) -> int:
-    """How many tokens the first and the last of sorted prompts begin with: so do all between."""
-    for place, (one, other) in enumerate(zip(first, last, strict=False)):
-        if one != other:
-            return place
-    return min(len(first), len(last))
-
-
-def branch(cache: Any) -> Any:
-    """A cache that goes on from here by itself. Layers put new tensors in place of old ones and change none."""
-    twin = copy.copy(cache)
-    twin.layers = [copy.copy(layer) for layer in cache.layers]
-    return twin
-
-
-def _answered(
-    model: CausalModel,
-    waiting: Sequence[tuple[tuple[int, ...], Reading]],
-    *,
-    most: int,
-    ended: Ended,
-) -> dict[tuple[int, ...], list[int]]:
-    readings = [reading for _, reading in waiting]
-    if len(readings) > 1 and all(can_stand_together(reading.cache) for reading in readings):
-        answers = _together(model, readings, most=most, ended=ended)
-    else:
-        answers = [model.continued(reading, most=most, ended=ended) for reading in readings]
-    return {ids: tokens for (ids, _), tokens in zip(waiting, answers, strict=True)}
 
 
 def can_stand_together(cache: Any) -> bool:
@@ -406,6 +348,28 @@ def can_stand_together(cache: Any) -> bool:
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
+
+
+def _readings(
+    model: CausalModel, prompts: Sequence[tuple[int, ...]], depth: int, cache: Any
+) -> Iterator[tuple[tuple[int, ...], Reading]]:
+    """Read sorted prompts that share their first `depth` tokens, which the cache holds; each comes out when read."""
+    first, last = prompts[0], prompts[-1]  # sorted: what these two begin with, all between begin with
+    shared = next((place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+    shared = min(len(first), len(last)) if shared is None else shared
+    reading = model.read(first[depth:shared], cache, before=depth) if shared > depth else None
+    longer = [ids for ids in prompts if len(ids) > shared]
+    if len(longer) < len(prompts) and reading is not None:
+        yield first, Reading(branch(cache), shared, reading.next_token)
+    for _, group in groupby(longer, key=lambda ids: ids[shared]):
+        yield from _readings(model, list(group), shared, branch(cache))
+
+
+def branch(cache: Any) -> Any:
+    """A cache that is continued from here by itself. Layers put new tensors in place of old ones and change none."""
+    twin = copy.copy(cache)
+    twin.layers = [copy.copy(layer) for layer in cache.layers]
+    return twin
 
 
 def _together(model: CausalModel, readings: Sequence[Reading], *, most: int, ended: Ended) -> list[list[int]]:
@@ -420,7 +384,13 @@ def _together(model: CausalModel, readings: Sequence[Reading], *, most: int, end
     rows = list(range(len(readings)))
     tokens = [reading.next_token for reading in readings]
     for step in range(most):
-        kept = [place for place, row in enumerate(rows) if _goes_on(answers[row], tokens[place], model, most, ended)]
+        for row, token in zip(rows, tokens, strict=True):
+            answers[row] += [token] if token not in model.ends else []
+        kept = [
+            place
+            for place, (row, token) in enumerate(zip(rows, tokens, strict=True))
+            if token not in model.ends and len(answers[row]) < most and not ended(answers[row])
+        ]
         if not kept:
             break
         if len(kept) < len(rows):
@@ -435,14 +405,6 @@ def _together(model: CausalModel, readings: Sequence[Reading], *, most: int, end
     return answers
 
 
-def _goes_on(answer: list[int], token: int, model: CausalModel, most: int, ended: Ended) -> bool:
-    """Take the next token into an answer; whether it wants another one."""
-    if token in model.ends:
-        return False
-    answer.append(token)
-    return len(answer) < most and not ended(answer)
-
-
 def _stacked(caches: Sequence[Any], longest: int) -> Any:
     """One cache for all, as if prompts had been padded to `longest` on the left."""
     import torch
@@ -451,15 +413,10 @@ def _stacked(caches: Sequence[Any], longest: int) -> Any:
     for number, layer in enumerate(together.layers):
         rows = [cache.layers[number] for cache in caches]
         width = max(row.keys.shape[-2] for row in rows)
-        layer.keys = torch.cat([_padded(row.keys, width) for row in rows])
-        layer.values = torch.cat([_padded(row.values, width) for row in rows])
+        layer.keys, layer.values = (
+            torch.cat([torch.nn.functional.pad(kept, (0, 0, width - kept.shape[-2], 0)) for kept in kind])
+            for kind in ([row.keys for row in rows], [row.values for row in rows])
+        )
         if layer.is_sliding:
             layer.cumulative_length = longest
     return together
-
-
-def _padded(kept: torch.Tensor, width: int) -> torch.Tensor:
-    """(1, heads, tokens, size) with zeros in front, `width` tokens in all."""
-    import torch
-
-    return torch.nn.functional.pad(kept, (0, 0, width - kept.shape[-2], 0))

@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveInt
 
 from ragprof.core import Doc, PairLength, Query, Vectors
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.parts.models.kernels import number_format, pack_linears, quantise_linears
-from ragprof.parts.models.places import Float, locate, revision, stored_float
+from ragprof.parts.models.places import PACKAGED_MINILM, Float, locate, revision, stored_float
 
 if TYPE_CHECKING:
     import torch
@@ -194,6 +195,60 @@ class Transformer:
         return NonFiniteScore(f"model '{self.name}' returned NaN in {self.numbers}; try precision = \"float32\"")
 
 
+class EncoderPart:
+    """What embedders and rerankers made of one encoder have in common."""
+
+    name = ""
+    """The plugin's name, with which its identity begins."""
+    call = "SentenceTransformer.encode"
+
+    def __init__(
+        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: PositiveInt | None = None
+    ) -> None:
+        self._transformer = Transformer(model, precision=precision, max_tokens=max_tokens)
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name} {self._transformer.identity}"
+
+    @property
+    def engine(self) -> str:
+        return f"{library()} {self.call}"
+
+    @property
+    def precision(self) -> str:
+        return self._transformer.precision
+
+    def load(self) -> None:
+        self._transformer.load()
+
+
+class EncoderReranker(EncoderPart):
+    """A reranker that reads query and document apart, so that its limit is on the document alone."""
+
+    pointwise = True
+
+    @property
+    def max_tokens(self) -> int:
+        return self._transformer.max_tokens
+
+    def lengths(self, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
+        """Of each pair the document's tokens, prompt and special tokens included."""
+        tokenizer, prompt, most = (
+            self._transformer.model.tokenizer,
+            self._transformer.prompt("document"),
+            self.max_tokens,
+        )
+        special = tokenizer.num_special_tokens_to_add(pair=False)
+        counts = token_counts(tokenizer, [prompt + doc.content for _, doc in pairs])
+        return [PairLength(count + special, min(count + special, most)) for count in counts]
+
+    def windows(self, query: Query, doc: Doc) -> list[Doc]:
+        tokenizer = self._transformer.model.tokenizer
+        most = self.max_tokens - tokenizer.num_special_tokens_to_add(pair=False)
+        return pieces(doc, tokenizer, most=most, prompt=self._transformer.prompt("document"))
+
+
 def library() -> str:
     """Name and version of the library that encoders run in."""
     return f"sentence-transformers {version('sentence-transformers')}"
@@ -305,21 +360,6 @@ def token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
         some = distinct[start : start + TEXTS_AT_ONCE]
         counts.update(zip(some, map(len, _uncut(tokenizer, some)["input_ids"]), strict=True))
     return [counts[text] for text in texts]
-
-
-def lengths_apart(transformer: Transformer, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
-    """Of each pair the document's tokens, where query and document are read apart: prompt and special tokens too."""
-    tokenizer, prompt, most = transformer.model.tokenizer, transformer.prompt("document"), transformer.max_tokens
-    special = tokenizer.num_special_tokens_to_add(pair=False)
-    counts = token_counts(tokenizer, [prompt + doc.content for _, doc in pairs])
-    return [PairLength(count + special, min(count + special, most)) for count in counts]
-
-
-def windows_apart(transformer: Transformer, doc: Doc) -> list[Doc]:
-    """The document in pieces that this model reads whole; see `pieces`."""
-    tokenizer = transformer.model.tokenizer
-    most = transformer.max_tokens - tokenizer.num_special_tokens_to_add(pair=False)
-    return pieces(doc, tokenizer, most=most, prompt=transformer.prompt("document"))
 
 
 def pieces(doc: Doc, tokenizer: Any, *, most: int, prompt: str = "") -> list[Doc]:

@@ -1,15 +1,13 @@
-"""Linear layers with weights laid out once as the CPU's matrix kernels want them, instead of at every call.
+"""Linear layers of our own for CPUs: weights laid out once as the matrix kernels want them, and 8-bit integers.
 
 oneDNN reorders the weights of a bfloat16 layer each time that it is called; laying them out beforehand makes batches
 of a few thousand tokens 10 to 20 % faster and changes no result. Where this build of torch lacks the operators,
 nothing is replaced.
 
-Linear layers in 8-bit integers, for inference on a CPU: nothing is calibrated and nothing is trained.
-
-Weights are rounded once, each output channel on its own scale; what comes in is rounded at every call, each row on its
-own scale, so that a row's result does not depend on the rows beside it. Products are summed exactly, in 32 bits, and
-scaled back in float32 (Dettmers et al., LLM.int8(), NeurIPS 2022, section 2.2, without its outliers). Layers of fewer
-than FEWEST_OUTPUTS outputs, such as the head of a cross-encoder, stay as they are: they cost nothing and decide much.
+For 8-bit integers nothing is calibrated and nothing is trained. Weights are rounded once, each output channel on its
+own scale; what comes in is rounded at every call, each row on its own scale, so that a row's result does not depend on
+the rows beside it. Products are summed exactly, in 32 bits, and scaled back in float32 (Dettmers et al., LLM.int8(),
+NeurIPS 2022, section 2.2, without its outliers).
 """
 
 from __future__ import annotations
@@ -73,6 +71,7 @@ LARGEST = 127
 LARGEST_WEIGHTS = (127, 63)
 ROWS_AT_ONCE = 256
 FEWEST_OUTPUTS = 16
+"""Smaller layers, such as the head of a cross-encoder, stay as they are: they cost nothing and decide much."""
 SMALLEST = 1e-12
 
 
@@ -92,21 +91,16 @@ def largest_weight() -> int:
 
     It is found by trying. Raises BadInput where even the smaller weights come out wrong.
     """
-    for largest in LARGEST_WEIGHTS:
-        if _multiplies_exactly(largest):
-            return largest
-    raise BadInput('this CPU multiplies 8-bit integers wrongly; use precision = "bfloat16" or "float32"')
-
-
-def _multiplies_exactly(largest: int) -> bool:
-    """Whether the sum is right where every product has the greatest size, in both signs."""
     import torch
 
+    # the greatest size that products can have, in both signs
     rows = torch.full((ROWS_AT_ONCE, 64), LARGEST, dtype=torch.int8)
     rows[1::2] = -LARGEST
-    weights = torch.full((64, FEWEST_OUTPUTS), largest, dtype=torch.int8)
-    expected = rows[:, :1].int() * 64 * largest
-    return bool((torch._int_mm(rows, weights) == expected).all())
+    for largest in LARGEST_WEIGHTS:
+        weights = torch.full((64, FEWEST_OUTPUTS), largest, dtype=torch.int8)
+        if (torch._int_mm(rows, weights) == rows[:, :1].int() * 64 * largest).all():
+            return largest
+    raise BadInput('this CPU multiplies 8-bit integers wrongly; use precision = "bfloat16" or "float32"')
 
 
 def _int8_class(largest: int) -> Any:
@@ -128,13 +122,10 @@ def _int8_class(largest: int) -> Any:
             result = flat.new_empty(len(flat), self.out_features)
             for start in range(0, len(flat), ROWS_AT_ONCE):
                 block = flat[start : start + ROWS_AT_ONCE].float()
-                result[start : start + ROWS_AT_ONCE] = self._product(block)
+                reach = torch.maximum(block.amax(1, keepdim=True), -block.amin(1, keepdim=True)).clamp_min_(SMALLEST)
+                rounded = (block * (LARGEST / reach)).round_().to(torch.int8)
+                sums = torch._int_mm(rounded, self._weight).float().mul_(self._scales)
+                result[start : start + ROWS_AT_ONCE] = torch.addcmul(self._bias, sums, reach / LARGEST, out=sums)
             return result.view(*rows.shape[:-1], self.out_features)
-
-        def _product(self, block: torch.Tensor) -> torch.Tensor:
-            reach = torch.maximum(block.amax(1, keepdim=True), -block.amin(1, keepdim=True)).clamp_min_(SMALLEST)
-            rounded = (block * (LARGEST / reach)).round_().to(torch.int8)
-            sums = torch._int_mm(rounded, self._weight).float().mul_(self._scales)
-            return torch.addcmul(self._bias, sums, reach / LARGEST, out=sums)
 
     return Int8Linear

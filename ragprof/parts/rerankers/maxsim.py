@@ -9,40 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import PositiveInt
-
-from ragprof.core import Doc, PairLength, Query, Scored
-from ragprof.parts.models.encoder import Precision, Transformer, lengths_apart, library, windows_apart
-from ragprof.parts.models.places import PACKAGED_MINILM
+from ragprof.core import Doc, Query, Scored
+from ragprof.parts.models.encoder import EncoderReranker
 
 if TYPE_CHECKING:
     import torch
 
 
-class MaxSimReranker:
+class MaxSimReranker(EncoderReranker):
     """Scores from -1 to 1."""
 
-    pointwise = True
-
-    def __init__(
-        self, model: str = PACKAGED_MINILM, *, precision: Precision = "auto", max_tokens: PositiveInt | None = None
-    ) -> None:
-        self._transformer = Transformer(model, precision=precision, max_tokens=max_tokens)
-
-    @property
-    def identity(self) -> str:
-        return f"maxsim {self._transformer.identity}"
-
-    def load(self) -> None:
-        self._transformer.load()
-
-    @property
-    def engine(self) -> str:
-        return f"{library()} SentenceTransformer.encode(output_value='token_embeddings') and util.mean_maxsim"
-
-    @property
-    def precision(self) -> str:
-        return self._transformer.precision
+    name = "maxsim"
+    call = "SentenceTransformer.encode(output_value='token_embeddings') and util.mean_maxsim"
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
         from sentence_transformers.util import mean_maxsim
@@ -71,16 +49,6 @@ class MaxSimReranker:
                     similar = asked[pairs[place][0].query_id] @ tokens.T
                     scores[place] = float(similar.amax(dim=1).mean())
         return scores
-
-    @property
-    def max_tokens(self) -> int:
-        return self._transformer.max_tokens
-
-    def lengths(self, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
-        return lengths_apart(self._transformer, pairs)
-
-    def windows(self, query: Query, doc: Doc) -> list[Doc]:
-        return windows_apart(self._transformer, doc)
 
     def _query_tokens(self, query: Query) -> torch.Tensor:
         (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, TypeAlias
 
-import httpx2
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ragprof.core import Doc, Query, Scored, Usage
@@ -21,11 +20,11 @@ from ragprof.parts.http.calls import CallFailed, Patience, Server, attempted, is
 from ragprof.parts.http.formats import (
     FORMATS,
     Dialect,
-    Settings,
+    RerankSettings,
     path_under,
     request_body,
-    rerank_formats_counted,
     scores_in,
+    units_counted,
 )
 
 Seconds: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -70,8 +69,12 @@ class RerankApiReranker:
         key_name = self._form.key_name if api_key_env is None else api_key_env
         self._server = Server(base_url, key_name=key_name, timeout_s=timeout_seconds, connections=concurrency)
         self._path = path_under(self._server.url, self._form)
-        self._settings = Settings(model, truncate, max_tokens_per_doc)
-        self._check_settings()
+        self._settings = RerankSettings(model, truncate, max_tokens_per_doc)
+        if max_tokens_per_doc is not None and not self._form.limits_documents:
+            known = ", ".join(name for name, other in FORMATS.items() if other.limits_documents)
+            raise BadInput(f"'{dialect}' has no max_tokens_per_doc; leave it out (these have: {known})")
+        if not truncate and not self._form.cut:
+            raise BadInput(f"'{dialect}' cannot be told to refuse what is too long; leave truncate out")
         self.pointwise, self.patience = pointwise, Patience(retries)
         self._most, self._concurrency = max_documents or self._form.most_documents, concurrency
         self._greeted = False
@@ -148,10 +151,12 @@ class RerankApiReranker:
     def _attempt(self, query: str, texts: Sequence[str]) -> Answer:
         body = request_body(self._form, self._settings, query, texts)
         with self._server.exchange("POST", self._path, body) as response:
-            payload = parsed(json_of(response))
-            return scores_in(self._form, payload, len(texts)), rerank_formats_counted(
-                self._form, payload, response.headers
-            )
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if not kind.endswith("json"):  # a page and not data, which another attempt would not mend
+                raise CallFailed(f"it sent '{kind}' where scores should be", again=False)
+            payload = parsed(response.read())
+            counted = units_counted(self._form, payload, response.headers)
+            return scores_in(self._form, payload, len(texts)), counted
 
     def _greeting(self) -> Answer:
         """The tiny pair. A server that does not answer at all is not waited for."""
@@ -160,68 +165,32 @@ class RerankApiReranker:
             raise answered if answered.status is not None else CallFailed(answered.reason, again=False)
         return answered
 
-    def _check_settings(self) -> None:
-        settings, form = self._settings, self._form
-        if settings.max_tokens_per_doc is not None and not form.limits_documents:
-            known = ", ".join(name for name, other in FORMATS.items() if other.limits_documents)
-            raise BadInput(f"'{self._dialect}' has no max_tokens_per_doc; leave it out (these have: {known})")
-        if not settings.truncate and not form.cut:
-            raise BadInput(f"'{self._dialect}' cannot be told to refuse what is too long; leave truncate out")
-
     def _explained(self, failure: CallFailed, documents: int) -> BadInput:
         """What the user can do about it. It is never chained to what was caught: that may hold the request."""
         url, status, reason = f"{self._server.url}{self._path}", failure.status, failure.reason
-        if status in (401, 403):
-            return self._about_key(status)
-        if status is None:
-            return BadInput(
-                f"{url} does not answer ({reason}); start the server or mend base_url, and where it is only slow, "
-                "raise timeout_seconds or lower max_documents"
-            )
-        if failure.again:
-            return BadInput(
-                f"{url} failed {failure.attempts} times, last with {status}: {reason}; "
-                "try later, lower concurrency, or raise retries or timeout_seconds"
-            )
-        if status < 300:
+        when_slow = "raise timeout_seconds or lower max_documents"
+        if (unusable := self._server.unusable(failure, url, when_slow=when_slow)) is not None:
+            return unusable
+        if status is not None and status < 300:
             return BadInput(f"{url} does not answer as '{self._dialect}' does: {reason}; mend dialect or base_url")
-        return self._about_request(failure, documents)
-
-    def _about_key(self, status: int) -> BadInput:
-        name, url = self._server.key_name, self._server.url
-        if self._server.has_key:
-            return BadInput(f"the key in ${name} was refused by {url} ({status}); set one that it accepts")
-        return BadInput(f"{url} wants a key ({status}) and ${name} is not set; set it, or name another in api_key_env")
-
-    def _about_request(self, failure: CallFailed, documents: int) -> BadInput:
-        """A refusal that another attempt would meet again."""
-        url, status, reason = f"{self._server.url}{self._path}", failure.status, failure.reason
         said = f"{failure.code} {reason}"
         if NO_MODEL.search(said):
-            return BadInput(f"{url} has no model '{self._settings.model}': {reason}")
-        if status in (404, 405):
-            return BadInput(
-                f"{url} is no address of '{self._dialect}' ({status}: {reason}); base_url is what stands before "
+            told = f"has no model '{self._settings.model}': {reason}"
+        elif status in (404, 405):
+            told = (
+                f"is no address of '{self._dialect}' ({status}: {reason}); base_url is what stands before "
                 f"{self._form.path}, and dialect one of: {', '.join(FORMATS)}"
             )
-        if TOO_MANY.search(said) or (status == 413 and not TOO_LONG.search(said)):
-            return BadInput(
-                f"{url} does not take {documents} documents in a request ({status}: {reason}); lower max_documents"
-            )
-        if TOO_LONG.search(said):
-            return BadInput(
-                f"{url} finds a text too long ({status}: {reason}); have it cut by truncate or max_tokens_per_doc, or "
+        elif TOO_MANY.search(said) or (status == 413 and not TOO_LONG.search(said)):
+            told = f"does not take {documents} documents in a request ({status}: {reason}); lower max_documents"
+        elif TOO_LONG.search(said):
+            told = (
+                f"finds a text too long ({status}: {reason}); have it cut by truncate or max_tokens_per_doc, or "
                 "lower max_documents where the limit is on all texts together"
             )
-        return BadInput(f"{url} refused the request with {status}: {reason}")
-
-
-def json_of(response: httpx2.Response) -> bytes:
-    """The content. Raises CallFailed where it is a page and not data, which another attempt would not mend."""
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not kind.endswith("json"):
-        raise CallFailed(f"it sent '{kind}' where scores should be", again=False)
-    return response.read()
+        else:
+            told = f"refused the request with {status}: {reason}"
+        return BadInput(f"{url} {told}")
 
 
 def summed(counts: Sequence[Usage]) -> dict[str, int]:

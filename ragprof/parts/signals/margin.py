@@ -5,7 +5,7 @@ from __future__ import annotations
 from ragprof.core import Query, Ranking
 
 
-class Margin:
+class MarginSignal:
     """From 0 (the first two are level) to 1 (all others are level); 1 with fewer than two results, 0 where all tie."""
 
     def value(self, query: Query, ranking: Ranking) -> float:
@@ -15,4 +15,4 @@ class Margin:
         return (first - second) / (first - last) if first > last else 0.0
 
 
-plugin = Margin
+plugin = MarginSignal

@@ -25,14 +25,6 @@ from ragprof.parts.nested import nothing, standings
 Numbers = NDArray[np.int64]
 
 
-def _library() -> Any:
-    """bm25s, told to log warnings alone: from its import on it would log every index to whoever listens."""
-    import bm25s
-
-    logging.getLogger("bm25s").setLevel(logging.WARNING)
-    return bm25s
-
-
 class Bm25sStore:
     """Documents without any of the query's terms are not returned, so a ranking may be shorter than the depth."""
 
@@ -60,10 +52,14 @@ class Bm25sStore:
         return int(sum(array.nbytes for array in self._index.scores.values() if isinstance(array, np.ndarray)))
 
     def load(self) -> None:
-        _library()
+        import bm25s  # noqa: F401  (the import is the loading)
+
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # else it logs every index to whoever listens
 
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
-        bm25s = _library()
+        import bm25s
+
+        self.load()
         self._docs, self._index = docs, None
         terms = [words(doc.content) for doc in docs]
         if any(terms):  # bm25s cannot index documents that have no term at all
@@ -96,9 +92,9 @@ class Bm25sStore:
         ranks = id_ranks([doc.doc_id for doc in docs])
         found = []
         for layout in layouts:
-            laid_out = _laid_out(counted, layout, len(numbers))
-            columns = (_columns(laid_out, size, k1=self._k1, b=self._b) for size in layout.sizes)
-            found.append([_nearest(each, asked, depth, members=layout.members, ranks=ranks) for each in columns])
+            mine, members = _laid_out(counted, layout), layout.members
+            cells = (_first(mine, size, k1=self._k1, b=self._b) for size in layout.sizes)
+            found.append([_nearest(cell, asked, depth, members=members, ranks=ranks) for cell in cells])
         return found
 
 
@@ -139,16 +135,16 @@ def _counted(docs: Sequence[Doc], layouts: Sequence[Layout], numbers: Mapping[st
     return _Postings(terms_of, places, counts.astype(np.int64), lengths, len(numbers))
 
 
-def _laid_out(counted: _Postings, layout: Layout, vocabulary: int) -> _Postings:
+def _laid_out(counted: _Postings, layout: Layout) -> _Postings:
     """The same postings with places of the layout instead of the pool's, those outside of it left out."""
     stands = standings(layout, len(counted.lengths))[counted.places]
     lengths = counted.lengths[layout.members]
     inside = np.flatnonzero(stands < len(lengths))
     order = inside[np.argsort(counted.terms[inside] * len(lengths) + stands[inside])]
-    return _Postings(counted.terms[order], stands[order], counted.counts[order], lengths, vocabulary)
+    return _Postings(counted.terms[order], stands[order], counted.counts[order], lengths, counted.vocabulary)
 
 
-def _columns(postings: _Postings, size: int, *, k1: float, b: float) -> _Columns:
+def _first(postings: _Postings, size: int, *, k1: float, b: float) -> _Columns:
     """What bm25s puts into its matrix for the first `size` documents, in its precision and its order of operations."""
     inside = np.flatnonzero(postings.places < size)
     terms, places, counts = postings.terms[inside], postings.places[inside], postings.counts[inside]
@@ -169,21 +165,15 @@ def _nearest(
     """The best of one sub-corpus for each query, as places in the pool; `ranks` settle ties."""
     found = nothing(len(asked), depth)
     for row, terms in enumerate(asked):
-        scores = _summed(columns, terms)
+        scores = np.zeros(columns.size, np.float32)
+        for term in terms:  # term by term as the query has them, repeats too: the order of bm25s's float32 sums
+            column = slice(columns.starts[term], columns.starts[term + 1])
+            scores[columns.places[column]] += columns.scores[column]
         positive = np.flatnonzero(scores > 0)
         chosen = positive[best(scores[positive], ranks[members[positive]], depth)]
         found.places[row, : len(chosen)] = members[chosen]
         found.scores[row, : len(chosen)] = scores[chosen]
     return found
-
-
-def _summed(columns: _Columns, terms: Sequence[int]) -> NDArray[np.float32]:
-    """One score a document, added term by term as the query has them, repeats too: float32 as in bm25s."""
-    scores = np.zeros(columns.size, np.float32)
-    for term in terms:
-        column = slice(columns.starts[term], columns.starts[term + 1])
-        scores[columns.places[column]] += columns.scores[column]
-    return scores
 
 
 plugin = Bm25sStore

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import reduce
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
@@ -20,7 +19,7 @@ from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors
 from ragprof.core.caches import blocks
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, id_ranks, ranked
-from ragprof.parts.nested import Candidates, nothing, standings, take_first
+from ragprof.parts.nested import PoolCandidates, nothing, standings, take_first
 
 NO_BLAS = 2**31 - 1
 CANDIDATES_AT_ONCE = 2**22
@@ -88,12 +87,18 @@ class FaissFlatStore:
         rows, asked = _given(vectors), [_vector(query) for query in queries]
         cells = [[nothing(len(queries), depth) for _ in layout.sizes] for layout in layouts]
         ranks = id_ranks([doc.doc_id for doc in docs])
-        width, left = _first_width(layouts, len(docs), depth), np.arange(len(queries))
+        # enough for the smallest sub-corpus of nearly every query, if it is a random one
+        smallest = min((size for layout in layouts for size in layout.sizes if size), default=len(docs))
+        width = min(len(docs), math.ceil(2 * min(depth, smallest) * len(docs) / max(1, smallest)) + 64)
+        left = np.arange(len(queries))
         while left.size and width:
-            short = [
-                part[_fill(cells, layouts, _candidates(rows, asked, part, width=width, ranks=ranks), len(docs))]
-                for part in np.array_split(left, math.ceil(len(left) * width / CANDIDATES_AT_ONCE))
-            ]
+            short = []
+            for part in np.array_split(left, math.ceil(len(left) * width / CANDIDATES_AT_ONCE)):
+                found = _candidates(rows, asked, part, width=width, ranks=ranks)
+                lacks = np.zeros(len(part), np.bool_)
+                for row, layout in zip(cells, layouts, strict=True):
+                    lacks |= take_first(found, row, layout.sizes, standings(layout, len(docs)))
+                short.append(part[lacks])
             left = np.concatenate(short) if width < len(docs) else left[:0]
             width = min(4 * width, len(docs))
         return cells
@@ -141,24 +146,22 @@ def _vector_by_vector(queries: int) -> Iterator[None]:
         faiss.cvar.distance_compute_blas_threshold = threshold
 
 
-def _first_width(layouts: Sequence[Layout], pool: int, depth: int) -> int:
-    """How many of the pool hold enough for the smallest sub-corpus of nearly every query, if it is a random one."""
-    smallest = min((size for layout in layouts for size in layout.sizes if size), default=pool)
-    return min(pool, math.ceil(2 * min(depth, smallest) * pool / max(1, smallest)) + 64)
-
-
 def _candidates(
     rows: Vectors, asked: Sequence[Vectors], part: NDArray[np.int64], *, width: int, ranks: NDArray[np.int64]
-) -> Candidates:
+) -> PoolCandidates:
     """The `width` best of the pool for the queries in `part`, but for those that tie with the last of them."""
     queries = np.stack([asked[number] for number in part.tolist()])
-    places, scores = reduce(lambda one, two: _merged(one, two, width), _scans(rows, queries, width))
+    places, scores = np.empty((len(part), 0), np.int64), np.empty((len(part), 0), np.float32)
+    for block_places, block_scores in _scans(rows, queries, width):
+        places, scores = np.hstack([places, block_places]), np.hstack([scores, block_scores])
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
+        places, scores = np.take_along_axis(places, order, axis=1), np.take_along_axis(scores, order, axis=1)
     if width < len(ranks):
         places[scores <= scores[:, -1:]] = -1
     tied = np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1))
     order = best_first(scores[tied], ranks[places[tied]])
     places[tied] = np.take_along_axis(places[tied], order, axis=1)
-    return Candidates(part, places, scores)
+    return PoolCandidates(part, places, scores)
 
 
 def _scans(rows: Vectors, queries: Vectors, width: int) -> Iterator[Lists]:
@@ -173,22 +176,6 @@ def _scans(rows: Vectors, queries: Vectors, width: int) -> Iterator[Lists]:
         places += start
         yield places, scores
         start += len(block)
-
-
-def _merged(one: Lists, two: Lists, width: int) -> Lists:
-    places, scores = np.concatenate([one[0], two[0]], axis=1), np.concatenate([one[1], two[1]], axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
-    return np.take_along_axis(places, order, axis=1), np.take_along_axis(scores, order, axis=1)
-
-
-def _fill(
-    cells: Sequence[Sequence[Nearest]], layouts: Sequence[Layout], found: Candidates, pool: int
-) -> NDArray[np.bool_]:
-    """Fill the cells of these queries; True for each that needs more candidates."""
-    short = np.zeros(len(found.rows), np.bool_)
-    for row, layout in zip(cells, layouts, strict=True):
-        short |= take_first(found, row, layout.sizes, standings(layout, pool))
-    return short
 
 
 plugin = FaissFlatStore
