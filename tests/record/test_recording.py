@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ def test_the_manifest_says_what_the_recording_rests_on(recorded_handbook: Path) 
     assert manifest["format"] == 1
     assert manifest["queries"] == 12
     assert manifest["depths"] == {"bm25": 10, "dense": 10, "hybrid": 10, "hybrid+overlap": 10}
+    faiss = {"engine": f"faiss {version('faiss-cpu')} IndexFlatIP.search, one thread", "precision": "float32"}
+    bm25 = {"engine": f"bm25s {version('bm25s')} BM25.get_scores", "precision": "float32"}
+    assert manifest["engines"]["dense"] == {"search": faiss}
+    assert manifest["engines"]["bm25"] == {"search": bm25}
     assert manifest["corpus"]["name"] == "handbook"
     assert manifest["corpus"]["docs"] == 24
     assert manifest["corpus"]["tokens"] == 643

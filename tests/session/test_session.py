@@ -15,6 +15,7 @@ import pytest
 import ragprof
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.session.run import redraw, reprice
+from ragprof.session.summary import method
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
 FAST = ragprof.Timing(seconds=0.5, rounds=2, min_queries=2, warmup=1)
@@ -186,3 +187,20 @@ def test_an_unknown_name_is_bad_input_and_bad_input_is_ragprofs(handbook: Path, 
     assert issubclass(UnknownName, BadInput)
     assert issubclass(BadInput, ragprof.RagprofError)
     assert ragprof.RagprofError.exit_code == 2
+
+
+def test_the_report_names_what_was_timed_and_its_number_format(recorded_handbook: Path) -> None:
+    manifest = json.loads((recorded_handbook / "manifest.json").read_text())
+    engines = {
+        "a": {"search": {"engine": "faiss 1 search", "precision": "float32"}},
+        "b": {
+            "embed": {"engine": "st 6 encode", "precision": "bfloat16"},
+            "search": {"engine": "faiss 1 search", "precision": "float32"},
+        },
+        "c": {"embed": {"engine": "st 6 encode", "precision": "float32"}},
+    }
+    assert method(manifest["config"], engines)[0] == (
+        "What was timed is the call that a user's own code would make: "
+        "embed by st 6 encode in bfloat16 or st 6 encode in float32; search by faiss 1 search in float32."
+    )
+    assert method(manifest["config"], {}) == method(manifest["config"], engines)[1:]
