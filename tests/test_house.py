@@ -185,7 +185,7 @@ def test_listing_names_loads_no_plugin_and_nothing_heavy(tmp_path: Path) -> None
 def test_naming_one_plugin_imports_that_module_and_no_other(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom ragprof.core.registry import PartSpec, create\ncreate('stores', PartSpec(name='bm25s'))\n"
-        "print([name for name in sys.modules if name.startswith('ragprof.stores.')])"
+        "print([name for name in sys.modules if name.startswith('ragprof.parts.stores.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "['ragprof.parts.stores.bm25s']\n"
