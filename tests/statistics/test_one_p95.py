@@ -10,7 +10,8 @@ import pytest
 
 from ragprof.core import files
 from ragprof.evals import GateMargin, GateSettings
-from ragprof.pytest_plugin.results import latency
+from ragprof.pytest_plugin.checks import PluginSettings, RunningTest
+from ragprof.pytest_plugin.results import ProfiledResult
 from ragprof.session.run import weigh
 from ragprof.session.summary import assemble
 from ragprof.studies.gate.comparison import compare, gate_of
@@ -89,19 +90,23 @@ def test_the_rerankers_statement_has_the_difference_of_the_reports(summary: dict
 def test_a_comparison_and_a_gate_have_the_reports(recording: Path, summary: dict[str, Any], name: str) -> None:
     side = read_side(recording)
     gate = GateSettings(quantities={f"latency_{name}": GateMargin(relative=0.5)})
-    rows = [*compare(side, side)["rows"], *gate_of(side, side, gate, strict=True)["gates"]]
-    asked = [row for row in rows if row["quantity"] == f"latency_{name}"]
-    assert {row["pipeline"] for row in asked} == {PLAIN, RERANKED}
-    assert len(asked) == 4
+    rows = [*compare(side, side).quantities, *gate_of(side, side, gate, strict=True).gates]
+    asked = [row for row in rows if row.quantity == f"latency_{name}"]
+    assert sorted(row.pipeline for row in asked) == sorted([PLAIN, RERANKED] * 2)
     for row in asked:
-        assert {round(row["base"] * 1e6), round(row["candidate"] * 1e6)} == {reported(summary, row["pipeline"], name)}
+        assert row.base is not None
+        assert row.base == row.candidate
+        assert round(row.base * 1e6) == reported(summary, row.pipeline, name)
 
 
 @pytest.mark.parametrize("name", [*QUANTILES, "p99"])
-def test_the_fixture_of_pytest_has_the_reports(recording: Path, summary: dict[str, Any], name: str) -> None:
-    found = latency(read_side(recording), RERANKED, name, None).estimate
-    assert found.mean is not None
-    assert round(found.mean * 1e6) == reported(summary, RERANKED, name)
+def test_the_fixture_of_pytest_has_the_reports(
+    recording: Path, summary: dict[str, Any], name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    running = RunningTest("one", Path(__file__), PluginSettings.of(request.config, temporary=tmp_path))
+    result = ProfiledResult("one", recording, lambda: read_side(recording), running)
+    found = result.latency(name, pipeline=RERANKED)
+    assert round(found.value * 1e6) == reported(summary, RERANKED, name)
     assert found.interval is not None
     interval = summary["pipelines"][RERANKED]["end_to_end"][f"{name}_interval_ns"]
     assert [round(end * 1e6) for end in found.interval] == interval
