@@ -17,7 +17,7 @@ from ragprof.studies.audit.analysis import audit_belongs, audit_of, is_audited
 from ragprof.studies.growth import data as growth_data
 from ragprof.studies.growth.study import growth_of
 from ragprof.studies.injection import data as injection_data
-from ragprof.studies.injection.study import injection_of
+from ragprof.studies.injection.analysis import analyse as analyse_answers
 from ragprof.studies.profile.headline import METRIC, final_scores, headline, reranker_of, warnings
 from ragprof.studies.profile.latency import latency_of, mean_usage
 from ragprof.studies.profile.quality import comparisons, estimates, final_stage, pareto
@@ -113,9 +113,7 @@ def _add_injection(
             "out; record them anew with 'ragprof inject'."
         )
         return
-    summary["injection"], economics = injection_of(folder)
-    for name, entry in economics.items():
-        summary["pipelines"][name]["economics"] = entry
+    analyse_answers(folder).place(summary, "injection")
     summary["limits"] = [WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in summary["limits"]]
 
 

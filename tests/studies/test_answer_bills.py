@@ -46,7 +46,7 @@ def test_no_lines_are_no_bill() -> None:
 
 def test_the_interval_is_over_questions() -> None:
     bill = bill_of(PRICED[PRICED["item"] == "prompt tokens"], IDS)
-    assert usd_interval(bill, Draws.of(IDS, seed=0)) == ["1", "3"]
+    assert usd_interval(bill, Draws.of(IDS, seed=0)) == ("1", "3")
 
 
 def test_an_item_of_a_single_question_leaves_no_interval() -> None:

@@ -43,7 +43,7 @@ def economics(
     draws = Draws.of(IDS, seed=0)
     timed_draws = Draws.of(list(times.index), seed=0) if len(times) else None
     facts = facts_of(rows, times, bill, draws=draws, timed_draws=timed_draws, watts=watts)
-    return economics_of(facts, rows, times, energy=energy, sensitivities=[1.0, 2.0], seed=0)
+    return economics_of(facts, rows, times, energy=energy, sensitivities=[1.0, 2.0], seed=0).as_json()
 
 
 @pytest.mark.parametrize(

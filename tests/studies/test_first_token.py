@@ -12,9 +12,9 @@ from ragprof.studies.injection.first_token import (
     decode_per_token,
     first_token,
     fitted,
+    is_bent,
     nonnegative,
     quadratic_from,
-    told,
 )
 
 LENGTHS = (128, 256, 512, 1024, 2048)
@@ -46,12 +46,14 @@ def timings(table: pd.DataFrame) -> Timings:
 
 
 def test_coefficients_come_back_from_times_without_noise() -> None:
-    fit = first_token(prefill(20e6, 400_000, 30), model="tiny", seed=0)["fit"]
-    assert [fit[key] for key in ("a_ns", "b_ns_per_token", "c_ns_per_token2")] == pytest.approx([20e6, 400_000, 30])
-    assert fit["quadratic_from_tokens"] == 1530
-    assert fit["residual_ns"] == pytest.approx(0, abs=1)
-    assert [line["prompt_tokens"] for line in fit["residuals"]] == list(LENGTHS)
-    assert fit["statement"] == (
+    fit = first_token(prefill(20e6, 400_000, 30), model="tiny", seed=0)[1]
+    assert [getattr(fit, key) for key in ("a_ns", "b_ns_per_token", "c_ns_per_token2")] == pytest.approx(
+        [20e6, 400_000, 30]
+    )
+    assert fit.quadratic_from_tokens == 1530
+    assert fit.residual_ns == pytest.approx(0, abs=1)
+    assert [line.prompt_tokens for line in fit.residuals] == list(LENGTHS)
+    assert fit.statement == (
         "The time to first token of tiny is 20 ms and 400 µs a prompt token (n = 20, 128 to 2,048 tokens), plus 30 ns "
         "a token squared (95 % interval 30 to 30): the quadratic term makes up 10 % of the time from 1,530 tokens on."
     )
@@ -66,64 +68,64 @@ def test_the_quadratic_term_matters_from_the_first_length_at_which_it_is_a_tenth
 
 
 def test_a_line_has_no_quadratic_term() -> None:
-    fit = first_token(prefill(20e6, 400_000, 0), model="tiny", seed=0)["fit"]
-    assert fit["c_ns_per_token2"] == pytest.approx(0, abs=1e-6)
-    assert fit["quadratic_from_tokens"] is None
-    assert "no quadratic term can be told from 0" in fit["statement"]
+    fit = first_token(prefill(20e6, 400_000, 0), model="tiny", seed=0)[1]
+    assert fit.c_ns_per_token2 == pytest.approx(0, abs=1e-6)
+    assert fit.quadratic_from_tokens is None
+    assert "no quadratic term can be told from 0" in fit.statement
 
 
 def test_noise_on_a_line_is_seldom_taken_for_a_bend_and_a_bend_is_found() -> None:
     alarms = [prefill(20e6, 400_000, 0, scatter=0.03, seed=seed) for seed in range(50)]
     bends = [prefill(20e6, 400_000, 30, scatter=0.03, seed=seed) for seed in range(10)]
-    assert sum(told(timings(table), fitted(timings(table), seed=0)) for table in alarms) <= 4
-    assert sum(told(timings(table), fitted(timings(table), seed=0)) for table in bends) >= 9
+    assert sum(is_bent(timings(table), fitted(timings(table), seed=0)) for table in alarms) <= 4
+    assert sum(is_bent(timings(table), fitted(timings(table), seed=0)) for table in bends) >= 9
 
 
 def test_a_time_that_grows_more_slowly_than_the_prompt_is_said_to() -> None:
-    fit = first_token(prefill(20e6, 400_000, -60, scatter=0.005), model="tiny", seed=0)["fit"]
-    assert fit["c_ns_per_token2"] == 0
-    assert fit["intervals"]["c_ns_per_token2"][1] < 0
-    assert fit["quadratic_from_tokens"] is None
-    assert "grows more slowly than in proportion" in fit["statement"]
+    fit = first_token(prefill(20e6, 400_000, -60, scatter=0.005), model="tiny", seed=0)[1]
+    assert fit.c_ns_per_token2 == 0
+    assert fit.intervals.c_ns_per_token2[1] < 0
+    assert fit.quadratic_from_tokens is None
+    assert "grows more slowly than in proportion" in fit.statement
 
 
 def test_a_round_that_is_slow_throughout_widens_the_line_and_makes_no_bend() -> None:
     table = prefill(20e6, 400_000, 0, scatter=0.002)
-    steady = first_token(table, model="tiny", seed=0)["fit"]
+    steady = first_token(table, model="tiny", seed=0)[1]
     slow = table.assign(first_token_ns=table["first_token_ns"].where(table["round"] > 0, table["first_token_ns"] * 1.2))
-    drifted = first_token(slow, model="tiny", seed=0)["fit"]
-    low, high = drifted["intervals"]["b_ns_per_token"]
+    drifted = first_token(slow, model="tiny", seed=0)[1]
+    low, high = drifted.intervals.b_ns_per_token
     assert low < 400_000 < high
-    assert high - low > 5 * np.diff(steady["intervals"]["b_ns_per_token"])[0]
-    assert drifted["quadratic_from_tokens"] is None
+    assert high - low > 5 * np.diff(steady.intervals.b_ns_per_token)[0]
+    assert drifted.quadratic_from_tokens is None
 
 
 def test_the_curve_stays_within_what_was_timed() -> None:
-    curve = first_token(prefill(20e6, 400_000, 30, scatter=0.02), model="tiny", seed=0)["fit"]["curve"]
-    assert (curve[0]["prompt_tokens"], curve[-1]["prompt_tokens"], len(curve)) == (128, 2048, 30)
-    assert all(point["interval_ns"][0] <= point["value_ns"] <= point["interval_ns"][1] for point in curve)
+    curve = first_token(prefill(20e6, 400_000, 30, scatter=0.02), model="tiny", seed=0)[1].curve
+    assert (curve[0].prompt_tokens, curve[-1].prompt_tokens, len(curve)) == (128, 2048, 30)
+    assert all(point.interval_ns[0] <= point.value_ns <= point.interval_ns[1] for point in curve)
 
 
 def test_points_are_the_p50_of_a_length() -> None:
     table = pd.DataFrame({"round": [0, 1, 2], "prompt_tokens": [64] * 3, "first_token_ns": [10.0, 40.0, 20.0]})
-    (point,) = first_token(table, model="tiny", seed=0)["points"]
-    assert (point["prompt_tokens"], point["p50_ns"], point["n"], point["interval_ns"]) == (64, 23, 3, [10, 40])
+    ((point,), _) = first_token(table, model="tiny", seed=0)
+    assert (point.prompt_tokens, point.p50_ns, point.n, point.interval_ns) == (64, 23, 3, (10, 40))
 
 
 @pytest.mark.parametrize("lengths", [(), (128,), (128, 512)])
 def test_fewer_than_three_lengths_are_no_fit(lengths: tuple[int, ...]) -> None:
-    found = first_token(prefill(20e6, 400_000, 30, lengths=lengths), model="tiny", seed=0)
-    assert (found["fit"]["a_ns"], found["fit"]["c_ns_per_token2"], found["fit"]["curve"]) == (None, None, [])
-    assert f"it was timed at {len(lengths)} prompt lengths" in found["fit"]["statement"]
-    assert len(found["points"]) == len(lengths)
+    points, fit = first_token(prefill(20e6, 400_000, 30, lengths=lengths), model="tiny", seed=0)
+    assert (fit.a_ns, fit.c_ns_per_token2, fit.curve) == (None, None, [])
+    assert f"it was timed at {len(lengths)} prompt lengths" in fit.statement
+    assert len(points) == len(lengths)
 
 
 def test_three_lengths_timed_once_are_a_curve_without_intervals() -> None:
-    fit = first_token(prefill(20e6, 400_000, 30, lengths=(128, 512, 2048), rounds=1), model="tiny", seed=0)["fit"]
-    assert fit["c_ns_per_token2"] == pytest.approx(30)
-    assert fit["intervals"] == {"a_ns": None, "b_ns_per_token": None, "c_ns_per_token2": None}
-    assert fit["quadratic_from_tokens"] is None
-    assert "nobody can tell" in fit["statement"]
+    fit = first_token(prefill(20e6, 400_000, 30, lengths=(128, 512, 2048), rounds=1), model="tiny", seed=0)[1]
+    assert fit.c_ns_per_token2 == pytest.approx(30)
+    assert fit.intervals.as_json() == {"a_ns": None, "b_ns_per_token": None, "c_ns_per_token2": None}
+    assert fit.quadratic_from_tokens is None
+    assert "nobody can tell" in fit.statement
 
 
 def test_times_that_were_not_measured_take_no_part() -> None:

@@ -15,12 +15,19 @@ import pytest
 from ragprof.core import files
 from ragprof.session import summary as summary_module
 from ragprof.session.summary import RETRIEVAL_ONLY, WITH_ANSWERS, assemble
+from ragprof.studies.injection.analysis import analyse
 from ragprof.studies.injection.data import belongs, is_recorded
-from ragprof.studies.injection.study import injection_of
 
 SCHEMA = json.loads(Path(summary_module.__file__).with_name("summary.schema.json").read_text())
 MAIN = {"corpus": {"sha256": "c1"}, "questions": "s1", "config": answered.config()}
 JUDGEMENT = {"qrels_sha256": "j1"}
+
+
+def injection_of(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The section and the pipelines' economics as summary.json has them."""
+    document: dict[str, Any] = {"pipelines": {name: {} for name in answered.SETTINGS}}
+    analyse(folder).place(document, "injection")
+    return document["injection"], {name: one["economics"] for name, one in document["pipelines"].items()}
 
 
 @pytest.fixture(scope="module")

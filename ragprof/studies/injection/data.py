@@ -64,12 +64,15 @@ def usd_per_1000(bill: Bill | None) -> str | None:
     return None if bill is None else plain(bill.per_query() * QUERIES)
 
 
-def usd_interval(bill: Bill | None, draws: Draws) -> list[str] | None:
+def usd_interval(bill: Bill | None, draws: Draws) -> tuple[str, str] | None:
     """Its interval over questions; None where an item is known for a single one."""
     if bill is None or bill.rests_on < 2:
         return None
     found = ends(bill.drawn(draws) * QUERIES)
-    return None if found is None else [plain(Decimal(repr(end))) for end in found]
+    if found is None:
+        return None
+    low, high = (plain(Decimal(repr(end))) for end in found)
+    return low, high
 
 
 def usd_for_each(bill: Bill | None, count: float | None) -> str | None:

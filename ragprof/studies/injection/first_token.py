@@ -15,7 +15,6 @@ Reads no file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -28,6 +27,7 @@ from scipy import stats
 from ragprof.core.quantities import duration
 from ragprof.statistics.draws import CONFIDENCE, ENDS, RESAMPLES, Array
 from ragprof.statistics.estimates import estimated, quantile_estimates
+from ragprof.studies.injection.section import FirstTokenFit, FitIntervals, FitPoint, FitResidual, TimedLength
 
 COEFFICIENTS = ("a_ns", "b_ns_per_token", "c_ns_per_token2")
 LENGTHS = 3
@@ -36,6 +36,7 @@ SHARE = 0.1
 NOTHING = 1e-6
 """Share of the prediction at the longest prompt below which a quadratic term is a rounding error."""
 ITERATIONS, CURVE_POINTS = 10, 30
+WEIGHTS = "1 / predicted"
 COLUMNS = [list(chosen) for size in (1, 2, 3) for chosen in combinations(range(3), size)]
 
 
@@ -59,7 +60,7 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class FittedTerms:
     """Coefficients (a, b, c) in ns; `bounded` and `free` are their resamples, (resamples, 3), or None."""
 
     coefficients: Array
@@ -67,8 +68,8 @@ class Fit:
     free: Array | None
 
 
-def first_token(prefill: pd.DataFrame, *, model: str, seed: int) -> dict[str, Any]:
-    """The `time_to_first_token` of the section, from rows of (round, prompt_tokens, first_token_ns).
+def first_token(prefill: pd.DataFrame, *, model: str, seed: int) -> tuple[list[TimedLength], FirstTokenFit]:
+    """What was measured by length and the fit, from rows of (round, prompt_tokens, first_token_ns).
 
     Nulls and a statement that says why where fewer than three lengths were timed.
     """
@@ -76,13 +77,13 @@ def first_token(prefill: pd.DataFrame, *, model: str, seed: int) -> dict[str, An
     lengths = known["prompt_tokens"].nunique()
     points = [_point(rows, seed) for _, rows in known.groupby("prompt_tokens")]
     if lengths < LENGTHS:
-        return {"model": model, "points": points, "fit": _nothing(model, lengths)}
+        return points, _nothing(model, lengths)
     timings = Timings(
         known["prompt_tokens"].to_numpy(float),
         known["first_token_ns"].to_numpy(float),
         np.unique(known["round"].to_numpy(), return_inverse=True)[1],
     )
-    return {"model": model, "points": points, "fit": fit_entry(timings, fitted(timings, seed=seed), model)}
+    return points, fit_entry(timings, fitted(timings, seed=seed), model)
 
 
 def decode_per_token(live: pd.DataFrame, *, seed: int) -> dict[str, Any]:
@@ -93,17 +94,17 @@ def decode_per_token(live: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     return estimated(sums["decode_ns"] / sums["after"], seed=seed)
 
 
-def fitted(timings: Timings, *, seed: int) -> Fit:
+def fitted(timings: Timings, *, seed: int) -> FittedTerms:
     """The fit with its resamples; none of them where there are too few timings to see any scatter."""
     design = powers(timings.tokens) / timings.scale
     coefficients, predicted = _weighted(design, timings.ns)
     if timings.degrees < 1:
-        return Fit(coefficients / timings.scale, None, None)
+        return FittedTerms(coefficients / timings.scale, None, None)
     weighed = design / predicted[:, None]
     solve = np.linalg.pinv(weighed)
     free = solve @ (timings.ns / predicted)
     noise = _noise(timings.ns / predicted - weighed @ free, timings, seed)
-    return Fit(
+    return FittedTerms(
         coefficients / timings.scale,
         nonnegative(weighed, weighed @ coefficients + noise) / timings.scale,
         (free + noise @ solve.T) / timings.scale,
@@ -135,32 +136,33 @@ def quadratic_from(a: float, b: float, c: float) -> int:
     return int(np.ceil(root * (1 - 1e-12)))
 
 
-def fit_entry(timings: Timings, fit: Fit, model: str) -> dict[str, Any]:
+def fit_entry(timings: Timings, fit: FittedTerms, model: str) -> FirstTokenFit:
     """The `fit` of the section. Residuals are observed minus fitted; those by length are means over its timings."""
     a, b, c = (float(value) for value in fit.coefficients)
     residuals = timings.ns - powers(timings.tokens) @ fit.coefficients
     relative = residuals / (timings.ns - residuals)
     by_length = pd.Series(residuals).groupby(timings.tokens).mean()
-    entry: dict[str, Any] = {
-        "a_ns": a,
-        "b_ns_per_token": b,
-        "c_ns_per_token2": c,
-        "residual_ns": float(np.sqrt((residuals**2).mean())),
-        "relative_residual": float(np.sqrt((relative**2).mean())),
-        "quadratic_from_tokens": quadratic_from(a, b, c) if told(timings, fit) else None,
-        "intervals": _intervals(fit),
-        "residuals": [
-            {"prompt_tokens": int(tokens), "residual_ns": float(ns)}
+    entry = FirstTokenFit(
+        a_ns=a,
+        b_ns_per_token=b,
+        c_ns_per_token2=c,
+        residual_ns=float(np.sqrt((residuals**2).mean())),
+        relative_residual=float(np.sqrt((relative**2).mean())),
+        quadratic_from_tokens=quadratic_from(a, b, c) if is_bent(timings, fit) else None,
+        intervals=_intervals(fit),
+        residuals=[
+            FitResidual(prompt_tokens=int(tokens), residual_ns=float(ns))
             for tokens, ns in zip(by_length.index, by_length, strict=True)
         ],
-        "curve": curve(timings, fit),
-        "weights": "1 / predicted",
-        "n": len(timings.ns),
-    }
-    return {**entry, "statement": _statement(entry, timings, model)}
+        curve=curve(timings, fit),
+        weights=WEIGHTS,
+        n=len(timings.ns),
+        statement="",
+    )
+    return entry.model_copy(update={"statement": _statement(entry, timings, model)})
 
 
-def told(timings: Timings, fit: Fit) -> bool:
+def is_bent(timings: Timings, fit: FittedTerms) -> bool:
     """Whether the interval of c is above 0, and c more than a rounding error."""
     if fit.free is None or fit.coefficients[2] <= 0:
         return False
@@ -169,17 +171,16 @@ def told(timings: Timings, fit: Fit) -> bool:
     return bool(np.quantile(fit.free[:, 2], ENDS[0]) * longest**2 > NOTHING * predicted)
 
 
-def curve(timings: Timings, fit: Fit) -> list[dict[str, Any]]:
+def curve(timings: Timings, fit: FittedTerms) -> list[FitPoint]:
     """The fit between the shortest and the longest prompt that was timed, for drawing; nothing beyond them."""
-    steps = np.geomspace(timings.tokens.min(), timings.tokens.max(), CURVE_POINTS)
-    tokens = np.unique(steps.round())
-    values = powers(tokens) @ fit.coefficients
-    lows, highs = [None] * len(tokens), [None] * len(tokens)
+    tokens = np.unique(np.geomspace(timings.tokens.min(), timings.tokens.max(), CURVE_POINTS).round())
+    values = (powers(tokens) @ fit.coefficients).tolist()
+    spans: list[Any] = [None] * len(tokens)
     if fit.bounded is not None:
-        lows, highs = np.quantile(fit.bounded @ powers(tokens).T, ENDS, axis=0).tolist()
+        spans = np.quantile(fit.bounded @ powers(tokens).T, ENDS, axis=0).T.tolist()
     return [
-        {"prompt_tokens": int(n), "value_ns": float(value), "interval_ns": None if low is None else [low, high]}
-        for n, value, low, high in zip(tokens, values, lows, highs, strict=True)
+        FitPoint(prompt_tokens=int(n), value_ns=value, interval_ns=span)
+        for n, value, span in zip(tokens, values, spans, strict=True)
     ]
 
 
@@ -204,51 +205,53 @@ def _noise(residuals: Array, timings: Timings, seed: int) -> Array:
     return np.asarray(drawn * student)
 
 
-def _intervals(fit: Fit) -> dict[str, Any]:
+def _intervals(fit: FittedTerms) -> FitIntervals:
     if fit.bounded is None or fit.free is None:
-        return dict.fromkeys(COEFFICIENTS)
+        return FitIntervals(**dict.fromkeys(COEFFICIENTS))
     columns = (fit.bounded[:, 0], fit.bounded[:, 1], fit.free[:, 2])
-    ends = [[float(end) for end in np.quantile(column, ENDS)] for column in columns]
-    return dict(zip(COEFFICIENTS, ends, strict=True))
+    ends = [tuple(np.quantile(column, ENDS).tolist()) for column in columns]
+    return FitIntervals(**dict(zip(COEFFICIENTS, ends, strict=True)))
 
 
-def _point(rows: pd.DataFrame, seed: int) -> dict[str, Any]:
+def _point(rows: pd.DataFrame, seed: int) -> TimedLength:
     """p50 of the timings of one length."""
-    tokens = int(rows["prompt_tokens"].iloc[0])
     (median,) = quantile_estimates(rows["first_token_ns"].to_numpy(float)[:, None], [0.5], seed=seed)
-    interval = None if median.interval is None else [round(end) for end in median.interval]
-    p50 = None if median.mean is None else round(median.mean)
-    return {"prompt_tokens": tokens, "p50_ns": p50, "interval_ns": interval, "n": len(rows)}
+    return TimedLength(
+        prompt_tokens=int(rows["prompt_tokens"].iloc[0]),
+        p50_ns=None if median.mean is None else round(median.mean),
+        interval_ns=None if median.interval is None else (round(median.interval[0]), round(median.interval[1])),
+        n=len(rows),
+    )
 
 
-def _nothing(model: str, lengths: int) -> dict[str, Any]:
-    return {
+def _nothing(model: str, lengths: int) -> FirstTokenFit:
+    return FirstTokenFit(
         **dict.fromkeys((*COEFFICIENTS, "residual_ns", "relative_residual", "quadratic_from_tokens")),
-        "intervals": dict.fromkeys(COEFFICIENTS),
-        "residuals": [],
-        "curve": [],
-        "weights": "1 / predicted",
-        "n": 0,
-        "statement": f"How the time to first token of {model} grows is not known: it was timed at {lengths} prompt "
+        intervals=FitIntervals(**dict.fromkeys(COEFFICIENTS)),
+        residuals=[],
+        curve=[],
+        weights=WEIGHTS,
+        n=0,
+        statement=f"How the time to first token of {model} grows is not known: it was timed at {lengths} prompt "
         f"lengths, and a curve with a bend needs at least {LENGTHS}.",
-    }
+    )
 
 
-def _statement(entry: Mapping[str, Any], timings: Timings, model: str) -> str:
+def _statement(entry: FirstTokenFit, timings: Timings, model: str) -> str:
     shortest, longest = (int(end) for end in (timings.tokens.min(), timings.tokens.max()))
     lead = (
-        f"The time to first token of {model} is {duration(entry['a_ns'])} and {duration(entry['b_ns_per_token'])} a "
-        f"prompt token (n = {entry['n']}, {shortest:,} to {longest:,} tokens)"
+        f"The time to first token of {model} is {duration(entry.a_ns or 0.0)} and "
+        f"{duration(entry.b_ns_per_token or 0.0)} a prompt token (n = {entry.n}, {shortest:,} to {longest:,} tokens)"
     )
-    interval = entry["intervals"]["c_ns_per_token2"]
+    interval = entry.intervals.c_ns_per_token2
     if interval is None:
         return f"{lead}; with so few timings nobody can tell whether it grows faster than that."
     ends = f"{CONFIDENCE:.0%} interval {interval[0]:.3g} to {interval[1]:.3g}".replace("%", " %")
-    if (start := entry["quadratic_from_tokens"]) is None:
+    if (start := entry.quadratic_from_tokens) is None:
         slower = " and grows more slowly than in proportion" if interval[1] < 0 else ""
         return f"{lead}{slower}; no quadratic term can be told from 0 ({ends} ns a token squared)."
     where = " (beyond what was timed)" if start > longest else ""
     return (
-        f"{lead}, plus {entry['c_ns_per_token2']:.3g} ns a token squared ({ends}): the quadratic term makes up "
+        f"{lead}, plus {entry.c_ns_per_token2:.3g} ns a token squared ({ends}): the quadratic term makes up "
         f"{SHARE:.0%} of the time from {start:,} tokens on{where}.".replace("0%", "0 %")
     )

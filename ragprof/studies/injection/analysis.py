@@ -1,0 +1,412 @@
+"""Analyses a judged and priced recording of answers: what they are worth, what they cost, how long they take.
+
+A figure rests on the answerable questions that have a gold answer; a question without one has no verdict (NaN) and
+takes no part. Every mean resamples questions with the same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from itertools import combinations
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ragprof.core import files
+from ragprof.core.quantities import money
+from ragprof.statistics.estimates import estimated, gained, latency_quantiles, rounded
+from ragprof.statistics.paired import compared, holm, paired_p
+from ragprof.studies.contract import EstimateValue
+from ragprof.studies.injection.data import OWN, InjectionData, read_injection, usd_for_each, usd_interval, usd_per_1000
+from ragprof.studies.injection.economics import (
+    PRESETS,
+    AnswerFacts,
+    SweptAnswers,
+    economics_of,
+    facts_of,
+    marginal,
+    utility_of,
+)
+from ragprof.studies.injection.first_token import decode_per_token, first_token
+from ragprof.studies.injection.section import (
+    Abstention,
+    AnswerComparison,
+    AnsweringModel,
+    BudgetSection,
+    BudgetSpent,
+    ChunkMargin,
+    ChunkOrder,
+    Economics,
+    EnergyBasis,
+    FirstTokenMedian,
+    FirstTokenSection,
+    InjectionSection,
+    JudgeAgreement,
+    PipelineAnswers,
+    PromptParts,
+    SweptSetting,
+)
+
+ATTRIBUTED = ("search", "rerank", "packing", "model")
+COMPARED = ("correct", "f1")
+FIRST_ORDER = "best_first"
+CORRECT = {
+    "contains": "a gold answer stands in it",
+    "exact": "it equals a gold answer",
+    "f1": "its token F1 with a gold answer is 0.5 or more",
+}
+FEW = 10
+"""Timed questions below which a note warns of their intervals."""
+NEGLIGIBLE = 0.005
+"""Share of unjudged tokens that rounds to 0 %."""
+
+
+def analyse(folder: Path) -> InjectionSection:
+    """The section of a recording's summary. Raises BadInput where the recording of answers is incomplete."""
+    data = read_injection(folder)
+    facts = {
+        name: facts_of(
+            data.asked(name),
+            data.timed(name),
+            data.bill(name),
+            draws=data.draws,
+            timed_draws=data.timed_draws,
+            watts=(data.manifest.get("energy") or {}).get("watts"),
+        )
+        for name in data.names
+    }
+    swept = [name for name in data.names if data.steps(name, "k")]
+    generator, energy = data.manifest["generator"], data.manifest.get("energy")
+    section = InjectionSection(
+        generator=AnsweringModel(**{key: generator.get(key) for key in AnsweringModel.model_fields}),
+        priced_as=data.priced_as,
+        questions=len(data.manifest["questions"]),
+        unanswerable=len(data.manifest["unanswerable"]),
+        correct=data.settings["correct"],
+        seed=data.seed,
+        time_to_first_token=_first_token(data),
+        by_k={name: swept_settings(data, name, "k", "k") for name in swept},
+        by_budget={
+            name: rows for name in data.names if (rows := swept_settings(data, name, "tokens", "budget_tokens"))
+        },
+        orders={name: found for name in data.names if (found := _orders(data, name))},
+        marginal={name: _marginal(data, name) for name in swept},
+        answers={
+            name: answers_of(
+                data.asked(name),
+                data.unanswerable(name),
+                judge=(data.judgement.get("judges") or {}).get(name),
+                seed=data.seed,
+            )
+            for name in data.names
+        },
+        comparisons=comparisons({name: data.asked(name) for name in data.names}, seed=data.seed),
+        utility=utility_of(facts, sensitivities=data.settings["sensitivities"]),
+        budget=_budget(data, facts),
+        energy=None if energy is None else EnergyBasis(**energy),
+        work=data.manifest["work"],
+    )
+    section = section.model_copy(update={"economics": {name: _economics(data, name, facts[name]) for name in facts}})
+    said = {"statements": statements(section), "notes": notes(data, section)}
+    beside = {
+        "economics": {name: rounded(found.as_json()) for name, found in section.economics.items()},
+        "first_tokens": _medians(folder),
+    }
+    return InjectionSection.model_validate({**rounded(section.as_json()), **said, **beside})
+
+
+def _estimate(values: pd.Series, seed: int) -> EstimateValue:
+    return EstimateValue(**estimated(values, seed=seed))
+
+
+def _first_token(data: InjectionData) -> FirstTokenSection:
+    """The study's generator: pipelines with a generator of their own do not tell how fast it decodes."""
+    generator = data.manifest["generator"]
+    model = " ".join(str(generator[key]) for key in ("model", "precision") if generator.get(key)) or generator["name"]
+    own = [pipeline["name"] for pipeline in data.config["pipelines"] if pipeline.get("generator")]
+    points, fit = first_token(data.prefill, model=model, seed=data.seed)
+    decoding = decode_per_token(data.live[~data.live["pipeline"].isin(own)], seed=data.seed)
+    return FirstTokenSection(model=model, points=points, fit=fit, decode_ns_per_token=EstimateValue(**decoding))
+
+
+def _medians(folder: Path) -> dict[str, FirstTokenMedian]:
+    """Time from the generator's call to its first token in the main recording, where it was measured."""
+    path = folder / "first_tokens.parquet"
+    if not path.exists():
+        return {}
+    seed = files.read_manifest(folder)["config"]["seed"]
+    table = files.read_table(path).rename(columns={"first_token_ns": "duration_ns"})
+    found = {str(name): latency_quantiles(rows, seed=seed) for name, rows in table.groupby("pipeline", sort=False)}
+    return {
+        name: FirstTokenMedian(**{key: one[key] for key in FirstTokenMedian.model_fields})
+        for name, one in found.items()
+    }
+
+
+def swept_settings(data: InjectionData, name: str, kind: str, key: str) -> list[SweptSetting]:
+    """One row for each value of "k=3" or "tokens=1000"; `key` names the value in the row.
+
+    `usd_per_relevant_token` is the whole bill of a question over its relevant tokens.
+    """
+    rows = []
+    for step in data.steps(name, kind):
+        setting = f"{kind}={step}"
+        asked, bill = data.asked(name, setting), data.bill(name, setting)
+        means = {
+            part: asked["query_tokens" if part == "question" else f"{part}_tokens"].mean()
+            for part in PromptParts.model_fields
+        }
+        tokens = PromptParts(**{part: None if isnan(mean) else float(mean) for part, mean in means.items()})
+        rows.append(
+            SweptSetting(
+                **{key: step},
+                setting=setting,
+                prompt_tokens=_estimate(asked["model_tokens"], data.seed),
+                answer_f1=_estimate(asked["f1"], data.seed),
+                exact_match=_estimate(asked["exact_match"], data.seed),
+                correct=_estimate(asked["correct"], data.seed),
+                answer_in_context=_estimate(asked["in_context"], data.seed),
+                answer_in_answer=_estimate(asked["in_answer"], data.seed),
+                ndcg=_estimate(asked["ndcg"], data.seed),
+                time_to_first_token_ns=_estimate(data.timed(name, setting)["first_token_ns"], data.seed),
+                usd_per_1000_queries=usd_per_1000(bill),
+                usd_interval=usd_interval(bill, data.draws),
+                tokens=tokens,
+                usd_per_relevant_token=usd_for_each(bill, tokens.relevant),
+            )
+        )
+    return rows
+
+
+def _orders(data: InjectionData, name: str) -> list[ChunkOrder]:
+    """The orders that were recorded, FIRST_ORDER in front."""
+    present = set(data.cells[data.cells["pipeline"] == name]["setting"])
+    wanted = (order for order in data.settings["orders"] if order in present)
+    chosen = sorted(wanted, key=lambda order: order != FIRST_ORDER)
+    return orders({order: data.asked(name, order) for order in chosen}, k=int(data.settings["order_k"]), seed=data.seed)
+
+
+def _marginal(data: InjectionData, name: str) -> ChunkMargin:
+    value = data.config["budget"].get("usd_per_correct_answer")
+    settings = []
+    for k in data.steps(name, "k"):
+        asked, timed = data.asked(name, f"k={k}"), data.timed(name, f"k={k}")
+        settings.append(
+            SweptAnswers(k, asked["correct"], asked["f1"], timed["first_token_ns"], data.bill(name, f"k={k}"))
+        )
+    return marginal(name, settings, value_usd=None if value is None else float(value), seed=data.seed)
+
+
+def _economics(data: InjectionData, name: str, facts: AnswerFacts) -> Economics:
+    found = economics_of(
+        facts,
+        data.asked(name),
+        data.timed(name),
+        energy=data.manifest.get("energy"),
+        sensitivities=sorted({*(k for _, k, _ in PRESETS), *data.settings["sensitivities"]}),
+        seed=data.seed,
+    )
+    bill = data.bill(name)
+    money = {"usd_per_1000_queries": usd_per_1000(bill), "usd_interval": usd_interval(bill, data.draws)}
+    return found.model_copy(update={**money, "unpriced": data.unpriced(name)})
+
+
+def _budget(data: InjectionData, facts: Mapping[str, AnswerFacts]) -> BudgetSection | None:
+    """What a question may take, against what it takes; None where the eval sets no limit."""
+    limits = {key: data.config["budget"].get(key) for key in ("tokens_per_query", "usd_per_1000_queries")}
+    known = {key: Decimal(str(limit)) for key, limit in limits.items() if limit is not None}
+    if not known:
+        return None
+    pipelines = {}
+    for name in data.names:
+        tokens, usd = float(facts[name].tokens[0]), usd_per_1000(data.bill(name))
+        spent = {"tokens_per_query": None if isnan(tokens) else tokens, "usd_per_1000_queries": usd}
+        within: bool | None = None if any(spent[key] is None for key in known) else True
+        if any(spent[key] is not None and Decimal(str(spent[key])) > limit for key, limit in known.items()):
+            within = False
+        pipelines[name] = BudgetSpent(**spent, within=within)
+    return BudgetSection(**limits, pipelines=pipelines)
+
+
+def answers_of(
+    asked: pd.DataFrame, unanswerable: pd.DataFrame, *, judge: Mapping[str, Any] | None, seed: int
+) -> PipelineAnswers:
+    """How well one pipeline answers at its own setting; tables are rows of cells by query_id."""
+    known = asked[asked["correct"].notna()]
+    n, lost = len(known), known["lost_at"]
+    # Together with the correct answers these are all questions with a verdict.
+    counts = {stage: int((lost == stage).sum()) for stage in ATTRIBUTED}
+    return PipelineAnswers(
+        setting=OWN,
+        n=n,
+        exact_match=_estimate(asked["exact_match"], seed),
+        f1=_estimate(asked["f1"], seed),
+        answer_in_context=_estimate(asked["in_context"], seed),
+        answer_in_answer=_estimate(asked["in_answer"], seed),
+        correct=_estimate(asked["correct"], seed),
+        attribution={stage: count / n if n else None for stage, count in counts.items()},
+        attribution_counts=counts,
+        abstention=Abstention(
+            unanswerable=_estimate(unanswerable["abstained"], seed) if len(unanswerable) else None,
+            answerable=_estimate(asked["abstained"], seed),
+        ),
+        judge=None if judge is None else JudgeAgreement(**judge),
+    )
+
+
+def comparisons(answers: Mapping[str, pd.DataFrame], *, seed: int) -> list[AnswerComparison]:
+    """Every two pipelines on `correct` and on `f1`: paired difference, sign-flip p, Holm over the pairs of a metric."""
+    rows = []
+    for metric in COMPARED:
+        columns = {(a, b): _common(answers[a][metric], answers[b][metric]) for a, b in combinations(answers, 2)}
+        raw = {f"{a}|{b}": paired_p(theirs, ours, seed=seed) for (a, b), (ours, theirs) in columns.items()}
+        adjusted = holm(raw)
+        for (a, b), (ours, theirs) in columns.items():
+            p, p_holm = raw[f"{a}|{b}"], adjusted[f"{a}|{b}"]
+            row = compared(ours, theirs, a, b, metric=metric, p=p, p_holm=p_holm, pairs=len(raw), seed=seed)
+            rows.append(AnswerComparison(**{**row, "stage": "generate"}))
+    return rows
+
+
+def orders(by_order: Mapping[str, pd.DataFrame], *, k: int, seed: int) -> list[ChunkOrder]:
+    """One row per order of the same chunks; all others are compared with FIRST_ORDER, Holm-corrected over them."""
+    if FIRST_ORDER not in by_order:
+        return []
+    first = by_order[FIRST_ORDER]["correct"]
+    pairs = {order: _common(first, rows["correct"]) for order, rows in by_order.items() if order != FIRST_ORDER}
+    raw = {order: paired_p(theirs, ours, seed=seed) for order, (ours, theirs) in pairs.items()}
+    adjusted = holm(raw)
+    found = []
+    for order, rows in by_order.items():
+        against: dict[str, Any] = dict.fromkeys(("difference", "p", "p_holm", "verdict"))
+        if order in pairs:
+            told = compared(
+                *pairs[order], FIRST_ORDER, order,
+                metric="correct", p=raw[order], p_holm=adjusted[order], pairs=len(raw), seed=seed,
+            )  # fmt: skip
+            against = {key: told[key] for key in ("p", "p_holm", "verdict")}
+            against["difference"] = _estimate(gained(rows["correct"], first), seed)
+        means = {
+            key: _estimate(rows[column], seed)
+            for key, column in (("answer_f1", "f1"), ("correct", "correct"), ("evidence_position", "evidence_position"))
+        }
+        found.append(ChunkOrder(order=order, k=k, **means, **against))
+    return found
+
+
+def _common(first: pd.Series, second: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Both columns, over the questions that have a value in both."""
+    both = pd.concat([first, second], axis=1, join="inner").dropna().sort_index()
+    return both.iloc[:, 0], both.iloc[:, 1]
+
+
+def statements(section: InjectionSection) -> list[str]:
+    """Main findings, every one with its interval or its n."""
+    shares = {name: each.correct.mean for name, each in section.answers.items()}
+    known = {name: share for name, share in shares.items() if share is not None}
+    leader = max(known, key=lambda name: known[name], default=None)  # the first of equals
+    # What one more chunk brings, of the leader where it was swept.
+    swept = leader if leader in section.marginal else next(iter(section.marginal), None)
+    found = [
+        "" if swept is None else section.marginal[swept].statement,
+        "No question has a gold answer, so no answer could be judged." if leader is None else _losses(section, leader),
+        "" if leader is None else _price(section.economics[leader], leader),
+        section.time_to_first_token.fit.statement,
+        section.utility.statement,
+        _over_budget(section.budget),
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _losses(section: InjectionSection, leader: str) -> str:
+    """How much the leader answers correctly, who cannot be told apart from it, and where it lost the others."""
+    answers = section.answers[leader]
+    rows = [row for row in section.comparisons if row.metric == "correct" and row.verdict == "undecided"]
+    pairs = [(row.baseline, row.candidate) for row in rows if leader in (row.baseline, row.candidate)]
+    others = [second if first == leader else first for first, second in pairs]
+    tied = f" (not told apart from {', '.join(others)})" if others else ""
+    mean, (low, high) = answers.correct.mean or 0.0, answers.correct.interval or (None, None)
+    interval = "" if low is None or high is None else f" (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+    lead = f"{leader} answers {100 * mean:.0f} %{interval} of {answers.n} questions correctly{tied}"
+    lost = {stage: count for stage, count in answers.attribution_counts.items() if count}
+    if not lost:
+        return f"{lead}."
+    where = {"model": "the model, which had the evidence"}
+    parts = ", ".join(f"{count} in {where.get(stage, stage)}" for stage, count in lost.items())
+    return f"{lead}; where the {sum(lost.values())} wrong answers were lost: {parts}."
+
+
+def _price(economics: Economics, leader: str) -> str:
+    each, correct = economics.usd_per_query, economics.usd_per_correct_answer
+    if correct is None or each is None:
+        return f"What a correct answer of {leader} costs is UNPRICED."
+    if correct.mean is None or each.mean is None:
+        return f"{leader} gave no correct answer, so none has a price (n = {correct.n})."
+    low, high = correct.interval or (None, None)
+    above = "no bound above" if high is None else _usd(high)
+    interval = "" if low is None else f" (95 % interval {_usd(low)} to {above}, n = {correct.n})"
+    return f"A correct answer of {leader} costs {_usd(correct.mean)}{interval}; a question costs {_usd(each.mean)}."
+
+
+def _usd(value: float) -> str:
+    return money(f"{value:.15f}")
+
+
+def _over_budget(budget: BudgetSection | None) -> str:
+    if budget is None:
+        return ""
+    over = [name for name, spent in budget.pipelines.items() if spent.within is False]
+    unknown = [name for name, spent in budget.pipelines.items() if spent.within is None]
+    found = [
+        f"Over the budget: {', '.join(over)}." if over else "",
+        f"Unknown: {', '.join(unknown)}." if unknown else "",
+    ]
+    words = " ".join(part for part in found if part)
+    return words or f"All {len(budget.pipelines)} pipelines keep within the budget."
+
+
+def notes(data: InjectionData, section: InjectionSection) -> list[str]:
+    """What a reader must know before believing a figure."""
+    model = section.generator.model or section.generator.name
+    priced = "Answers are UNPRICED: name a rate under prices.llm or prices.machine."
+    if section.priced_as is not None:
+        priced = (
+            f"Answers are priced as {section.priced_as}, whatever {model} costs where it runs: another model would "
+            "write answers of another length and quality."
+        )
+    missing = int(data.asked(data.names[0])["correct"].isna().sum()) if data.names else 0
+    own = data.cells[(data.cells["setting"] == OWN) & data.cells["answerable"].astype(bool)]
+    kinds = own[["relevant_tokens", "irrelevant_tokens", "unjudged_tokens", "duplicate_tokens"]].sum()
+    unjudged = kinds["unjudged_tokens"] / kinds.sum() if kinds.sum() else 0.0
+    candidates = [
+        f"An answer counts as correct where {CORRECT[section.correct]}. That is a proxy: right answers in other "
+        "words are missed, and a gold answer may stand in a wrong sentence.",
+        f"All figures of answers are those of {model}; a larger model loses fewer answers in the model, and may make "
+        "more of long contexts.",
+        priced,
+        f"{missing} questions have no gold answer and take no part in the shares of correct answers."
+        if missing
+        else "",
+        f"{100 * unjudged:.0f} % of the injected tokens are unjudged: unjudged is not irrelevant, but R counts it so."
+        if unjudged >= NEGLIGIBLE
+        else "",
+        _timed([int(data.timed(name)["until_token_ns"].notna().sum()) for name in data.names]),
+        "A and R of U are resampled together, L apart from them unless all questions were timed; the presets of k are "
+        "conventions.",
+        f"A wrong answer is put down to the first place ({', '.join(ATTRIBUTED)}) after which no gold answer is left.",
+        section.energy.statement if section.energy else "",
+    ]
+    return [note for note in candidates if note]
+
+
+def _timed(counts: Sequence[int]) -> str:
+    """How many timed questions each pipeline's times to first token rest on."""
+    if not any(counts):
+        return "No time to first token was measured with a question, so there is no L and no U."
+    few = f" Fewer than {FEW} are little to rest an interval on." if min(counts) < FEW else ""
+    least, most = min(counts), max(counts)
+    span = f"{least}" if least == most else f"{least} to {most}"
+    return f"Times to first token rest on {span} timed questions a pipeline, one at a time.{few}"
