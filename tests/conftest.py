@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from ragprof.studies.profile.section import ProfileSection
 
 pytest_plugins = ["pytester"]
 DATA = Path(__file__).parent / "data"
@@ -41,3 +45,12 @@ def recorded_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def handbook_recording(recorded_handbook: Path, tmp_path: Path) -> Path:
     """A copy of the recording that the test may change."""
     return Path(shutil.copytree(recorded_handbook, tmp_path / "recording"))
+
+
+@pytest.fixture(scope="session")
+def main_run() -> ProfileSection:
+    """What the product recorded of the handbook: bm25, dense, hybrid, hybrid+overlap. tests/golden/make.py makes it."""
+    from ragprof.studies.profile.section import ProfileSection
+
+    text = (Path(__file__).parent / "golden" / "profile.json").read_text(encoding="utf-8")
+    return ProfileSection.model_validate_json(text)

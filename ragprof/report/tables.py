@@ -99,7 +99,22 @@ _VERDICTS: dict[str, tuple[str, Tone]] = {
 }
 
 
-def verdict_cell(comparison: Mapping[str, Any]) -> Cell:
+def interval_cell(value: Any, interval: Sequence[Any] | None, write: Callable[[Any], str], tone: Tone = "") -> Cell:
+    """A figure with its interval, both as `write` has them. n/a where there is no figure."""
+    return figure(write(value), figures.span(interval, write), tone)
+
+
+class Decided(Protocol):
+    """A verdict on a difference: the `ComparedPair` of a section."""
+
+    @property
+    def verdict(self) -> str: ...
+
+    @property
+    def more_queries(self) -> int | None: ...
+
+
+def verdict_cell(comparison: Decided) -> Cell:
     verdict = at(comparison, "verdict")
     if verdict is None:
         return figure(ABSENT)
@@ -107,10 +122,30 @@ def verdict_cell(comparison: Mapping[str, Any]) -> Cell:
     return Cell(words, needed(comparison), tone)
 
 
-def needed(comparison: Mapping[str, Any]) -> str:
+def needed(comparison: Any) -> str:
     """How many more queries would decide it; empty where nothing is missing or nothing is known."""
     more = at(comparison, "more_queries")
     return "" if more is None else f"about {figures.count(more)} more queries would be needed"
+
+
+class Billed(Protocol):
+    """USD of 1,000 queries as decimal strings: the `CostFigures` of a section."""
+
+    @property
+    def total(self) -> str | None: ...
+
+    @property
+    def interval(self) -> Sequence[str] | None: ...
+
+    @property
+    def priced_subtotal(self) -> str: ...
+
+
+def bill_cell(bill: Billed) -> Cell:
+    """The cost of 1,000 queries; UNPRICED, with what could be priced, where a rate is missing."""
+    if bill.total is None:
+        return figure(UNPRICED, f"without it {figures.usd(bill.priced_subtotal)}")
+    return interval_cell(bill.total, bill.interval, figures.usd)
 
 
 def score_cell(scores: Mapping[str, Any], metric: str) -> Cell:
@@ -119,7 +154,8 @@ def score_cell(scores: Mapping[str, Any], metric: str) -> Cell:
     return figure(figures.score(at(estimate, "mean")), interval)
 
 
-def judged_cell(scores: Mapping[str, Any], metric: str) -> Cell:
+def judged_cell(scores: Mapping[str, Estimated], metric: str) -> Cell:
+    """The share of judged results that qualifies a metric."""
     judged = figure(figures.share(at(scores, judged_beside(metric), "mean")))
     return Cell(judged.text, tone=judged.tone or "quiet")
 
@@ -236,7 +272,7 @@ def facts(pairs: Mapping[str, Any]) -> tuple[Row, ...]:
     return tuple(Row((Cell(label), figure(figures.text(value)))) for label, value in known.items())
 
 
-def verdict_cells(comparison: Mapping[str, Any]) -> tuple[Cell, Cell]:
+def verdict_cells(comparison: Any) -> tuple[Cell, Cell]:
     """p, corrected where it was, and the verdict with what is missing for one."""
     corrected = at(comparison, "p_holm")
     note = "" if corrected is None else f"Holm {figures.p_value(corrected)}"

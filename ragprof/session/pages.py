@@ -20,6 +20,7 @@ from ragprof.report import figures
 from ragprof.report.html import drawn, template
 from ragprof.report.lookup import Summary, at, colours, entries, metrics
 from ragprof.report.markdown import as_bullets, as_details, as_folded, as_table, as_warnings, escaped
+from ragprof.report.palette import pipeline_colours
 from ragprof.report.tables import Table
 from ragprof.report.theme import Chart
 from ragprof.studies.audit import tables as audit_tables
@@ -39,12 +40,10 @@ from ragprof.studies.injection import charts as utility_chart
 from ragprof.studies.injection import lookup as study
 from ragprof.studies.injection import tables as injection_contents
 from ragprof.studies.injection.tables import marginal_statements
-from ragprof.studies.profile import charts as bar_charts
-from ragprof.studies.profile import charts as interval_charts
-from ragprof.studies.profile import charts as scatter_charts
-from ragprof.studies.profile import tables as context_tables
-from ragprof.studies.profile import tables as pipeline_tables
+from ragprof.studies.profile import charts as own_charts
+from ragprof.studies.profile import tables as own_tables
 from ragprof.studies.profile.headline import tiles
+from ragprof.studies.profile.section import PipelineFigures, ProfileSection
 from ragprof.studies.reranker import charts as reranker_charts
 from ragprof.studies.reranker import lookup as reranker_study
 from ragprof.studies.reranker import tables as reranker_contents
@@ -70,7 +69,7 @@ def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
     """For rich's Console; at most 80 columns wide."""
     from ragprof.studies.profile import tables as terminal
 
-    return terminal.terminal_table(summary)
+    return terminal.terminal_table(_profile(summary))
 
 
 def growth_table(summary: Mapping[str, Any]) -> RenderableType:
@@ -134,12 +133,29 @@ def write_report(summary: Mapping[str, Any], folder: Path) -> Path:
     return page
 
 
+def _profile(summary: Mapping[str, Any]) -> ProfileSection:
+    """The main run's own part of a summary."""
+    own = {key: value for key, value in summary.items() if key in ProfileSection.model_fields}
+    fields = PipelineFigures.model_fields
+    pipelines = {
+        name: {key: value for key, value in entry.items() if key in fields} for name, entry in own["pipelines"].items()
+    }
+    return ProfileSection.model_validate({**own, "pipelines": pipelines})
+
+
+def _own_charts(summary: Summary) -> list[Chart | None]:
+    section = _profile(summary)
+    shades = pipeline_colours(section.pipelines)
+    return [
+        own_charts.stage_times(section),
+        own_charts.quality_against_latency(section, shades),
+        own_charts.quality_against_cost(section, shades),
+        own_charts.differences(section),
+        own_charts.quality_by_stage(section),
+    ]
+
+
 _DRAWN = (
-    bar_charts.stage_times,
-    scatter_charts.quality_against_latency,
-    scatter_charts.quality_against_cost,
-    interval_charts.differences,
-    interval_charts.quality_by_stage,
     growth_line_charts.quality,
     growth_panel_charts.causes,
     growth_panel_charts.kinds,
@@ -154,13 +170,14 @@ _DRAWN = (
     first_token_chart.time_to_first_token,
     utility_chart.utility,
     pipeline_charts.cost,
-    bar_charts.tokens,
 )
 
 
 def draw(summary: Summary) -> dict[str, Chart]:
     """key -> chart. A chart without data is left out rather than drawn empty."""
-    drawn = (*(chart(summary) for chart in _DRAWN), *reranker_charts.draw(summary))
+    tokens = own_charts.tokens(_profile(summary))
+    studied = (chart(summary) for chart in _DRAWN)
+    drawn = (*_own_charts(summary), *studied, tokens, *reranker_charts.draw(summary))
     return {chart.key: chart for chart in drawn if chart is not None}
 
 
@@ -192,7 +209,7 @@ def render_html(summary: Summary) -> str:
         audited=bool(summary.get("audit")),
         audit_statements=entries(summary, "audit", "statements"),
         tables=_tables(summary),
-        tiles=tiles(summary),
+        tiles=tiles(_profile(summary)),
         colours=colours(summary),
     )
 
@@ -209,7 +226,7 @@ def _words(summary: Summary) -> Mapping[str, Any]:
         "created": figures.day(at(summary, "created")),
         "version": figures.text(at(summary, "ragprof_version")),
         "corpus": at(summary, "corpus", "description") or "",
-        "packages": context_tables.packages(summary),
+        "packages": sorted(_profile(summary).packages.items()),
         "versions": sorted((at(summary, "corpus", "versions") or {}).items()),
     }
 
@@ -237,18 +254,9 @@ def _tables(summary: Summary) -> dict[str, Table]:
     drawn = (
         *_GROWTH_TABLES,
         *injection_contents.EVERY,
-        pipeline_tables.glance,
-        pipeline_tables.latency,
-        pipeline_tables.quality,
-        pipeline_tables.cost,
-        pipeline_tables.builds,
-        pipeline_tables.trust,
-        context_tables.comparisons,
-        context_tables.rates,
-        context_tables.machine,
-        context_tables.measured,
     )
-    return {table.key: table for table in (*(draw(summary) for draw in drawn), *_audit_tables(summary))}
+    own = (draw(_profile(summary)) for draw in _OWN)
+    return {table.key: table for table in (*(draw(summary) for draw in drawn), *_audit_tables(summary), *own)}
 
 
 def _audit_tables(summary: Summary) -> list[Table]:
@@ -271,30 +279,32 @@ _GROWTH_FOLDED = (
     growth_work_tables.work,
 )
 _FOLDED = (
-    pipeline_tables.latency,
-    pipeline_tables.cost,
-    pipeline_tables.quality,
-    pipeline_tables.builds,
-    pipeline_tables.trust,
-    context_tables.rates,
-    context_tables.machine,
-    context_tables.measured,
+    own_tables.latency,
+    own_tables.cost,
+    own_tables.quality,
+    own_tables.builds,
+    own_tables.trust,
+    own_tables.rates,
+    own_tables.machine,
+    own_tables.measured,
 )
+_OWN = (own_tables.glance, own_tables.comparisons, *_FOLDED)
 
 
 def render_markdown(summary: Summary) -> str:
     """Headline, warnings, the table at a glance and the comparisons; details folded. Ends with a newline."""
+    section = _profile(summary)
     parts = [
         f"## {escaped(figures.text(at(summary, 'title') or at(summary, 'eval')))}",
         *_headline(entries(summary, "headline")),
         as_warnings(entries(summary, "warnings")),
-        as_table(pipeline_tables.glance(summary)),
-        as_table(context_tables.comparisons(summary)),
+        as_table(own_tables.glance(section)),
+        as_table(own_tables.comparisons(section)),
         *_growth(summary),
         *_injection(summary),
         *_reranker(summary),
         *_audit(summary),
-        *(as_details(table(summary)) for table in _FOLDED),
+        *(as_details(table(section)) for table in _FOLDED),
         as_folded("Method and limits", as_bullets([*entries(summary, "method"), *entries(summary, "limits")])),
         _origin(summary),
     ]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ragprof.core import Estimate
 from ragprof.corpus import EvaluationSet
@@ -57,12 +57,79 @@ class EstimateValue(Section):
         return cls(mean=estimate.mean, interval=estimate.interval, n=estimate.n)
 
 
-class OpenEstimate(Section):
-    """A mean with its 95 % interval over `n` queries. An end that is None is open; without a mean nothing is known."""
+OpenEstimate = EstimateValue
 
-    mean: float | None
-    interval: tuple[float | None, float | None] | None
+
+class Latency(Section):
+    """Quantiles of a duration in ns over all timings. Their 95% intervals resample queries; none below two queries."""
+
+    p50_ns: int
+    p50_interval_ns: tuple[int, int] | None
+    p95_ns: int
+    p95_interval_ns: tuple[int, int] | None
+    p99_ns: int
+    p99_interval_ns: tuple[int, int] | None
+    mean_ns: int
     n: int
+    """Timings: every query in every round."""
+    queries: int
+    first_token: Latency | None = None
+    """Of the stage generate alone: from the generator's call to its first token, where that was measured."""
+
+
+class BuildFigures(Section):
+    """What building an index took."""
+
+    duration_ns: int
+    index_bytes: int
+    peak_rss_bytes: int
+    """Highest resident memory of the process meanwhile."""
+
+
+class CostFigures(Section):
+    """USD per 1,000 queries as decimal strings, and besides the fields here one entry a stage. None is UNPRICED."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | None] = Field(init=False)
+
+    total: str | None
+    """None while anything is UNPRICED."""
+    interval: tuple[str, str] | None
+    priced_subtotal: str
+    """What has a price, whether or not all has."""
+    stage_intervals: dict[str, tuple[str, str] | None]
+    unpriced: tuple[str, ...]
+    """`stage: reason` of everything without a price."""
+    per_month: str | None
+    """USD of a month's traffic."""
+
+    def of_stage(self, stage: str) -> str | None:
+        """None where the stage is UNPRICED and where the pipeline has no such stage."""
+        return self.__pydantic_extra__.get(stage)
+
+    @property
+    def unpriced_stages(self) -> set[str]:
+        return {line.partition(":")[0].strip() for line in self.unpriced}
+
+
+class ComparedPair(Section):
+    """A metric of two pipelines, paired by query: candidate minus baseline."""
+
+    metric: str
+    stage: str
+    """`final`: the ranking that is the pipeline's own."""
+    baseline: str
+    candidate: str
+    difference: float | None
+    interval: tuple[float, float] | None
+    p: float
+    """Two-sided sign-flip test."""
+    p_holm: float
+    """Corrected over all pairs that were compared."""
+    verdict: Literal["better", "worse", "undecided"]
+    n: int
+    more_queries: int | None
+    """About how many more queries would be significant; None for a verdict, and where no number would be enough."""
 
 
 @dataclass(frozen=True)

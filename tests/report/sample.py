@@ -98,10 +98,10 @@ def _summary() -> dict[str, Any]:
             "docs": 19740,
             "tokens": 4_123_456,
             "sha256": "9f2c4be1a7d05c3386e1f0b94d7a25c8e6b1034f9d8a7c6b5e4f3a2b1c0d9e8f",
-            "description": "Docstrings and guides of the standard library and 40 packages, cut into passages",
             "versions": {"python": "3.11.9", "numpy": "2.3.1"},
         },
         "queries": QUERIES,
+        "qrels_sha256": "0" * 64,
         "seed": 20261122,
         "environment": {
             "cpu": "AMD EPYC 7B13",
@@ -152,12 +152,14 @@ def _summary() -> dict[str, Any]:
             _rate("llm-input", "0.15", "input_tokens", 1_000_000, "https://openai.com/api/pricing/"),
             {
                 "name": "own-hardware",
+                "shape": "per_search",
                 "usd": "0",
                 "per": 1,
                 "unit": "searches",
                 "since": "2026-01-01",
                 "source": "agreed",
-                "verified": None,
+                "verified": False,
+                "note": "",
             },
         ],
     }
@@ -182,6 +184,7 @@ def _pipeline(name: str) -> dict[str, Any]:
         "build": _build(name),
         "peak_rss_bytes": 912_000_000 if "embed" in MEANS_MS[name] else 301_000_000,
         "usage_per_query": _usage(name),
+        "usage_estimates": {},
         "cost_usd_per_1000_queries": _cost(name),
         "scores": {stage: _scores(ndcg, stage) for stage, ndcg in NDCG[name].items()},
     }
@@ -277,6 +280,7 @@ def _comparison(
 def _rate(name: str, usd: str, unit: str, per: int, source: str) -> dict[str, Any]:
     return {
         "name": name,
+        "shape": "per_hour",
         "usd": usd,
         "per": per,
         "unit": unit,

@@ -15,7 +15,7 @@ import pytest
 import ragprof
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.session.run import redraw, reprice
-from ragprof.session.summary import method
+from ragprof.studies.profile.analysis import method
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
 FAST = ragprof.Timing(seconds=0.5, rounds=2, min_queries=2, warmup=1)

@@ -12,7 +12,8 @@ import pytest
 
 from ragprof.core.errors import BadInput
 from ragprof.session import summary as summary_module
-from ragprof.session.summary import assemble, describe, summarise
+from ragprof.session.summary import assemble, summarise
+from ragprof.studies.profile.analysis import describe
 
 SCHEMA = Path(summary_module.__file__).with_name("summary.schema.json")
 PUBLISHED = Path(__file__).parents[3] / "shared" / "summary.schema.json"

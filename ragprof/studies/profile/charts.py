@@ -1,34 +1,20 @@
-"""Stacked bars: the time of a query by stage, and the tokens of a prompt by origin.
+"""Charts of the main run: where time and tokens go, quality by stage and in pairs, quality for time and money.
 
-A row a line, a point with its interval in it: quality after each stage, and differences between pipelines.
-
-Quality against latency and against cost: a point a pipeline, with intervals, its name and the Pareto front.
+Imports Altair: import this module late.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
 
 import altair as alt
 
 from ragprof.core import RANKED_STAGES
 from ragprof.report import figures
-from ragprof.report.lookup import (
-    COST,
-    METRIC,
-    Summary,
-    at,
-    entries,
-    final_scores,
-    interval,
-    pipelines,
-    stages,
-    unpriced_stages,
-)
-from ragprof.report.palette import INK, MUTED, PAPER, RULE, STAGES, TOKENS, VERDICTS, pipeline_colours
+from ragprof.report.palette import INK, MUTED, PAPER, RULE, STAGES, TOKENS, VERDICTS
 from ragprof.report.theme import (
     Box,
     Chart,
@@ -39,16 +25,18 @@ from ragprof.report.theme import (
     linear,
     logarithmic,
     named_axis,
-    queries_words,
     rows,
     rows_height,
     specification,
     time_unit,
-    timings_words,
     wrap,
 )
+from ragprof.studies.contract import EstimateValue
+from ragprof.studies.profile.section import ProfileSection
 
-Rows = list[dict[str, Any]]
+Rows: TypeAlias = list[dict[str, Any]]
+Write: TypeAlias = Callable[[Any], str]
+
 _BAR, _BAR_ABOVE, _MARKS_BELOW = 16, -8, 10
 _QUANTILES = {"p50": "circle", "p95": "diamond"}
 _TOKEN_KEYS = {
@@ -58,261 +46,198 @@ _TOKEN_KEYS = {
 }
 
 
-def stage_times(summary: Summary) -> Chart | None:
-    """Mean time by stage with the unaccounted remainder, over p50 and p95 of end to end. None without timings."""
-    longest = max(_lengths(summary), default=None)
-    segments = _segments(summary)
-    if longest is None or not segments:
-        return None
+def _tooltip(titles: Mapping[str, str]) -> list[Any]:
+    return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
+
+
+def _queries(section: ProfileSection) -> str:
+    return f"n = {figures.count(section.queries)} queries"
+
+
+def _timings(section: ProfileSection) -> str:
+    counts = sorted({one.end_to_end.n for one in section.pipelines.values()})
+    ends = dict.fromkeys(figures.count(count) for count in (counts[0], counts[-1]))
+    return f"n = {' to '.join(ends)} timings per pipeline"
+
+
+def stage_times(section: ProfileSection) -> Chart:
+    """Mean time by stage with the unaccounted remainder, over p50 and p95 of end to end."""
+    segments: Rows = []
+    totals: Rows = []
+    marks: Rows = []
+    for name, pipeline in section.pipelines.items():
+        means = {stage: pipeline.stages[stage].mean_ns for stage in section.stages if stage in pipeline.stages}
+        means["unaccounted"] = pipeline.unaccounted.mean_ns
+        segments += _parts(name, means, kind="stage", write=figures.duration)
+        whole = pipeline.end_to_end
+        totals.append({"name": wrap(name), "value": whole.mean_ns, "label": figures.duration(whole.mean_ns)})
+        quantiles = {"p50": (whole.p50_ns, whole.p50_interval_ns), "p95": (whole.p95_ns, whole.p95_interval_ns)}
+        for quantile, (value, interval) in quantiles.items():
+            low, high = interval or (value, value)
+            words = {"label": figures.duration(value), "interval": figures.span(interval, figures.duration)}
+            places = {"value": value, "low": low, "high": high}
+            marks.append({"pipeline": name, "name": wrap(name), "quantile": quantile, **places, **words})
+    longest = max(*(row["value"] for row in [*segments, *totals]), *(row["high"] for row in marks))
     unit, length = time_unit(longest)
-    names = [wrap(name) for name in pipelines(summary)]
+    for row in [*segments, *totals, *marks]:
+        row |= {key: row[key] / length for key in ("value", "low", "high") if key in row}
+    names = [wrap(name) for name in section.pipelines]
     y = alt.Y("name:N", sort=names, axis=named_axis(label_offset=_BAR_ABOVE))
-    x = _from_zero("time", f"Time of one query ({unit})", longest / length)
-    bars = _stacked(_in_unit(segments, length), x, y, {stage: STAGES[stage] for stage in STAGES}, "stage")
-    marks, totals = _in_unit(_quantiles(summary), length), _in_unit(_means(summary), length)
-    layers = [bars.mark_bar(height=_BAR, yOffset=_BAR_ABOVE, stroke=PAPER, strokeWidth=1), *_quantile_layers(marks, y)]
-    chart = alt.layer(*layers, _end_labels(totals, "time", y, _BAR_ABOVE))
+    bars = _stacked(segments, f"Time of one query ({unit})", longest / length, y, STAGES, "stage")
+    beneath = alt.Chart(rows(marks)).encode(y=y)
+    legend = alt.Legend(symbolFillColor=INK, labelExpr="datum.label + ' end to end'")
+    scale = alt.Scale(domain=list(_QUANTILES), range=list(_QUANTILES.values()))
+    titles = {"pipeline": "Pipeline", "quantile": "Quantile", "label": "End to end", "interval": "95% interval"}
+    chart = alt.layer(
+        bars.mark_bar(height=_BAR, yOffset=_BAR_ABOVE, stroke=PAPER, strokeWidth=1),
+        beneath.mark_rule(yOffset=_MARKS_BELOW, strokeWidth=1.5, stroke=MUTED).encode(x="low:Q", x2="high:Q"),
+        beneath.mark_point(yOffset=_MARKS_BELOW, filled=True, size=48, fill=INK, opacity=1).encode(
+            x="value:Q", shape=alt.Shape("quantile:N", scale=scale, legend=legend), tooltip=_tooltip(titles)
+        ),
+        _end_labels(totals, y, _BAR_ABOVE),
+    )
+    caption = (
+        "Bars: mean time of each stage; the number at the end is the mean end to end, the pale end is what no stage "
+        f"accounts for. Marks below: p50 and p95 end to end with their 95% intervals, {_timings(section)}."
+    )
     spec = specification(chart, height=rows_height(names, 50))
-    return Chart("time", "Where the time of a query goes", _time_caption(summary), spec)
+    return Chart("time", "Where the time of a query goes", caption, spec)
 
 
-def tokens(summary: Summary) -> Chart | None:
+def tokens(section: ProfileSection) -> Chart | None:
     """Prompt tokens by origin. None where no pipeline has counted them."""
-    segments, totals = _token_segments(summary), _prompts(summary)
+    segments: Rows = []
+    totals: Rows = []
+    for name, pipeline in section.pipelines.items():
+        counted = {part: pipeline.usage_per_query.get(key, 0.0) for part, key in _TOKEN_KEYS.items()}
+        segments += _parts(name, counted, kind="part", write=figures.mean_count)
+        if whole := pipeline.usage_per_query.get("inject.prompt_tokens"):
+            totals.append({"name": wrap(name), "value": whole, "label": figures.mean_count(whole)})
     if not segments:
         return None
     names = list(dict.fromkeys(row["name"] for row in segments))
     y = alt.Y("name:N", sort=names, axis=named_axis())
-    longest = max(sum(row["tokens"] for row in segments if row["name"] == name) for name in names)
-    x = _from_zero("tokens", "Prompt tokens per query (mean)", longest)
-    bars = _stacked(segments, x, y, TOKENS, "part").mark_bar(height=_BAR, stroke=PAPER, strokeWidth=1)
-    chart = alt.layer(bars, _end_labels(totals, "tokens", y, 0))
-    caption = f"Mean tokens by origin, {queries_words(summary)}; the number at the end is the whole prompt."
+    longest = max(sum(row["value"] for row in segments if row["name"] == name) for name in names)
+    bars = _stacked(segments, "Prompt tokens per query (mean)", longest, y, TOKENS, "part")
+    chart = alt.layer(bars.mark_bar(height=_BAR, stroke=PAPER, strokeWidth=1), _end_labels(totals, y, 0))
+    caption = f"Mean tokens by origin, {_queries(section)}; the number at the end is the whole prompt."
     return Chart("tokens", "What the prompt is made of", caption, specification(chart, height=rows_height(names, 46)))
 
 
-def _from_zero(field: str, title: str, longest: float) -> Any:
-    """An axis from 0 with room for the number at the end of the longest bar."""
-    return alt.X(
-        f"{field}:Q", title=title, axis=alt.Axis(tickCount=6), scale=alt.Scale(domain=[0, longest * 1.14], nice=False)
-    )
-
-
-def _stacked(segments: Rows, x: Any, y: Any, colours: Mapping[str, str], field: str) -> Any:
-    """Bars in the order of `colours`, which is the order of the legend too."""
-    used = {name: colour for name, colour in colours.items() if any(row[field] == name for row in segments)}
-    titles = {"pipeline": "Pipeline", field: "Part", "label": "Mean"}
-    tooltip = [alt.Tooltip(f"{column}:N", title=title) for column, title in titles.items()]
-    colour = colour_by(field, used, symbol="square")
-    return alt.Chart(rows(segments)).encode(x=x, y=y, color=colour, order=alt.Order("order:Q"), tooltip=tooltip)
-
-
-def _quantile_layers(marks: Rows, y: Any) -> list[Any]:
-    base = alt.Chart(rows(marks)).encode(y=y)
-    legend = alt.Legend(symbolFillColor=INK, labelExpr="datum.label + ' end to end'")
-    scale = alt.Scale(domain=list(_QUANTILES), range=list(_QUANTILES.values()))
-    titles = {"pipeline": "Pipeline", "quantile": "Quantile", "label": "End to end", "interval": "95% interval"}
-    tooltip = [alt.Tooltip(f"{column}:N", title=title) for column, title in titles.items()]
-    lines = base.mark_rule(yOffset=_MARKS_BELOW, strokeWidth=1.5, stroke=MUTED).encode(x="low:Q", x2="high:Q")
-    points = base.mark_point(yOffset=_MARKS_BELOW, filled=True, size=48, fill=INK, opacity=1)
-    return [
-        lines,
-        points.encode(x="time:Q", shape=alt.Shape("quantile:N", scale=scale, legend=legend), tooltip=tooltip),
-    ]
-
-
-def _end_labels(totals: Rows, field: str, y: Any, offset: float) -> Any:
-    text = alt.Chart(rows(totals)).mark_text(align="left", dx=7, yOffset=offset, fontWeight=600)
-    return text.encode(x=f"{field}:Q", y=y, text="label:N")
-
-
-def _in_unit(measured: Rows, length: float) -> Rows:
-    """Times in the unit of the axis beside those in ns."""
-    return [
-        row | {key: row[f"{key}_ns"] / length for key in ("time", "low", "high") if f"{key}_ns" in row}
-        for row in measured
-    ]
-
-
-def _lengths(summary: Summary) -> list[float]:
-    quantiles = [row["high_ns"] for row in _quantiles(summary)]
-    return quantiles + [row["time_ns"] for row in [*_means(summary), *_segments(summary)]]
-
-
-def _segments(summary: Summary) -> Rows:
-    order = stages(summary)
-    return [row for name, pipeline in pipelines(summary).items() for row in _pipeline_segments(name, pipeline, order)]
-
-
-def _pipeline_segments(name: str, pipeline: Mapping[str, Any], order: Sequence[str]) -> Rows:
-    means = {stage: at(pipeline, "stages", stage, "mean_ns") for stage in order}
-    means["unaccounted"] = at(pipeline, "unaccounted", "mean_ns")
-    return _parts(name, means, kind="stage", value="time_ns", write=figures.duration)
-
-
-def _token_segments(summary: Summary) -> Rows:
-    return [row for name, pipeline in pipelines(summary).items() for row in _pipeline_tokens(name, pipeline)]
-
-
-def _pipeline_tokens(name: str, pipeline: Mapping[str, Any]) -> Rows:
-    counted = {part: at(pipeline, "usage_per_query", key) for part, key in _TOKEN_KEYS.items()}
-    return _parts(name, counted, kind="part", value="tokens", write=figures.mean_count)
-
-
-def _parts(name: str, values: Mapping[str, Any], *, kind: str, value: str, write: Any) -> Rows:
+def _parts(name: str, values: Mapping[str, float], *, kind: str, write: Write) -> Rows:
     """One row a part; parts without length are not drawn."""
     return [
-        {"pipeline": name, "name": wrap(name), kind: part, value: found, "order": place, "label": write(found)}
-        for place, (part, found) in enumerate(values.items())
-        if found is not None and found > 0
+        {"pipeline": name, "name": wrap(name), kind: part, "value": value, "order": place, "label": write(value)}
+        for place, (part, value) in enumerate(values.items())
+        if value > 0
     ]
 
 
-def _quantiles(summary: Summary) -> Rows:
-    return [
-        _quantile_row(name, quantile, at(pipeline, "end_to_end"))
-        for name, pipeline in pipelines(summary).items()
-        for quantile in _QUANTILES
-        if at(pipeline, "end_to_end", f"{quantile}_ns") is not None
-    ]
-
-
-def _quantile_row(name: str, quantile: str, latency: Mapping[str, Any]) -> dict[str, Any]:
-    ns, ends = latency[f"{quantile}_ns"], interval(latency, f"{quantile}_interval_ns")
-    low, high = ends or (ns, ns)
-    words = {"label": figures.duration(ns), "interval": figures.span(ends, figures.duration)}
-    return {
-        "pipeline": name,
-        "name": wrap(name),
-        "quantile": quantile,
-        "time_ns": ns,
-        "low_ns": low,
-        "high_ns": high,
-        **words,
-    }
-
-
-def _means(summary: Summary) -> Rows:
-    means = {name: at(pipeline, "end_to_end", "mean_ns") for name, pipeline in pipelines(summary).items()}
-    return [{"name": wrap(name), "time_ns": ns, "label": figures.duration(ns)} for name, ns in means.items() if ns]
-
-
-def _prompts(summary: Summary) -> Rows:
-    prompts = {
-        name: at(pipeline, "usage_per_query", "inject.prompt_tokens") for name, pipeline in pipelines(summary).items()
-    }
-    return [
-        {"name": wrap(name), "tokens": value, "label": figures.mean_count(value)}
-        for name, value in prompts.items()
-        if value
-    ]
-
-
-def _time_caption(summary: Summary) -> str:
-    return (
-        "Bars: mean time of each stage; the number at the end is the mean end to end, the pale end is what no stage "
-        f"accounts for. Marks below: p50 and p95 end to end with their 95% intervals, {timings_words(summary)}."
+def _stacked(segments: Rows, title: str, longest: float, y: Any, colours: Mapping[str, str], field: str) -> Any:
+    """Bars in the order of `colours`, which is the order of the legend too; room for a number after the longest."""
+    used = {name: colour for name, colour in colours.items() if any(row[field] == name for row in segments)}
+    scale = alt.Scale(domain=[0, longest * 1.14], nice=False)
+    return alt.Chart(rows(segments)).encode(
+        x=alt.X("value:Q", title=title, axis=alt.Axis(tickCount=6), scale=scale),
+        y=y,
+        color=colour_by(field, used, symbol="square"),
+        order=alt.Order("order:Q"),
+        tooltip=_tooltip({"pipeline": "Pipeline", field: "Part", "label": "Mean"}),
     )
 
 
-_NO_DIFFERENCE = 0
+def _end_labels(totals: Rows, y: Any, offset: float) -> Any:
+    text = alt.Chart(rows(totals)).mark_text(align="left", dx=7, yOffset=offset, fontWeight=600)
+    return text.encode(x="value:Q", y=y, text="label:N")
 
 
-def quality_by_stage(summary: Summary) -> Chart | None:
-    """nDCG@10 after each stage that ranks, pipeline by pipeline. None where nothing is judged."""
-    data = [row for name in pipelines(summary) for row in _stage_rows(summary, name)]
+def quality_by_stage(section: ProfileSection) -> Chart | None:
+    """The leading metric after each stage that ranks, pipeline by pipeline. None where nothing is judged."""
+    metric, data = section.metric, []
+    for name, pipeline in section.pipelines.items():
+        for stage in RANKED_STAGES:
+            found = pipeline.scores.get(stage, {}).get(metric)
+            if found is not None and found.mean is not None:
+                row = _interval_row(found.mean, found.interval, figures.score)
+                data.append({"name": wrap(name), "tip": f"{name}, after {stage}", "stage": stage, **row})
     if not data:
         return None
+    present: dict[str, str] = {
+        stage: STAGES[stage] for stage in RANKED_STAGES if any(row["stage"] == stage for row in data)
+    }
+    lanes = alt.YOffset("stage:N", sort=list(present), scale=alt.Scale(paddingOuter=0.6))
     names = list(dict.fromkeys(row["name"] for row in data))
-    present = [stage for stage in RANKED_STAGES if any(row["stage"] == stage for row in data)]
-    lanes = alt.YOffset("stage:N", sort=present, scale=alt.Scale(paddingOuter=0.6))
     base = alt.Chart(rows(data)).encode(y=alt.Y("name:N", sort=names, axis=named_axis()), yOffset=lanes)
     scale = linear([row[key] for row in data for key in ("low", "high")], margin=0.06)
-    axis = alt.Axis(title=METRIC, tickCount=6, format=".2f")
-    colour = colour_by("stage", {stage: STAGES[stage] for stage in present}, symbol="circle")
-    chart = alt.layer(*_points(base, scale, axis, colour))
+    axis = alt.Axis(title=metric, tickCount=6, format=".2f")
+    chart = alt.layer(*_intervals(base, scale, axis, colour_by("stage", present, symbol="circle"), metric))
     caption = (
-        f"{METRIC} of the ranking that leaves each stage, with 95% intervals, {queries_words(summary)}. "
+        f"{metric} of the ranking that leaves each stage, with 95% intervals, {_queries(section)}. "
         "Inject keeps only the documents that go into the prompt, so its ranking is shorter."
     )
-    return Chart(
-        "stage-quality", "Quality after each stage", caption, specification(chart, height=rows_height(names, 46))
-    )
+    spec = specification(chart, height=rows_height(names, 46))
+    return Chart("stage-quality", "Quality after each stage", caption, spec)
 
 
-def _stage_rows(summary: Summary, name: str) -> list[dict[str, Any]]:
-    scores = at(pipelines(summary)[name], "scores")
-    found = [(stage, at(scores, stage, METRIC)) for stage in RANKED_STAGES]
-    return [
-        _row(at(estimate, "mean"), interval(estimate, "interval"), figures.score)
-        | {"name": wrap(name), "tip": f"{name}, after {stage}", "stage": stage}
-        for stage, estimate in found
-        if at(estimate, "mean") is not None
-    ]
-
-
-def differences(summary: Summary) -> Chart | None:
-    """Each comparison of the final nDCG@10 against no difference. None where there is none."""
-    data = [_difference_row(comparison) for comparison in entries(summary, "comparisons") if _is_drawn(comparison)]
+def differences(section: ProfileSection) -> Chart | None:
+    """Each comparison of the final ranking's quality against no difference. None where there is none."""
+    data = []
+    for pair in section.comparisons:
+        if pair.difference is not None:
+            name = f"{pair.candidate} vs {pair.baseline}"
+            row = _interval_row(pair.difference, pair.interval, figures.difference)
+            data.append({"name": wrap(name, 32), "tip": name, "verdict": pair.verdict, **row})
     if not data:
         return None
-    names = list(dict.fromkeys(row["name"] for row in data))
+    metric, names = section.metric, list(dict.fromkeys(row["name"] for row in data))
     widest = max(abs(row[key]) for row in data for key in ("low", "high", "score")) * 1.1 or 1.0
     base = alt.Chart(rows(data)).encode(y=alt.Y("name:N", sort=names, axis=named_axis()))
-    axis = alt.Axis(title=f"Difference in {METRIC}, candidate minus baseline", format="+.2f", tickCount=7)
-    present = [verdict for verdict in VERDICTS if any(row["verdict"] == verdict for row in data)]
-    colour = colour_by("verdict", {verdict: VERDICTS[verdict] for verdict in present}, symbol="circle")
-    zero = alt.Chart(rows([{"score": _NO_DIFFERENCE}])).mark_rule(stroke=INK, strokeWidth=1).encode(x="score:Q")
-    chart = alt.layer(zero, *_points(base, Scale(-widest, widest), axis, colour))
+    axis = alt.Axis(title=f"Difference in {metric}, candidate minus baseline", format="+.2f", tickCount=7)
+    present = {verdict: VERDICTS[verdict] for verdict in VERDICTS if any(row["verdict"] == verdict for row in data)}
+    colour = colour_by("verdict", present, symbol="circle")
+    no_difference = alt.Chart(rows([{"score": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(x="score:Q")
+    chart = alt.layer(no_difference, *_intervals(base, Scale(-widest, widest), axis, colour, metric))
     caption = (
-        f"Paired by query, 95% intervals, {queries_words(summary)}. Verdicts are corrected for all comparisons (Holm), "
+        f"Paired by query, 95% intervals, {_queries(section)}. Verdicts are corrected for all comparisons (Holm), "
         "so an interval that stays clear of the line can still be undecided."
     )
-    return Chart(
-        "differences", "Which pipelines differ in quality", caption, specification(chart, height=rows_height(names, 40))
-    )
+    spec = specification(chart, height=rows_height(names, 40))
+    return Chart("differences", "Which pipelines differ in quality", caption, spec)
 
 
-def _is_drawn(comparison: Mapping[str, Any]) -> bool:
-    wanted = at(comparison, "metric") == METRIC and at(comparison, "stage") in ("final", None)
-    return wanted and at(comparison, "difference") is not None and at(comparison, "verdict") in VERDICTS
+def _interval_row(value: float, interval: Sequence[Any] | None, write: Write) -> dict[str, Any]:
+    low, high = interval or (value, value)
+    return {"score": value, "low": low, "high": high, "label": figures.with_interval(value, interval, write)}
 
 
-def _difference_row(comparison: Mapping[str, Any]) -> dict[str, Any]:
-    name = f"{at(comparison, 'candidate')} vs {at(comparison, 'baseline')}"
-    row = _row(comparison["difference"], interval(comparison, "interval"), figures.difference)
-    return row | {"name": wrap(name, 32), "tip": name, "verdict": comparison["verdict"]}
-
-
-def _row(value: float, ends: tuple[float, float] | None, write: Any) -> dict[str, Any]:
-    low, high = ends or (value, value)
-    return {"score": value, "low": low, "high": high, "label": f"{write(value)} ({figures.span(ends, write)})"}
-
-
-def _points(base: Any, scale: Scale, axis: Any, colour: Any) -> list[Any]:
-    x_scale = alt.Scale(domain=[scale.low, scale.high], nice=False, zero=False)
-    tooltip = [alt.Tooltip("tip:N", title="For"), alt.Tooltip("label:N", title=METRIC)]
-    lines = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
-        x=alt.X("low:Q", axis=axis, scale=x_scale), x2="high:Q", color=colour
-    )
-    points = base.mark_circle(size=70, opacity=1).encode(
-        x=alt.X("score:Q", axis=axis, scale=x_scale), color=colour, tooltip=tooltip
-    )
-    return [lines, points]
+def _intervals(base: Any, scale: Scale, axis: Any, colour: Any, metric: str) -> list[Any]:
+    """Intervals as lines with their points on them."""
+    across = {"axis": axis, "scale": alt.Scale(domain=[scale.low, scale.high], nice=False, zero=False)}
+    lines = base.mark_rule(strokeWidth=2, opacity=0.55)
+    points = base.mark_circle(size=70, opacity=1)
+    return [
+        lines.encode(x=alt.X("low:Q", **across), x2="high:Q", color=colour),
+        points.encode(x=alt.X("score:Q", **across), color=colour, tooltip=_tooltip({"tip": "For", "label": metric})),
+    ]
 
 
 _NARROW, _WIDE = (430, 330), (860, 460)
-_FEW, _SHORT = 6, 24
+_FEW, _SHORT, _LONG = 6, 24, 40
 _FRONT = "Filled points, joined by the line, are on the Pareto front: no other pipeline here beats them on both axes."
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Reach:
     """A value with the ends of its interval; both ends are the value itself where there is no interval."""
 
-    value: float
     low: float
+    value: float
     high: float
+
+    @classmethod
+    def of(cls, value: Any, interval: Sequence[Any] | None, length: float = 1.0) -> Reach:
+        low, high = interval or (value, value)
+        return cls(float(low) / length, float(value) / length, float(high) / length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,222 +245,164 @@ class Dot:
     """A pipeline on the plot, and what its tooltip says."""
 
     pipeline: str
-    x: Measured
-    y: Measured
-    x_words: str
-    y_words: str
-
-    def divided(self, length: float) -> Dot:
-        return replace(self, x=Measured(self.x.value / length, self.x.low / length, self.x.high / length))
+    x: Reach
+    y: Reach
+    words: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Both scales, and which pipelines are on the front."""
+    """Where the dots lie on both scales, and how they look. The size is what names are placed for, in pixels."""
 
+    dots: Sequence[Dot]
     x: Scale
     y: Scale
-    x_name: str
     front: Sequence[str]
     colours: Mapping[str, str]
     wide: bool
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels. The width is what names are placed for; the page may give a little more."""
         return _WIDE if self.wide else _NARROW
 
     def label(self, name: str) -> str:
-        return wrap(name, 40 if self.wide else _SHORT)
+        return wrap(name, _LONG if self.wide else _SHORT)
+
+    def across(self, value: float) -> float:
+        return self.size[0] * self.x.place(value)
+
+    def down(self, value: float) -> float:
+        return self.size[1] * (1 - self.y.place(value))
 
 
-Reading = Callable[[Mapping[str, Any]], Measured | None]
-
-
-def quality_against_latency(summary: Summary) -> Chart | None:
-    """None where no pipeline has both a latency and a quality."""
-    dots = _dots(summary, latency_of, figures.duration)
-    if not dots:
+def quality_against_latency(section: ProfileSection, colours: Mapping[str, str]) -> Chart | None:
+    """None where nothing is judged."""
+    judged = [one for name, one in section.pipelines.items() if section.quality(name)]
+    if not judged:
         return None
-    unit, length = time_unit(max(dot.x.high for dot in dots))
-    dots = [dot.divided(length) for dot in dots]
-    plot = _plot(summary, logarithmic(_ends(dots, "x")), "Latency p50", "latency")
+    ends = [one.end_to_end.p50_interval_ns or (one.end_to_end.p50_ns,) for one in judged]
+    unit, length = time_unit(max(max(each) for each in ends))
+    known = {name: (one.end_to_end.p50_ns, one.end_to_end.p50_interval_ns) for name, one in section.pipelines.items()}
+    dots = _dots(section, known, figures.duration, length)
+    plot = _plot(section, dots, logarithmic(_ends(dot.x for dot in dots)), section.pareto.latency, colours)
     axis = alt.Axis(title=f"Latency p50, end to end ({unit}, logarithmic)", values=plot.x.ticks(), format="~g")
-    caption = f"{_quality_words(summary)}; latency p50 with 95% intervals, {timings_words(summary)}. {_FRONT}"
-    spec = specification(_scatter(dots, plot, axis), height=plot.size[1])
+    caption = f"{_quality_words(section)}; latency p50 with 95% intervals, {_timings(section)}. {_FRONT}"
+    spec = specification(_scatter(plot, axis, section.metric, "Latency p50"), height=plot.size[1])
     return Chart("latency-quality", "Quality against latency", caption, spec, wide=plot.wide)
 
 
-def quality_against_cost(summary: Summary) -> Chart | None:
-    """Priced pipelines alone; the notes name the others. None where no pipeline has a total."""
-    dots = _dots(summary, cost_of, figures.usd)
+def quality_against_cost(section: ProfileSection, colours: Mapping[str, str]) -> Chart | None:
+    """Priced pipelines alone; the notes name the others. None where no judged pipeline has a total."""
+    bills = {name: one.cost_usd_per_1000_queries for name, one in section.pipelines.items()}
+    known = {name: (bill.total, bill.interval) for name, bill in bills.items() if bill.total is not None}
+    dots = _dots(section, known, figures.usd)
     if not dots:
         return None
-    plot = _plot(summary, linear(_ends(dots, "x"), margin=0.2), "Cost", "cost")
+    plot = _plot(section, dots, linear(_ends(dot.x for dot in dots), margin=0.2), section.pareto.cost, colours)
     axis = alt.Axis(title="USD per 1,000 queries", tickCount=5, format=f"$,.{plot.x.decimals()}f")
-    caption = f"{_quality_words(summary)}; cost with 95% intervals. {_FRONT}"
-    spec = specification(_scatter(dots, plot, axis), height=plot.size[1])
-    return Chart("cost-quality", "Quality against cost", caption, spec, tuple(not_plotted(summary)), plot.wide)
+    caption = f"{_quality_words(section)}; cost with 95% intervals. {_FRONT}"
+    spec = specification(_scatter(plot, axis, section.metric, "Cost"), height=plot.size[1])
+    notes = tuple(
+        f"{name}: {figures.UNPRICED} ({'; '.join(bill.unpriced)})" for name, bill in bills.items() if bill.total is None
+    )
+    return Chart("cost-quality", "Quality against cost", caption, spec, notes, plot.wide)
 
 
-def not_plotted(summary: Summary) -> list[str]:
-    """Why a pipeline has no place on the cost axis, a line each."""
-    return [_why_not(name, pipeline) for name, pipeline in pipelines(summary).items() if cost_of(pipeline) is None]
-
-
-def _why_not(name: str, pipeline: Mapping[str, Any]) -> str:
-    if not unpriced_stages(pipeline):
-        return f"{name}: cost {figures.ABSENT}"
-    return f"{name}: {figures.UNPRICED} ({'; '.join(entries(pipeline, COST, 'unpriced'))})"
-
-
-def latency_of(pipeline: Mapping[str, Any]) -> Measured | None:
-    p50 = at(pipeline, "end_to_end", "p50_ns")
-    return _measured(p50, interval(pipeline, "end_to_end", "p50_interval_ns")) if p50 else None
-
-
-def cost_of(pipeline: Mapping[str, Any]) -> Measured | None:
-    total = at(pipeline, COST, "total")
-    return None if total is None else _measured(total, interval(pipeline, COST, "interval"))
-
-
-def _measured(value: Any, ends: tuple[float, float] | None) -> Measured:
-    low, high = ends or (float(value), float(value))
-    return Measured(float(value), low, high)
-
-
-def _dots(summary: Summary, read: Reading, write: Callable[[Any], str]) -> list[Dot]:
-    """Pipelines that have both coordinates."""
+def _dots(
+    section: ProfileSection, known: Mapping[str, tuple[Any, Any]], write: Write, length: float = 1.0
+) -> list[Dot]:
+    """Pipelines that have both coordinates; x in units of `length`."""
     dots = []
-    for name, pipeline in pipelines(summary).items():
-        x, estimate = read(pipeline), at(final_scores(summary, name), METRIC)
-        if x is not None and at(estimate, "mean") is not None:
-            y = _measured(estimate["mean"], interval(estimate, "interval"))
-            dots.append(Dot(name, x, y, _words(x, write), _words(y, figures.score)))
+    for name, (value, interval) in known.items():
+        if found := section.quality(name):
+            words = {
+                "x_words": figures.with_interval(value, interval, write),
+                "y_words": figures.with_interval(found.mean, found.interval, figures.score),
+            }
+            dots.append(Dot(name, Reach.of(value, interval, length), _quality_reach(found), words))
     return dots
 
 
-def _words(measured: Measured, write: Callable[[Any], str]) -> str:
-    ends = None if measured.low == measured.high else (measured.low, measured.high)
-    return f"{write(measured.value)} ({figures.span(ends, write)})"
+def _quality_reach(found: EstimateValue) -> Reach:
+    return Reach.of(found.mean, found.interval)
 
 
-def _ends(dots: Sequence[Dot], axis: str) -> list[float]:
-    return [end for dot in dots for end in (getattr(dot, axis).low, getattr(dot, axis).high)]
+def _ends(reaches: Any) -> list[float]:
+    return [end for reach in reaches for end in (reach.low, reach.high)]
 
 
-def _qualities(summary: Summary) -> list[float]:
-    """Of all pipelines, plotted or not, so that both plots have the same quality axis."""
-    estimates = [at(final_scores(summary, name), METRIC) for name in pipelines(summary)]
-    found = [
-        _measured(estimate["mean"], interval(estimate, "interval"))
-        for estimate in estimates
-        if at(estimate, "mean") is not None
-    ]
-    return [end for quality in found for end in (quality.low, quality.high)]
+def _quality_words(section: ProfileSection) -> str:
+    return f"{section.metric} of the final ranking with 95% intervals, {_queries(section)}"
 
 
-def _quality_words(summary: Summary) -> str:
-    return f"{METRIC} of the final ranking with 95% intervals, {queries_words(summary)}"
+def _plot(
+    section: ProfileSection, dots: Sequence[Dot], x: Scale, front: Sequence[str], colours: Mapping[str, str]
+) -> Plot:
+    """The quality axis takes in all pipelines, plotted or not, so that both plots have the same."""
+    names = list(section.pipelines)
+    y = linear(_ends(_quality_reach(found) for name in names if (found := section.quality(name))), margin=0.12)
+    return Plot(dots, x, y, front, colours, wide=len(names) > _FEW or max(map(len, names)) > _SHORT)
 
 
-def _plot(summary: Summary, x: Scale, x_name: str, front: str) -> Plot:
-    y, names = linear(_qualities(summary), margin=0.12), list(pipelines(summary))
-    wide = len(names) > _FEW or max(map(len, names)) > _SHORT
-    return Plot(x, y, x_name, entries(summary, "pareto", front), pipeline_colours(names), wide)
-
-
-def _scatter(dots: Sequence[Dot], plot: Plot, axis: Any) -> Any:
-    x = alt.X("x:Q", axis=axis, scale=_axis_scale(plot.x))
-    y = alt.Y(
-        "y:Q", title=METRIC, axis=alt.Axis(tickCount=6, format=".2f", labelColor=MUTED), scale=_axis_scale(plot.y)
+def _scatter(plot: Plot, axis: Any, metric: str, x_name: str) -> Any:
+    """Crosses of intervals with a point on each, the front as a dashed line, names beside the points."""
+    across, down = (alt.Scale(domain=[scale.low, scale.high], nice=False, zero=False) for scale in (plot.x, plot.y))
+    if plot.x.logarithmic:
+        across = alt.Scale(type="log", domain=[plot.x.low, plot.x.high], nice=False)
+    y_axis = alt.Axis(tickCount=6, format=".2f", labelColor=MUTED)
+    base = alt.Chart(rows(_placed(plot))).encode(
+        x=alt.X("x:Q", axis=axis, scale=across), y=alt.Y("y:Q", title=metric, axis=y_axis, scale=down)
     )
-    base = alt.Chart(rows(_data(dots, plot))).encode(x=x, y=y)
+    names = [dot.pipeline for dot in plot.dots]
+    colours = alt.Scale(domain=names, range=[plot.colours[name] for name in names])
+    stroke = alt.Stroke("pipeline:N", scale=colours, legend=None)
+    fill = alt.condition("datum.front", alt.Fill("pipeline:N", scale=colours, legend=None), alt.value(PAPER))
+    tooltip = _tooltip({"pipeline": "Pipeline", "y_words": metric, "x_words": x_name})
+    front = base.transform_filter("datum.front").mark_line(
+        interpolate="step-after", strokeDash=[3, 3], stroke=MUTED, strokeWidth=1.2
+    )
+    moved_away = base.transform_filter("abs(datum.dx) + abs(datum.dy) > 30").mark_rule(
+        stroke=RULE, strokeWidth=1, x2Offset=alt.ExprRef("datum.dx"), y2Offset=alt.ExprRef("datum.dy")
+    )
+    interval = base.mark_rule(opacity=0.45, strokeWidth=1.5)
+    point = base.mark_circle(size=110, opacity=1, strokeWidth=2.2)
+    places = {key: alt.ExprRef(f"datum.{key}") for key in ("dx", "dy", "align")}
+    label: dict[str, Any] = {"baseline": "middle", "lineBreak": "\n", "fontWeight": 500, **places}
     return alt.layer(
-        _leaders(base), *_front_line(base), *_crosses(base, dots, plot), _names(base, _HALO), _names(base, {})
+        moved_away.encode(x2="x:Q", y2="y:Q"),
+        front.encode(order="x:Q"),
+        interval.encode(y=alt.Y("y_low:Q"), y2="y_high:Q", stroke=stroke),
+        interval.encode(x=alt.X("x_low:Q"), x2="x_high:Q", stroke=stroke),
+        point.encode(fill=fill, stroke=stroke, tooltip=tooltip),
+        base.mark_text(**label, stroke=PAPER, strokeWidth=4, strokeJoin="round").encode(text="name:N"),
+        base.mark_text(**label).encode(text="name:N"),
     )
 
 
-def _axis_scale(scale: Scale) -> Any:
-    domain = [scale.low, scale.high]
-    if scale.logarithmic:
-        return alt.Scale(type="log", domain=domain, nice=False)
-    return alt.Scale(domain=domain, nice=False, zero=False)
-
-
-_HALO = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
-
-
-def _data(dots: Sequence[Dot], plot: Plot) -> list[dict[str, Any]]:
-    points = [_point(dot, plot) for dot in dots]
-    places = arrange(points, _front_boxes(dots, plot), size=plot.size)
+def _placed(plot: Plot) -> Rows:
+    """A row a dot with the place of its name, which covers neither intervals nor the steps of the front."""
+    points = []
+    for dot in plot.dots:
+        x, y = plot.across(dot.x.value), plot.down(dot.y.value)
+        upright = Box(x - 1, plot.down(dot.y.high), x + 1, plot.down(dot.y.low))
+        level = Box(plot.across(dot.x.low), y - 1, plot.across(dot.x.high), y + 1)
+        points.append(Point(plot.label(dot.pipeline), x, y, (upright, level)))
+    steps = []
+    front = sorted((dot for dot in plot.dots if dot.pipeline in plot.front), key=lambda dot: dot.x.value)
+    for dot, following in itertools.pairwise(front):
+        left, right = plot.across(dot.x.value), plot.across(following.x.value)
+        low, high = plot.down(dot.y.value), plot.down(following.y.value)
+        steps += [Box(left, low - 1, right, low + 1), Box(right - 1, high, right + 1, low)]
+    places = arrange(points, steps, size=plot.size)
     return [
         {
             "pipeline": dot.pipeline,
             "name": plot.label(dot.pipeline),
             "front": dot.pipeline in plot.front,
-            **{"x": dot.x.value, "x_low": dot.x.low, "x_high": dot.x.high, "x_words": dot.x_words},
-            **{"y": dot.y.value, "y_low": dot.y.low, "y_high": dot.y.high, "y_words": dot.y_words},
+            **{"x": dot.x.value, "x_low": dot.x.low, "x_high": dot.x.high},
+            **{"y": dot.y.value, "y_low": dot.y.low, "y_high": dot.y.high},
+            **dot.words,
             **asdict(places[plot.label(dot.pipeline)]),
         }
-        for dot in dots
+        for dot in plot.dots
     ]
-
-
-def _across(plot: Plot, value: float) -> float:
-    return plot.size[0] * plot.x.place(value)
-
-
-def _down(plot: Plot, value: float) -> float:
-    return plot.size[1] * (1 - plot.y.place(value))
-
-
-def _front_boxes(dots: Sequence[Dot], plot: Plot) -> list[Box]:
-    """The steps of the front line, as names should see them."""
-    front = sorted((dot for dot in dots if dot.pipeline in plot.front), key=lambda dot: dot.x.value)
-    steps = []
-    for dot, following in itertools.pairwise(front):
-        left, right = _across(plot, dot.x.value), _across(plot, following.x.value)
-        low, high = _down(plot, dot.y.value), _down(plot, following.y.value)
-        steps += [Box(left, low - 1, right, low + 1), Box(right - 1, high, right + 1, low)]
-    return steps
-
-
-def _point(dot: Dot, plot: Plot) -> Point:
-    left, x, right = (_across(plot, value) for value in (dot.x.low, dot.x.value, dot.x.high))
-    bottom, y, top = (_down(plot, value) for value in (dot.y.low, dot.y.value, dot.y.high))
-    return Point(plot.label(dot.pipeline), x, y, (Box(x - 1, top, x + 1, bottom), Box(left, y - 1, right, y + 1)))
-
-
-def _front_line(base: Any) -> list[Any]:
-    line = base.transform_filter("datum.front").mark_line(
-        interpolate="step-after", strokeDash=[3, 3], stroke=MUTED, strokeWidth=1.2
-    )
-    return [line.encode(order="x:Q")]
-
-
-def _crosses(base: Any, dots: Sequence[Dot], plot: Plot) -> list[Any]:
-    names = [dot.pipeline for dot in dots]
-    scale = alt.Scale(domain=names, range=[plot.colours[name] for name in names])
-    stroke = alt.Stroke("pipeline:N", scale=scale, legend=None)
-    fill = alt.condition("datum.front", alt.Fill("pipeline:N", scale=scale, legend=None), alt.value(PAPER))
-    titles = {"pipeline": "Pipeline", "y_words": METRIC, "x_words": plot.x_name}
-    tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
-    lines = base.mark_rule(opacity=0.45, strokeWidth=1.5)
-    return [
-        lines.encode(y=alt.Y("y_low:Q"), y2="y_high:Q", stroke=stroke),
-        lines.encode(x=alt.X("x_low:Q"), x2="x_high:Q", stroke=stroke),
-        base.mark_circle(size=110, opacity=1, strokeWidth=2.2).encode(fill=fill, stroke=stroke, tooltip=tooltip),
-    ]
-
-
-def _leaders(base: Any) -> Any:
-    """From a point to a name that had to move away from it."""
-    ends = {"x2Offset": alt.ExprRef("datum.dx"), "y2Offset": alt.ExprRef("datum.dy")}
-    far = base.transform_filter("abs(datum.dx) + abs(datum.dy) > 30")
-    return far.mark_rule(stroke=RULE, strokeWidth=1, **ends).encode(x2="x:Q", y2="y:Q")
-
-
-def _names(base: Any, halo: Mapping[str, Any]) -> Any:
-    places = {key: alt.ExprRef(f"datum.{key}") for key in ("dx", "dy", "align")}
-    return base.mark_text(baseline="middle", lineBreak="\n", fontWeight=500, **places, **halo).encode(text="name:N")

@@ -1,6 +1,6 @@
-"""The answer in words: sentences made of the summary's figures, each with its uncertainty. Computes nothing new.
+"""The answer in words, warnings, and the key figures at the top of a report.
 
-The few figures at the top of a report: extremes picked out of the summary, each with its interval and its n.
+Sentences are made of the section's figures, each with its uncertainty. Nothing new is computed.
 """
 
 from __future__ import annotations
@@ -10,227 +10,175 @@ from typing import Any
 
 from ragprof.core.quantities import duration, money
 from ragprof.report import figures
-from ragprof.report.lookup import COST, Summary, at, pipelines, unpriced_stages
-from ragprof.report.lookup import METRIC as LOOKUP_METRIC
-from ragprof.report.lookup import final_scores as lookup_final_scores
 from ragprof.report.tables import Tile
+from ragprof.studies.contract import ComparedPair
+from ragprof.studies.profile.section import ProfileSection
 
-METRIC = "nDCG@10"
 LOW_JUDGED = 0.95
 LOW_CLOSURE = 0.99
 
 
-def headline(summary: Mapping[str, Any]) -> list[str]:
+def headline(section: ProfileSection) -> list[str]:
     """Main answer first. Never names one best pipeline where several cannot be told apart."""
-    sentences = [_leaders(summary), *_rerankers(summary), _slowest_stage(summary), _context(summary)]
+    sentences = [_leaders(section), *_rerankers(section), _slowest_stage(section), _context(section)]
     return [sentence for sentence in sentences if sentence]
 
 
-def warnings(summary: Mapping[str, Any], notices: Sequence[str]) -> list[str]:
-    """What a reader must know before believing a figure."""
+def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
+    """What a reader must know before believing a figure; the judge pass's notices first."""
     found = list(notices)
-    for name, pipeline in summary["pipelines"].items():
-        noise = pipeline["noise"]
-        if noise["noisy"]:
+    for name, pipeline in section.pipelines.items():
+        if pipeline.noise.noisy:
             found.append(
-                f"{name}: noisy timing, the rounds' median latencies differ by {noise['spread']:.0%} "
-                f"(bound {noise['bound']:.0%}); compare its latency on a quieter machine"
+                f"{name}: noisy timing, the rounds' median latencies differ by {pipeline.noise.spread:.0%} "
+                f"(bound {pipeline.noise.bound:.0%}); compare its latency on a quieter machine"
             )
-        if pipeline["closure"] < LOW_CLOSURE:
-            found.append(f"{name}: the stages account for only {pipeline['closure']:.1%} of the time end to end")
-        judged = final_scores(summary, name).get("Judged@5", {}).get("mean")
-        if judged is not None and judged < LOW_JUDGED:
-            found.append(f"{name}: only {judged:.0%} of its top five are judged; its quality may be understated")
-        for reason in pipeline["cost_usd_per_1000_queries"]["unpriced"]:
-            found.append(f"{name}: UNPRICED {reason}")
+        if pipeline.closure < LOW_CLOSURE:
+            found.append(f"{name}: the stages account for only {pipeline.closure:.1%} of the time end to end")
+        judged = section.final_scores(name).get("Judged@5")
+        if judged and judged.mean is not None and judged.mean < LOW_JUDGED:
+            found.append(f"{name}: only {judged.mean:.0%} of its top five are judged; its quality may be understated")
+        found += [f"{name}: UNPRICED {reason}" for reason in pipeline.cost_usd_per_1000_queries.unpriced]
     return found
 
 
-def final_scores(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """metric -> estimate of a pipeline's own ranking."""
-    scores: Mapping[str, Any] = summary["pipelines"][name]["scores"].get(summary["final_stage"][name], {})
-    return scores
+def _leaders(section: ProfileSection) -> str:
+    """Who ranks highest, and who cannot be told apart from it; of several equals the fastest."""
+    means = {name: found.mean or 0.0 for name in section.pipelines if (found := section.quality(name))}
+    if not means:
+        return ""
+    first, *others = sorted(section.pipelines, key=lambda name: -means.get(name, -1.0))
+    top = section.final_scores(first)[section.metric]
+    reached = f"{section.metric} {figures.with_interval(top.mean, top.interval, figures.score)}"
+    if not others:
+        return f"{first} reaches {reached} over {section.queries} queries."
+    pairs = {name: _compared(section, first, name) for name in others}
+    tied = [name for name, row in pairs.items() if row and row.verdict == "undecided"]
+    if not tied:
+        return f"{first} ranks highest: {reached}, significantly above every other with {section.queries} queries."
+    return (
+        f"{first} ranks highest: {reached}; with {section.queries} queries it cannot be told apart from "
+        f"{_listed(tied)}. {_fastest(section, [first, *tied])}"
+    )
 
 
-def _quality(summary: Mapping[str, Any], name: str) -> float:
-    mean = final_scores(summary, name).get(METRIC, {}).get("mean")
-    return -1.0 if mean is None else float(mean)
-
-
-def _compared(summary: Mapping[str, Any], first: str, second: str) -> Mapping[str, Any] | None:
-    for row in summary["comparisons"]:
-        if row["metric"] == METRIC and {row["baseline"], row["candidate"]} == {first, second}:
-            return dict(row)
+def _compared(section: ProfileSection, first: str, second: str) -> ComparedPair | None:
+    for row in section.comparisons:
+        if row.metric == section.metric and {row.baseline, row.candidate} == {first, second}:
+            return row
     return None
 
 
-def _leaders(summary: Mapping[str, Any]) -> str:
-    names = sorted(summary["pipelines"], key=lambda name: -_quality(summary, name))
-    if _quality(summary, names[0]) < 0:
-        return ""
-    top = final_scores(summary, names[0])[METRIC]
-    if len(names) == 1:
-        return f"{names[0]} reaches {METRIC} {_with_interval(top)} over {summary['queries']} queries."
-    lead = f"{names[0]} ranks highest: {METRIC} {_with_interval(top)}"
-    tied = [name for name in names[1:] if (_compared(summary, names[0], name) or {}).get("verdict") == "undecided"]
-    if not tied:
-        return f"{lead}, told apart from every other pipeline with {summary['queries']} queries."
-    lead += f"; with {summary['queries']} queries it cannot be told apart from {_listed(tied)}"
-    return f"{lead}. {_fastest(summary, [names[0], *tied])}"
-
-
-def _fastest(summary: Mapping[str, Any], names: Sequence[str]) -> str:
+def _fastest(section: ProfileSection, names: Sequence[str]) -> str:
     """Which of several equals is the fastest, where the intervals of their medians leave no doubt."""
-    order = sorted(names, key=lambda name: _p50(summary, name))
-    first, second = (summary["pipelines"][name]["end_to_end"] for name in order[:2])
-    ends = first["p50_interval_ns"], second["p50_interval_ns"]
-    if None in ends or ends[0][1] >= ends[1][0]:
+    order = sorted(names, key=lambda name: section.pipelines[name].end_to_end.p50_ns)
+    first, second = (section.pipelines[name].end_to_end for name in order[:2])
+    ends, following = first.p50_interval_ns, second.p50_interval_ns
+    if ends is None or following is None or ends[1] >= following[0]:
         return "None of them is clearly the fastest."
-    return (
-        f"Of these {order[0]} is the fastest: {duration(first['p50_ns'])} at p50 against {duration(second['p50_ns'])}."
-    )
+    return f"Of these {order[0]} is the fastest: {duration(first.p50_ns)} at p50 against {duration(second.p50_ns)}."
 
 
-def _rerankers(summary: Mapping[str, Any]) -> list[str]:
+def _rerankers(section: ProfileSection) -> list[str]:
     """One sentence for each pipeline whose twin differs in nothing but the reranker."""
-    rows = {name: (base, _compared(summary, base, name)) for name, base in twins(summary).items()}
-    return [_reranker(summary, name, base, row) for name, (base, row) in rows.items() if row is not None]
+    sentences = []
+    for name, base in twins(section).items():
+        row = _compared(section, base, name)
+        if row is None:
+            continue
+        sign = 1 if row.candidate == name else -1
+        gain = sign * (row.difference or 0.0)
+        ends = sorted(sign * end for end in row.interval) if row.interval else None
+        verdict = "not significant" if row.verdict == "undecided" else "a real gain" if gain > 0 else "a real loss"
+        more = f"; about {row.more_queries:,} more queries would be needed" if row.more_queries else ""
+        reranked, plain = section.pipelines[name], section.pipelines[base]
+        added = duration(reranked.end_to_end.p50_ns - plain.end_to_end.p50_ns)
+        usd = reranked.cost_usd_per_1000_queries.of_stage("rerank")
+        priced = "" if usd is None else f" and {money(usd)} to 1,000 queries"
+        sentences.append(
+            f"The reranker of {name} changes {section.metric} by "
+            f"{figures.with_interval(gain, ends, figures.difference)}, {verdict}{more}; "
+            f"it adds {added} to the median query{priced}."
+        )
+    return sentences
 
 
-def _reranker(summary: Mapping[str, Any], name: str, base: str, row: Mapping[str, Any]) -> str:
-    gain, ends = _gain(row, name)
-    interval = f" (95 % interval {ends[0]:+.3f} to {ends[1]:+.3f})" if ends else ""
-    told = "not told from zero" if row["verdict"] == "undecided" else "a real gain" if gain > 0 else "a real loss"
-    more = f"; about {row['more_queries']:,} more queries would tell" if row["more_queries"] else ""
-    added = duration(_p50(summary, name) - _p50(summary, base))
-    return (
-        f"The reranker of {name} changes {METRIC} by {gain:+.3f}{interval}, {told}{more}; "
-        f"it adds {added} to the median query{_added_cost(summary, name)}."
-    )
-
-
-def _gain(row: Mapping[str, Any], candidate: str) -> tuple[float, list[float] | None]:
-    """Difference and interval with the sign that `candidate` minus the other has."""
-    sign = 1 if row["candidate"] == candidate else -1
-    ends = sorted(sign * end for end in row["interval"]) if row["interval"] else None
-    return sign * (row["difference"] or 0.0), ends
-
-
-def twins(summary: Mapping[str, Any]) -> dict[str, str]:
+def twins(section: ProfileSection) -> dict[str, str]:
     """Reranked pipeline -> the pipeline that equals it but for the reranker."""
-    configs = {name: pipeline["config"] for name, pipeline in summary["pipelines"].items()}
-    plain = {_without_reranker(config): name for name, config in configs.items() if not reranker_of(config)}
-    pairs = {name: plain.get(_without_reranker(config)) for name, config in configs.items() if reranker_of(config)}
-    return {name: base for name, base in pairs.items() if base}
+    without: dict[str, str] = {}
+    reranked: dict[str, str] = {}
+    for name, pipeline in section.pipelines.items():
+        rest = repr([pipeline.config.get(key) for key in ("embedder", "store", "depth", "injector")])
+        if reranker_of(pipeline.config):
+            reranked[name] = rest
+        else:
+            without[rest] = name
+    return {name: without[rest] for name, rest in reranked.items() if rest in without}
 
 
 def reranker_of(config: Mapping[str, Any]) -> str | None:
-    """Name of a pipeline's reranker; None for none."""
+    """Name of a declared pipeline's reranker; None for none."""
     spec = config.get("reranker")
     name = spec.get("name") if isinstance(spec, Mapping) else spec
     return None if name in (None, "none") else str(name)
 
 
-def _without_reranker(config: Mapping[str, Any]) -> str:
-    return repr([config.get(key) for key in ("embedder", "store", "depth", "injector")])
+def _slowest_stage(section: ProfileSection) -> str:
+    name, pipeline = max(section.pipelines.items(), key=lambda item: item[1].end_to_end.p50_ns)
+    stage, latency = max(pipeline.stages.items(), key=lambda item: item[1].mean_ns)
+    p50, share = duration(pipeline.end_to_end.p50_ns), latency.mean_ns / pipeline.end_to_end.mean_ns
+    return f"In the slowest pipeline, {name} ({p50} at p50), {stage} takes {share:.0%} of the time."
 
 
-def _added_cost(summary: Mapping[str, Any], name: str) -> str:
-    rerank = summary["pipelines"][name]["cost_usd_per_1000_queries"].get("rerank")
-    return "" if rerank is None else f" and {money(rerank)} to 1,000 queries"
-
-
-def _slowest_stage(summary: Mapping[str, Any]) -> str:
-    slowest = max(summary["pipelines"], key=lambda name: _p50(summary, name))
-    pipeline = summary["pipelines"][slowest]
-    stage, latency = max(pipeline["stages"].items(), key=lambda item: item[1]["mean_ns"])
-    share = latency["mean_ns"] / pipeline["end_to_end"]["mean_ns"]
-    p50 = duration(_p50(summary, slowest))
-    return f"In the slowest pipeline, {slowest} ({p50} at p50), {stage} takes {share:.0%} of the time."
-
-
-def _context(summary: Mapping[str, Any]) -> str:
-    tokens = {
-        name: pipeline["usage_per_query"].get("inject.prompt_tokens") for name, pipeline in summary["pipelines"].items()
-    }
+def _context(section: ProfileSection) -> str:
+    tokens = {name: figures.usage_per_query.get("inject.prompt_tokens") for name, figures in section.pipelines.items()}
     known = {name: count for name, count in tokens.items() if count}
     if not known:
         return ""
+    least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
     if len(known) == 1:
-        return "".join(f"A prompt of {name} holds {count:,.0f} tokens on average." for name, count in known.items())
-    least, most = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
+        return f"A prompt of {least} holds {known[least]:,.0f} tokens on average."
     return f"A prompt holds {known[least]:,.0f} tokens on average with {least} and {known[most]:,.0f} with {most}."
-
-
-def _p50(summary: Mapping[str, Any], name: str) -> float:
-    return float(summary["pipelines"][name]["end_to_end"]["p50_ns"])
-
-
-def _with_interval(estimate: Mapping[str, Any]) -> str:
-    low, high = estimate["interval"] or (None, None)
-    return f"{estimate['mean']:.3f}" + ("" if low is None else f" (95 % interval {low:.3f} to {high:.3f})")
 
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def tiles(summary: Summary) -> tuple[Tile, ...]:
-    return (_tiles_quality(summary), _latency(summary), _cost(summary), _closure(summary), _basis(summary))
+def tiles(section: ProfileSection) -> tuple[Tile, ...]:
+    """Extremes picked out of the section, each with its interval, and what all of it rests on."""
+    pipelines = section.pipelines
+    qualities = {name: (found.mean, found.interval) for name in pipelines if (found := section.quality(name))}
+    latencies = {name: (one.end_to_end.p50_ns, one.end_to_end.p50_interval_ns) for name, one in pipelines.items()}
+    bills = {name: one.cost_usd_per_1000_queries for name, one in pipelines.items()}
+    totals = {name: (bill.total, bill.interval) for name, bill in bills.items() if bill.total is not None}
+    closure = figures.share(min(one.closure for one in pipelines.values()))
+    overhead = figures.share(
+        max((one.overhead for one in pipelines.values() if one.overhead is not None), default=None)
+    )
+    several = len(pipelines) > 1
+    accounted = f"of each query's time or more; profiler overhead at most {overhead}"
+    basis = f"{figures.count(section.corpus.docs)} documents, {figures.rough_count(section.corpus.tokens)} tokens"
+    unpriced = Tile("Cost of 1,000 queries", figures.UNPRICED, "", "no pipeline is fully priced")
+    return (
+        _extreme(section.metric, f"Highest {section.metric}", qualities, figures.score, pick=max),
+        _extreme("Latency p50", "Lowest latency p50", latencies, figures.duration, pick=min),
+        _extreme("Cost of 1,000 queries", "Lowest cost, 1,000 queries", totals, figures.usd, pick=min)
+        if totals
+        else unpriced,
+        Tile("Time accounted for", closure, "", accounted if several else f"profiler overhead {overhead}"),
+        Tile("Measured on", figures.count(section.queries), "queries", basis),
+    )
 
 
-def _extreme(summary: Summary, read: Callable[[str], Any], pick: Callable[..., str]) -> tuple[str, bool]:
-    """Whose value is picked, and whether there was another to pick; ("", False) where nobody has one."""
-    values = {name: read(name) for name in pipelines(summary)}
-    known = {name: float(value) for name, value in values.items() if value is not None}
-    return (pick(known, key=known.__getitem__), len(known) > 1) if known else ("", False)
-
-
-def _tiles_quality(summary: Summary) -> Tile:
-    name, chosen = _extreme(summary, lambda name: at(lookup_final_scores(summary, name), LOOKUP_METRIC, "mean"), max)
-    estimate = at(lookup_final_scores(summary, name), LOOKUP_METRIC)
-    note = _interval_note(figures.span(at(estimate, "interval"), figures.score))
-    label = f"Highest {LOOKUP_METRIC}" if chosen else LOOKUP_METRIC
-    return Tile(label, figures.score(at(estimate, "mean")), "", note, name)
-
-
-def _latency(summary: Summary) -> Tile:
-    name, chosen = _extreme(summary, lambda name: at(pipelines(summary)[name], "end_to_end", "p50_ns"), min)
-    latency = at(pipelines(summary), name, "end_to_end")
-    note = _interval_note(figures.span(at(latency, "p50_interval_ns"), figures.duration))
-    value, _, unit = figures.duration(at(latency, "p50_ns")).partition(" ")
-    return Tile("Lowest latency p50" if chosen else "Latency p50", value, unit, note, name)
-
-
-def _cost(summary: Summary) -> Tile:
-    name, chosen = _extreme(summary, lambda name: at(pipelines(summary)[name], COST, "total"), min)
-    if not name:
-        return Tile("Cost of 1,000 queries", _no_total(pipelines(summary)), "", "no pipeline is fully priced")
-    cost = at(pipelines(summary), name, COST)
-    note = _interval_note(figures.span(at(cost, "interval"), figures.usd))
-    label = "Lowest cost, 1,000 queries" if chosen else "Cost of 1,000 queries"
-    return Tile(label, figures.usd(at(cost, "total")), "", note, name)
-
-
-def _no_total(pipelines: Mapping[str, Any]) -> str:
-    return figures.UNPRICED if any(unpriced_stages(pipeline) for pipeline in pipelines.values()) else figures.ABSENT
-
-
-def _closure(summary: Summary) -> Tile:
-    name, chosen = _extreme(summary, lambda name: at(pipelines(summary)[name], "closure"), min)
-    overheads = [at(pipeline, "overhead") for pipeline in pipelines(summary).values()]
-    measured = [overhead for overhead in overheads if overhead is not None]
-    most = figures.share(max(measured)) if measured else figures.ABSENT
-    value = figures.share(at(pipelines(summary), name, "closure"))
-    note = f"of each query's time or more; profiler overhead at most {most}" if chosen else f"profiler overhead {most}"
-    return Tile("Time accounted for", value, "", note)
-
-
-def _basis(summary: Summary) -> Tile:
-    docs, tokens = at(summary, "corpus", "docs"), at(summary, "corpus", "tokens")
-    note = f"{figures.count(docs)} documents, {figures.rough_count(tokens)} tokens"
-    return Tile("Measured on", figures.count(at(summary, "queries")), "queries", note)
-
-
-def _interval_note(span: str) -> str:
-    return f"95% interval {span}"
+def _extreme(
+    label: str, superlative: str, known: Mapping[str, tuple[Any, Any]], write: Callable[[Any], str], *, pick: Any
+) -> Tile:
+    """One of the figures by pipeline, each with its interval. Where there was nothing to pick from, no superlative."""
+    if not known:
+        return Tile(label, figures.ABSENT, "", f"95% CI {figures.ABSENT}")
+    name = pick(known, key=lambda name: float(known[name][0]))
+    value, interval = known[name]
+    number, _, unit = write(value).partition(" ")
+    note = f"95% CI {figures.span(interval, write)}"
+    return Tile(superlative if len(known) > 1 else label, number, unit, note, name)

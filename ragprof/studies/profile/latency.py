@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
-from ragprof.core import STAGES
+from ragprof.core import STAGES, Estimate
 from ragprof.statistics.estimates import (
     latency_quantiles,
     mean_estimate,
@@ -15,22 +15,42 @@ from ragprof.statistics.estimates import (
     quantile_estimates,
     rounds_of,
 )
+from ragprof.studies.contract import EstimateValue, Latency
+from ragprof.studies.profile.section import Noise, Unaccounted
 
 
-def latency_of(spans: pd.DataFrame, *, noise_bound: float, seed: int) -> dict[str, Any]:
-    """The timing entries of one pipeline's summary, from its rows of spans.parquet. All durations in ns."""
+class PipelineTiming(TypedDict):
+    """The fields of `PipelineFigures` that come from spans.parquet."""
+
+    stages: dict[str, Latency]
+    end_to_end: Latency
+    unaccounted: Unaccounted
+    closure: float
+    overhead: float | None
+    overhead_interval: tuple[float, float] | None
+    noise: Noise
+    cold_start_ns: dict[str, int]
+
+
+def latency_of(spans: pd.DataFrame, *, noise_bound: float, seed: int) -> PipelineTiming:
+    """Return the timing of one pipeline, from its rows of spans.parquet."""
     timed = spans[spans["phase"] == "timed"]
     whole = timed[timed["stage"] == "query"]
     present = [stage for stage in STAGES if (timed["stage"] == stage).any()]
-    stages = {stage: latency_quantiles(timed[timed["stage"] == stage], seed=seed) for stage in present}
-    unaccounted = float(whole["duration_ns"].mean()) - sum(stages[stage]["mean_ns"] for stage in present)
+    stages: dict[str, Latency] = {
+        stage: Latency(**latency_quantiles(timed[timed["stage"] == stage], seed=seed)) for stage in present
+    }
+    mean = float(whole["duration_ns"].mean())
+    unaccounted = mean - sum(latency.mean_ns for latency in stages.values())
+    extra = overhead(spans, seed=seed)
     return {
         "stages": stages,
-        "end_to_end": latency_quantiles(whole, seed=seed),
-        "unaccounted": {"mean_ns": round(unaccounted), "share": unaccounted / float(whole["duration_ns"].mean())},
+        "end_to_end": Latency(**latency_quantiles(whole, seed=seed)),
+        "unaccounted": Unaccounted(mean_ns=round(unaccounted), share=unaccounted / mean),
         "closure": closure(timed),
-        **overhead(spans, seed=seed),
-        "noise": noise(whole, noise_bound),
+        "overhead": extra.mean,
+        "overhead_interval": extra.interval,
+        "noise": Noise(**noise(whole, noise_bound)),
         "cold_start_ns": cold_start(spans),
     }
 
@@ -43,7 +63,7 @@ def closure(timed: pd.DataFrame) -> float:
     return float((staged / whole).mean())
 
 
-def overhead(spans: pd.DataFrame, *, seed: int) -> dict[str, Any]:
+def overhead(spans: pd.DataFrame, *, seed: int) -> Estimate:
     """(instrumented - bare) / bare: the median of the paired differences over the median of the bare loop.
 
     Each query was asked both ways in a row once, so a machine that drifts moves both; the interval resamples queries.
@@ -53,7 +73,7 @@ def overhead(spans: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     difference = (keyed.loc[keyed["phase"] == "instrumented", "duration_ns"] - bare).dropna()
     base = quantile(rounds_of(bare.reset_index()), 0.5)
     (estimate,) = quantile_estimates(rounds_of(difference.reset_index()) / base, [0.5], seed=seed)
-    return {"overhead": estimate.mean, "overhead_interval": list(estimate.interval) if estimate.interval else None}
+    return estimate
 
 
 def cold_start(spans: pd.DataFrame) -> dict[str, int]:
@@ -62,13 +82,9 @@ def cold_start(spans: pd.DataFrame) -> dict[str, int]:
     return {str(stage): int(duration) for stage, duration in zip(cold["stage"], cold["duration_ns"], strict=True)}
 
 
-def mean_usage(usage: pd.DataFrame, *, seed: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Mean count a query of each `stage.unit` of one pipeline, and the same as estimates with intervals."""
-    means: dict[str, float] = {}
-    estimates: dict[str, Any] = {}
-    for (stage, unit), rows in usage.groupby(["stage", "unit"]):
-        estimate = mean_estimate(rows["count"].to_numpy(), seed=seed)
-        means[f"{stage}.{unit}"] = float(rows["count"].mean())
-        interval = list(estimate.interval) if estimate.interval else None
-        estimates[f"{stage}.{unit}"] = {"mean": estimate.mean, "interval": interval, "n": estimate.n}
-    return means, estimates
+def mean_usage(usage: pd.DataFrame, *, seed: int) -> dict[str, EstimateValue]:
+    """Mean count per query of each `stage.unit` of one pipeline."""
+    return {
+        f"{stage}.{unit}": EstimateValue.of(mean_estimate(rows["count"].to_numpy(), seed=seed))
+        for (stage, unit), rows in usage.groupby(["stage", "unit"])
+    }

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
+from typing import Literal
 
 import pandas as pd
 
 from ragprof.statistics.estimates import mean_estimate
 from ragprof.statistics.paired import compared, holm, paired_p
+from ragprof.studies.contract import ComparedPair, EstimateValue
 
 
-def final_stage(scores: pd.DataFrame) -> str:
+def final_stage(scores: pd.DataFrame) -> Literal["rerank", "search"]:
     """The stage whose ranking is the pipeline's own: rerank where there is one, else search."""
     return "rerank" if (scores["stage"] == "rerank").any() else "search"
 
 
-def estimates(scores: pd.DataFrame, *, seed: int) -> dict[str, dict[str, Any]]:
+def estimates(scores: pd.DataFrame, *, seed: int) -> dict[str, dict[str, EstimateValue]]:
     """stage -> metric -> mean with interval, for one pipeline."""
-    result: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, EstimateValue]] = {}
     for (stage, metric), rows in scores.groupby(["stage", "metric"], sort=False):
         estimate = mean_estimate(rows.sort_values("query_id")["value"].to_numpy(), seed=seed)
-        interval = list(estimate.interval) if estimate.interval else None
-        result.setdefault(str(stage), {})[str(metric)] = {"mean": estimate.mean, "interval": interval, "n": estimate.n}
+        result.setdefault(str(stage), {})[str(metric)] = EstimateValue.of(estimate)
     return result
 
 
@@ -33,34 +33,38 @@ def per_query(scores: pd.DataFrame, metric: str) -> pd.Series:
     return rows.set_index("query_id")["value"].sort_index()
 
 
-def comparisons(scores: pd.DataFrame, names: Sequence[str], metric: str, *, seed: int) -> list[dict[str, Any]]:
+def comparisons(scores: Mapping[str, pd.DataFrame], metric: str, *, seed: int) -> list[ComparedPair]:
     """Every pair of pipelines on one metric: paired difference, interval, randomisation p, Holm over all pairs."""
-    values = {name: per_query(scores[scores["pipeline"] == name], metric) for name in names}
-    pairs = list(combinations(names, 2))
-    raw = {f"{a}|{b}": paired_p(values[b], values[a], seed=seed) for a, b in pairs}
+    values = {name: per_query(rows, metric) for name, rows in scores.items()}
+    raw = {f"{a}|{b}": paired_p(values[b], values[a], seed=seed) for a, b in combinations(values, 2)}
     adjusted = holm(raw)
     return [
-        compared(
-            values[a],
-            values[b],
-            a,
-            b,
-            metric=metric,
-            p=raw[f"{a}|{b}"],
-            p_holm=adjusted[f"{a}|{b}"],
-            pairs=len(pairs),
-            seed=seed,
+        ComparedPair(
+            **compared(
+                values[a],
+                values[b],
+                a,
+                b,
+                metric=metric,
+                p=raw[f"{a}|{b}"],
+                p_holm=adjusted[f"{a}|{b}"],
+                pairs=len(raw),
+                seed=seed,
+            )
         )
-        for a, b in pairs
+        for a, b in combinations(values, 2)
     ]
 
 
-def pareto(quality: Mapping[str, float | None], price: Mapping[str, float | None]) -> list[str]:
+def pareto(quality: Mapping[str, float | None], price: Mapping[str, float | None]) -> tuple[str, ...]:
     """Names that no other beats in quality without costing more; those without either figure are left out."""
-    known = {name: (quality[name], price[name]) for name in quality}
-    points = {name: (q, p) for name, (q, p) in known.items() if q is not None and p is not None}
-    return [name for name, point in points.items() if not any(_dominates(other, point) for other in points.values())]
-
-
-def _dominates(other: tuple[float, float], point: tuple[float, float]) -> bool:
-    return other != point and other[0] >= point[0] and other[1] <= point[1]
+    points = {
+        name: (worth, paid)
+        for name in quality
+        if (worth := quality[name]) is not None and (paid := price[name]) is not None
+    }
+    return tuple(
+        name
+        for name, point in points.items()
+        if not any(other != point and other[0] >= point[0] and other[1] <= point[1] for other in points.values())
+    )

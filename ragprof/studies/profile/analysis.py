@@ -1,0 +1,152 @@
+"""The main recording, judged and priced, as the top level of summary.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import pandas as pd
+
+from ragprof.core import STAGES, files
+from ragprof.core.errors import BadInput
+from ragprof.evals import settings_of
+from ragprof.price import read_pricing
+from ragprof.statistics.estimates import latency_quantiles
+from ragprof.studies.contract import BuildFigures, CostFigures, Latency
+from ragprof.studies.profile.headline import headline, reranker_of, warnings
+from ragprof.studies.profile.latency import latency_of, mean_usage
+from ragprof.studies.profile.quality import comparisons, estimates, final_stage, pareto
+from ragprof.studies.profile.section import FORMAT, Pareto, PipelineFigures, ProfileSection
+
+RETRIEVAL_ONLY = (
+    "Money covers retrieval and the prompt's tokens. The answer's tokens are not in it: no answer was generated."
+)
+LIMITS = (
+    "Latency is that of one query at a time on the machine named below; it says nothing of throughput under load.",
+    "Quality rests on the judged documents: a result that nobody judged counts as not relevant (see Judged@k).",
+    RETRIEVAL_ONLY,
+    "Machine cost is measured busy time at the stated utilisation; batching under load is not seen.",
+    "Peak memory is that of the whole process with all pipelines loaded.",
+)
+
+
+def profile_of(folder: Path) -> ProfileSection:
+    """Return the section of a recording's folder. Raises BadInput where a pass is missing or of another recording."""
+    manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+    if judgement.get("recording") != manifest.get("recording"):  # a run was stopped between its passes
+        raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
+    config = settings_of(folder)
+    seed, metric = config["seed"], config["metrics"][0]
+    table = files.read_table(folder / "scores.parquet")
+    scores = {one["name"]: table[table["pipeline"] == one["name"]] for one in config["pipelines"]}
+    pipelines = _pipelines(folder, config, scores, peaks=manifest["peak_rss_bytes"])
+    rates = files.read_json(folder / "rates.json")["rates"]
+    section = ProfileSection.model_validate(
+        {
+            "format": FORMAT,
+            "ragprof_version": manifest["ragprof_version"],
+            "eval": config["name"],
+            "title": config["title"] or config["name"],
+            "created": manifest["created"],
+            "corpus": manifest["corpus"],
+            "queries": judgement["queries"],
+            "qrels_sha256": judgement["qrels_sha256"],
+            "seed": seed,
+            "environment": {**manifest["environment"], "ragprof": manifest["ragprof_version"]},
+            "work": manifest["work"],
+            "pipelines": pipelines,
+            "comparisons": comparisons(scores, metric, seed=seed),
+            "final_stage": {name: final_stage(rows) for name, rows in scores.items()},
+            "traffic": config["traffic"],
+            "rates": [{"name": name, **rate} for name, rate in rates.items()],
+            "method": method(config, manifest.get("engines", {})),
+            "limits": LIMITS,
+            "pareto": Pareto(latency=(), cost=()),
+            "headline": (),
+            "warnings": (),
+        }
+    )
+    section = section.model_copy(update={"pareto": _fronts(section)})
+    said = {"headline": tuple(headline(section)), "warnings": tuple(warnings(section, judgement["notices"]))}
+    return section.model_copy(update=said)
+
+
+def _pipelines(
+    folder: Path, config: Mapping[str, Any], scores: Mapping[str, pd.DataFrame], *, peaks: Mapping[str, int]
+) -> dict[str, PipelineFigures]:
+    seed, pricing = config["seed"], read_pricing(folder).pipelines
+    spans, usage = (files.read_table(folder / f"{table}.parquet") for table in ("spans", "usage"))
+    builds = files.read_table(folder / "builds.parquet").set_index("pipeline")
+    pipelines = {}
+    for pipeline in config["pipelines"]:
+        name = pipeline["name"]
+        timing = latency_of(spans[spans["pipeline"] == name], noise_bound=config["timing"]["noise_bound"], seed=seed)
+        if (first := first_token(folder, name, seed=seed)) is not None:
+            timing["stages"]["generate"] = timing["stages"]["generate"].model_copy(update={"first_token": first})
+        usage_estimates = mean_usage(usage[usage["pipeline"] == name], seed=seed)
+        pipelines[name] = PipelineFigures(
+            description=describe(pipeline),
+            config=pipeline,
+            **timing,
+            build=BuildFigures(**{key: int(value) for key, value in builds.loc[name].items()}),
+            peak_rss_bytes=peaks.get(name),
+            usage_per_query={key: estimate.mean for key, estimate in usage_estimates.items()},
+            usage_estimates=usage_estimates,
+            cost_usd_per_1000_queries=CostFigures(**pricing[name].as_json()),
+            scores=estimates(scores[name], seed=seed),
+        )
+    return pipelines
+
+
+def first_token(folder: Path, name: str, *, seed: int) -> Latency | None:
+    """Time from the generator's call to its first token; None where none was measured."""
+    path = folder / "first_tokens.parquet"
+    if not path.exists():
+        return None
+    table = files.read_table(path)
+    mine = table[table["pipeline"] == name].rename(columns={"first_token_ns": "duration_ns"})
+    return Latency(**latency_quantiles(mine, seed=seed)) if len(mine) else None
+
+
+def _fronts(section: ProfileSection) -> Pareto:
+    quality = {name: found.mean if (found := section.quality(name)) else None for name in section.pipelines}
+    latency = {name: figures.end_to_end.p50_ns for name, figures in section.pipelines.items()}
+    totals = {name: figures.cost_usd_per_1000_queries.total for name, figures in section.pipelines.items()}
+    cost = {name: None if total is None else float(total) for name, total in totals.items()}
+    return Pareto(latency=pareto(quality, latency), cost=pareto(quality, cost))
+
+
+def method(config: Mapping[str, Any], engines: Mapping[str, Mapping[str, Mapping[str, str]]]) -> tuple[str, ...]:
+    """How the figures came about, in sentences. Old recordings have no `engines`, and so no sentence about them."""
+    timing = config["timing"]
+    calls: dict[str, list[str]] = {stage: [] for stage in STAGES}
+    for stage, of in (item for stages in engines.values() for item in stages.items()):
+        calls[stage].append(f"{of['engine']} in {of['precision']}")
+    called = "; ".join(f"{stage} by {' or '.join(dict.fromkeys(some))}" for stage, some in calls.items() if some)
+    return (
+        *([f"What was timed is the call that a user's own code would make: {called}."] if called else []),
+        f"Timings: live queries, one at a time, {timing['rounds']} rounds interleaved over the pipelines after "
+        f"{timing['warmup']} warm-up queries each; loading and index building are outside, the cold start is apart.",
+        "p50, p95 and p99: Harrell and Davis's estimator over all rounds; their intervals: percentile bootstrap over "
+        "queries (2,000 resamples), the rounds of a query kept together.",
+        "Overhead: each query is asked instrumented and bare in a row; median of the differences over the bare median.",
+        "Quality: ir_measures on the ranking after each stage; percentile bootstrap, the same resamples everywhere.",
+        "Differences: paired randomisation test (9,999 sign flips), Holm-corrected over all pairs of pipelines.",
+        f"Tokens: counted with {config['tokenizer']}. Rankings come from cached vectors and scores, timings never do.",
+    )
+
+
+def describe(config: Mapping[str, Any]) -> str:
+    """A pipeline in one line: `all-MiniLM-L6-v2 → rrf(bm25s, faiss_flat) → maxsim(20) → token_budget(k=5)`."""
+    parts = []
+    if config.get("embedder"):
+        parts.append(PurePath(config["embedder"].get("model", config["embedder"]["name"])).name)
+    inner = config["store"].get("stores")
+    names = [spec if isinstance(spec, str) else spec["name"] for spec in inner or []]
+    parts.append(config["store"]["name"] + (f"({', '.join(names)})" if names else ""))
+    if reranker_of(config):
+        parts.append(f"{config['reranker']['name']}({config['depth']})")
+    options = {key: value for key, value in config["injector"].items() if key in ("k", "tokens")}
+    parts.append(f"{config['injector']['name']}({', '.join(f'{key}={value}' for key, value in options.items())})")
+    return " → ".join(parts)
