@@ -33,24 +33,6 @@ def twelve_pipelines() -> dict[str, Any]:
 
 
 @pytest.fixture
-def bare() -> dict[str, Any]:
-    """A summary with nothing in it but what the format demands, all of it null."""
-    pipeline = dict.fromkeys(("stages", "end_to_end", "closure", "overhead", "build", "usage_per_query", "scores"))
-    cost = {"total": None, "unpriced": []}
-    corpus = {"name": "c", "docs": None, "tokens": None, "sha256": None}
-    pipelines = {"lonely": {**pipeline, "cost_usd_per_1000_queries": cost}}
-    return {
-        "format": 1,
-        "eval": "e",
-        "corpus": corpus,
-        "queries": None,
-        "environment": {},
-        "work": {},
-        "pipelines": pipelines,
-    }
-
-
-@pytest.fixture
 def grown(summary: dict[str, Any]) -> dict[str, Any]:
     """The made-up run with its growth study."""
     return {**summary, "growth": _VARIANTS["growth"]()}

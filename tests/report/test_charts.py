@@ -6,10 +6,14 @@ import sys
 from typing import Any
 
 import pytest
+from main_runs import changed, cut, led_by, scored, twelve, unpriced
 
+from ragprof.report.html import charts_of
 from ragprof.report.palette import pipeline_colours
-from ragprof.report.theme import Point, Scale, arrange, logarithmic, wrap
-from ragprof.session.pages import draw
+from ragprof.report.theme import Chart, Point, Scale, arrange, logarithmic, wrap
+from ragprof.studies.contract import Context
+from ragprof.studies.profile.section import ProfileSection
+from ragprof.studies.profile.study import show
 
 ALL = ["time", "latency-quality", "cost-quality", "differences", "stage-quality", "tokens"]
 
@@ -18,38 +22,48 @@ def _values(chart: Any) -> str:
     return json.dumps(chart.spec, ensure_ascii=False)
 
 
-def test_every_chart_has_a_title_and_says_what_it_rests_on(summary: dict[str, Any]) -> None:
-    charts = draw(summary)
+def _charts(run: ProfileSection) -> dict[str, Chart]:
+    parts = show(run, Context(tuple(run.pipelines), run.metric, run.final_stage, pipeline_colours(run.pipelines)))
+    return {chart.key: chart for part in parts for chart in charts_of(part.blocks)}
+
+
+def test_every_chart_has_a_title_and_says_what_it_rests_on(main_run: ProfileSection) -> None:
+    charts = _charts(main_run)
     assert list(charts) == ALL
     assert all(chart.title and "n = " in chart.caption for chart in charts.values())
 
 
-def test_a_chart_without_data_is_left_out(bare: dict[str, Any]) -> None:
-    assert draw(bare) == {}
+def test_an_unpriced_pipeline_is_listed_and_not_plotted(main_run: ProfileSection) -> None:
+    chart = _charts(unpriced(main_run, "hybrid+overlap"))["cost-quality"]
+    assert "hybrid+overlap" not in _values(chart)
+    assert chart.notes == ("hybrid+overlap: UNPRICED (rerank: no rate named 'hosted')",)
 
 
-def test_an_unpriced_pipeline_is_listed_and_not_plotted(summary: dict[str, Any]) -> None:
-    chart = draw(summary)["cost-quality"]
-    assert "hybrid+maxsim" not in _values(chart)
-    assert chart.notes == ("hybrid+maxsim: UNPRICED (rerank: no rate named 'rerank-hosted' in the book)",)
+def test_a_chart_without_data_is_left_out(main_run: ProfileSection) -> None:
+    nothing_priced = unpriced(cut(main_run, "bm25"), "bm25", "search")
+    assert list(_charts(nothing_priced)) == ["time", "latency-quality", "stage-quality", "tokens"]
+    nothing_scored = scored(cut(main_run, "bm25"), "bm25", None)
+    uncounted = changed(nothing_scored, "bm25", usage_per_query={})
+    assert list(_charts(uncounted)) == ["time", "stage-quality"]
 
 
-def test_a_chart_of_no_priced_pipeline_is_left_out(summary: dict[str, Any]) -> None:
-    for pipeline in summary["pipelines"].values():
-        pipeline["cost_usd_per_1000_queries"]["total"] = None
-    assert "cost-quality" not in draw(summary)
+def test_charts_name_no_address(main_run: ProfileSection) -> None:
+    assert all("http" not in _values(chart) for chart in _charts(main_run).values())
 
 
-def test_charts_name_no_address(summary: dict[str, Any]) -> None:
-    assert all("http" not in _values(chart) for chart in draw(summary).values())
+def test_the_evals_first_metric_is_on_the_axes(main_run: ProfileSection) -> None:
+    charts = _charts(led_by(main_run, "P@5"))
+    assert list(charts) == ALL
+    assert all("P@5" in chart.caption for key, chart in charts.items() if key.endswith("quality"))
+    assert not any("nDCG" in _values(chart) + chart.caption for chart in charts.values())
 
 
-def test_many_pipelines_get_the_whole_width(summary: dict[str, Any], twelve_pipelines: dict[str, Any]) -> None:
-    assert not draw(summary)["latency-quality"].wide
-    assert draw(twelve_pipelines)["latency-quality"].wide
+def test_many_pipelines_get_the_whole_width(main_run: ProfileSection) -> None:
+    assert not _charts(main_run)["latency-quality"].wide
+    assert _charts(twelve(main_run))["latency-quality"].wide
 
 
-def test_a_pipeline_keeps_its_colour(summary: dict[str, Any]) -> None:
+def test_a_pipeline_keeps_its_colour() -> None:
     six, twelve = pipeline_colours("abcdef"), pipeline_colours("abcdefghijkl")
     assert all(twelve[name] == colour for name, colour in six.items())
     assert len(set(twelve.values())) == 12

@@ -120,13 +120,6 @@ def test_script_json_cannot_end_its_element() -> None:
     assert json.loads(text) == {"a": "</script><!--&"}
 
 
-def test_a_summary_of_nulls_gives_a_page_without_charts(bare: dict[str, Any]) -> None:
-    page = render_html(bare)
-    assert "<svg" not in page
-    assert "<script" not in page
-    assert ">0<" not in page
-
-
 def test_twelve_pipelines_with_long_names_are_all_named(twelve_pipelines: dict[str, Any]) -> None:
     page = render_html(twelve_pipelines)
     assert all(name in _Page(page).shown() for name in twelve_pipelines["pipelines"])

@@ -25,7 +25,6 @@ from ragprof.studies.injection import (
     tables as time_tables,
 )
 from ragprof.studies.injection import tables as worth
-from ragprof.studies.profile import tables as pipeline_tables
 
 Variant = Callable[..., dict[str, Any]]
 
@@ -282,15 +281,6 @@ def test_points_are_percentage_points() -> None:
     assert (points(0.067), points(-0.021), points(None)) == ("+6.7 pp", "\u22122.1 pp", "n/a")
     assert points_span([-0.021, 0.083]) == "\u22122.1 to +8.3 pp"
     assert points_span(None) == "n/a"
-
-
-def test_a_generate_stage_is_in_the_table_of_latencies(summary: dict[str, Any]) -> None:
-    latency = dict(summary["pipelines"]["dense"]["end_to_end"])
-    first = {**latency, "p50_ns": 812_000_000}
-    summary["pipelines"]["dense"]["stages"]["generate"] = {**latency, "first_token": first}
-    rows = [_texts(cells)[1:3] for cells in _rows(pipeline_tables.latency(summary), "dense")]
-    assert [stage for stage, _ in rows] == ["embed", "search", "inject", "generate", "first token of it", "end to end"]
-    assert rows[4] == ["first token of it", "812 ms"]
 
 
 @pytest.mark.parametrize("draw_table", contents.EVERY)

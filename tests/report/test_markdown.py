@@ -39,7 +39,8 @@ def test_unpriced_and_undecided_are_said(summary: dict[str, Any]) -> None:
 
 
 def test_hostile_texts_break_no_table(summary: dict[str, Any]) -> None:
-    summary["pipelines"] = {"a|b\n| <img> @team `x` [y](z)": summary["pipelines"]["bm25"]}
+    hostile = "a|b\n| <img> @team `x` [y](z)"
+    summary["pipelines"], summary["final_stage"] = {hostile: summary["pipelines"]["bm25"]}, {hostile: "search"}
     for lines in _tables(render_markdown(summary)):
         assert len({len(_BAR.findall(line)) for line in lines}) == 1
     assert "<img>" not in render_markdown(summary)
@@ -48,7 +49,3 @@ def test_hostile_texts_break_no_table(summary: dict[str, Any]) -> None:
 def test_escaped_text_reads_as_itself() -> None:
     assert escaped("nDCG@10 of $5 & <b>") == "nDCG@10 of \\$5 &amp; &lt;b&gt;"
     assert escaped("ask @team\nabout it") == "ask &commat;team about it"
-
-
-def test_a_summary_of_nulls_gives_no_zeros(bare: dict[str, Any]) -> None:
-    assert "| lonely | n/a | n/a | n/a | n/a | n/a | n/a | \u2013 |" in render_markdown(bare)

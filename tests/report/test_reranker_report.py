@@ -298,13 +298,12 @@ def test_hostile_texts_are_shown_and_never_run(reranked_page: str, whole_reranke
     )
 
 
-def test_a_pipeline_of_nulls_has_no_zeros(reranked: Summary, bare: Summary) -> None:
+def test_a_pipeline_of_nulls_has_no_zeros(reranked: Summary) -> None:
     section = _section(render_html(reranked)).partition('<details class="reranked">')[2]
     assert ">0<" not in section
     assert ">$0<" not in section
     reranked["reranker"] = {SPARSE: dict.fromkeys(reranked["reranker"][SPARSE])}
     assert ">0<" not in _section(render_html(reranked))
-    assert ">0<" not in _section(render_html({**bare, "reranker": {"lonely": {"verdict": None}}}))
 
 
 def test_markdown_unfolds_the_verdicts_and_folds_the_rest(whole_rerankers: Summary) -> None:

@@ -1,105 +1,115 @@
+"""Tables of the main run, cell by cell, and the tiles above them."""
+
 from __future__ import annotations
 
-from typing import Any
+from main_runs import changed, cut, first_token, led_by, unpriced
 
 from ragprof.report.tables import Cell, Table
-from ragprof.studies.profile import tables as context_tables
-from ragprof.studies.profile import tables as pipeline_tables
+from ragprof.studies.profile import tables
 from ragprof.studies.profile.headline import tiles
+from ragprof.studies.profile.section import Noise, ProfileSection
 
 
 def _cells(table: Table, first: str) -> list[Cell]:
     return list(next(row.cells for row in table.rows if row.cells[0].text == first))
 
 
-def test_an_unpriced_reranker_leaves_the_total_unpriced(summary: dict[str, Any]) -> None:
-    cells = _cells(pipeline_tables.cost(summary), "hybrid+maxsim")
-    assert [cell.text for cell in cells] == [
-        "hybrid+maxsim",
-        "$0.00459",
-        "$0.00402",
-        "UNPRICED",
-        "$0.202",
-        "UNPRICED",
-        "UNPRICED",
-    ]
-    assert cells[5].note == "without it $0.211"
+def test_an_unpriced_reranker_leaves_the_total_unpriced(main_run: ProfileSection) -> None:
+    cells = _cells(tables.cost(unpriced(main_run, "hybrid+overlap")), "hybrid+overlap")
+    assert [cell.text for cell in cells[3:]] == ["UNPRICED", cells[4].text, "UNPRICED", "UNPRICED"]
+    assert cells[5].note == "without it $0.0194"
 
 
-def test_a_stage_that_a_pipeline_lacks_costs_no_zero(summary: dict[str, Any]) -> None:
-    assert _cells(pipeline_tables.cost(summary), "bm25")[1] == Cell("n/a", tone="absent")
+def test_a_stage_that_a_pipeline_lacks_costs_no_zero(main_run: ProfileSection) -> None:
+    assert _cells(tables.cost(main_run), "bm25")[1] == Cell("n/a", tone="absent")
 
 
-def test_a_free_stage_costs_zero(summary: dict[str, Any]) -> None:
-    summary["pipelines"]["bm25"]["cost_usd_per_1000_queries"]["search"] = "0"
-    assert _cells(pipeline_tables.cost(summary), "bm25")[2].text == "$0"
+def test_a_free_stage_costs_zero(main_run: ProfileSection) -> None:
+    bill = main_run.pipelines["bm25"].cost_usd_per_1000_queries
+    free = type(bill).model_validate({**bill.as_json(), "search": "0"})
+    assert _cells(tables.cost(changed(main_run, "bm25", cost_usd_per_1000_queries=free)), "bm25")[2].text == "$0"
 
 
-def test_judged_stands_beside_every_quality_column(summary: dict[str, Any]) -> None:
-    titles = [column.title for column in pipeline_tables.quality(summary).columns[2:-1]]
-    assert titles[::2] == ["nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5"]
-    assert titles[1::2] == ["Judged@10", "Judged@10", "Judged@20", "Judged@5", "Judged", "Judged@5"]
+def test_judged_stands_beside_every_quality_column(main_run: ProfileSection) -> None:
+    titles = [column.title for column in tables.quality(main_run).columns[2:-1]]
+    assert titles[::2] == ["nDCG@10", "RR@10", "R@10", "P@5", "AP", "Success@5"]
+    assert titles[1::2] == ["Judged@10", "Judged@10", "Judged@10", "Judged@5", "Judged", "Judged@5"]
 
 
-def test_quality_at_a_glance_is_that_of_the_final_stage(summary: dict[str, Any]) -> None:
-    glance = pipeline_tables.glance(summary)
-    assert _cells(glance, "dense+maxsim")[1] == Cell("0.563", "0.517\u20130.608")
-    assert _cells(glance, "dense")[1] == Cell("0.512", "0.466\u20130.557")
+def test_quality_at_a_glance_is_that_of_the_final_stage(main_run: ProfileSection) -> None:
+    glance = tables.glance(main_run)
+    assert _cells(glance, "hybrid+overlap")[1] == Cell("0.850", "0.694\u20130.966")
+    assert _cells(glance, "hybrid")[1] == Cell("0.855", "0.690\u20130.976")
 
 
-def test_without_a_final_stage_there_is_no_final_quality(summary: dict[str, Any]) -> None:
-    del summary["final_stage"]["dense"]
-    assert _cells(pipeline_tables.glance(summary), "dense")[1] == Cell("n/a", tone="absent")
+def test_a_missing_interval_says_so(main_run: ProfileSection) -> None:
+    whole = main_run.pipelines["bm25"].end_to_end.model_copy(update={"p50_ns": 3_430_000, "p50_interval_ns": None})
+    assert _cells(tables.glance(changed(main_run, "bm25", end_to_end=whole)), "bm25")[3] == Cell(
+        "3.43 ms", "interval n/a"
+    )
 
 
-def test_a_missing_interval_says_so(summary: dict[str, Any]) -> None:
-    summary["pipelines"]["bm25"]["end_to_end"]["p50_interval_ns"] = None
-    assert _cells(pipeline_tables.glance(summary), "bm25")[3] == Cell("3.43 ms", "interval n/a")
-
-
-def test_latency_rows_end_with_end_to_end(summary: dict[str, Any]) -> None:
-    rows = [row for row in pipeline_tables.latency(summary).rows if row.cells[0].text == "dense+maxsim"]
+def test_latency_rows_end_with_end_to_end(main_run: ProfileSection) -> None:
+    rows = [row for row in tables.latency(main_run).rows if row.cells[0].text == "hybrid+overlap"]
     assert [row.cells[1].text for row in rows] == ["embed", "search", "rerank", "inject", "end to end"]
     assert [row.span for row in rows] == [5, 0, 0, 0, 0]
 
 
-def test_an_undecided_comparison_says_how_many_queries_it_lacks(summary: dict[str, Any]) -> None:
-    verdict = context_tables.comparisons(summary).rows[-1].cells[-1]
-    assert verdict == Cell("◇ undecided", "about 85 more queries would be needed", "undecided")
+def test_the_first_token_of_an_answer_stands_below_the_answer(main_run: ProfileSection) -> None:
+    table = tables.latency(first_token(main_run, "bm25", p50_ns=812_000_000))
+    rows = [row.cells[1:3] for row in table.rows if row.cells[0].text == "bm25"]
+    assert [stage.text for stage, _ in rows] == ["search", "inject", "generate", "first token of it", "end to end"]
+    assert rows[3][1].text == "812 ms"
 
 
-def test_noisy_timings_are_named(summary: dict[str, Any]) -> None:
-    trust = pipeline_tables.trust(summary)
-    assert _cells(trust, "static")[-1] == Cell("noisy", tone="worse")
-    assert _cells(trust, "dense")[-1] == Cell("steady", tone="quiet")
+def test_an_undecided_comparison_says_how_many_queries_it_lacks(main_run: ProfileSection) -> None:
+    verdict = tables.comparisons(main_run).rows[-1].cells[-1]
+    assert verdict == Cell("◇ undecided", "about 782 more queries would be needed", "undecided")
 
 
-def test_only_web_addresses_become_links(summary: dict[str, Any]) -> None:
-    summary["rates"][0]["source"] = "javascript:alert(1)"
-    sources = [row.cells[-1] for row in context_tables.rates(summary).rows]
-    assert [source.href for source in sources] == ["", "https://openai.com/api/pricing/", ""]
+def test_noisy_timings_are_named(main_run: ProfileSection) -> None:
+    noisy = changed(main_run, "bm25", noise=Noise(spread=0.2, bound=0.1, noisy=True))
+    quiet = changed(noisy, "dense", noise=Noise(spread=0.05, bound=0.1, noisy=False))
+    assert _cells(tables.trust(quiet), "bm25")[-2:] == [Cell("20.0%", "bound 10.0%"), Cell("noisy", tone="worse")]
+    assert _cells(tables.trust(quiet), "dense")[-1] == Cell("steady", tone="quiet")
 
 
-def test_places_on_disk_are_not_shown(summary: dict[str, Any]) -> None:
-    summary["environment"] |= {"cache": "/home/somebody/.cache", "governor": "performance"}
-    machine = [cell.text for row in context_tables.machine(summary).rows for cell in row.cells]
+def test_only_web_addresses_become_links(main_run: ProfileSection) -> None:
+    first, *others = main_run.rates
+    rates = (first.model_copy(update={"source": "javascript:alert(1)"}), *others)
+    table = tables.rates(main_run.model_copy(update={"rates": rates}))
+    assert [row.cells[-1].href for row in table.rows] == ["", "https://developers.openai.com/api/docs/pricing"]
+
+
+def test_places_on_disk_are_not_shown(main_run: ProfileSection) -> None:
+    environment = {**main_run.environment, "cache": "/home/somebody/.cache", "governor": "performance"}
+    table = tables.machine(main_run.model_copy(update={"environment": environment}))
+    machine = [cell.text for row in table.rows for cell in row.cells]
     assert "performance" in machine
     assert "/home/somebody/.cache" not in machine
 
 
-def test_tiles_pick_extremes_with_their_intervals(summary: dict[str, Any]) -> None:
-    quality, latency, cost, *_ = tiles(summary)
-    assert (quality.label, quality.value, quality.pipeline) == ("Highest nDCG@10", "0.581", "hybrid+maxsim")
-    assert (latency.value, latency.unit, latency.pipeline) == ("3.43", "ms", "bm25")
-    assert (cost.value, cost.note) == ("$0.185", "95% interval $0.182\u2013$0.189")
+def test_tiles_pick_extremes_with_their_intervals(main_run: ProfileSection) -> None:
+    quality, latency, cost, *_ = tiles(main_run)
+    assert (quality.label, quality.value, quality.pipeline) == ("Highest nDCG@10", "0.855", "hybrid")
+    assert (quality.note, cost.label) == ("95% CI 0.690\u20130.976", "Lowest cost, 1,000 queries")
+    assert (latency.unit, latency.pipeline, cost.pipeline) == ("µs", "bm25", "bm25")
 
 
-def test_one_candidate_is_never_the_best(summary: dict[str, Any]) -> None:
-    summary["pipelines"] = {"dense": summary["pipelines"]["dense"]}
-    assert [tile.label for tile in tiles(summary)[:3]] == ["nDCG@10", "Latency p50", "Cost of 1,000 queries"]
+def test_one_candidate_is_never_the_best(main_run: ProfileSection) -> None:
+    alone = tiles(cut(main_run, "dense"))
+    assert [tile.label for tile in alone[:3]] == ["nDCG@10", "Latency p50", "Cost of 1,000 queries"]
 
 
-def test_every_table_survives_a_summary_of_nulls(bare: dict[str, Any]) -> None:
-    assert [cell.text for cell in pipeline_tables.glance(bare).rows[0].cells[1:7]] == ["n/a"] * 6
-    assert {cell.text for cell in pipeline_tables.trust(bare).rows[0].cells[1:]} == {"n/a"}
-    assert [tile.value for tile in tiles(bare)] == ["n/a"] * 5
+def test_without_a_priced_pipeline_the_tile_says_so(main_run: ProfileSection) -> None:
+    cost = tiles(cut(unpriced(main_run, "bm25", "search"), "bm25"))[2]
+    assert (cost.value, cost.note, cost.pipeline) == ("UNPRICED", "no pipeline is fully priced", "")
+
+
+def test_the_evals_first_metric_leads(main_run: ProfileSection) -> None:
+    by_precision = led_by(main_run, "P@5")
+    glance = tables.glance(by_precision)
+    assert [column.title for column in glance.columns[1:3]] == ["P@5", "Judged@5"]
+    assert "Judged@5 is the share of the first 5 results" in glance.note
+    assert "a higher P@5 and a lower latency" in glance.note
+    assert tiles(by_precision)[0].label == "Highest P@5"

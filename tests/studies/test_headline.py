@@ -1,186 +1,158 @@
-"""The answer in words, from summaries made by hand: never more certain than the figures."""
+"""The answer in words, from variants of a recorded run: never more certain than the figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from main_runs import changed, cut, led_by, scored, timed, unpriced
 
 from ragprof.core.quantities import duration, money
 from ragprof.studies.profile.headline import headline, twins, warnings
-
-METRIC = "nDCG@10"
-MS = 1_000_000
+from ragprof.studies.profile.section import Noise, ProfileSection
 
 
-def pipeline(
-    quality: float | None,
-    *,
-    p50: float = 10,
-    spread: float = 0.5,
-    reranker: str = "none",
-    cost: Mapping[str, Any] | None = None,
-    tokens: float = 500,
-    **other: Any,
-) -> dict[str, Any]:
-    """One pipeline's entry; times in ms, the interval of p50 reaching `spread` ms to both sides."""
-    stage = "search" if reranker == "none" else "rerank"
-    score = {"mean": quality, "interval": None if quality is None else [quality - 0.05, quality + 0.05], "n": 100}
-    whole = {"p50_ns": p50 * MS, "p50_interval_ns": [(p50 - spread) * MS, (p50 + spread) * MS], "mean_ns": p50 * MS}
-    config = {"embedder": "e", "store": {"name": "s"}, "depth": 20, "injector": {}, "reranker": {"name": reranker}}
-    return {
-        "config": config,
-        "scores": {stage: {METRIC: score, "Judged@5": {"mean": 1.0}}},
-        "end_to_end": whole,
-        "stages": {"search": {"mean_ns": 0.25 * p50 * MS}, stage: {"mean_ns": 0.75 * p50 * MS}},
-        "usage_per_query": {"inject.prompt_tokens": tokens},
-        "cost_usd_per_1000_queries": {"total": "0.5", "unpriced": [], **(cost or {})},
-        "noise": {"noisy": False, "spread": 0.02, "bound": 0.1},
-        "closure": 0.999,
-        **other,
-    }  # fmt: skip
-
-
-def compared(
-    baseline: str, candidate: str, difference: float, verdict: str, *, more: int | None = None
-) -> dict[str, Any]:
-    interval = [difference - 0.01, difference + 0.01]
-    row = {"metric": METRIC, "baseline": baseline, "candidate": candidate, "difference": difference}
-    return {**row, "interval": interval, "verdict": verdict, "more_queries": more}
-
-
-def summary(pipelines: Mapping[str, Any], *comparisons: Mapping[str, Any]) -> dict[str, Any]:
-    final = {name: "rerank" if "rerank" in entry["scores"] else "search" for name, entry in pipelines.items()}
-    return {"queries": 100, "pipelines": pipelines, "comparisons": list(comparisons), "final_stage": final}
-
-
-def test_a_clear_winner() -> None:
-    found = headline(
-        summary(
-            {"bm25": pipeline(0.6, tokens=400), "dense": pipeline(0.7, p50=20)},
-            compared("bm25", "dense", 0.1, "better"),
-        )
+def compared(run: ProfileSection, baseline: str, candidate: str, difference: float, **others: Any) -> ProfileSection:
+    """The run with another outcome of one pair, 0.01 to both sides; the pair may be turned around."""
+    ends = (difference - 0.01, difference + 0.01)
+    new = {"baseline": baseline, "candidate": candidate, "difference": difference, "interval": ends, **others}
+    pairs = tuple(
+        pair.model_copy(update=new) if {pair.baseline, pair.candidate} == {baseline, candidate} else pair
+        for pair in run.comparisons
     )
-    assert found == [
-        "dense ranks highest: nDCG@10 0.700 (95 % interval 0.650 to 0.750), told apart from every other pipeline "
-        "with 100 queries.",
-        "In the slowest pipeline, dense (20 ms at p50), search takes 75% of the time.",
-        "A prompt holds 400 tokens on average with bm25 and 500 with dense.",
-    ]
+    return run.model_copy(update={"comparisons": pairs})
 
 
-def test_a_tie_names_all_and_which_of_them_is_the_fastest() -> None:
-    found = headline(
-        summary({"a": pipeline(0.71, p50=30), "b": pipeline(0.7, p50=10)}, compared("a", "b", -0.01, "undecided"))
-    )
+@pytest.fixture
+def pair(main_run: ProfileSection) -> ProfileSection:
+    """bm25 at 0.6 and 10 ms, dense at 0.7 and 20 ms, not told apart."""
+    run = cut(main_run, "bm25", "dense")
+    for name, quality, p50 in (("bm25", 0.6, 10.0), ("dense", 0.7, 20.0)):
+        run = timed(scored(run, name, quality), name, p50=p50)
+    return run
+
+
+@pytest.fixture
+def reranked(main_run: ProfileSection) -> ProfileSection:
+    """hybrid at 10 ms and its reranked twin at 25 ms."""
+    run = timed(timed(cut(main_run, "hybrid", "hybrid+overlap"), "hybrid", p50=10), "hybrid+overlap", p50=25)
+    bill = run.pipelines["hybrid+overlap"].cost_usd_per_1000_queries
+    priced = type(bill).model_validate({**bill.as_json(), "rerank": "0.012"})
+    return changed(run, "hybrid+overlap", cost_usd_per_1000_queries=priced)
+
+
+def test_a_clear_winner(pair: ProfileSection) -> None:
+    found = headline(compared(pair, "bm25", "dense", 0.1, verdict="better"))
     assert found[0] == (
-        "a ranks highest: nDCG@10 0.710 (95 % interval 0.660 to 0.760); with 100 queries it cannot be told apart "
-        "from b. Of these b is the fastest: 10 ms at p50 against 30 ms."
+        "dense ranks highest: nDCG@10 0.700 (95% CI 0.650\u20130.750), significantly above every other with 12 queries."
+    )
+    assert found[1].startswith("In the slowest pipeline, dense (20 ms at p50), ")
+    assert found[2] == "A prompt holds 115 tokens on average with bm25 and 127 with dense."
+
+
+def test_a_tie_names_all_and_which_of_them_is_the_fastest(pair: ProfileSection) -> None:
+    assert headline(pair)[0] == (
+        "dense ranks highest: nDCG@10 0.700 (95% CI 0.650\u20130.750); with 12 queries it cannot be told apart from "
+        "bm25. Of these bm25 is the fastest: 10 ms at p50 against 20 ms."
     )
 
 
-def test_a_tie_in_time_as_well() -> None:
-    found = headline(
-        summary({"a": pipeline(0.71, p50=10), "b": pipeline(0.7, p50=10.5)}, compared("a", "b", -0.01, "undecided"))
-    )
-    assert found[0].endswith("it cannot be told apart from b. None of them is clearly the fastest.")
+def test_a_tie_in_time_as_well(pair: ProfileSection) -> None:
+    found = headline(timed(pair, "dense", p50=10.5))
+    assert found[0].endswith("it cannot be told apart from bm25. None of them is clearly the fastest.")
 
 
-def test_three_equals_are_listed() -> None:
-    rows = [compared(*pair, 0.0, "undecided") for pair in (("a", "b"), ("a", "c"), ("b", "c"))]
-    found = headline(summary({"a": pipeline(0.72), "b": pipeline(0.71), "c": pipeline(0.7)}, *rows))
-    assert "it cannot be told apart from b and c." in found[0]
+def test_several_equals_are_listed(main_run: ProfileSection) -> None:
+    assert "it cannot be told apart from hybrid+overlap, dense and bm25." in headline(main_run)[0]
 
 
-def test_one_candidate_is_never_the_best() -> None:
-    (first, *_) = headline(summary({"only": pipeline(0.7)}))
-    assert first == "only reaches nDCG@10 0.700 (95 % interval 0.650 to 0.750) over 100 queries."
+def test_one_candidate_is_never_the_best(pair: ProfileSection) -> None:
+    (first, *_) = headline(cut(pair, "dense"))
+    assert first == "dense reaches nDCG@10 0.700 (95% CI 0.650\u20130.750) over 12 queries."
 
 
-def test_without_the_metric_nothing_is_said_of_quality() -> None:
-    found = headline(summary({"a": pipeline(None), "b": pipeline(None)}))
+def test_without_a_mean_nothing_is_said_of_quality(pair: ProfileSection) -> None:
+    found = headline(scored(scored(pair, "bm25", None), "dense", None))
     assert found[0].startswith("In the slowest pipeline")
 
 
+def test_the_evals_first_metric_leads(main_run: ProfileSection) -> None:
+    found = headline(led_by(main_run, "P@5"))
+    assert ": P@5 0." in found[0]
+    assert "changes P@5 by " in found[1]
+
+
 @pytest.mark.parametrize(
-    ("row", "expected"),
+    ("outcome", "expected"),
     [
+        (("hybrid", "hybrid+overlap", 0.04, "better", None), "+0.040 (95% CI +0.030 to +0.050), a real gain"),
+        (("hybrid+overlap", "hybrid", -0.04, "worse", None), "+0.040 (95% CI +0.030 to +0.050), a real gain"),
         (
-            compared("dense", "dense+r", 0.04, "better"),
-            "The reranker of dense+r changes nDCG@10 by +0.040 (95 % interval +0.030 to +0.050), a real gain; "
-            "it adds 15 ms to the median query and $0.012 to 1,000 queries.",
+            ("hybrid", "hybrid+overlap", -0.04, "worse", None),
+            "\u22120.040 (95% CI \u22120.050 to \u22120.030), a real loss",
         ),
         (
-            compared("dense+r", "dense", -0.04, "worse"),
-            "The reranker of dense+r changes nDCG@10 by +0.040 (95 % interval +0.030 to +0.050), a real gain; "
-            "it adds 15 ms to the median query and $0.012 to 1,000 queries.",
-        ),
-        (
-            compared("dense", "dense+r", -0.04, "worse"),
-            "The reranker of dense+r changes nDCG@10 by -0.040 (95 % interval -0.050 to -0.030), a real loss; "
-            "it adds 15 ms to the median query and $0.012 to 1,000 queries.",
-        ),
-        (
-            compared("dense", "dense+r", 0.005, "undecided", more=1_234),
-            "The reranker of dense+r changes nDCG@10 by +0.005 (95 % interval -0.005 to +0.015), not told from zero; "
-            "about 1,234 more queries would tell; it adds 15 ms to the median query and $0.012 to 1,000 queries.",
+            ("hybrid", "hybrid+overlap", 0.005, "undecided", 1_234),
+            "+0.005 (95% CI \u22120.005 to +0.015), not significant; about 1,234 more queries would be needed",
         ),
     ],
     ids=["gain", "gain-from-the-other-side", "loss", "undecided"],
 )
-def test_what_a_reranker_changes(row: Mapping[str, Any], expected: str) -> None:
-    pipelines = {
-        "dense": pipeline(0.7, p50=10),
-        "dense+r": pipeline(0.74, p50=25, reranker="overlap", cost={"rerank": "0.012"}),
-    }
-    assert headline(summary(pipelines, row))[1] == expected
+def test_what_a_reranker_changes(reranked: ProfileSection, outcome: tuple[Any, ...], expected: str) -> None:
+    baseline, candidate, difference, verdict, more = outcome
+    run = compared(reranked, baseline, candidate, difference, verdict=verdict, more_queries=more)
+    assert headline(run)[1] == (
+        f"The reranker of hybrid+overlap changes nDCG@10 by {expected}; it adds 15 ms to the median query and $0.012 "
+        "to 1,000 queries."
+    )
 
 
-def test_an_unpriced_reranker_has_no_price_in_words() -> None:
-    pipelines = {
-        "dense": pipeline(0.7),
-        "dense+r": pipeline(0.74, p50=25, reranker="overlap", cost={"rerank": None, "total": None}),
-    }
-    found = headline(summary(pipelines, compared("dense", "dense+r", 0.04, "better")))
+def test_an_unpriced_reranker_has_no_price_in_words(reranked: ProfileSection) -> None:
+    found = headline(unpriced(reranked, "hybrid+overlap"))
     assert found[1].endswith("it adds 15 ms to the median query.")
     assert "$" not in " ".join(found)
 
 
-def test_a_reranker_without_a_twin_is_not_credited() -> None:
-    other = pipeline(0.74, reranker="overlap")
-    other["config"]["depth"] = 50
-    found = summary({"dense": pipeline(0.7), "dense+r": other}, compared("dense", "dense+r", 0.04, "better"))
-    assert twins(found) == {}
-    assert not [sentence for sentence in headline(found) if sentence.startswith("The reranker")]
+def test_a_reranker_without_a_twin_is_not_credited(reranked: ProfileSection) -> None:
+    config = {**reranked.pipelines["hybrid+overlap"].config, "depth": 50}
+    alone = changed(reranked, "hybrid+overlap", config=config)
+    assert twins(reranked) == {"hybrid+overlap": "hybrid"}
+    assert twins(alone) == {}
+    assert not [sentence for sentence in headline(alone) if sentence.startswith("The reranker")]
 
 
-def test_nothing_to_warn_of() -> None:
-    assert warnings(summary({"a": pipeline(0.7)}), ["a notice"]) == ["a notice"]
+def _quiet(run: ProfileSection) -> ProfileSection:
+    """bm25 alone, with nothing to warn of."""
+    run = cut(run, "bm25")
+    scores = run.pipelines["bm25"].scores
+    judged = scores["search"]["Judged@5"].model_copy(update={"mean": 1.0})
+    return changed(
+        run,
+        "bm25",
+        noise=Noise(spread=0.02, bound=0.1, noisy=False),
+        closure=0.999,
+        scores={**scores, "search": {**scores["search"], "Judged@5": judged}},
+    )
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        (
-            {"noise": {"noisy": True, "spread": 0.31, "bound": 0.1}},
-            "a: noisy timing, the rounds' median latencies differ by 31% (bound 10%); "
-            "compare its latency on a quieter machine",
-        ),
-        ({"closure": 0.913}, "a: the stages account for only 91.3% of the time end to end"),
-        (
-            {"scores": {"search": {METRIC: {"mean": 0.7, "interval": None}, "Judged@5": {"mean": 0.6}}}},
-            "a: only 60% of its top five are judged; its quality may be understated",
-        ),
-        (
-            {"cost_usd_per_1000_queries": {"total": None, "unpriced": ["embed: no rate"]}},
-            "a: UNPRICED embed: no rate",
-        ),
-    ],
-    ids=["noise", "closure", "judged", "unpriced"],
-)
-def test_what_a_reader_must_know(changes: dict[str, Any], expected: str) -> None:
-    assert warnings(summary({"a": pipeline(0.7, **changes)}), []) == [expected]
+def test_nothing_to_warn_of(main_run: ProfileSection) -> None:
+    assert warnings(_quiet(main_run), ["a notice"]) == ["a notice"]
+
+
+def test_what_a_reader_must_know(main_run: ProfileSection) -> None:
+    quiet = _quiet(main_run)
+    noisy = changed(quiet, "bm25", noise=Noise(spread=0.31, bound=0.1, noisy=True))
+    open_ended = changed(quiet, "bm25", closure=0.913)
+    unjudged = changed(quiet, "bm25", scores=main_run.pipelines["bm25"].scores)
+    assert [warnings(run, []) for run in (noisy, open_ended, unjudged, unpriced(quiet, "bm25", "search"))] == [
+        [
+            "bm25: noisy timing, the rounds' median latencies differ by 31% (bound 10%); "
+            "compare its latency on a quieter machine"
+        ],
+        ["bm25: the stages account for only 91.3% of the time end to end"],
+        ["bm25: only 33% of its top five are judged; its quality may be understated"],
+        ["bm25: UNPRICED search: no rate named 'hosted'"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from ragprof.core import Estimate
 from ragprof.statistics.estimates import latency_quantiles, noise
+from ragprof.studies.contract import EstimateValue
 from ragprof.studies.profile.latency import closure, cold_start, latency_of, mean_usage, overhead
+from ragprof.studies.profile.section import Noise, Unaccounted
 
 COLUMNS = ["pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns"]
 
@@ -42,14 +45,12 @@ TWO_ROUNDS = spans(
 
 def test_every_entry_of_a_pipelines_summary() -> None:
     found = latency_of(TWO_ROUNDS, noise_bound=0.1, seed=0)
-    assert {stage: latency["mean_ns"] for stage, latency in found["stages"].items()} == {"search": 118, "inject": 18}
-    assert found["end_to_end"]["mean_ns"] == 150
-    assert found["end_to_end"]["n"] == 4
-    assert found["end_to_end"]["queries"] == 2
-    assert found["unaccounted"] == {"mean_ns": 14, "share": 14 / 150}
+    assert {stage: latency.mean_ns for stage, latency in found["stages"].items()} == {"search": 118, "inject": 18}
+    assert (found["end_to_end"].mean_ns, found["end_to_end"].n, found["end_to_end"].queries) == (150, 4, 2)
+    assert found["unaccounted"] == Unaccounted(mean_ns=14, share=14 / 150)
     assert found["closure"] == pytest.approx((80 / 100 + 180 / 200 + 90 / 100 + 190 / 200) / 4)
     assert found["overhead"] == pytest.approx(8 / 150)
-    assert found["noise"] == {"spread": 0.0, "bound": 0.1, "noisy": False}
+    assert found["noise"] == Noise(spread=0.0, bound=0.1, noisy=False)
     assert found["cold_start_ns"] == {"search": 900, "inject": 90}
 
 
@@ -92,13 +93,13 @@ def test_closure_is_the_mean_of_each_querys_own() -> None:
 
 def test_overhead_pairs_each_bare_query_with_its_twin() -> None:
     found = overhead(TWO_ROUNDS, seed=0)
-    assert found["overhead"] == pytest.approx(((110 - 100) + (206 - 200)) / 2 / 150)
-    assert found["overhead_interval"] == pytest.approx([6 / 150, 10 / 150])
+    assert found.mean == pytest.approx(((110 - 100) + (206 - 200)) / 2 / 150)
+    assert found.interval == pytest.approx((6 / 150, 10 / 150))
 
 
 def test_overhead_may_come_out_negative() -> None:
     rows = spans(("instrumented", 0, "q1", "query", 90), ("bare", 0, "q1", "query", 100))
-    assert overhead(rows, seed=0) == {"overhead": -0.1, "overhead_interval": None}
+    assert overhead(rows, seed=0) == Estimate(-0.1, None, 1)
 
 
 @pytest.mark.parametrize(("last", "spread", "noisy"), [(110, 10 / 102.5, False), (130, 30 / 102.5, True)])
@@ -119,7 +120,7 @@ def test_cold_start_leaves_the_rounds_out() -> None:
 def test_usage_is_a_mean_over_queries() -> None:
     rows = [("q1", "inject", "prompt_tokens", 100), ("q2", "inject", "prompt_tokens", 201), ("q1", "embed", "texts", 1)]
     table = pd.DataFrame(rows, columns=["query_id", "stage", "unit", "count"])
-    means, estimates = mean_usage(table, seed=0)
-    assert means == {"embed.texts": 1.0, "inject.prompt_tokens": 150.5}
-    assert estimates["inject.prompt_tokens"]["interval"] == [100.0, 201.0]
-    assert estimates["embed.texts"] == {"mean": 1.0, "interval": None, "n": 1}
+    found = mean_usage(table, seed=0)
+    assert list(found) == ["embed.texts", "inject.prompt_tokens"]
+    assert found["inject.prompt_tokens"] == EstimateValue(mean=150.5, interval=(100.0, 201.0), n=2)
+    assert found["embed.texts"] == EstimateValue(mean=1.0, interval=None, n=1)
