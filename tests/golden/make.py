@@ -19,6 +19,13 @@ TESTS = Path(__file__).parents[1]
 sys.path += [str(TESTS), str(TESTS / "audit")]
 
 
+def profile(handbook: Path) -> dict[str, Any]:
+    """The main run of the handbook: the whole of its summary.json."""
+    from ragprof.session.run import run
+
+    return run(handbook, out=handbook.parent / "recording").summary
+
+
 def audit(handbook: Path) -> dict[str, Any]:
     """The handbook's hybrid+overlap with parts that each have one reason not to give the same every time."""
     from restless import BatchBoundEmbedder, CountingGenerator, PlaceBoundReranker, audited
