@@ -75,12 +75,10 @@ class FunctionStore(FunctionPart):
         if len(set(returned)) < len(returned):
             twice = next(doc_id for doc_id in returned if returned.count(doc_id) > 1)
             raise BadInput(f"retriever '{self._name}' returned the document '{twice}' twice; give each one once")
-        return Found(ranked((self._doc(doc_id), score) for doc_id, score in pairs)[:depth], {"searches": 1})
-
-    def _doc(self, doc_id: str) -> Doc:
-        if doc_id not in self._docs:
-            raise BadInput(f"retriever '{self._name}' returned the document '{doc_id}', which is not in the corpus")
-        return self._docs[doc_id]
+        strange = next((doc_id for doc_id in returned if doc_id not in self._docs), None)
+        if strange is not None:
+            raise BadInput(f"retriever '{self._name}' returned the document '{strange}', which is not in the corpus")
+        return Found(ranked((self._docs[doc_id], score) for doc_id, score in pairs)[:depth], {"searches": 1})
 
 
 class FunctionReranker(FunctionPart):

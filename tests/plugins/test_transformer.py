@@ -118,6 +118,13 @@ def test_auto_is_the_number_format_in_which_the_library_loads_the_model(
     assert Transformer(str(folder), precision="float32", max_tokens=None).precision == "float32"
 
 
+def test_a_broken_file_is_left_to_whoever_loads_it(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    assert stored_float(tmp_path) == "float32"
+    (tmp_path / "config.json").write_text("{")
+    assert stored_float(tmp_path) == "float32"
+
+
 def test_auto_is_float32_for_the_packaged_model() -> None:
     assert Transformer(PACKAGED_MINILM, precision="auto", max_tokens=None).precision == "float32"
 

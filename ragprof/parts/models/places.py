@@ -1,10 +1,8 @@
 """Where model weights are found: packaged, a local folder, the hub's local cache, the hub. Never waits for long.
 
-Remote code is never run: models are loaded from safetensors by classes that the libraries ship.
-
-GGUF files as safetensors: converted once, kept in the cache, so that a model loads in seconds from then on.
-
-The packaged Gemma 3 270M comes in parts that are put together first. Its weights are under Gemma's own terms of use.
+Remote code is never run: models are loaded from safetensors by classes that the libraries ship. GGUF files are
+converted to safetensors once and kept in the cache, so that a model loads in seconds from then on. The packaged
+Gemma 3 270M comes in parts that are put together first; its weights are under Gemma's own terms of use.
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ import hashlib
 import json
 import shutil
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable
+from contextlib import redirect_stderr
 from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
@@ -94,17 +92,22 @@ def stored_float(location: Path | str) -> Float:
             folder = Path(hf_hub_download(location, "config.json", etag_timeout=HUB_SECONDS)).parent
         except EntryNotFoundError:  # models of static vectors have none
             return "float32"
-    config = folder / "config.json"
-    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
-    named = settings.get("dtype") or settings.get("torch_dtype")
-    if named in FLOATS:
-        return FLOATS[named]
-    for weights in sorted(folder.glob("*.safetensors"))[:1]:
-        with weights.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        kinds = [entry.get("dtype") for entry in header.values()]
-        return next((FLOATS[kind] for kind in kinds if kind in FLOATS), "float32")
-    return "float32"
+    config, weights = folder / "config.json", sorted(folder.glob("*.safetensors"))
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+        header = _header(weights[0]) if weights else {}
+    except ValueError:  # a broken file: loading it will say what is wrong
+        return "float32"
+    told = [settings.get("dtype"), settings.get("torch_dtype"), *(entry.get("dtype") for entry in header.values())]
+    return next((FLOATS[name] for name in told if name in FLOATS), "float32")
+
+
+def _header(weights: Path) -> dict[str, dict[str, Any]]:
+    """What a safetensors file says of its tensors, by name: 8 bytes that say how long it is, then JSON."""
+    with weights.open("rb") as stream:
+        length = min(int.from_bytes(stream.read(8), "little"), weights.stat().st_size)  # a broken file may say anything
+        header: dict[str, dict[str, Any]] = json.loads(stream.read(length))
+    return header
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -145,11 +148,7 @@ def packaged_gemma() -> Path:
     if find_spec(GEMMA_PACKAGE) is None:
         raise MissingPackage(f"the packaged model {PACKAGED_GEMMA} is not installed: {EXTRA}")
     parts = import_module(GEMMA_PACKAGE)
-    folder = _place(parts.EXPECTED_SHA256)
-    if not _finished(folder):
-        with _scratch(folder) as scratch:
-            _convert(parts.assemble(scratch / parts.MODEL_NAME), folder, scratch)
-    return folder
+    return _converted_once(parts.EXPECTED_SHA256, lambda scratch: parts.assemble(scratch / parts.MODEL_NAME))
 
 
 def converted(file: Path) -> Path:
@@ -157,11 +156,7 @@ def converted(file: Path) -> Path:
     with file.open("rb") as stream:
         if stream.read(4) != b"GGUF":
             raise BadInput("this is no GGUF file; give one, a folder with safetensors, or a hub name", file=file)
-    folder = _place(sha256_of(file))
-    if not _finished(folder):
-        with _scratch(folder) as scratch:
-            _convert(file, folder, scratch)
-    return folder
+    return _converted_once(sha256_of(file), lambda _scratch: file)
 
 
 def without_bars() -> None:
@@ -169,20 +164,18 @@ def without_bars() -> None:
     import_module("transformers.utils.logging").disable_progress_bar()
 
 
-def _place(sha256: str) -> Path:
-    name = hashlib.sha256(f"{CONVERSION} {sha256}".encode()).hexdigest()[:16]
-    return cache_folder() / "models" / name
+def _converted_once(sha256: str, file_in: Callable[[Path], Path]) -> Path:
+    """The folder of a GGUF file's safetensors. `file_in` gives the file, given a folder that goes away afterwards."""
+    folder = cache_folder() / "models" / hashlib.sha256(f"{CONVERSION} {sha256}".encode()).hexdigest()[:16]
+    if not _finished(folder):
+        ready_folder(folder.parent, remedy="set RAGPROF_CACHE to a folder that can be written")
+        with TemporaryDirectory(dir=folder.parent, prefix=".converting-") as scratch:
+            _convert(file_in(Path(scratch)), folder, Path(scratch))
+    return folder
 
 
 def _finished(folder: Path) -> bool:
     return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    ready_folder(folder.parent, remedy="set RAGPROF_CACHE to a folder that can be written")
-    with TemporaryDirectory(dir=folder.parent, prefix=".converting-") as scratch:
-        yield Path(scratch)
 
 
 def _convert(file: Path, folder: Path, scratch: Path) -> None:
