@@ -1,21 +1,19 @@
 """Queries and judgements matched with a corpus: what can be evaluated, what is left out, and a notice for each.
 
-Relevance judgements: BEIR's three columns or TREC's four, told apart by the first line. Knows no corpus.
-
-Queries: BEIR's queries.jsonl or `id<TAB>text` lines. Refuses a query without text; reads no judgements.
+Relevance judgements have BEIR's three columns or TREC's four, told apart by the first line. Queries are BEIR's
+queries.jsonl or lines of `id<TAB>text`; one without text is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ragprof.core import Query
 from ragprof.core.errors import BadInput
-from ragprof.corpus.collection import Corpus, EvaluationSet, Qrels, fingerprint_of_qrels
-from ragprof.corpus.jsonl import Record, SeenIds, filled_lines, identifier, kind_of, records, text_of
+from ragprof.corpus.collection import Corpus, EvaluationSet, fingerprint_of_qrels
+from ragprof.corpus.jsonl import SeenIds, filled_lines, identifier, kind_of, records, text_of
 
 
 @dataclass(frozen=True)
@@ -57,42 +55,30 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str, int]]:
-    layout = None
+    """Line, query, document and relevance of each judgement."""
+    form = None
     for line, row in filled_lines(path):
-        if layout is None:
-            layout = _detected(row, file=path, line=line)
-            if _is_header(layout, row):
+        if form is None:
+            form = next((each for each in (BEIR, TREC) if each.fits(row)), None)
+            if form is None:
+                found = f"{_columns(row.split())} in this line"
+                raise BadInput(f"{found}; judgements are {BEIR.shown} or {TREC.shown}", file=path, line=line)
+            first = row.split("\t", maxsplit=1)[0].strip().lower()
+            # BEIR's header, whatever its columns are called; files of TREC have none.
+            if form is BEIR and first.replace("-", "").replace("_", "") in ("queryid", "query", "qid"):
                 continue
-        yield line, *_judgement(layout, row, file=path, line=line)
-
-
-def _detected(row: str, *, file: Path, line: int) -> QrelsFormat:
-    layout = next((layout for layout in (BEIR, TREC) if layout.fits(row)), None)
-    if layout is None:
-        found = f"{_columns(row.split())} in this line"
-        raise BadInput(f"{found}; judgements are {BEIR.shown} or {TREC.shown}", file=file, line=line)
-    return layout
-
-
-def _is_header(layout: QrelsFormat, row: str) -> bool:
-    """BEIR's `query-id  corpus-id  score`, whatever its columns are called; TREC files have no header."""
-    name = row.split("\t", maxsplit=1)[0].strip().lower()
-    return layout is BEIR and name.replace("-", "").replace("_", "") in ("queryid", "query", "qid")
-
-
-def _judgement(layout: QrelsFormat, row: str, *, file: Path, line: int) -> tuple[str, str, int]:
-    cells = layout.split(row)
-    if len(cells) != len(layout.columns):
-        found = f"{_columns(cells)} in this line"
-        raise BadInput(f"{found}; it should have {len(layout.columns)}: {layout.shown}", file=file, line=line)
-    if not all(cell.strip() for cell in cells):
-        raise BadInput(f"one of its columns is blank; write {layout.shown}", file=file, line=line)
-    named = dict(zip(layout.columns, cells, strict=True))
-    try:
-        return named["query"], named["document"], int(named["relevance"])
-    except ValueError:
-        message = f"relevance '{named['relevance']}' is not an integer; write 0, 1, 2, ..."
-        raise BadInput(message, file=file, line=line) from None
+        cells = form.split(row)
+        if len(cells) != len(form.columns):
+            found = f"{_columns(cells)} in this line"
+            raise BadInput(f"{found}; it should have {len(form.columns)}: {form.shown}", file=path, line=line)
+        if not all(cell.strip() for cell in cells):
+            raise BadInput(f"one of its columns is blank; write {form.shown}", file=path, line=line)
+        named = dict(zip(form.columns, cells, strict=True))
+        try:
+            yield line, named["query"], named["document"], int(named["relevance"])
+        except ValueError:
+            message = f"relevance '{named['relevance']}' is not an integer; write 0, 1, 2, ..."
+            raise BadInput(message, file=path, line=line) from None
 
 
 def _columns(cells: list[str]) -> str:
@@ -118,10 +104,15 @@ def read_queries(path: Path) -> list[Query]:
 
 
 def _from_jsonl(path: Path) -> Iterator[tuple[int, Query]]:
+    """`metadata` of a query is what its line says beside id and text: its `metadata`, and any further field."""
     for line, record in records(path):
         query_id = identifier(record, QUERY_ID_FIELDS, file=path, line=line)
-        text = text_of(record, "text", file=path, line=line)
-        yield line, Query(query_id, text, _metadata(record, file=path, line=line))
+        text, metadata = text_of(record, "text", file=path, line=line), record.get("metadata")
+        if not isinstance(metadata, dict | None):
+            raise BadInput(f"'metadata' is {kind_of(metadata)}; it must be an object", file=path, line=line)
+        known = {*QUERY_ID_FIELDS, "text", "metadata"}
+        beside = {name: value for name, value in record.items() if name not in known}
+        yield line, Query(query_id, text, beside | (metadata or {}))
 
 
 def _from_table(path: Path) -> Iterator[tuple[int, Query]]:
@@ -130,15 +121,6 @@ def _from_table(path: Path) -> Iterator[tuple[int, Query]]:
         if not tab or not query_id.strip():
             raise BadInput("not 'id<TAB>text'; put one tab between the query's id and its text", file=path, line=line)
         yield line, Query(query_id.strip(), text.strip())
-
-
-def _metadata(record: Record, *, file: Path, line: int) -> dict[str, Any]:
-    """What the line says beside id and text: its `metadata`, and any further field."""
-    metadata = record.get("metadata")
-    if not isinstance(metadata, dict | None):
-        raise BadInput(f"'metadata' is {kind_of(metadata)}; it must be an object", file=file, line=line)
-    known = {*QUERY_ID_FIELDS, "text", "metadata"}
-    return {name: value for name, value in record.items() if name not in known} | (metadata or {})
 
 
 IDS_SHOWN = 5
@@ -157,66 +139,40 @@ def read_evaluation_set(queries: Path, qrels: Path, *, corpus: Corpus) -> Evalua
         message = f"none of the judged queries ({_shown(unknown)}) is in {queries}; do the two files belong together?"
         raise BadInput(message, file=qrels)
     kept = {query_id: judgements for query_id, judgements in judged.items() if query_id in known}
-    missing, documents = _missing(kept, corpus=corpus, file=qrels)
-    notices = [
-        _unjudged_notice(unjudged),
-        _unknown_notice(unknown, file=queries),
-        _missing_notice(missing, documents, corpus=corpus),
-        _hopeless_notice(kept),
-    ]
-    return EvaluationSet(
-        queries=tuple(query for query in asked if query.query_id in kept),
-        qrels=kept,
-        notices=tuple(notice for notice in notices if notice),
-        qrels_sha256=fingerprint_of_qrels(kept),
-        judged_documents_missing=missing,
-        queries_without_judgements=len(unjudged),
-        judged_queries_unknown=len(unknown),
-    )
-
-
-def _missing(qrels: Qrels, *, corpus: Corpus, file: Path) -> tuple[int, int]:
-    """How many judged documents the corpus lacks, and how many there are. Raises BadInput if it lacks all."""
-    documents = list(dict.fromkeys(document_id for judged in qrels.values() for document_id in judged))
+    documents = list(dict.fromkeys(document_id for judgements in kept.values() for document_id in judgements))
     present = set(corpus.document_of.values())
     missing = sum(document_id not in present for document_id in documents)
     if missing == len(documents):
         found = f"none of the judged documents ({_shown(documents)}) is in the corpus '{corpus.name}'"
         example = corpus.docs[0].document_id
-        raise BadInput(f"{found}, whose ids look like '{example}'; is it another collection's qrels?", file=file)
-    return missing, len(documents)
-
-
-def _unjudged_notice(ids: Sequence[str]) -> str:
-    if not ids:
-        return ""
-    verbs = "has no relevance judgements and is" if len(ids) == 1 else "have no relevance judgements and are"
-    return f"{_counted(len(ids), 'query', 'queries')} {verbs} left out: {_shown(ids)}"
-
-
-def _unknown_notice(ids: Sequence[str], *, file: Path) -> str:
-    if not ids:
-        return ""
-    verb = "is" if len(ids) == 1 else "are"
-    queries = _counted(len(ids), "judged query", "judged queries")
-    return f"{queries} {verb} not in {file.name} and {verb} left out: {_shown(ids)}"
-
-
-def _missing_notice(missing: int, documents: int, *, corpus: Corpus) -> str:
-    if not missing:
-        return ""
-    verb = "is" if missing == 1 else "are"
-    guess = "other package versions?" if "versions" in corpus.manifest else "another version of it?"
-    return f"{missing:,} of {documents:,} judged documents {verb} not in this corpus ({guess})"
-
-
-def _hopeless_notice(qrels: Mapping[str, Mapping[str, int]]) -> str:
-    """Queries that are judged, but with nothing above 0."""
-    ids = [query_id for query_id, judged in qrels.items() if max(judged.values()) <= 0]
-    if not ids:
-        return ""
-    verb = "has" if len(ids) == 1 else "have"
-    return f"{_counted(len(ids), 'query', 'queries')} {verb} no relevant document, only irrelevant ones: {_shown(ids)}"
+        raise BadInput(f"{found}, whose ids look like '{example}'; is it another collection's qrels?", file=qrels)
+    hopeless = [query_id for query_id, judgements in kept.items() if max(judgements.values()) <= 0]
+    notices = []
+    if unjudged:
+        what = "has no relevance judgements and is" if len(unjudged) == 1 else "have no relevance judgements and are"
+        notices.append(f"{_counted(len(unjudged), 'query', 'queries')} {what} left out: {_shown(unjudged)}")
+    if unknown:
+        verb, asked_for = (
+            ("is" if len(unknown) == 1 else "are"),
+            _counted(len(unknown), "judged query", "judged queries"),
+        )
+        notices.append(f"{asked_for} {verb} not in {queries.name} and {verb} left out: {_shown(unknown)}")
+    if missing:
+        verb = "is" if missing == 1 else "are"
+        guess = "other package versions?" if "versions" in corpus.manifest else "another version of it?"
+        notices.append(f"{missing:,} of {len(documents):,} judged documents {verb} not in this corpus ({guess})")
+    if hopeless:
+        what = f"{'has' if len(hopeless) == 1 else 'have'} no relevant document, only irrelevant ones"
+        notices.append(f"{_counted(len(hopeless), 'query', 'queries')} {what}: {_shown(hopeless)}")
+    return EvaluationSet(
+        queries=tuple(query for query in asked if query.query_id in kept),
+        qrels=kept,
+        notices=tuple(notices),
+        qrels_sha256=fingerprint_of_qrels(kept),
+        judged_documents_missing=missing,
+        queries_without_judgements=len(unjudged),
+        judged_queries_unknown=len(unknown),
+    )
 
 
 def _counted(number: int, one: str, many: str) -> str:

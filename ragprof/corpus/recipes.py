@@ -17,12 +17,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from ragprof.core import environment
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import read_toml, sha256_of
 from ragprof.corpus.jsonl import CORPUS_FILE
@@ -63,7 +63,13 @@ class Recipe:
 def info(recipe_folder: Path) -> Recipe:
     """Read recipe.toml. Raises BadInput where it or the script that it names is missing or malformed."""
     path = recipe_folder / RECIPE_FILE
-    said = _validated(_toml(path), file=path)
+    if not path.is_file():
+        raise BadInput("there is no such recipe; a recipe folder has a recipe.toml", file=path)
+    try:
+        said = RecipeFile.model_validate(read_toml(path, what="recipe")[1])
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        raise BadInput(f"'{'.'.join(map(str, first['loc']))}': {first['msg']}", file=path) from None
     script = recipe_folder / said.build
     if not script.is_file():
         raise BadInput(f"build = '{said.build}', but there is no such script beside it; add or rename it", file=path)
@@ -79,7 +85,10 @@ def info(recipe_folder: Path) -> Recipe:
 
 def installed_versions(recipe: Recipe) -> dict[str, str | None]:
     """Package -> version beside this interpreter; None where it is not installed."""
-    return {name: _version(distribution) for name, distribution in recipe.distributions.items()}
+    return {
+        name: platform.python_version() if distribution is None else environment.installed(distribution)
+        for name, distribution in recipe.distributions.items()
+    }
 
 
 def built_folder(recipe: Recipe, *, cache: Path) -> Path:
@@ -132,7 +141,8 @@ def find(name_or_path: str, *, near: Path) -> Path:
     """
     folder = (near if near.is_dir() else near.parent).resolve()
     shelves = [parent / "corpora" for parent in dict.fromkeys([folder, *folder.parents, Path.cwd()])]
-    named = [shelf / name_or_path for shelf in shelves] if _is_name(name_or_path) else []
+    is_name = re.fullmatch(r"[A-Za-z0-9][^/\\]*", name_or_path) is not None
+    named = [shelf / name_or_path for shelf in shelves] if is_name else []
     candidates = [*named, folder / Path(name_or_path).expanduser()]
     found = next((path for path in candidates if path.exists()), None)
     if found is not None:
@@ -142,35 +152,8 @@ def find(name_or_path: str, *, near: Path) -> Path:
     raise UnknownName("corpus", name_or_path, {path.name for shelf in shelves for path in _corpora(shelf)})
 
 
-def _is_name(name_or_path: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9][^/\\]*", name_or_path) is not None
-
-
 def _corpora(shelf: Path) -> list[Path]:
     return [path for path in shelf.iterdir() if not path.name.startswith(".")] if shelf.is_dir() else []
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise BadInput("there is no such recipe; a recipe folder has a recipe.toml", file=path)
-    return read_toml(path, what="recipe")[1]
-
-
-def _validated(values: dict[str, Any], *, file: Path) -> RecipeFile:
-    try:
-        return RecipeFile(**values)
-    except ValidationError as failure:
-        first = failure.errors()[0]
-        raise BadInput(f"'{'.'.join(map(str, first['loc']))}': {first['msg']}", file=file) from None
-
-
-def _version(distribution: str | None) -> str | None:
-    if distribution is None:
-        return platform.python_version()
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _digest(recipe: Recipe) -> str:
