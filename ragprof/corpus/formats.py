@@ -34,7 +34,10 @@ def read_corpus(
 
 def _detected(path: Path) -> str:
     if path.is_file():
-        return _of_file(path)
+        if path.suffix.lower() in JSONL_SUFFIXES:
+            return "jsonl"
+        remedy = "give an unpacked .jsonl file, or the folder that the pages are in"
+        raise BadInput(f"cannot tell the format of a '{path.suffix}' file; {remedy}", file=path)
     if (path / recipes.RECIPE_FILE).is_file():
         raise BadInput('this is a recipe, which runs code; name it as [corpus] recipe = "..."', file=path)
     if (path / CORPUS_FILE).is_file():
@@ -43,13 +46,6 @@ def _detected(path: Path) -> str:
         return "folder"
     sought = f"a {CORPUS_FILE} or pages ({' '.join(PAGES)})"
     raise BadInput(f"nothing to read in this folder; a corpus folder has {sought}", file=path)
-
-
-def _of_file(path: Path) -> str:
-    if path.suffix.lower() in JSONL_SUFFIXES:
-        return "jsonl"
-    remedy = "give an unpacked .jsonl file, or the folder that the pages are in"
-    raise BadInput(f"cannot tell the format of a '{path.suffix}' file; {remedy}", file=path)
 
 
 def _read_jsonl(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:

@@ -1,8 +1,7 @@
-"""JSON objects, one a line, and the documents in them. Every complaint names the line; no line is passed over.
+"""Text files line by line, JSON objects one a line, and the documents in them. Every complaint names its line.
 
-BEIR's folder layout: corpus.jsonl, queries.jsonl, qrels/<split>.tsv. Packed folders are not unpacked.
-
-Text files, line by line, as UTF-8 and nothing else. A BOM and CRLF line ends are taken off without a word.
+Files are UTF-8 and nothing else; a BOM and CRLF line ends are taken off without a word. A BEIR folder has corpus.jsonl,
+queries.jsonl and qrels/<split>.tsv, unpacked.
 """
 
 from __future__ import annotations
@@ -23,7 +22,14 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     offset = 0
     with _opened(path) as stream:
         for number, raw in enumerate(stream, 1):
-            text = _decoded(raw, file=path, line=number, offset=offset)
+            try:
+                text = raw.decode("utf-8")
+            except UnicodeDecodeError as failure:
+                where = f"byte 0x{raw[failure.start]:02x} at offset {offset + failure.start} is not UTF-8"
+                is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+                likely = "UTF-16" if is_utf_16 else "ISO-8859-1"
+                remedy = f"iconv -f {likely} -t UTF-8 {path.name} > {path.stem}.utf8{path.suffix}"
+                raise BadInput(f"{where}; convert the file, for example: {remedy}", file=path, line=number) from None
             offset += len(raw)
             yield number, (text.removeprefix("\ufeff") if number == 1 else text).removesuffix("\n").removesuffix("\r")
 
@@ -55,19 +61,6 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise BadInput(f"cannot read it: {failure.strerror or failure}; a readable file is needed", file=path) from None
 
 
-def _decoded(raw: bytes, *, file: Path, line: int, offset: int) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as failure:
-        where = f"byte 0x{raw[failure.start]:02x} at offset {offset + failure.start} is not UTF-8"
-        remedy = f"iconv -f {_likely_encoding(raw)} -t UTF-8 {file.name} > {file.stem}.utf8{file.suffix}"
-        raise BadInput(f"{where}; convert the file, for example: {remedy}", file=file, line=line) from None
-
-
-def _likely_encoding(raw: bytes) -> str:
-    return "UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "ISO-8859-1"
-
-
 Record: TypeAlias = Mapping[str, Any]
 DOC_ID_FIELDS = ("_id", "id", "doc_id")
 KINDS: Mapping[type, str] = {
@@ -85,9 +78,13 @@ def read_docs(path: Path) -> list[Doc]:
     """Documents `{"_id" | "id" | "doc_id", "text"[, "title"]}`. Raises BadInput where there is none at all."""
     docs, seen = [], SeenIds(path, what="document")
     for line, record in records(path):
-        doc = _doc(record, file=path, line=line)
-        seen.add(doc.doc_id, line)
-        docs.append(doc)
+        doc_id = identifier(record, DOC_ID_FIELDS, file=path, line=line)
+        title = "" if record.get("title") is None else text_of(record, "title", file=path, line=line)
+        text = text_of(record, "text", file=path, line=line)
+        if not text.strip() and not title.strip():
+            raise BadInput(f"document '{doc_id}' has neither title nor text; fill or remove it", file=path, line=line)
+        seen.add(doc_id, line)
+        docs.append(Doc(doc_id, title, text, document_id=doc_id))
     if not docs:
         raise BadInput('this corpus is empty; each line should be {"_id": "...", "text": "..."}', file=path)
     return docs
@@ -95,7 +92,21 @@ def read_docs(path: Path) -> list[Doc]:
 
 def records(path: Path) -> Iterator[tuple[int, Record]]:
     """Line numbers and objects. Blank lines are no records."""
-    return ((line, _object(text, file=path, line=line)) for line, text in filled_lines(path))
+    for line, text in filled_lines(path):
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as failure:
+            remedy = "mend this line (JSONL has one object {...} a line)"
+            if is_last(path, line):
+                remedy = "this is the last line, so the file may be truncated: copy or download it again"
+            message = f"not valid JSON at column {failure.colno}: {failure.msg}; {remedy}"
+            raise BadInput(message, file=path, line=line) from None
+        except (ValueError, RecursionError) as failure:
+            raise BadInput(f"not valid JSON ({failure}); mend this line", file=path, line=line) from None
+        if not isinstance(value, dict):
+            message = f"this line is {kind_of(value)}; JSONL has one object {{...}} a line"
+            raise BadInput(message, file=path, line=line)
+        yield line, value
 
 
 def identifier(record: Record, fields: Sequence[str], *, file: Path, line: int) -> str:
@@ -156,34 +167,6 @@ class SeenIds:
         if first != line:
             message = f"{self._what} id '{name}' was already given in line {first}; ids must be distinct"
             raise BadInput(message, file=self._file, line=line)
-
-
-def _doc(record: Record, *, file: Path, line: int) -> Doc:
-    doc_id = identifier(record, DOC_ID_FIELDS, file=file, line=line)
-    title = "" if record.get("title") is None else text_of(record, "title", file=file, line=line)
-    text = text_of(record, "text", file=file, line=line)
-    if not (text and not text.isspace()) and not title.strip():
-        raise BadInput(f"document '{doc_id}' has neither title nor text; fill or remove it", file=file, line=line)
-    return Doc(doc_id, title, text, document_id=doc_id)
-
-
-def _object(text: str, *, file: Path, line: int) -> Record:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as failure:
-        raise BadInput(_complaint(failure, file=file, line=line), file=file, line=line) from None
-    if not isinstance(value, dict):
-        raise BadInput(f"this line is {kind_of(value)}; JSONL has one object {{...}} a line", file=file, line=line)
-    return value
-
-
-def _complaint(failure: Exception, *, file: Path, line: int) -> str:
-    if not isinstance(failure, json.JSONDecodeError):
-        return f"not valid JSON ({failure}); mend this line"
-    where = f"not valid JSON at column {failure.colno}: {failure.msg}"
-    if is_last(file, line):
-        return f"{where}; this is the last line, so the file may be truncated: copy or download it again"
-    return f"{where}; mend this line (JSONL has one object {{...}} a line)"
 
 
 CORPUS_FILE = "corpus.jsonl"

@@ -189,7 +189,19 @@ def item_of(rate: PublishedRate, stage: str) -> str:
 
 def units(demand: Demand) -> Units:
     """Units of each query. Raises Unpriced where the stage has nothing that this shape could count."""
-    return _COUNTERS[demand.rate.shape](demand)
+    name, facts, terms = demand.rate.name, demand.facts, demand.terms
+    if demand.rate.shape == FREE:
+        return dict.fromkeys(facts.query_ids, Decimal(0))
+    if demand.rate.shape == "per_month":
+        if not terms.queries_per_month:
+            raise Unpriced(f"'{name}' is a monthly fee; set queries_per_month under [traffic] to share it out")
+        return dict.fromkeys(facts.query_ids, Decimal(1) / terms.queries_per_month)
+    if demand.rate.shape == "per_hour":
+        busy = facts.busy_ns.get(demand.stage)
+        if not busy:
+            raise Unpriced(f"no timed query, so no machine time for '{name}'; record timings first")
+        return {query_id: paid_hours(ns, rate=demand.rate, terms=terms) for query_id, ns in busy.items()}
+    return _input_tokens(demand) if demand.rate.shape == "per_input_token" else _calls(demand)
 
 
 def answer_tokens(demand: Demand) -> Mapping[str, tuple[int, int]]:
@@ -270,30 +282,6 @@ def _input_tokens(demand: Demand) -> Units:
         query_id: Decimal(pair_tokens(tokens, query_tokens=facts.tokens_of_query(query_id)))
         for query_id, tokens in facts.candidates().items()
     }
-
-
-def _hours(demand: Demand) -> Units:
-    name, busy = demand.rate.name, demand.facts.busy_ns.get(demand.stage)
-    if not busy:
-        raise Unpriced(f"no timed query, so no machine time for '{name}'; record timings first")
-    return {query_id: paid_hours(ns, rate=demand.rate, terms=demand.terms) for query_id, ns in busy.items()}
-
-
-def _months(demand: Demand) -> Units:
-    monthly = demand.terms.queries_per_month
-    if not monthly:
-        raise Unpriced(f"'{demand.rate.name}' is a monthly fee; set queries_per_month under [traffic] to share it out")
-    return dict.fromkeys(demand.facts.query_ids, Decimal(1) / monthly)
-
-
-_COUNTERS: Mapping[str, Callable[[Demand], Units]] = {
-    "per_search": _calls,
-    "per_request": _calls,
-    "per_input_token": _input_tokens,
-    "per_hour": _hours,
-    "per_month": _months,
-    FREE: lambda demand: dict.fromkeys(demand.facts.query_ids, Decimal(0)),
-}
 
 
 TEXT, USD = pa.string(), pa.decimal128(38, 18)
