@@ -97,13 +97,8 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
     model: Any = EvalConfig
     for part in location:
         if isinstance(part, str) and part in model.model_fields:
-            model = _table_in(model.model_fields[part].annotation)
+            annotation = model.model_fields[part].annotation
+            # The table inside an annotation such as `tuple[PipelineConfig, ...]` or `Chunking | None`.
+            inside = [each for each in getattr(annotation, "__args__", ()) if isinstance(each, type)]
+            model = next((each for each in inside if issubclass(each, BaseModel)), annotation)
     return list(model.model_fields)
-
-
-def _table_in(annotation: Any) -> Any:
-    """The table type inside an annotation such as `tuple[PipelineConfig, ...]` or `Chunking | None`."""
-    for inner in getattr(annotation, "__args__", ()):
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            return inner
-    return annotation

@@ -182,11 +182,6 @@ STAGE_ITEMS: Mapping[str, str] = {"inject": "prompt tokens", "generate": "output
 """What an LLM's price of a stage is called, whatever shape the rate has."""
 
 
-def item_of(rate: PublishedRate, stage: str) -> str:
-    """What a rate's line on the bill of a stage is called."""
-    return ITEMS[rate.shape] if rate.shape == "per_hour" else STAGE_ITEMS.get(stage, ITEMS[rate.shape])
-
-
 def units(demand: Demand) -> Units:
     """Units of each query. Raises Unpriced where the stage has nothing that this shape could count."""
     name, facts, terms = demand.rate.name, demand.facts, demand.terms
@@ -202,21 +197,6 @@ def units(demand: Demand) -> Units:
             raise Unpriced(f"no timed query, so no machine time for '{name}'; record timings first")
         return {query_id: paid_hours(ns, rate=demand.rate, terms=terms) for query_id, ns in busy.items()}
     return _input_tokens(demand) if demand.rate.shape == "per_input_token" else _calls(demand)
-
-
-def answer_tokens(demand: Demand) -> Mapping[str, tuple[int, int]]:
-    """query_id -> tokens of its prompt and of its answer, of the queries that were answered.
-
-    Both belong to an answer's price: some models take more for the answer to a long prompt. Raises Unpriced where
-    nothing was answered.
-    """
-    usage = demand.facts.usage
-    prompts, answers = usage.get(("inject", "prompt_tokens")), usage.get(("generate", "output_tokens"))
-    if prompts is None:
-        raise Unpriced(NO_PROMPTS)
-    if not answers:
-        raise Unpriced("no query was answered, so no 'output_tokens' of 'generate'; record timings first")
-    return {query_id: (prompts[query_id], count) for query_id, count in answers.items() if query_id in prompts}
 
 
 def paid_hours(busy_ns: Decimal, *, rate: PublishedRate, terms: BillingTerms) -> Decimal:
@@ -425,8 +405,13 @@ def _bill(
     elsewhere: Collection[str],
 ) -> list[BillLine]:
     lines = []
-    generates_here = "generate" not in elsewhere
-    answers_by_hour = "generate" in facts.stages and _by_the_hour(entries, prices, generates_here=generates_here)
+    # A generation that is paid by its machine's time has paid for reading the prompt too.
+    llm, answers_by_hour = entries.get("llm"), False
+    if "generate" in facts.stages and llm:
+        with suppress(Unpriced):
+            answers_by_hour = prices.rate(llm).shape == "per_hour"
+    elif "generate" in facts.stages:
+        answers_by_hour = bool(entries.get("machine")) and "generate" not in elsewhere
     for stage in facts.stages:
         own = entries.get(ENTRY.get(stage, ""))
         machine = None if stage in elsewhere else entries.get("machine")
@@ -441,17 +426,6 @@ def _bill(
     return lines
 
 
-def _by_the_hour(entries: Mapping[str, Any], prices: PriceList, *, generates_here: bool) -> bool:
-    """Whether a generation is paid by its machine's time, which reading the prompt is a part of."""
-    own = entries.get("llm")
-    if not own:
-        return bool(entries.get("machine")) and generates_here
-    try:
-        return prices.rate(own).shape == "per_hour"
-    except Unpriced:
-        return False
-
-
 def _line(
     stage: str, item: str | None, *, find: Callable[[], PublishedRate], facts: PipelineFacts, terms: BillingTerms
 ) -> BillLine:
@@ -461,15 +435,24 @@ def _line(
         usd = _usd(Demand(rate, stage, facts, terms))
     except Unpriced as missing:
         return BillLine(stage, item or UNPRICED, None, {}, str(missing))
-    return BillLine(stage, item if item == ITEMS["per_hour"] else item_of(rate, stage), rate, usd, "")
+    is_time = ITEMS["per_hour"] in (item, ITEMS[rate.shape])
+    called = ITEMS["per_hour"] if is_time else STAGE_ITEMS.get(stage, ITEMS[rate.shape])
+    return BillLine(stage, called, rate, usd, "")
 
 
 def _usd(demand: Demand) -> dict[str, Decimal]:
     """Every query's cost, to the 18 decimal places of the file; equal counts are priced once."""
-    rate = demand.rate
+    rate, usage = demand.rate, demand.facts.usage
     if demand.stage == "generate" and rate.shape not in ("per_hour", FREE):
-        answer = cache(lambda tokens: rate.call(prompt_tokens=tokens[0], answer_tokens=tokens[1]).answer)
-        return {query_id: answer(tokens).quantize(PLACES) for query_id, tokens in answer_tokens(demand).items()}
+        prompts, answers = usage.get(("inject", "prompt_tokens")), usage.get(("generate", "output_tokens"))
+        if prompts is None:
+            raise Unpriced(NO_PROMPTS)
+        if not answers:
+            raise Unpriced("no query was answered, so no 'output_tokens' of 'generate'; record timings first")
+        # The prompt's tokens belong to an answer's price: some models take more for the answer to a long prompt.
+        call = cache(lambda prompt, answer: rate.call(prompt_tokens=prompt, answer_tokens=answer).answer)
+        answered = {query_id: (prompts[query_id], count) for query_id, count in answers.items() if query_id in prompts}
+        return {query_id: call(*tokens).quantize(PLACES) for query_id, tokens in answered.items()}
     cost = cache(rate.cost)
     return {query_id: cost(amount).quantize(PLACES) for query_id, amount in units(demand).items()}
 

@@ -106,6 +106,8 @@ def test_an_llm_by_the_hour_is_priced_by_the_time_of_generating(recorded: Callab
         timed_ns={"q1": [HOUR]},
     )
     assert bill(folder).stages["generate"] == Decimal(1_006)
+    applied = json.loads((folder / "rates.json").read_text())["pipelines"]["dense"]["applied"]
+    assert [(line["stage"], line["item"]) for line in applied] == [("generate", "machine time")]
 
 
 def test_without_any_rate_the_prompt_and_the_answer_are_unpriced(recorded: Callable[..., Path]) -> None:
