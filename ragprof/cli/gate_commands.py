@@ -159,17 +159,11 @@ def baseline_list(
     for column in ("baseline", "eval", "created", "queries", "kB", "corpus"):
         table.add_column(column, overflow="fold")
     for entry in found:
-        if entry["wrong"] is not None:
-            table.add_row(entry["name"], f"refused: {entry['wrong']}")
+        if entry.wrong is not None:
+            table.add_row(entry.name, f"refused: {entry.wrong}")
             continue
-        table.add_row(
-            entry["name"],
-            entry["eval"],
-            entry["created"][:10],
-            f"{entry['queries']:,}",
-            f"{entry['bytes'] / 1e3:,.0f}",
-            entry["hashes"]["corpus"][:12],
-        )
+        size, corpus = f"{entry.bytes / 1e3:,.0f}", entry.hashes["corpus"][:12]
+        table.add_row(entry.name, entry.eval, entry.created[:10], f"{entry.queries:,}", size, corpus)
     out_console.print(table)
 
 

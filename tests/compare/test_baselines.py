@@ -20,7 +20,7 @@ from kept_side import side
 
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.studies.gate import baselines
-from ragprof.studies.gate.baselines import SORTED_BY, is_baseline, listed, read, save
+from ragprof.studies.gate.baselines import SORTED_BY, ListedBaseline, is_baseline, listed, read, save
 from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
 
 FORMAT_1 = Path(__file__).parents[1] / "data" / "baselines" / "format-1"
@@ -42,7 +42,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object], *, sealed: bool
     document = json.loads(path.read_text(encoding="utf-8"))
     change(document)
     if sealed:
-        document["seal"] = baselines._seal(document)
+        document["seal"] = baselines.seal(document)
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
@@ -259,7 +259,7 @@ def test_a_save_that_is_killed_leaves_no_baseline(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent), str(folder)], check=False)
     assert ended.returncode == 9
     assert not is_baseline(folder)
-    assert "missing" in listed(tmp_path)[0]["wrong"]
+    assert "missing" in listed(tmp_path)[0].wrong
     assert_same(read(save(side(), folder)), side())
     assert sorted(path.name for path in folder.iterdir()) == FILES
 
@@ -291,30 +291,25 @@ def test_a_baseline_of_format_1_is_still_read() -> None:
 
 def test_a_migrated_baseline_is_saved_in_the_format_of_today(tmp_path: Path) -> None:
     folder = save(read(FORMAT_1), tmp_path / "renewed")
-    assert listed(folder)[0]["format"] == 2
+    assert listed(folder)[0].format == 2
     assert_same(read(folder), read(FORMAT_1))
-
-
-def test_every_older_format_has_its_migration() -> None:
-    assert sorted(baselines.MIGRATIONS) == list(range(1, baselines.FORMAT))
 
 
 def test_a_list_says_what_each_baseline_holds(tmp_path: Path) -> None:
     save(side(), tmp_path / "nightly" / "small")
     (entry,) = listed(tmp_path)
     size = sum(path.stat().st_size for path in (tmp_path / "nightly" / "small").iterdir())
-    assert entry == {
-        "name": "nightly/small",
-        "folder": str(tmp_path / "nightly" / "small"),
-        "eval": "small",
-        "created": "2026-11-20T10:00:00Z",
-        "queries": 20,
-        "pipelines": ["plain", "reranked"],
-        "bytes": size,
-        "hashes": {"eval": "e" * 64, "corpus": "c" * 64, "questions": "a" * 64, "qrels": "b" * 64},
-        "format": 2,
-        "wrong": None,
-    }
+    assert entry == ListedBaseline(
+        name="nightly/small",
+        folder=str(tmp_path / "nightly" / "small"),
+        eval="small",
+        created="2026-11-20T10:00:00Z",
+        queries=20,
+        pipelines=("plain", "reranked"),
+        bytes=size,
+        hashes={"eval": "e" * 64, "corpus": "c" * 64, "questions": "a" * 64, "qrels": "b" * 64},
+        format=2,
+    )
 
 
 def test_a_broken_baseline_does_not_end_the_list(tmp_path: Path) -> None:
@@ -323,12 +318,12 @@ def test_a_broken_baseline_does_not_end_the_list(tmp_path: Path) -> None:
     edit(tmp_path / "b" / "baseline.json", lambda document: document.update(format=9), sealed=True)
     (tmp_path / "c" / "baseline.json").unlink()
     os.truncate(tmp_path / "d" / "times.parquet", 10)
-    found = {entry["name"]: entry for entry in listed(tmp_path)}
-    assert [name for name in found if found[name]["wrong"] is None] == ["a"]
-    assert "made by a newer ragprof" in found["b"]["wrong"]
-    assert "is missing" in found["c"]["wrong"]
-    assert "times.parquet: it was cut short: 10 of" in found["d"]["wrong"]
-    assert found["d"]["queries"] is None
+    found = {entry.name: entry for entry in listed(tmp_path)}
+    assert [name for name in found if found[name].wrong is None] == ["a"]
+    assert "made by a newer ragprof" in found["b"].wrong
+    assert "is missing" in found["c"].wrong
+    assert "times.parquet: it was cut short: 10 of" in found["d"].wrong
+    assert found["d"].queries is None
 
 
 def test_baselines_of_other_programs_are_not_listed(tmp_path: Path) -> None:

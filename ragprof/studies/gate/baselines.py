@@ -5,8 +5,6 @@ without it. `figures.parquet`, `times.parquet` and, unless left out, `rankings.p
 exact to the last digit; the rows are sorted, so that what is read has the rows that were saved in that order. Whatever
 was edited, cut short or made by a newer ragprof is refused by name; nothing is mended in passing.
 
-The tables of a baseline as Parquet files: packed small, and read back only where they are just such tables.
-
 A baseline may come from anyone who can propose a change, so nothing in a file is taken on trust: no other columns or
 types, no pandas metadata, no more rows than a comparison could take, no missing value.
 """
@@ -18,9 +16,9 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,19 +32,143 @@ from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-NUMBERS = {"value": "double", "round": "int64", "duration_ns": "int64", "rank": "int64"}
+FORMAT = 2
+"""Format 1 kept no rankings and knew no job that two recordings share: each recording was a job of its own."""
+KIND = "ragprof baseline"
+DOCUMENT = "baseline.json"
+FACTS = (
+    "eval", "title", "created", "recording", "ragprof_version", "eval_sha256", "corpus", "questions", "qrels_sha256",
+    "queries", "seed", "tokenizer", "metrics", "environment", "pipelines", "depths", "rates", "priced_on", "unpriced",
+    "clocked", "noise",
+)  # fmt: skip
+"""What every format has."""
 COLUMNS = {"figures": FIGURES, "times": TIMES, "rankings": RANKINGS}
+FILES = {f"{name}.parquet" for name in COLUMNS}
+NUMBERS = {"value": "double", "round": "int64", "duration_ns": "int64", "rank": "int64"}
 SORTED_BY = {
     "figures": ["kind", "stage", "name", "pipeline", "query_id", "value"],
     "times": ["pipeline", "stage", "round", "query_id", "duration_ns"],
     "rankings": ["query_id", "pipeline", "rank", "document_id"],
 }
+"""The order that packs best."""
 MOST_ROWS = 20_000_000
+LFS_POINTER = b"version https://git-lfs"
+AGAIN = "restore it from version control or save it again with 'ragprof baseline save'"
+
+
+@dataclass(frozen=True)
+class ListedBaseline:
+    """A baseline with its facts in short. `wrong` says why it is refused; then the figures are those of nothing.
+
+    `bytes` is the size of its files, `hashes` those of eval, corpus, questions and qrels.
+    """
+
+    name: str
+    folder: str
+    wrong: str | None = None
+    eval: str = ""
+    created: str = ""
+    queries: int | None = None
+    pipelines: tuple[str, ...] = ()
+    bytes: int = 0
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    format: int | None = None
+
+
+def is_baseline(folder: Path) -> bool:
+    """Whether a folder says that it is one; `read` tells whether it is whole."""
+    return (folder / DOCUMENT).is_file()
+
+
+def save(evidence: Evidence, folder: Path, *, rankings: bool = True) -> Path:
+    """Write it whole, over an older baseline too, and give `folder` back. Waits while others write or read it there.
+
+    The document goes last, so that a save that was killed leaves what was there, or what `read` refuses. The same
+    evidence makes the same bytes. Raises BadInput for a folder that is something else, NonFiniteScore for a value
+    that is not a number.
+    """
+    _refuse_others(folder)
+    named = {"figures": evidence.figures, "times": evidence.times, "rankings": evidence.rankings}
+    packed = {f"{name}.parquet": packed_table(name, named[name]) for name in named if rankings or name != "rankings"}
+    entries = {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in packed.items()
+    }
+    document: dict[str, Any] = {"kind": KIND, "format": FORMAT, "facts": evidence.facts, "files": entries}
+    try:
+        document["seal"] = seal(document)
+    except ValueError as failure:
+        raise NonFiniteScore(f"the facts of '{evidence.facts['eval']}' cannot be kept: {failure}") from None
+    written = {DOCUMENT: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode(), **packed}
+    files.ready_folder(folder, remedy="choose another one")
+    with _locked(folder, fcntl.LOCK_EX):
+        for left in (each for name in written for each in folder.glob(f".{name}.*.partial")):
+            left.unlink(missing_ok=True)
+        with ExitStack() as stack:  # when it is left, it renames the last file first
+            partials = {name: stack.enter_context(files.whole(folder / name)) for name in written}
+            for name, content in written.items():
+                partials[name].write_bytes(content)
+        if not rankings:
+            (folder / "rankings.parquet").unlink(missing_ok=True)
+    return folder
+
+
+def read(folder: Path) -> Evidence:
+    """What was saved there, of any format up to this one. Raises BadInput naming the file and what is wrong with it."""
+    if not folder.is_dir():
+        raise BadInput("there is no such folder; make a baseline with 'ragprof baseline save'", file=folder)
+    with _locked(folder, fcntl.LOCK_SH):
+        document, packed = _checked(folder)
+    facts = {"job": document["facts"]["recording"], **document["facts"]}
+    tables = {name: _schema(name).empty_table().to_pandas() for name in COLUMNS}
+    tables |= {name: unpacked(name, content, file=folder / f"{name}.parquet") for name, content in packed.items()}
+    return Evidence(label=str(folder), source="baseline", facts=facts, **tables)
+
+
+def listed(folder: Path) -> list[ListedBaseline]:
+    """Every baseline in and below a folder, by path. The tables are checked against their sha256 and not unpacked."""
+    if not folder.is_dir():
+        raise BadInput("there is no such folder; name the one that holds the baselines", file=folder)
+    documents = (path for path in folder.rglob(DOCUMENT) if path.is_file() and b"ragprof" in path.read_bytes())
+    lost_theirs = folder.rglob("figures.parquet")  # a baseline.json without our name is another program's
+    return [_listed(place, below=folder) for place in sorted({path.parent for path in (*documents, *lost_theirs)})]
+
+
+def _listed(place: Path, *, below: Path) -> ListedBaseline:
+    name = place.name if place == below else place.relative_to(below).as_posix()
+    try:
+        with _locked(place, fcntl.LOCK_SH):
+            document, packed = _checked(place)
+            size = (place / DOCUMENT).stat().st_size + sum(map(len, packed.values()))
+    except BadInput as problem:
+        return ListedBaseline(name, str(place), wrong=str(problem))
+    facts = document["facts"]
+    return ListedBaseline(
+        name,
+        str(place),
+        eval=facts["eval"],
+        created=facts["created"],
+        queries=facts["queries"],
+        pipelines=tuple(facts["pipelines"]),
+        bytes=size,
+        hashes={
+            "eval": facts["eval_sha256"],
+            "corpus": facts["corpus"]["sha256"],
+            "questions": facts["questions"],
+            "qrels": facts["qrels_sha256"],
+        },
+        format=document["format"],
+    )
+
+
+def seal(document: Mapping[str, Any]) -> str:
+    """Of the canonical JSON: sorted keys, no spaces, ASCII. Line ends and indentation may change on the way."""
+    unsealed = {key: value for key, value in document.items() if key != "seal"}
+    text = json.dumps(unsealed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def packed_table(name: str, table: pd.DataFrame) -> bytes:
-    """One Parquet file: texts and values by dictionary, durations byte by byte, rows in the order that packs best."""
+    """One Parquet file: texts and values by dictionary, durations byte by byte."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -67,7 +189,7 @@ def packed_table(name: str, table: pd.DataFrame) -> bytes:
     return stream.getvalue()
 
 
-def unpacked(name: str, content: bytes, *, file: Path, remedy: str) -> pd.DataFrame:
+def unpacked(name: str, content: bytes, *, file: Path) -> pd.DataFrame:
     """The table in a file's bytes. Raises BadInput naming the file for what is not a whole table of that name."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -75,19 +197,14 @@ def unpacked(name: str, content: bytes, *, file: Path, remedy: str) -> pd.DataFr
     try:
         opened = pq.ParquetFile(io.BytesIO(content))
         if not opened.schema_arrow.equals(_schema(name), check_metadata=False):
-            raise BadInput(f"its columns are not {', '.join(COLUMNS[name])}; {remedy}", file=file)
+            raise BadInput(f"its columns are not {', '.join(COLUMNS[name])}; {AGAIN}", file=file)
         if opened.metadata.num_rows > MOST_ROWS:
-            raise BadInput(f"it has {opened.metadata.num_rows:,} rows, of at most {MOST_ROWS:,}; {remedy}", file=file)
+            raise BadInput(f"it has {opened.metadata.num_rows:,} rows, of at most {MOST_ROWS:,}; {AGAIN}", file=file)
         table: pd.DataFrame = opened.read().replace_schema_metadata(None).to_pandas()
     except (pa.ArrowException, OSError) as failure:
-        raise BadInput(f"not a readable Parquet file ({failure}); {remedy}", file=file) from None
+        raise BadInput(f"not a readable Parquet file ({failure}); {AGAIN}", file=file) from None
     if not all(table[column].notna().all() for column in table):
-        raise BadInput(f"a value in it is missing or NaN; {remedy}", file=file)
-    return table
-
-
-def empty(name: str) -> pd.DataFrame:
-    table: pd.DataFrame = _schema(name).empty_table().to_pandas()
+        raise BadInput(f"a value in it is missing or NaN; {AGAIN}", file=file)
     return table
 
 
@@ -97,180 +214,48 @@ def _schema(name: str) -> pa.Schema:
     return pa.schema([(column, pa.type_for_alias(NUMBERS.get(column, "string"))) for column in COLUMNS[name]])
 
 
-FORMAT = 2
-KIND = "ragprof baseline"
-DOCUMENT = "baseline.json"
-FACTS = (
-    "eval", "title", "created", "recording", "ragprof_version", "eval_sha256", "corpus", "questions", "qrels_sha256",
-    "queries", "seed", "tokenizer", "metrics", "environment", "pipelines", "depths", "rates", "priced_on", "unpriced",
-    "clocked", "noise",
-)  # fmt: skip
-"""What every format has."""
-LFS_POINTER = b"version https://git-lfs"
-AGAIN = "restore it from version control or save it again with 'ragprof baseline save'"
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a baseline's files say, in the form of one format. A table that it does not keep is not among `tables`."""
-
-    facts: Mapping[str, Any]
-    tables: Mapping[str, pd.DataFrame]
-
-
-def with_job(contents: Contents) -> Contents:
-    """Format 1 kept no rankings and knew no job that two recordings share: each recording was a job of its own."""
-    return replace(contents, facts={**contents.facts, "job": contents.facts["recording"]})
-
-
-MIGRATIONS: dict[int, Callable[[Contents], Contents]] = {1: with_job}
-"""Format -> what makes the next format of it."""
-
-
-def is_baseline(folder: Path) -> bool:
-    """Whether a folder says that it is one; `read` tells whether it is whole."""
-    return (folder / DOCUMENT).is_file()
-
-
-def save(evidence: Evidence, folder: Path, *, rankings: bool = True) -> Path:
-    """Write it whole, over an older baseline too, and give `folder` back. Waits while others write or read it there.
-
-    The document goes last, so that a save that was killed leaves what was there, or what `read` refuses. The same
-    evidence makes the same bytes. Raises BadInput for a folder that is something else, NonFiniteScore for a value
-    that is not a number.
-    """
-    _refuse_others(folder)
-    named = {"figures": evidence.figures, "times": evidence.times, "rankings": evidence.rankings}
-    packed = {f"{name}.parquet": packed_table(name, named[name]) for name in named if rankings or name != "rankings"}
-    written = {DOCUMENT: _document(evidence.facts, packed), **packed}
-    files.ready_folder(folder, remedy="choose another one")
-    with _locked(folder, fcntl.LOCK_EX):
-        for name in written:
-            _sweep(folder, f".{name}.*.partial")
-        with ExitStack() as stack:
-            partials = {name: stack.enter_context(files.whole(folder / name)) for name in written}
-            for name, content in written.items():
-                partials[name].write_bytes(content)
-        if not rankings:
-            _sweep(folder, "rankings.parquet")
-    return folder
-
-
-def read(folder: Path) -> Evidence:
-    """What was saved there, of any format up to this one. Raises BadInput naming the file and what is wrong with it."""
-    if not folder.is_dir():
-        raise BadInput("there is no such folder; make a baseline with 'ragprof baseline save'", file=folder)
-    with _locked(folder, fcntl.LOCK_SH):
-        document, packed = _checked(folder)
-    stems = {name: name.removesuffix(".parquet") for name in packed}
-    tables = {stem: unpacked(stem, packed[name], file=folder / name, remedy=AGAIN) for name, stem in stems.items()}
-    contents = Contents(document["facts"], tables)
-    for number in range(document["format"], FORMAT):
-        contents = MIGRATIONS[number](contents)
-    whole = {name: contents.tables.get(name, empty(name)) for name in COLUMNS}
-    return Evidence(label=str(folder), source="baseline", facts=contents.facts, **whole)
-
-
-def listed(folder: Path) -> list[dict[str, Any]]:
-    """Every baseline in and below a folder, by path, each with its facts in short; `wrong` says why one is refused.
-
-    Figures of a refused one are None. The tables are checked against their sha256 and not unpacked.
-    """
-    if not folder.is_dir():
-        raise BadInput("there is no such folder; name the one that holds the baselines", file=folder)
-    return [_entry(place, below=folder) for place in sorted(set(_places(folder)))]
-
-
-def _places(folder: Path) -> Iterator[Path]:
-    """Folders with a document of ours, and those that lost theirs. Other programs have a baseline.json too."""
-    for document in folder.rglob(DOCUMENT):
-        if document.is_file() and b"ragprof" in document.read_bytes():
-            yield document.parent
-    yield from (table.parent for table in folder.rglob("figures.parquet"))
-
-
-def _entry(place: Path, *, below: Path) -> dict[str, Any]:
-    entry = {"name": place.name if place == below else place.relative_to(below).as_posix(), "folder": str(place)}
-    blank = dict.fromkeys(("eval", "created", "queries", "pipelines", "bytes", "hashes", "format"))
-    try:
-        with _locked(place, fcntl.LOCK_SH):
-            document, packed = _checked(place)
-            size = (place / DOCUMENT).stat().st_size + sum(len(content) for content in packed.values())
-    except BadInput as problem:
-        return {**entry, **blank, "wrong": str(problem)}
-    facts = document["facts"]
-    return {
-        **entry,
-        "eval": facts["eval"],
-        "created": facts["created"],
-        "queries": facts["queries"],
-        "pipelines": list(facts["pipelines"]),
-        "bytes": size,
-        "hashes": {
-            "eval": facts["eval_sha256"],
-            "corpus": facts["corpus"]["sha256"],
-            "questions": facts["questions"],
-            "qrels": facts["qrels_sha256"],
-        },
-        "format": document["format"],
-        "wrong": None,
-    }
-
-
 def _checked(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The document and the bytes of the tables that it names, all as they were saved."""
+    """The document and the bytes of the tables that it names, all as they were saved. Raises BadInput."""
     path = folder / DOCUMENT
-    document = _object(_bytes(path), path)
-    if document.get("kind") != KIND:
+    document = _json(_bytes(path), path)
+    if not isinstance(document, dict) or document.get("kind") != KIND:
         raise BadInput("this is not a baseline of ragprof; make one with 'ragprof baseline save'", file=path)
-    _known(document.get("format"), path)
-    if document.get("seal") != _seal(document):
-        raise BadInput(f"it is not as it was saved (its seal differs): it was edited; {AGAIN}", file=path)
-    _complete(document, path)
-    return document, {name: _as_saved(folder / name, entry) for name, entry in document["files"].items()}
-
-
-def _object(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(content, parse_constant=_no_number)
-        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair cannot be shown or written
-    except (ValueError, RecursionError) as failure:
-        raise BadInput(f"not valid JSON ({failure}): it was edited or cut short; {AGAIN}", file=path) from None
-    return document if isinstance(document, dict) else {}
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _complete(document: Mapping[str, Any], path: Path) -> None:
-    """Facts and tables that a baseline must have, and no file but its own. Raises BadInput naming what lacks."""
-    facts, entries = document.get("facts"), document.get("files")
-    if not isinstance(facts, dict) or not isinstance(entries, dict):
-        raise BadInput(f"it has no facts or no files; {AGAIN}", file=path)
-    if lacking := [name for name in FACTS if name not in facts]:
-        raise BadInput(f"its facts lack {', '.join(lacking)}; {AGAIN}", file=path)
-    named = {name.removesuffix(".parquet") for name in entries}
-    if not {*COLUMNS} - {"rankings"} <= named <= {*COLUMNS} or not all(map(_is_entry, entries.values())):
-        raise BadInput(f"its files are not those of a baseline; {AGAIN}", file=path)
-
-
-def _is_entry(entry: Any) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
-
-
-def _known(number: Any, path: Path) -> None:
-    if isinstance(number, int) and (number == FORMAT or number in MIGRATIONS):
-        return
-    if isinstance(number, int) and number > FORMAT:
+    number = document.get("format")
+    if not isinstance(number, int) or number < 1:
+        raise BadInput(f"it has format {number!r}, which no ragprof reads; there are 1 to {FORMAT}; {AGAIN}", file=path)
+    if number > FORMAT:
         raise BadInput(
             f"it has format {number}, made by a newer ragprof; this one reads up to {FORMAT}: upgrade ragprof, or save "
             "it again with this one",
             file=path,
         )
-    raise BadInput(
-        f"it has format {number!r}, which no ragprof reads; there are {min(MIGRATIONS)} to {FORMAT}; {AGAIN}", file=path
-    )
+    if document.get("seal") != seal(document):
+        raise BadInput(f"it is not as it was saved (its seal differs): it was edited; {AGAIN}", file=path)
+    facts, entries = document.get("facts"), document.get("files")
+    if not isinstance(facts, dict) or not isinstance(entries, dict):
+        raise BadInput(f"it has no facts or no files; {AGAIN}", file=path)
+    if lacking := [name for name in FACTS if name not in facts]:
+        raise BadInput(f"its facts lack {', '.join(lacking)}; {AGAIN}", file=path)
+    if not FILES - {"rankings.parquet"} <= set(entries) <= FILES or not all(map(_is_entry, entries.values())):
+        raise BadInput(f"its files are not those of a baseline; {AGAIN}", file=path)
+    packed = {name: _as_saved(folder / name, entry) for name, entry in entries.items()}
+    return document, {name.removesuffix(".parquet"): content for name, content in packed.items()}
+
+
+def _json(content: bytes, path: Path) -> Any:
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON")
+
+    try:
+        document = json.loads(content, parse_constant=refuse)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair cannot be shown or written
+    except (ValueError, RecursionError) as failure:
+        raise BadInput(f"not valid JSON ({failure}): it was edited or cut short; {AGAIN}", file=path) from None
+    return document
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
 
 
 def _as_saved(path: Path, entry: Mapping[str, Any]) -> bytes:
@@ -279,10 +264,9 @@ def _as_saved(path: Path, entry: Mapping[str, Any]) -> bytes:
         return content
     if content.startswith(LFS_POINTER):
         raise BadInput("this is a Git LFS pointer; fetch the file with 'git lfs pull'", file=path)
+    found = "it is not as it was saved (its sha256 differs): it was edited, or a save was interrupted"
     if len(content) < entry["bytes"]:
         found = f"it was cut short: {len(content):,} of {entry['bytes']:,} bytes"
-    else:
-        found = "it is not as it was saved (its sha256 differs): it was edited, or a save was interrupted"
     raise BadInput(f"{found}; {AGAIN}", file=path)
 
 
@@ -295,41 +279,16 @@ def _bytes(path: Path) -> bytes:
         raise BadInput(f"cannot read it: {failure.strerror or failure}", file=path) from None
 
 
-def _document(facts: Mapping[str, Any], packed: Mapping[str, bytes]) -> bytes:
-    entries = {
-        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in packed.items()
-    }
-    document = {"kind": KIND, "format": FORMAT, "facts": facts, "files": entries}
-    try:
-        sealed = {**document, "seal": _seal(document)}
-    except ValueError as failure:
-        raise NonFiniteScore(f"the facts of '{facts.get('eval')}' cannot be kept: {failure}") from None
-    return (json.dumps(sealed, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _seal(document: Mapping[str, Any]) -> str:
-    """Of the canonical JSON: sorted keys, no spaces, ASCII. Line ends and indentation may change on the way."""
-    unsealed = {key: value for key, value in document.items() if key != "seal"}
-    text = json.dumps(unsealed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _refuse_others(folder: Path) -> None:
     if (folder / "manifest.json").exists():
         raise BadInput("this is the folder of a recording; give the baseline a folder of its own", file=folder)
     path = folder / DOCUMENT
-    if path.exists():
-        try:
-            document = json.loads(path.read_bytes())
-        except ValueError:
-            return
-        if not isinstance(document, dict) or document.get("kind") != KIND:
-            raise BadInput("this file is not ragprof's; give the baseline a folder of its own", file=path)
-
-
-def _sweep(folder: Path, pattern: str) -> None:
-    for left in folder.glob(pattern):
-        left.unlink(missing_ok=True)
+    try:
+        document = json.loads(path.read_bytes()) if path.exists() else {"kind": KIND}
+    except ValueError:
+        return
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        raise BadInput("this file is not ragprof's; give the baseline a folder of its own", file=path)
 
 
 @contextmanager
