@@ -7,7 +7,7 @@ and only where they are what was recorded. Runs no pipeline, asks no model and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -16,9 +16,8 @@ from ragprof.core import files
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.exports.per_query import per_query_table, write_per_query
 from ragprof.exports.samples import Sample, Source, check_same, notes_on, samples_of, write_deepeval, write_ragas
-from ragprof.exports.trec import export_qrels, run_text, word
-from ragprof.judge.scores import rankings, trec_run
-from ragprof.studies.preparation import Prepared, prepare
+from ragprof.exports.trec import qrels_text, run_texts, written
+from ragprof.studies.preparation import prepare
 
 Writer: TypeAlias = Callable[[Path, Sequence[Sample]], Path]
 OF_TEXTS: dict[str, Writer] = {"ragas": write_ragas, "deepeval": write_deepeval}
@@ -56,34 +55,31 @@ def export(
     questions or judgements are not those of the recording, NonFiniteScore for NaN in it.
     """
     folder, into = Path(folder), Path(into)
-    chosen = _formats(formats)
-    suites = [name for name in chosen if name in OF_TEXTS]
+    for name in formats:
+        if name not in FORMATS:
+            raise UnknownName("export format", name, FORMATS)
+    if not formats:
+        raise BadInput(f"no export format; give one or more of {', '.join(FORMATS)}")
+    suites = [name for name in OF_TEXTS if name in formats]
     _check_texts(suites, eval_file=eval_file, corpus=corpus, k=k)
     names = _pipelines(folder, pipelines)
-    table = per_query_table(folder, names) if "per-query" in chosen else None
-    prepared = _prepared(folder, eval_file, corpus=corpus, books=books) if chosen != ("per-query",) else None
+    table = per_query_table(folder, names) if "per-query" in formats else None
+    prepared = None
+    if eval_file is not None and set(formats) != {"per-query"}:
+        prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
+        check_same(folder, prepared, eval_file=Path(eval_file))
     source = Source.of(folder, prepared, k=k) if prepared and suites else None
     samples = {name: samples_of(source, name) for name in names} if source else {}
-    runs = _runs(folder, names) if "trec" in chosen else {}
+    runs = run_texts(folder, names) if "trec" in formats else {}
+    if prepared and "trec" in formats:
+        runs["qrels.txt"] = qrels_text(prepared.evaluation.qrels)
     files.ready_folder(into, remedy="give another one with --into (in Python into=)")
     paths = [] if table is None else write_per_query(table, into)
-    if "trec" in chosen:
-        paths += _write_runs(runs, into / "trec")
-        paths += _write_qrels(prepared, into / "trec" / "qrels.txt")
+    paths += written(runs, into / "trec")
     for suite in suites:
         paths += [OF_TEXTS[suite](into / suite / name, samples[name]) for name in names]
     notes = [*notes_on(source, samples), TEXTS.format(suites=" and ".join(suites))] if source else []
     return Exported(tuple(paths), tuple(notes))
-
-
-def _formats(asked: Sequence[str]) -> tuple[str, ...]:
-    """Each once, in the order of FORMATS."""
-    for name in asked:
-        if name not in FORMATS:
-            raise UnknownName("export format", name, FORMATS)
-    if not asked:
-        raise BadInput(f"no export format; give one or more of {', '.join(FORMATS)}")
-    return tuple(name for name in FORMATS if name in asked)
 
 
 def _check_texts(
@@ -107,37 +103,3 @@ def _pipelines(folder: Path, asked: Sequence[str] | None) -> list[str]:
         if name not in known:
             raise UnknownName("pipeline in this recording", name, known, file=folder / "manifest.json")
     return [name for name in known if not asked or name in asked]
-
-
-def _prepared(
-    folder: Path, eval_file: str | Path | None, *, corpus: str | Path | None, books: Sequence[Path]
-) -> Prepared | None:
-    """What the eval file declares, read and checked against the recording; None without an eval file."""
-    if eval_file is None:
-        return None
-    prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
-    check_same(folder, prepared, eval_file=Path(eval_file))
-    return prepared
-
-
-def _runs(folder: Path, pipelines: Sequence[str]) -> dict[str, str]:
-    """File name -> text of one run a pipeline and stage, tagged pipeline.stage. Raises NonFiniteScore."""
-    texts = {}
-    for pipeline, table in rankings(folder).items():
-        for stage in table["stage"].unique() if pipeline in pipelines else ():
-            tag = word(f"{pipeline}.{stage}")
-            texts[f"{tag}.run"] = run_text(trec_run(table[table["stage"] == stage]), tag)
-    return texts
-
-
-def _write_runs(texts: Mapping[str, str], into: Path) -> list[Path]:
-    for name, text in texts.items():
-        files.write_text(into / name, text)
-    return [into / name for name in texts]
-
-
-def _write_qrels(prepared: Prepared | None, path: Path) -> list[Path]:
-    if prepared is None:
-        return []
-    export_qrels(prepared.evaluation.qrels, path)
-    return [path]

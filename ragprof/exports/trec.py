@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,37 +12,41 @@ from ragprof.judge.scores import Qrels, rankings, trec_run
 
 
 def export_runs(folder: Path, *, into: Path) -> list[Path]:
-    """One run a pipeline and stage: `query_id Q0 document_id rank score tag`, tag = pipeline.stage."""
-    written = []
+    """Write every run of `run_texts`; gives their paths."""
+    return written(run_texts(folder), into)
+
+
+def run_texts(folder: Path, pipelines: Collection[str] | None = None) -> dict[str, str]:
+    """File name -> text of one run a pipeline and stage: `query_id Q0 document_id rank score tag`, tag = pipeline.stage.
+
+    Lines by query, best first, ties by document id descending, as trec_eval breaks them. Raises NonFiniteScore.
+    """
+    texts = {}
     for pipeline, table in rankings(folder).items():
-        for stage in table["stage"].unique():
+        for stage in table["stage"].unique() if pipelines is None or pipeline in pipelines else ():
             tag = word(f"{pipeline}.{stage}")
-            path = into / f"{tag}.run"
-            files.write_text(path, run_text(trec_run(table[table["stage"] == stage]), tag))
-            written.append(path)
-    return written
+            lines: list[str] = []
+            for query_id, found in sorted(trec_run(table[table["stage"] == stage]).items()):
+                ordered = sorted(found.items(), key=lambda item: (item[1], item[0]), reverse=True)
+                lines += [
+                    f"{word(query_id)} Q0 {word(doc)} {rank} {score!r} {tag}\n"
+                    for rank, (doc, score) in enumerate(ordered, start=1)
+                ]
+            texts[f"{tag}.run"] = "".join(lines)
+    return texts
 
 
-def run_text(run: dict[str, dict[str, float]], tag: str) -> str:
-    """Lines by query, best first, ties by document id descending, as trec_eval breaks them."""
-    lines: list[str] = []
-    for query_id in sorted(run):
-        ordered = sorted(run[query_id].items(), key=lambda item: (item[1], item[0]), reverse=True)
-        lines.extend(
-            f"{word(query_id)} Q0 {word(doc)} {rank} {score!r} {tag}\n"
-            for rank, (doc, score) in enumerate(ordered, start=1)
-        )
-    return "".join(lines)
+def qrels_text(qrels: Qrels) -> str:
+    """`query_id 0 document_id relevance`, a line a judgement."""
+    judged = ((query_id, doc, grade) for query_id, grades in qrels.items() for doc, grade in grades.items())
+    return "".join(f"{word(query_id)} 0 {word(doc)} {grade}\n" for query_id, doc, grade in judged)
 
 
-def export_qrels(qrels: Qrels, path: Path) -> None:
-    """`query_id 0 document_id relevance`."""
-    lines = [
-        f"{word(query_id)} 0 {word(doc)} {grade}\n"
-        for query_id, grades in qrels.items()
-        for doc, grade in grades.items()
-    ]
-    files.write_text(path, "".join(lines))
+def written(texts: dict[str, str], into: Path) -> list[Path]:
+    """Write texts by file name, each whole; gives their paths."""
+    for name, text in texts.items():
+        files.write_text(into / name, text)
+    return [into / name for name in texts]
 
 
 def word(name: str) -> str:

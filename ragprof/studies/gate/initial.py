@@ -4,10 +4,10 @@ Margins stand above the noise that the recording measured, which is the spread b
 latency; for a bill that is partly measured time, that of each stage's mean times its share of the bill. Where a
 recording has too few rounds to tell, what was seen between jobs in public CI stands for it.
 
-Beside each margin stands the smallest effect that the recording's queries will tell from none, with power 0.8 and paired
-by query: a guess. How much the differences will scatter is taken from the most similar other pipeline of the recording,
-else from the pipeline's own scatter and a correlation of 0.8, and said which. For latency it is the pipeline's own first
-and last rounds, so such an effect holds within one job.
+Beside each margin stands the smallest effect that the recording's queries will tell from none, with power 0.8 and
+paired by query: a guess. How much the differences will scatter is taken from the most similar other pipeline of the
+recording, else from the pipeline's own scatter and a correlation of 0.8, and said which. For latency it is the
+pipeline's own first and last rounds, so such an effect holds within one job.
 """
 
 from __future__ import annotations
