@@ -17,9 +17,10 @@ def export_runs(folder: Path, *, into: Path) -> list[Path]:
 
 
 def run_texts(folder: Path, pipelines: Collection[str] | None = None) -> dict[str, str]:
-    """File name -> text of one run a pipeline and stage: `query_id Q0 document_id rank score tag`, tag = pipeline.stage.
+    """File name -> text of one run a pipeline and stage: `query_id Q0 document_id rank score tag`.
 
-    Lines by query, best first, ties by document id descending, as trec_eval breaks them. Raises NonFiniteScore.
+    The tag is pipeline.stage. Lines by query, best first, ties by document id descending, as trec_eval breaks them.
+    Raises NonFiniteScore.
     """
     texts = {}
     for pipeline, table in rankings(folder).items():
