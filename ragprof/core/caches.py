@@ -1,11 +1,8 @@
-"""A content-addressed cache on disk: one row of numbers for each digest. Append-only, so a kill loses one batch.
+"""Caches on disk that survive a kill: rows of numbers by the digest of a text, and answers by that of a prompt.
 
-Rows go into `rows.bin` first and their digests into `keys.bin` afterwards: whatever `keys.bin` lists is complete.
-Rows are read through a memory map. The folder's name is the digest of the identity that the rows belong to.
-
-Answers by prompt on disk, for one generator: a line of JSON each. Append-only, so a kill loses one line.
-
-Holds texts, on this machine only. A prompt is known by its digest, its text is not kept.
+Both are append-only, so a kill loses one batch of rows, or one answer. Rows go into `rows.bin` first and their digests
+into `keys.bin` afterwards: whatever `keys.bin` lists is complete. The folder's name is the digest of the identity that
+the rows belong to. Answers are kept as texts, prompts only as digests.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """The one place where time is read or waited for. What measures takes a clock, so that a test can move it by hand.
 
-Time that is not a stage's own: waits between attempts, and attempts that failed. Kept out of every latency.
-
-A part that waits says so with `exclude`; whoever measures reads `excluded_ns` before and after, and subtracts.
-
-How long work tells of itself. Room 0 knows only the protocol; the command line draws the bars.
+Waits between attempts and attempts that failed are no stage's own time and are kept out of every latency: a part that
+waits says so with `exclude`; whoever measures reads `excluded_ns` before and after, and subtracts. `Progress` is how
+long work reports its steps; the command line draws the bars.
 """
 
 from __future__ import annotations

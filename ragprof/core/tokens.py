@@ -1,6 +1,6 @@
 """Tokens by a named tokenizer: OpenAI's tables (bpe-openai, no download) or any Hugging Face tokenizer.
 
-Text to search terms for the lexical stores: lower case, English stop words dropped, Snowball stems.
+`words` are the search terms of the lexical stores: lower case, English stop words dropped, Snowball stems.
 """
 
 from __future__ import annotations

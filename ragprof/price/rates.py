@@ -1,9 +1,8 @@
 """Rate books: TOML files of dated, sourced prices. Knows names and dates; counts nothing and reads no recording.
 
 A price is appended, never overwritten: a name may stand several times with different `since`, and the entry valid on
-a day is the latest that is not after it. The shipped books are in `books/`, whose files explain the format.
-
-Prices of models by `provider:model`, from genai-prices' bundled data. Asks no network and knows no stage.
+a day is the latest that is not after it. The shipped books are in `books/`, whose files explain the format. Prices of
+models by `provider:model` come from the data that genai-prices carries; no network is asked.
 """
 
 from __future__ import annotations

@@ -3,11 +3,8 @@
 A recording is a folder: manifest.json, rankings/<pipeline>.parquet, spans.parquet, first_tokens.parquet,
 usage.parquet, tokens.parquet, builds.parquet. The manifest is written last: a folder without it was not finished.
 Vectors and pair scores are kept in the cache as they come, so a killed run goes on where it stopped; live timings
-always start anew.
-
-Indexes: each distinct store built once, live, with its duration, its bytes and the memory that it took.
-
-What a recording keeps of its configuration: no folder of this machine and no secret.
+always start anew. Each distinct store is built once, live, with its duration, its bytes and the memory that it took. Of
+the configuration a recording keeps no folder of this machine and no secret.
 """
 
 from __future__ import annotations
