@@ -47,8 +47,9 @@ def log(
     try:
         client = MlflowClient(tracking_uri=tracking_uri)
         name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or str(summary["eval"])
+        experiment_of = client.get_experiment_by_name(name)
         run = client.create_run(
-            _experiment(client, name),
+            str(experiment_of.experiment_id if experiment_of else client.create_experiment(name)),
             start_time=_milliseconds(summary),
             tags={"ragprof.recording": str(manifest["recording"]), "mlflow.note.content": _note(summary)},
             run_name=run_name or f"{summary['eval']} {summary['created']}",
@@ -98,12 +99,7 @@ def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     found: dict[str, float] = {}
     for pipeline, figures in summary["pipelines"].items():
         final = summary["final_stage"][pipeline]
-        for quantity, value, interval in (
-            *_quality(figures, final),
-            *_latency(figures),
-            *_usage(figures),
-            *_cost(figures),
-        ):
+        for quantity, value, interval in _figures(figures, final):
             ends = zip(("", "_low", "_high"), (value, *(interval or (None, None))), strict=True)
             key = allowed(f"{names[pipeline]}/{quantity.label}")
             found.update({f"{key}{end}": float(figure) for end, figure in ends if figure is not None})
@@ -136,9 +132,16 @@ def _filled(
     client: MlflowClient, run_id: str, folder: Path, summary: Mapping[str, Any], manifest: Mapping[str, Any]
 ) -> str:
     """The run with all that belongs into it; marked as failed where that breaks off."""
-    status = "FAILED"
+    from mlflow.entities import Metric, Param
+
+    moment, status = _milliseconds(summary), "FAILED"
     try:
-        _log_batches(client, run_id, params(summary, manifest), metrics(summary), moment=_milliseconds(summary))
+        given = [Param(key, value) for key, value in params(summary, manifest).items()]
+        measured = [Metric(key, value, moment, 0) for key, value in metrics(summary).items()]
+        for start in range(0, len(given), PARAMS_A_BATCH):
+            client.log_batch(run_id, params=given[start : start + PARAMS_A_BATCH])
+        for start in range(0, len(measured), METRICS_A_BATCH):
+            client.log_batch(run_id, metrics=measured[start : start + METRICS_A_BATCH])
         for name in ARTEFACTS:
             if (folder / name).exists():
                 client.log_artifact(run_id, str(folder / name))
@@ -146,24 +149,6 @@ def _filled(
     finally:
         client.set_terminated(run_id, status)
     return run_id
-
-
-def _log_batches(
-    client: MlflowClient, run_id: str, given: Mapping[str, str], measured: Mapping[str, float], *, moment: int
-) -> None:
-    from mlflow.entities import Metric, Param
-
-    told = [Param(key, value) for key, value in given.items()]
-    counted = [Metric(key, value, moment, 0) for key, value in measured.items()]
-    for start in range(0, len(told), PARAMS_A_BATCH):
-        client.log_batch(run_id, params=told[start : start + PARAMS_A_BATCH])
-    for start in range(0, len(counted), METRICS_A_BATCH):
-        client.log_batch(run_id, metrics=counted[start : start + METRICS_A_BATCH])
-
-
-def _experiment(client: MlflowClient, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    return str(found.experiment_id if found else client.create_experiment(name))
 
 
 def _milliseconds(summary: Mapping[str, Any]) -> int:
@@ -180,33 +165,21 @@ def _short(value: object) -> str:
     return text if len(text) <= VALUE_LENGTH else f"{text[: VALUE_LENGTH - 1]}…"
 
 
-_Figure = tuple[Quantity, Any, Sequence[Any] | None]
-
-
-def _quality(figures: Mapping[str, Any], final: str) -> Iterator[_Figure]:
-    """The final ranking's metrics without a stage, then those of every stage."""
+def _figures(figures: Mapping[str, Any], final: str) -> Iterator[tuple[Quantity, Any, Sequence[Any] | None]]:
+    """(quantity, figure, interval) of a pipeline: metrics, of the final ranking without a stage and then of every
+    stage; latency in ms; usage; the whole bill and those of the stages, where one that lacks a rate has no figure."""
     stages = figures.get("scores") or {}
     for stage, scores in (("", stages.get(final)), *stages.items()):
         for metric, score in (scores or {}).items():
             yield Quantity("quality", stage, metric), score["mean"], score["interval"]
-
-
-def _latency(figures: Mapping[str, Any]) -> Iterator[_Figure]:
     for stage, times in (("", figures.get("end_to_end")), *(figures.get("stages") or {}).items()):
         for name in LATENCIES if times else ():
             ends = times.get(f"{name}_interval_ns")
             interval = None if ends is None or None in ends else [end / _NS_PER_MS for end in ends]
             yield Quantity("latency", stage, name), times[f"{name}_ns"] / _NS_PER_MS, interval
-
-
-def _usage(figures: Mapping[str, Any]) -> Iterator[_Figure]:
     for label, estimate in (figures.get("usage_estimates") or {}).items():
         stage, _, unit = label.partition(".")
         yield Quantity("usage", stage, unit), estimate["mean"], estimate["interval"]
-
-
-def _cost(figures: Mapping[str, Any]) -> Iterator[_Figure]:
-    """The whole bill and those of the stages; one that lacks a rate has no figure."""
     bill = figures.get("cost_usd_per_1000_queries") or {}
     yield Quantity("cost", "", ""), bill.get("total"), bill.get("interval") if bill.get("total") else None
     for stage in STAGES:

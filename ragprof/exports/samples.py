@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from ragprof.core import Doc, Query, files
+from ragprof.core import Doc, files
 from ragprof.core.errors import BadInput, Incomparable
 from ragprof.record.recording import fingerprint_of
 from ragprof.studies.injection.data import belongs, is_recorded
@@ -127,17 +127,40 @@ def samples_of(source: Source, pipeline: str) -> list[Sample]:
     Raises BadInput where no prompt of `k` chunks was recorded, or the recording names a passage that is not there.
     """
     asked = source.answers.asked(pipeline, source.setting) if source.answers else {}
+    ranking = source.folder / "rankings" / f"{pipeline}.parquet"
+    prompts = asked
     if source.setting == OWN:
-        inside = {query_id: (doc_ids, None) for query_id, doc_ids in _packed(source.folder, pipeline).items()}
-        prompts = {query.query_id: ((), None) for query in source.prepared.subject.queries} | inside | asked
+        # What the inject stage of the main recording put into the prompt, where no model was asked.
+        table = files.read_table(ranking)
+        packed = table[table["stage"] == "inject"].sort_values(["query_id", "rank"]).groupby("query_id")["doc_id"]
+        inside: dict[str, Asked] = {str(query_id): (tuple(rows), None) for query_id, rows in packed}
+        nothing: dict[str, Asked] = {query.query_id: ((), None) for query in source.prepared.subject.queries}
+        prompts = nothing | inside | asked
     else:
         _check_setting(source, pipeline)
-        prompts = asked
-    return [
-        _sample(source, pipeline, query, prompts[query.query_id])
-        for query in source.prepared.subject.queries
-        if query.query_id in prompts
-    ]
+    samples = []
+    for query in source.prepared.subject.queries:
+        if query.query_id not in prompts:
+            continue
+        doc_ids, response = prompts[query.query_id]
+        if lacking := [doc_id for doc_id in doc_ids if doc_id not in source.docs]:
+            raise BadInput(
+                f"pipeline '{pipeline}' had the passage '{lacking[0]}' in a prompt, which the corpus lacks; "
+                "the recording was edited: record it again with 'ragprof run'",
+                file=ranking,
+            )
+        judged = source.prepared.evaluation.qrels[query.query_id]
+        sample = Sample(
+            pipeline=pipeline,
+            query_id=query.query_id,
+            question=query.text,
+            contexts=tuple(source.docs[doc_id] for doc_id in doc_ids),
+            response=response,
+            reference=next(iter(gold_answers(query)), None),
+            relevant=tuple(sorted((doc for doc, grade in judged.items() if grade > 0), key=lambda doc: -judged[doc])),
+        )
+        samples.append(sample)
+    return samples
 
 
 def notes_on(source: Source, samples: Mapping[str, Sequence[Sample]]) -> list[str]:
@@ -155,19 +178,6 @@ def notes_on(source: Source, samples: Mapping[str, Sequence[Sample]]) -> list[st
     return notes
 
 
-def _sample(source: Source, pipeline: str, query: Query, asked: Asked) -> Sample:
-    doc_ids, response = asked
-    return Sample(
-        pipeline=pipeline,
-        query_id=query.query_id,
-        question=query.text,
-        contexts=tuple(_doc(source, pipeline, doc_id) for doc_id in doc_ids),
-        response=response,
-        reference=next(iter(gold_answers(query)), None),
-        relevant=_relevant(source.prepared.evaluation.qrels[query.query_id]),
-    )
-
-
 def _check_setting(source: Source, pipeline: str) -> None:
     there: tuple[str, ...] = source.answers.settings.get(pipeline, ()) if source.answers else ()
     if source.setting not in there:
@@ -176,27 +186,6 @@ def _check_setting(source: Source, pipeline: str) -> None:
             f"pipeline '{pipeline}': no prompts of {number} chunks were recorded (there are: "
             f"{', '.join(there) or 'none'}); 'ragprof inject' makes them with --ks {number} --sweep {pipeline}"
         )
-
-
-def _packed(folder: Path, pipeline: str) -> dict[str, tuple[str, ...]]:
-    """query_id -> passages that the inject stage of the main recording put into the prompt, in their order."""
-    ranking = files.read_table(folder / "rankings" / f"{pipeline}.parquet")
-    inside = ranking[ranking["stage"] == "inject"].sort_values(["query_id", "rank"])
-    return {str(query_id): tuple(rows) for query_id, rows in inside.groupby("query_id")["doc_id"]}
-
-
-def _doc(source: Source, pipeline: str, doc_id: str) -> Doc:
-    if doc_id not in source.docs:
-        raise BadInput(
-            f"pipeline '{pipeline}' had the passage '{doc_id}' in a prompt, which the corpus lacks; "
-            "the recording was edited: record it again with 'ragprof run'",
-            file=source.folder / "rankings" / f"{pipeline}.parquet",
-        )
-    return source.docs[doc_id]
-
-
-def _relevant(judged: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(sorted((doc for doc, grade in judged.items() if grade > 0), key=lambda doc: -judged[doc]))
 
 
 def write_ragas(stem: Path, samples: Sequence[Sample]) -> Path:

@@ -146,7 +146,7 @@ class Profiler:
             name,
             [*map(declared, chosen), *map(stamp, places.values()), repr(settings)],
             lambda folder: profile(chosen, **places, **settings, out=folder),  # type: ignore[arg-type]
-            keep=objects(chosen),
+            keep=[getattr(pipeline, stage) for pipeline in chosen for stage in STAGES],
         )
         return self._result(name, recorded)
 
@@ -198,8 +198,9 @@ def as_pipelines(given: Pipeline | Sequence[Pipeline] | Callable[[str, int], Any
     if isinstance(given, Pipeline):
         return [given]
     if callable(given):
-        injector = {"name": "top_k", "k": min(DEFAULT_K, depth)}
-        return [Pipeline(_name(given), store=given, depth=depth, injector=injector)]
+        own = str(getattr(given, "__name__", type(given).__name__))
+        name = UNNAMEABLE.sub("", own).lstrip("+._ -") or "retriever"
+        return [Pipeline(name, store=given, depth=depth, injector={"name": "top_k", "k": min(DEFAULT_K, depth)})]
     if isinstance(given, Sequence) and given and all(isinstance(each, Pipeline) for each in given):
         return list(given)
     raise BadInput(
@@ -211,13 +212,6 @@ def declared(pipeline: Pipeline) -> str:
     """A pipeline as text. An object or a callable stands for itself: another one is another pipeline."""
     stages = {stage: _given(getattr(pipeline, stage)) for stage in STAGES}
     return json.dumps({"name": pipeline.name, "depth": pipeline.depth, **stages}, sort_keys=True)
-
-
-def objects(pipelines: Sequence[Pipeline]) -> Iterator[object]:
-    """What must stay alive as long as its identity stands for it."""
-    for pipeline in pipelines:
-        for stage in STAGES:
-            yield getattr(pipeline, stage)
 
 
 def stamp(path: Path) -> str:
@@ -236,12 +230,6 @@ def stamps_of_eval(eval_file: Path) -> list[str]:
     corpus = corpus_path(config, eval_file)
     paths = (corpus, *evaluation_paths(config, eval_file, corpus))
     return [str(eval_file), config.model_dump_json(), *map(stamp, paths)]
-
-
-def _name(retriever: Callable[..., Any]) -> str:
-    """A pipeline's name for a callable: its own, as far as it can be one."""
-    own = str(getattr(retriever, "__name__", type(retriever).__name__))
-    return UNNAMEABLE.sub("", own).lstrip("+._ -") or "retriever"
 
 
 def _given(value: Any) -> str:

@@ -33,7 +33,7 @@ from ragprof.studies.gate.document import (
 from ragprof.studies.gate.evidence import (
     MACHINE_TIME,
     Evidence,
-    Pair,
+    PipelinePair,
     PipelineSide,
     check_comparable,
     check_figures,
@@ -103,7 +103,7 @@ def _examined(
     alpha: float,
     noise: Noise | None,
     looks: int,
-) -> tuple[list[Pair], ComparisonTerms]:
+) -> tuple[list[PipelinePair], ComparisonTerms]:
     """What is paired, of sides that may be compared, and on which terms; randomness is seeded by the candidate's eval.
 
     Raises what `compare` raises.
@@ -136,7 +136,7 @@ def unrecorded(label: str, *, queries: int) -> ComparedSide:
     return ComparedSide(label, "recording", {}, None, None, None, queries)
 
 
-def worst(pair: Pair) -> WorstQueries | None:
+def worst(pair: PipelinePair) -> WorstQueries | None:
     """At most five queries whose final ranking lost most of the first metric that both sides have; None where none did.
 
     The largest loss first, equal ones by query_id.
@@ -177,7 +177,7 @@ def _ranking(side: PipelineSide, query_id: str) -> tuple[str, ...]:
     return tuple(map(str, rows["document_id"]))
 
 
-def changed(pair: Pair) -> tuple[ChangedPart, ...]:
+def changed(pair: PipelinePair) -> tuple[ChangedPart, ...]:
     """Parts whose identities differ between the sides, and the depth; empty where the pipelines are the same."""
     before, after = _parts(pair.base), _parts(pair.candidate)
     return tuple(
@@ -196,7 +196,7 @@ def _parts(side: PipelineSide) -> dict[str, str | None]:
 def _notes(
     base: Evidence,
     candidate: Evidence,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PipelinePair],
     *,
     rows: Sequence[QuantityRow],
     margins: Mapping[Kind, GateMargin],
@@ -236,14 +236,19 @@ def _difference_notes(terms: ComparisonTerms) -> Iterator[str]:
 
 
 def _clock_notes(
-    pairs: Sequence[Pair], rows: Sequence[QuantityRow], *, clock: verdicts.Clock, margins: Mapping[Kind, GateMargin]
+    pairs: Sequence[PipelinePair],
+    rows: Sequence[QuantityRow],
+    *,
+    clock: verdicts.Clock,
+    margins: Mapping[Kind, GateMargin],
 ) -> Iterator[str]:
     if clock == "one job":
         return
     share = f"{100 * verdicts.BETWEEN_JOBS:.0f} %"
     if "latency" not in margins and any(row.kind == "latency" and row.interval for row in rows):
-        jobs = f"The sides were timed in two jobs, which alone may differ by {share}"
-        yield f"{jobs}: no margin of latency is below that."
+        yield (
+            f"The sides were timed in two jobs, which alone may differ by {share}: no margin of latency is below that."
+        )
     columns = [cell for pair in pairs for cell in pair.candidate.columns]
     if "cost" in margins or not any(kind == "cost" and item == MACHINE_TIME for kind, _, item in columns):
         return
@@ -293,7 +298,7 @@ def gate_of(
     return GateResult(verdicts.overall(told), verdicts.exit_code(told, strict=strict), strict, family, rows)
 
 
-def _gated(label: str, named: Sequence[str] | None, pairs: Sequence[Pair]) -> list[Pair]:
+def _gated(label: str, named: Sequence[str] | None, pairs: Sequence[PipelinePair]) -> list[PipelinePair]:
     """The pairs in which a quantity is gated. Raises UnknownName where a named one, or none of all, recorded it."""
     asked = quantity(label)
     chosen = [pair for pair in pairs if named is None or {pair.name, pair.base.pipeline} & set(named)]

@@ -69,7 +69,7 @@ def of_recording(folder: Path, *, label: str | None = None) -> Evidence:
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
     rates = files.read_json(folder / "rates.json")
     spans = files.read_table(folder / "spans.parquet")
-    figures = pd.concat([_quality(folder), _usage(folder), _cost(folder)], ignore_index=True)
+    figures = _figures(folder)
     if figures["value"].isna().any():
         row = figures[figures["value"].isna()].iloc[0]
         raise NonFiniteScore(
@@ -134,37 +134,29 @@ def eval_sha256(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _quality(folder: Path) -> pd.DataFrame:
+def _figures(folder: Path) -> pd.DataFrame:
     scores = files.read_table(folder / "scores.parquet").rename(columns={"metric": "name"})
-    return scores[~scores["name"].str.startswith(JUDGED)].assign(kind="quality")
-
-
-def _usage(folder: Path) -> pd.DataFrame:
-    usage = files.read_table(folder / "usage.parquet").rename(columns={"unit": "name", "count": "value"})
-    return usage.assign(kind="usage", value=usage["value"].astype(float))
-
-
-def _cost(folder: Path) -> pd.DataFrame:
+    quality = scores[~scores["name"].str.startswith(JUDGED)].assign(kind="quality")
+    counts = files.read_table(folder / "usage.parquet").rename(columns={"unit": "name", "count": "value"})
+    usage = counts.assign(kind="usage", value=counts["value"].astype(float))
     costs = files.read_table(folder / "costs.parquet").rename(columns={"item": "name"})
     priced = costs[costs["usd"].notna()]
     texts = {name: priced[name].astype(str) for name in ("pipeline", "query_id", "stage", "name")}
-    return pd.DataFrame({**texts, "kind": "cost", "value": priced["usd"].astype(float) * 1_000})
+    bills = pd.DataFrame({**texts, "kind": "cost", "value": priced["usd"].astype(float) * 1_000})
+    return pd.concat([quality, usage, bills], ignore_index=True)
 
 
 def _rankings(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """The first TOP distinct documents of each query: a document stands where its best chunk does."""
     tables = []
     for pipeline in manifest["config"]["pipelines"]:
         name, final = pipeline["name"], "search" if pipeline["reranker"]["name"] == "none" else "rerank"
         table = files.read_table(folder / "rankings" / f"{name}.parquet")
-        tables.append(_documents(table[table["stage"] == final]).assign(pipeline=name))
+        ranked = table[table["stage"] == final].sort_values(["query_id", "rank"])
+        best = ranked.drop_duplicates(["query_id", "document_id"])
+        numbered = best.assign(rank=best.groupby("query_id").cumcount() + 1, pipeline=name)
+        tables.append(numbered[numbered["rank"] <= TOP])
     return pd.concat(tables, ignore_index=True)[list(RANKINGS)]
-
-
-def _documents(ranking: pd.DataFrame) -> pd.DataFrame:
-    """The first TOP distinct documents of each query: a document stands where its best chunk does."""
-    best = ranking.sort_values(["query_id", "rank"]).drop_duplicates(["query_id", "document_id"])
-    numbered = best.assign(rank=best.groupby("query_id").cumcount() + 1)
-    return numbered[numbered["rank"] <= TOP]
 
 
 def _spread(spans: pd.DataFrame, name: str) -> float | None:
@@ -321,7 +313,7 @@ class PipelineSide:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class PipelinePair:
     """The same pipeline of both sides."""
 
     base: PipelineSide
@@ -343,7 +335,7 @@ class Pair:
         return tuple(each for each in self.recorded() if each.kind != "quality" or each.stage not in twice)
 
 
-def pairs_of(base: Evidence, candidate: Evidence, pipelines: Sequence[str] | None = None) -> list[Pair]:
+def pairs_of(base: Evidence, candidate: Evidence, pipelines: Sequence[str] | None = None) -> list[PipelinePair]:
     """The pipelines that both sides have, in the candidate's order; of these the named ones, where any is.
 
     Two sides with one pipeline each are paired whatever their names. Raises UnknownName for a name that neither side
@@ -366,7 +358,7 @@ def pairs_of(base: Evidence, candidate: Evidence, pipelines: Sequence[str] | Non
             )
     chosen = [pair for pair in names if not pipelines or set(pair) & set(pipelines)]
     sides = ((PipelineSide(base, before, queries), PipelineSide(candidate, after, queries)) for before, after in chosen)
-    return [Pair(*each) for each in sides]
+    return [PipelinePair(*each) for each in sides]
 
 
 def common_queries(base: Evidence, candidate: Evidence) -> tuple[str, ...]:
@@ -418,7 +410,7 @@ def _names(base: Evidence, candidate: Evidence) -> list[tuple[str, str]]:
 UNSHARED = "no query was measured on both sides"
 
 
-def unpriced(pair: Pair, quantity: Quantity) -> str | None:
+def unpriced(pair: PipelinePair, quantity: Quantity) -> str | None:
     """Which stage of which side has no price; None where the money of a quantity is known on both."""
     if quantity.kind != "cost":
         return None
@@ -426,7 +418,7 @@ def unpriced(pair: Pair, quantity: Quantity) -> str | None:
     return "; ".join(lines) or None
 
 
-def missing(pair: Pair, quantity: Quantity) -> str | None:
+def missing(pair: PipelinePair, quantity: Quantity) -> str | None:
     """Which side did not record a quantity, or that no query was measured on both; None where it can be compared."""
     lacking = [name for name, side in _named(pair) if not _is_recorded(side, quantity)]
     if lacking:
@@ -437,7 +429,7 @@ def missing(pair: Pair, quantity: Quantity) -> str | None:
     return f"{UNSHARED} ({', '.join(unshared)})" if unshared else None
 
 
-def paired(pair: Pair, quantity: Quantity) -> Paired:
+def paired(pair: PipelinePair, quantity: Quantity) -> Paired:
     """Of a quantity that is not missing, and no latency.
 
     A line that only one side's bill has is 0 on the other, whose bill was priced without it: a pipeline without a
@@ -451,7 +443,7 @@ def paired(pair: Pair, quantity: Quantity) -> Paired:
     )
 
 
-def timed_of(pair: Pair, stage: str) -> Timed | None:
+def timed_of(pair: PipelinePair, stage: str) -> Timed | None:
     """The live queries of a stage (empty: end to end) that both sides timed; None where there is none."""
     key = stage or WHOLE
     return Timed.of(pair.base.times[key], pair.candidate.times[key])
@@ -467,7 +459,7 @@ def own_figure(side: PipelineSide, quantity: Quantity) -> float | None:
     return float(sum(means)) if means else None
 
 
-def _columns(pair: Pair, quantity: Quantity) -> Mapping[Cell, tuple[Array, Array]]:
+def _columns(pair: PipelinePair, quantity: Quantity) -> Mapping[Cell, tuple[Array, Array]]:
     before, after = pair.base.items(quantity), pair.candidate.items(quantity)
     if quantity.kind != "cost":
         ((cell, column),), (other,) = before.items(), after.values()
@@ -477,7 +469,7 @@ def _columns(pair: Pair, quantity: Quantity) -> Mapping[Cell, tuple[Array, Array
     return {cell: (before.get(cell, nothing), after.get(cell, nothing)) for cell in cells}
 
 
-def _named(pair: Pair) -> Sequence[tuple[str, PipelineSide]]:
+def _named(pair: PipelinePair) -> Sequence[tuple[str, PipelineSide]]:
     return ("base", pair.base), ("candidate", pair.candidate)
 
 

@@ -16,7 +16,7 @@ from ragprof.statistics.paired import FEWEST, Effect, Timed, holm, mean_effects,
 from ragprof.statistics.power import more_queries
 from ragprof.studies.gate import verdicts
 from ragprof.studies.gate.document import Better, FactDifference, Interval, Noise, QuantityRow
-from ragprof.studies.gate.evidence import Pair, blocked, missing, own_figure, paired, timed_of, unpriced
+from ragprof.studies.gate.evidence import PipelinePair, blocked, missing, own_figure, paired, timed_of, unpriced
 from ragprof.studies.gate.verdicts import Clock, Tolerance
 
 Obstacle: TypeAlias = Literal["unpriced", "missing", "incomparable"]
@@ -30,7 +30,7 @@ PROMPT = Quantity("usage", "inject", "prompt_tokens")
 class Ask:
     """One quantity of one pipeline, how much it may differ, and which direction is good."""
 
-    pair: Pair
+    pair: PipelinePair
     quantity: Quantity
     allowed: Tolerance
     better: Better
@@ -93,7 +93,7 @@ def findings(asks: Sequence[Ask], terms: ComparisonTerms) -> list[Finding]:
     """In the order of the asks."""
     found: dict[int, Finding] = {}
     means: list[int] = []
-    times: dict[tuple[Pair, str], list[int]] = defaultdict(list)
+    times: dict[tuple[PipelinePair, str], list[int]] = defaultdict(list)
     for at, ask in enumerate(asks):
         if obstacle := _obstacle(ask, terms):
             found[at] = Finding(ask, None, *obstacle, confidence=1 - terms.alpha)

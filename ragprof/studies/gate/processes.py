@@ -21,11 +21,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from ragprof.core import environment, files
+from ragprof.core import Query, environment, files
 from ragprof.core.clock import Progress
 from ragprof.core.errors import BadInput, Incomparable, RagprofError
-from ragprof.record.recording import Bench, fingerprint_of, shuffled
-from ragprof.studies.gate.duel import Driven
+from ragprof.record.pipeline import Parts
+from ragprof.record.query import traced
+from ragprof.record.rankings import Ranked
+from ragprof.record.recording import Bench, Ready, Subject, clear, fingerprint_of, rank, ready, shuffled, write
+from ragprof.record.timings import Timings, count_flops
 from ragprof.studies.preparation import Prepared, prepare
 
 MODULE = "ragprof.studies.gate.processes"
@@ -174,12 +177,19 @@ class Reported:
 
 
 class Worker:
-    """The requests, a method each."""
+    """A recording whose live queries are asked for from outside, one at a time. A public method is a request.
+
+    `prepare` comes first, then `load`, then `rank` before `write`. Raises as the record pass does.
+    """
 
     def __init__(self, say: Callable[[Mapping[str, Any]], None]) -> None:
         self._say = say
         self._prepared: Prepared | None = None
-        self._driven: Driven | None = None
+        self._loaded: tuple[Bench, Ready] | None = None
+        self._ranked: dict[str, Ranked] = {}
+        self._timings = Timings()
+        self._parts: Mapping[str, Parts] = {}
+        self._queries: Mapping[str, Query] = {}
 
     def prepare(self, *, eval_file: str, corpus: str | None, books: list[str]) -> dict[str, Any]:
         """Read and check everything; loads no model. Says what this side is, so that it can be refused early."""
@@ -198,27 +208,50 @@ class Worker:
 
     def load(self, *, folder: str) -> dict[str, Any]:
         """Load models, embed what the cache lacks, build the indexes."""
-        if self._prepared is None:
-            raise RuntimeError("a worker is prepared before it loads")
         place = Path(folder)
         files.ready_folder(place, remedy="give another one with --out")
-        self._driven = Driven(self._prepared.subject, Bench(place, files.cache_folder(), Reported(self._say)))
+        bench = Bench(place, files.cache_folder(), Reported(self._say))
+        clear(place)
+        self._loaded = bench, ready(self._subject, bench)
+        self._parts = {parts.name: parts for parts in self._subject.pipelines}
+        self._queries = {query.query_id: query for query in self._subject.queries}
         return environment.describe()
 
     def rank(self) -> None:
-        self._ready.rank()
+        """Rankings of every pipeline, for quality: from what the cache has, and the rest computed."""
+        bench, made = self._bench_and_indexes
+        self._ranked = rank(self._subject, made.embedding, bench)
 
     def ask(self, *, pipeline: str, query: str, phase: str, number: int) -> dict[str, int]:
-        return self._ready.ask(pipeline, query, phase=phase, number=number)
+        """One live query: ns by stage, and of the whole as `query`. Kept in the spans under `phase`."""
+        bench, _ = self._bench_and_indexes
+        if pipeline not in self._parts or query not in self._queries:
+            raise BadInput(f"there is no pipeline '{pipeline}' or no query '{query}' on this side")
+        answer, trace = traced(self._parts[pipeline], self._queries[query], bench.clock)
+        self._timings.add(pipeline, phase, number, trace)
+        self._timings.add_usage(pipeline, answer)
+        return {"query": trace.duration_ns, **{span.stage: span.duration_ns for span in trace.spans}}
 
     def write(self, *, job: str) -> None:
-        self._ready.write(job=job)
+        """Count what is to be counted and write the recording; recordings of one `job` were interleaved."""
+        bench, made = self._bench_and_indexes
+        subject = self._subject
+        counted = shuffled(subject.queries, subject.config.seed)[: subject.config.gate.flop_queries]
+        count_flops(subject.pipelines, counted, self._timings, bench.progress)
+        self._timings.peaks = dict.fromkeys(self._parts, environment.peak_rss_bytes())
+        write(subject, bench, made, self._ranked, self._timings, job=job)
 
     @property
-    def _ready(self) -> Driven:
-        if self._driven is None:
+    def _subject(self) -> Subject:
+        if self._prepared is None:
+            raise RuntimeError("a worker is prepared before it loads")
+        return self._prepared.subject
+
+    @property
+    def _bench_and_indexes(self) -> tuple[Bench, Ready]:
+        if self._loaded is None:
             raise RuntimeError("a worker is loaded before it is asked")
-        return self._driven
+        return self._loaded
 
 
 def serve(requests: IO[str], replies: IO[str]) -> None:
@@ -230,11 +263,7 @@ def serve(requests: IO[str], replies: IO[str]) -> None:
 
     worker = Worker(say)
     verbs: dict[str, Callable[..., Any]] = {
-        "prepare": worker.prepare,
-        "load": worker.load,
-        "rank": worker.rank,
-        "ask": worker.ask,
-        "write": worker.write,
+        verb: getattr(worker, verb) for verb in ("prepare", "load", "rank", "ask", "write")
     }
     for line in requests:
         request = json.loads(line)
