@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from ragprof.core import STAGES
 from ragprof.report import figures
 from ragprof.report.palette import pipeline_colours
 
@@ -35,17 +34,6 @@ def entries(node: Any, *keys: str) -> Sequence[Any]:
 def pipelines(summary: Summary) -> dict[str, Mapping[str, Any]]:
     """name -> pipeline, in the order of the summary; that order gives each its colour."""
     return {name: pipeline or {} for name, pipeline in (at(summary, "pipelines") or {}).items()}
-
-
-def stages(summary: Summary, *keys: str) -> list[str]:
-    """The stages that any pipeline has, in the order in which a query meets them."""
-    found = {stage for pipeline in pipelines(summary).values() for stage in at(pipeline, *(keys or ("stages",))) or {}}
-    return [stage for stage in STAGES if stage in found]
-
-
-def final_scores(summary: Summary, name: str) -> Mapping[str, Any]:
-    """The scores of the stage that the summary calls final for this pipeline."""
-    return at(summary, "pipelines", name, "scores", at(summary, "final_stage", name) or "") or {}
 
 
 def interval(node: Any, *keys: str) -> tuple[float, float] | None:

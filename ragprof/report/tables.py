@@ -7,9 +7,9 @@ Figures of the reranker's statement as cells: a price that nobody knows is UNPRI
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from ragprof.report import figures
 from ragprof.report.figures import ABSENT, UNPRICED, signed
@@ -21,6 +21,7 @@ from ragprof.report.lookup import (
     unpriced_stages,
 )
 
+T = TypeVar("T")
 Tone: TypeAlias = Literal["", "absent", "unpriced", "better", "worse", "undecided", "quiet", "strong"]
 
 
@@ -72,6 +73,14 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     note: str = ""
+
+    @classmethod
+    def of(
+        cls, key: str, title: str, columns: Mapping[Column, Callable[[T], Cell]], items: Iterable[T], note: str = ""
+    ) -> Table:
+        """A row an item, and in it what each column reads of the item."""
+        rows = tuple(Row(tuple(read(item) for read in columns.values())) for item in items)
+        return cls(key, title, tuple(columns), rows, note)
 
     @property
     def grouped(self) -> bool:

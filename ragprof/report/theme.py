@@ -19,8 +19,6 @@ from typing import Any
 
 import altair as alt
 
-from ragprof.report import figures
-from ragprof.report.lookup import Summary, at, pipelines
 from ragprof.report.palette import GRID, INK, MUTED, RULE, SHAPES, TEXTURES
 
 FONT = "-apple-system, 'Segoe UI', Inter, Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
@@ -179,21 +177,6 @@ def colour_by(field: str, colours: Mapping[str, str], *, symbol: str) -> Any:
     """Colours by name, with a legend in the same order."""
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(symbolType=symbol))
-
-
-def queries_words(summary: Summary) -> str:
-    """What a quality figure rests on."""
-    queries = at(summary, "queries")
-    return f"n {figures.ABSENT}" if queries is None else f"n = {figures.count(queries)} queries"
-
-
-def timings_words(summary: Summary) -> str:
-    """What a latency figure rests on."""
-    counts = sorted({at(pipeline, "end_to_end", "n") for pipeline in pipelines(summary).values()} - {None})
-    if not counts:
-        return f"n {figures.ABSENT}"
-    ends = [figures.count(count) for count in dict.fromkeys((counts[0], counts[-1]))]
-    return f"n = {' to '.join(ends)} timings per pipeline"
 
 
 _DIGITS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(1, 10)), tuple(tenth / 10 for tenth in range(10, 100, 2)))

@@ -31,7 +31,7 @@ SectionT = TypeVar("SectionT", bound="Section | Mapping[str, Any]")
 class Section(BaseModel):
     """A part of summary.json. Its fields are the contract; a value that is not there is None, a state is a word."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", use_attribute_docstrings=True)
 
     def as_json(self) -> dict[str, Any]:
         """As summary.json has it: what was never set is left out, what is None is null."""

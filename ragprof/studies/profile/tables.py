@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 from pydantic import JsonValue
 from rich.console import Group, RenderableType
@@ -29,9 +32,12 @@ from ragprof.report.tables import (
     verdict_cell,
 )
 from ragprof.report.terminal import INDENT, empty_table, styled
-from ragprof.studies.contract import ComparedPair, EstimateValue, Latency
+from ragprof.statistics.estimates import QUANTILES
+from ragprof.studies.contract import ComparedPair, CostFigures, EstimateValue, Latency
 from ragprof.studies.profile.section import AppliedRate, PipelineFigures, ProfileSection
 
+Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
+"""Of tables with a row a pipeline: what a column says of the pipeline of that name."""
 _MACHINE = {
     "cpu": "Processor",
     "cores": "Cores",
@@ -45,51 +51,48 @@ _MACHINE = {
 
 
 def glance(section: ProfileSection) -> Table:
-    """One row a pipeline: quality of the final ranking, latency, money, tokens."""
-    metric, judged = section.metric, judged_beside(section.metric)
-    columns = (
-        PIPELINE,
-        Column(metric, "final ranking"),
-        Column(judged),
-        Column("p50", "end to end"),
-        Column("p95", "end to end"),
-        Column("Cost", "per 1,000 queries"),
-        Column("Context", "tokens per query"),
-        Column("On the front", numeric=False),
-    )
-    rows = []
-    for name, pipeline in section.pipelines.items():
-        fronts = [front for front, names in section.pareto if name in names]
-        tokens = figures.mean_count(pipeline.usage_per_query.get("inject.context_tokens"))
-        cells = (*_key_cells(section, name), figure(tokens), Cell(", ".join(fronts) or figures.DASH, tone="quiet"))
-        rows.append(Row((Cell(name, pipeline.description, pipeline=name), *cells)))
+    """Quality of the final ranking, latency, money and tokens of each pipeline."""
+    metric, judged, of = section.metric, judged_beside(section.metric), section.pipelines
+    fronts = dict(section.pareto)
+    columns: Columns = {
+        PIPELINE: lambda name: Cell(name, of[name].description, pipeline=name),
+        Column(metric, "final ranking"): lambda name: _quality_cell(section, name),
+        Column(judged): lambda name: judged_cell(section.final_scores(name), metric),
+        Column("p50", "end to end"): lambda name: _quantile_cell(of[name].end_to_end, "p50"),
+        Column("p95", "end to end"): lambda name: _quantile_cell(of[name].end_to_end, "p95"),
+        Column("Cost", "per 1,000 queries"): lambda name: bill_cell(of[name].cost_usd_per_1000_queries),
+        Column("Context", "tokens per query"): lambda name: _usage_cell(of[name], "inject.context_tokens"),
+        Column("On the front", numeric=False): lambda name: Cell(
+            ", ".join(front for front in fronts if name in fronts[front]) or figures.DASH, tone="quiet"
+        ),
+    }
     cutoff = judged.partition("@")[2]
     note = (
         f"Small figures are 95% intervals. {judged} is the share of the {f'first {cutoff} ' if cutoff else ''}results "
         "that has a relevance judgement: unjudged is not irrelevant. On the front: no other pipeline measured here has "
         f"both a higher {metric} and a lower latency (or cost). {HOW_QUANTILES}"
     )
-    return Table("glance", "At a glance", columns, tuple(rows), note)
+    return Table.of("glance", "At a glance", columns, of, note)
 
 
-def _key_cells(section: ProfileSection, name: str) -> list[Cell]:
-    """The leading metric and the share of judged results, p50 and p95, and the cost."""
-    pipeline, scores = section.pipelines[name], section.final_scores(name)
-    latency = pipeline.end_to_end
-    return [
-        estimate_cell(scores.get(section.metric), figures.score),
-        judged_cell(scores, section.metric),
-        interval_cell(latency.p50_ns, latency.p50_interval_ns, figures.duration),
-        interval_cell(latency.p95_ns, latency.p95_interval_ns, figures.duration),
-        bill_cell(pipeline.cost_usd_per_1000_queries),
-    ]
+def _quality_cell(section: ProfileSection, name: str) -> Cell:
+    return estimate_cell(section.final_scores(name).get(section.metric), figures.score)
+
+
+def _quantile_cell(latency: Latency, quantile: str) -> Cell:
+    value, interval = (getattr(latency, f"{quantile}{part}_ns") for part in ("", "_interval"))
+    return interval_cell(value, interval, figures.duration)
+
+
+def _usage_cell(pipeline: PipelineFigures, unit: str) -> Cell:
+    return figure(figures.mean_count(pipeline.usage_per_query.get(unit)))
 
 
 def latency(section: ProfileSection) -> Table:
     columns = (
         PIPELINE,
         Column("Stage", numeric=False),
-        *(Column(quantile) for quantile in ("p50", "p95", "p99")),
+        *(Column(quantile) for quantile in QUANTILES),
         Column("n", "timings"),
         Column("Cold start", "first query"),
     )
@@ -113,14 +116,8 @@ def latency(section: ProfileSection) -> Table:
 
 
 def _latency_cells(stage: str, found: Latency, cold_start: int | None) -> tuple[Cell, ...]:
-    return (
-        Cell(stage),
-        interval_cell(found.p50_ns, found.p50_interval_ns, figures.duration),
-        interval_cell(found.p95_ns, found.p95_interval_ns, figures.duration),
-        interval_cell(found.p99_ns, found.p99_interval_ns, figures.duration),
-        figure(figures.count(found.n)),
-        figure(figures.duration(cold_start)),
-    )
+    quantiles = (_quantile_cell(found, quantile) for quantile in QUANTILES)
+    return (Cell(stage), *quantiles, figure(figures.count(found.n)), figure(figures.duration(cold_start)))
 
 
 def quality(section: ProfileSection) -> Table:
@@ -153,141 +150,109 @@ def _quality_cells(scores: Mapping[str, EstimateValue], metrics: list[str]) -> l
 
 
 def cost(section: ProfileSection) -> Table:
-    month = section.traffic.queries_per_month
+    month, of = section.traffic.queries_per_month, section.pipelines
     traffic = "" if month is None else f"{figures.rough_count(month)} queries"
-    columns = (
-        PIPELINE,
-        *(Column(stage) for stage in section.stages),
-        Column("Total", "per 1,000 queries"),
-        Column("Per month", traffic),
-    )
-    rows = []
-    for name, pipeline in section.pipelines.items():
-        bill = pipeline.cost_usd_per_1000_queries
-        stages = []
-        for stage in section.stages:
-            usd, interval = bill.of_stage(stage), bill.stage_intervals.get(stage)
-            unpriced = usd is None and stage in bill.unpriced_stages
-            note = "" if interval is None else figures.span(interval, figures.usd)
-            stages.append(figure(UNPRICED) if unpriced else figure(figures.usd(usd), note))
-        per_month = UNPRICED if bill.total is None else figures.usd(bill.per_month)
-        cells = (*stages, bill_cell(bill), figure(per_month, tone="strong"))
-        rows.append(Row((Cell(name, pipeline=name), *cells)))
+    columns: Columns = {
+        PIPELINE: lambda name: Cell(name, pipeline=name),
+        **{Column(stage): partial(_stage_cost, section, stage) for stage in section.stages},
+        Column("Total", "per 1,000 queries"): lambda name: bill_cell(of[name].cost_usd_per_1000_queries),
+        Column("Per month", traffic): lambda name: _month_cell(of[name].cost_usd_per_1000_queries),
+    }
     note = (
         "USD per 1,000 queries; small figures are 95% intervals. n/a: the pipeline has no such stage, or nothing was "
         "recorded for it. UNPRICED: the stage was measured, but no rate for it is known; it is not free."
     )
-    return Table("cost", "Cost of 1,000 queries, by stage", columns, tuple(rows), note)
+    return Table.of("cost", "Cost of 1,000 queries, by stage", columns, of, note)
+
+
+def _stage_cost(section: ProfileSection, stage: str, name: str) -> Cell:
+    bill = section.pipelines[name].cost_usd_per_1000_queries
+    usd, interval = bill.of_stage(stage), bill.stage_intervals.get(stage)
+    if usd is None and stage in bill.unpriced_stages:
+        return figure(UNPRICED)
+    return figure(figures.usd(usd), "" if interval is None else figures.span(interval, figures.usd))
+
+
+def _month_cell(bill: CostFigures) -> Cell:
+    return figure(UNPRICED if bill.total is None else figures.usd(bill.per_month), tone="strong")
 
 
 def builds(section: ProfileSection) -> Table:
-    columns = (
-        PIPELINE,
-        Column("Build", "time"),
-        Column("Index", "size"),
-        Column("Build memory", "peak"),
-        Column("Query memory", "peak"),
-        Column("Prompt", "tokens per query"),
-        Column("Scored pairs", "per query"),
-    )
-    rows = []
-    for name, pipeline in section.pipelines.items():
-        build, usage = pipeline.build, pipeline.usage_per_query
-        texts = (
-            figures.duration(build.duration_ns),
-            figures.size(build.index_bytes),
-            figures.size(build.peak_rss_bytes),
-            figures.size(pipeline.peak_rss_bytes),
-            figures.mean_count(usage.get("inject.prompt_tokens")),
-            figures.mean_count(usage.get("rerank.docs_scored")),
-        )
-        rows.append(Row((Cell(name, pipeline=name), *map(figure, texts))))
-    note = "Memory is the process's peak resident size."
-    return Table("builds", "Builds, memory and usage", columns, tuple(rows), note)
+    of = section.pipelines
+    columns: Columns = {
+        PIPELINE: lambda name: Cell(name, pipeline=name),
+        Column("Build", "time"): lambda name: figure(figures.duration(of[name].build.duration_ns)),
+        Column("Index", "size"): lambda name: figure(figures.size(of[name].build.index_bytes)),
+        Column("Build memory", "peak"): lambda name: figure(figures.size(of[name].build.peak_rss_bytes)),
+        Column("Query memory", "peak"): lambda name: figure(figures.size(of[name].peak_rss_bytes)),
+        Column("Prompt", "tokens per query"): lambda name: _usage_cell(of[name], "inject.prompt_tokens"),
+        Column("Scored pairs", "per query"): lambda name: _usage_cell(of[name], "rerank.docs_scored"),
+    }
+    return Table.of("builds", "Builds, memory and usage", columns, of, "Memory is the process's peak resident size.")
 
 
 def trust(section: ProfileSection) -> Table:
     """How far each pipeline's timings can be trusted: do stages add up, what did measuring cost, how noisy was it."""
-    columns = (
-        PIPELINE,
-        Column("Stages add up to", "of end to end"),
-        Column("Unaccounted", "mean per query"),
-        Column("Profiler overhead", "of end to end"),
-        Column("Spread between rounds", "bound in small"),
-        Column("Timings", numeric=False),
-    )
-    rows = [Row((Cell(name, pipeline=name), *_trust_cells(one))) for name, one in section.pipelines.items()]
-    return Table("trust", "How far the timings can be trusted", columns, tuple(rows))
-
-
-def _trust_cells(pipeline: PipelineFigures) -> tuple[Cell, ...]:
-    noise = pipeline.noise
-    return (
-        figure(figures.share(pipeline.closure)),
-        figure(figures.duration(pipeline.unaccounted.mean_ns)),
-        interval_cell(pipeline.overhead, pipeline.overhead_interval, figures.share),
-        figure(figures.share(noise.spread), f"bound {figures.share(noise.bound)}"),
-        Cell("noisy", tone="worse") if noise.noisy else Cell("steady", tone="quiet"),
-    )
+    of = section.pipelines
+    columns: Columns = {
+        PIPELINE: lambda name: Cell(name, pipeline=name),
+        Column("Stages add up to", "of end to end"): lambda name: figure(figures.share(of[name].closure)),
+        Column("Unaccounted", "mean per query"): lambda name: figure(figures.duration(of[name].unaccounted.mean_ns)),
+        Column("Profiler overhead", "of end to end"): lambda name: interval_cell(
+            of[name].overhead, of[name].overhead_interval, figures.share
+        ),
+        Column("Spread between rounds", "bound in small"): lambda name: figure(
+            figures.share(of[name].noise.spread), f"bound {figures.share(of[name].noise.bound)}"
+        ),
+        Column("Timings", numeric=False): lambda name: (
+            Cell("noisy", tone="worse") if of[name].noise.noisy else Cell("steady", tone="quiet")
+        ),
+    }
+    return Table.of("trust", "How far the timings can be trusted", columns, of)
 
 
 def comparisons(section: ProfileSection) -> Table:
-    columns = (
-        Column("Candidate", numeric=False),
-        Column("Against", numeric=False),
-        Column("Metric", numeric=False),
-        Column("Difference", "95% interval"),
-        Column("p"),
-        Column("p", "Holm"),
-        Column("n", "queries"),
-        Column("Verdict", numeric=False),
-    )
-    rows = tuple(Row(_comparison_cells(pair)) for pair in section.comparisons)
+    columns: dict[Column, Callable[[ComparedPair], Cell]] = {
+        Column("Candidate", numeric=False): lambda pair: Cell(pair.candidate, pipeline=pair.candidate),
+        Column("Against", numeric=False): lambda pair: Cell(pair.baseline, pipeline=pair.baseline),
+        Column("Metric", numeric=False): lambda pair: figure(pair.metric, f"{pair.stage} ranking"),
+        Column("Difference", "95% interval"): lambda pair: interval_cell(
+            pair.difference, pair.interval, figures.difference
+        ),
+        Column("p"): lambda pair: figure(figures.p_value(pair.p)),
+        Column("p", "Holm"): lambda pair: figure(figures.p_value(pair.p_holm)),
+        Column("n", "queries"): lambda pair: figure(figures.count(pair.n)),
+        Column("Verdict", numeric=False): verdict_cell,
+    }
     note = (
         "Paired by query; candidate minus baseline. p (Holm) is corrected for all comparisons in this table. "
         "Undecided means not distinguishable with these queries, which is not the same as equal."
     )
-    return Table("comparisons", "All comparisons", columns, rows, note)
-
-
-def _comparison_cells(pair: ComparedPair) -> tuple[Cell, ...]:
-    return (
-        Cell(pair.candidate, pipeline=pair.candidate),
-        Cell(pair.baseline, pipeline=pair.baseline),
-        figure(pair.metric, f"{pair.stage} ranking"),
-        interval_cell(pair.difference, pair.interval, figures.difference),
-        figure(figures.p_value(pair.p)),
-        figure(figures.p_value(pair.p_holm)),
-        figure(figures.count(pair.n)),
-        verdict_cell(pair),
-    )
+    return Table.of("comparisons", "All comparisons", columns, section.comparisons, note)
 
 
 def rates(section: ProfileSection) -> Table:
-    columns = (
-        Column("Rate", numeric=False),
-        Column("Price"),
-        Column("Per", numeric=False),
-        Column("Valid from", numeric=False),
-        Column("Verified", numeric=False),
-        Column("Source", numeric=False),
-    )
-    rows = tuple(Row(_rate_cells(rate)) for rate in section.rates)
-    return Table("rates", "Rates", columns, rows, "Usage is a fact of the recording; these prices were applied to it.")
+    columns: dict[Column, Callable[[AppliedRate], Cell]] = {
+        Column("Rate", numeric=False): lambda rate: Cell(rate.name, rate.note),
+        Column("Price"): lambda rate: figure(figures.plain_usd(rate.usd)),
+        Column("Per", numeric=False): _per_cell,
+        Column("Valid from", numeric=False): lambda rate: figure(figures.text(rate.since)),
+        Column("Verified", numeric=False): lambda rate: figure(figures.text(rate.verified)),
+        Column("Source", numeric=False): _source_cell,
+    }
+    note = "Usage is a fact of the recording; these prices were applied to it."
+    return Table.of("rates", "Rates", columns, section.rates, note)
 
 
-def _rate_cells(rate: AppliedRate) -> tuple[Cell, ...]:
+def _per_cell(rate: AppliedRate) -> Cell:
     unit = rate.unit.replace("_", " ")
-    unit = unit.removesuffix("s") if rate.per == 1 else unit
-    web = rate.source.startswith(("https://", "http://"))
-    return (
-        Cell(rate.name, rate.note),
-        figure(figures.plain_usd(rate.usd)),
-        figure(f"{figures.count(rate.per)} {unit}".strip()),
-        figure(figures.text(rate.since)),
-        figure(figures.text(rate.verified)),
-        Cell(rate.source.partition("://")[2].rstrip("/"), href=rate.source) if web else Cell(rate.source),
-    )
+    return figure(f"{figures.count(rate.per)} {unit.removesuffix('s') if rate.per == 1 else unit}".strip())
+
+
+def _source_cell(rate: AppliedRate) -> Cell:
+    if not rate.source.startswith(("https://", "http://")):
+        return Cell(rate.source)
+    return Cell(rate.source.partition("://")[2].rstrip("/"), href=rate.source)
 
 
 def machine(section: ProfileSection) -> Table:
@@ -323,8 +288,11 @@ def measured(section: ProfileSection) -> Table:
 
 
 def _facts(key: str, title: str, known: Mapping[str, str]) -> Table:
-    columns = (Column("What", numeric=False), Column("Value", numeric=False))
-    return Table(key, title, columns, tuple(Row((Cell(label), figure(value))) for label, value in known.items()))
+    columns: Columns = {
+        Column("What", numeric=False): Cell,
+        Column("Value", numeric=False): lambda label: figure(known[label]),
+    }
+    return Table.of(key, title, columns, known)
 
 
 def terminal_table(section: ProfileSection) -> RenderableType:
@@ -333,10 +301,11 @@ def terminal_table(section: ProfileSection) -> RenderableType:
     judged = judged_beside(metric).lower().replace("@", "\n@")
     for title in (f"{metric}\n95% interval", judged, "p50", "p95", "USD per\n1,000"):
         table.add_column(title, justify="right", no_wrap=True)
-    for name in section.pipelines:
-        score, *others = _key_cells(section, name)
-        cells = [Cell(f"{score.text} {score.note}".strip(), tone=score.tone), *others]
-        table.add_row(Text(name), *map(styled, cells))
+    for row in glance(section).rows:
+        name, score, *others = row.cells[:6]
+        table.add_row(
+            Text(name.text), styled(replace(score, text=f"{score.text} {score.note}".strip())), *map(styled, others)
+        )
     answer = [Text(sentence, style="" if place else "bold") for place, sentence in enumerate(section.headline)]
     warnings = [Text(f"! {warning}", style="yellow") for warning in section.warnings]
     queries, docs = figures.count(section.queries), figures.count(section.corpus.docs)
