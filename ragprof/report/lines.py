@@ -1,19 +1,14 @@
-"""What the charts of growth share: values with their intervals, a logarithmic axis of sizes, labels kept apart.
+"""Charts of lines and stacks over a corpus size, a depth or a number of chunks; as one chart or a panel per pipeline.
 
-Lines over corpus sizes as one specification: bands, measured and forecast strokes, names at the ends.
-
-Small charts of lines, one a pipeline: the same series, told apart by colour, dashes and marks, with their bands.
-
-Parts of a whole on top of each other, size by size: losses upwards from zero, gains (negative losses) downwards.
-
-A size at which a part is missing that the pipeline has elsewhere is not stacked: the stack would look complete.
+A value that is absent breaks its line and is never drawn as 0. A size at which a part is missing that the pipeline has
+elsewhere is not stacked: the stack would look complete.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import altair as alt
 
@@ -23,8 +18,15 @@ from ragprof.report.palette import MUTED, PAPER, RULE
 from ragprof.report.theme import Key, Scale, linear, rows, specification, wrap
 
 SIZE_TITLE = "Corpus size (passages)"
-_DIGITS = 5
-_LEAST_FACTOR = 1.2
+# The page gives a panel about 250 pixels: more digits than five cannot be seen, and more than four ticks crowd.
+_DIGITS, _TICKS = 5, 4
+_HEIGHT, _PANEL_HEIGHT = 380, 210
+_BAND, _FORECAST_BAND = 0.12, 0.06
+_LABEL_CHARACTERS = 20
+_WIDEST_BAR, _ALL_BARS = 18, 170
+Rows: TypeAlias = list[dict[str, Any]]
+Found: TypeAlias = Mapping[int, Mapping[str, float | None]]
+"""size -> part -> value"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,13 @@ def ends_of(marks: Iterable[Mark]) -> list[float]:
 def size_scale(sizes: Sequence[float]) -> Scale:
     """Logarithmic, with a little room at both ends."""
     low, high = min(sizes), max(sizes)
-    room = max((high / low) ** 0.05, 1.03 if high > low else _LEAST_FACTOR)
+    room = max((high / low) ** 0.05, 1.03 if high > low else 1.2)
     return Scale(low / room, high * room, logarithmic=True)
 
 
 def size_axis(scale: Scale, *, ticks: int = 3) -> Any:
     axis = alt.Axis(values=scale.ticks(ticks), format="~s", labelOverlap="greedy", labelSeparation=8, grid=False)
-    domain = alt.Scale(type="log", domain=[scale.low, scale.high], nice=False)
-    return alt.X("x:Q", title=SIZE_TITLE, axis=axis, scale=domain)
+    return alt.X("x:Q", title=SIZE_TITLE, axis=axis, scale=scale.domain())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,11 @@ class Vertical:
         """The title lies flat above the axis, so that it needs no room beside it."""
         above: dict[str, Any] = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom", "titleAnchor": "end"}
         axis = alt.Axis(format=self.spelling, tickCount=ticks, labelColor=MUTED, titleX=-34, titleY=-12, **above)
-        domain = alt.Scale(domain=[self.scale.low, self.scale.high], nice=False, zero=False)
-        return alt.Y(f"{field}:Q", title=self.title, axis=axis, scale=domain)
+        return alt.Y(f"{field}:Q", title=self.title, axis=axis, scale=self.scale.domain(), stack=None)
+
+    def stacked(self, field: str) -> Any:
+        """The same axis for parts that are piled up."""
+        return self.axis(field, ticks=_TICKS).stack("zero")
 
 
 def near(values: Sequence[float]) -> Scale:
@@ -129,147 +133,9 @@ def apart(wanted: Mapping[str, float], heights: Mapping[str, float], *, room: tu
     return placed
 
 
-def spelling(scale: Scale, prefix: str = "") -> str:
-    """A number format that tells the ticks apart."""
-    return f"{prefix},.{scale.decimals()}f"
-
-
-_HEIGHT, _LINE_PX = 380, 16
-_LABEL_CHARACTERS = 20
-_BAND, _FORECAST_BAND = 0.12, 0.06
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A pipeline's values at the measured sizes, then its forecast, which is empty where there is none."""
-
-    name: str
-    colour: str
-    shape: str
-    measured: tuple[Mark, ...]
-    forecast: tuple[Mark, ...]
-
-    @property
-    def label(self) -> str:
-        """The name, on several lines where it is long."""
-        return wrap(self.name, _LABEL_CHARACTERS)
-
-    @property
-    def label_height(self) -> int:
-        return _LINE_PX * (self.label.count("\n") + 1)
-
-    @property
-    def last(self) -> Mark:
-        """Where the line ends. A line has at least one value."""
-        return [one for one in (*self.measured, *self.forecast) if one.value is not None][-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Axes:
-    """Sizes across, values upwards."""
-
-    x: Scale
-    y: Vertical
-
-
-def line_specification(lines: Sequence[Line], axes: Axes) -> dict[str, Any]:
-    names = [line.name for line in lines]
-    colour = alt.Scale(domain=names, range=[line.colour for line in lines])
-    base = alt.Chart().encode(x=size_axis(axes.x, ticks=5), color=alt.Color("name:N", scale=colour, legend=None))
-    layers = [*_border(lines), *_bands(base, axes), *_strokes(base, axes, lines)]
-    if named_at_ends(lines):
-        layers += _labels(lines, axes)
-    return specification(alt.layer(*layers, data=rows(_data(lines, axes.y.scale))), height=_HEIGHT)
-
-
-def _data(lines: Sequence[Line], scale: Scale) -> list[dict[str, Any]]:
-    """Measured rows, then those of forecasts, which set out from the last measured value."""
-    measured = [one.row(name=line.name, part="measured") for line in lines for one in line.measured]
-    ahead = [
-        one.within(scale).row(name=line.name, part="forecast", start=one is line.measured[-1])
-        for line in lines
-        if line.forecast
-        for one in (line.measured[-1], *line.forecast)
-    ]
-    return measured + ahead
-
-
-def _bands(base: Any, axes: Axes) -> list[Any]:
-    y = axes.y.axis("low")
-    shades = {"measured": _BAND, "forecast": _FORECAST_BAND}
-    return [
-        base.transform_filter(f"datum.part == '{part}'").mark_area(opacity=opacity).encode(y=y, y2="high:Q")
-        for part, opacity in shades.items()
-    ]
-
-
-def _strokes(base: Any, axes: Axes, lines: Sequence[Line]) -> list[Any]:
-    y = axes.y.axis("value")
-    scale = alt.Scale(domain=[line.name for line in lines], range=[line.shape for line in lines])
-    titles = {"name": "Pipeline", "x": "Passages", "words": axes.y.title}
-    tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
-    measured, ahead = (base.transform_filter(f"datum.part == '{part}'") for part in ("measured", "forecast"))
-    points = {"shape": alt.Shape("name:N", scale=scale, legend=None), "tooltip": tooltip}
-    shown = ahead.transform_filter("!datum.start")
-    return [
-        measured.mark_line(strokeWidth=2).encode(y=y),
-        ahead.mark_line(strokeWidth=1.6, strokeDash=[5, 4]).encode(y=y),
-        measured.mark_point(filled=True, size=46, opacity=1).encode(y=y, **points),
-        shown.mark_point(filled=False, size=46, opacity=1, fill="white", strokeWidth=1.5).encode(y=y, **points),
-    ]
-
-
-def _border(lines: Sequence[Line]) -> list[Any]:
-    """Where measuring ends and forecasting begins."""
-    if not any(line.forecast for line in lines):
-        return []
-    largest = max(one.x for line in lines for one in line.measured)
-    rule = alt.Chart(rows([{"x": largest}])).mark_rule(stroke=RULE, strokeWidth=1).encode(x="x:Q")
-    return [rule, _side(largest, "measured", "right", -6), _side(largest, "forecast", "left", 6)]
-
-
-def _side(x: float, word: str, align: Literal["left", "right"], dx: float) -> Any:
-    text = alt.Chart(rows([{"x": x, "word": word}])).encode(x="x:Q", text="word:N")
-    return text.mark_text(align=align, dx=dx, y=2, baseline="top", fill=MUTED, fontSize=11)
-
-
-def named_at_ends(lines: Sequence[Line]) -> bool:
-    """Names stand at the ends of the lines where all of them fit above each other."""
-    return sum(line.label_height for line in lines) <= _HEIGHT
-
-
-def _labels(lines: Sequence[Line], axes: Axes) -> list[Any]:
-    """At the right edge for lines that reach the farthest size; the others are named where they end."""
-    edge = max(line.last.x for line in lines)
-    far, near = ([line for line in lines if (line.last.x == edge) is wanted] for wanted in (True, False))
-    named = [*_named(far, axes, axes.x.high), *_named(near, axes, None)]
-    base = alt.Chart(rows(named)).encode(y="label:Q", x="edge:Q")
-    leader = base.mark_rule(stroke=RULE, strokeWidth=1, xOffset=4).encode(x2="x:Q", y2="value:Q")
-    text = base.mark_text(align="left", dx=8, baseline="middle", lineBreak="\n", fontWeight=500)
-    halo = base.mark_text(
-        align="left", dx=8, baseline="middle", lineBreak="\n", fontWeight=500, stroke=PAPER, strokeWidth=4
-    )
-    return [leader, halo.encode(text="name:N"), text.encode(text="name:N")]
-
-
-def _named(lines: Sequence[Line], axes: Axes, edge: float | None) -> list[dict[str, Any]]:
-    """Where each name goes, in units of the axes; names keep a line's height apart."""
-    scale = axes.y.scale
-    wanted = {line.name: _HEIGHT * (1 - scale.place(line.last.value or 0.0)) for line in lines}
-    heights = {line.name: line.label_height for line in lines}
-    placed = apart(wanted, heights, room=(6, _HEIGHT + _LINE_PX / 2))
-    return [
-        {
-            **{"x": line.last.x, "value": line.last.value, "name": line.label, "edge": edge or line.last.x},
-            "label": scale.high - placed[line.name] / _HEIGHT * (scale.high - scale.low),
-        }
-        for line in lines
-    ]
-
-
-_PANELS_HEIGHT = 210
-_PADDING = {"left": 0, "right": 10, "top": 4, "bottom": 0}
-_PANELS_BAND, _TICKS = 0.11, 4
+def spelling(_: Scale, prefix: str = "") -> str:
+    """A number format that tells the ticks apart: Vega chooses the decimals by their distance."""
+    return f"{prefix},f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,57 +152,109 @@ class Series:
         return Key(self.name, self.colour, self.dash, self.shape)
 
 
-def lines_panel(lines: dict[Series, list[Mark]], x: Any, y: Vertical) -> dict[str, Any]:
-    """The specification of one panel. `x` is the axis that its marks lie on; the first series lies on top."""
-    drawn = [series for series in reversed(lines) if lines[series]]
+Lines: TypeAlias = Mapping[Series, Sequence[Mark]]
+
+
+def _looks(drawn: Sequence[Series], legend: alt.Legend | None = None) -> dict[str, Any]:
+    """Channel -> how the name of a series is told by it."""
+    looks: dict[str, tuple[Any, list[Any]]] = {
+        "color": (alt.Color, [series.colour for series in drawn]),
+        "shape": (alt.Shape, [series.shape for series in drawn]),
+        "strokeDash": (alt.StrokeDash, [list(series.dash) or [1, 0] for series in drawn]),
+    }
     names = [series.name for series in drawn]
-    base = alt.Chart().encode(x=x, color=alt.Color("name:N", scale=_scale(names, _colours(drawn)), legend=None))
-    band = base.mark_area(opacity=_PANELS_BAND).encode(y=y.axis("low", ticks=_TICKS), y2="high:Q")
+    return {
+        channel: kind("name:N", scale=alt.Scale(domain=names, range=values), legend=legend)
+        for channel, (kind, values) in looks.items()
+    }
+
+
+def _tooltip(**titles: str) -> list[Any]:
+    return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
+
+
+def lines_panel(lines: Lines, x: Any, y: Vertical) -> dict[str, Any]:
+    """The specification of one panel. `x` is the axis that its marks lie on; the first series lies on top."""
+    drawn = [series for series in reversed(list(lines)) if lines[series]]
+    looks, value = _looks(drawn), y.axis("value", ticks=_TICKS)
+    base = alt.Chart().encode(x=x, color=looks["color"])
+    tooltip = _tooltip(name="Curve", x="At", words=y.title)
+    layers = [
+        base.mark_area(opacity=_BAND).encode(y=y.axis("low", ticks=_TICKS), y2="high:Q"),
+        base.mark_line(strokeWidth=1.8).encode(y=value, strokeDash=looks["strokeDash"]),
+        base.mark_point(filled=True, size=30, opacity=1).encode(y=value, shape=looks["shape"], tooltip=tooltip),
+    ]
     data = [one.row(name=series.name) for series in drawn for one in lines[series]]
-    chart = alt.layer(band, *_panels_strokes(base, drawn, y), data=rows(data))
-    return panel_specification(chart)
+    return panel_specification(alt.layer(*layers, data=rows(data)))
 
 
 def panel_specification(chart: Any) -> dict[str, Any]:
     """A small chart for one place of a grid. Its marks carry no spoken labels: the tables say the same, and shorter."""
-    spec = specification(chart, height=_PANELS_HEIGHT)
-    return spec | {"padding": _PADDING, "config": spec["config"] | {"aria": False}}
+    spec = specification(chart, height=_PANEL_HEIGHT)
+    padding = {"left": 0, "right": 10, "top": 4, "bottom": 0}
+    return spec | {"padding": padding, "config": spec["config"] | {"aria": False}}
 
 
-def _panels_strokes(base: Any, drawn: Sequence[Series], y: Vertical) -> list[Any]:
-    names = [series.name for series in drawn]
-    dashes = alt.StrokeDash("name:N", scale=_scale(names, [list(one.dash) or [1, 0] for one in drawn]), legend=None)
-    shapes = alt.Shape("name:N", scale=_scale(names, [one.shape for one in drawn]), legend=None)
-    titles = {"name": "Curve", "x": "At", "words": y.title}
-    tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
-    line = base.mark_line(strokeWidth=1.8).encode(y=y.axis("value", ticks=_TICKS), strokeDash=dashes)
-    points = base.mark_point(filled=True, size=30, opacity=1).encode(
-        y=y.axis("value", ticks=_TICKS), shape=shapes, tooltip=tooltip
+def lines_ahead(measured: Lines, ahead: Lines, x: Scale, y: Vertical) -> dict[str, Any]:
+    """Lines over corpus sizes and, dashed, their forecasts, which set out from the last measured value.
+
+    The legend beside them has the order in which the lines end. A forecast's band is cut off where the plot ends; its
+    tooltip still gives all of it.
+    """
+    last = {series: [one.value for one in (*measured[series], *ahead.get(series, ()))] for series in measured}
+    ends = {series: next(value for value in reversed(values) if value is not None) for series, values in last.items()}
+    drawn = sorted(measured, key=lambda series: -ends[series])
+    names = {series: wrap(series.name, _LABEL_CHARACTERS) for series in drawn}
+    lines = "split(datum.label, '\\n')"
+    legend = alt.Legend(orient="right", direction="vertical", labelExpr=lines, offset=10, rowPadding=6, symbolSize=60)
+    looks = _looks([replace(series, name=names[series]) for series in drawn], legend)
+    base = alt.Chart().encode(x=size_axis(x, ticks=5), color=looks["color"])
+    now, later = (base.transform_filter(f"datum.part == '{part}'") for part in ("measured", "forecast"))
+    points = {"shape": looks["shape"], "tooltip": _tooltip(pipeline="Pipeline", x="Passages", words=y.title)}
+    open_points = later.transform_filter("!datum.start").mark_point(
+        filled=False, size=46, opacity=1, fill=PAPER, strokeWidth=1.5
     )
-    return [line, points]
+    low, value = y.axis("low"), y.axis("value")
+    layers = [
+        *_border(measured, ahead),
+        now.mark_area(opacity=_BAND).encode(y=low, y2="high:Q"),
+        later.mark_area(opacity=_FORECAST_BAND).encode(y=low, y2="high:Q"),
+        now.mark_line(strokeWidth=2).encode(y=value),
+        later.mark_line(strokeWidth=1.6, strokeDash=[5, 4]).encode(y=value),
+        now.mark_point(filled=True, size=46, opacity=1).encode(y=value, **points),
+        open_points.encode(y=value, **points),
+    ]
+    data: Rows = []
+    for series in measured:
+        name = {"pipeline": series.name, "name": names[series]}
+        data += [one.row(**name, part="measured") for one in measured[series]]
+        if ahead.get(series):
+            start = measured[series][-1]
+            drawn_marks = [(one.within(y.scale), one is start) for one in (start, *ahead[series])]
+            data += [one.row(**name, part="forecast", start=first) for one, first in drawn_marks]
+    return specification(alt.layer(*layers, data=rows(data)), height=_HEIGHT)
 
 
-def _colours(drawn: Sequence[Series]) -> list[str]:
-    return [series.colour for series in drawn]
-
-
-def _scale(names: Sequence[str], values: Sequence[Any]) -> Any:
-    return alt.Scale(domain=list(names), range=list(values))
-
-
-Rows: TypeAlias = list[dict[str, Any]]
-_WIDEST_BAR, _ALL_BARS = 18, 170
+def _border(measured: Lines, ahead: Lines) -> list[Any]:
+    """Where measuring ends and forecasting begins."""
+    if not any(ahead.values()):
+        return []
+    largest = max(one.x for marks in measured.values() for one in marks)
+    base = alt.Chart(rows([{"x": largest}])).encode(x="x:Q")
+    look: dict[str, Any] = {"y": 2, "baseline": "top", "fill": MUTED, "fontSize": 11}
+    return [
+        base.mark_rule(stroke=RULE, strokeWidth=1),
+        base.mark_text(text="measured", align="right", dx=-6, **look),
+        base.mark_text(text="forecast", align="left", dx=6, **look),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """All parts at one size, the lowest first. `more` is drawn over it, such as a total."""
+    """All parts at one size, the lowest first."""
 
     size: int
     parts: Mapping[str, float]
-
-
-Found: TypeAlias = Mapping[int, Mapping[str, float | None]]
 
 
 def whole(found: Found) -> list[Stack]:
@@ -359,11 +277,11 @@ def parts_of(found: Found) -> list[str]:
 def gaps(found: Found) -> list[int]:
     """The sizes at which some part is missing, though something was measured there."""
     drawn = {one.size for one in whole(found)}
-    return sorted(size for size, values in found.items() if size not in drawn and any(_known(values)))
-
-
-def _known(values: Mapping[str, float | None]) -> Iterable[bool]:
-    return (value is not None for value in values.values())
+    return sorted(
+        size
+        for size, values in found.items()
+        if size not in drawn and any(each is not None for each in values.values())
+    )
 
 
 def top(stacks: Sequence[Stack]) -> float:
@@ -375,49 +293,45 @@ def bottom(stacks: Sequence[Stack]) -> float:
 
 
 def pieces(stacks: Sequence[Stack], write: Callable[[float], str]) -> Rows:
-    """One row a part and size. A part that changes sides has a row of no height on the other, so that areas close."""
+    """A row for each part, size and side of zero; on the side where the part is not its value is 0, so areas close.
+
+    `order` is that of the pile, from zero on.
+    """
+    sides = [1, -1] if bottom(stacks) < 0 else [1]
     return [
-        {"x": one.size, "part": part, "side": side, "low": seen(low), "high": seen(high), "words": write(value)}
-        for side in _sides(stacks)
+        {
+            **{"x": one.size, "part": part, "order": order, "side": side, "words": write(value)},
+            "value": seen(value if value * side > 0 else 0.0),
+        }
         for one in stacks
-        for part, value, low, high in _piled(one, side)
+        for order, (part, value) in enumerate(one.parts.items())
+        for side in sides
     ]
 
 
-def _sides(stacks: Sequence[Stack]) -> list[int]:
-    """Upwards always, downwards where something is won."""
-    return [1, -1] if bottom(stacks) < 0 else [1]
+def _piled(found: Rows, x: Any, y: Vertical, colours: Mapping[str, str]) -> Any:
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    colour = alt.Color("part:N", scale=scale, legend=None)
+    return alt.Chart(rows(found)).encode(x=x, y=y.stacked("value"), color=colour, order=alt.Order("order:Q"))
 
 
-def _piled(stack: Stack, side: int) -> list[tuple[str, float, float, float]]:
-    """Part, its value, where it begins and where it ends on this side of zero."""
-    piled, reached = [], 0.0
-    for part, value in stack.parts.items():
-        height = value if value * side > 0 else 0.0
-        piled.append((part, value, reached, reached + height))
-        reached += height
-    return piled
+def areas(found: Rows, x: Any, y: Vertical, colours: Mapping[str, str]) -> list[Any]:
+    """An area for each part, upwards and downwards from zero, and a thin line at each measured size.
 
-
-def areas(found: Rows, x: Any, y: Any, colours: Mapping[str, str]) -> list[Any]:
-    """An area a part, and a thin line at each measured size. A single size has no area: it is drawn as a bar."""
-    sizes = {row["x"] for row in found}
+    A single size has no area: it is drawn as a bar.
+    """
+    sizes = sorted({row["x"] for row in found})
     if len(sizes) == 1:
         return [bars(found, x, y, colours)]
-    base = alt.Chart(rows(found)).encode(x=x, y=y, y2="high:Q")
-    filled = base.mark_area(stroke=PAPER, strokeWidth=0.8).encode(color=_colour(colours), detail="side:N")
-    return [filled, base.mark_rule(stroke=PAPER, strokeWidth=1, opacity=0.5)]
+    sides = ([row for row in found if row["side"] == side] for side in (1, -1))
+    filled = [_piled(side, x, y, colours).mark_area(stroke=PAPER, strokeWidth=0.8) for side in sides if side]
+    measured = alt.Chart(rows([{"x": size} for size in sizes])).encode(x=x)
+    return [*filled, measured.mark_rule(stroke=PAPER, strokeWidth=1, opacity=0.5)]
 
 
-def bars(found: Rows, x: Any, y: Any, colours: Mapping[str, str]) -> Any:
-    """A bar a size, only as wide as its neighbours allow."""
+def bars(found: Rows, x: Any, y: Vertical, colours: Mapping[str, str]) -> Any:
+    """A bar for each size, only as wide as its neighbours allow."""
     width = min(_WIDEST_BAR, _ALL_BARS / max(1, len({row["x"] for row in found})))
-    titles = {"part": "Part", "x": "Passages", "words": "Value"}
-    tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
-    base = alt.Chart(rows(found)).encode(x=x, y=y, y2="high:Q", color=_colour(colours), tooltip=tooltip)
+    tooltip = _tooltip(part="Part", x="Passages", words="Value")
+    base = _piled([row for row in found if row["value"]], x, y, colours).encode(tooltip=tooltip)
     return base.mark_bar(orient="vertical", size=width, stroke=PAPER, strokeWidth=0.6)
-
-
-def _colour(colours: Mapping[str, str]) -> Any:
-    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    return alt.Color("part:N", scale=scale, legend=None)

@@ -8,74 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-INK = "#18222F"
-MUTED = "#5A6675"
-GRID = "#E9ECF0"
-RULE = "#AEB7C2"
-PAPER = "#FFFFFF"
-
+INK, MUTED, GRID, RULE, PAPER = "#18222F", "#5A6675", "#E9ECF0", "#AEB7C2", "#FFFFFF"
 _PIPELINES = (
-    "#332288",
-    "#44AA99",
-    "#CC6677",
-    "#6699CC",
-    "#882255",
-    "#999933",
-    "#117733",
-    "#AA4499",
-    "#DDAA33",
-    "#661100",
-    "#88CCEE",
-    "#777777",
+    *("#332288", "#44AA99", "#CC6677", "#6699CC", "#882255", "#999933"),
+    *("#117733", "#AA4499", "#DDAA33", "#661100", "#88CCEE", "#777777"),
 )
+_NAVY, _BLUE, _AMBER, _SAGE, _PLUM, _RUST = "#1D4E89", "#8FB8DE", "#E8A33D", "#7D9D8C", "#7A5C86", "#B4501E"
+_SILVER, _MIST, _PALE = "#C3CCD6", "#EDF0F3", "#DCE2E9"
 STAGES = {
-    "embed": "#8FB8DE",
-    "search": "#1D4E89",
-    "rerank": "#E8A33D",
-    "inject": "#7D9D8C",
-    "generate": "#7A5C86",
+    **{"embed": _BLUE, "search": _NAVY, "rerank": _AMBER, "inject": _SAGE, "generate": _PLUM},
     "unaccounted": "#D3D8DF",
 }
-TOKENS = {"context": "#1D4E89", "question": "#E8A33D", "template": "#B9C6D6"}
-KINDS = {
-    "random": "#18222F",
-    "similar": "#1D4E89",
-    "duplicate": "#4E9BD1",
-    "contradicting": "#B4501E",
-    "foreign": "#7D9D8C",
-}
-CONTEXT = {
-    "relevant": "#1D4E89",
-    "duplicate": "#8FB8DE",
-    "unjudged": "#EDF0F3",
-    "irrelevant": "#C3CCD6",
-    "contradicting": "#B4501E",
-}
-LOSSES = {"embedding": "#8FB8DE", "index": "#1D4E89", "rerank": "#E8A33D", "packing": "#7D9D8C"}
+TOKENS = {"context": _NAVY, "question": _AMBER, "template": "#B9C6D6"}
+KINDS = {"random": INK, "similar": _NAVY, "duplicate": "#4E9BD1", "contradicting": _RUST, "foreign": _SAGE}
+CONTEXT = {"relevant": _NAVY, "duplicate": _BLUE, "unjudged": _MIST, "irrelevant": _SILVER, "contradicting": _RUST}
+LOSSES = {"embedding": _BLUE, "index": _NAVY, "rerank": _AMBER, "packing": _SAGE}
 PROMPT = {
-    "template": "#7D9D8C",
-    "question": "#E8A33D",
-    "relevant": "#1D4E89",
-    "duplicate": "#8FB8DE",
-    "irrelevant": "#C3CCD6",
-    "unjudged": "#EDF0F3",
-    "truncated": "#FFFFFF",
+    **{"template": _SAGE, "question": _AMBER, "relevant": _NAVY, "duplicate": _BLUE},
+    **{"irrelevant": _SILVER, "unjudged": _MIST, "truncated": PAPER},
 }
-LOST = {
-    "correct": "#DCE2E9",
-    "model": STAGES["generate"],
-    "packing": STAGES["inject"],
-    "rerank": STAGES["rerank"],
-    "search": STAGES["search"],
-}
-FLIP = {"saves": "#1D4E89", "undecided": "#F3F5F8", "costs": "#DDA88A"}
-HEADROOM = {
-    "search": STAGES["search"],
-    "reranker": STAGES["rerank"],
-    "harm": "#B4501E",
-    "left": "#F2DDB8",
-    "missed": "#DCE2E9",
-}
+LOST = {"correct": _PALE, "model": _PLUM, "packing": _SAGE, "rerank": _AMBER, "search": _NAVY}
+FLIP = {"saves": _NAVY, "undecided": "#F3F5F8", "costs": "#DDA88A"}
+HEADROOM = {"search": _NAVY, "reranker": _AMBER, "harm": _RUST, "left": "#F2DDB8", "missed": _PALE}
+VERDICTS = {"better": _NAVY, "worse": _RUST, "undecided": "#8A94A1"}
 DASHES = {"solid": (), "dashed": (6, 4), "dotted": (1.5, 3), "dash-dotted": (8, 3, 1.5, 3), "short": (3, 2)}
 SHAPES = {
     "circle": "M10.5 5.5a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
@@ -91,7 +46,6 @@ TEXTURES = {
     "dotted": "M0.5 0.5h10v10h-10zM2.6 3h.9M7.5 3h.9M5 6h.9M2.6 9h.9M7.5 9h.9",
 }
 """What lies over an area in a legend, 11 by 11, so that it can be told without its colour."""
-VERDICTS = {"better": "#1D4E89", "worse": "#B4501E", "undecided": "#8A94A1"}
 
 
 def pipeline_colours(names: Iterable[str]) -> dict[str, str]:

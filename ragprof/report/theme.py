@@ -1,11 +1,7 @@
-"""How every chart looks, and how an Altair chart becomes a specification that fits its container.
+"""How every chart looks, what a chart of a report is, and how an Altair chart becomes Vega-Lite that fits its place.
 
-Stretches of axes, chosen so that every point and interval lies inside, and the unit of a time axis.
-
-Where the name beside each point goes, so that names cover neither points nor each other. Pixels in, pixels out.
-
-Greedy: points are served from the most crowded on; each takes the free place nearest to it. With no free place it takes
-the least covered one, so no name is ever dropped or cut.
+Scales are stretches of axes, chosen so that every point and interval lies inside. Vega-Lite has no placing of labels:
+where the name beside each point of a scatter plot goes is settled here, greedily, in pixels.
 """
 
 from __future__ import annotations
@@ -25,49 +21,21 @@ FONT = "-apple-system, 'Segoe UI', Inter, Roboto, 'Helvetica Neue', Arial, 'Libe
 STATIC_WIDTH, PANEL_WIDTH = 660, 300
 _LINE = 15
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PLAIN: dict[str, Any] = {"labelFont": FONT, "labelFontSize": 12, "labelLimit": 0}
 _AXIS = {
-    "labelFont": FONT,
-    "titleFont": FONT,
-    "labelFontSize": 12,
-    "titleFontSize": 12,
-    "titleFontWeight": "normal",
-    "labelColor": MUTED,
-    "titleColor": MUTED,
-    "titlePadding": 10,
-    "labelPadding": 6,
-    "labelLimit": 0,
-    "titleLimit": 0,
-    "gridColor": GRID,
-    "domain": False,
-    "ticks": False,
-    "labelFlush": False,
-}
+    **_PLAIN, "labelColor": MUTED, "labelPadding": 6, "labelFlush": False, "domain": False, "ticks": False,
+    "titleFont": FONT, "titleFontSize": 12, "titleFontWeight": "normal", "titleColor": MUTED, "titlePadding": 10,
+    "titleLimit": 0, "gridColor": GRID,
+}  # fmt: skip
 _LEGEND = {
-    "orient": "top",
-    "direction": "horizontal",
-    "title": None,
-    "labelFont": FONT,
-    "labelFontSize": 12,
-    "labelColor": INK,
-    "labelLimit": 0,
-    "symbolSize": 90,
-    "symbolStrokeWidth": 0,
-    "symbolOpacity": 1,
-    "columnPadding": 14,
-    "padding": 0,
-    "offset": 14,
+    **_PLAIN, "labelColor": INK, "orient": "top", "direction": "horizontal", "title": None, "symbolSize": 90,
+    "symbolStrokeWidth": 0, "symbolOpacity": 1, "columnPadding": 14, "padding": 0, "offset": 14,
     "layout": {"top": {"anchor": "start", "direction": "horizontal", "margin": 26}},
-}
+}  # fmt: skip
 _CONFIG = {
-    "font": FONT,
-    "background": None,
-    "view": {"stroke": None},
-    "axis": _AXIS,
-    "axisY": {"labelColor": INK},
-    "legend": _LEGEND,
-    "text": {"font": FONT, "fontSize": 12, "fill": INK},
-    "rule": {"stroke": RULE},
-}
+    "font": FONT, "background": None, "view": {"stroke": None}, "axis": _AXIS, "axisY": {"labelColor": INK},
+    "legend": _LEGEND, "text": {"font": FONT, "fontSize": 12, "fill": INK}, "rule": {"stroke": RULE},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +148,6 @@ def colour_by(field: str, colours: Mapping[str, str], *, symbol: str) -> Any:
 
 
 _DIGITS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(1, 10)), tuple(tenth / 10 for tenth in range(10, 100, 2)))
-_FEWEST_TICKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,24 +158,31 @@ class Scale:
     high: float
     logarithmic: bool = False
 
+    def domain(self) -> alt.Scale:
+        """For Altair, which adds no room of its own."""
+        ends = [self.low, self.high]
+        return (
+            alt.Scale(type="log", domain=ends, nice=False)
+            if self.logarithmic
+            else alt.Scale(domain=ends, nice=False, zero=False)
+        )
+
     def place(self, value: float) -> float:
         """Where a value lies, 0 to 1."""
         if self.logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
-    def ticks(self, fewest: int = _FEWEST_TICKS) -> list[float]:
+    def ticks(self, fewest: int = 3) -> list[float]:
         """Round values inside a logarithmic scale: the coarsest choice of digits that gives enough of them."""
-        for digits in _DIGITS:
-            found = self._multiples(digits)
-            if len(found) >= fewest:
-                return found
-        return found
-
-    def _multiples(self, digits: Sequence[float]) -> list[float]:
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        steps = (float(f"{digit}e{decade}") for decade in decades for digit in digits)
-        return [step for step in steps if self.low <= step <= self.high]
+        found: list[float] = []
+        for digits in _DIGITS:
+            steps = (float(f"{digit}e{decade}") for decade in decades for digit in digits)
+            found = [step for step in steps if self.low <= step <= self.high]
+            if len(found) >= fewest:
+                break
+        return found
 
     def decimals(self) -> int:
         """How many decimals tell about five ticks of a linear scale apart."""
@@ -236,9 +210,9 @@ def time_unit(longest_ns: float) -> tuple[str, float]:
     return ("ms", 1e6) if longest_ns >= 1e6 else ("µs", 1e3)
 
 
-CHARACTER_PX = 6.4
-LINE_PX = 14.0
-MARK_PX = 7.0
+_CHARACTER_PX, _LINE_PX, _MARK_PX = 6.4, 14.0, 7.0
+# Per square pixel of a name: covering a mark or another name, leaving the plot, crossing a line; and for each point
+# that it stands nearer to than to its own. Distance costs its pixels, upwards and downwards half as much again.
 _COVERED, _OUTSIDE, _CROSSED, _MISREAD = 10.0, 40.0, 1.0, 200.0
 
 
@@ -269,7 +243,7 @@ class Point:
 
     @property
     def mark(self) -> Box:
-        return Box(self.x - MARK_PX, self.y - MARK_PX, self.x + MARK_PX, self.y + MARK_PX)
+        return Box(self.x - _MARK_PX, self.y - _MARK_PX, self.x + _MARK_PX, self.y + _MARK_PX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,53 +269,37 @@ def wrap(name: str, width: int = 34) -> str:
 
 
 def arrange(points: Sequence[Point], lines: Sequence[Box], *, size: tuple[float, float]) -> dict[str, Place]:
-    """name -> place, on a plot of the given size. `lines` are best not crossed, marks and names must not be covered."""
-    marks = [point.mark for point in points]
+    """name -> place, on a plot of the given size. `lines` are best not crossed, marks and names must not be covered.
+
+    Points are served from the most crowded on, and each takes the least bad place. None is ever dropped or cut.
+    """
+    covered = [point.mark for point in points]
     crossed = [*lines, *(line for point in points for line in point.lines)]
     plot = Box(0, 0, *size)
     chosen: dict[str, Place] = {}
-    for point in sorted(points, key=lambda point: -_crowding(point, points)):
-        chosen[point.name] = place = _best(point, points, marks, crossed, plot)
-        marks.append(box_of(point, place))
+
+    def crowding(point: Point) -> float:
+        return sum(1 / (1 + abs(point.x - other.x) + 2 * abs(point.y - other.y)) for other in points)
+
+    def badness(point: Point, place: Place) -> float:
+        box, own = box_of(point, place), math.hypot(place.dx, place.dy)
+        x, y = point.x + place.dx, point.y + place.dy
+        outside = (box.right - box.left) * (box.bottom - box.top) - box.overlap(plot)
+        hidden, struck = (sum(map(box.overlap, others)) for others in (covered, crossed))
+        nearer = sum(math.hypot(x - other.x, y - other.y) < own for other in points if other is not point)
+        distance = abs(place.dx) + 1.5 * abs(place.dy)
+        return _COVERED * hidden + _CROSSED * struck + _OUTSIDE * outside + _MISREAD * nearer + distance
+
+    for point in sorted(points, key=lambda point: -crowding(point)):
+        chosen[point.name] = min(_PLACES, key=lambda place: badness(point, place))
+        covered.append(box_of(point, chosen[point.name]))
     return chosen
-
-
-def _crowding(point: Point, points: Sequence[Point]) -> float:
-    return sum(1 / (1 + abs(point.x - other.x) + 2 * abs(point.y - other.y)) for other in points)
-
-
-def _best(point: Point, points: Sequence[Point], marks: Sequence[Box], crossed: Sequence[Box], plot: Box) -> Place:
-    others = [other for other in points if other is not point]
-
-    def badness(place: Place) -> float:
-        return (
-            _badness(box_of(point, place), marks, crossed, plot) + _distance(place) + _confusion(point, place, others)
-        )
-
-    return min(_PLACES, key=badness)
-
-
-def _confusion(point: Point, place: Place, others: Sequence[Point]) -> float:
-    """A name that is nearer to another point than to its own would be read as that point's."""
-    x, y = point.x + place.dx, point.y + place.dy
-    own = math.hypot(place.dx, place.dy)
-    return sum(_MISREAD for other in others if math.hypot(x - other.x, y - other.y) < own)
-
-
-def _badness(box: Box, covered: Sequence[Box], crossed: Sequence[Box], plot: Box) -> float:
-    outside = (box.right - box.left) * (box.bottom - box.top) - box.overlap(plot)
-    hidden, struck = (sum(box.overlap(other) for other in others) for others in (covered, crossed))
-    return _COVERED * hidden + _CROSSED * struck + _OUTSIDE * outside
-
-
-def _distance(place: Place) -> float:
-    return abs(place.dx) + 1.5 * abs(place.dy)
 
 
 def box_of(point: Point, place: Place) -> Box:
     """Vega-Lite centres the first line on the anchor; further lines hang below it."""
     lines = point.name.split("\n")
-    width = CHARACTER_PX * max(map(len, lines))
+    width = _CHARACTER_PX * max(map(len, lines))
     x, y = point.x + place.dx, point.y + place.dy
     left = {"left": x, "right": x - width, "center": x - width / 2}[place.align]
-    return Box(left, y - LINE_PX / 2, left + width, y + LINE_PX * (len(lines) - 0.5))
+    return Box(left, y - _LINE_PX / 2, left + width, y + _LINE_PX * (len(lines) - 0.5))

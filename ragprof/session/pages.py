@@ -17,22 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragprof.report import figures
-from ragprof.report.html import drawn, template
+from ragprof.report.blocks import Part
+from ragprof.report.html import charts_of, drawn, template
 from ragprof.report.lookup import Summary, at, colours, entries, metrics
-from ragprof.report.markdown import as_bullets, as_details, as_folded, as_table, as_warnings, escaped
+from ragprof.report.markdown import as_bullets, as_details, as_folded, as_part, as_table, as_warnings, escaped
 from ragprof.report.palette import pipeline_colours
 from ragprof.report.tables import Table
 from ragprof.report.theme import Chart
 from ragprof.studies.audit import tables as audit_tables
 from ragprof.studies.audit.section import AuditSection
 from ragprof.studies.contract import Context
-from ragprof.studies.growth import charts as growth_line_charts
-from ragprof.studies.growth import charts as growth_panel_charts
-from ragprof.studies.growth import charts as growth_stack_charts
-from ragprof.studies.growth import lookup as grown
-from ragprof.studies.growth import tables as growth_forecast_tables
-from ragprof.studies.growth import tables as growth_tables
-from ragprof.studies.growth import tables as growth_work_tables
+from ragprof.studies.growth.section import GrowthSection
+from ragprof.studies.growth.study import STUDY as GROWTH
 from ragprof.studies.injection import charts as first_token_chart
 from ragprof.studies.injection import charts as k_charts
 from ragprof.studies.injection import charts as pipeline_charts
@@ -74,9 +70,18 @@ def terminal_table(summary: Mapping[str, Any]) -> RenderableType:
 
 def growth_table(summary: Mapping[str, Any]) -> RenderableType:
     """The growth study for rich's Console; at most 80 columns wide. One line where the summary has none."""
-    from ragprof.studies.growth import tables as growth_terminal
+    from ragprof.report.terminal import absent
 
-    return growth_terminal.growth_table(summary)
+    if not summary.get("growth"):
+        return absent("no growth study in this summary")
+    return GROWTH.print(GrowthSection.model_validate(summary["growth"]), context_of(summary))
+
+
+def _growth_part(summary: Summary) -> Part | None:
+    if not summary.get("growth"):
+        return None
+    (part,) = GROWTH.show(GrowthSection.model_validate(summary["growth"]), context_of(summary))
+    return part
 
 
 def injection_table(summary: Mapping[str, Any]) -> RenderableType:
@@ -156,14 +161,6 @@ def _own_charts(summary: Summary) -> list[Chart | None]:
 
 
 _DRAWN = (
-    growth_line_charts.quality,
-    growth_panel_charts.causes,
-    growth_panel_charts.kinds,
-    growth_stack_charts.context,
-    growth_stack_charts.loss,
-    growth_panel_charts.depth,
-    growth_stack_charts.time,
-    growth_line_charts.cost,
     pipeline_charts.lost,
     k_charts.quality,
     k_charts.tokens,
@@ -175,25 +172,11 @@ _DRAWN = (
 
 def draw(summary: Summary) -> dict[str, Chart]:
     """key -> chart. A chart without data is left out rather than drawn empty."""
+    growth = _growth_part(summary)
     tokens = own_charts.tokens(_profile(summary))
-    studied = (chart(summary) for chart in _DRAWN)
+    studied = (*(charts_of(growth.blocks) if growth else ()), *(chart(summary) for chart in _DRAWN))
     drawn = (*_own_charts(summary), *studied, tokens, *reranker_charts.draw(summary))
     return {chart.key: chart for chart in drawn if chart is not None}
-
-
-_GROWTH_TABLES = (
-    growth_tables.glance,
-    growth_tables.evidence,
-    growth_tables.kinds,
-    growth_tables.context,
-    growth_tables.loss,
-    growth_forecast_tables.crossovers,
-    growth_forecast_tables.forecasts,
-    growth_forecast_tables.other_forecasts,
-    growth_work_tables.resources,
-    growth_work_tables.curves,
-    growth_work_tables.work,
-)
 
 
 def render_html(summary: Summary) -> str:
@@ -202,8 +185,8 @@ def render_html(summary: Summary) -> str:
     return template("template.html.jinja").render(
         **_words(summary),
         **drawn(draw(summary)),
-        growth=bool(grown.names(summary)),
-        growth_notes=entries(summary, "growth", "notes"),
+        growth=_growth_part(summary),
+        kind=lambda block: type(block).__name__,
         injection=_injection_words(summary) if study.is_present(summary) else None,
         reranker=_reranker_words(summary) if reranker_study.is_present(summary) else None,
         audited=bool(summary.get("audit")),
@@ -251,10 +234,7 @@ def _reranker_words(summary: Summary) -> Mapping[str, Any]:
 
 
 def _tables(summary: Summary) -> dict[str, Table]:
-    drawn = (
-        *_GROWTH_TABLES,
-        *injection_contents.EVERY,
-    )
+    drawn = (*injection_contents.EVERY,)
     own = (draw(_profile(summary)) for draw in _OWN)
     return {table.key: table for table in (*(draw(summary) for draw in drawn), *_audit_tables(summary), *own)}
 
@@ -266,18 +246,6 @@ def _audit_tables(summary: Summary) -> list[Table]:
     return [block for block in part.blocks if isinstance(block, Table)]
 
 
-_GROWTH_FOLDED = (
-    growth_forecast_tables.crossovers,
-    growth_forecast_tables.forecasts,
-    growth_forecast_tables.other_forecasts,
-    growth_tables.evidence,
-    growth_tables.kinds,
-    growth_tables.context,
-    growth_tables.loss,
-    growth_work_tables.resources,
-    growth_work_tables.curves,
-    growth_work_tables.work,
-)
 _FOLDED = (
     own_tables.latency,
     own_tables.cost,
@@ -300,7 +268,7 @@ def render_markdown(summary: Summary) -> str:
         as_warnings(entries(summary, "warnings")),
         as_table(own_tables.glance(section)),
         as_table(own_tables.comparisons(section)),
-        *_growth(summary),
+        as_part(growth) if (growth := _growth_part(summary)) else "",
         *_injection(summary),
         *_reranker(summary),
         *_audit(summary),
@@ -309,15 +277,6 @@ def render_markdown(summary: Summary) -> str:
         _origin(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _growth(summary: Summary) -> list[str]:
-    """The table of growth at a glance, everything else of it folded. Empty without a growth study."""
-    if not grown.names(summary):
-        return []
-    glance = as_table(growth_tables.glance(summary))
-    folded = [as_details(table(summary)) for table in _GROWTH_FOLDED]
-    return ["### Growth", as_bullets(entries(summary, "growth", "notes")), glance, *folded]
 
 
 def _injection(summary: Summary) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from ragprof.core import files
 from ragprof.studies.audit.analysis import audit_belongs, audit_of, is_audited
 from ragprof.studies.growth import data as growth_data
-from ragprof.studies.growth.study import growth_of
+from ragprof.studies.growth.analysis import analyse
 from ragprof.studies.injection import data as injection_data
 from ragprof.studies.injection.analysis import analyse as analyse_answers
 from ragprof.studies.profile.analysis import RETRIEVAL_ONLY, profile_of
@@ -48,7 +48,7 @@ def _add_growth(
 ) -> None:
     """The growth section; one that belongs to another corpus, other parts or labels is left out, and said to be."""
     if growth_data.belongs(folder, manifest, judgement):
-        summary["growth"] = growth_of(folder)
+        summary["growth"] = analyse(folder).as_json()
         return
     summary["warnings"].append(
         "The growth recording in this folder is of another corpus, other questions, pipelines or judgements and is "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parents[1]
-sys.path += [str(TESTS), str(TESTS / "audit")]
+sys.path += [str(TESTS), str(TESTS / "audit"), str(TESTS / "growth")]
 
 
 def profile(handbook: Path) -> dict[str, Any]:
@@ -32,6 +33,32 @@ def audit(handbook: Path) -> dict[str, Any]:
 
     parts = {"embedder": BatchBoundEmbedder(256), "reranker": PlaceBoundReranker(), "generator": CountingGenerator()}
     return audited(handbook, handbook.parent / "cache", times=5, queries=12, **parts).as_json()
+
+
+LLM = 'prices = { llm = "openai:gpt-4o-mini" }'
+
+
+def growth(handbook: Path) -> dict[str, Any]:
+    """240 seeded passages at six sizes, along every curve. Of three pipelines dense+overlap has no price."""
+    from growing_collection import write_collection
+
+    from ragprof.session.run import grow
+
+    eval_file = write_collection(handbook.parent)
+    text = eval_file.read_text().partition('[[pipelines]]\nname = "hybrid+overlap"')[0]
+    changes = {
+        **{
+            "sizes = [60, 90, 150, 240]": "sizes = [40, 60, 90, 130, 180, 240]",
+            "cutoffs = [3, 10]": "cutoffs = [5, 10]",
+        },
+        **{'llm = "openai:gpt-4o-mini"\n': "", 'store = "bm25s"': f'store = "bm25s"\n{LLM}'},
+        "tokens = 120 }": f"tokens = 120 }}\n{LLM}",
+    }
+    for before, after in changes.items():
+        text = text.replace(before, after)
+    eval_file.write_text(text)
+    section: dict[str, Any] = grow(eval_file, out=handbook.parent / "grown").summary["growth"]
+    return section | {"environment": {}}
 
 
 COMPARED = """
@@ -132,6 +159,8 @@ def make(study: str) -> None:
         os.environ["RAGPROF_CACHE"] = str(Path(folder) / "cache")
         found = globals()[study](handbook)
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    for innermost in (r"\[[^\[\]{}]*\]", r"\{[^{}]{,140}\}"):
+        text = re.sub(innermost, lambda found: " ".join(found[0].split()), text)
     (TESTS / "golden" / f"{study}.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from growing_collection import write_collection
 from grown import Grown
+from variants import context_of
 
 from ragprof.session.run import grow
+from ragprof.studies.contract import Context
 from ragprof.studies.growth.plan import plan_growth
+from ragprof.studies.growth.section import GrowthSection
 from ragprof.studies.preparation import prepare
 
 
@@ -39,3 +42,15 @@ def eval_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This test's own copy of the collection, with a cache of its own."""
     monkeypatch.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
     return write_collection(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def section() -> GrowthSection:
+    """What the product recorded of the collection at six sizes; tests/golden/make.py makes it anew."""
+    path = Path(__file__).parents[1] / "golden" / "growth.json"
+    return GrowthSection.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def context(section: GrowthSection) -> Context:
+    return context_of(section)

@@ -12,7 +12,6 @@ import pytest
 from ragprof.session.pages import render_html
 
 _SAMPLE = runpy.run_path(str(Path(__file__).with_name("sample.py")))
-_VARIANTS = runpy.run_path(str(Path(__file__).with_name("growth_variants.py")))
 _ANSWERS = runpy.run_path(str(Path(__file__).with_name("injection_variants.py")))
 _RERANKERS = runpy.run_path(str(Path(__file__).with_name("reranker_sample.py")))
 
@@ -30,29 +29,6 @@ def two_pipelines() -> dict[str, Any]:
 @pytest.fixture
 def twelve_pipelines() -> dict[str, Any]:
     return _SAMPLE["many_pipelines"]()
-
-
-@pytest.fixture
-def grown(summary: dict[str, Any]) -> dict[str, Any]:
-    """The made-up run with its growth study."""
-    return {**summary, "growth": _VARIANTS["growth"]()}
-
-
-@pytest.fixture
-def growth_variant(summary: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-    """The run with the growth study of that name in `growth_variants.py`."""
-    return lambda name, *arguments: {**summary, "growth": _VARIANTS[name](*arguments)}
-
-
-@pytest.fixture(scope="session")
-def whole_study() -> dict[str, Any]:
-    """As `grown`, for tests that change nothing."""
-    return {**_SAMPLE["summary"](), "growth": _VARIANTS["growth"]()}
-
-
-@pytest.fixture(scope="session")
-def grown_page() -> str:
-    return render_html({**_SAMPLE["summary"](), "growth": _VARIANTS["growth"]()})
 
 
 @pytest.fixture(scope="session")

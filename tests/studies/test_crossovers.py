@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ragprof.core.errors import BadInput
 from ragprof.statistics.draws import Draws
-from ragprof.studies.growth.study import crossings, crossover
+from ragprof.studies.growth.analysis import crossings, crossover
 
 SIZES = [1_000, 2_000, 4_000, 8_000, 16_000]
 QUERIES, ORDERS = 60, 4

@@ -66,6 +66,7 @@ class Growing:
     pool: Pool
     ground: Ground
     left_out: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
 
     @property
     def depth(self) -> int:
@@ -184,7 +185,9 @@ ROOM_BESIDE_KEPT = 1.2
 """The smallest sub-corpus holds at least so many times the passages that are kept."""
 
 
-def plan_growth(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None) -> Growing:
+def plan_growth(
+    prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None, fresh: bool = False
+) -> Growing:
     """Check and lay out how an eval grows. `changes` go before the file's [growth]. Raises BadInput."""
     growth = _changed(prepared.subject.config.growth, changes or {})
     places = PreparationPlaces(eval_file)
@@ -200,7 +203,7 @@ def plan_growth(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, An
         pool, left_out = _pool(prepared, [docs[place] for place in kept.tolist()], growth, eval_file)
     growth = growth.model_copy(update={"curves": tuple(curve for curve in growth.curves if curve not in left_out)})
     ground = Ground(docs, kept, sizes, growth.seed)
-    return Growing(prepared.with_growth(growth).subject, growth, pool, ground, left_out)
+    return Growing(prepared.with_growth(growth).subject, growth, pool, ground, left_out, fresh)
 
 
 def _changed(growth: GrowthSettings, changes: Mapping[str, Any]) -> GrowthSettings:

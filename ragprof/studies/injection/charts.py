@@ -247,12 +247,12 @@ def _token_keys(stacks: Mapping[str, Sequence[Stack]]) -> tuple[Key, ...]:
 
 
 def _tokens_panel(stacks: Sequence[Stack], y: Vertical) -> dict[str, Any]:
-    data = [row for row in pieces(stacks, figures.mean_count) if row["high"] > row["low"]]
+    data = [row for row in pieces(stacks, figures.mean_count) if row["value"]]
     tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in _TOOLTIP.items()]
     axis = alt.Axis(labelAngle=0, labelColor=MUTED, labelOverlap="greedy")
     x = alt.X("x:O", title=K_TITLE, axis=axis, scale=alt.Scale(paddingInner=0.35, paddingOuter=0.2))
     scale = alt.Scale(domain=list(PROMPT), range=list(PROMPT.values()))
-    base = alt.Chart().encode(x=x, y=y.axis("low", ticks=_K_CHARTS_TICKS), y2="high:Q", tooltip=tooltip)
+    base = alt.Chart().encode(x=x, y=y.stacked("value"), order=alt.Order("order:Q"), tooltip=tooltip)
     base = base.encode(color=alt.Color("part:N", scale=scale, legend=None))
     inside, outside = (f"datum.part {sign} '{_TRUNCATED}'" for sign in ("!=", "=="))
     layers = [

@@ -16,8 +16,8 @@ import numpy as np
 from ragprof.core import files
 from ragprof.price.pricing import QUERIES
 from ragprof.studies.growth import data as growth_data
+from ragprof.studies.growth.analysis import CROSSES, FROM_THE_SMALLEST, NOT_WITHIN, crossover
 from ragprof.studies.growth.data import BIASED, Array, GrowthData
-from ragprof.studies.growth.study import CROSSES, FROM_THE_SMALLEST, NOT_WITHIN, crossover
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import money
 from ragprof.studies.reranker.statement import POINTS

@@ -1,0 +1,291 @@
+"""What happens to quality, context, time, memory and money as the corpus grows: from tables to the typed section.
+
+A crossover is the corpus size from which one ranking beats another. It looks no further than was measured. D(n) is the
+mean over orders and queries of candidate minus baseline, minus the bound. The crossing is the smallest size from which
+D is above 0 at every larger measured size as well, by linear interpolation in the logarithm of the size; a lead that is
+lost again at a larger size is none. Each resample (the same queries and orders at every size) has its own crossing,
+minus infinity where D is above 0 at all sizes and infinity where it is not at the largest; the interval is the 95 %
+percentile interval of these. A status is stated only where the measured values and the whole interval agree:
+
+- "from the smallest size": at most 2.5 % of the resamples cross anywhere; `size` and `interval` are None
+- "crosses": both ends lie within the measured range, which is where `size` is given
+- "not within the measured range": at most 2.5 % of the resamples are above the bound at the largest size; both None
+- "undecided": anything else, and always below two queries with values. `size` is None; an end of `interval` that lies
+  within the range is still given ([None, 5200]: by 5,200 at the latest), one outside it is None
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ragprof.core import STAGES, files
+from ragprof.core.errors import BadInput
+from ragprof.price import read_pricing
+from ragprof.statistics.draws import Draws, observed_interval
+from ragprof.statistics.estimates import latency_quantiles, rounded
+from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, Array, GrowthData, PipelineData, read_growth
+from ragprof.studies.growth.forecasts import forecasts
+from ragprof.studies.growth.section import GrowthSection
+
+FROM_THE_SMALLEST = "from the smallest size"
+CROSSES = "crosses"
+NOT_WITHIN = "not within the measured range"
+UNDECIDED = "undecided"
+WHAT = {
+    "all_judged": "Every passage of a relevant document is in every sub-corpus; others are added at random. "
+    "Small sizes look better than they are: the evidence is complete from the start.",
+    "proportional": "A plain random part of the corpus: relevant documents come in proportion, so small sizes lack "
+    "evidence. What a corpus that grows from that size would show.",
+    "similar": "The smallest sub-corpus, then the passages nearest to relevant ones first.",
+    "duplicate": "The smallest sub-corpus, then near-copies of relevant passages; a copy counts as not relevant.",
+    "contradicting": "The smallest sub-corpus, then relevant passages with a figure, a name or a negation changed.",
+    "foreign": "The smallest sub-corpus, then passages of another corpus; nobody judged them.",
+}
+
+
+def analyse(folder: Path) -> GrowthSection:
+    """The growth section of a recording's summary. Raises BadInput where the growth recording is incomplete."""
+    data = read_growth(folder)
+    pipelines = {name: data.read(name) for name in data.names}
+    bills = {size: read_pricing(data.size_folder(size)).pipelines for size in data.sizes()}
+    curves = {name: {curve: points(each, curve) for curve in data.curves} for name, each in pipelines.items()}
+    for name in data.names:
+        for size, point in zip(data.sizes(), curves[name][BIASED], strict=True):
+            point.update(timings(data, name, size), cost_usd_per_1000_queries=bills[size][name].as_json())
+    section = {
+        **{key: data.settings[key] for key in ("seed", "cutoffs", "depths")},
+        **{key: data.manifest[key] for key in ("kept", "work", "environment")},
+        "orders": data.manifest["plan"]["orders"],
+        "sizes": data.sizes(),
+        "metric": data.metric,
+        "curves": {curve: {"what": WHAT[curve], "flatters": curve != UNBIASED} for curve in data.curves},
+        "pipelines": curves,
+        "evidence": {name: evidence(each) for name, each in pipelines.items() if UNBIASED in data.curves},
+        "loss": {name: losses(each) for name, each in pipelines.items()},
+        "crossovers": crossovers(data, {name: each.quality(BIASED) for name, each in pipelines.items()}),
+        "forecast": [line for each in pipelines.values() for line in forecasts(each)],
+        "notes": notes(data),
+    }
+    return GrowthSection.model_validate(rounded(section))
+
+
+def points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
+    """Quality at every stage and what is in the prompt, at each size of one curve.
+
+    Of the unbiased curve also how much evidence is there, and quality by what is there alone; of the biased one
+    quality at each depth of a reranker that scores pairs apart from each other.
+    """
+    data, draws, metrics = pipeline.data, pipeline.data.draws, pipeline.metrics
+    by_stage = {stage: pipeline.at_stage(curve, stage, metrics) for stage in pipeline.stages}
+    tokens, prompts, quality = pipeline.tokens(curve), data.prompts(pipeline.name, curve), pipeline.quality(curve)
+    # Of each query's injected tokens the share of each kind; a query without any takes no part.
+    whole = tokens.sum(axis=-1, keepdims=True)
+    shares = np.divide(tokens, whole, out=np.full(tokens.shape, np.nan), where=whole > 0)
+    pointwise = data.is_reranked(pipeline.name) and pipeline.name not in data.manifest["listwise"]
+    depths = data.settings["depths"] if curve == BIASED and pointwise else []
+    by_depth = {depth: pipeline.at_stage(BIASED, "final", metrics, depth) for depth in depths}
+    coverage = data.coverage() if curve == UNBIASED else None
+    relevant = [metric for metric in metrics if not metric.startswith("Judged")]
+    present = pipeline.at_stage(UNBIASED, "present", relevant) if curve == UNBIASED else None
+
+    def scored(values: Array, place: int, names: Sequence[str] = metrics) -> dict[str, Any]:
+        return dict(zip(names, draws.estimates(values[:, place]), strict=True))
+
+    found: list[dict[str, Any]] = []
+    for place, size in enumerate(data.sizes(curve)):
+        point: dict[str, Any] = {
+            "size": size,
+            "scores": {stage: scored(values, place) for stage, values in by_stage.items() if values is not None},
+            "change": draws.estimate(quality[:, place] - quality[:, 0]),
+            "context_tokens": dict(zip(KINDS, np.nanmean(tokens[:, place], axis=(0, 1)).tolist(), strict=True)),
+            "context_share": scored(shares, place, KINDS),
+            "prompt_tokens": draws.estimate(prompts[:, place]),
+        }
+        if curve == BIASED and pointwise:
+            known = {depth: values for depth, values in by_depth.items() if values is not None}
+            point["by_depth"] = [{"depth": depth, "scores": scored(each, place)} for depth, each in known.items()]
+        if coverage is not None:
+            point["coverage"] = draws.estimate(coverage[:, place])
+        if present is not None:
+            point["present"] = scored(present, place, relevant)
+        found.append(point)
+    return found
+
+
+def timings(data: GrowthData, name: str, size: int) -> dict[str, Any]:
+    """Live latency on an index of this size, and what building it took: medians over the rounds' builds."""
+    folder, seed = data.size_folder(size), data.config["seed"]
+    spans, builds = (files.read_table(folder / f"{table}.parquet") for table in ("spans", "builds"))
+    timed = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed")]
+    by_stage = {stage: rows for stage in STAGES if len(rows := timed[timed["stage"] == stage])}
+    stages = {stage: latency_quantiles(rows, seed=seed) for stage, rows in by_stage.items()}
+    whole = latency_quantiles(timed[timed["stage"] == "query"], seed=seed)
+    rest = whole["mean_ns"] - sum(stage["mean_ns"] for stage in stages.values())
+    mine = builds[builds["pipeline"] == name]
+    return {
+        "stages": stages,
+        "end_to_end": whole,
+        "unaccounted": {"mean_ns": rest, "share": rest / whole["mean_ns"]},
+        "build": {
+            "duration_ns": int(mine["duration_ns"].median()),
+            "duration_range_ns": [int(mine["duration_ns"].min()), int(mine["duration_ns"].max())],
+            **{column: int(mine[column].max()) for column in ("index_bytes", "peak_rss_bytes")},
+            "n": len(mine),
+        },
+    }
+
+
+def evidence(pipeline: PipelineData) -> list[dict[str, Any]]:
+    """Per size: what distractors have cost since the smallest size, and what the missing evidence costs.
+
+    Distractors: `all_judged` at its smallest size minus here, where only distractors were added. Missing evidence:
+    `all_judged` minus `proportional` at the same size, where the number of passages is the same.
+    """
+    kept, natural = pipeline.quality(BIASED), pipeline.quality(UNBIASED)
+    estimate = pipeline.data.draws.estimate
+    return [
+        {
+            "size": size,
+            "distractors": estimate(kept[:, 0] - kept[:, place]),
+            "missing_evidence": estimate(kept[:, place] - natural[:, place]),
+        }
+        for place, size in enumerate(pipeline.data.sizes())
+    ]
+
+
+def losses(pipeline: PipelineData) -> list[dict[str, Any]]:
+    """Where a perfect score is lost, per size of `all_judged`; the parts sum to the total.
+
+    embedding: what exact search by the pipeline's own scores does not rank as the labels do; index: what an
+    approximate index misses of that; rerank: what reordering loses (below 0: wins); packing: what is not injected.
+    A store that says neither that it is exact nor what an exact one would be has no index loss (null): it is in
+    embedding. The total is 1 minus the metric of what is injected.
+    """
+    data = pipeline.data
+    at = {stage: pipeline.at_stage(BIASED, stage, [data.metric]) for stage in ("search", "rerank", "inject", "exact")}
+    search, inject = at["search"], at["inject"]
+    if search is None or inject is None:
+        return []
+    reranked = search if at["rerank"] is None else at["rerank"]
+    exact = search if at["exact"] is None else at["exact"]
+    known = pipeline.name not in data.manifest["exactness_unknown"]
+    parts = {
+        "embedding": 1 - exact,
+        "index": exact - search if known else np.full(search.shape, np.nan),
+        "rerank": search - reranked,
+        "packing": reranked - inject,
+        "total": 1 - inject,
+    }
+    lines: list[dict[str, Any]] = []
+    for place, size in enumerate(data.sizes()):
+        lines.append({"size": size, "metric": data.metric})
+        for name, values in parts.items():
+            found = data.draws.estimate(values[:, place, :, 0])
+            lines[-1] |= {name: found["mean"], f"{name}_interval": found["interval"]}
+    return lines
+
+
+def crossovers(data: GrowthData, quality: Mapping[str, Array]) -> list[dict[str, Any]]:
+    """From which size one pipeline beats another, and a reranker gains more than the bound that the eval sets.
+
+    Every reranker against the same search without it, by the eval's bound; of every two pipelines without a reranker,
+    the one that is ahead at the largest size against the other.
+    """
+    bound = float(data.settings["gain_bound"])
+    asked: list[tuple[str, str, str, float]] = []
+    for pair in combinations(data.names, 2):
+        behind, ahead = sorted(pair, key=lambda name: float(quality[name][:, -1].mean()))
+        plain, reranked = sorted(pair, key=data.is_reranked)
+        searches = [{part: data.pipeline(name)[part] for part in ("embedder", "store")} for name in pair]
+        if not data.is_reranked(reranked):
+            asked.append((f"{ahead} beats {behind}", ahead, behind, 0.0))
+        elif not data.is_reranked(plain) and searches[0] == searches[1]:
+            asked.append((f"{reranked} gains more than {bound:g} over {plain}", reranked, plain, bound))
+    lines = []
+    for what, candidate, baseline, least in asked:
+        sides = (quality[name].swapaxes(0, 1) for name in (candidate, baseline))
+        found = crossover(data.sizes(), *sides, bound=least, draws=data.draws)
+        line = {"what": what, "metric": data.metric, "candidate": candidate, "baseline": baseline, "bound": least}
+        lines.append({**line, **found})
+    return lines
+
+
+def crossover(
+    sizes: Sequence[int], candidate: ArrayLike, baseline: ArrayLike, *, bound: float, draws: Draws
+) -> dict[str, Any]:
+    """{"size", "interval", "status"} of two metrics (sizes, orders, queries), larger is better; NaN where it is n/a.
+
+    A query counts at a size and in an order where both have a value; a size where none counts is left out.
+    """
+    differences = np.asarray(candidate, dtype=np.float64) - np.asarray(baseline, dtype=np.float64) - bound
+    if differences.ndim != 3 or len(differences) != len(sizes):
+        raise BadInput(
+            f"a crossover needs values of the shape (sizes, orders, queries) with {len(sizes)} sizes, "
+            f"not {differences.shape}"
+        )
+    if list(sizes) != sorted(set(sizes)) or min(sizes, default=0) < 1:
+        raise BadInput(f"sizes of a crossover rise and are above 0; found {list(sizes)}")
+    undecided = {"size": None, "interval": None, "status": UNDECIDED}
+    kept = ~np.isnan(differences).all((1, 2))
+    cells = np.moveaxis(differences[kept], 0, 2)
+    if not cells.size or (~np.isnan(cells)).any((0, 2)).sum() < 2:
+        return undecided
+    logs = np.log(np.asarray(sizes, dtype=np.float64)[kept])
+    figures = draws.means(cells)
+    measured, *drawn = crossings(logs, figures[~np.isnan(figures).any(1)]).tolist()
+    ends = observed_interval(np.array(drawn))
+    if ends is None:
+        return undecided
+    if measured == ends[1] == -np.inf:
+        return {**undecided, "status": FROM_THE_SMALLEST}
+    if measured == ends[0] == np.inf:
+        return {**undecided, "status": NOT_WITHIN}
+    low, high, size = (round(float(np.exp(end))) if np.isfinite(end) else None for end in (*ends, measured))
+    if None not in (low, high, size):
+        return {"size": size, "interval": [low, high], "status": CROSSES}
+    return {**undecided, "interval": None if low is None and high is None else [low, high]}
+
+
+def crossings(logs: Array, differences: Array) -> Array:
+    """(rows, sizes) differences at rising log sizes -> log size of each row's crossing, or an infinity."""
+    below = differences <= 0
+    last = below.shape[1] - 1 - np.argmax(below[:, ::-1], axis=1)
+    rows = np.arange(len(differences))
+    after = np.minimum(last + 1, below.shape[1] - 1)
+    low, high = differences[rows, last], differences[rows, after]
+    way = np.divide(-low, high - low, out=np.zeros(len(rows)), where=high > low)
+    found = logs[last] + way * (logs[after] - logs[last])
+    found = np.where(below[:, -1], np.inf, found)
+    return np.where(below.any(1), found, -np.inf)
+
+
+def notes(data: GrowthData) -> list[str]:
+    """What a reader must know before believing a curve."""
+    kept, listwise = data.manifest["kept"], data.manifest["listwise"]
+    whole = data.sizes()[-1] == data.manifest["corpus_docs"]
+    in_the_end = "; at the largest size all orders are the same corpus" if whole else ""
+    found = [
+        f"The {kept['passages']:,} passages of {kept['documents']:,} relevant documents are in every sub-corpus of all "
+        "curves but 'proportional': small sizes are flattered, since their evidence is complete.",
+        f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{in_the_end}.",
+        "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
+        "Unjudged passages count as not relevant: see Judged@k, which falls where a distractor was never judged.",
+    ]
+    if {"duplicate", "contradicting"} & set(data.curves):
+        found.append("Near-copies and contradictions are made by rules (docs/distractors.md), not written by people.")
+    if not data.metric.startswith("nDCG"):
+        found.append(
+            f"The best possible {data.metric} is below 1 for a question with "
+            f"{'fewer' if data.metric.startswith('P') else 'more'} relevant documents than the cutoff; of the losses, "
+            "that part stands under embedding."
+        )
+    found += [f"No curve '{curve}': {reason}." for curve, reason in data.manifest["left_out"].items()]
+    if data.settings["depths"] and listwise:
+        found.append(f"No depth curve for {', '.join(listwise)}: a listwise reranker's scores hold for one depth only.")
+    return found
