@@ -17,7 +17,7 @@ from grown import Grown
 from ragprof.core.errors import BadInput
 from ragprof.session.run import grow, redraw, reprice, run
 
-SCHEMA = Path(__file__).parents[2] / "ragprof" / "studies" / "summary.schema.json"
+SCHEMA = Path(__file__).parents[2] / "ragprof" / "session" / "summary.schema.json"
 
 
 def test_the_summary_keeps_its_contract(grown: Grown) -> None:
