@@ -72,9 +72,13 @@ def test_every_input_has_a_description_and_every_one_is_used() -> None:
 
 
 def test_every_output_of_the_action_is_written_by_the_gate_step() -> None:
+    from ragprof.evals import GateSettings
     from ragprof.studies.gate.ci_files import outputs
+    from ragprof.studies.gate.comparison import refused, unrecorded
 
-    written = {*outputs({"eval": "e", "gate": None, "rows": []}), "findings", "folder"}
+    sides = unrecorded("before", queries=1), unrecorded("after", queries=1)
+    found = refused(sides, GateSettings(), "why", eval_name="e", title="e", pipelines=[], strict=False)
+    written = {*outputs(found), "findings", "folder"}
     named = {each["value"] for each in read(ACTION)["outputs"].values()}
     assert {re.sub(r".*outputs\.(\w+).*", r"\1", value) for value in named} <= written
 

@@ -20,14 +20,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput, NonFiniteScore
-from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence, SideFacts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,11 +36,7 @@ FORMAT = 2
 """Format 1 kept no rankings and knew no job that two recordings share: each recording was a job of its own."""
 KIND = "ragprof baseline"
 DOCUMENT = "baseline.json"
-FACTS = (
-    "eval", "title", "created", "recording", "ragprof_version", "eval_sha256", "corpus", "questions", "qrels_sha256",
-    "queries", "seed", "tokenizer", "metrics", "environment", "pipelines", "depths", "rates", "priced_on", "unpriced",
-    "clocked", "noise",
-)  # fmt: skip
+FACTS = tuple(name for name in SideFacts.__annotations__ if name != "job")
 """What every format has."""
 COLUMNS = {"figures": FIGURES, "times": TIMES, "rankings": RANKINGS}
 FILES = {f"{name}.parquet" for name in COLUMNS}
@@ -118,7 +114,7 @@ def read(folder: Path) -> Evidence:
         raise BadInput("there is no such folder; make a baseline with 'ragprof baseline save'", file=folder)
     with _locked(folder, fcntl.LOCK_SH):
         document, packed = _checked(folder)
-    facts = {"job": document["facts"]["recording"], **document["facts"]}
+    facts = cast(SideFacts, {"job": document["facts"]["recording"], **document["facts"]})
     tables = {name: _schema(name).empty_table().to_pandas() for name in COLUMNS}
     tables |= {name: unpacked(name, content, file=folder / f"{name}.parquet") for name, content in packed.items()}
     return Evidence(label=str(folder), source="baseline", facts=facts, **tables)

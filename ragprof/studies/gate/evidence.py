@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -44,13 +44,45 @@ JUDGED = "Judged"
 BLOCKS: tuple[Blocks, ...] = get_args(Blocks)
 
 
+class SideFacts(TypedDict):
+    """What the figures of a side rest on, as plain JSON.
+
+    `job` is shared by recordings whose live queries were interleaved; `unpriced` (stages with the reason) and `clocked`
+    (stages that are billed by measured time) are by pipeline, `noise` is the spread between the rounds of its
+    end-to-end medians.
+    """
+
+    eval: str
+    title: str
+    created: str
+    recording: str
+    job: str
+    ragprof_version: str
+    eval_sha256: str
+    corpus: Mapping[str, Any]
+    questions: str
+    qrels_sha256: str
+    queries: int
+    seed: int
+    tokenizer: str
+    metrics: Sequence[str]
+    environment: Mapping[str, Any]
+    pipelines: Mapping[str, Mapping[str, str | None]]
+    depths: Mapping[str, int]
+    rates: Mapping[str, Mapping[str, str | None]]
+    priced_on: str
+    unpriced: Mapping[str, Sequence[str]]
+    clocked: Mapping[str, Sequence[str]]
+    noise: Mapping[str, float | None]
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """`label` is what the user called it. `facts` is plain JSON, see `facts_of`."""
+    """`label` is what the user called it."""
 
     label: str
     source: Literal["recording", "baseline"]
-    facts: Mapping[str, Any]
+    facts: SideFacts
     figures: pd.DataFrame
     times: pd.DataFrame
     rankings: pd.DataFrame
@@ -88,12 +120,8 @@ def of_recording(folder: Path, *, label: str | None = None) -> Evidence:
 
 def facts_of(
     manifest: Mapping[str, Any], judgement: Mapping[str, Any], rates: Mapping[str, Any], spans: pd.DataFrame
-) -> dict[str, Any]:
-    """What the figures rest on.
-
-    `job` is shared by recordings whose live queries were interleaved; `unpriced` and `clocked` (stages that are
-    billed by measured time) are by pipeline, `noise` is the spread between the rounds of its end-to-end medians.
-    """
+) -> SideFacts:
+    """What the figures rest on."""
     config, bills = manifest["config"], rates["pipelines"]
     pipelines = {entry["name"]: manifest["identities"][entry["name"]] for entry in config["pipelines"]}
     return {
@@ -195,14 +223,15 @@ def differences(base: Evidence, candidate: Evidence) -> list[FactDifference]:
     return sorted(found, key=lambda each: BLOCKS.index(each.blocks))
 
 
-def _compared_facts(facts: Mapping[str, Any]) -> list[dict[str, object]]:
+def _compared_facts(facts: SideFacts) -> list[dict[str, object]]:
     """Field -> value, in groups that stand together in a list of differences."""
+    every: dict[str, object] = {**facts}
     machine = {name: value for name, value in facts["environment"].items() if name != "packages"}
     return [
-        {"corpus.sha256": facts["corpus"]["sha256"], **{name: facts[name] for name in (*ALL[1:], "tokenizer")}},
+        {"corpus.sha256": facts["corpus"]["sha256"], **{name: every[name] for name in (*ALL[1:], "tokenizer")}},
         {f"environment.{name}": value for name, value in machine.items()},
         {f"environment.packages.{name}": version for name, version in facts["environment"]["packages"].items()},
-        {name: facts[name] for name in NOTED},
+        {name: every[name] for name in NOTED},
         {f"rates.{name}": rate for name, rate in facts["rates"].items()},
     ]
 
