@@ -24,18 +24,13 @@ from ragprof.report.markdown import as_bullets, as_details, as_folded, as_part, 
 from ragprof.report.palette import pipeline_colours
 from ragprof.report.tables import Table
 from ragprof.report.theme import Chart
-from ragprof.studies.audit import tables as audit_tables
 from ragprof.studies.audit.section import AuditSection
+from ragprof.studies.audit.study import STUDY as AUDIT
 from ragprof.studies.contract import Context
 from ragprof.studies.growth.section import GrowthSection
 from ragprof.studies.growth.study import STUDY as GROWTH
-from ragprof.studies.injection import charts as first_token_chart
-from ragprof.studies.injection import charts as k_charts
-from ragprof.studies.injection import charts as pipeline_charts
-from ragprof.studies.injection import charts as utility_chart
-from ragprof.studies.injection import lookup as study
-from ragprof.studies.injection import tables as injection_contents
-from ragprof.studies.injection.tables import marginal_statements
+from ragprof.studies.injection.section import InjectionSection
+from ragprof.studies.injection.study import STUDY as INJECTION
 from ragprof.studies.profile import charts as own_charts
 from ragprof.studies.profile import tables as own_tables
 from ragprof.studies.profile.headline import tiles
@@ -86,9 +81,25 @@ def _growth_part(summary: Summary) -> Part | None:
 
 def injection_table(summary: Mapping[str, Any]) -> RenderableType:
     """What answers are worth and cost, for rich's Console; at most 80 columns wide. One line where there are none."""
-    from ragprof.studies.injection import tables as injection_terminal
+    from ragprof.report.terminal import absent
 
-    return injection_terminal.injection_table(summary)
+    if not summary.get("injection"):
+        return absent("no answers in this summary")
+    return INJECTION.print(InjectionSection.of(dict(summary)), context_of(summary))
+
+
+def _injection_part(summary: Summary) -> Part | None:
+    if not summary.get("injection"):
+        return None
+    (part,) = INJECTION.show(InjectionSection.of(dict(summary)), context_of(summary))
+    return part
+
+
+def _audit_part(summary: Summary) -> Part | None:
+    if not summary.get("audit"):
+        return None
+    (part,) = AUDIT.show(AuditSection.model_validate(summary["audit"]), context_of(summary))
+    return part
 
 
 def reranker_table(summary: Mapping[str, Any]) -> RenderableType:
@@ -111,7 +122,7 @@ def audit_table(summary: Mapping[str, Any]) -> RenderableType:
 
     if not summary.get("audit"):
         return absent("no determinism audit in this summary")
-    return audit_tables.audit_table(AuditSection.model_validate(summary["audit"]), context_of(summary))
+    return AUDIT.print(AuditSection.model_validate(summary["audit"]), context_of(summary))
 
 
 def context_of(summary: Summary) -> Context:
@@ -160,21 +171,11 @@ def _own_charts(summary: Summary) -> list[Chart | None]:
     ]
 
 
-_DRAWN = (
-    pipeline_charts.lost,
-    k_charts.quality,
-    k_charts.tokens,
-    first_token_chart.time_to_first_token,
-    utility_chart.utility,
-    pipeline_charts.cost,
-)
-
-
 def draw(summary: Summary) -> dict[str, Chart]:
     """key -> chart. A chart without data is left out rather than drawn empty."""
-    growth = _growth_part(summary)
+    parts = (_growth_part(summary), _injection_part(summary))
     tokens = own_charts.tokens(_profile(summary))
-    studied = (*(charts_of(growth.blocks) if growth else ()), *(chart(summary) for chart in _DRAWN))
+    studied = (chart for part in parts if part for chart in charts_of(part.blocks))
     drawn = (*_own_charts(summary), *studied, tokens, *reranker_charts.draw(summary))
     return {chart.key: chart for chart in drawn if chart is not None}
 
@@ -187,10 +188,9 @@ def render_html(summary: Summary) -> str:
         **drawn(draw(summary)),
         growth=_growth_part(summary),
         kind=lambda block: type(block).__name__,
-        injection=_injection_words(summary) if study.is_present(summary) else None,
+        injection=_injection_part(summary),
         reranker=_reranker_words(summary) if reranker_study.is_present(summary) else None,
-        audited=bool(summary.get("audit")),
-        audit_statements=entries(summary, "audit", "statements"),
+        audit=_audit_part(summary),
         tables=_tables(summary),
         tiles=tiles(_profile(summary)),
         colours=colours(summary),
@@ -214,15 +214,6 @@ def _words(summary: Summary) -> Mapping[str, Any]:
     }
 
 
-def _injection_words(summary: Summary) -> Mapping[str, Any]:
-    return {
-        "model": study.model_words(summary),
-        "statements": entries(summary, "injection", "statements"),
-        "marginal": marginal_statements(summary),
-        "notes": entries(summary, "injection", "notes"),
-    }
-
-
 def _reranker_words(summary: Summary) -> Mapping[str, Any]:
     return {
         "statements": entries(summary, "reranker_study", "statements"),
@@ -234,16 +225,7 @@ def _reranker_words(summary: Summary) -> Mapping[str, Any]:
 
 
 def _tables(summary: Summary) -> dict[str, Table]:
-    drawn = (*injection_contents.EVERY,)
-    own = (draw(_profile(summary)) for draw in _OWN)
-    return {table.key: table for table in (*(draw(summary) for draw in drawn), *_audit_tables(summary), *own)}
-
-
-def _audit_tables(summary: Summary) -> list[Table]:
-    if not summary.get("audit"):
-        return []
-    (part,) = audit_tables.show(AuditSection.model_validate(summary["audit"]), context_of(summary))
-    return [block for block in part.blocks if isinstance(block, Table)]
+    return {table.key: table for table in (draw(_profile(summary)) for draw in _OWN)}
 
 
 _FOLDED = (
@@ -269,25 +251,14 @@ def render_markdown(summary: Summary) -> str:
         as_table(own_tables.glance(section)),
         as_table(own_tables.comparisons(section)),
         as_part(growth) if (growth := _growth_part(summary)) else "",
-        *_injection(summary),
+        as_part(answers) if (answers := _injection_part(summary)) else "",
         *_reranker(summary),
-        *_audit(summary),
+        as_part(audited) if (audited := _audit_part(summary)) else "",
         *(as_details(table(section)) for table in _FOLDED),
         as_folded("Method and limits", as_bullets([*entries(summary, "method"), *entries(summary, "limits")])),
         _origin(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _injection(summary: Summary) -> list[str]:
-    """Statements and answers at a glance, everything else folded, notes at the end. Empty without answers."""
-    if not study.is_present(summary):
-        return []
-    said = [*entries(summary, "injection", "statements"), *marginal_statements(summary)]
-    folded = [as_details(table(summary)) for table in injection_contents.FOLDED]
-    glance = as_table(injection_contents.GLANCE(summary))
-    notes = as_bullets(entries(summary, "injection", "notes"))
-    return ["### Context and answers", as_bullets(said), escaped(study.model_words(summary)), glance, *folded, notes]
 
 
 def _reranker(summary: Summary) -> list[str]:
@@ -305,14 +276,6 @@ def _reranked(section: reranker_contents.Section) -> str:
     tables = (as_table(table) for table in section.tables.values())
     parts = (as_bullets([*section.sentences, *said]), *tables, as_bullets(section.notes))
     return as_folded(f"{section.name}: {section.verdict}", "\n\n".join(part for part in parts if part))
-
-
-def _audit(summary: Summary) -> list[str]:
-    """What the audit found, its tables folded. Empty without one."""
-    if not summary.get("audit"):
-        return []
-    folded = [as_details(table) for table in _audit_tables(summary)]
-    return ["### Does it repeat?", as_bullets(entries(summary, "audit", "statements")), *folded]
 
 
 def _headline(sentences: Sequence[str]) -> list[str]:

@@ -49,7 +49,7 @@ from ragprof.studies.growth.plan import claim, plan_growth
 from ragprof.studies.growth.record import record_growth
 from ragprof.studies.injection.judge import judge_answers
 from ragprof.studies.injection.model_judge import judge_by
-from ragprof.studies.injection.plan import Injecting, _model_judge, plan_injection
+from ragprof.studies.injection.plan import InjectionPlan, _model_judge, plan_injection
 from ragprof.studies.injection.price import price_answers
 from ragprof.studies.injection.record import record_injection
 from ragprof.studies.preparation import (
@@ -331,7 +331,7 @@ def _load(generators: Sequence[Generator], progress: Progress) -> None:
     progress.done()
 
 
-def _check_windows(injecting: Injecting) -> None:
+def _check_windows(injecting: InjectionPlan) -> None:
     """Raise BadInput where a question alone is too long for its model, before anything is recorded."""
     for parts in injecting.subject.pipelines:
         for query in injecting.asked.queries:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parents[1]
-sys.path += [str(TESTS), str(TESTS / "audit"), str(TESTS / "growth")]
+sys.path += [str(TESTS), *(str(TESTS / name) for name in ("audit", "growth", "injection"))]
 
 
 def profile(handbook: Path) -> dict[str, Any]:
@@ -59,6 +59,28 @@ def growth(handbook: Path) -> dict[str, Any]:
     eval_file.write_text(text)
     section: dict[str, Any] = grow(eval_file, out=handbook.parent / "grown").summary["growth"]
     return section | {"environment": {}}
+
+
+def injection(handbook: Path) -> dict[str, Any]:
+    """The handbook's answers, judged by a model too, with stated watts: the section and what stands with pipelines."""
+    from answerers import ANSWERERS
+
+    from ragprof.core import registry
+    from ragprof.session.run import inject
+
+    find = registry.find
+    registry.find = lambda kind, name: ANSWERERS[name] if name in ANSWERERS else find(kind, name)  # type: ignore[assignment]
+    text = handbook.read_text(encoding="utf-8")
+    table, bm25 = "[injection]\n", 'name = "bm25"\n'
+    text = text.replace(table, f'{table}judge = "literal_judge"\nsensitivities = [0.7]\n')
+    text = text.replace(bm25, f'{bm25}generator = "extractive"\n')
+    handbook.write_text(f"{text}\n[energy]\nwatts = 28\n", encoding="utf-8")
+    summary = inject(handbook, out=handbook.parent / "recording").summary
+    beside = {
+        name: {"economics": one["economics"], "stages": {"generate": one["stages"].get("generate", {})}}
+        for name, one in summary["pipelines"].items()
+    }
+    return {"pipelines": beside, "injection": summary["injection"]}
 
 
 COMPARED = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from ragprof.session.pages import render_html
 
 _SAMPLE = runpy.run_path(str(Path(__file__).with_name("sample.py")))
-_ANSWERS = runpy.run_path(str(Path(__file__).with_name("injection_variants.py")))
 _RERANKERS = runpy.run_path(str(Path(__file__).with_name("reranker_sample.py")))
 
 
@@ -34,34 +32,6 @@ def twelve_pipelines() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def page() -> str:
     return render_html(_SAMPLE["summary"]())
-
-
-@pytest.fixture
-def answered(summary: dict[str, Any]) -> dict[str, Any]:
-    """The made-up run with its answers, their economics and an audit."""
-    return _ANSWERS["answered"](summary)
-
-
-@pytest.fixture
-def answers_variant(summary: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-    """The run with the answers of that name in `injection_variants.py`."""
-    return lambda name, *arguments: _ANSWERS[name](summary, *arguments)
-
-
-@pytest.fixture(scope="session")
-def whole_answers() -> dict[str, Any]:
-    """As `answered`, for tests that change nothing."""
-    return _ANSWERS["answered"](_SAMPLE["summary"]())
-
-
-@pytest.fixture(scope="session")
-def answered_page() -> str:
-    return render_html(_ANSWERS["answered"](_SAMPLE["summary"]()))
-
-
-@pytest.fixture(scope="session")
-def hostile_name() -> str:
-    return str(_ANSWERS["HOSTILE"])
 
 
 @pytest.fixture

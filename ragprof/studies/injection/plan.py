@@ -1,7 +1,4 @@
-"""Injection and answers, for the command line and for Python: plan, record, judge, price, report.
-
-What is asked of the generators: questions, pipelines, and the ways in which chunks go into their prompts.
-"""
+"""Plans what is asked of the generators: questions, pipelines, and the ways in which chunks go into their prompts."""
 
 from __future__ import annotations
 
@@ -42,11 +39,12 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Injecting:
+class InjectionPlan:
     """A subject whose pipelines all have a generator, what is asked of it, and the settings of each pipeline.
 
     `queries` have gold answers; `unanswerable` have none in the corpus and are asked in the pipelines' own setting.
-    `electricity` is written beside the energy that is measured; the record pass reads nothing in it.
+    `electricity` is written beside the energy that is measured; the record pass reads nothing in it. `model_judge` is
+    asked for its opinion of the answers, whose words are forgotten afterwards unless `keep_text`.
     """
 
     subject: Subject
@@ -56,6 +54,8 @@ class Injecting:
     settings: Mapping[str, tuple[Setting, ...]]
     own_k: Mapping[str, int]
     electricity: Mapping[str, Any] = field(default_factory=dict)
+    model_judge: Generator | None = None
+    keep_text: bool = True
 
     @property
     def asked(self) -> Subject:
@@ -84,7 +84,9 @@ def with_injector(parts: Parts, setting: Setting) -> Parts:
 UNANSWERABLE = "queries_unanswerable.jsonl"
 
 
-def plan_injection(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None) -> Injecting:
+def plan_injection(
+    prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None, keep_text: bool = True
+) -> InjectionPlan:
     """Check and lay out what is asked. `changes` go before the file's [injection]. Loads no model. Raises BadInput."""
     injection = _changed(prepared.subject.config, changes or {})
     places = Places(eval_file)
@@ -104,7 +106,7 @@ def plan_injection(prepared: Prepared, eval_file: Path, *, changes: Mapping[str,
         }
     asked = shuffled(_with_gold(prepared.subject.queries, _questions_file(prepared, eval_file)), injection.seed)
     unanswerable = _unanswerable(prepared, injection, eval_file)
-    return Injecting(
+    return InjectionPlan(
         replace(prepared.subject, config=config, pipelines=pipelines),
         injection,
         asked[: injection.questions or None],
@@ -112,6 +114,8 @@ def plan_injection(prepared: Prepared, eval_file: Path, *, changes: Mapping[str,
         settings,
         {parts.name: own_k(_config_of(config, parts.name)) for parts in pipelines},
         _electricity(config, eval_file),
+        _model_judge(injection, eval_file),
+        keep_text,
     )
 
 

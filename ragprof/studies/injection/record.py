@@ -39,7 +39,7 @@ from ragprof.record.recording import (
     redacted,
 )
 from ragprof.studies.injection.meters import ESTIMATE, Meter, find_meter
-from ragprof.studies.injection.plan import Injecting, Setting, with_injector
+from ragprof.studies.injection.plan import InjectionPlan, Setting, with_injector
 from ragprof.studies.injection.record_live import time_answers, time_lengths
 
 PROMPT_COLUMNS = (
@@ -183,7 +183,7 @@ FORMAT = 1
 DERIVED = ("manifest.json", "judgement.json", "judged.parquet", "costs.parquet", "rates.json")
 
 
-def record_injection(injecting: Injecting, bench: Bench) -> None:
+def record_injection(injecting: InjectionPlan, bench: Bench) -> None:
     """Make the recording. What was made of an older one in the folder is taken away first."""
     folder = bench.folder / "injection"
     files.ready_folder(folder, remedy="give another folder with --out (in Python out=)")
@@ -219,7 +219,7 @@ def record_injection(injecting: Injecting, bench: Bench) -> None:
     files.write_json(folder / "manifest.json", manifest(injecting, work, meter))
 
 
-def build_prompts(injecting: Injecting, embedding: Embedding, bench: Bench) -> Prompts:
+def build_prompts(injecting: InjectionPlan, embedding: Embedding, bench: Bench) -> Prompts:
     """Prompts of all questions of all pipelines; question by question, so that shared beginnings meet."""
     prompts = Prompts(counter(injecting.subject.config.tokenizer))
     asked = injecting.asked.queries
@@ -240,14 +240,14 @@ def build_prompts(injecting: Injecting, embedding: Embedding, bench: Bench) -> P
 
 
 def _add_settings(
-    prompts: Prompts, injecting: Injecting, parts: Parts, query: Query, rankings: Mapping[StageName, Ranking]
+    prompts: Prompts, injecting: InjectionPlan, parts: Parts, query: Query, rankings: Mapping[StageName, Ranking]
 ) -> None:
     for setting in injecting.settings[parts.name]:
         if any(each.query_id == query.query_id for each in injecting.queries_of(setting)):
             prompts.add(parts, setting, query, rankings, wanted=setting.wanted)
 
 
-def answer_all(injecting: Injecting, prompts: Prompts, bench: Bench) -> tuple[pd.DataFrame, int]:
+def answer_all(injecting: InjectionPlan, prompts: Prompts, bench: Bench) -> tuple[pd.DataFrame, int]:
     """Answers of every generator, and how many were generated now. Generators of one identity share their prompts."""
     count, tables, generated = counter(injecting.subject.config.tokenizer), [], 0
     for generator in injecting.generators:
@@ -258,7 +258,7 @@ def answer_all(injecting: Injecting, prompts: Prompts, bench: Bench) -> tuple[pd
     return pd.concat(tables).drop_duplicates("digest", ignore_index=True), generated
 
 
-def manifest(injecting: Injecting, work: Mapping[str, int], meter: Meter | None) -> dict[str, Any]:
+def manifest(injecting: InjectionPlan, work: Mapping[str, int], meter: Meter | None) -> dict[str, Any]:
     """What the recording rests on."""
     subject, config = injecting.subject, injecting.subject.config
     return {
@@ -280,7 +280,7 @@ def manifest(injecting: Injecting, work: Mapping[str, int], meter: Meter | None)
     }
 
 
-def energy_facts(injecting: Injecting, meter: Meter) -> dict[str, Any]:
+def energy_facts(injecting: InjectionPlan, meter: Meter) -> dict[str, Any]:
     """Where the joules come from, and what electricity costs there. Stated watts count only where nothing measures."""
     stated = injecting.subject.config.energy.watts if meter.source == ESTIMATE else None
     counted = (
@@ -290,7 +290,7 @@ def energy_facts(injecting: Injecting, meter: Meter) -> dict[str, Any]:
     return {"source": meter.source, "watts": stated, **injecting.electricity, "statement": words}
 
 
-def generator_facts(injecting: Injecting) -> dict[str, Any]:
+def generator_facts(injecting: InjectionPlan) -> dict[str, Any]:
     """The generator whose times to first token by length were measured: the first pipeline's."""
     generator = injecting.generators[0]
     spec = injecting.subject.config.pipelines[0].generator or injecting.injection.generator

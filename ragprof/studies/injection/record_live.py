@@ -20,7 +20,7 @@ from ragprof.record.query import traced
 from ragprof.record.recording import Bench, shuffled
 from ragprof.record.timings import shares, warmed
 from ragprof.studies.injection.meters import Meter, joules
-from ragprof.studies.injection.plan import Injecting, Setting, with_injector
+from ragprof.studies.injection.plan import InjectionPlan, Setting, with_injector
 
 COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "retries")
 LIVE_COLUMNS = (
@@ -68,7 +68,7 @@ class Live:
         return table.astype({**dict.fromkeys(whole, "Int64"), "joules": "Float64"})
 
 
-def time_answers(injecting: Injecting, bench: Bench, meter: Meter | None) -> pd.DataFrame:
+def time_answers(injecting: InjectionPlan, bench: Bench, meter: Meter | None) -> pd.DataFrame:
     """Warm-up, then rounds over every pipeline and timed setting."""
     timing = injecting.injection.timing
     askers = [
