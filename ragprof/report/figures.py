@@ -15,6 +15,7 @@ ABSENT = "n/a"
 UNPRICED = "UNPRICED"
 MINUS = "\u2212"
 DASH = "\u2013"
+JUDGED = "Judged@"
 
 Interval: TypeAlias = Sequence[Any] | None
 _DURATIONS = ((1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"))
@@ -132,6 +133,12 @@ def with_interval(value: Any, interval: Interval, write: Callable[[Any], str]) -
     """A figure in a sentence: `0.340 (95% CI 0.284\u20130.394)`; without an interval the value alone."""
     ends = span(interval, write)
     return write(value) if ends == ABSENT else f"{write(value)} (95% CI {ends})"
+
+
+def judged_beside(metric: str) -> str:
+    """The Judged@k that qualifies a metric: the same cutoff. `Judged` where the metric has none."""
+    _, at_sign, cutoff = metric.partition("@")
+    return f"{JUDGED}{cutoff}" if at_sign else JUDGED.rstrip("@")
 
 
 def day(value: str | None) -> str:

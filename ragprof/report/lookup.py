@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from ragprof.report import figures
+from ragprof.report.figures import JUDGED
 from ragprof.report.palette import pipeline_colours
 
 Summary: TypeAlias = Mapping[str, Any]
 METRIC = "nDCG@10"
 COST = "cost_usd_per_1000_queries"
-JUDGED = "Judged@"
 
 
 def at(node: Any, *keys: str) -> Any:
@@ -52,18 +52,6 @@ def metrics(summary: Summary) -> list[str]:
         for scores in (at(pipeline, "scores") or {}).values():
             seen.update(dict.fromkeys(metric for metric in scores or {} if not metric.startswith(JUDGED)))
     return list(seen)
-
-
-def judged_beside(metric: str) -> str:
-    """The Judged@k that qualifies a metric: the same cutoff. `Judged` where the metric has none."""
-    _, at_sign, cutoff = metric.partition("@")
-    return f"{JUDGED}{cutoff}" if at_sign else JUDGED.rstrip("@")
-
-
-def unpriced_stages(pipeline: Mapping[str, Any]) -> set[str]:
-    """Stages named in front of the colon of an `unpriced` note."""
-    notes = entries(pipeline, COST, "unpriced")
-    return {note.partition(":")[0].strip() for note in notes}
 
 
 def reach(found: Mapping[str, Any]) -> str:

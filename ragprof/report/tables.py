@@ -14,11 +14,8 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 from ragprof.report import figures
 from ragprof.report.figures import ABSENT, UNPRICED, signed
 from ragprof.report.lookup import (
-    COST,
     at,
     entries,
-    judged_beside,
-    unpriced_stages,
 )
 
 T = TypeVar("T")
@@ -150,22 +147,25 @@ class Billed(Protocol):
     def priced_subtotal(self) -> str: ...
 
 
-def bill_cell(bill: Billed) -> Cell:
-    """The cost of 1,000 queries; UNPRICED, with what could be priced, where a rate is missing."""
+def bill_cell(bill: Billed | None) -> Cell:
+    """The cost of 1,000 queries; UNPRICED, with what could be priced, where a rate is missing. n/a without a bill."""
+    if bill is None:
+        return figure(ABSENT)
     if bill.total is None:
         return figure(UNPRICED, f"without it {figures.usd(bill.priced_subtotal)}")
     return interval_cell(bill.total, bill.interval, figures.usd)
 
 
-def score_cell(scores: Mapping[str, Any], metric: str) -> Cell:
-    estimate = at(scores, metric)
-    interval = figures.span(at(estimate, "interval"), figures.score)
-    return figure(figures.score(at(estimate, "mean")), interval)
+def score_cell(scores: Mapping[str, Estimated], metric: str) -> Cell:
+    """The mean of a metric with its interval; n/a where it was not scored."""
+    found = scores.get(metric)
+    return figure(ABSENT) if found is None else interval_cell(found.mean, found.interval, figures.score)
 
 
 def judged_cell(scores: Mapping[str, Estimated], metric: str) -> Cell:
     """The share of judged results that qualifies a metric."""
-    judged = figure(figures.share(at(scores, judged_beside(metric), "mean")))
+    found = scores.get(figures.judged_beside(metric))
+    judged = figure(figures.share(found.mean if found else None))
     return Cell(judged.text, tone=judged.tone or "quiet")
 
 
@@ -176,19 +176,6 @@ HOW_QUANTILES = "p50, p95 and p99 are Harrell and Davis's estimates over all rou
 def quantile_cell(latency: Any, quantile: str) -> Cell:
     interval = figures.span(at(latency, f"{quantile}_interval_ns"), figures.duration)
     return figure(figures.duration(at(latency, f"{quantile}_ns")), interval)
-
-
-def total_cell(pipeline: Mapping[str, Any]) -> Cell:
-    """The cost of 1,000 queries; UNPRICED, with what could be priced, where a rate is missing."""
-    cost = at(pipeline, COST)
-    if cost is None:
-        return figure(ABSENT)
-    if at(cost, "total") is not None:
-        return figure(figures.usd(at(cost, "total")), figures.span(at(cost, "interval"), figures.usd))
-    if not unpriced_stages(pipeline):
-        return figure(ABSENT)
-    subtotal = at(cost, "priced_subtotal")
-    return figure(UNPRICED, f"without it {figures.usd(subtotal)}" if subtotal is not None else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,15 @@ import jsonschema
 import pytest
 
 from ragprof.core.errors import BadInput
+from ragprof.report.html import charts_of
+from ragprof.report.palette import pipeline_colours
 from ragprof.session import summary as summary_module
+from ragprof.session.run import run
 from ragprof.session.summary import assemble, summarise
-from ragprof.studies.profile.analysis import describe
+from ragprof.studies.contract import Context
+from ragprof.studies.profile.analysis import describe, profile_of
+from ragprof.studies.profile.headline import tiles
+from ragprof.studies.profile.study import show
 
 SCHEMA = Path(summary_module.__file__).with_name("summary.schema.json")
 PUBLISHED = Path(__file__).parents[3] / "shared" / "summary.schema.json"
@@ -131,3 +137,19 @@ def test_a_recording_that_was_not_priced_says_so(handbook_recording: Path) -> No
     (handbook_recording / "rates.json").unlink()
     with pytest.raises(BadInput, match=r"rates\.json: it is missing; price the recording first"):
         assemble(handbook_recording)
+
+
+def test_an_eval_without_ndcg_is_led_by_its_first_metric(handbook: Path, cache: Path, tmp_path: Path) -> None:
+    text = handbook.read_text(encoding="utf-8")
+    handbook.write_text(re.sub(r"^metrics = .*$", 'metrics = ["P@5", "Judged@5", "AP"]', text, flags=re.MULTILINE))
+    section = profile_of(run(handbook, out=tmp_path / "recording").folder)
+    assert section.metric == "P@5"
+    assert {pair.metric for pair in section.comparisons} == {"P@5"}
+    assert " ranks highest: P@5 0." in section.headline[0]
+    assert tiles(section)[0].label == "Highest P@5"
+    assert section.pareto.latency
+    assert section.pareto.cost
+    context = Context(tuple(section.pipelines), "P@5", section.final_stage, pipeline_colours(section.pipelines))
+    parts = show(section, context)
+    charts = [chart.key for part in parts for chart in charts_of(part.blocks)]
+    assert charts == ["time", "latency-quality", "cost-quality", "differences", "stage-quality", "tokens"]

@@ -6,9 +6,8 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from ragprof.studies.contract import EstimateValue, Section
+from ragprof.studies.contract import BuildFigures, CostFigures, EstimateValue, Latency, Section
 
-Ns = tuple[int, int]
 Money = str
 """A decimal string."""
 Status = Literal["from the smallest size", "crosses", "not within the measured range", "undecided"]
@@ -29,20 +28,6 @@ class CurveMeaning(Section):
     flatters: bool = Field(description="whether small sizes look better than they are")
 
 
-class LiveLatency(Section):
-    """Live timings with their intervals over queries; an interval is null where there are too few queries."""
-
-    p50_ns: int
-    p50_interval_ns: Ns | None
-    p95_ns: int
-    p95_interval_ns: Ns | None
-    p99_ns: int
-    p99_interval_ns: Ns | None
-    mean_ns: int
-    n: int = Field(description="timings")
-    queries: int = Field(description="queries that were timed")
-
-
 class UnaccountedTime(Section):
     """Mean end-to-end time that no stage accounts for."""
 
@@ -50,30 +35,11 @@ class UnaccountedTime(Section):
     share: float = Field(description="share of the mean end-to-end time")
 
 
-class SizeBuild(Section):
+class SizeBuild(BuildFigures):
     """What building the index of this size took: medians over the rounds' builds."""
 
-    duration_ns: int
-    duration_range_ns: Ns = Field(description="fastest and slowest build")
-    index_bytes: int
-    peak_rss_bytes: int = Field(description="highest memory of the process")
+    duration_range_ns: tuple[int, int] = Field(description="fastest and slowest build")
     n: int = Field(description="builds")
-
-
-class SizeCosts(Section):
-    """The bill of 1,000 queries; null is a price that nobody knows."""
-
-    total: Money | None
-    interval: tuple[Money, Money] | None
-    priced_subtotal: Money = Field(description="what is known of the total")
-    embed: Money | None = None
-    search: Money | None = None
-    rerank: Money | None = None
-    inject: Money | None = None
-    generate: Money | None = None
-    stage_intervals: dict[str, tuple[Money, Money] | None] = Field(default_factory=dict)
-    unpriced: list[str] = Field(default_factory=list, description="why there is no total, a reason each")
-    per_month: Money | None = None
 
 
 class DepthQuality(Section):
@@ -92,11 +58,11 @@ class GrowthPoint(Section):
     context_tokens: dict[str, float | None] = Field(description="mean injected tokens by kind")
     context_share: dict[str, EstimateValue] = Field(description="share of the injected tokens by kind")
     prompt_tokens: EstimateValue
-    stages: dict[str, LiveLatency] = Field(default_factory=dict)
-    end_to_end: LiveLatency | None = None
+    stages: dict[str, Latency] = Field(default_factory=dict)
+    end_to_end: Latency | None = None
     unaccounted: UnaccountedTime | None = None
     build: SizeBuild | None = None
-    cost_usd_per_1000_queries: SizeCosts | None = None
+    cost_usd_per_1000_queries: CostFigures | None = None
     by_depth: list[DepthQuality] = Field(default_factory=list, description="of a pointwise reranker")
     coverage: EstimateValue | None = Field(
         None, description="of `proportional`: share of each query's relevant documents that are in the corpus"

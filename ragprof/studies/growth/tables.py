@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ragprof.report import figures
 from ragprof.report.figures import signed
-from ragprof.report.lookup import COST, at, judged_beside, reach
+from ragprof.report.lookup import COST, at, reach
 from ragprof.report.palette import CONTEXT, LOSSES
 from ragprof.report.tables import (
     HOW_QUANTILES,
@@ -27,12 +27,12 @@ from ragprof.report.tables import (
     Estimated,
     Row,
     Table,
+    bill_cell,
     figure,
     group,
     judged_cell,
     quantile_cell,
     score_cell,
-    total_cell,
 )
 from ragprof.studies.contract import Context
 from ragprof.studies.growth import lookup as grown
@@ -73,7 +73,7 @@ def glance(section: GrowthSection) -> Table:
     precision = f"P@{5 if 5 in cutoffs or not cutoffs else cutoffs[0]}"
     columns = (
         *(PIPELINE, SIZE),
-        *(Column(metric, "final ranking"), Column(judged_beside(metric), quiet=True)),
+        *(Column(metric, "final ranking"), Column(figures.judged_beside(metric), quiet=True)),
         *(Column("Change", "from the smallest"), Column(precision, "final ranking")),
         *(Column("Relevant", "of injected tokens"), Column("p50", "end to end"), Column("Cost", "per 1,000 queries")),
     )
@@ -87,7 +87,7 @@ def glance(section: GrowthSection) -> Table:
             *(
                 _share(point, "relevant"),
                 quantile_cell(point.end_to_end, "p50"),
-                total_cell({COST: point.cost_usd_per_1000_queries}),
+                bill_cell(point.cost_usd_per_1000_queries),
             ),
         )
 
@@ -140,7 +140,11 @@ def kinds(section: GrowthSection) -> Table:
     metric = section.metric
     columns = (
         *(PIPELINE, Column("Distractors", numeric=False), Column("Passages", "largest size")),
-        *(Column(metric, "final ranking"), Column(judged_beside(metric), quiet=True), Column("Change", "of the means")),
+        *(
+            Column(metric, "final ranking"),
+            Column(figures.judged_beside(metric), quiet=True),
+            Column("Change", "of the means"),
+        ),
         *(Column("Relevant", "of injected tokens"), Column("Of that kind", "of injected tokens")),
     )
 

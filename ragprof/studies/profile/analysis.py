@@ -132,7 +132,7 @@ def method(config: Mapping[str, Any], engines: Mapping[str, Mapping[str, Mapping
         "queries (2,000 resamples), the rounds of a query kept together.",
         "Overhead: each query is asked instrumented and bare in a row; median of the differences over the bare median.",
         "Quality: ir_measures on the ranking after each stage; percentile bootstrap, the same resamples everywhere.",
-        "Differences: paired randomisation test (9,999 sign flips), Holm-corrected over all pairs of pipelines.",
+        "Differences: paired randomisation test (all sign flips, or 9,999 random ones), Holm-corrected over all pairs.",
         f"Tokens: counted with {config['tokenizer']}. Rankings come from cached vectors and scores, timings never do.",
     )
 

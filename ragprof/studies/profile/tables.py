@@ -15,7 +15,6 @@ from rich.text import Text
 from ragprof.core import RANKED_STAGES
 from ragprof.report import figures
 from ragprof.report.figures import UNPRICED
-from ragprof.report.lookup import judged_beside
 from ragprof.report.tables import (
     HOW_QUANTILES,
     PIPELINE,
@@ -24,16 +23,17 @@ from ragprof.report.tables import (
     Row,
     Table,
     bill_cell,
-    estimate_cell,
     figure,
     group,
     interval_cell,
     judged_cell,
+    quantile_cell,
+    score_cell,
     verdict_cell,
 )
 from ragprof.report.terminal import INDENT, empty_table, styled
 from ragprof.statistics.estimates import QUANTILES
-from ragprof.studies.contract import ComparedPair, CostFigures, EstimateValue, Latency
+from ragprof.studies.contract import ComparedPair, CostFigures, Latency
 from ragprof.studies.profile.section import AppliedRate, PipelineFigures, ProfileSection
 
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
@@ -52,14 +52,14 @@ _MACHINE = {
 
 def glance(section: ProfileSection) -> Table:
     """Quality of the final ranking, latency, money and tokens of each pipeline."""
-    metric, judged, of = section.metric, judged_beside(section.metric), section.pipelines
+    metric, judged, of = section.metric, figures.judged_beside(section.metric), section.pipelines
     fronts = dict(section.pareto)
     columns: Columns = {
         PIPELINE: lambda name: Cell(name, of[name].description, pipeline=name),
-        Column(metric, "final ranking"): lambda name: _quality_cell(section, name),
+        Column(metric, "final ranking"): lambda name: score_cell(section.final_scores(name), metric),
         Column(judged): lambda name: judged_cell(section.final_scores(name), metric),
-        Column("p50", "end to end"): lambda name: _quantile_cell(of[name].end_to_end, "p50"),
-        Column("p95", "end to end"): lambda name: _quantile_cell(of[name].end_to_end, "p95"),
+        Column("p50", "end to end"): lambda name: quantile_cell(of[name].end_to_end, "p50"),
+        Column("p95", "end to end"): lambda name: quantile_cell(of[name].end_to_end, "p95"),
         Column("Cost", "per 1,000 queries"): lambda name: bill_cell(of[name].cost_usd_per_1000_queries),
         Column("Context", "tokens per query"): lambda name: _usage_cell(of[name], "inject.context_tokens"),
         Column("On the front", numeric=False): lambda name: Cell(
@@ -73,15 +73,6 @@ def glance(section: ProfileSection) -> Table:
         f"both a higher {metric} and a lower latency (or cost). {HOW_QUANTILES}"
     )
     return Table.of("glance", "At a glance", columns, of, note)
-
-
-def _quality_cell(section: ProfileSection, name: str) -> Cell:
-    return estimate_cell(section.final_scores(name).get(section.metric), figures.score)
-
-
-def _quantile_cell(latency: Latency, quantile: str) -> Cell:
-    value, interval = (getattr(latency, f"{quantile}{part}_ns") for part in ("", "_interval"))
-    return interval_cell(value, interval, figures.duration)
 
 
 def _usage_cell(pipeline: PipelineFigures, unit: str) -> Cell:
@@ -116,24 +107,28 @@ def latency(section: ProfileSection) -> Table:
 
 
 def _latency_cells(stage: str, found: Latency, cold_start: int | None) -> tuple[Cell, ...]:
-    quantiles = (_quantile_cell(found, quantile) for quantile in QUANTILES)
+    quantiles = (quantile_cell(found, quantile) for quantile in QUANTILES)
     return (Cell(stage), *quantiles, figure(figures.count(found.n)), figure(figures.duration(cold_start)))
 
 
 def quality(section: ProfileSection) -> Table:
     """Every metric at every stage that ranks, each with the share of its results that is judged."""
     every = [scores for pipeline in section.pipelines.values() for scores in pipeline.scores.values()]
-    metrics = list(dict.fromkeys(metric for scores in every for metric in scores if not metric.startswith("Judged@")))
-    pairs = [pair for metric in metrics for pair in (Column(metric), Column(judged_beside(metric), quiet=True))]
+    names = dict.fromkeys(metric for scores in every for metric in scores)
+    metrics = [metric for metric in names if not metric.startswith(figures.JUDGED)]
+    pairs = [pair for metric in metrics for pair in (Column(metric), Column(figures.judged_beside(metric), quiet=True))]
     columns = (PIPELINE, Column("After", numeric=False), *pairs, Column("n", "queries"))
     rows: list[Row] = []
     for name, pipeline in section.pipelines.items():
-        cells = []
+        stages = []
         for stage in RANKED_STAGES:
             if scores := pipeline.scores.get(stage):
-                label = Cell(stage, tone="strong" if stage == section.final_stage[name] else "")
-                cells.append((label, *_quality_cells(scores, metrics)))
-        rows += group(Cell(name, pipeline=name), cells)
+                cells = [Cell(stage, tone="strong" if stage == section.final_stage[name] else "")]
+                for metric in metrics:
+                    cells += [score_cell(scores, metric), judged_cell(scores, metric)]
+                n = max((scores[metric].n for metric in metrics if metric in scores), default=0)
+                stages.append((*cells, figure(figures.count(n or None))))
+        rows += group(Cell(name, pipeline=name), stages)
     note = (
         "Means over queries with 95% bootstrap intervals. The row in bold is the pipeline's final ranking. "
         "Judged@k stands beside each metric with the same cutoff; n/a where it was not scored."
@@ -141,40 +136,32 @@ def quality(section: ProfileSection) -> Table:
     return Table("quality", "Ranking quality after each stage", columns, tuple(rows), note)
 
 
-def _quality_cells(scores: Mapping[str, EstimateValue], metrics: list[str]) -> list[Cell]:
-    cells = []
-    for metric in metrics:
-        cells += [estimate_cell(scores.get(metric), figures.score), judged_cell(scores, metric)]
-    n = max((scores[metric].n for metric in metrics if metric in scores), default=0)
-    return [*cells, figure(figures.count(n or None))]
-
-
 def cost(section: ProfileSection) -> Table:
-    month, of = section.traffic.queries_per_month, section.pipelines
+    month = section.traffic.queries_per_month
+    bills = {name: one.cost_usd_per_1000_queries for name, one in section.pipelines.items()}
     traffic = "" if month is None else f"{figures.rough_count(month)} queries"
     columns: Columns = {
         PIPELINE: lambda name: Cell(name, pipeline=name),
-        **{Column(stage): partial(_stage_cost, section, stage) for stage in section.stages},
-        Column("Total", "per 1,000 queries"): lambda name: bill_cell(of[name].cost_usd_per_1000_queries),
-        Column("Per month", traffic): lambda name: _month_cell(of[name].cost_usd_per_1000_queries),
+        **{Column(stage): partial(_stage_cost, bills, stage) for stage in section.stages},
+        Column("Total", "per 1,000 queries"): lambda name: bill_cell(bills[name]),
+        Column("Per month", traffic): lambda name: figure(
+            UNPRICED if bills[name].total is None else figures.usd(bills[name].per_month),
+            tone="strong",
+        ),
     }
     note = (
         "USD per 1,000 queries; small figures are 95% intervals. n/a: the pipeline has no such stage, or nothing was "
         "recorded for it. UNPRICED: the stage was measured, but no rate for it is known; it is not free."
     )
-    return Table.of("cost", "Cost of 1,000 queries, by stage", columns, of, note)
+    return Table.of("cost", "Cost of 1,000 queries, by stage", columns, bills, note)
 
 
-def _stage_cost(section: ProfileSection, stage: str, name: str) -> Cell:
-    bill = section.pipelines[name].cost_usd_per_1000_queries
+def _stage_cost(bills: Mapping[str, CostFigures], stage: str, name: str) -> Cell:
+    bill = bills[name]
     usd, interval = bill.of_stage(stage), bill.stage_intervals.get(stage)
     if usd is None and stage in bill.unpriced_stages:
         return figure(UNPRICED)
     return figure(figures.usd(usd), "" if interval is None else figures.span(interval, figures.usd))
-
-
-def _month_cell(bill: CostFigures) -> Cell:
-    return figure(UNPRICED if bill.total is None else figures.usd(bill.per_month), tone="strong")
 
 
 def builds(section: ProfileSection) -> Table:
@@ -298,7 +285,7 @@ def _facts(key: str, title: str, known: Mapping[str, str]) -> Table:
 def terminal_table(section: ProfileSection) -> RenderableType:
     """Headline, one row a pipeline, warnings. Long names go on over several lines; nothing is cut."""
     table, metric = empty_table(), section.metric
-    judged = judged_beside(metric).lower().replace("@", "\n@")
+    judged = figures.judged_beside(metric).lower().replace("@", "\n@")
     for title in (f"{metric}\n95% interval", judged, "p50", "p95", "USD per\n1,000"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in glance(section).rows:
