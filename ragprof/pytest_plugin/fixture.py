@@ -27,7 +27,7 @@ from ragprof.core.registry import PartSpec
 from ragprof.pytest_plugin.checks import PluginSettings, RunningTest
 from ragprof.pytest_plugin.outcomes import test_of
 from ragprof.record.pipeline import Pipeline
-from ragprof.studies.gate.evidence import Evidence, of_recording
+from ragprof.studies.gate.evidence import SideEvidence, of_recording
 
 if TYPE_CHECKING:
     from ragprof.evals import Prices, Timing
@@ -45,7 +45,7 @@ class SessionRecording:
     """A recording and the figures in it. `kept` keeps objects alive that the recording is known by."""
 
     folder: Path
-    evidence: Evidence
+    evidence: SideEvidence
     kept: tuple[object, ...] = ()
 
 

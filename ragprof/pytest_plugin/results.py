@@ -40,7 +40,7 @@ from ragprof.statistics.paired import NS_PER_MS
 from ragprof.studies.gate import baselines
 from ragprof.studies.gate.comparison import changed, compare, gate_of
 from ragprof.studies.gate.document import GateResult, GateRow, GateVerdict
-from ragprof.studies.gate.evidence import WHOLE, Evidence, pairs_of
+from ragprof.studies.gate.evidence import WHOLE, SideEvidence, pairs_of
 from ragprof.studies.gate.pages import comparison_page
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS, DEFAULTS
 
@@ -63,11 +63,11 @@ class ProfiledResult:
 
     label: str
     folder: Path
-    read: Callable[[], Evidence]
+    read: Callable[[], SideEvidence]
     test: RunningTest
 
     @cached_property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> SideEvidence:
         return self.read()
 
     @property
@@ -245,7 +245,9 @@ def _kind(name: str) -> Kind:
     raise BadInput(f"margins= goes by kind ({', '.join(KINDS)}); for '{name}' alone give quantities={{'{name}': ...}}")
 
 
-def _usual(base: Evidence, candidate: Evidence, margins: Mapping[Kind, GateMargin]) -> Iterator[tuple[str, GateMargin]]:
+def _usual(
+    base: SideEvidence, candidate: SideEvidence, margins: Mapping[Kind, GateMargin]
+) -> Iterator[tuple[str, GateMargin]]:
     """What is compared where a test names nothing: metrics in common, and what both sides have of the rest."""
     labels = [name for name in candidate.facts["metrics"] if name in base.facts["metrics"]]
     if all((side.figures["name"] == "prompt_tokens").any() for side in (base, candidate)):
@@ -274,7 +276,7 @@ def baseline_named(name: str, test: RunningTest) -> Baseline:
         raise BadInput(f"'{name}' cannot be the name of a baseline; use letters, digits, '+', '.', '_' and '-'")
     folder = test.file.parent / test.settings.baselines / name
 
-    def read() -> Evidence:
+    def read() -> SideEvidence:
         if not baselines.is_baseline(folder):
             raise BadInput(f"there is no baseline '{name}' in {folder.parent}; run pytest --ragprof-update to write it")
         return replace(baselines.read(folder), label=name)
@@ -331,7 +333,7 @@ def _no_worse(result: ProfiledResult, base: ProfiledResult, gate: GateSettings) 
     )
 
 
-def _keep_comparison(test: RunningTest, base: Evidence, candidate: Evidence, gate: GateResult) -> None:
+def _keep_comparison(test: RunningTest, base: SideEvidence, candidate: SideEvidence, gate: GateResult) -> None:
     """Write every quantity of two sides and what was gated, as JSON and as a page beside it."""
     comparison = replace(compare(base, candidate), gate=gate)
     name = APART.sub("-", f"{test.name}-{len(test.checks) + 1}-vs-{base.label}").strip("-")

@@ -14,7 +14,7 @@ from ragprof.evals import EvalConfig, GateSettings
 from ragprof.session.run import run
 from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_sides, side_of, unrecorded
 from ragprof.studies.gate.document import ComparedSide, Comparison, InterleavedJob
-from ragprof.studies.gate.evidence import MACHINE_TIME, Evidence, same_job
+from ragprof.studies.gate.evidence import MACHINE_TIME, SideEvidence, same_job
 from ragprof.studies.gate.job import Job, run_job
 from ragprof.studies.gate.sides import check_gate, check_place, check_recorded, check_side, read_side, shown
 from ragprof.studies.preparation import Prepared, prepare
@@ -103,8 +103,8 @@ def _refused_early(
 
 
 def judged(
-    base: Evidence,
-    candidate: Evidence,
+    base: SideEvidence,
+    candidate: SideEvidence,
     table: GateSettings,
     *,
     strict: bool = False,
@@ -166,7 +166,7 @@ def without_clock(table: GateSettings, billed_by_time: Collection[str]) -> tuple
     return table.model_copy(update={"quantities": kept}), left_out
 
 
-def _billed_by_time(*sides: Evidence) -> set[str]:
+def _billed_by_time(*sides: SideEvidence) -> set[str]:
     """The stages whose bill holds machine time on some side, and the whole bill where any does."""
     stages = {stage for side in sides for stage in side.figures.loc[side.figures["name"] == MACHINE_TIME, "stage"]}
     return {"", *stages} if stages else set()

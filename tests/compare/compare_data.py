@@ -9,7 +9,7 @@ import pandas as pd
 
 from ragprof.core.quantities import Kind
 from ragprof.studies.gate.document import Comparison, QuantityRow
-from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, SideEvidence
 
 Values = Sequence[float | None]
 """By query q00, q01, ...; None where a query was not measured."""
@@ -99,9 +99,9 @@ def side(
     label: str = "base",
     pipelines: Sequence[str] = ("a",),
     **other: Any,
-) -> Evidence:
+) -> SideEvidence:
     """`rows` and `times` are what the functions above make; `other` are facts that differ from `facts`."""
-    return Evidence(
+    return SideEvidence(
         label=label,
         source="recording",
         facts=facts(pipelines, **other),

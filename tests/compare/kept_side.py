@@ -7,25 +7,25 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, SideEvidence
 
 QUERIES = tuple(f"q{number:02d}" for number in range(20))
 STAGES_MS = {"search": 2.0, "inject": 1.0, "rerank": 7.0}
 
 
-def side(**facts: Any) -> Evidence:
+def side(**facts: Any) -> SideEvidence:
     """20 queries, two rounds. The second round is 4 % slower in `plain`, 30 % slower in the rerank stage."""
     rankings = pd.DataFrame(
         [(name, query, rank, f"d{rank}") for name in ("plain", "reranked") for query in QUERIES for rank in (1, 2)],
         columns=list(RANKINGS),
     )
-    return Evidence(
+    return SideEvidence(
         "reports/small", "recording", {**FACTS, **facts}, pd.DataFrame(_figures(), columns=list(FIGURES)), _times(),
         rankings,
     )  # fmt: skip
 
 
-def only_plain(evidence: Evidence) -> Evidence:
+def only_plain(evidence: SideEvidence) -> SideEvidence:
     """Without the pipeline that reranks."""
     facts = {**evidence.facts, "pipelines": {"plain": evidence.facts["pipelines"]["plain"]}}
     named = {name: getattr(evidence, name) for name in ("figures", "times", "rankings")}

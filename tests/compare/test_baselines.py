@@ -21,7 +21,7 @@ from kept_side import side
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.studies.gate import baselines
 from ragprof.studies.gate.baselines import SORTED_BY, ListedBaseline, is_baseline, listed, read, save
-from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, SideEvidence
 
 FORMAT_1 = Path(__file__).parents[1] / "data" / "baselines" / "format-1"
 TABLES = ("figures", "times", "rankings")
@@ -32,7 +32,7 @@ def in_order(table: pd.DataFrame, name: str) -> pd.DataFrame:
     return table.sort_values(SORTED_BY[name], ignore_index=True)
 
 
-def assert_same(read_back: Evidence, saved: Evidence) -> None:
+def assert_same(read_back: SideEvidence, saved: SideEvidence) -> None:
     assert read_back.facts == saved.facts
     for name in TABLES:
         pd.testing.assert_frame_equal(getattr(read_back, name), in_order(getattr(saved, name), name), check_exact=True)
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def large() -> Evidence:
+def large() -> SideEvidence:
     """As large as 300 queries in six pipelines get: every query timed in three rounds, every figure its own."""
     rng = np.random.default_rng(7)
     names, queries = [f"pipeline-{number}" for number in range(6)], [str(number * 7 + 1) for number in range(300)]
@@ -80,7 +80,7 @@ def test_what_is_read_is_what_was_saved(folder: Path) -> None:
     assert (found.source, found.label) == ("baseline", str(folder))
 
 
-def test_a_baseline_of_300_queries_and_six_pipelines_takes_at_most_200_kb(large: Evidence, tmp_path: Path) -> None:
+def test_a_baseline_of_300_queries_and_six_pipelines_takes_at_most_200_kb(large: SideEvidence, tmp_path: Path) -> None:
     folder = save(large, tmp_path / "large")
     assert_same(read(folder), large)
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 200_000
@@ -267,7 +267,7 @@ def test_a_save_that_is_killed_leaves_no_baseline(tmp_path: Path) -> None:
 def test_those_who_save_and_read_at_once_wait_for_each_other(folder: Path) -> None:
     versions = [side(recording=str(number)) for number in range(4)]
 
-    def save_then_read(version: Evidence) -> str:
+    def save_then_read(version: SideEvidence) -> str:
         save(version, folder)
         return str(read(folder).facts["recording"])
 

@@ -18,13 +18,15 @@ from ragprof.statistics.paired import Effect, Paired, holm, mean_effects
 from ragprof.statistics.power import detectable
 from ragprof.studies.gate.comparison import gate_of
 from ragprof.studies.gate.document import GateResult, GateRow, plain
-from ragprof.studies.gate.evidence import Evidence
+from ragprof.studies.gate.evidence import SideEvidence
 from ragprof.studies.gate.verdicts import gate_verdict
 
 BEFORE = rising(0.2, 0.05, 12)
 
 
-def gated(base: Evidence, candidate: Evidence, *, strict: bool = False, **quantities: dict[str, Any]) -> GateResult:
+def gated(
+    base: SideEvidence, candidate: SideEvidence, *, strict: bool = False, **quantities: dict[str, Any]
+) -> GateResult:
     """Gate of `quantities`; nDCG_10 stands for nDCG@10."""
     named = {name.replace("nDCG_", "nDCG@"): margin for name, margin in quantities.items()}
     return gate_of(base, candidate, GateSettings.model_validate({"quantities": named}), strict=strict)

@@ -14,7 +14,7 @@ from kept_side import only_plain, side
 
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.evals import GateSettings
-from ragprof.studies.gate.evidence import Evidence
+from ragprof.studies.gate.evidence import SideEvidence
 from ragprof.studies.gate.initial import initial_gate, of_means, of_quantile
 
 CELL = ("quality", "search", "nDCG@10")
@@ -22,7 +22,7 @@ PLAIN = np.array([number % 4 / 4 for number in range(20)])
 RERANKED = np.array([0.75 if number % 2 else 0.25 for number in range(20)])
 
 
-def parsed(evidence: Evidence) -> GateSettings:
+def parsed(evidence: SideEvidence) -> GateSettings:
     return GateSettings.model_validate(tomllib.loads(initial_gate(evidence).toml)["gate"])
 
 
@@ -30,14 +30,14 @@ def line_of(lines: tuple[str, ...], start: str) -> str:
     return next(line for line in lines if line.startswith(start))
 
 
-def without(evidence: Evidence, **rows: Any) -> Evidence:
+def without(evidence: SideEvidence, **rows: Any) -> SideEvidence:
     """A side without the rows whose columns have these values."""
     figures = evidence.figures
     held = np.logical_and.reduce([figures[column] == value for column, value in rows.items()])
     return replace(evidence, figures=figures[~held])
 
 
-def same_every_round(evidence: Evidence) -> Evidence:
+def same_every_round(evidence: SideEvidence) -> SideEvidence:
     first = evidence.times[evidence.times["round"] == 0]
     facts = {**evidence.facts, "noise": dict.fromkeys(evidence.pipelines, 0.0)}
     return replace(evidence, facts=facts, times=pd.concat([first, first.assign(round=1)], ignore_index=True))

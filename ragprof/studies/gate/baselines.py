@@ -1,7 +1,7 @@
 """A baseline: one side of a comparison kept in a folder small enough to commit. Holds figures by query, no texts.
 
 `baseline.json` has the format, the facts, size and sha256 of each table, and a seal: the sha256 of the document itself
-without it. `figures.parquet`, `times.parquet` and, unless left out, `rankings.parquet` hold the tables of Evidence,
+without it. `figures.parquet`, `times.parquet` and, unless left out, `rankings.parquet` hold the tables of SideEvidence,
 exact to the last digit; the rows are sorted, so that what is read has the rows that were saved in that order. Whatever
 was edited, cut short or made by a newer ragprof is refused by name; nothing is mended in passing.
 
@@ -27,7 +27,7 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput, NonFiniteScore
-from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, Evidence, SideFacts
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, SideEvidence, SideFacts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +76,7 @@ def is_baseline(folder: Path) -> bool:
     return (folder / DOCUMENT).is_file()
 
 
-def save(evidence: Evidence, folder: Path, *, rankings: bool = True) -> Path:
+def save(evidence: SideEvidence, folder: Path, *, rankings: bool = True) -> Path:
     """Write it whole, over an older baseline too, and give `folder` back. Waits while others write or read it there.
 
     The document goes last, so that a save that was killed leaves what was there, or what `read` refuses. The same
@@ -108,7 +108,7 @@ def save(evidence: Evidence, folder: Path, *, rankings: bool = True) -> Path:
     return folder
 
 
-def read(folder: Path) -> Evidence:
+def read(folder: Path) -> SideEvidence:
     """What was saved there, of any format up to this one. Raises BadInput naming the file and what is wrong with it."""
     if not folder.is_dir():
         raise BadInput("there is no such folder; make a baseline with 'ragprof baseline save'", file=folder)
@@ -117,7 +117,7 @@ def read(folder: Path) -> Evidence:
     facts = cast(SideFacts, {"job": document["facts"]["recording"], **document["facts"]})
     tables = {name: _schema(name).empty_table().to_pandas() for name in COLUMNS}
     tables |= {name: unpacked(name, content, file=folder / f"{name}.parquet") for name, content in packed.items()}
-    return Evidence(label=str(folder), source="baseline", facts=facts, **tables)
+    return SideEvidence(label=str(folder), source="baseline", facts=facts, **tables)
 
 
 def listed(folder: Path) -> list[ListedBaseline]:

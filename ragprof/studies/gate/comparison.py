@@ -32,9 +32,9 @@ from ragprof.studies.gate.document import (
 )
 from ragprof.studies.gate.evidence import (
     MACHINE_TIME,
-    Evidence,
     PipelinePair,
     PipelineSide,
+    SideEvidence,
     check_comparable,
     check_figures,
     differences,
@@ -49,8 +49,8 @@ MOST_LOST = 5
 
 
 def compare(
-    base: Evidence,
-    candidate: Evidence,
+    base: SideEvidence,
+    candidate: SideEvidence,
     *,
     margins: Mapping[Kind, GateMargin] | None = None,
     pipelines: Sequence[str] | None = None,
@@ -96,8 +96,8 @@ def compare(
 
 
 def _examined(
-    base: Evidence,
-    candidate: Evidence,
+    base: SideEvidence,
+    candidate: SideEvidence,
     pipelines: Sequence[str] | None,
     *,
     alpha: float,
@@ -117,7 +117,7 @@ def _examined(
     return pairs_of(base, candidate, pipelines), terms
 
 
-def side_of(evidence: Evidence) -> ComparedSide:
+def side_of(evidence: SideEvidence) -> ComparedSide:
     """Who a side is."""
     facts = evidence.facts
     return ComparedSide(
@@ -194,8 +194,8 @@ def _parts(side: PipelineSide) -> dict[str, str | None]:
 
 
 def _notes(
-    base: Evidence,
-    candidate: Evidence,
+    base: SideEvidence,
+    candidate: SideEvidence,
     pairs: Sequence[PipelinePair],
     *,
     rows: Sequence[QuantityRow],
@@ -259,8 +259,8 @@ def _clock_notes(
 
 
 def gate_of(
-    base: Evidence,
-    candidate: Evidence,
+    base: SideEvidence,
+    candidate: SideEvidence,
     gate: GateSettings,
     *,
     strict: bool,
@@ -393,7 +393,9 @@ def refused(
     )
 
 
-def refused_sides(base: Evidence, candidate: Evidence, gate: GateSettings, why: str, *, strict: bool) -> Comparison:
+def refused_sides(
+    base: SideEvidence, candidate: SideEvidence, gate: GateSettings, why: str, *, strict: bool
+) -> Comparison:
     """The same of two sides that were recorded."""
     return refused(
         (side_of(base), side_of(candidate)),

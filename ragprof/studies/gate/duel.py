@@ -56,7 +56,7 @@ class DuelPlan:
 
 @dataclass
 class DuelOutcome:
-    """Times of both sides as tables like Evidence.times, and how they came about."""
+    """Times of both sides as tables like SideEvidence.times, and how they came about."""
 
     base: pd.DataFrame
     candidate: pd.DataFrame

@@ -77,7 +77,7 @@ class SideFacts(TypedDict):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class SideEvidence:
     """`label` is what the user called it."""
 
     label: str
@@ -93,7 +93,7 @@ class Evidence:
         return tuple(self.facts["pipelines"])
 
 
-def of_recording(folder: Path, *, label: str | None = None) -> Evidence:
+def of_recording(folder: Path, *, label: str | None = None) -> SideEvidence:
     """Read a judged and priced recording. Raises BadInput for an incomplete one, NonFiniteScore for NaN in it."""
     manifest = {**files.read_manifest(folder), "config": settings_of(folder)}
     judgement = files.read_json(folder / "judgement.json")
@@ -108,7 +108,7 @@ def of_recording(folder: Path, *, label: str | None = None) -> Evidence:
             f"{folder}: '{row['name']}' of pipeline '{row['pipeline']}', query '{row['query_id']}', is not a number; "
             "record it again with 'ragprof run'"
         )
-    return Evidence(
+    return SideEvidence(
         label=label or str(folder),
         source="recording",
         facts=facts_of(manifest, judgement, rates, spans),
@@ -206,12 +206,12 @@ TOLD_VERSION = {"environment.python": 2, **dict.fromkeys(LIBRARIES, 1)}
 PROMPT_STAGES = ("", "inject", "generate")
 
 
-def same_job(base: Evidence, candidate: Evidence) -> bool:
+def same_job(base: SideEvidence, candidate: SideEvidence) -> bool:
     """Whether live queries of both sides were interleaved."""
     return bool(base.facts["job"] == candidate.facts["job"])
 
 
-def differences(base: Evidence, candidate: Evidence) -> list[FactDifference]:
+def differences(base: SideEvidence, candidate: SideEvidence) -> list[FactDifference]:
     """Every field that differs, those that block most first."""
     one_job = same_job(base, candidate)
     found = [
@@ -250,7 +250,7 @@ def _blocks(name: str, before: Mapping[str, object], after: Mapping[str, object]
     return "nothing" if first == second else "latency"
 
 
-def check_comparable(base: Evidence, candidate: Evidence, found: Sequence[FactDifference]) -> None:
+def check_comparable(base: SideEvidence, candidate: SideEvidence, found: Sequence[FactDifference]) -> None:
     """Raises Incomparable with every field that forbids any comparison."""
     forbidding = [str(each) for each in found if each.blocks == "all"]
     if forbidding:
@@ -280,7 +280,7 @@ KEY = ["pipeline", "kind", "stage", "name", "query_id"]
 class PipelineSide:
     """One pipeline of one side, on the queries of the comparison."""
 
-    evidence: Evidence
+    evidence: SideEvidence
     pipeline: str
     queries: tuple[str, ...]
 
@@ -364,7 +364,7 @@ class PipelinePair:
         return tuple(each for each in self.recorded() if each.kind != "quality" or each.stage not in twice)
 
 
-def pairs_of(base: Evidence, candidate: Evidence, pipelines: Sequence[str] | None = None) -> list[PipelinePair]:
+def pairs_of(base: SideEvidence, candidate: SideEvidence, pipelines: Sequence[str] | None = None) -> list[PipelinePair]:
     """The pipelines that both sides have, in the candidate's order; of these the named ones, where any is.
 
     Two sides with one pipeline each are paired whatever their names. Raises UnknownName for a name that neither side
@@ -390,7 +390,7 @@ def pairs_of(base: Evidence, candidate: Evidence, pipelines: Sequence[str] | Non
     return [PipelinePair(*each) for each in sides]
 
 
-def common_queries(base: Evidence, candidate: Evidence) -> tuple[str, ...]:
+def common_queries(base: SideEvidence, candidate: SideEvidence) -> tuple[str, ...]:
     """Sorted. Raises Incomparable where there is none."""
     found = tuple(sorted(queries_of(base) & queries_of(candidate)))
     if not found:
@@ -401,14 +401,14 @@ def common_queries(base: Evidence, candidate: Evidence) -> tuple[str, ...]:
     return found
 
 
-def only_one_side(base: Evidence, candidate: Evidence) -> list[tuple[str, str]]:
+def only_one_side(base: SideEvidence, candidate: SideEvidence) -> list[tuple[str, str]]:
     """(label, pipeline) of every pipeline that has none beside it."""
     names = _names(base, candidate)
     left = [(base.label, name) for name in base.pipelines if name not in [pair[0] for pair in names]]
     return left + [(candidate.label, name) for name in candidate.pipelines if name not in [pair[1] for pair in names]]
 
 
-def check_figures(evidence: Evidence) -> None:
+def check_figures(evidence: SideEvidence) -> None:
     """Raises NonFiniteScore for a figure that is no finite number, BadInput for one that stands there twice."""
     odd = evidence.figures[~np.isfinite(evidence.figures["value"].to_numpy(dtype=np.float64))]
     if len(odd):
@@ -425,12 +425,12 @@ def _where(rows: pd.DataFrame) -> str:
     return f"{row['stage']} '{row['name']}' of pipeline '{row['pipeline']}', query '{row['query_id']}',"
 
 
-def queries_of(evidence: Evidence) -> set[str]:
+def queries_of(evidence: SideEvidence) -> set[str]:
     """All that a side has a figure or a time of."""
     return {*evidence.figures["query_id"].unique(), *evidence.times["query_id"].unique()}
 
 
-def _names(base: Evidence, candidate: Evidence) -> list[tuple[str, str]]:
+def _names(base: SideEvidence, candidate: SideEvidence) -> list[tuple[str, str]]:
     if len(base.pipelines) == len(candidate.pipelines) == 1:
         return [(base.pipelines[0], candidate.pipelines[0])]
     return [(name, name) for name in candidate.pipelines if name in base.pipelines]

@@ -35,7 +35,7 @@ from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import QUANTILES, quantile, quantile_draws, rounds_of
 from ragprof.statistics.paired import DUST, NS_PER_MS
 from ragprof.statistics.power import POWER, detectable, spread
-from ragprof.studies.gate.evidence import MACHINE_TIME, WHOLE, Cell, Evidence, PipelineSide, check_figures
+from ragprof.studies.gate.evidence import MACHINE_TIME, WHOLE, Cell, PipelineSide, SideEvidence, check_figures
 from ragprof.studies.gate.sides import read_side
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS
 
@@ -151,7 +151,7 @@ class Proposal:
         return f"{effect / abs(one.base):.1%}"
 
 
-def initial_gate(evidence: Evidence, *, alpha: float = 0.05) -> InitialGate:
+def initial_gate(evidence: SideEvidence, *, alpha: float = 0.05) -> InitialGate:
     """Propose a gate for what the recording holds.
 
     Raises BadInput for an alpha that no gate takes, and where there is nothing to gate.
@@ -194,7 +194,7 @@ def initial_gate(evidence: Evidence, *, alpha: float = 0.05) -> InitialGate:
     return InitialGate("".join(f"{line}\n" for line in table), tuple(said))
 
 
-def _quantities(evidence: Evidence) -> Iterator[Quantity]:
+def _quantities(evidence: SideEvidence) -> Iterator[Quantity]:
     """In the order of the table; whether a pipeline has one is asked later."""
     metrics = evidence.facts["metrics"]
     recall = [name for name in metrics[1:] if name.startswith("R@")]

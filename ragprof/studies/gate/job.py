@@ -28,7 +28,7 @@ from ragprof.price import price_recording
 from ragprof.studies.gate import duel, evidence
 from ragprof.studies.gate.document import InterleavedJob, Noise
 from ragprof.studies.gate.duel import SideName
-from ragprof.studies.gate.evidence import Evidence
+from ragprof.studies.gate.evidence import SideEvidence
 from ragprof.studies.gate.looks import LookLevel, learned, told, undecided, watched
 from ragprof.studies.gate.processes import PROTOCOL, Process, RunnableSide
 from ragprof.studies.preparation import Prepared, today
@@ -128,8 +128,8 @@ class Job:
 class JobResult:
     """Both sides as recorded, and how the job went; `facts` is None where nothing was timed."""
 
-    base: Evidence
-    candidate: Evidence
+    base: SideEvidence
+    candidate: SideEvidence
     facts: InterleavedJob | None
 
 

@@ -17,7 +17,7 @@ from ragprof.record.recording import fingerprint_of
 from ragprof.record.timings import FLOPS
 from ragprof.studies.gate import baselines, comparison, evidence
 from ragprof.studies.gate.document import Comparison
-from ragprof.studies.gate.evidence import JUDGED, Evidence
+from ragprof.studies.gate.evidence import JUDGED, SideEvidence
 from ragprof.studies.preparation import Places, Prepared
 
 
@@ -35,7 +35,7 @@ def compare(
     return comparison.compare(read_side(base), read_side(candidate), margins=margins, pipelines=pipelines)
 
 
-def read_side(place: str | Path) -> Evidence:
+def read_side(place: str | Path) -> SideEvidence:
     """The figures of a recording's folder or of a baseline's. Raises BadInput for anything else."""
     folder = Path(place)
     if not folder.is_dir():
@@ -96,7 +96,7 @@ def _check_stage(config: EvalConfig, asked: Quantity, named: Sequence[str] | Non
         raise BadInput(f"'{label}': no pipeline has a {stage} stage; leave it out")
 
 
-def check_side(base: Evidence, prepared: Prepared) -> None:
+def check_side(base: SideEvidence, prepared: Prepared) -> None:
     """Refuse a baseline of another corpus, other questions or judgements before anything is run."""
     subject = prepared.subject
     mine = {
@@ -122,7 +122,7 @@ def check_place(baseline: Path, folder: Path) -> None:
         )
 
 
-def check_recorded(base: Evidence, config: EvalConfig, eval_file: Path) -> None:
+def check_recorded(base: SideEvidence, config: EvalConfig, eval_file: Path) -> None:
     """A unit that the base's stage never counted is misspelt, unless it is floating point operations."""
     places = Places(eval_file)
     usage = base.figures[base.figures["kind"] == "usage"]
