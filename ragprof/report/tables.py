@@ -229,14 +229,6 @@ def share_cell(estimate: Any) -> Cell:
     return estimate_cell(estimate, figures.share)
 
 
-def points_cell(estimate: Any) -> Cell:
-    return figure(points(at(estimate, "mean")), points_span(at(estimate, "interval")))
-
-
-def gain_cell(estimate: Any, write: Callable[[Any], str]) -> Cell:
-    return figure(signed(at(estimate, "mean"), write), gain_span(at(estimate, "interval"), write))
-
-
 def money_cell(node: Any, key: str, *, write: Callable[[Any], str] = figures.usd) -> Cell:
     """A decimal string under the key. Null is a price that nobody knows; with the key missing none was asked for."""
     if not isinstance(node, Mapping) or key not in node:
@@ -246,20 +238,6 @@ def money_cell(node: Any, key: str, *, write: Callable[[Any], str] = figures.usd
 
 def is_unpriced(value: Any) -> bool:
     return value is None or value == figures.UNPRICED
-
-
-def price_cell(node: Any) -> Cell:
-    """The cost of 1,000 queries with its interval."""
-    cell = money_cell(node, "usd_per_1000_queries")
-    return cell if cell.tone else figure(cell.text, figures.span(at(node, "usd_interval"), figures.usd))
-
-
-def cost_cell(economics: Mapping[str, Any], key: str) -> Cell:
-    """An estimate in USD. Null is UNPRICED where the query has no price either; else there was nothing to divide by."""
-    if at(economics, key, "mean") is not None:
-        return estimate_cell(economics[key], figures.usd)
-    unpriced = key in economics and "usd_per_query" in economics and at(economics, "usd_per_query", "mean") is None
-    return figure(figures.UNPRICED if unpriced else figures.ABSENT)
 
 
 def facts(pairs: Mapping[str, Any]) -> tuple[Row, ...]:

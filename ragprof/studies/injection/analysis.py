@@ -19,7 +19,7 @@ from ragprof.core import files
 from ragprof.core.quantities import money
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, rounded
 from ragprof.statistics.paired import compared, holm, paired_p
-from ragprof.studies.contract import EstimateValue
+from ragprof.studies.contract import ComparedPair, EstimateValue
 from ragprof.studies.injection.data import OWN, InjectionData, read_injection, usd_for_each, usd_interval, usd_per_1000
 from ragprof.studies.injection.economics import (
     PRESETS,
@@ -33,7 +33,6 @@ from ragprof.studies.injection.economics import (
 from ragprof.studies.injection.first_token import decode_per_token, first_token
 from ragprof.studies.injection.section import (
     Abstention,
-    AnswerComparison,
     AnsweringModel,
     BudgetSection,
     BudgetSpent,
@@ -257,7 +256,7 @@ def answers_of(
     )
 
 
-def comparisons(answers: Mapping[str, pd.DataFrame], *, seed: int) -> list[AnswerComparison]:
+def comparisons(answers: Mapping[str, pd.DataFrame], *, seed: int) -> list[ComparedPair]:
     """Every two pipelines on `correct` and on `f1`: paired difference, sign-flip p, Holm over the pairs of a metric."""
     rows = []
     for metric in COMPARED:
@@ -267,7 +266,7 @@ def comparisons(answers: Mapping[str, pd.DataFrame], *, seed: int) -> list[Answe
         for (a, b), (ours, theirs) in columns.items():
             p, p_holm = raw[f"{a}|{b}"], adjusted[f"{a}|{b}"]
             row = compared(ours, theirs, a, b, metric=metric, p=p, p_holm=p_holm, pairs=len(raw), seed=seed)
-            rows.append(AnswerComparison(**{**row, "stage": "generate"}))
+            rows.append(ComparedPair(**{**row, "stage": "generate"}))
     return rows
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from ragprof.studies.contract import EstimateValue, Section
+from ragprof.studies.contract import ComparedPair, EstimateValue, Section
 
 Attribution: TypeAlias = Literal["search", "rerank", "packing", "model"]
 Interval: TypeAlias = tuple[float, float]
@@ -197,22 +197,6 @@ class PipelineAnswers(Section):
     judge: JudgeAgreement | None
 
 
-class AnswerComparison(Section):
-    """Two pipelines on one measure: candidate minus baseline, paired by question."""
-
-    metric: str
-    stage: str
-    baseline: str
-    candidate: str
-    difference: float | None
-    interval: Interval | None
-    p: float
-    p_holm: float = Field(description="corrected over all pairs")
-    verdict: Literal["better", "worse", "undecided"]
-    n: int
-    more_queries: int | None = Field(description="about how many more questions would decide it; null where unknown")
-
-
 class TimeSensitivity(Section):
     """A field of use, by how much its users mind waiting."""
 
@@ -337,7 +321,7 @@ class InjectionSection(Section):
     orders: dict[str, list[ChunkOrder]]
     marginal: dict[str, ChunkMargin]
     answers: dict[str, PipelineAnswers]
-    comparisons: list[AnswerComparison]
+    comparisons: list[ComparedPair]
     utility: UtilitySection
     budget: BudgetSection | None
     energy: EnergyBasis | None

@@ -26,9 +26,8 @@ from ragprof.report.tables import (
     share_cell,
     verdict_cells,
 )
-from ragprof.studies.contract import Context, EstimateValue
+from ragprof.studies.contract import ComparedPair, Context, EstimateValue
 from ragprof.studies.injection.section import (
-    AnswerComparison,
     ChunkOrder,
     ChunkStep,
     Economics,
@@ -215,7 +214,7 @@ def comparisons(section: InjectionSection) -> Table:
         Column("Verdict", numeric=False),
     )
 
-    def cells(one: AnswerComparison) -> tuple[Cell, ...]:
+    def cells(one: ComparedPair) -> tuple[Cell, ...]:
         difference = figure(points(one.difference), points_span(one.interval))
         if one.metric == "f1":
             span = figures.span(one.interval, figures.difference)
