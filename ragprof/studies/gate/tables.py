@@ -5,7 +5,7 @@ worst with their rankings; and the comparison on a terminal, at most 80 columns 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rich.box import SIMPLE_HEAD
@@ -28,107 +28,71 @@ from ragprof.studies.gate.document import (
     counts,
 )
 
-QUANTITY = Column("Quantity", "its unit", numeric=False)
-VERDICT = Column("Verdict", numeric=False)
-HOLM = Column("p", "Holm")
 SIDES = (Column("Base", numeric=False), Column("Candidate", numeric=False))
+MEASURED = ("base", "candidate", "difference", "relative", "margin")
+SHORT = ("pipeline", "quantity", "from_to", "difference", "share", "margin", "holm", "verdict")
 
 
 def gate_table(comparison: Comparison) -> Table:
     """A row a gate, the worst first."""
-    columns = (PIPELINE, QUANTITY, VERDICT, *_measured(comparison), HOLM)
-    rows = tuple(
-        Row((cells.pipeline_cell(row), *_named(row), *_measured_cells(row), figure(figures.p_value(row.p_holm))))
-        for row in comparison.gates
-    )
     note = (
         f"Regression: the whole interval is worse than the margin, and p is below {comparison.alpha} (alpha) after "
         "correction over all gates (Holm). Holds: the interval's worse end is within the margin."
     )
+    columns, rows = _drawn(comparison, ("pipeline", "quantity", "verdict", *MEASURED, "holm"), comparison.gates)
     return Table("compare-gates", "Gates", columns, rows, note)
-
-
-def quantity_tables(comparison: Comparison) -> dict[str, Table]:
-    """Pipeline -> every quantity of it; only pipelines that have any. The title counts the verdicts."""
-    columns = (QUANTITY, VERDICT, *_measured(comparison), Column("p", "two-sided"), HOLM, Column("n", "queries"))
-    tables = {}
-    for name in comparison.pipelines:
-        own = [row for row in comparison.quantities if row.pipeline == name]
-        counted = ", ".join(f"{count} {cells.MARKS[verdict][0]}" for verdict, count in counts(own).items() if count)
-        drawn = tuple(Row((*_named(row), *_measured_cells(row), *_tested(row))) for row in own)
-        tables[name] = Table("compare-rows", f"{name}: {counted}", columns, drawn)
-    return {name: table for name, table in tables.items() if table.rows}
-
-
-def _measured(comparison: Comparison) -> tuple[Column, ...]:
-    spread = words.interval_words(comparison)
-    return (
-        Column("Base", "in its unit"),
-        Column("Candidate", "in its unit"),
-        Column("Difference", f"in its unit, {spread}"),
-        Column("Relative", f"to the base, {spread}"),
-        Column("Margin", "in its unit"),
-    )
-
-
-def _named(row: QuantityRow) -> tuple[Cell, Cell]:
-    return cells.quantity_cell(row), cells.verdict_cell(row)
-
-
-def _measured_cells(row: QuantityRow) -> tuple[Cell, ...]:
-    return (
-        figure(cells.side(row, row.base)),
-        figure(cells.side(row, row.candidate)),
-        cells.difference_cell(row),
-        figure(cells.relative(row), cells.relative_ends(row)),
-        cells.margin_cell(row),
-    )
-
-
-def _tested(row: QuantityRow) -> tuple[Cell, ...]:
-    return tuple(map(figure, (figures.p_value(row.p), figures.p_value(row.p_holm), figures.count(row.n))))
 
 
 def short_gate_table(comparison: Comparison) -> Table:
     """As `gate_table`, in fewer columns: for a reader without a page."""
-    columns, rows = _short(comparison, comparison.gates)
+    columns, rows = _drawn(comparison, SHORT, comparison.gates)
     return replace(gate_table(comparison), columns=columns, rows=rows)
 
 
 def told_table(comparison: Comparison) -> Table:
     """The quantities that matter most, with the pipeline in each row: for a reader without a page."""
-    columns, rows = _short(comparison, [row for row in comparison.quantities if row.is_shown])
+    columns, rows = _drawn(comparison, SHORT, [row for row in comparison.quantities if row.is_shown])
     note = "The main quantities, and every other one that got better or worse."
     return Table("compare-told", "What changed", columns, rows, note)
 
 
-def _short(comparison: Comparison, shown: Sequence[QuantityRow]) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
-    columns = (
-        PIPELINE,
-        QUANTITY,
-        Column(f"Base {ARROW} candidate", "in its unit"),
-        Column("Difference", f"in its unit, {words.interval_words(comparison)}"),
-        Column("Relative", "to the base"),
-        Column("Margin", "in its unit"),
-        HOLM,
-        VERDICT,
-    )
-    rows = tuple(
-        Row(
-            (
-                cells.pipeline_cell(row),
-                cells.quantity_cell(row),
-                figure(cells.from_to(row)),
-                cells.difference_cell(row),
-                figure(cells.relative(row)),
-                cells.margin_cell(row),
-                figure(figures.p_value(row.p_holm)),
-                cells.verdict_cell(row),
-            )
-        )
-        for row in shown
-    )
-    return columns, rows
+def quantity_tables(comparison: Comparison) -> dict[str, Table]:
+    """Pipeline -> every quantity of it; only pipelines that have any. The title counts the verdicts."""
+    tables = {}
+    for name in comparison.pipelines:
+        own = [row for row in comparison.quantities if row.pipeline == name]
+        counted = ", ".join(f"{count} {cells.MARKS[verdict][0]}" for verdict, count in counts(own).items() if count)
+        columns, rows = _drawn(comparison, ("quantity", "verdict", *MEASURED, "p", "holm", "n"), own)
+        tables[name] = Table("compare-rows", f"{name}: {counted}", columns, rows)
+    return {name: table for name, table in tables.items() if table.rows}
+
+
+def _drawn(
+    comparison: Comparison, names: Sequence[str], shown: Sequence[QuantityRow]
+) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
+    """The columns of these names, and a row a quantity."""
+    spread = words.interval_words(comparison)
+    every: dict[str, tuple[Column, Callable[[QuantityRow], Cell]]] = {
+        "pipeline": (PIPELINE, cells.pipeline_cell),
+        "quantity": (Column("Quantity", "its unit", numeric=False), cells.quantity_cell),
+        "verdict": (Column("Verdict", numeric=False), cells.verdict_cell),
+        "base": (Column("Base", "in its unit"), lambda row: figure(cells.side(row, row.base))),
+        "candidate": (Column("Candidate", "in its unit"), lambda row: figure(cells.side(row, row.candidate))),
+        "from_to": (Column(f"Base {ARROW} candidate", "in its unit"), lambda row: figure(cells.from_to(row))),
+        "difference": (Column("Difference", f"in its unit, {spread}"), cells.difference_cell),
+        "relative": (
+            Column("Relative", f"to the base, {spread}"),
+            lambda row: figure(cells.relative(row), cells.relative_ends(row)),
+        ),
+        "share": (Column("Relative", "to the base"), lambda row: figure(cells.relative(row))),
+        "margin": (Column("Margin", "in its unit"), cells.margin_cell),
+        "p": (Column("p", "two-sided"), lambda row: figure(figures.p_value(row.p))),
+        "holm": (Column("p", "Holm"), lambda row: figure(figures.p_value(row.p_holm))),
+        "n": (Column("n", "queries"), lambda row: figure(figures.count(row.n))),
+    }
+    chosen = [every[name] for name in names]
+    rows = tuple(Row(tuple(draw(row) for _, draw in chosen)) for row in shown)
+    return tuple(column for column, _ in chosen), rows
 
 
 def side_table(comparison: Comparison) -> Table:
