@@ -42,7 +42,7 @@ def duration(value: float | None) -> str:
         return ABSENT
     for below, factor, unit in _DURATIONS:
         if abs(value) < below:
-            return f"{three_digits(value / factor)} {unit}"
+            return f"{three_digits(value / factor)} {unit}".replace("-", MINUS)
     seconds = value / 1e9
     if seconds < _UNREADABLE_SECONDS:
         return f"{three_digits(seconds)} s"

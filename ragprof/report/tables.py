@@ -1,8 +1,6 @@
-"""What a table is, before it is drawn as HTML, Markdown or on a terminal. Cells hold finished text.
+"""What a table is, before it is drawn as HTML, Markdown or on a terminal, and cells that several studies have.
 
-Figures of the answers as cells: estimates with their intervals, money that may be unpriced, gains in points.
-
-Figures of the reranker's statement as cells: a price that nobody knows is UNPRICED, a missing figure n/a.
+Cells hold finished text. A price that nobody knows is UNPRICED, a figure that is missing n/a; neither is ever 0.
 """
 
 from __future__ import annotations

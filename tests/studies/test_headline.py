@@ -46,14 +46,14 @@ def test_a_clear_winner(pair: ProfileSection) -> None:
     assert found[0] == (
         "dense ranks highest: nDCG@10 0.700 (95% CI 0.650\u20130.750), significantly above every other with 12 queries."
     )
-    assert found[1].startswith("In the slowest pipeline, dense (20 ms at p50), ")
+    assert found[1].startswith("In the slowest pipeline, dense (20.0 ms at p50), ")
     assert found[2] == "A prompt holds 115 tokens on average with bm25 and 127 with dense."
 
 
 def test_a_tie_names_all_and_which_of_them_is_the_fastest(pair: ProfileSection) -> None:
     assert headline(pair)[0] == (
         "dense ranks highest: nDCG@10 0.700 (95% CI 0.650\u20130.750); with 12 queries it cannot be told apart from "
-        "bm25. Of these bm25 is the fastest: 10 ms at p50 against 20 ms."
+        "bm25. Of these bm25 is the fastest: 10.0 ms at p50 against 20.0 ms."
     )
 
 
@@ -102,14 +102,14 @@ def test_what_a_reranker_changes(reranked: ProfileSection, outcome: tuple[Any, .
     baseline, candidate, difference, verdict, more = outcome
     run = compared(reranked, baseline, candidate, difference, verdict=verdict, more_queries=more)
     assert headline(run)[1] == (
-        f"The reranker of hybrid+overlap changes nDCG@10 by {expected}; it adds 15 ms to the median query and $0.012 "
-        "to 1,000 queries."
+        f"The reranker of hybrid+overlap changes nDCG@10 by {expected}; it adds 15.0 ms to the median query "
+        "and $0.0120 to 1,000 queries."
     )
 
 
 def test_an_unpriced_reranker_has_no_price_in_words(reranked: ProfileSection) -> None:
     found = headline(unpriced(reranked, "hybrid+overlap"))
-    assert found[1].endswith("it adds 15 ms to the median query.")
+    assert found[1].endswith("it adds 15.0 ms to the median query.")
     assert "$" not in " ".join(found)
 
 

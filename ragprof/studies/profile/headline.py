@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ragprof.core.quantities import duration, money
 from ragprof.report import figures
 from ragprof.report.tables import Tile
 from ragprof.studies.contract import ComparedPair
@@ -76,7 +75,8 @@ def _fastest(section: ProfileSection, names: Sequence[str]) -> str:
     ends, following = first.p50_interval_ns, second.p50_interval_ns
     if ends is None or following is None or ends[1] >= following[0]:
         return "None of them is clearly the fastest."
-    return f"Of these {order[0]} is the fastest: {duration(first.p50_ns)} at p50 against {duration(second.p50_ns)}."
+    fast, next_best = (figures.duration(latency.p50_ns) for latency in (first, second))
+    return f"Of these {order[0]} is the fastest: {fast} at p50 against {next_best}."
 
 
 def _rerankers(section: ProfileSection) -> list[str]:
@@ -92,9 +92,9 @@ def _rerankers(section: ProfileSection) -> list[str]:
         verdict = "not significant" if row.verdict == "undecided" else "a real gain" if gain > 0 else "a real loss"
         more = f"; about {row.more_queries:,} more queries would be needed" if row.more_queries else ""
         reranked, plain = section.pipelines[name], section.pipelines[base]
-        added = duration(reranked.end_to_end.p50_ns - plain.end_to_end.p50_ns)
+        added = figures.duration(reranked.end_to_end.p50_ns - plain.end_to_end.p50_ns)
         usd = reranked.cost_usd_per_1000_queries.of_stage("rerank")
-        priced = "" if usd is None else f" and {money(usd)} to 1,000 queries"
+        priced = "" if usd is None else f" and {figures.usd(usd)} to 1,000 queries"
         sentences.append(
             f"The reranker of {name} changes {section.metric} by "
             f"{figures.with_interval(gain, ends, figures.difference)}, {verdict}{more}; "
@@ -126,12 +126,12 @@ def reranker_of(config: Mapping[str, Any]) -> str | None:
 def _slowest_stage(section: ProfileSection) -> str:
     name, pipeline = max(section.pipelines.items(), key=lambda item: item[1].end_to_end.p50_ns)
     stage, latency = max(pipeline.stages.items(), key=lambda item: item[1].mean_ns)
-    p50, share = duration(pipeline.end_to_end.p50_ns), latency.mean_ns / pipeline.end_to_end.mean_ns
+    p50, share = figures.duration(pipeline.end_to_end.p50_ns), latency.mean_ns / pipeline.end_to_end.mean_ns
     return f"In the slowest pipeline, {name} ({p50} at p50), {stage} takes {share:.0%} of the time."
 
 
 def _context(section: ProfileSection) -> str:
-    tokens = {name: figures.usage_per_query.get("inject.prompt_tokens") for name, figures in section.pipelines.items()}
+    tokens = {name: one.usage_per_query.get("inject.prompt_tokens") for name, one in section.pipelines.items()}
     known = {name: count for name, count in tokens.items() if count}
     if not known:
         return ""
