@@ -6,7 +6,7 @@ import pytest
 
 from ragprof.core import Answer, Doc, Query, Ranking, ScoredDoc
 from ragprof.record.pipeline import Parts, Pipeline
-from ragprof.studies.audit.checks import Live, tie_table, tied_at_depth, tied_at_k
+from ragprof.studies.audit.checks import LiveQuery, tie_table, tied_at_depth, tied_at_k
 
 LETTERS = "abcdef"
 
@@ -15,12 +15,12 @@ def ranking(**scores: float) -> Ranking:
     return tuple(ScoredDoc(Doc(name, "", name, name), score) for name, score in scores.items())
 
 
-def live(found: Ranking, *, injected: int, reranked: Ranking | None = None) -> Live:
+def live(found: Ranking, *, injected: int, reranked: Ranking | None = None) -> LiveQuery:
     """A query whose store found these, with the best of the last ranking in the prompt."""
     query = Query("q", "which?")
     final = found if reranked is None else reranked
     stages = {"search": found} if reranked is None else {"search": found, "rerank": reranked}
-    return Live(Answer(query, {**stages, "inject": final[:injected]}, "", {}), None, found)  # type: ignore[dict-item]
+    return LiveQuery(Answer(query, {**stages, "inject": final[:injected]}, "", {}), None, found)  # type: ignore[dict-item]
 
 
 def pipeline(*scores: float, depth: int) -> Parts:

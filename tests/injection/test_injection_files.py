@@ -13,7 +13,7 @@ from study import KEY, Study
 from ragprof.core.prompt import arranged
 from ragprof.core.tokens import counter
 
-SCHEMA = Path(__file__).parents[2] / "ragprof" / "studies" / "summary.schema.json"
+SCHEMA = Path(__file__).parents[2] / "ragprof" / "session" / "summary.schema.json"
 PIPELINES = ["bm25", "dense", "hybrid", "hybrid+overlap"]
 SWEPT = ["own", "k=1", "k=2", "k=3", "k=5", "tokens=60", "tokens=120", "best_first", "best_last", "edges"]
 COLUMNS = {

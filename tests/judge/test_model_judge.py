@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragprof.core import Generated
 from ragprof.studies.injection.model_judge import (
     AnswerToJudge,
-    ModelLabels,
     agreement,
-    judge_by_model,
     judge_prompt,
     verdict,
 )
@@ -24,54 +19,9 @@ RIGHT = AnswerToJudge("delete a folder", ("shutil.rmtree",), "Use shutil.rmtree.
 WRONG = AnswerToJudge("delete a folder", ("shutil.rmtree",), "Use os.remove.")
 
 
-@dataclass
-class ScriptedReplies:
-    """A generator that gives the replies it was made with, one after the other, whatever the prompt."""
-
-    replies: Sequence[str]
-    prompts: list[str] = field(default_factory=list)
-    context_tokens: int | None = None
-    max_new_tokens: int = 4
-    identity: str | None = None
-    model_name: str = "scripted replies"
-
-    def load(self) -> None:
-        """Nothing to load."""
-
-    def count_tokens(self, prompt: str) -> int:
-        return len(prompt.split())
-
-    def generate(self, prompt: str) -> Generated:
-        self.prompts.append(prompt)
-        return Generated(self.replies[len(self.prompts) - 1], {"requests": 1}, None, "stop")
-
-
-class ScriptedRepliesTogether(ScriptedReplies):
-    """As ScriptedReplies, for many prompts at a time."""
-
-    def generate_many(self, prompts: Sequence[str]) -> list[Generated]:
-        return [ScriptedReplies.generate(self, prompt) for prompt in prompts]
-
-    def generate(self, prompt: str) -> Generated:
-        raise RuntimeError("asked one by one")
-
-
 def data_of(prompt: str) -> dict[str, object]:
     line = next(line for line in prompt.splitlines() if line.startswith("DATA: "))
     return dict(json.loads(line.removeprefix("DATA: ")))
-
-
-def test_every_answer_is_asked_for_once_and_labelled_in_order() -> None:
-    judge = ScriptedReplies(["CORRECT", "INCORRECT", "It is correct, I think."])
-    found = judge_by_model(judge, [RIGHT, WRONG, RIGHT])
-    assert found == ModelLabels((True, False, None))
-    assert found.unparsable == 1
-    assert len(judge.prompts) == 3
-
-
-def test_a_judge_that_can_answer_many_at_once_is_asked_so() -> None:
-    judge = ScriptedRepliesTogether(["INCORRECT", "CORRECT"])
-    assert judge_by_model(judge, [WRONG, RIGHT]).labels == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ragprof.record.query import traced
 from ragprof.record.recording import Bench
 from ragprof.record.timings import Timings, time_pipelines
 from ragprof.studies.injection.plan import Setting
-from ragprof.studies.injection.record_live import Asker, Live
+from ragprof.studies.injection.record_live import AnsweringPipeline, LiveAnswers
 
 STAGES = ("embed", "search", "rerank", "inject", "generate")
 
@@ -125,8 +125,8 @@ def test_a_live_answer_says_how_long_it_waited(tmp_path: Path) -> None:
     clock = HandClock()
     bench = WaitingBench(clock, waits={"search": 400, "generate": 600})
     parts = bench.answering()
-    live = Live(Bench(tmp_path, tmp_path, Silent(), clock), None)
-    asker = Asker("a", Setting("own", parts.injector, wanted=4, timed=True), parts)
+    live = LiveAnswers(Bench(tmp_path, tmp_path, Silent(), clock), None)
+    asker = AnsweringPipeline("a", Setting("own", parts.injector, wanted=4, timed=True), parts)
     assert [live.ask(asker, query, number) for number, query in enumerate(QUESTIONS[:2])] == [150, 150]
     table = live.table()
     assert table["end_to_end_ns"].tolist() == [150, 150]

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from ragprof.statistics.draws import Draws
-from ragprof.studies.injection.data import Bill
+from ragprof.studies.injection.data import AnswerBill
 from ragprof.studies.injection.economics import FORMULAS, economics_of, facts_of
 
 IDS = [f"q{number:02}" for number in range(12)]
 ENERGY = {"usd_per_kwh": "0.2", "kg_co2_per_kwh": "0.5"}
-BILL = Bill(
+BILL = AnswerBill(
     {"prompt tokens": dict.fromkeys(IDS, Decimal("0.0015")), "retrieval": dict.fromkeys(IDS, Decimal("0.0005"))}
 )
 
@@ -35,7 +35,7 @@ def timed(*, joules: float | None = 72.0) -> pd.DataFrame:
 def economics(
     rows: pd.DataFrame,
     times: pd.DataFrame,
-    bill: Bill | None = BILL,
+    bill: AnswerBill | None = BILL,
     *,
     energy: Any = ENERGY,
     watts: float | None = None,

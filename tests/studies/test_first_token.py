@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import nnls
 
 from ragprof.studies.injection.first_token import (
-    Timings,
+    PrefillTimings,
     decode_per_token,
     first_token,
     fitted,
@@ -39,8 +39,8 @@ def prefill(
     return pd.DataFrame(rows, columns=["round", "prompt_tokens", "first_token_ns"])
 
 
-def timings(table: pd.DataFrame) -> Timings:
-    return Timings(
+def timings(table: pd.DataFrame) -> PrefillTimings:
+    return PrefillTimings(
         *(table[column].to_numpy(float) for column in ("prompt_tokens", "first_token_ns")), table["round"].to_numpy()
     )
 

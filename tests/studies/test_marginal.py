@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ragprof.studies.contract import EstimateValue
-from ragprof.studies.injection.data import Bill
+from ragprof.studies.injection.data import AnswerBill
 from ragprof.studies.injection.economics import SweptAnswers, marginal
 
 QUESTIONS = 40
@@ -19,7 +19,7 @@ def setting(k: int, right: Sequence[int], *, usd: str | None = None) -> SweptAns
     """`right` are the questions that are answered correctly with k chunks."""
     ids = [f"q{number:02}" for number in range(QUESTIONS)]
     correct = pd.Series([float(number in set(right)) for number in range(QUESTIONS)], index=ids)
-    bill = None if usd is None else Bill({"prompt tokens": dict.fromkeys(ids, Decimal(usd))})
+    bill = None if usd is None else AnswerBill({"prompt tokens": dict.fromkeys(ids, Decimal(usd))})
     return SweptAnswers(k, correct, correct / 2, pd.Series(1e8 * k, index=ids[:4]), bill)
 
 

@@ -42,7 +42,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class Consequence:
     """What a difference does: to documents or order of the stage's ranking, and to the chunks in the prompt.
 
     None where that cannot be known. `final` is the pipeline's own ranking where that may have become another one.
@@ -53,7 +53,7 @@ class Effect:
     final: Ranking | None = None
 
 
-NO_EFFECT = Effect(False, False)
+NO_EFFECT = Consequence(False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ class Check:
     variant: str
     query_id: str
     difference: Difference
-    effect: Effect | None = None
+    effect: Consequence | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveQuery:
     """A query's answer, its vector (None without an embedder), and all that the store returned for it."""
 
     answer: Answer
@@ -93,7 +93,7 @@ class Live:
         return self.answer.rankings["inject"]
 
 
-def ask_live(parts: Parts, query: Query) -> Live:
+def ask_live(parts: Parts, query: Query) -> LiveQuery:
     """Every stage but the generator, with nothing reused. Raises NonFiniteScore where a stage yields NaN."""
     heard: dict[StageName, Any] = {}
 
@@ -103,7 +103,7 @@ def ask_live(parts: Parts, query: Query) -> Live:
         return heard[stage]
 
     answer = ask(parts, query, call)
-    return Live(answer, heard["embed"].vectors[0] if "embed" in heard else None, heard["search"].ranking)
+    return LiveQuery(answer, heard["embed"].vectors[0] if "embed" in heard else None, heard["search"].ranking)
 
 
 def ids(ranking: Ranking) -> tuple[str, ...]:
@@ -133,15 +133,15 @@ def worst(differences: Iterable[Difference]) -> Difference:
     return Difference(all(each.identical for each in every), max(sizes, default=None))
 
 
-def effect_of_search(parts: Parts, live: Live, found: Ranking) -> Effect:
+def effect_of_search(parts: Parts, live: LiveQuery, found: Ranking) -> Consequence:
     """What another search result leads to; the later stages run only where its order is another one."""
     if ids(found) == ids(live.searched):
         return NO_EFFECT
     answer = answer_of(parts, live.query, found, parts.reranker)
-    return Effect(True, ids(answer.rankings["inject"]) != ids(live.injected), final_of(answer.rankings))
+    return Consequence(True, ids(answer.rankings["inject"]) != ids(live.injected), final_of(answer.rankings))
 
 
-def repetition_checks(lives: Sequence[Live]) -> Iterator[Check]:
+def repetition_checks(lives: Sequence[LiveQuery]) -> Iterator[Check]:
     """One query's repetitions, each against the first. A stage gets what the stage before it gave that time."""
     first, *others = lives
     query_id = first.query.query_id
@@ -159,7 +159,7 @@ def repetition_checks(lives: Sequence[Live]) -> Iterator[Check]:
     yield Check("inject", "prompt", REPEATED, query_id, Difference(same))
 
 
-def answer_checks(parts: Parts, lives: Sequence[Live], *, times: int, progress: Progress) -> Iterator[Check]:
+def answer_checks(parts: Parts, lives: Sequence[LiveQuery], *, times: int, progress: Progress) -> Iterator[Check]:
     """The first queries' prompts, each answered several times alone and once together with the others."""
     if parts.generator is None:
         return
@@ -194,7 +194,7 @@ class Alone:
         return self._vectors[key]
 
 
-def query_checks(parts: Parts, lives: Sequence[Live]) -> Iterator[Check]:
+def query_checks(parts: Parts, lives: Sequence[LiveQuery]) -> Iterator[Check]:
     """Query vectors: alone, as a live query is, against one call with all of them."""
     if parts.embedder is None:
         return
@@ -203,7 +203,7 @@ def query_checks(parts: Parts, lives: Sequence[Live]) -> Iterator[Check]:
         yield vector_check(parts, live, vector, ("batch size", IN_A_BATCH))
 
 
-def vector_check(parts: Parts, live: Live, vector: Vectors, way: tuple[What, str]) -> Check:
+def vector_check(parts: Parts, live: LiveQuery, vector: Vectors, way: tuple[What, str]) -> Check:
     """A query's vector made in another way, and the search for it."""
     alone = np.empty(0, np.float32) if live.vector is None else live.vector
     difference = vector_difference(alone, vector)
@@ -216,7 +216,7 @@ def searched(parts: Parts, query: Query, vector: Vectors | None) -> Ranking:
     return without(parts.store.search(EmbeddedQuery(query, vector), parts.depth).ranking, query.own_document)
 
 
-def document_checks(parts: Parts, lives: Sequence[Live], alone: Alone) -> Iterator[Check]:
+def document_checks(parts: Parts, lives: Sequence[LiveQuery], alone: Alone) -> Iterator[Check]:
     """Vectors of the documents that were found for each query: one in a call against one call with all of them.
 
     The index is not built anew: the effect is on the order of the found documents by inner product. What that does to
@@ -242,11 +242,11 @@ def document_checks(parts: Parts, lives: Sequence[Live], alone: Alone) -> Iterat
         difference = worst(vector_difference(vector, together[doc_id]) for doc_id, vector in one.items())
         first, second = ids(ranked(products(live, one))), ids(ranked(by_product[live.query.query_id]))
         injected = first[: len(live.injected)] != second[: len(live.injected)]
-        effect = Effect(first != second, injected if knows_prompt else None)
+        effect = Consequence(first != second, injected if knows_prompt else None)
         yield Check("embed", "batch size", DOCUMENTS_IN_A_BATCH, live.query.query_id, difference, effect)
 
 
-def products(live: Live, vectors: Mapping[str, Vectors]) -> list[tuple[Doc, float]]:
+def products(live: LiveQuery, vectors: Mapping[str, Vectors]) -> list[tuple[Doc, float]]:
     """The found documents with their inner products with the query, in single precision as stores have them."""
     if live.vector is None:
         return []
@@ -255,7 +255,7 @@ def products(live: Live, vectors: Mapping[str, Vectors]) -> list[tuple[Doc, floa
     return [(doc, float(np.float32(vectors[doc.doc_id].astype(np.float64) @ asked))) for doc in docs]
 
 
-def rerank_checks(parts: Parts, live: Live) -> Iterator[Check]:
+def rerank_checks(parts: Parts, live: LiveQuery) -> Iterator[Check]:
     """Scores of one query's candidates: all in one call against one in a call, and against the reverse order."""
     if parts.reranker is None:
         return
@@ -265,12 +265,12 @@ def rerank_checks(parts: Parts, live: Live) -> Iterator[Check]:
     yield score_check(parts, live, scored(parts.reranker, live.query, docs[::-1]), ("batch size", REVERSED))
 
 
-def score_check(parts: Parts, live: Live, pairs: Iterable[tuple[Doc, float]], way: tuple[What, str]) -> Check:
+def score_check(parts: Parts, live: LiveQuery, pairs: Iterable[tuple[Doc, float]], way: tuple[What, str]) -> Check:
     """The candidates scored in another way, and what the order that this gives leads to."""
     ranking, effect = ranked(pairs), NO_EFFECT
     if ids(ranking) != ids(live.final):
         injected = within_window(parts, live.query, ranking).ranking
-        effect = Effect(True, ids(injected) != ids(live.injected), ranking)
+        effect = Consequence(True, ids(injected) != ids(live.injected), ranking)
     return Check("rerank", *way, live.query.query_id, score_difference(live.final, ranking), effect)
 
 
@@ -320,7 +320,7 @@ def threads(number: int) -> Iterator[None]:
             write(was)
 
 
-def thread_checks(parts: Parts, live: Live) -> Iterator[Check]:
+def thread_checks(parts: Parts, live: LiveQuery) -> Iterator[Check]:
     """Embedding, search and reranking of one query as they are now, each against what it gave live for that input."""
     if parts.embedder is not None:
         vector = finite(parts.embedder.embed_queries([live.query.text]).vectors)[0]
@@ -333,13 +333,13 @@ def thread_checks(parts: Parts, live: Live) -> Iterator[Check]:
         yield score_check(parts, live, pairs, ("threads", OTHER_THREADS))
 
 
-def tie_table(parts: Parts, lives: Sequence[Live], *, documents: int) -> pd.DataFrame:
+def tie_table(parts: Parts, lives: Sequence[LiveQuery], *, documents: int) -> pd.DataFrame:
     """One row per query; `documents` is the size of the corpus, beyond which no store is asked."""
     rows = [(parts.name, live.query.query_id, tied_at_depth(parts, live, documents), tied_at_k(live)) for live in lives]
     return pd.DataFrame(rows, columns=list(TIE_COLUMNS)).astype({"at_depth": bool, "at_k": bool})
 
 
-def tied_at_depth(parts: Parts, live: Live, documents: int) -> bool:
+def tied_at_depth(parts: Parts, live: LiveQuery, documents: int) -> bool:
     """Whether a search one deeper finds a document that was left out with the score of the last that was not."""
     if len(live.found) < parts.depth or parts.depth >= documents:
         return False
@@ -348,7 +348,7 @@ def tied_at_depth(parts: Parts, live: Live, documents: int) -> bool:
     return any(item.score == live.found[-1].score for item in deeper if item.doc.doc_id not in inside)
 
 
-def tied_at_k(live: Live) -> bool:
+def tied_at_k(live: LiveQuery) -> bool:
     """Whether the last document in the prompt and the next one of the final ranking have one score."""
     injected = set(ids(live.injected))
     places = [place for place, item in enumerate(live.final) if item.doc.doc_id in injected]

@@ -32,7 +32,7 @@ from ragprof.record.recording import (
 from ragprof.studies.audit.checks import (
     Alone,
     Check,
-    Live,
+    LiveQuery,
     answer_checks,
     ask_live,
     document_checks,
@@ -79,10 +79,10 @@ def record_audit(subject: Subject, bench: Bench, *, times: int, queries: int) ->
     files.write_json(place / "manifest.json", manifest(subject, sample, times))
 
 
-def repetitions(parts: Parts, queries: Sequence[Query], *, times: int, progress: Progress) -> list[list[Live]]:
+def repetitions(parts: Parts, queries: Sequence[Query], *, times: int, progress: Progress) -> list[list[LiveQuery]]:
     """All queries once, then all of them again: one list per repetition, in the order of the queries."""
     progress.start(f"{parts.name}: ask {times} times", times * len(queries))
-    asked: list[list[Live]] = []
+    asked: list[list[LiveQuery]] = []
     for _ in range(times):
         asked.append([])
         for query in queries:
@@ -92,7 +92,7 @@ def repetitions(parts: Parts, queries: Sequence[Query], *, times: int, progress:
     return asked
 
 
-def other_ways(parts: Parts, lives: Sequence[Live], alone: Alone, progress: Progress) -> list[Check]:
+def other_ways(parts: Parts, lives: Sequence[LiveQuery], alone: Alone, progress: Progress) -> list[Check]:
     """In batches of another size, and with another number of threads where a library has one."""
     progress.start(f"{parts.name}: other batches and threads", 2 * len(lives))
     checks = [*query_checks(parts, lives), *document_checks(parts, lives, alone)]
@@ -125,7 +125,9 @@ def check_table(pipeline: str, checks: Sequence[Check]) -> pd.DataFrame:
     return table.astype({"identical": bool, "largest_difference": float, **nullable})
 
 
-def _ranking_rows(parts: Parts, asked: Sequence[Sequence[Live]], checks: Sequence[Check]) -> Iterator[tuple[Any, ...]]:
+def _ranking_rows(
+    parts: Parts, asked: Sequence[Sequence[LiveQuery]], checks: Sequence[Check]
+) -> Iterator[tuple[Any, ...]]:
     """Every ranking of every repetition; of another way that changed some, the final ones of all queries."""
 
     def rows(run: str, query_id: str, stage: str, ranking: Ranking) -> Iterator[tuple[Any, ...]]:

@@ -96,7 +96,7 @@ def analyse(folder: Path) -> InjectionSection:
         answers={
             name: answers_of(
                 data.asked(name),
-                data.unanswerable(name),
+                data.asked(name, answerable=False),
                 judge=(data.judgement.get("judges") or {}).get(name),
                 seed=data.seed,
             )

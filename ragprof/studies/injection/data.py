@@ -1,6 +1,4 @@
-"""A judged and priced recording of answers as tables. Reads files, concludes nothing.
-
-What answering costs: the price pass's rows of one pipeline and setting as a bill. Prices nothing and reads no file.
+"""A judged and priced recording of answers as tables, and what answering costs as a bill. Concludes nothing.
 
 A bill is the sum over items of the item's mean over the questions that it is known for (machine time is known for timed
 questions alone). One null among the rows makes the whole bill UNPRICED: None, never 0. Money is exact in Decimal; only
@@ -9,7 +7,7 @@ its intervals, which are statistics, go through floats.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from functools import cached_property
@@ -28,7 +26,7 @@ from ragprof.statistics.draws import Array, Draws, ends
 
 
 @dataclass(frozen=True)
-class Bill:
+class AnswerBill:
     """item -> query_id -> USD; at least one item, each of at least one question."""
 
     items: Mapping[str, Mapping[str, Decimal]]
@@ -49,22 +47,22 @@ class Bill:
         return min(len(usd) for usd in self.items.values())
 
 
-def bill_of(costs: pd.DataFrame, ids: Collection[str]) -> Bill | None:
+def bill_of(costs: pd.DataFrame, ids: Collection[str]) -> AnswerBill | None:
     """The bill of one pipeline's and setting's rows, over these questions; None where unpriced or not priced at all."""
     rows = costs[costs["query_id"].isin(list(ids))]
     if rows.empty or rows["usd"].isna().any():
         return None
-    return Bill(
+    return AnswerBill(
         {str(item): dict(zip(of["query_id"], of["usd"], strict=True)) for item, of in rows.groupby("item", sort=False)}
     )
 
 
-def usd_per_1000(bill: Bill | None) -> str | None:
+def usd_per_1000(bill: AnswerBill | None) -> str | None:
     """Decimal string of six significant digits."""
     return None if bill is None else plain(bill.per_query() * QUERIES)
 
 
-def usd_interval(bill: Bill | None, draws: Draws) -> tuple[str, str] | None:
+def usd_interval(bill: AnswerBill | None, draws: Draws) -> tuple[str, str] | None:
     """Its interval over questions; None where an item is known for a single one."""
     if bill is None or bill.rests_on < 2:
         return None
@@ -75,7 +73,7 @@ def usd_interval(bill: Bill | None, draws: Draws) -> tuple[str, str] | None:
     return low, high
 
 
-def usd_for_each(bill: Bill | None, count: float | None) -> str | None:
+def usd_for_each(bill: AnswerBill | None, count: float | None) -> str | None:
     """The bill of a question over how much of something it brings (tokens, say); None where it brings nothing."""
     if bill is None or not count or np.isnan(count):
         return None
@@ -83,7 +81,7 @@ def usd_for_each(bill: Bill | None, count: float | None) -> str | None:
         return plain(bill.per_query() / Decimal(repr(float(count))))
 
 
-def added_usd(dearer: Bill | None, cheaper: Bill | None) -> Decimal | None:
+def added_usd(dearer: AnswerBill | None, cheaper: AnswerBill | None) -> Decimal | None:
     """What a question costs more under the first bill than under the second."""
     if dearer is None or cheaper is None:
         return None
@@ -164,14 +162,13 @@ class InjectionData:
         timed = self.live[self.live["setting"] == OWN]["query_id"].unique().tolist()
         return Draws.of(timed, seed=self.seed) if timed else None
 
-    def asked(self, pipeline: str, setting: str = OWN) -> pd.DataFrame:
-        """The answerable questions of one pipeline and setting, by query_id."""
-        return self._of(pipeline, setting, answerable=True)
+    def asked(self, pipeline: str, setting: str = OWN, *, answerable: bool = True) -> pd.DataFrame:
+        """The questions of one pipeline and setting that the corpus can answer (or cannot), by query_id."""
+        chosen = (self.cells["pipeline"] == pipeline) & (self.cells["setting"] == setting)
+        rows = self.cells[chosen & (self.cells["answerable"] == answerable)]
+        return rows.set_index("query_id").sort_index()
 
-    def unanswerable(self, pipeline: str) -> pd.DataFrame:
-        return self._of(pipeline, OWN, answerable=False)
-
-    def bill(self, pipeline: str, setting: str = OWN) -> Bill | None:
+    def bill(self, pipeline: str, setting: str = OWN) -> AnswerBill | None:
         rows = self.costs[(self.costs["pipeline"] == pipeline) & (self.costs["setting"] == setting)]
         return bill_of(rows, self.manifest["questions"])
 
@@ -186,11 +183,6 @@ class InjectionData:
         """The values that were swept, rising: `k` of "k=3", `tokens` of "tokens=1000"."""
         settings = self.cells[self.cells["pipeline"] == pipeline]["setting"].unique()
         return sorted(int(text.removeprefix(f"{kind}=")) for text in settings if text.startswith(f"{kind}="))
-
-    def _of(self, pipeline: str, setting: str, *, answerable: bool) -> pd.DataFrame:
-        chosen = (self.cells["pipeline"] == pipeline) & (self.cells["setting"] == setting)
-        rows = self.cells[chosen & (self.cells["answerable"] == answerable)]
-        return rows.set_index("query_id").sort_index()
 
 
 def is_recorded(folder: Path) -> bool:
@@ -217,27 +209,22 @@ def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, A
 def read_injection(folder: Path) -> InjectionData:
     """The answers in a recording's folder. Raises BadInput where something that is needed is missing."""
     place = folder / "injection"
+    prompts, judged, answers = (
+        files.read_table(place / f"{name}.parquet") for name in ("prompts", "judged", "answers")
+    )
+    cells = judged.merge(prompts, on=KEYS, how="left", validate="one_to_one").merge(
+        answers[["digest", "output_tokens"]], on="digest", how="left", validate="many_to_one"
+    )
+    cells = cells.reindex(columns=[*KEYS, "answerable", "lost_at", *NUMBERS]).astype(dict.fromkeys(NUMBERS, "float64"))
+    optional = []
+    for name, columns in (("live", LIVE), ("costs", COSTS), ("prefill", PREFILL)):
+        path = place / f"{name}.parquet"
+        found = files.read_table(path) if path.exists() else pd.DataFrame(columns=list(columns))
+        optional.append(found.reindex(columns=list(columns)))
     return InjectionData(
         files.read_json(place / "manifest.json"),
         files.read_json(place / "judgement.json"),
         files.read_json(place / "rates.json") if (place / "rates.json").exists() else {},
-        cells_of(*(files.read_table(place / f"{name}.parquet") for name in ("prompts", "judged", "answers"))),
-        _table(place / "live.parquet", LIVE),
-        _table(place / "costs.parquet", COSTS),
-        _table(place / "prefill.parquet", PREFILL),
+        cells,
+        *optional,
     )
-
-
-def cells_of(prompts: pd.DataFrame, judged: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """One row for each judged answer, with its prompt's tokens and the answer's."""
-    tokens = answers[["digest", "output_tokens"]]
-    cells = judged.merge(prompts, on=KEYS, how="left", validate="one_to_one").merge(
-        tokens, on="digest", how="left", validate="many_to_one"
-    )
-    return cells.reindex(columns=[*KEYS, "answerable", "lost_at", *NUMBERS]).astype(dict.fromkeys(NUMBERS, "float64"))
-
-
-def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A table that may be missing, with all of its columns."""
-    found = files.read_table(path) if path.exists() else pd.DataFrame(columns=list(columns))
-    return found.reindex(columns=list(columns))

@@ -38,7 +38,7 @@ from ragprof.statistics.estimates import estimated, gained
 from ragprof.statistics.paired import paired_p
 from ragprof.statistics.power import ALPHA, more_queries_needed
 from ragprof.studies.contract import EstimateValue
-from ragprof.studies.injection.data import OWN, Bill, added_usd
+from ragprof.studies.injection.data import OWN, AnswerBill, added_usd
 from ragprof.studies.injection.section import (
     ChunkMargin,
     ChunkStep,
@@ -93,7 +93,7 @@ class AnswerFacts:
 def facts_of(
     asked: pd.DataFrame,
     timed: pd.DataFrame,
-    bill: Bill | None,
+    bill: AnswerBill | None,
     *,
     draws: Draws,
     timed_draws: Draws | None,
@@ -177,7 +177,7 @@ class SweptAnswers:
     correct: pd.Series
     f1: pd.Series
     first_token_ns: pd.Series
-    bill: Bill | None
+    bill: AnswerBill | None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ COLUMNS = [list(chosen) for size in (1, 2, 3) for chosen in combinations(range(3
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
+class PrefillTimings:
     """One entry a timed prompt: its tokens, its ns, and which round it was timed in (numbered from 0)."""
 
     tokens: Array
@@ -78,7 +78,7 @@ def first_token(prefill: pd.DataFrame, *, model: str, seed: int) -> tuple[list[T
     points = [_point(rows, seed) for _, rows in known.groupby("prompt_tokens")]
     if lengths < LENGTHS:
         return points, _nothing(model, lengths)
-    timings = Timings(
+    timings = PrefillTimings(
         known["prompt_tokens"].to_numpy(float),
         known["first_token_ns"].to_numpy(float),
         np.unique(known["round"].to_numpy(), return_inverse=True)[1],
@@ -94,7 +94,7 @@ def decode_per_token(live: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     return estimated(sums["decode_ns"] / sums["after"], seed=seed)
 
 
-def fitted(timings: Timings, *, seed: int) -> FittedTerms:
+def fitted(timings: PrefillTimings, *, seed: int) -> FittedTerms:
     """The fit with its resamples; none of them where there are too few timings to see any scatter."""
     design = powers(timings.tokens) / timings.scale
     coefficients, predicted = _weighted(design, timings.ns)
@@ -136,7 +136,7 @@ def quadratic_from(a: float, b: float, c: float) -> int:
     return int(np.ceil(root * (1 - 1e-12)))
 
 
-def fit_entry(timings: Timings, fit: FittedTerms, model: str) -> FirstTokenFit:
+def fit_entry(timings: PrefillTimings, fit: FittedTerms, model: str) -> FirstTokenFit:
     """The `fit` of the section. Residuals are observed minus fitted; those by length are means over its timings."""
     a, b, c = (float(value) for value in fit.coefficients)
     residuals = timings.ns - powers(timings.tokens) @ fit.coefficients
@@ -162,7 +162,7 @@ def fit_entry(timings: Timings, fit: FittedTerms, model: str) -> FirstTokenFit:
     return entry.model_copy(update={"statement": _statement(entry, timings, model)})
 
 
-def is_bent(timings: Timings, fit: FittedTerms) -> bool:
+def is_bent(timings: PrefillTimings, fit: FittedTerms) -> bool:
     """Whether the interval of c is above 0, and c more than a rounding error."""
     if fit.free is None or fit.coefficients[2] <= 0:
         return False
@@ -171,7 +171,7 @@ def is_bent(timings: Timings, fit: FittedTerms) -> bool:
     return bool(np.quantile(fit.free[:, 2], ENDS[0]) * longest**2 > NOTHING * predicted)
 
 
-def curve(timings: Timings, fit: FittedTerms) -> list[FitPoint]:
+def curve(timings: PrefillTimings, fit: FittedTerms) -> list[FitPoint]:
     """The fit between the shortest and the longest prompt that was timed, for drawing; nothing beyond them."""
     tokens = np.unique(np.geomspace(timings.tokens.min(), timings.tokens.max(), CURVE_POINTS).round())
     values = (powers(tokens) @ fit.coefficients).tolist()
@@ -192,7 +192,7 @@ def _weighted(design: Array, ns: Array) -> tuple[Array, Array]:
     return coefficients, predicted
 
 
-def _noise(residuals: Array, timings: Timings, seed: int) -> Array:
+def _noise(residuals: Array, timings: PrefillTimings, seed: int) -> Array:
     """Resampled relative errors, (resamples, timings): one of a round, and one of each timing within its round."""
     rng, rounds, count = np.random.default_rng(seed), timings.rounds, int(timings.rounds.max()) + 1
     means = np.bincount(rounds, residuals) / np.bincount(rounds)
@@ -237,7 +237,7 @@ def _nothing(model: str, lengths: int) -> FirstTokenFit:
     )
 
 
-def _statement(entry: FirstTokenFit, timings: Timings, model: str) -> str:
+def _statement(entry: FirstTokenFit, timings: PrefillTimings, model: str) -> str:
     shortest, longest = (int(end) for end in (timings.tokens.min(), timings.tokens.max()))
     lead = (
         f"The time to first token of {model} is {duration(entry.a_ns or 0.0)} and "

@@ -1,18 +1,15 @@
-"""The judge pass over answers: injection/judged.parquet, a row a pipeline, setting and question.
+"""The judge pass over answers: injection/judged.parquet, a row per pipeline, setting and question.
 
 Right or wrong by the gold answers that the questions carry, the context by the judgements, a wrong answer attributed to
-the stage that lost the evidence. Asks no model; knows no clock and no price.
-
-What was put into each prompt, judged: tokens by kind, nDCG, the gold answers in it, and where they were lost.
-
-Tables in, columns out, a row a prompt in the order of `prompts`. Reads no file.
+the stage that lost the evidence. Asks no model; knows no clock and no price. What judges prompts takes tables and gives
+columns, a row per prompt in the order of `prompts`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,18 +31,25 @@ CUTOFF = 10
 
 
 @dataclass(frozen=True)
-class Evidence:
+class GoldPassages:
     """Where gold answers stand: (query_id, doc_id) of every passage that holds one of its question's."""
 
     pairs: frozenset[tuple[str, str]]
 
     @classmethod
-    def of(cls, passages: pd.DataFrame, *, golds: Mapping[str, Sequence[str]], contents: Mapping[str, str]) -> Evidence:
+    def of(
+        cls, passages: pd.DataFrame, *, golds: Mapping[str, Sequence[str]], contents: Mapping[str, str]
+    ) -> GoldPassages:
         """Of passages with `query_id` and `doc_id`. Raises BadInput for one whose content is not given."""
         wanted = {query_id: [Words.of(gold) for gold in answers] for query_id, answers in golds.items() if answers}
         distinct = passages[["query_id", "doc_id"]].drop_duplicates()
         asked = distinct[distinct["query_id"].isin(list(wanted))]
-        words = {doc_id: Words.of(_content(doc_id, contents)) for doc_id in asked["doc_id"].unique()}
+        for doc_id in asked["doc_id"]:
+            if doc_id not in contents:
+                raise BadInput(
+                    f"passage '{doc_id}' was recorded but is not in the corpus; judge it with the recording's own"
+                )
+        words = {doc_id: Words.of(contents[doc_id]) for doc_id in asked["doc_id"].unique()}
         pairs = asked.itertuples(index=False, name=None)
         return cls(frozenset((query, doc) for query, doc in pairs if any(map(words[doc].hold, wanted[query]))))
 
@@ -88,7 +92,7 @@ def context_ndcg(prompts: pd.DataFrame, chunks: pd.DataFrame, qrels: Qrels) -> V
     return np.where(prompts["query_id"].isin(list(qrels)).to_numpy(), values, np.nan)
 
 
-def evidence_position(prompts: pd.DataFrame, chunks: pd.DataFrame, evidence: Evidence) -> Values:
+def evidence_position(prompts: pd.DataFrame, chunks: pd.DataFrame, evidence: GoldPassages) -> Values:
     """Where the first chunk that holds a gold answer stands: 0 = first .. 1 = last, 0 for an only chunk; else NaN."""
     first = evidence.among(chunks).groupby(KEY, as_index=False)["position"].min()
     counts = chunks.groupby(KEY, as_index=False).agg(chunks=("position", "size"))
@@ -99,7 +103,7 @@ def evidence_position(prompts: pd.DataFrame, chunks: pd.DataFrame, evidence: Evi
 
 
 def lost_at(
-    prompts: pd.DataFrame, candidates: pd.DataFrame, evidence: Evidence, *, in_context: NDArray[np.bool_]
+    prompts: pd.DataFrame, candidates: pd.DataFrame, evidence: GoldPassages, *, in_context: NDArray[np.bool_]
 ) -> NDArray[np.str_]:
     """Where a wrong answer's evidence was lost, by the last stage that still had it; `prompts` has `asked_k`.
 
@@ -108,18 +112,17 @@ def lost_at(
     """
     with_reranker = candidates.loc[candidates["stage"] == "rerank", "pipeline"].unique()
     reranked = prompts["pipeline"].isin(with_reranker).to_numpy(bool)
-    best = evidence.among(candidates).groupby(["stage", "pipeline", "query_id"])["rank"].min()
-    searched = _ranks(prompts, best, np.full(len(prompts), "search"))
-    final = _ranks(prompts, best, np.where(reranked, "rerank", "search"))
+    best = evidence.among(candidates).groupby(["stage", "pipeline", "query_id"])["rank"].min().to_dict()
+
+    def ranks(stages: Iterable[str]) -> Values:
+        """The best rank of evidence at a stage each; NaN where there is none, which is below no k."""
+        keys = zip(stages, prompts["pipeline"], prompts["query_id"], strict=True)
+        return np.array([best.get(key, np.nan) for key in keys], float)
+
+    searched = ranks(["search"] * len(prompts))
+    final = ranks(np.where(reranked, "rerank", "search").tolist())
     packed = final <= prompts["asked_k"].to_numpy(float)
     return np.select([in_context, packed, reranked & ~np.isnan(searched)], ["model", "packing", "rerank"], "search")
-
-
-def _ranks(prompts: pd.DataFrame, best: pd.Series, stages: NDArray[Any]) -> Values:
-    """The best rank of evidence at a stage each; NaN where there is none, which is below no k."""
-    keys = zip(stages.tolist(), prompts["pipeline"], prompts["query_id"], strict=True)
-    known = best.to_dict()
-    return np.array([known.get(key, np.nan) for key in keys], float)
 
 
 def _of_prompts(prompts: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -129,12 +132,6 @@ def _of_prompts(prompts: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(zip(*(table[column] for column in KEY), strict=True))
-
-
-def _content(doc_id: str, contents: Mapping[str, str]) -> str:
-    if doc_id not in contents:
-        raise BadInput(f"passage '{doc_id}' was recorded but is not in the corpus; judge it with the recording's own")
-    return contents[doc_id]
 
 
 OF_TEXTS = ("exact_match", "f1", "in_context", "in_answer", "correct", "abstained", "lost_at", "evidence_position")
@@ -156,11 +153,6 @@ class Answered:
     prompts: pd.DataFrame
     chunks: pd.DataFrame
 
-    @property
-    def correct_by(self) -> str:
-        """`contains`, `exact` or `f1`."""
-        return str(self.manifest["config"]["injection"]["correct"])
-
 
 def judge_answers(folder: Path, evaluation: EvaluationSet, contents: Mapping[str, str]) -> None:
     """Write injection/judged.parquet and injection/judgement.json; `contents` is doc_id -> content of the passages.
@@ -171,13 +163,27 @@ def judge_answers(folder: Path, evaluation: EvaluationSet, contents: Mapping[str
     BadInput where there is no judgement before, and for a passage that `contents` lacks.
     """
     answered = read_answered(folder / "injection")
+    prompts, chunks, qrels = answered.prompts, answered.chunks, evaluation.qrels
     texts = _texts(answered)
     if texts is None:
         by_texts, facts = _kept(answered)
     else:
-        golds = _golds(answered, evaluation.queries)
-        by_texts, facts = _judged_texts(answered, texts, golds=golds, contents=contents), _facts(answered, golds)
-    table = pd.concat([answered.prompts[[*KEY, "answerable"]], by_texts, _labelled(answered, evaluation.qrels)], axis=1)
+        written = {query.query_id: gold_answers(query) for query in evaluation.queries}
+        asked = prompts.drop_duplicates("query_id")
+        # No gold answer counts where the corpus cannot answer the question, or where nobody wrote one down.
+        golds = {
+            query_id: written.get(query_id, ()) if answerable else ()
+            for query_id, answerable in zip(asked["query_id"], asked["answerable"], strict=True)
+        }
+        by_texts = _judged_texts(answered, texts, golds=golds, contents=contents)
+        ordered = json.dumps(sorted((query_id, *answers) for query_id, answers in golds.items()))
+        facts = {
+            "recording": answered.manifest["recording"],
+            "answers_sha256": hashlib.sha256(ordered.encode()).hexdigest(),
+            "questions_without_gold": sum(not golds[query_id] for query_id in asked[asked["answerable"]]["query_id"]),
+        }
+    by_labels = context_tokens(prompts, chunks, qrels).assign(ndcg=context_ndcg(prompts, chunks, qrels))
+    table = pd.concat([prompts[[*KEY, "answerable"]], by_texts, by_labels], axis=1)
     files.write_table(answered.place / "judged.parquet", table[list(JUDGED_COLUMNS)])
     files.write_json(answered.place / "judgement.json", {**facts, "qrels_sha256": evaluation.qrels_sha256})
 
@@ -222,26 +228,26 @@ def _texts(answered: Answered) -> pd.Series | None:
     return None if texts.isna().any() else texts
 
 
-def _golds(answered: Answered, queries: Sequence[Query]) -> dict[str, tuple[str, ...]]:
-    """Gold answers of every question asked; none where the corpus cannot answer it or nobody wrote them down."""
-    written = {query.query_id: gold_answers(query) for query in queries}
-    asked = answered.prompts.drop_duplicates("query_id")
-    pairs = zip(asked["query_id"], asked["answerable"], strict=True)
-    return {query_id: written.get(query_id, ()) if answerable else () for query_id, answerable in pairs}
-
-
 def _judged_texts(
     answered: Answered, texts: pd.Series, *, golds: Mapping[str, Sequence[str]], contents: Mapping[str, str]
 ) -> pd.DataFrame:
     """The columns that rest on answers and gold answers."""
     candidates = files.read_table(answered.place / "candidates.parquet")
     passages = pd.concat([answered.chunks[["query_id", "doc_id"]], candidates[["query_id", "doc_id"]]])
-    evidence = Evidence.of(passages, golds=golds, contents=contents)
+    evidence = GoldPassages.of(passages, golds=golds, contents=contents)
     position = evidence_position(answered.prompts, answered.chunks, evidence)
     in_context = ~np.isnan(position)
-    pairs = zip(texts, answered.prompts["query_id"], strict=True)
-    judged = pd.DataFrame([_against(text, golds[query_id]) for text, query_id in pairs])
-    correct = _correct(judged, answered.correct_by)
+    nothing = (np.nan, np.nan, np.nan)  # a question without a gold answer has no verdict
+    rows = []
+    for text, query_id in zip(texts, answered.prompts["query_id"], strict=True):
+        gold = golds[query_id]
+        exact = exact_match(gold, text)
+        rows.append((exact, token_f1(gold, text), exact or contains(gold, text)) if gold else nothing)
+    judged = pd.DataFrame(rows, columns=["exact_match", "f1", "in_answer"]).astype(float)
+    by = answered.manifest["config"]["injection"]["correct"]
+    correct = judged[{"contains": "in_answer", "exact": "exact_match"}.get(by, "f1")]
+    if by == "f1":
+        correct = (correct >= F1_CORRECT).astype(float)
     known = judged["f1"].notna()
     lost = lost_at(answered.prompts, candidates, evidence, in_context=in_context)
     return judged.assign(
@@ -251,30 +257,6 @@ def _judged_texts(
         lost_at=np.where(known & (correct == 0), lost, ""),
         evidence_position=position,
     )
-
-
-def _against(text: str, golds: Sequence[str]) -> dict[str, float]:
-    """NaN all through where there is no gold answer."""
-    if not golds:
-        return {"exact_match": np.nan, "f1": np.nan, "in_answer": np.nan}
-    exact = exact_match(golds, text)
-    return {
-        "exact_match": float(exact),
-        "f1": token_f1(golds, text),
-        "in_answer": float(exact or contains(golds, text)),
-    }
-
-
-def _correct(judged: pd.DataFrame, by: str) -> pd.Series:
-    if by == "f1":
-        return (judged["f1"] >= F1_CORRECT).astype(float)
-    return judged["exact_match" if by == "exact" else "in_answer"]
-
-
-def _labelled(answered: Answered, qrels: Qrels) -> pd.DataFrame:
-    """The columns that rest on the relevance judgements."""
-    tokens = context_tokens(answered.prompts, answered.chunks, qrels)
-    return tokens.assign(ndcg=context_ndcg(answered.prompts, answered.chunks, qrels))
 
 
 def _kept(answered: Answered) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -291,14 +273,3 @@ def _kept(answered: Answered) -> tuple[pd.DataFrame, dict[str, Any]]:
     if kept["lost_at"].isna().any():
         raise BadInput("it lacks some of the recording's prompts; run 'ragprof inject' again", file=path)
     return kept[list(OF_TEXTS)].astype({"abstained": bool}), dict(facts)
-
-
-def _facts(answered: Answered, golds: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """What a judgement by texts rests on; `answers_sha256` is over the gold answers of the questions asked."""
-    ordered = json.dumps(sorted((query_id, *answers) for query_id, answers in golds.items()))
-    answerable = answered.prompts.loc[answered.prompts["answerable"], "query_id"].unique()
-    return {
-        "recording": answered.manifest["recording"],
-        "answers_sha256": hashlib.sha256(ordered.encode()).hexdigest(),
-        "questions_without_gold": sum(not golds[query_id] for query_id in answerable),
-    }

@@ -1,9 +1,7 @@
 """A language model as a judge of answers, by a fixed rubric, and how far it agrees with the gold labels.
 
 Question, gold answers and answer are untrusted text: they reach the judge as strings of one JSON line, and the rubric
-says that instructions in them are data. Keeps nothing between calls; reads no file.
-
-A model's opinion of the answers beside the gold labels, written into an injection recording that is judged.
+says that instructions in them are data. Its opinion is written beside the gold labels of a judged recording.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.core.clock import Progress
-from ragprof.core.stages import Generator, ManyGenerator
+from ragprof.core.stages import Generator
 from ragprof.corpus import EvaluationSet
 from ragprof.statistics.draws import RESAMPLES, Array, interval, resampled_counts
 from ragprof.studies.injection.judge import gold_answers
@@ -51,33 +49,16 @@ class AnswerToJudge:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelLabels:
-    """The judge's labels in the order of the answers: True is correct, None is a reply that cannot be read."""
-
-    labels: tuple[bool | None, ...]
-
-    @property
-    def unparsable(self) -> int:
-        return sum(label is None for label in self.labels)
-
-
-def judge_by_model(judge: Generator, answers: Sequence[AnswerToJudge]) -> ModelLabels:
-    """Ask the judge once an answer, all at once where it can do that."""
-    prompts = [judge_prompt(answer) for answer in answers]
-    if isinstance(judge, ManyGenerator):
-        replies = judge.generate_many(prompts)
-    else:
-        replies = [judge.generate(prompt) for prompt in prompts]
-    return ModelLabels(tuple(verdict(reply.text) for reply in replies))
-
-
 def judge_prompt(answer: AnswerToJudge) -> str:
     """The rubric with its data. Blanks and line ends inside the texts become single blanks."""
+
+    def one_line(text: str) -> str:
+        return " ".join(text.split())
+
     data = {
-        "question": _one_line(answer.question),
-        "gold_answers": [_one_line(gold) for gold in answer.golds],
-        "answer": _one_line(answer.answer),
+        "question": one_line(answer.question),
+        "gold_answers": [one_line(gold) for gold in answer.golds],
+        "answer": one_line(answer.answer),
     }
     return RUBRIC.replace("{data}", json.dumps(data, ensure_ascii=False))
 
@@ -123,10 +104,6 @@ def _kappa(tables: Array) -> Array:
     return np.where(certain, np.nan, (observed - expected) / np.where(certain, 1.0, 1 - expected))
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def judge_by(
     judge: Generator, folder: Path, evaluation: EvaluationSet, *, cache: Path, seed: int, progress: Progress
 ) -> None:
@@ -135,7 +112,11 @@ def judge_by(
     Each distinct question is put to it once, over all runs. The recording must still hold the answers' words.
     """
     recording = folder / "injection"
-    answers = _answers(recording)
+    keys = ["pipeline", "setting", "query_id"]
+    asked = files.read_table(recording / "prompts.parquet")[[*keys, "digest"]]
+    judged = files.read_table(recording / "judged.parquet")[[*keys, "correct"]].dropna()
+    texts = files.read_table(recording / "answers.parquet")[["digest", "text"]]
+    answers = asked[asked["setting"] == OWN].merge(judged, on=keys).merge(texts, on="digest").reset_index(drop=True)
     questions = {query.query_id: query for query in evaluation.queries}
     prompts = {
         place: judge_prompt(AnswerToJudge(questions[key].text, tuple(gold_answers(questions[key])), text))
@@ -153,13 +134,3 @@ def judge_by(
     }
     judgement = files.read_json(recording / "judgement.json")
     files.write_json(recording / "judgement.json", {**judgement, "judges": judges})
-
-
-def _answers(place: Path) -> pd.DataFrame:
-    """pipeline, query_id, text and correct of every judged answer in a pipeline's own setting."""
-    keys = ["pipeline", "setting", "query_id"]
-    prompts = files.read_table(place / "prompts.parquet")[[*keys, "digest"]]
-    judged = files.read_table(place / "judged.parquet")[[*keys, "correct"]].dropna()
-    texts = files.read_table(place / "answers.parquet")[["digest", "text"]]
-    whole = prompts[prompts["setting"] == OWN].merge(judged, on=keys).merge(texts, on="digest")
-    return whole.reset_index(drop=True)

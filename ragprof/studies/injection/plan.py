@@ -99,11 +99,9 @@ def plan_injection(
             "pipelines": tuple(each for each in prepared.subject.config.pipelines if each.name in chosen),
         }
     )
+    own = {each.name: each for each in config.pipelines}
     with places.put_before("injection", "ks"):
-        settings = {
-            parts.name: _settings(parts, _config_of(config, parts.name), injection, config.tokenizer)
-            for parts in pipelines
-        }
+        settings = {parts.name: _settings(parts, own[parts.name], injection, config.tokenizer) for parts in pipelines}
     asked = shuffled(_with_gold(prepared.subject.queries, _questions_file(prepared, eval_file)), injection.seed)
     unanswerable = _unanswerable(prepared, injection, eval_file)
     return InjectionPlan(
@@ -112,7 +110,7 @@ def plan_injection(
         asked[: injection.questions or None],
         unanswerable,
         settings,
-        {parts.name: own_k(_config_of(config, parts.name)) for parts in pipelines},
+        {parts.name: own_k(own[parts.name]) for parts in pipelines},
         _electricity(config, eval_file),
         _model_judge(injection, eval_file),
         keep_text,
@@ -127,10 +125,6 @@ def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> InjectionSetting
         return EvalConfig.model_validate(whole).injection
     except ValidationError as failure:
         raise BadInput(f"[injection] {complaint(failure)}") from None
-
-
-def _config_of(config: EvalConfig, name: str) -> PipelineConfig:
-    return next(each for each in config.pipelines if each.name == name)
 
 
 def _model_judge(injection: InjectionSettings, eval_file: Path) -> Generator | None:
@@ -168,40 +162,28 @@ def _settings(
     own = Setting(OWN, parts.injector, wanted=own_k(config), timed=True)
     if injection.sweep is not None and parts.name not in injection.sweep:
         return (own,)
-    asked_for = max(*injection.ks, *((injection.order_k,) if len(injection.orders) > 1 else (1,)))
+    orders = injection.orders if len(injection.orders) > 1 else ()
+    asked_for = max(*injection.ks, injection.order_k if orders else 1)
     if asked_for > parts.depth:
         raise BadInput(
             f"pipeline '{parts.name}': {asked_for} chunks cannot be injected from depth = {parts.depth} candidates; "
             "lower ks and order_k, raise its depth, or leave it out of sweep"
         )
-    template = config.injector.options.get("template")
-    own_words = {"template": template} if isinstance(template, str) else {}
+    template, some = config.injector.options.get("template"), injection.side_questions or None
 
-    def made(**options: object) -> Injector:
-        injector: Injector = part("injectors", {**options, **own_words})
-        return injector
+    def made(name: str, wanted: int, spec: Mapping[str, object], *, timed: bool = False) -> Setting:
+        """In the pipeline's own words. Only what is timed too is asked of all questions."""
+        words = {"template": template} if isinstance(template, str) else {}
+        injector: Injector = part("injectors", {**spec, **words})
+        return Setting(name, injector, wanted, timed, None if timed else some)
 
-    by_k = [Setting(f"k={k}", made(name="top_k", k=k), wanted=k, timed=True) for k in injection.ks]
-    by_budget = [
-        Setting(
-            f"tokens={tokens}",
-            made(name="token_budget", tokens=tokens, k=parts.depth, tokenizer=tokenizer),
-            wanted=own_k(config),
-            questions=injection.side_questions or None,
-        )
-        for tokens in injection.budgets
-    ]
-    orders = injection.orders if len(injection.orders) > 1 else ()
-    by_order = [
-        Setting(
-            order,
-            made(name="top_k", k=injection.order_k, order=order),
-            wanted=injection.order_k,
-            questions=injection.side_questions or None,
-        )
-        for order in orders
-    ]
-    return (own, *by_k, *by_budget, *by_order)
+    k, budget = injection.order_k, {"name": "token_budget", "k": parts.depth, "tokenizer": tokenizer}
+    return (
+        own,
+        *(made(f"k={each}", each, {"name": "top_k", "k": each}, timed=True) for each in injection.ks),
+        *(made(f"tokens={tokens}", own.wanted, {**budget, "tokens": tokens}) for tokens in injection.budgets),
+        *(made(order, k, {"name": "top_k", "k": k, "order": order}) for order in orders),
+    )
 
 
 def _questions_file(prepared: Prepared, eval_file: Path) -> Path:

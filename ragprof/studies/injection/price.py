@@ -115,31 +115,24 @@ def _asked(home: Path, manifest: Mapping[str, Any]) -> dict[str, list[Asked]]:
     asked: dict[str, list[Asked]] = {}
     for (pipeline, setting), rows in answered.groupby(["pipeline", "setting"], sort=False):
         remote = is_remote(str(generators.get(pipeline, "")))
-        tokens = _tokens(rows, home, remote=remote)
-        timed = live.get((pipeline, setting))
-        busy = {} if timed is None else _busy(timed)
+        unanswered = rows.loc[rows["answer_tokens"].isna(), "query_id"]
+        if len(unanswered):
+            raise BadInput(
+                f"it has no answer for '{unanswered.iloc[0]}'; run 'ragprof inject' again",
+                file=home / "answers.parquet",
+            )
+        prompt, answer = rows["prompt_tokens"], rows["answer_tokens"]
+        if remote:  # a server's own count goes first
+            prompt, answer = rows["model_tokens"].fillna(prompt), rows["output_tokens"].fillna(answer)
+        counts = zip(prompt.astype(int).tolist(), answer.astype(int).tolist(), strict=True)
+        tokens = dict(zip(rows["query_id"].tolist(), counts, strict=True))
+        busy: dict[str, Decimal] = {}
+        if (timed := live.get((pipeline, setting))) is not None:
+            # Mean ns of generating over a query's rounds, exactly.
+            spans = timed[timed["generate_ns"].notna()].groupby("query_id")["generate_ns"]
+            busy = {str(query): Decimal(sum(int(ns) for ns in each.tolist())) / len(each) for query, each in spans}
         asked.setdefault(str(pipeline), []).append(Asked(str(pipeline), str(setting), tokens, remote, busy))
     return asked
-
-
-def _tokens(rows: pd.DataFrame, home: Path, *, remote: bool) -> dict[str, tuple[int, int]]:
-    if rows["answer_tokens"].isna().any():
-        query = rows.loc[rows["answer_tokens"].isna(), "query_id"].iloc[0]
-        raise BadInput(f"it has no answer for '{query}'; run 'ragprof inject' again", file=home / "answers.parquet")
-    prompt, answer = rows["prompt_tokens"], rows["answer_tokens"]
-    if remote:
-        prompt, answer = rows["model_tokens"].fillna(prompt), rows["output_tokens"].fillna(answer)
-    counts = zip(prompt.astype(int).tolist(), answer.astype(int).tolist(), strict=True)
-    return dict(zip(rows["query_id"].tolist(), counts, strict=True))
-
-
-def _busy(timed: pd.DataFrame) -> dict[str, Decimal]:
-    """query_id -> ns of generating, the mean over its rounds, exactly."""
-    spans = timed[timed["generate_ns"].notna()]
-    return {
-        str(query_id): Decimal(sum(int(ns) for ns in rounds.tolist())) / len(rounds)
-        for query_id, rounds in spans.groupby("query_id")["generate_ns"]
-    }
 
 
 def _generation(
@@ -154,7 +147,13 @@ def _generation(
     llm, machine = entries.get("llm"), None if asked.remote else entries.get("machine")
     items = [MACHINE] if machine and not llm else [PROMPT, ANSWER]
     try:
-        rate = _rate(llm, machine, prices, remote=asked.remote)
+        if llm:
+            rate = prices.rate(llm)
+        elif machine:
+            rate = prices.machine(machine, "generate")
+        else:
+            named = "llm" if asked.remote else "llm or machine"
+            raise Unpriced(f"no rate for the generation; name one under [prices] as {named}")
         hourly = rate.shape == "per_hour" or not llm
         items = [MACHINE] if hourly else [PROMPT, ANSWER]
         lines = [_machine_line(asked, rate, terms)] if hourly else _token_lines(asked, rate)
@@ -162,15 +161,6 @@ def _generation(
         return [Line(item, None, None, str(missing)) for item in items]
     applied[rate.name] = rate
     return lines
-
-
-def _rate(llm: str | None, machine: str | None, prices: PriceList, *, remote: bool) -> PublishedRate:
-    if llm:
-        return prices.rate(llm)
-    if machine:
-        return prices.machine(machine, "generate")
-    named = "llm" if remote else "llm or machine"
-    raise Unpriced(f"no rate for the generation; name one under [prices] as {named}")
 
 
 def _machine_line(asked: Asked, rate: PublishedRate, terms: BillingTerms) -> Line:
@@ -199,17 +189,17 @@ def _retrievals(path: Path) -> dict[str, Retrieval]:
     bill = read_table(path)
     packing = (bill["stage"] == "inject") & (bill["item"] == MACHINE)
     chosen = bill[bill["stage"].isin(RETRIEVAL_STAGES) | packing]
-    return {str(name): _retrieval(rows) for name, rows in chosen.groupby("pipeline", sort=False)}
-
-
-def _retrieval(rows: pd.DataFrame) -> Retrieval:
-    missing = rows.loc[rows["usd"].isna(), "stage"]
-    if len(missing):
-        stages = ", ".join(dict.fromkeys(missing.tolist()))
-        return Retrieval(None, "", f"the recording has no price of {stages}; see its rates.json")
-    columns = [usd.tolist() for _, usd in rows.groupby(["stage", "item"])["usd"]]
-    mean = sum((sum(usd, Decimal(0)) / len(usd) for usd in columns), Decimal(0))
-    return Retrieval(mean.quantize(PLACES), ", ".join(sorted(set(rows["rate"].tolist()))), "")
+    found: dict[str, Retrieval] = {}
+    for name, rows in chosen.groupby("pipeline", sort=False):
+        missing = rows.loc[rows["usd"].isna(), "stage"]
+        if len(missing):
+            stages = ", ".join(dict.fromkeys(missing.tolist()))
+            found[str(name)] = Retrieval(None, "", f"the recording has no price of {stages}; see its rates.json")
+            continue
+        columns = [usd.tolist() for _, usd in rows.groupby(["stage", "item"])["usd"]]
+        mean = sum((sum(usd, Decimal(0)) / len(usd) for usd in columns), Decimal(0))
+        found[str(name)] = Retrieval(mean.quantize(PLACES), ", ".join(sorted(set(rows["rate"].tolist()))), "")
+    return found
 
 
 def _retrieval_line(asked: Asked, known: Mapping[str, Retrieval]) -> Line:
@@ -237,34 +227,23 @@ def _table(bills: Bills) -> pd.DataFrame:
 
 def _document(bills: Bills, applied: Mapping[str, PublishedRate], *, on: date, books: Sequence[Path]) -> dict[str, Any]:
     """`priced_as` is the rate of a pipeline's generations, null where they are unpriced."""
-    names = dict.fromkeys(asked.pipeline for asked, _ in bills)
+    priced_as: dict[str, str | None] = {}
+    pipelines: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for asked, lines in bills:
+        mine = pipelines.setdefault(asked.pipeline, {"applied": [], "unpriced": []})
+        for line in lines:
+            where = {"setting": asked.setting, "item": line.item}
+            if line.usd is None:
+                mine["unpriced"].append({**where, "reason": line.reason})
+            else:
+                mine["applied"].append({**where, "rate": line.rate, "queries": len(line.usd)})
+        rates = [line.rate for line in lines if line.item != RETRIEVAL and line.rate]
+        priced_as[asked.pipeline] = priced_as.get(asked.pipeline) or next(iter(rates), None)
     return {
         "format": 1,
         "on": on.isoformat(),
         "books": [book.name for book in books],
         "rates": {name: rate.as_json() for name, rate in sorted(applied.items())},
-        "priced_as": {name: _priced_as(name, bills) for name in names},
-        "pipelines": {name: _summary(name, bills) for name in names},
-    }
-
-
-def _priced_as(pipeline: str, bills: Bills) -> str | None:
-    mine = [lines for asked, lines in bills if asked.pipeline == pipeline]
-    rates = [line.rate for lines in mine for line in lines if line.item != RETRIEVAL]
-    return next((rate for rate in rates if rate), None)
-
-
-def _summary(pipeline: str, bills: Bills) -> dict[str, Any]:
-    lines = [(asked, line) for asked, lines in bills if asked.pipeline == pipeline for line in lines]
-    return {
-        "applied": [
-            {"setting": asked.setting, "item": line.item, "rate": line.rate, "queries": len(line.usd)}
-            for asked, line in lines
-            if line.usd is not None
-        ],
-        "unpriced": [
-            {"setting": asked.setting, "item": line.item, "reason": line.reason}
-            for asked, line in lines
-            if line.usd is None
-        ],
+        "priced_as": priced_as,
+        "pipelines": pipelines,
     }

@@ -5,16 +5,15 @@ Rounds are interleaved over pipelines and settings, as the main recording's are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import pandas as pd
 
-from ragprof.core import STAGES, Answer, Doc, Query, Trace, prompt
+from ragprof.core import STAGES, Doc, Query, prompt
 from ragprof.core.clock import Progress, excluded_ns
 from ragprof.core.stages import Generator
-from ragprof.evals import InjectionTiming
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.recording import Bench, shuffled
@@ -35,7 +34,7 @@ SPREAD = 0.02
 
 
 @dataclass(frozen=True)
-class Asker:
+class AnsweringPipeline:
     """A pipeline in one setting."""
 
     name: str
@@ -44,21 +43,30 @@ class Asker:
 
 
 @dataclass
-class Live:
+class LiveAnswers:
     """Rows of live.parquet so far."""
 
     bench: Bench
     meter: Meter | None
     rows: list[tuple[object, ...]] = field(default_factory=list)
 
-    def ask(self, asker: Asker, query: Query, number: int) -> int:
-        """One live query; its duration in ns."""
+    def ask(self, asker: AnsweringPipeline, query: Query, number: int) -> int:
+        """One live query, kept unless its round is below 0; its duration in ns."""
         before, apart = self.meter.read_nj() if self.meter else 0, excluded_ns()
         answer, trace = traced(asker.parts, query, self.bench.clock)
         drawn = joules(self.meter, since_nj=before) if self.meter else None
         if number >= 0:
+            spans: Mapping[str, int] = {span.stage: span.duration_ns for span in trace.spans}
+            usage = answer.usage.get("generate", {})
+            first = answer.generated.first_token_ns if answer.generated else None
             self.rows.append(
-                (asker.name, asker.setting.name, number, *_facts(answer, trace), excluded_ns() - apart, drawn)
+                (
+                    *(asker.name, asker.setting.name, number, trace.query_id, trace.duration_ns),
+                    *(spans.get(stage) for stage in STAGES),
+                    *(first, None if first is None else spans["generate"] - first),
+                    *(usage.get(unit) for unit in COUNTS),
+                    *(excluded_ns() - apart, drawn),
+                )
             )
         return trace.duration_ns
 
@@ -68,24 +76,27 @@ class Live:
         return table.astype({**dict.fromkeys(whole, "Int64"), "joules": "Float64"})
 
 
-def time_answers(injecting: InjectionPlan, bench: Bench, meter: Meter | None) -> pd.DataFrame:
-    """Warm-up, then rounds over every pipeline and timed setting."""
-    timing = injecting.injection.timing
-    askers = [
-        Asker(parts.name, setting, with_injector(parts, setting))
-        for parts in injecting.subject.pipelines
-        for setting in injecting.settings[parts.name]
+def time_answers(planned: InjectionPlan, bench: Bench, meter: Meter | None) -> pd.DataFrame:
+    """Warm-up, by how long which the time is shared out; then rounds over every pipeline and timed setting."""
+    timing = planned.injection.timing
+    askers = {
+        f"{parts.name} {setting.name}": AnsweringPipeline(parts.name, setting, with_injector(parts, setting))
+        for parts in planned.subject.pipelines
+        for setting in planned.settings[parts.name]
         if setting.timed
-    ]
-    queries = shuffled(injecting.queries, injecting.injection.seed)
-    live = Live(bench, meter)
-    counts = _counts(live, askers, queries, timing, bench.progress)
+    }
+    queries = shuffled(planned.queries, planned.injection.seed)
+    live = LiveAnswers(bench, meter)
+    asking = {key: partial(live.ask, asker, number=-1) for key, asker in askers.items()}
+    taken = warmed(asking, queries, count=timing.warmup, progress=bench.progress)
+    counts = shares(taken, len(queries), timing)
     bench.progress.start("time live answers", sum(counts.values()) * timing.rounds)
+    keys = list(askers)
     for number in range(timing.rounds):
-        for place in range(len(askers)):
-            asker = askers[(place - number) % len(askers)]
-            for query in queries[: counts[_key(asker)]]:
-                live.ask(asker, query, number)
+        for place in range(len(keys)):
+            key = keys[(place - number) % len(keys)]
+            for query in queries[: counts[key]]:
+                live.ask(askers[key], query, number)
                 bench.progress.advance(1)
     bench.progress.done()
     return live.table()
@@ -126,7 +137,12 @@ def prompt_of_length(generator: Generator, docs: Sequence[Doc], length: int, *, 
 
     None where an empty prompt is longer already, or the corpus too short.
     """
-    passages = " ".join(_words(docs, start, at_least=length))
+    words: list[str] = []
+    for place in range(len(docs)):
+        words += docs[(start + place) % len(docs)].content.split()
+        if len(words) >= length:  # a word is hardly ever less than a token
+            break
+    passages = " ".join(words)
 
     def text(characters: int) -> str:
         return prompt.build(prompt.TEMPLATE, "What do they say?", [Doc("", "", passages[:characters], "")])
@@ -137,37 +153,3 @@ def prompt_of_length(generator: Generator, docs: Sequence[Doc], length: int, *, 
         low, high = (middle, high) if generator.count_tokens(text(middle)) <= length else (low, middle - 1)
     found = text(low)
     return found if abs(generator.count_tokens(found) - length) <= max(8, SPREAD * length) else None
-
-
-def _words(docs: Sequence[Doc], start: int, *, at_least: int) -> list[str]:
-    words: list[str] = []
-    for place in range(len(docs)):
-        words += docs[(start + place) % len(docs)].content.split()
-        if len(words) >= at_least:
-            break
-    return words
-
-
-def _counts(
-    live: Live, askers: Sequence[Asker], queries: Sequence[Query], timing: InjectionTiming, progress: Progress
-) -> dict[str, int]:
-    """Warm up, and share the time out by how long that took."""
-    asking = {_key(asker): partial(live.ask, asker, number=-1) for asker in askers}
-    return shares(warmed(asking, queries, count=timing.warmup, progress=progress), len(queries), timing)
-
-
-def _key(asker: Asker) -> str:
-    return f"{asker.name} {asker.setting.name}"
-
-
-def _facts(answer: Answer, trace: Trace) -> Iterator[object]:
-    """From the query's id to its tokens, in the order of LIVE_COLUMNS."""
-    spans: Mapping[str, int] = {span.stage: span.duration_ns for span in trace.spans}
-    usage = answer.usage.get("generate", {})
-    first = answer.generated.first_token_ns if answer.generated else None
-    yield trace.query_id
-    yield trace.duration_ns
-    yield from (spans.get(stage) for stage in STAGES)
-    yield first
-    yield None if first is None else spans["generate"] - first
-    yield from (usage.get(unit) for unit in COUNTS)
