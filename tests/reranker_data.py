@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from ragprof.evals.reranker import RerankerSettings
-from ragprof.studies.reranker.data import ORACLE, RERANK, SEARCH, WINDOWED, RerankerData
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.recorded import ORACLE, RERANK, SEARCH, WINDOWED
 
 Ranks: TypeAlias = Sequence[int | None]
 LLM_USD = "1"

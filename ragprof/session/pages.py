@@ -35,9 +35,9 @@ from ragprof.studies.profile import charts as own_charts
 from ragprof.studies.profile import tables as own_tables
 from ragprof.studies.profile.headline import tiles
 from ragprof.studies.profile.section import PipelineFigures, ProfileSection
-from ragprof.studies.reranker import charts as reranker_charts
-from ragprof.studies.reranker import lookup as reranker_study
-from ragprof.studies.reranker import tables as reranker_contents
+from ragprof.studies.reranker import show as reranker_show
+from ragprof.studies.reranker.page import reranker_page
+from ragprof.studies.reranker.section import RerankerSection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -104,16 +104,31 @@ def _audit_part(summary: Summary) -> Part | None:
 
 def reranker_table(summary: Mapping[str, Any]) -> RenderableType:
     """What the rerankers are worth, for rich's Console; at most 80 columns wide. One line where there are none."""
-    from ragprof.studies.reranker import tables as reranker_terminal
+    from ragprof.report.terminal import absent
 
-    return reranker_terminal.reranker_table(summary)
+    section = _reranker_section(summary)
+    if section is None:
+        return absent("no rerankers in this summary")
+    return reranker_show.print_table(section, context_of(summary))
 
 
 def render_reranker_page(summary: Mapping[str, Any]) -> str:
     """GitHub Markdown on one page for whoever pays: verdicts, what is bought, paid and saved, in plain words."""
-    from ragprof.studies.reranker import page
+    section = _reranker_section(summary)
+    if section is None:
+        raise ValueError("the summary has no rerankers")
+    return reranker_page(section, context_of(summary))
 
-    return page.render_reranker_page(summary)
+
+def _reranker_section(summary: Summary) -> RerankerSection | None:
+    if not summary.get("reranker"):
+        return None
+    return RerankerSection(verdicts=summary["reranker"], study=summary["reranker_study"])
+
+
+def _reranker_part(summary: Summary) -> list[Part]:
+    section = _reranker_section(summary)
+    return [] if section is None else reranker_show.show(section, context_of(summary))
 
 
 def audit_table(summary: Mapping[str, Any]) -> RenderableType:
@@ -129,7 +144,10 @@ def context_of(summary: Summary) -> Context:
     """What the parts of a report may know of it."""
     names = tuple(at(summary, "pipelines") or {})
     metric = str(next(iter(metrics(summary)), "nDCG@10"))
-    return Context(names, metric, at(summary, "final_stage") or {}, colours(summary))
+    version, created = figures.text(at(summary, "ragprof_version")), figures.day(at(summary, "created"))
+    origin = f"ragprof {version}, {created}, {figures.count(at(summary, 'corpus', 'docs'))} passages"
+    title = figures.text(at(summary, "title") or at(summary, "eval"))
+    return Context(names, metric, at(summary, "final_stage") or {}, colours(summary), title, origin)
 
 
 def write_report(summary: Mapping[str, Any], folder: Path) -> Path:
@@ -175,8 +193,9 @@ def draw(summary: Summary) -> dict[str, Chart]:
     """key -> chart. A chart without data is left out rather than drawn empty."""
     parts = (_growth_part(summary), _injection_part(summary))
     tokens = own_charts.tokens(_profile(summary))
+    reranked = charts_of(block for part in _reranker_part(summary) for block in part.blocks)
     studied = (chart for part in parts if part for chart in charts_of(part.blocks))
-    drawn = (*_own_charts(summary), *studied, tokens, *reranker_charts.draw(summary))
+    drawn = (*_own_charts(summary), *studied, tokens, *reranked)
     return {chart.key: chart for chart in drawn if chart is not None}
 
 
@@ -189,7 +208,7 @@ def render_html(summary: Summary) -> str:
         growth=_growth_part(summary),
         kind=lambda block: type(block).__name__,
         injection=_injection_part(summary),
-        reranker=_reranker_words(summary) if reranker_study.is_present(summary) else None,
+        reranker=_reranker_part(summary),
         audit=_audit_part(summary),
         tables=_tables(summary),
         tiles=tiles(_profile(summary)),
@@ -211,16 +230,6 @@ def _words(summary: Summary) -> Mapping[str, Any]:
         "corpus": at(summary, "corpus", "description") or "",
         "packages": sorted(_profile(summary).packages.items()),
         "versions": sorted((at(summary, "corpus", "versions") or {}).items()),
-    }
-
-
-def _reranker_words(summary: Summary) -> Mapping[str, Any]:
-    return {
-        "statements": entries(summary, "reranker_study", "statements"),
-        "glance": reranker_contents.GLANCE(summary),
-        "sides": reranker_contents.SIDES(summary),
-        "sections": reranker_contents.sections(summary),
-        "notes": entries(summary, "reranker_study", "notes"),
     }
 
 
@@ -252,30 +261,13 @@ def render_markdown(summary: Summary) -> str:
         as_table(own_tables.comparisons(section)),
         as_part(growth) if (growth := _growth_part(summary)) else "",
         as_part(answers) if (answers := _injection_part(summary)) else "",
-        *_reranker(summary),
+        *(as_part(part) for part in _reranker_part(summary)),
         as_part(audited) if (audited := _audit_part(summary)) else "",
         *(as_details(table(section)) for table in _FOLDED),
         as_folded("Method and limits", as_bullets([*entries(summary, "method"), *entries(summary, "limits")])),
         _origin(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _reranker(summary: Summary) -> list[str]:
-    """Verdicts at a glance, each pipeline's statement folded, notes at the end. Empty without verdicts."""
-    if not reranker_study.is_present(summary):
-        return []
-    said, notes = (as_bullets(entries(summary, "reranker_study", part)) for part in ("statements", "notes"))
-    glance, sides = as_table(reranker_contents.GLANCE(summary)), as_table(reranker_contents.SIDES(summary))
-    folded = [_reranked(section) for section in reranker_contents.sections(summary)]
-    return ["### Is the reranker worth it?", said, glance, sides, *folded, notes]
-
-
-def _reranked(section: reranker_contents.Section) -> str:
-    said = [sentence for sentences in section.said.values() for sentence in sentences]
-    tables = (as_table(table) for table in section.tables.values())
-    parts = (as_bullets([*section.sentences, *said]), *tables, as_bullets(section.notes))
-    return as_folded(f"{section.name}: {section.verdict}", "\n\n".join(part for part in parts if part))
 
 
 def _headline(sentences: Sequence[str]) -> list[str]:

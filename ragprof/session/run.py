@@ -32,7 +32,6 @@ from ragprof.evals import (
     lasting,
     settings_of,
 )
-from ragprof.evals.settings import SETTINGS_FILE
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate, price_recording
 from ragprof.record.belonging import Basis, rests_alike
@@ -43,7 +42,7 @@ from ragprof.session.pages import write_report
 from ragprof.session.summary import summarise
 from ragprof.studies.audit import study as auditing
 from ragprof.studies.audit.analysis import audit_of
-from ragprof.studies.contract import Request
+from ragprof.studies.contract import Pricing, Request
 from ragprof.studies.growth.judge import judge_growth
 from ragprof.studies.growth.plan import claim, plan_growth
 from ragprof.studies.growth.record import record_growth
@@ -60,11 +59,8 @@ from ragprof.studies.preparation import (
     rate_names,
     today,
 )
-from ragprof.studies.reranker import data as reranking_data
-from ragprof.studies.reranker.judge import judge_reranking
-from ragprof.studies.reranker.plan import Weighing, _validated, plan_weighing
-from ragprof.studies.reranker.price import price_reranking
-from ragprof.studies.reranker.record import record_rerankers
+from ragprof.studies.reranker.study import STUDY as RERANKER
+from ragprof.studies.reranker.study import restate
 
 
 @dataclass(frozen=True)
@@ -191,17 +187,11 @@ def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None,
         price_recording(part, settings=handed_down(part, settings), books=books, on=day, llm=llm)
     if (part := folder / "injection" / "judgement.json").exists():
         price_answers(folder, settings=handed_down(part.parent, settings), books=books, on=day, llm=llm)
-    if weighed_here(folder):
-        price_reranking(folder, settings=handed_down(folder / "reranker", settings), books=books, on=day, llm=llm)
+    if RERANKER.is_recorded(folder):
+        manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+        if RERANKER.belongs(folder, manifest, judgement):
+            RERANKER.price(folder, Pricing(books, day, llm))
     return redraw(folder)
-
-
-def weighed_here(folder: Path) -> bool:
-    """Whether rerankers were recorded to the end in this folder, over the recording that is in it."""
-    if not reranking_data.is_judged(folder):
-        return False
-    manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
-    return reranking_data.belongs(folder, manifest, judgement)
 
 
 def growth_sizes(folder: Path) -> list[Path]:
@@ -344,12 +334,6 @@ def forget_texts(folder: Path) -> None:
     files.write_table(path, files.read_table(path).assign(text=None).astype({"text": "string"}))
 
 
-RESTATED = (
-    "margin", "worth_usd_per_point", "max_added_p95_ms", "max_usd_per_1000_queries", "llms", "price_trend", "folds",
-)  # fmt: skip
-"""What of the settings a recording does not rest on."""
-
-
 def weigh(
     eval_file: str | Path,
     *,
@@ -367,22 +351,17 @@ def weigh(
     Raises RagprofError for what the user can mend, before anything is recorded.
     """
     prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
-    weighing = plan_weighing(prepared, Path(eval_file), changes=changes)
-    for name in weighing.settings.llms:
-        check_rate(name, on=today(), file=Path(eval_file), books=books)
+    planned = RERANKER.plan(prepared, Request(Path(eval_file), changes or {}, books, keep_text))
     bench = bench_of(prepared, None if out is None else Path(out), progress or Silent())
     with files.claimed(bench.folder):
-        if not keep_text:
-            _forget_texts(bench.folder)
-        _greet(weighing, bench)
+        RERANKER.ready(planned, bench)
         if holds(bench.folder, prepared):
             adopt(bench.folder, prepared)
         else:
             record(prepared.subject, bench)
         judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
-        record_rerankers(weighing, bench)
-        contents = {doc.doc_id: doc for doc in prepared.subject.corpus.docs}
-        judge_reranking(bench.folder, prepared.evaluation, contents, keep_text=keep_text)
+        RERANKER.record(planned, bench)
+        RERANKER.judge(planned, prepared.evaluation, bench)
         return reprice(bench.folder, books=books)
 
 
@@ -393,55 +372,14 @@ def reweigh(
     on: date | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Weigh the recorded rerankers anew: at other prices, with another worth or margin. Runs no pipeline.
+    """Analyse the recorded rerankers anew: at other prices, with another worth or margin. Runs no pipeline.
 
-    `changes` are among RESTATED; what the recording rests on cannot be changed (BadInput).
+    `changes` are among the settings that the recording does not rest on; others cannot be changed (BadInput).
     """
     home = Path(folder)
-    place = home / "reranker"
-    if not (place / "manifest.json").exists():
-        raise BadInput("no rerankers were recorded in this folder; run 'ragprof reranker EVAL.toml'", file=home)
     with files.claimed(home):
-        if not weighed_here(home):
-            raise BadInput(
-                "the rerankers in this folder were not recorded to the end, or over another corpus, other questions, "
-                "parts or judgements than the recording around them; run 'ragprof reranker EVAL.toml'",
-                file=home,
-            )
-        config, kept = settings_of(place), place / SETTINGS_FILE
-        for name in changes or {}:
-            if name not in RESTATED:
-                raise BadInput(
-                    f"'{name}' is part of the recording in this folder; give the eval file instead of the folder",
-                    file=home,
-                )
-        settings = _validated({**config["reranker"], **(changes or {})})
-        for name in settings.llms:
-            check_rate(name, on=on or today(), file=home, books=books)
-        before = kept.read_text(encoding="utf-8") if kept.exists() else None
-        keep_settings(place, {**config, "reranker": settings.model_dump(mode="json")})
-        try:
-            return reprice(home, books=books, on=on)
-        except BaseException:
-            kept.unlink(missing_ok=True) if before is None else files.write_text(kept, before)
-            raise
-
-
-def _forget_texts(folder: Path) -> None:
-    """What an earlier run with texts has left, so that none is kept even where this run does not finish."""
-    moves = (folder / "reranker").glob("*moves.parquet*")
-    for path in (*moves, *(folder / name for name in ("summary.json", "report.html", "report.md", "reranker.md"))):
-        path.unlink(missing_ok=True)
-
-
-def _greet(weighing: Weighing, bench: Bench) -> None:
-    """Rerankers are ready, wrong addresses and keys known, before anything is recorded."""
-    rerankers = {id(arm.reranker): arm.reranker for arm in weighing.arms}
-    bench.progress.start("load rerankers", len(rerankers))
-    for reranker in rerankers.values():
-        reranker.load()
-        bench.progress.advance(1)
-    bench.progress.done()
+        restate(home, changes or {}, Pricing(books, on or today()))
+        return reprice(home, books=books, on=on)
 
 
 def audit(

@@ -75,7 +75,7 @@ def _add_reranker(
 ) -> None:
     """The rerankers' sections; those of another corpus, other parts or labels are left out, and said to be."""
     if reranking_data.is_recorded(folder) and reranking_data.belongs(folder, manifest, judgement):
-        summary |= analyse_rerankers(folder).placed()
+        analyse_rerankers(folder).place(summary, "reranker")
         return
     summary["warnings"].append(
         "The rerankers in this folder were recorded over another corpus, other questions, pipelines or judgements and "

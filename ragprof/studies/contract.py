@@ -57,9 +57,6 @@ class EstimateValue(Section):
         return cls(mean=estimate.mean, interval=estimate.interval, n=estimate.n)
 
 
-OpenEstimate = EstimateValue
-
-
 class Latency(Section):
     """Quantiles of a duration in ns over all timings. Their 95% intervals resample queries; none below two queries."""
 
@@ -161,13 +158,15 @@ class Context:
     """What a section may know of the report that it stands in.
 
     `pipelines` are all that the summary names, in its order; `final_stage` is the stage whose ranking is a pipeline's
-    own; `metric` leads: the eval's first.
+    own; `metric` leads: the eval's first. `title` and `origin` (version, day, size of the corpus) are finished text.
     """
 
     pipelines: tuple[str, ...]
     metric: str
     final_stage: Mapping[str, str]
     colours: Mapping[str, str]
+    title: str = ""
+    origin: str = ""
 
 
 def _nothing(*_: Any) -> None:

@@ -83,6 +83,53 @@ def injection(handbook: Path) -> dict[str, Any]:
     return {"pipelines": beside, "injection": summary["injection"]}
 
 
+RERANKER = """
+[reranker]
+depths = [4, 7, 20]
+ks = [1, 3, 5]
+llms = ["openai:gpt-4o"]
+signals = ["margin", "top_score"]
+price_trend = 30
+worth_usd_per_point = 0.5
+[reranker.timing]
+seconds = 2
+min_queries = 12
+[growth]
+sizes = [15, 16, 18]
+orders = 2
+depths = [5]
+[growth.timing]
+seconds = 1
+
+[[pipelines]]
+name = "dense+overlap"
+embedder = { name = "hashing", dimensions = 2 }
+store = "faiss_flat"
+depth = 15
+reranker = "overlap"
+injector = { name = "top_k", k = 3 }
+prices = { rerank = "cohere/rerank-v3.5" }
+
+[[pipelines]]
+name = "wide"
+embedder = { name = "hashing", dimensions = 32 }
+store = "faiss_flat"
+depth = 10
+injector = { name = "top_k", k = 3 }
+"""
+
+
+def reranker(handbook: Path) -> dict[str, Any]:
+    """Rerankers over two searches, one billed by the hour and one by the search, beside two embedders and growth."""
+    from ragprof.session.run import grow, weigh
+
+    handbook.write_text(handbook.read_text() + RERANKER)
+    out = handbook.parent / "recording"
+    grow(handbook, out=out)
+    summary = weigh(handbook, out=out).summary
+    return {"verdicts": summary["reranker"], "study": summary["reranker_study"]}
+
+
 COMPARED = """
 name = "handbook"
 title = "Handbook: which pipeline finds the rule?"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from passages import CONTENTS, DOCS, VECTORS, embedded, ranking_of
-from reranking_server import MODEL, address, reranking
+from reranker_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
 
 from ragprof.core import Doc, Generated, Layout, Nearest, Query, Usage, Vectors, prompt, registry

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from generators.passing_time import PassingTime
 from reranked import Asked
-from reranking_server import MODEL, address, reranking
+from reranker_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
 
 from ragprof.parts.http.calls import Patience

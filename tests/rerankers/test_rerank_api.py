@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from generators.passing_time import PassingTime
 from reranked import DIALECTS, DOCS, QUERY, SCORES, TEXTS, TOKENS, Asked
-from reranking_server import MODEL, address, reranks
+from reranker_server import MODEL, address, reranks
 from speaking_server import SpeakingServer, fails, takes
 
 from ragprof.core import Query, registry

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from generators.passing_time import PassingTime
 from reranked import DIALECTS, DOCS, QUERY, SCORES, Asked
-from reranking_server import address, changed, is_cut_half_way, reranking
+from reranker_server import address, changed, is_cut_half_way, reranking
 from speaking_server import SpeakingServer, Step, fails, hangs_up, is_silent
 
 from ragprof.core.errors import BadInput, NonFiniteScore

@@ -3,20 +3,14 @@
 Differences are paired, alternative minus this pipeline: on the study's metric, but for a larger k, which is about
 evidence in the prompt. Bills are whole ones, of every stage and the prompt's tokens, from the main recording; where the
 alternative was not a pipeline of it, what changes (the reranker, the tokens) is taken off or put on, and its time is
-the pipeline's own, scaled by how the medians of live queries compare.
-
-A reranked pipeline as it is declared: what its prompt, its whole bill and its time become when something changes.
-
-Bills are USD per 1,000 queries; what is not priced or not timed is None. Reads no file.
-
-What whole pipelines cost and take, from the main recording that the rerankers' lies in. Prices nothing.
+the pipeline's own, scaled by how the medians of live queries compare. Bills are USD per 1,000 queries; what is not
+priced or not timed is None. Prices nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +22,20 @@ from ragprof.price import read_pricing
 from ragprof.price.pricing import QUERIES
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import quantile, rounds_of
+from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker.chunks import more_chunks
-from ragprof.studies.reranker.data import RERANK, SEARCH, RerankerData
-from ragprof.studies.reranker.effects import live_rounds, money
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.effects import estimate, live_rounds, money
+from ragprof.studies.reranker.recorded import RERANK, SEARCH
+from ragprof.studies.reranker.section import Alternative, Change, OwnBill, Relation
 from ragprof.studies.reranker.statement import TOKENS, llm_of, usd_of
 
 NEEDED = ("costs.parquet", "rates.json", "spans.parquet", "usage.parquet")
 
 
 @dataclass(frozen=True)
-class Whole:
-    """By pipeline; a name that is missing, or None, is not known.
+class MainBills:
+    """What whole pipelines cost and take, by pipeline; a name that is missing, or None, is not known.
 
     `usd` is the bill of all stages and `rerank_usd` the reranker's part, USD per 1,000 queries; `p50_ns` is that of
     live queries end to end; `prompt_tokens` are the mean of a query. `reported` is what the rerankers
@@ -52,54 +49,46 @@ class Whole:
     reported: Mapping[str, Mapping[str, pd.Series]] = field(default_factory=dict)
 
 
-def whole_bills(home: Path) -> Whole:
+def whole_bills(home: Path) -> MainBills:
     """Of a recording's folder; nothing is known where it was not recorded or not priced."""
     if not all((home / name).exists() for name in NEEDED):
-        return Whole({}, {}, {}, {})
+        return MainBills({}, {}, {}, {})
     bills = read_pricing(home).pipelines
     spans, usage = files.read_table(home / "spans.parquet"), files.read_table(home / "usage.parquet")
     timed = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
     prompts = usage[(usage["stage"] == "inject") & (usage["unit"] == "prompt_tokens")]
     tokens = prompts.groupby("pipeline")["count"].mean()
-    return Whole(
-        {name: _float(bill.total) for name, bill in bills.items()},
-        {name: _float(bill.stages.get("rerank")) for name, bill in bills.items()},
+    reported: dict[str, dict[str, pd.Series]] = {}
+    for (name, unit), rows in usage[usage["stage"] == "rerank"].groupby(["pipeline", "unit"]):
+        reported.setdefault(str(name), {})[str(unit)] = rows.set_index("query_id")["count"].astype(float)
+    return MainBills(
+        {name: None if bill.total is None else float(bill.total) for name, bill in bills.items()},
+        {name: None if (usd := bill.stages.get("rerank")) is None else float(usd) for name, bill in bills.items()},
         {str(name): round(quantile(rounds_of(rows), 0.5)) for name, rows in timed.groupby("pipeline")},
         {str(name): float(mean) for name, mean in tokens.items()},
-        _reported(usage),
+        reported,
     )
 
 
-def _reported(usage: pd.DataFrame) -> dict[str, dict[str, pd.Series]]:
-    found: dict[str, dict[str, pd.Series]] = {}
-    for (name, unit), rows in dict(list(usage[usage["stage"] == "rerank"].groupby(["pipeline", "unit"]))).items():
-        found.setdefault(str(name), {})[str(unit)] = rows.set_index("query_id")["count"].astype(float)
-    return found
-
-
-def _float(usd: Decimal | None) -> float | None:
-    return None if usd is None else float(usd)
-
-
 @dataclass(frozen=True)
-class Own:
+class ComparedPipeline:
     """One reranked pipeline at its own depth and k, that alternatives are held against."""
 
     data: RerankerData
     arm: str
-    whole: Whole
+    whole: MainBills
 
     @property
     def pipeline(self) -> str:
-        return str(self.data.arm(self.arm)["pipeline"])
+        return self.data.arm(self.arm).pipeline
 
     @property
     def depth(self) -> int:
-        return int(self.data.arm(self.arm)["own_depth"])
+        return self.data.arm(self.arm).own_depth
 
     @property
     def k(self) -> int:
-        return int(self.data.arm(self.arm)["own_k"])
+        return self.data.arm(self.arm).own_k
 
     def prompt(self, ranking: str, depth: int, k: int, arm: str | None = None) -> float:
         """Mean tokens of a prompt with the first k passages.
@@ -122,19 +111,15 @@ class Own:
             total + reranker_usd + (prompt_tokens - self.prompt(RERANK, self.depth, self.k)) * price * QUERIES / TOKENS
         )
 
-    def usd(self, depth: int, arm: str | None = None) -> float | None:
-        """The reranker's, per 1,000 queries."""
-        usd = self.data.usd(arm or self.arm, depth)
-        return None if usd is None else float(np.nanmean(usd)) * QUERIES
-
     def less_than_own(self, depth: int, arm: str | None = None) -> float | None:
-        """The reranker's bill at a depth, or of a student, minus its bill at the own depth.
+        """The reranker's bill at a depth, or of a student, minus its bill at the own depth, per 1,000 queries.
 
         In the money of the main recording's bill, whose machine was timed apart: scaled by how the two compare here.
         """
-        own, other = self.usd(self.depth), self.usd(depth, arm)
-        if own is None or other is None:
+        mine, others = self.data.usd(self.arm, self.depth), self.data.usd(arm or self.arm, depth)
+        if mine is None or others is None:
             return None
+        own, other = (float(np.nanmean(usd)) * QUERIES for usd in (mine, others))
         billed = self.whole.rerank_usd.get(self.pipeline)
         scale = billed / own if billed is not None and own > 0 else 1.0
         return (other - own) * scale
@@ -149,6 +134,27 @@ class Own:
         own = live_p50(self.data, self.arm, self.depth)
         return None if live is None or not own else round(whole * live / own)
 
+    def beside(
+        self, name: str, what: Change, *, k: int | None, depth: int, metric: str, quality: Array, own: Array,
+        usd: float | None, p50_ns: float | None, tokens: float | None,
+    ) -> Alternative:  # fmt: skip
+        """An alternative of that quality, by query, beside this pipeline's own."""
+        difference = estimate(self.data, quality - own)
+        return Alternative(
+            name=name, what=what, k=k, depth=depth, metric=metric, quality=estimate(self.data, quality),
+            difference=difference, relation=relation(difference, self.data.settings.margin),
+            usd_per_1000_queries=money(usd), p50_ns=p50_ns, tokens_per_query=tokens,
+        )  # fmt: skip
+
+    def reranked_by(self, arm: str, name: str, what: Change, depth: int) -> Alternative:
+        """This pipeline with another reranker, or from another depth."""
+        data, prompt = self.data, self.prompt(RERANK, depth, self.k, arm)
+        return self.beside(
+            name, what, k=self.k, depth=depth, metric=data.metric, quality=data.reranked(arm, data.metric, depth),
+            own=data.reranked(self.arm, data.metric), usd=self.bill(prompt, self.less_than_own(depth, arm)),
+            p50_ns=self.p50(depth, arm), tokens=prompt,
+        )  # fmt: skip
+
 
 def live_p50(data: RerankerData, arm: str, depth: int) -> int | None:
     """p50 end to end, ns, at a depth (0: without the reranker); None where it was not timed."""
@@ -156,125 +162,78 @@ def live_p50(data: RerankerData, arm: str, depth: int) -> int | None:
     return round(quantile(rounds, 0.5)) if rounds.size else None
 
 
-AS_GOOD, BETTER, WORSE, UNDECIDED = "as good", "better", "worse", "undecided"
-LARGER_K, SMALLER_DEPTH = "larger k", "smaller depth"
-ANOTHER_SEARCH, ANOTHER_EMBEDDER, ANOTHER_RERANKER = "another search", "another embedder", "another reranker"
+def alternatives(data: RerankerData, arm: str, whole: MainBills) -> tuple[tuple[Alternative, ...], OwnBill]:
+    """Of an arm at its own depth, and its own bill."""
+    this = ComparedPipeline(data, arm, whole)
+    own = OwnBill(
+        usd_per_1000_queries=money(whole.usd.get(this.pipeline)),
+        p50_ns=this.p50(this.depth),
+        tokens_per_query=this.prompt(RERANK, this.depth, this.k),
+        quality=estimate(data, data.reranked(arm, data.metric)),
+    )
+    return (*_larger_k(this), *_pipelines(this), *_students(this), *_depths(this)), own
 
 
-def alternatives(data: RerankerData, arm: str, whole: Whole) -> dict[str, Any]:
-    """{"alternatives": [...], "own": {...}} of an arm at its own depth."""
-    this = Own(data, arm, whole)
-    found = [*_larger_k(this), *_pipelines(this), *_students(this), *_depths(this)]
-    own = {
-        "usd_per_1000_queries": money(whole.usd.get(this.pipeline)),
-        "p50_ns": this.p50(this.depth),
-        "tokens_per_query": this.prompt(RERANK, this.depth, this.k),
-        "quality": data.draws.estimate(data.reranked(arm, data.metric)),
-    }
-    return {"alternatives": found, "own": own}
-
-
-def relation(difference: Mapping[str, Any], margin: float) -> str:
+def relation(difference: EstimateValue, margin: float) -> Relation:
     """Of an alternative minus this: "better" or "worse" than it, "as good" within the margin, or "undecided"."""
-    if difference["interval"] is None:
-        return UNDECIDED
-    low, high = difference["interval"]
+    low, high = difference.interval or (None, None)
+    if low is None or high is None:
+        return "undecided"
     if low > 0:
-        return BETTER
+        return "better"
     if low >= -margin:
-        return AS_GOOD
-    return WORSE if high < 0 else UNDECIDED
+        return "as good"
+    return "worse" if high < 0 else "undecided"
 
 
-def _larger_k(this: Own) -> list[dict[str, Any]]:
+def _larger_k(this: ComparedPipeline) -> Iterator[Alternative]:
     """The search alone with the fewest chunks that hold as much evidence; none where its own k already does."""
     data, arm, depth = this.data, this.arm, this.depth
-    reranked = data.reranked(arm, f"evidence@{this.k}")
     found = more_chunks(data, arm)
     if found is None or found.k <= this.k:
-        return []
-    k = found.k
-    prompt = this.prompt(SEARCH, depth, k)
-    reranker = this.whole.rerank_usd.get(this.pipeline)
-    against = data.arm(arm)["against"]
-    entry = _entry(
-        this, f"{against}, k = {k}", LARGER_K, k=k, depth=depth, metric=f"evidence@{k}",
-        quality=data.plain(arm, f"evidence@{k}"), own=reranked,
+        return
+    reranker, against = this.whole.rerank_usd.get(this.pipeline), data.arm(arm).against
+    prompt = this.prompt(SEARCH, depth, found.k)
+    yield this.beside(
+        f"{against}, k = {found.k}", "larger k", k=found.k, depth=depth, metric=f"evidence@{found.k}",
+        quality=data.plain(arm, f"evidence@{found.k}"), own=data.reranked(arm, f"evidence@{this.k}"),
+        usd=this.bill(prompt, None if reranker is None else -reranker),
+        p50_ns=this.whole.p50_ns.get(against, this.p50(0)), tokens=prompt,
     )  # fmt: skip
-    usd = this.bill(prompt, None if reranker is None else -reranker)
-    return [entry | _means(usd, this.whole.p50_ns.get(against, this.p50(0)), prompt)]
 
 
-def _pipelines(this: Own) -> list[dict[str, Any]]:
+def _pipelines(this: ComparedPipeline) -> Iterator[Alternative]:
     """Other pipelines of the eval that find, embed or rerank otherwise; the one without the reranker is no such."""
     data, whole = this.data, this.whole
-    declared = {pipeline["name"]: pipeline for pipeline in data.config["pipelines"]}
-    mine, found = declared[this.pipeline], []
-    for name, other in declared.items():
+    mine = next(pipeline for pipeline in data.pipelines if pipeline["name"] == this.pipeline)
+    for other in data.pipelines:
+        name, k = other["name"], other["injector"].get("k", DEFAULT_K)
         what = _what(mine, other)
         if what is not None:
-            entry = _entry(
-                this, name, what, k=_k(other), depth=other["depth"], metric=data.metric,
-                quality=data.other(name, data.metric), own=data.reranked(this.arm, data.metric),
+            yield this.beside(
+                name, what, k=k if isinstance(k, int) else int(other["depth"]), depth=other["depth"],
+                metric=data.metric, quality=data.other(name, data.metric), own=data.reranked(this.arm, data.metric),
+                usd=whole.usd.get(name), p50_ns=whole.p50_ns.get(name), tokens=whole.prompt_tokens.get(name),
             )  # fmt: skip
-            found.append(entry | _means(whole.usd.get(name), whole.p50_ns.get(name), whole.prompt_tokens.get(name)))
-    return found
 
 
-def _what(mine: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+def _what(mine: Mapping[str, Any], other: Mapping[str, Any]) -> Change | None:
     """What differs; None for this pipeline itself and for one that only leaves the reranker out."""
     if other["store"] != mine["store"]:
-        return ANOTHER_SEARCH
+        return "another search"
     if other["embedder"] != mine["embedder"]:
-        return ANOTHER_EMBEDDER
+        return "another embedder"
     another = other["reranker"] != mine["reranker"] and other["reranker"]["name"] != "none"
-    return ANOTHER_RERANKER if another else None
+    return "another reranker" if another else None
 
 
-def _k(pipeline: Mapping[str, Any]) -> int:
-    """How many chunks it injects as it is declared."""
-    k = pipeline["injector"].get("k", DEFAULT_K)
-    return k if isinstance(k, int) else int(pipeline["depth"])
-
-
-def _students(this: Own) -> list[dict[str, Any]]:
+def _students(this: ComparedPipeline) -> Iterator[Alternative]:
     """Other rerankers over the same candidates."""
-    data, depth, found = this.data, this.depth, []
-    for student in data.students(this.pipeline) if data.arm(this.arm)["student"] is None else ():
-        entry = _entry(
-            this, student, ANOTHER_RERANKER, k=this.k, depth=depth, metric=data.metric,
-            quality=data.reranked(student, data.metric), own=data.reranked(this.arm, data.metric),
-        )  # fmt: skip
-        prompt = this.prompt(RERANK, depth, this.k, student)
-        usd = this.bill(prompt, this.less_than_own(depth, student))
-        found.append(entry | _means(usd, this.p50(depth, student), prompt))
-    return found
+    for student in this.data.students(this.pipeline) if this.data.arm(this.arm).student is None else ():
+        yield this.reranked_by(student, student, "another reranker", this.depth)
 
 
-def _depths(this: Own) -> list[dict[str, Any]]:
+def _depths(this: ComparedPipeline) -> Iterator[Alternative]:
     """The same reranker over fewer candidates, deepest first."""
-    data, arm, found = this.data, this.arm, []
-    for depth in sorted((each for each in data.arm(arm)["depths"] if each < this.depth), reverse=True):
-        entry = _entry(
-            this, f"{this.arm}, depth {depth}", SMALLER_DEPTH, k=this.k, depth=depth, metric=data.metric,
-            quality=data.reranked(arm, data.metric, depth), own=data.reranked(arm, data.metric),
-        )  # fmt: skip
-        prompt = this.prompt(RERANK, depth, this.k)
-        usd = this.bill(prompt, this.less_than_own(depth))
-        found.append(entry | _means(usd, this.p50(depth), prompt))
-    return found
-
-
-def _entry(
-    this: Own, name: str, what: str, *, k: int | None, depth: int, metric: str, quality: Array, own: Array
-) -> dict[str, Any]:
-    difference = this.data.draws.estimate(quality - own)
-    return {
-        "name": name, "what": what, "k": k, "depth": depth, "metric": metric,
-        "quality": this.data.draws.estimate(quality), "difference": difference,
-        "relation": relation(difference, float(this.data.settings["margin"])),
-    }  # fmt: skip
-
-
-def _means(usd: float | None, p50_ns: int | None, tokens: float | None) -> dict[str, Any]:
-    return {"usd_per_1000_queries": money(usd), "p50_ns": p50_ns, "tokens_per_query": tokens}
+    for depth in sorted((each for each in this.data.arm(this.arm).depths if each < this.depth), reverse=True):
+        yield this.reranked_by(this.arm, f"{this.arm}, depth {depth}", "smaller depth", depth)

@@ -5,15 +5,10 @@ chunks hold. Tokens are counted from the smallest k that the search itself needs
 nothing either way are no saving of the reranker's. Each resample has its own smallest ks and its own tokens. A
 reranker that needs more chunks than the search saves less than nothing. Where no k up to `max_k` is enough, it needs
 more than were looked at: its saving is minus infinity there, written as null. Knows no price and reads no file.
-
-The smallest number of chunks that holds so much evidence, and what more of them take instead of a reranker.
-
-Each resample has its own smallest k. Looks no further than `max_k` chunks, knows no price and reads no file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,18 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragprof.statistics.draws import Array, observed_interval, resampled
-from ragprof.studies.reranker.data import RERANK, SEARCH, RerankerData
-from ragprof.studies.reranker.effects import known, means
+from ragprof.studies.contract import EstimateValue
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.effects import estimate, known, means
+from ragprof.studies.reranker.recorded import RERANK, SEARCH
+from ragprof.studies.reranker.section import IsoQuality
 from ragprof.studies.reranker.verdict import MoreChunks
 
 EQUAL = 1e-9
 Ks = NDArray[np.integer[Any]]
+NOTE = (
+    "The gain at equal k and the tokens saved at equal quality are two ways to take the same profit: better prompts of "
+    "the same length, or shorter prompts as good as before. They are never added up."
+)
 
 
 def evidence(data: RerankerData, arm: str, ranking: str, depth: int) -> Array:
     """evidence@k of each query for k = 1, 2, ... max_k: (max_k, queries)."""
-    ks = range(1, int(data.manifest["max_k"]) + 1)
-    return np.stack([data.values(arm, ranking, depth, f"evidence@{k}") for k in ks])
+    return np.stack([data.values(arm, ranking, depth, f"evidence@{k}") for k in range(1, data.max_k + 1)])
 
 
 def smallest_k(by_k: Array, wanted: Array) -> Ks:
@@ -53,60 +54,49 @@ def more_chunks(data: RerankerData, arm: str, depth: int | None = None) -> MoreC
     Its own k where that already is enough; None where none is. `extra_tokens` are those a query beyond the reranked
     pipeline's, infinite in a resample where no k is enough.
     """
-    own_depth, own_k = data.arm(arm)["own_depth"], int(data.arm(arm)["own_k"])
+    own_depth, own_k = data.arm(arm).own_depth, data.arm(arm).own_k
     depth = depth or own_depth
     wanted = means(data, data.reranked(arm, f"evidence@{own_k}", depth))
     ks = np.maximum(smallest_k(means(data, evidence(data, arm, SEARCH, own_depth)), wanted), own_k)
-    if ks[0] > int(data.manifest["max_k"]):
+    if ks[0] > data.max_k:
         return None
     tokens = means(data, data.context_tokens(arm, SEARCH, own_depth))
     reranked = means(data, data.context_tokens(arm, RERANK, depth)[own_k - 1])
     return MoreChunks(int(ks[0]), at_k(tokens, ks) - reranked)
 
 
-NOTE = (
-    "The gain at equal k and the tokens saved at equal quality are two ways to take the same profit: better prompts of "
-    "the same length, or shorter prompts as good as before. They are never added up."
-)
-
-
 @dataclass(frozen=True)
-class IsoQuality:
-    """`figure` is the statement's `iso_quality_k`; `tokens_saved` a query, found (row 0) and in every resample."""
+class ChunksSaved:
+    """`figure` is the statement's `iso_quality_k`; `tokens_saved` a query, found (row 0) and in every resample.
 
-    figure: Mapping[str, Any]
+    Minus infinity where no k was enough.
+    """
+
+    figure: IsoQuality
     tokens_saved: Array
 
-    @property
-    def found(self) -> float:
-        """Tokens saved per query; minus infinity where no k was enough."""
-        return float(self.tokens_saved[0])
 
-
-def iso_quality(data: RerankerData, arm: str, depth: int | None = None) -> IsoQuality:
+def iso_quality(data: RerankerData, arm: str, depth: int | None = None) -> ChunksSaved:
     """Of an arm at a depth, its own unless another is given."""
-    own, own_k, max_k = data.arm(arm)["own_depth"], int(data.arm(arm)["own_k"]), int(data.manifest["max_k"])
+    own, own_k, max_k = data.arm(arm).own_depth, data.arm(arm).own_k, data.max_k
     plain, reranked = evidence(data, arm, SEARCH, own), evidence(data, arm, RERANK, depth or own)
     tokens = [data.context_tokens(arm, SEARCH, own), data.context_tokens(arm, RERANK, depth or own)]
     held, holds, before, after = np.hsplit(means(data, np.concatenate([plain, reranked, *tokens])), 4)
     without, smallest = smallest_k(held, held[:, own_k - 1]), smallest_k(holds, held[:, own_k - 1])
     saved = at_k(before, without) - at_k(after, smallest)
     n, k_with = known(plain[own_k - 1]), int(smallest[0]) if smallest[0] <= max_k else None
-    figure = {
-        "metric": "evidence@k",
-        "own_k": own_k,
-        "k_without": int(without[0]),
-        "k_with": k_with,
-        "max_k": max_k,
-        "interval": _interval(smallest, max_k) if n > 1 else None,
-        "quality_without": data.draws.estimate(plain[own_k - 1]),
-        "quality_with": None if k_with is None else data.draws.estimate(reranked[k_with - 1]),
-        "tokens_saved_per_query": resampled(saved, n),
-        "note": NOTE,
-    }
-    return IsoQuality(figure, saved)
-
-
-def _interval(smallest: Ks, max_k: int) -> list[int | None]:
-    """Of the resamples' k; an end beyond max_k is None."""
-    return [int(k) if k <= max_k else None for k in observed_interval(smallest[1:].astype(float)) or ()]
+    span = observed_interval(smallest[1:].astype(float)) if n > 1 else None
+    low, high = (None if end > max_k else int(end) for end in span or (np.inf, np.inf))
+    figure = IsoQuality(
+        metric="evidence@k",
+        own_k=own_k,
+        k_without=int(without[0]),
+        k_with=k_with,
+        max_k=max_k,
+        interval=None if span is None else (low, high),
+        quality_without=estimate(data, plain[own_k - 1]),
+        quality_with=None if k_with is None else estimate(data, reranked[k_with - 1]),
+        tokens_saved_per_query=EstimateValue(**resampled(saved, n)),
+        note=NOTE,
+    )
+    return ChunksSaved(figure, saved)

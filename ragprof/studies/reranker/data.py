@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ragprof.core import files
-from ragprof.evals import settings_of, unpriced
+from ragprof.evals import RerankerSettings, settings_of, unpriced
 from ragprof.record import belonging
 from ragprof.record.belonging import Basis
 from ragprof.statistics.draws import VERDICT_RESAMPLES, Array, Draws
+from ragprof.studies.reranker.recorded import RERANK, SEARCH, RecordedArm, candidates_at
 
-SEARCH, RERANK, ORACLE, WINDOWED = "search", "rerank", "oracle", "windowed"
 NEEDED = ("manifest.json", "judgement.json", "judged.parquet", "costs.parquet", "prompts.parquet", "rates.json")
 TABLES = (
     "candidates", "judged", "others", "moves", "cuts", "lengths", "signals", "live", "costs", "prompts",
@@ -37,21 +37,22 @@ class RerankerData:
     tables: Mapping[str, pd.DataFrame]
 
     @property
-    def config(self) -> Mapping[str, Any]:
-        return dict(self.manifest["config"])
+    def pipelines(self) -> list[dict[str, Any]]:
+        """As the eval declares them, in its order."""
+        return list(self.manifest["config"]["pipelines"])
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
+    @cached_property
+    def settings(self) -> RerankerSettings:
         """The [reranker] table."""
-        return dict(self.config["reranker"])
+        return RerankerSettings.model_validate(self.manifest["config"]["reranker"])
 
     @property
     def metric(self) -> str:
-        return str(self.settings["metric"])
+        return self.settings.metric
 
     @property
     def seed(self) -> int:
-        return int(self.settings["seed"])
+        return self.settings.seed
 
     @cached_property
     def query_ids(self) -> list[str]:
@@ -65,16 +66,23 @@ class RerankerData:
     @cached_property
     def names(self) -> list[str]:
         """The pipelines whose rerankers are looked at, in the eval's order."""
-        return [name for name, arm in self.manifest["arms"].items() if arm["student"] is None]
+        return [name for name, arm in self.arms.items() if arm.student is None]
 
-    def arm(self, name: str) -> Mapping[str, Any]:
+    @cached_property
+    def arms(self) -> dict[str, RecordedArm]:
+        return {name: RecordedArm.model_validate(arm) for name, arm in self.manifest["arms"].items()}
+
+    def arm(self, name: str) -> RecordedArm:
         """What the manifest says of a pipeline or of a student over its candidates."""
-        return dict(self.manifest["arms"][name])
+        return self.arms[name]
+
+    @property
+    def max_k(self) -> int:
+        return int(self.manifest["max_k"])
 
     def students(self, pipeline: str) -> list[str]:
         """Arms that rerank this pipeline's candidates with another reranker."""
-        arms = self.manifest["arms"].items()
-        return [name for name, arm in arms if arm["student"] is not None and arm["pipeline"] == pipeline]
+        return [name for name, arm in self.arms.items() if arm.student is not None and arm.pipeline == pipeline]
 
     def values(self, arm: str, ranking: str, depth: int, metric: str) -> Array:
         """A metric of each query. Raises KeyError for what was not judged."""
@@ -86,11 +94,11 @@ class RerankerData:
 
     def plain(self, arm: str, metric: str) -> Array:
         """Of the search order at the arm's own depth: what there is without the reranker."""
-        return self.values(arm, SEARCH, self.arm(arm)["own_depth"], metric)
+        return self.values(arm, SEARCH, self.arm(arm).own_depth, metric)
 
     def reranked(self, arm: str, metric: str, depth: int | None = None) -> Array:
         """After the reranker, from the arm's own depth of candidates unless another is given."""
-        return self.values(arm, RERANK, depth or self.arm(arm)["own_depth"], metric)
+        return self.values(arm, RERANK, depth or self.arm(arm).own_depth, metric)
 
     def gain(self, arm: str, metric: str, depth: int | None = None) -> Array:
         return self.reranked(arm, metric, depth) - self.plain(arm, metric)
@@ -105,7 +113,7 @@ class RerankerData:
         """Tokens of the first 1, 2, ... max_k passages: (max_k, queries); 0 where a query found nothing."""
         rows = self._prompts[arm, ranking, depth]
         wide = rows.pivot(index="k", columns="query_id", values="context_tokens")
-        ks = range(1, int(self.manifest["max_k"]) + 1)
+        ks = range(1, self.max_k + 1)
         return np.asarray(wide.reindex(index=ks, columns=self.query_ids).fillna(0).to_numpy(float))
 
     def usd(self, arm: str, depth: int) -> Array | None:
@@ -113,17 +121,18 @@ class RerankerData:
 
         None where it is UNPRICED.
         """
-        rows = self._costs.get((arm, depth))
-        if rows is None or rows["usd"].isna().all():
-            return None
-        return np.asarray(rows["usd"].astype(float).reindex(self.query_ids).to_numpy(float, na_value=np.nan))
+        usd = self._cost(arm, depth, "usd")
+        return None if np.isnan(usd).all() else usd
 
     def units(self, arm: str, depth: int) -> Array:
         """What is billed for, a query: searches, requests, tokens or paid hours; NaN where not known."""
+        return self._cost(arm, depth, "units")
+
+    def _cost(self, arm: str, depth: int, column: str) -> Array:
         rows = self._costs.get((arm, depth))
         if rows is None:
             return np.full(len(self.query_ids), np.nan)
-        return np.asarray(rows["units"].astype(float).reindex(self.query_ids).to_numpy(float, na_value=np.nan))
+        return np.asarray(rows[column].astype(float).reindex(self.query_ids).to_numpy(float, na_value=np.nan))
 
     def timed(self, arm: str, depth: int) -> pd.DataFrame:
         """Live rows of one depth (0: without the reranker), every round of every timed query."""
@@ -133,6 +142,10 @@ class RerankerData:
     def llms(self, arm: str) -> list[Mapping[str, Any]]:
         """Prices of a prompt's tokens, the one that the arm's pipeline is billed by first."""
         return sorted(self.rates["arms"][arm]["llms"], key=lambda llm: not llm["primary"])
+
+    def candidates(self, arm: str, depth: int) -> pd.DataFrame:
+        """The first `depth` candidates of each query that has any, in the search's order."""
+        return candidates_at(self.tables["candidates"], arm, self.arm(arm), depth)
 
     def table(self, name: str, arm: str) -> pd.DataFrame:
         rows = self.tables[name]
@@ -189,7 +202,7 @@ def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, A
     return belonging.belongs(basis, recording=mine["recording"], judged=judged, manifest=manifest, judgement=judgement)
 
 
-def read_reranking(folder: Path) -> RerankerData:
+def read_recorded(folder: Path) -> RerankerData:
     """The rerankers in a recording's folder. Raises BadInput where something that is needed is missing."""
     place = folder / "reranker"
     return RerankerData(

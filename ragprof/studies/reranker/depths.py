@@ -3,16 +3,13 @@
 The study's metric, the gain and the loss belong to a depth and are the same for every k of it; what k chunks hold
 (nDCG@k, P@k, evidence@k), and what the prompt is long, belong to both. A depth below k holds fewer chunks.
 
-The depth from which more candidates make the ranking worse, if there is one, with its interval. Reads no file.
-
-Jacob and others: Drowning in documents: consequences of scaling reranker inference, arXiv 2411.11767, found rerankers
+Jacob and others, Drowning in documents: consequences of scaling reranker inference, arXiv 2411.11767, found rerankers
 whose quality falls as they are given more. Here each smaller depth is compared with the greatest one. The best of
 several depths was picked by what was found, so the comparison has the simultaneous band of all of them: mean +- c x
 standard error, with c the 95 % quantile, over the resamples, of the largest deviation of any depth in standard errors
 (the max-type bootstrap; Romano and Wolf, Econometrica 73, 2005).
 
-Latency of a depth composed from what other depths took, and how far that is from what was timed live.
-
+The latency of a depth is also composed from what other depths took, to see how far that is from what was timed live.
 For each depth in turn, nothing that was timed at it is used:
 1. For every other depth and timed query, the median over rounds of the reranker's time.
 2. rerank_ns = a + b x candidates + c x candidate_tokens, with a, b, c >= 0 (Lawson and Hanson's non-negative least
@@ -25,7 +22,7 @@ At least two other depths are needed; with fewer nothing is composed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,46 +30,142 @@ import pandas as pd
 
 from ragprof.core.quantities import LATENCIES
 from ragprof.price.pricing import QUERIES
+from ragprof.report.figures import difference, span
 from ragprof.statistics.draws import CONFIDENCE, Array, observed_interval
 from ragprof.statistics.estimates import QUANTILES, quantile, quantile_estimates
-from ragprof.studies.reranker.candidates import searched
-from ragprof.studies.reranker.data import RERANK, RerankerData
-from ragprof.studies.reranker.effects import live_rounds, money, shown
+from ragprof.studies.reranker.data import RerankerData
+from ragprof.studies.reranker.effects import estimates, live_rounds, money
+from ragprof.studies.reranker.recorded import RERANK
+from ragprof.studies.reranker.section import DepthStep, FallsFrom, Knee, LatencyCheck
 
 METHOD = (
     "composed: everything but the reranker as measured at the other depths, plus a + b x candidates + c x tokens fitted"
     " (non-negative least squares) to the reranker's times at the other depths; compared with what was timed live"
 )
 NEEDED_DEPTHS = 2
+ENOUGH = 0.95
+
+
+def depth_curve(data: RerankerData, arm: str, nets: Callable[[int], str | None] | None = None) -> tuple[DepthStep, ...]:
+    """A step for each depth and k, rising. `nets` gives a depth's net cost in USD per 1,000 queries, where known."""
+    ks = sorted({*data.settings.ks, data.arm(arm).own_k})
+    composed = composed_p50s(data, arm)
+    fixed = float(data.manifest["template_tokens"]) + float(data.manifest["query_tokens"])
+    families = ("nDCG", "P", "evidence")
+    metrics = list(dict.fromkeys([data.metric, *(f"{family}@{k}" for k in ks for family in families)]))
+    own, columns = data.reranked(arm, data.metric), []
+    for depth in data.arm(arm).depths:
+        columns += [data.values(arm, RERANK, depth, metric) for metric in metrics]
+        columns += [data.gain(arm, data.metric, depth), own - data.reranked(arm, data.metric, depth)]
+    found, rows = iter(estimates(data, np.column_stack(columns))), []
+    for depth in data.arm(arm).depths:
+        scored = {metric: next(found) for metric in metrics}
+        gain, loss = next(found), next(found)
+        prompts = data.context_tokens(arm, RERANK, depth).mean(axis=1)
+        usd = data.usd(arm, depth)
+        shared = {
+            **_latency(data, arm, depth),
+            "composed_p50_ns": composed.get(depth),
+            "usd_per_1000_queries": None if usd is None else money(float(np.nanmean(usd)) * QUERIES),
+            "net_usd_per_1000_queries": None if nets is None else nets(depth),
+        }
+        for k in ks:
+            at_k = {metric: scored[metric] for metric in [data.metric, *(f"{family}@{k}" for family in families)]}
+            tokens = fixed + float(prompts[k - 1])
+            rows.append(DepthStep(depth=depth, k=k, scores=at_k, prompt_tokens=tokens, **shared, gain=gain, loss=loss))
+    return tuple(rows)
+
+
+def _latency(data: RerankerData, arm: str, depth: int) -> dict[str, Any]:
+    """End to end as timed live at this depth; the interval resamples queries with all their rounds."""
+    rounds = live_rounds(data, arm, depth)
+    levels = [QUANTILES[name] for name in LATENCIES]
+    found: dict[str, Any] = {}
+    for name, estimate in zip(LATENCIES, quantile_estimates(rounds, levels, seed=data.seed), strict=True):
+        found[f"{name}_ns"] = None if estimate.mean is None else round(estimate.mean)
+        found[f"{name}_interval_ns"] = None if estimate.interval is None else [round(end) for end in estimate.interval]
+    return {**found, "timed_queries": len(rounds)}
+
+
+def knee(curve: Sequence[DepthStep]) -> Knee | None:
+    """The smallest depth with at least 95 % of the gain of the best depth, by means; None where no depth gains."""
+    gains = {step.depth: step.gain.mean or 0.0 for step in curve}
+    if max(gains.values(), default=0.0) <= 0:
+        return None
+    best = max(gains, key=lambda depth: (gains[depth], -depth))
+    depth = min(depth for depth in gains if gains[depth] >= ENOUGH * gains[best])
+    sentence = (
+        f"Depth {depth} is the smallest that has at least {100 * ENOUGH:.0f} % of the gain of the best depth, "
+        f"{best}: {difference(gains[depth])} of {difference(gains[best])}."
+    )
+    return Knee(depth=depth, share_of_gain=gains[depth] / gains[best], sentence=sentence)
+
+
+def falls_from(data: RerankerData, arm: str) -> FallsFrom:
+    """It "falls" where the best smaller depth is significantly better than the greatest; it "does not fall" where none
+    is better by `margin`; else it is "undecided". `depth` is the peak, None unless quality falls; its interval is that
+    of the resamples' peaks.
+    """
+    depths = data.arm(arm).depths
+    if len(depths) < 2 or len(data.query_ids) < 2:
+        what = f"depth {depths[0]} was looked at" if len(depths) < 2 else "one question was asked"
+        sentence = f"Only {what}, so nothing can be said of more candidates."
+        return FallsFrom(depth=None, interval=None, status="undecided", sentence=sentence)
+    columns = np.column_stack([data.reranked(arm, data.metric, depth) for depth in depths])
+    peak = depths[int(columns.mean(axis=0).argmax())]
+    differences, band = _banded(data.draws.means(columns[:, :-1] - columns[:, -1:]))
+    best = int(differences.argmax())
+    peaks = np.array(depths, dtype=float)[data.draws.means(columns)[1:].argmax(axis=1)]
+    low, high = (int(end) for end in observed_interval(peaks) or (peak, peak))
+    compared = len(depths) - 1
+    kind = f"95% band over {compared} depths" if compared > 1 else "95% CI"
+    found = (
+        f"{difference(differences[best])} ({kind} {span(band[best].tolist(), difference)}) in {data.metric} at depth "
+        f"{depths[best]} against depth {depths[-1]}."
+    )
+    if band[best, 0] > 0:
+        sentence = f"Quality falls beyond depth {peak} (95 % of resamples: {low} to {high}): {found}"
+        return FallsFrom(depth=peak, interval=(low, high), status="falls", sentence=sentence)
+    if band[:, 1].max() < data.settings.margin:
+        sentence = f"Quality does not fall with depth by as much as counts: {found}"
+        return FallsFrom(depth=None, interval=None, status="does not fall", sentence=sentence)
+    sentence = f"Whether quality falls with depth is undecided: {found}"
+    return FallsFrom(depth=None, interval=(low, high), status="undecided", sentence=sentence)
+
+
+def _banded(figures: Array) -> tuple[Array, Array]:
+    """(1 + resamples, depths) of differences -> what was found (depths,) and the ends of their band (depths, 2)."""
+    found, drawn = figures[0], figures[1:]
+    errors = drawn.std(axis=0)
+    errors = np.where(errors > 1e-12, errors, 0.0)
+    deviations = np.abs(drawn - found) / np.where(errors > 0, errors, np.inf)
+    width = np.quantile(deviations.max(axis=1), CONFIDENCE) * errors
+    return found, np.column_stack([found - width, found + width])
+
+
+def latency_check(data: RerankerData, arm: str) -> LatencyCheck | None:
+    """Composed against live medians, as shares of the live ones; None where no depth has both."""
+    errors = {
+        depth: composed / quantile(live_rounds(data, arm, depth), 0.5) - 1
+        for depth, composed in composed_p50s(data, arm).items()
+    }
+    if not errors:
+        return None
+    worst = max(errors, key=lambda depth: abs(errors[depth]))
+    mean, largest = float(np.mean([abs(error) for error in errors.values()])), abs(errors[worst])
+    sentence = (
+        f"Latency composed from the other depths is off by {100 * mean:.1f} % on average and by "
+        f"{100 * largest:.1f} % at most (depth {worst}, too {'high' if errors[worst] > 0 else 'low'}) "
+        "from what was timed live."
+    )
+    return LatencyCheck(method=METHOD, largest_error=largest, mean_error=mean, sentence=sentence)
 
 
 def composed_p50s(data: RerankerData, arm: str) -> dict[int, float]:
     """Depth -> composed p50 in ns, for the depths for which there is one."""
     rows = data.table("live", arm)
-    found = {int(depth): _composed(data, arm, rows, int(depth)) for depth in data.arm(arm)["depths"]}
+    found = {depth: _composed(data, arm, rows, depth) for depth in data.arm(arm).depths}
     return {depth: p50 for depth, p50 in found.items() if p50 is not None}
-
-
-def latency_check(data: RerankerData, arm: str) -> dict[str, Any] | None:
-    """Composed against live medians, as shares of the live ones; None where no depth has both."""
-    errors = {}
-    for depth, composed in composed_p50s(data, arm).items():
-        live = quantile(live_rounds(data, arm, depth), 0.5)
-        errors[depth] = composed / live - 1
-    if not errors:
-        return None
-    worst = max(errors, key=lambda depth: abs(errors[depth]))
-    mean = float(np.mean([abs(error) for error in errors.values()]))
-    return {
-        "method": METHOD,
-        "largest_error": abs(errors[worst]),
-        "mean_error": mean,
-        "sentence": (
-            f"Latency composed from the other depths is off by {100 * mean:.1f} % on average and by "
-            f"{100 * abs(errors[worst]):.1f} % at most (depth {worst}, too {'high' if errors[worst] > 0 else 'low'}) "
-            "from what was timed live."
-        ),
-    }
 
 
 def _composed(data: RerankerData, arm: str, rows: pd.DataFrame, depth: int) -> float | None:
@@ -81,8 +174,11 @@ def _composed(data: RerankerData, arm: str, rows: pd.DataFrame, depth: int) -> f
     asked = sorted(set(rows.loc[rows["depth"] == depth, "query_id"]) & set(others["query_id"]))
     if not asked or reranked["depth"].nunique() < NEEDED_DEPTHS:
         return None
-    sizes = _sizes(data, arm, depth).reindex(asked).fillna(0).to_numpy(float)
-    sums = _rest(others).loc[asked].to_numpy(float) + _design(sizes) @ _fitted(reranked)
+    # Candidates and their tokens come from the rankings and not from the clock.
+    tokens = data.candidates(arm, depth).groupby("query_id")["tokens"]
+    sizes = pd.DataFrame({"candidates": tokens.size(), "candidate_tokens": tokens.sum()}).reindex(asked).fillna(0)
+    rest = (others["end_to_end_ns"] - others["rerank_ns"].fillna(0)).groupby(others["query_id"]).median()
+    sums = rest.loc[asked].to_numpy(float) + _design(sizes.to_numpy(float)) @ _fitted(reranked)
     # In as many rounds as the rest was timed, so that the estimator smooths over as many neighbours as it does live.
     return quantile(np.repeat(sums[:, None], rows["round"].nunique(), axis=1), 0.5)
 
@@ -103,166 +199,3 @@ def _fitted(rows: pd.DataFrame) -> Array:
 
 def _design(sizes: Array) -> Array:
     return np.column_stack([np.ones(len(sizes)), sizes])
-
-
-def _rest(rows: pd.DataFrame) -> pd.Series:
-    """Median of everything but the reranker, by query."""
-    rest = rows["end_to_end_ns"] - rows["rerank_ns"].fillna(0)
-    return rest.groupby(rows["query_id"]).median()
-
-
-def _sizes(data: RerankerData, arm: str, depth: int) -> pd.DataFrame:
-    """Candidates and their tokens by query, from the rankings and not from the clock."""
-    groups = searched(data, arm, depth).groupby("query_id")["tokens"]
-    return pd.DataFrame({"candidates": groups.size(), "candidate_tokens": groups.sum()})
-
-
-ENOUGH = 0.95
-GAIN, LOSS = "gain", "loss"
-
-
-def depth_curve(data: RerankerData, arm: str, nets: Callable[[int], str | None] | None = None) -> list[dict[str, Any]]:
-    """A row for each depth and k, rising. `nets` gives a depth's net cost in USD per 1,000 queries, where known."""
-    ks = ks_of(data, arm)
-    table = _estimates(data, arm, ks)
-    composed = composed_p50s(data, arm)
-    rows = []
-    for depth in data.arm(arm)["depths"]:
-        shared = {
-            **_latency(data, arm, depth),
-            "composed_p50_ns": composed.get(depth),
-            "usd_per_1000_queries": usd_per_1000(data.usd(arm, depth)),
-            "net_usd_per_1000_queries": None if nets is None else nets(depth),
-            "gain": table[depth][GAIN],
-            "loss": table[depth][LOSS],
-        }
-        prompts = prompt_tokens(data, arm, depth)
-        for k in ks:
-            scores = {metric: table[depth][metric] for metric in _metrics(data.metric, [k])}
-            rows.append({"depth": depth, "k": k, "scores": scores, "prompt_tokens": float(prompts[k - 1]), **shared})
-    return rows
-
-
-def ks_of(data: RerankerData, arm: str) -> list[int]:
-    """The eval's ks and the pipeline's own."""
-    return sorted({*data.settings["ks"], int(data.arm(arm)["own_k"])})
-
-
-def prompt_tokens(data: RerankerData, arm: str, depth: int) -> Array:
-    """Mean tokens of a prompt with the first 1, 2, ... max_k passages: template, question and context."""
-    fixed = float(data.manifest["template_tokens"]) + float(data.manifest["query_tokens"])
-    return np.asarray(fixed + data.context_tokens(arm, RERANK, depth).mean(axis=1))
-
-
-def usd_per_1000(usd: Array | None) -> str | None:
-    """Mean over the queries whose cost is known, as a decimal string; None where UNPRICED."""
-    if usd is None or np.isnan(usd).all():
-        return None
-    return money(float(np.nanmean(usd)) * QUERIES)
-
-
-def knee(curve: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The smallest depth with at least 95 % of the gain of the best depth, by means; None where no depth gains."""
-    gains = {int(row["depth"]): row["gain"] for row in curve}
-    if not gains or max(gain["mean"] or 0.0 for gain in gains.values()) <= 0:
-        return None
-    best = max(gains, key=lambda depth: (gains[depth]["mean"], -depth))
-    depth = min(depth for depth in gains if gains[depth]["mean"] >= ENOUGH * gains[best]["mean"])
-    share = gains[depth]["mean"] / gains[best]["mean"]
-    return {
-        "depth": depth,
-        "share_of_gain": share,
-        "sentence": (
-            f"Depth {depth} is the smallest that has at least {100 * ENOUGH:.0f} % of the gain of the best depth, "
-            f"{best}: {gains[depth]['mean']:+.3f} of {gains[best]['mean']:+.3f}."
-        ),
-    }
-
-
-def _metrics(metric: str, ks: Sequence[int]) -> list[str]:
-    """Column names, each once, the study's first."""
-    return list(dict.fromkeys([metric, *(f"{family}@{k}" for k in ks for family in ("nDCG", "P", "evidence"))]))
-
-
-def _estimates(data: RerankerData, arm: str, ks: Sequence[int]) -> dict[int, dict[str, dict[str, Any]]]:
-    """Depth -> metric, gain or loss -> estimate; one matrix product for all of them."""
-    metrics, depths = _metrics(data.metric, ks), data.arm(arm)["depths"]
-    own = data.reranked(arm, data.metric)
-    columns = []
-    for depth in depths:
-        columns += [data.values(arm, RERANK, depth, metric) for metric in metrics]
-        columns += [data.gain(arm, data.metric, depth), own - data.reranked(arm, data.metric, depth)]
-    found = iter(data.draws.estimates(np.column_stack(columns)))
-    return {depth: {name: next(found) for name in [*metrics, GAIN, LOSS]} for depth in depths}
-
-
-def _latency(data: RerankerData, arm: str, depth: int) -> dict[str, Any]:
-    """End to end as timed live at this depth; the interval resamples queries with all their rounds."""
-    rounds = live_rounds(data, arm, depth)
-    levels = [QUANTILES[name] for name in LATENCIES]
-    found: dict[str, Any] = {}
-    for name, estimate in zip(LATENCIES, quantile_estimates(rounds, levels, seed=data.seed), strict=True):
-        found[f"{name}_ns"] = None if estimate.mean is None else round(estimate.mean)
-        found[f"{name}_interval_ns"] = None if estimate.interval is None else [round(end) for end in estimate.interval]
-    return {**found, "timed_queries": len(rounds)}
-
-
-FALLS, HOLDS, OPEN = "falls", "does not fall", "undecided"
-
-
-def falls_from(data: RerankerData, arm: str) -> dict[str, Any]:
-    """Status "falls" where the best smaller depth is told from the greatest; "does not fall" where none is better by
-    `margin`; else "undecided". `depth` is the peak, null unless quality falls; its interval is that of
-    the resamples' peaks.
-    """
-    depths = [int(depth) for depth in data.arm(arm)["depths"]]
-    if len(depths) < 2 or len(data.query_ids) < 2:
-        what = f"depth {depths[0]} was looked at" if len(depths) < 2 else "one question was asked"
-        sentence = f"Only {what}, so nothing can be said of more candidates."
-        return {"depth": None, "interval": None, "status": OPEN, "sentence": sentence}
-    columns = np.column_stack([data.reranked(arm, data.metric, depth) for depth in depths])
-    peak = depths[int(columns.mean(axis=0).argmax())]
-    differences, band = _banded(data.draws.means(columns[:, :-1] - columns[:, -1:]))
-    best = int(differences.argmax())
-    status = _status(band, best, float(data.settings["margin"]))
-    told = shown([float(end) for end in band[best]], sign="+")
-    found = f"{differences[best]:+.3f}{told} in {data.metric} at depth {depths[best]} against depth {depths[-1]}"
-    interval = _peaks(data.draws.means(columns), depths)
-    return {
-        "depth": peak if status == FALLS else None,
-        "interval": None if status == HOLDS else interval,
-        "status": status,
-        "sentence": _sentence(status, found, peak, interval, len(depths) - 1),
-    }
-
-
-def _banded(figures: Array) -> tuple[Array, Array]:
-    """(1 + resamples, depths) of differences -> what was found (depths,) and the ends of their band (depths, 2)."""
-    found, drawn = figures[0], figures[1:]
-    errors = drawn.std(axis=0)
-    errors = np.where(errors > 1e-12, errors, 0.0)
-    deviations = np.abs(drawn - found) / np.where(errors > 0, errors, np.inf)
-    width = np.quantile(deviations.max(axis=1), CONFIDENCE) * errors
-    return found, np.column_stack([found - width, found + width])
-
-
-def _status(band: Array, best: int, margin: float) -> str:
-    if band[best, 0] > 0:
-        return FALLS
-    return HOLDS if band[:, 1].max() < margin else OPEN
-
-
-def _peaks(figures: Array, depths: list[int]) -> list[int]:
-    """95 % of the resamples have their best depth in here; the smallest of equals."""
-    peaks = np.array(depths, dtype=float)[figures[1:].argmax(axis=1)]
-    return [int(end) for end in observed_interval(peaks) or ()]
-
-
-def _sentence(status: str, found: str, peak: int, interval: list[int], compared: int) -> str:
-    band = f"95 % band over {compared} depths" if compared > 1 else "95 % interval"
-    if status == FALLS:
-        within = f"95 % of resamples: {interval[0]} to {interval[1]}"
-        return f"Quality falls beyond depth {peak} ({within}): {found} ({band})."
-    if status == HOLDS:
-        return f"Quality does not fall with depth by as much as counts: {found} ({band})."
-    return f"Whether quality falls with depth is undecided: {found} ({band})."

@@ -1,8 +1,7 @@
 """The judge pass over a recording of rerankers: reranker/{judged,others,moves,cuts}.parquet and judgement.json.
 
-Every ranking that the candidates' scores make, against the judgements, a row a query. Knows no clock and no price.
-
-Where rerankers moved relevant documents, and which of the passages that they cut were relevant. Reads no file.
+Every ranking that the candidates' scores make, against the judgements, a row a query; where rerankers moved relevant
+documents, and which of the passages that they cut were relevant. Knows no clock and no price.
 """
 
 from __future__ import annotations
@@ -22,10 +21,18 @@ from ragprof.corpus import EvaluationSet
 from ragprof.corpus.collection import Qrels
 from ragprof.judge.arrays import Places, by_document, labels
 from ragprof.judge.scores import ranking_stages, rankings
-from ragprof.studies.reranker.judge_curve import Candidates, Curve, Passages, Yardstick, first_of, rescored
+from ragprof.studies.reranker.judge_curve import DepthCurve, Passages, Yardstick, rescored
+from ragprof.studies.reranker.recorded import (
+    AGAIN,
+    CandidateTable,
+    RecordedArm,
+    candidates_at,
+    check_candidates,
+)
 
 MOVE_COLUMNS = ("arm", "query_id", "query_text", "doc_id", "doc_text", "from_rank", "to_rank")
 SHOWN = 200
+CUTOFFS = (5, 10, 20)
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,79 @@ class Texts:
         return firsts
 
 
-def moves(arm: str, curve: Curve, query_ids: list[str], *, qrels: Qrels, texts: Texts) -> pd.DataFrame:
+def judge(folder: Path, evaluation: EvaluationSet, contents: Mapping[str, Doc], *, keep_text: bool) -> None:
+    """Judge `folder`/reranker; without `keep_text` no word of questions or documents is written.
+
+    A query without candidates scores 0 and is counted. `contents` are the corpus' passages by doc_id. Raises BadInput
+    where it is not a finished recording of rerankers, or one of other questions than the evaluation's.
+    """
+    place = folder / "reranker"
+    manifest, file = files.read_json(place / "manifest.json"), place / "candidates.parquet"
+    query_ids, candidates = list(manifest["query_ids"]), files.read_table(file)
+    unjudged = [query_id for query_id in query_ids if query_id not in evaluation.qrels]
+    if unjudged:
+        raise BadInput(
+            f"it asked '{unjudged[0]}', which the judgements do not know; judge it by those of its own eval",
+            file=place / "manifest.json",
+        )
+    check_candidates(candidates, query_ids, file)
+    arms = {name: RecordedArm.model_validate(arm) for name, arm in manifest["arms"].items()}
+    finals = rankings(folder)
+    passages = Passages.of([candidates, *finals.values()])
+    numbers = labels(evaluation.qrels, query_ids, passages.numbers)
+    yardstick = Yardstick(passages, numbers, cutoffs(manifest, arms), manifest["max_k"])
+    candidates = passages.numbered(candidates, query_ids)
+    windows = passages.numbered(files.read_table(place / "windows.parquet"), query_ids)
+    texts = Texts({query.query_id: query for query in evaluation.queries}, contents, keep_text)
+    judged, moved = [], []
+    for name, arm in arms.items():
+        at = {depth: candidates_at(candidates, name, arm, depth) for depth in sorted(arm.depths)}
+        curve = DepthCurve(
+            yardstick,
+            {depth: CandidateTable.of(rows, queries=len(query_ids)) for depth, rows in at.items()},
+            arm.own_depth,
+        )
+        mine = windows[windows["arm"] == name]
+        table = curve.tables(query_ids, rescored(curve.candidates[curve.own], mine) if len(mine) else None)
+        table.insert(0, "arm", name)
+        judged.append(table)
+        moved.append(moves(name, curve, query_ids, qrels=evaluation.qrels, texts=texts))
+    tables = {
+        "judged": pd.concat(judged, ignore_index=True),
+        "others": _others(folder, finals, yardstick, query_ids),
+        "moves": pd.concat(moved, ignore_index=True),
+        "cuts": cuts(files.read_table(place / "lengths.parquet"), passages, qrels=evaluation.qrels),
+    }
+    for name, table in tables.items():
+        files.write_table(place / f"{name}.parquet", table)
+    facts = {"recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256, "queries": len(query_ids)}
+    files.write_json(place / "judgement.json", facts)
+
+
+def cutoffs(manifest: Mapping[str, Any], arms: Mapping[str, RecordedArm]) -> list[int]:
+    """Of every metric that is judged: the usual ones, the study's ks and its metric's, and each arm's own k."""
+    settings = manifest["config"]["reranker"]
+    own = (arm.own_k for arm in arms.values())
+    return sorted({*CUTOFFS, *settings["ks"], *own, int(settings["metric"].rpartition("@")[2])})
+
+
+def _others(
+    folder: Path, finals: Mapping[str, pd.DataFrame], yardstick: Yardstick, query_ids: Sequence[str]
+) -> pd.DataFrame:
+    """The last ranking of every pipeline of the eval; evidence@k is NaN for a k beyond the depth of the recording."""
+    declared = {each["name"]: each for each in files.read_manifest(folder)["config"]["pipelines"]}
+    tables = []
+    for name, table in finals.items():
+        last = "rerank" if "rerank" in ranking_stages(declared[name]) else "search"
+        rows = yardstick.passages.numbered(table[table["stage"] == last], query_ids).assign(rerank_score=np.nan)
+        values = yardstick.values(CandidateTable.of(rows[rows["query"] >= 0], queries=len(query_ids)).places)
+        beyond = [f"evidence@{k}" for k in range(declared[name]["depth"] + 1, yardstick.max_k + 1)]
+        keys = {"pipeline": name, "query_id": query_ids}
+        tables.append(pd.DataFrame({**keys, **values, **dict.fromkeys(beyond, np.nan)}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def moves(arm: str, curve: DepthCurve, query_ids: list[str], *, qrels: Qrels, texts: Texts) -> pd.DataFrame:
     """Of each query that has one, the relevant document that the reranker moved most, by the change of 1 / rank.
 
     Ranks are those of documents at the own depth, from 1; a document stands where its best passage does. Of equal
@@ -72,11 +151,21 @@ def moves(arm: str, curve: Curve, query_ids: list[str], *, qrels: Qrels, texts: 
         if not relevant:
             continue
         codes = {passages.numbers[document] for document in relevant if document in passages.numbers}
-        moved = _most(_ranks(searched[number], codes), _ranks(after[number], codes))
-        code, *ranks = moved or (None, None, None)
-        doc_id = texts.passage(_best(relevant)) if code is None else _best_passage(reranked[number], code, passages)
+        before, then = _ranks(searched[number], codes), _ranks(after[number], codes)
+        if before:
+            most = max(before, key=lambda code: abs(1 / then[code] - 1 / before[code]))
+            ranks: tuple[int | None, int | None] = (before[most], then[most])
+            places = reranked[number]
+            doc_id = passages.doc_ids[int(places[passages.documents[places] == most][0])]
+        else:
+            ranks, doc_id = (None, None), texts.passage(max(relevant, key=lambda document: relevant[document]))
         rows.append((arm, query_id, texts.of_query(query_id), doc_id, texts.of_doc(doc_id), *ranks))
     return pd.DataFrame(rows, columns=list(MOVE_COLUMNS)).astype({"from_rank": "Int64", "to_rank": "Int64"})
+
+
+def _ranks(row: Places, codes: set[int]) -> dict[int, int]:
+    """Document number -> rank of those wanted, best first."""
+    return {code: rank for rank, code in enumerate(row.tolist(), start=1) if code in codes}
 
 
 def cuts(lengths: pd.DataFrame, passages: Passages, *, qrels: Qrels) -> pd.DataFrame:
@@ -87,178 +176,10 @@ def cuts(lengths: pd.DataFrame, passages: Passages, *, qrels: Qrels) -> pd.DataF
     }
     unknown = lengths["doc_id"][~lengths["doc_id"].isin(list(document_of))]
     if len(unknown):
-        raise BadInput(f"lengths.parquet has '{unknown.iloc[0]}', which no ranking holds; run 'ragprof reranker' again")
+        raise BadInput(f"lengths.parquet has '{unknown.iloc[0]}', which no ranking holds; {AGAIN}")
     grades = [
         qrels.get(query_id, {}).get(document_of[doc_id])
         for query_id, doc_id in zip(lengths["query_id"], lengths["doc_id"], strict=True)
     ]
     relevant = pd.array([None if grade is None else grade > 0 for grade in grades], dtype="boolean")
     return lengths.assign(relevant=relevant)[["arm", "query_id", "doc_id", "relevant", "tokens", "kept_tokens"]]
-
-
-def _ranks(row: Places, codes: set[int]) -> dict[int, int]:
-    """Document number -> rank of those wanted, best first."""
-    return {code: rank for rank, code in enumerate(row.tolist(), start=1) if code in codes}
-
-
-def _best(relevant: Mapping[str, int]) -> str:
-    return max(relevant, key=lambda document: relevant[document])
-
-
-def _most(before: Mapping[int, int], after: Mapping[int, int]) -> tuple[int, int, int] | None:
-    """Number, rank before and rank after of the document that moved most; None where there is none."""
-    if not before:
-        return None
-    most = max(before, key=lambda code: abs(1 / after[code] - 1 / before[code]))
-    return most, before[most], after[most]
-
-
-def _best_passage(row: Places, code: int, passages: Passages) -> str:
-    best = int(row[passages.documents[row] == code][0])
-    return passages.doc_ids[best]
-
-
-CUTOFFS = (5, 10, 20)
-AGAIN = "run 'ragprof reranker' again"
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A recording of rerankers, read as far as all of its arms share it. `candidates` and `windows` are numbered."""
-
-    place: Path
-    manifest: Mapping[str, Any]
-    yardstick: Yardstick
-    candidates: pd.DataFrame
-    windows: pd.DataFrame
-
-    @property
-    def query_ids(self) -> list[str]:
-        return list(self.manifest["query_ids"])
-
-    def curve(self, name: str) -> Curve:
-        """Raises BadInput where a depth has no candidates of its own or one of them has no score."""
-        arm, rows = self.manifest["arms"][name], self.candidates[self.candidates["arm"] == name]
-        recorded = sorted(rows["depth"].unique().tolist())
-        shared = arm["prefix"] and not arm["pointwise"]["listwise"]
-        sets = {depth: self._set(name, depth, recorded, shared=shared) for depth in sorted(arm["depths"])}
-        found = {each: self._candidates(rows[rows["depth"] == each]) for each in set(sets.values())}
-        candidates = {depth: first_of(found[each], depth) for depth, each in sets.items()}
-        return Curve(self.yardstick, candidates, arm["own_depth"])
-
-    def windowed(self, name: str, curve: Curve) -> Candidates | None:
-        """The own depth's candidates with the best window's score; None where no pair was read in windows."""
-        rows = self.windows[self.windows["arm"] == name]
-        return rescored(curve.candidates[curve.own], rows[["query", "place", "score"]]) if len(rows) else None
-
-    def _set(self, name: str, depth: int, recorded: Sequence[int], *, shared: bool) -> int:
-        """The set that a depth is judged by: its own, or a deeper one that begins with the same candidates."""
-        fitting = [each for each in recorded if each == depth or (shared and each > depth)]
-        if recorded and not fitting:
-            raise BadInput(f"it lacks the candidates of '{name}' at depth {depth}; {AGAIN}", file=self._file)
-        return fitting[0] if fitting else depth
-
-    def _candidates(self, rows: pd.DataFrame) -> Candidates:
-        unscored = rows[~np.isfinite(rows["rerank_score"].to_numpy(float, na_value=np.nan))]
-        if len(unscored):
-            arm, query_id, doc_id = unscored[["arm", "query_id", "doc_id"]].iloc[0]
-            raise BadInput(
-                f"'{doc_id}' has no finite rerank_score for '{query_id}' in '{arm}', so no order is known; {AGAIN}",
-                file=self._file,
-            )
-        return Candidates.of(rows, queries=len(self.query_ids))
-
-    @property
-    def _file(self) -> Path:
-        return self.place / "candidates.parquet"
-
-
-def judge_reranking(folder: Path, evaluation: EvaluationSet, contents: Mapping[str, Doc], *, keep_text: bool) -> None:
-    """Judge `folder`/reranker; without `keep_text` no word of questions or documents is written.
-
-    A query without candidates scores 0 and is counted. `contents` are the corpus' passages by doc_id. Raises BadInput
-    where it is not a finished recording of rerankers, or one of other questions than the evaluation's.
-    """
-    bench, finals = _read(folder, evaluation)
-    texts = Texts({query.query_id: query for query in evaluation.queries}, contents, keep_text)
-    query_ids, judged, moved = bench.query_ids, [], []
-    for arm in bench.manifest["arms"]:
-        curve = bench.curve(arm)
-        table = curve.tables(query_ids, bench.windowed(arm, curve))
-        table.insert(0, "arm", arm)
-        judged.append(table)
-        moved.append(moves(arm, curve, query_ids, qrels=evaluation.qrels, texts=texts))
-    lengths = files.read_table(bench.place / "lengths.parquet")
-    tables = {
-        "judged": pd.concat(judged, ignore_index=True),
-        "others": _others(finals, bench.yardstick, query_ids),
-        "moves": pd.concat(moved, ignore_index=True),
-        "cuts": cuts(lengths, bench.yardstick.passages, qrels=evaluation.qrels),
-    }
-    for name, table in tables.items():
-        files.write_table(bench.place / f"{name}.parquet", table)
-    facts = {"recording": bench.manifest["recording"], "qrels_sha256": evaluation.qrels_sha256}
-    files.write_json(bench.place / "judgement.json", {**facts, "queries": len(query_ids)})
-
-
-@dataclass(frozen=True)
-class Final:
-    """The last ranking of one pipeline of the eval, recorded to `depth`."""
-
-    pipeline: str
-    rows: pd.DataFrame
-    depth: int
-
-
-def _read(folder: Path, evaluation: EvaluationSet) -> tuple[Bench, list[Final]]:
-    place = folder / "reranker"
-    manifest, file = files.read_json(place / "manifest.json"), place / "candidates.parquet"
-    query_ids, candidates, finals = manifest["query_ids"], files.read_table(file), _finals(folder)
-    passages = Passages.of([candidates, *(final.rows for final in finals)])
-    _check_queries(query_ids, evaluation, candidates, file)
-    yardstick = Yardstick(
-        passages, labels(evaluation.qrels, query_ids, passages.numbers), cutoffs(manifest), manifest["max_k"]
-    )
-    windows = files.read_table(place / "windows.parquet")
-    bench = Bench(
-        place, manifest, yardstick, passages.numbered(candidates, query_ids), passages.numbered(windows, query_ids)
-    )
-    return bench, finals
-
-
-def cutoffs(manifest: Mapping[str, Any]) -> list[int]:
-    """Of every metric that is judged: the usual ones, the study's ks and its metric's, and each arm's own k."""
-    study = manifest["config"]["reranker"]
-    own = [arm["own_k"] for arm in manifest["arms"].values()]
-    return sorted({*CUTOFFS, *study["ks"], *own, int(study["metric"].rpartition("@")[2])})
-
-
-def _check_queries(query_ids: Sequence[str], evaluation: EvaluationSet, candidates: pd.DataFrame, file: Path) -> None:
-    unjudged = [query_id for query_id in query_ids if query_id not in evaluation.qrels]
-    if unjudged:
-        raise BadInput(
-            f"it asked '{unjudged[0]}', which the judgements do not know; judge it by those of its own eval",
-            file=file.with_name("manifest.json"),
-        )
-    unasked = set(candidates["query_id"]) - set(query_ids)
-    if unasked:
-        raise BadInput(f"it has '{min(unasked)}', which manifest.json does not ask; {AGAIN}", file=file)
-
-
-def _finals(folder: Path) -> list[Final]:
-    pipelines = files.read_manifest(folder)["config"]["pipelines"]
-    last = {each["name"]: "rerank" if "rerank" in ranking_stages(each) else "search" for each in pipelines}
-    depths = {each["name"]: each["depth"] for each in pipelines}
-    return [Final(name, table[table["stage"] == last[name]], depths[name]) for name, table in rankings(folder).items()]
-
-
-def _others(finals: Sequence[Final], yardstick: Yardstick, query_ids: Sequence[str]) -> pd.DataFrame:
-    """A row a pipeline and query. evidence@k is NaN for a k beyond the depth that the ranking was recorded to."""
-    tables = []
-    for final in finals:
-        rows = yardstick.passages.numbered(final.rows, query_ids).assign(rerank_score=np.nan)
-        values = yardstick.values(Candidates.of(rows[rows["query"] >= 0], queries=len(query_ids)).places)
-        beyond = [f"evidence@{k}" for k in range(final.depth + 1, yardstick.max_k + 1)]
-        keys = {"pipeline": final.pipeline, "query_id": query_ids}
-        tables.append(pd.DataFrame({**keys, **values, **dict.fromkeys(beyond, np.nan)}))
-    return pd.concat(tables, ignore_index=True)

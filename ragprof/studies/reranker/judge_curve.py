@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ragprof.core.ranking import closed_up, id_ranks, reordered
+from ragprof.core.ranking import id_ranks
 from ragprof.judge.arrays import (
     Labels,
     Places,
@@ -24,8 +24,8 @@ from ragprof.judge.arrays import (
     repeated,
     success,
 )
+from ragprof.studies.reranker.recorded import ORACLE, RERANK, SEARCH, WINDOWED, CandidateTable
 
-SEARCH, RERANK, ORACLE, WINDOWED = "search", "rerank", "oracle", "windowed"
 RECIPROCAL = 10
 
 
@@ -73,10 +73,6 @@ class Yardstick:
     cutoffs: Sequence[int]
     max_k: int
 
-    def grades(self, places: Places) -> Values:
-        """Of the passages' documents, (..., queries, depth)."""
-        return self.labels.of(self.passages.documents[places])
-
     def values(self, places: Places) -> dict[str, Values]:
         """column -> (..., queries) of rankings of shape (..., queries, depth)."""
         codes, ideal = self.passages.documents[places], self.labels.ideal
@@ -90,96 +86,70 @@ class Yardstick:
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """What a search gave its reranker, (..., queries, depth) in the search's order; scores are the reranker's."""
-
-    places: Places
-    scores: Values
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame, *, queries: int) -> Candidates:
-        """From rows with `query`, `rank` from 1, `place` and `rerank_score`."""
-        shape = (queries, int(rows["rank"].max()) if len(rows) else 0)
-        at = (rows["query"].to_numpy(np.int64), rows["rank"].to_numpy(np.int64) - 1)
-        places, scores = np.full(shape, -1, np.int64), np.full(shape, np.nan)
-        places[at], scores[at] = rows["place"].to_numpy(np.int64), rows["rerank_score"].to_numpy(float)
-        return cls(places, scores)
-
-
-@dataclass(frozen=True)
-class Curve:
+class DepthCurve:
     """One arm: its candidates at each of its depths. `own` is the depth that its pipeline declares."""
 
     yardstick: Yardstick
-    candidates: Mapping[int, Candidates]
+    candidates: Mapping[int, CandidateTable]
     own: int
 
-    def tables(self, query_ids: Sequence[str], windowed: Candidates | None) -> pd.DataFrame:
+    def tables(self, query_ids: Sequence[str], windowed: CandidateTable | None) -> pd.DataFrame:
         """A row a ranking, depth and query; `windowed` are the own depth's candidates with the windows' scores."""
         own, depths = (self.own,), tuple(self.candidates)
-        rankings = [(SEARCH, own, self.searched), (RERANK, depths, self.reranked), (ORACLE, depths, self.oracle())]
+        rankings = [(SEARCH, own, self.searched), (RERANK, depths, self.reranked), (ORACLE, depths, self._oracle())]
         if windowed is not None:
-            rankings.append((WINDOWED, own, self.after(windowed)))
-        return pd.concat([self._table(*ranking, query_ids) for ranking in rankings], ignore_index=True)
+            rankings.append((WINDOWED, own, windowed.reranked(self.yardstick.passages.ranks)))
+        tables = []
+        for ranking, at, places in rankings:
+            columns = {name: values.ravel() for name, values in self.yardstick.values(places).items()}
+            keys = {"ranking": ranking, "depth": np.repeat(at, len(query_ids)), "query_id": [*query_ids] * len(at)}
+            tables.append(pd.DataFrame({**keys, **columns}))
+        return pd.concat(tables, ignore_index=True)
 
     @property
     def searched(self) -> Places:
         """The search's order at the own depth, (queries, own depth)."""
-        return closed_up(self.candidates[self.own].places)
+        return self.candidates[self.own].searched
 
     @cached_property
     def reranked(self) -> Places:
         """(depths, queries, deepest)."""
-        return self.after(self._stacked)
+        return self._stacked.reranked(self.yardstick.passages.ranks)
 
     @property
     def reranked_at_own(self) -> Places:
         return np.asarray(self.reranked[list(self.candidates).index(self.own)])
 
-    def after(self, candidates: Candidates) -> Places:
-        """The reranker's order: by score, ties as every ranking settles them."""
-        return reordered(candidates.places, candidates.scores, self.yardstick.passages.ranks)[0]
-
-    def oracle(self) -> Places:
+    def _oracle(self) -> Places:
         """The best order of the same candidates: relevance falling, otherwise as the search had them.
 
         A document counts once: its further passages stand behind, so that the first k passages hold all they can.
         """
         places = self._stacked.places
-        grades = self.yardstick.grades(places)
-        again = repeated(self.yardstick.passages.documents[places])
-        relevance = np.where((grades > 0) & ~again, grades, 0.0)
+        documents = self.yardstick.passages.documents[places]
+        grades = self.yardstick.labels.of(documents)
+        relevance = np.where((grades > 0) & ~repeated(documents), grades, 0.0)
         order = np.argsort(np.where(places < 0, np.inf, -relevance), axis=-1, kind="stable")
         return np.take_along_axis(places, order, axis=-1)
 
     @cached_property
-    def _stacked(self) -> Candidates:
+    def _stacked(self) -> CandidateTable:
         """The candidates of all depths in one shape, (depths, queries, deepest)."""
         queries = len(self.yardstick.labels.ideal)
         width = max(each.places.shape[-1] for each in self.candidates.values())
         shape = (len(self.candidates), queries, width)
-        stacked = Candidates(np.full(shape, -1, np.int64), np.full(shape, np.nan))
+        stacked = CandidateTable(np.full(shape, -1, np.int64), np.full(shape, np.nan))
         for row, each in enumerate(self.candidates.values()):
             stacked.places[row, :, : each.places.shape[-1]] = each.places
             stacked.scores[row, :, : each.places.shape[-1]] = each.scores
         return stacked
 
-    def _table(self, ranking: str, depths: Sequence[int], places: Places, query_ids: Sequence[str]) -> pd.DataFrame:
-        columns = {name: values.ravel() for name, values in self.yardstick.values(places).items()}
-        keys = {"ranking": ranking, "depth": np.repeat(depths, len(query_ids)), "query_id": [*query_ids] * len(depths)}
-        return pd.DataFrame({**keys, **columns})
 
-
-def first_of(candidates: Candidates, depth: int) -> Candidates:
-    """The search's first `depth`."""
-    return Candidates(candidates.places[..., :depth], candidates.scores[..., :depth])
-
-
-def rescored(candidates: Candidates, rows: pd.DataFrame) -> Candidates:
+def rescored(candidates: CandidateTable, rows: pd.DataFrame) -> CandidateTable:
     """The candidates with another score where `rows` (`query`, `place`, `score`) have one."""
     known = rows[(rows["query"] >= 0) & (rows["place"] >= 0) & rows["score"].notna()]
     query, place = known["query"].to_numpy(np.int64), known["place"].to_numpy(np.int64)
     row, rank = np.nonzero(candidates.places[query] == place[:, None])
     scores = candidates.scores.copy()
     scores[query[row], rank] = known["score"].to_numpy(float)[row]
-    return Candidates(candidates.places, scores)
+    return CandidateTable(candidates.places, scores)

@@ -1,340 +1,248 @@
-"""The reranker's statement on one page of GitHub Markdown, for whoever pays and has never heard of a metric.
-
-Sentences of the one-page report, for a reader who knows no metric: finished text, not yet escaped.
-
-What a reranker costs, saves and comes to, in sentences for a reader who pays: finished text, not yet escaped.
-"""
+"""The reranker's statement on one page of GitHub Markdown, for whoever pays and has never heard of a metric."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
-
 from ragprof.report import figures
 from ragprof.report.figures import signed
-from ragprof.report.lookup import Summary, at, entries
 from ragprof.report.markdown import escaped
-from ragprof.report.tables import is_llm_unpriced, is_net_unpriced, is_unpriced, of_100, open_span, per_words
-from ragprof.studies.reranker import lookup as study
+from ragprof.report.tables import open_span
+from ragprof.studies.contract import Context
+from ragprof.studies.reranker.section import (
+    Alternative,
+    PerMonth,
+    QualityGain,
+    RerankerSection,
+    RerankerVerdict,
+    Scenario,
+    Statement,
+)
+from ragprof.studies.reranker.tables import basis, metrics_of, rate_words, signed_usd, verdict_words
 
-_FIRST = {"Success@1": "first", "Success@3": "among the first three", "Success@5": "among the first five"}
-_FIRST["Success@10"] = "among the first ten"
-_FOUND_MOST, _UNIT = 3, " points"
-
-
-def bought(summary: Summary, name: str) -> str:
-    """What the reranker buys: found passages first, the study's metric after it."""
-    one = study.of(summary, name)
-    gains = at(one, "statement", "quality_gain") or {}
-    told = [_found_words(metric, gains[metric]) for metric in gains if metric in _FIRST]
-    told += [_held_words(metric, gains[metric]) for metric in gains if metric.startswith("evidence@")]
-    return " ".join(filter(None, [*told[:2], _score_words(summary, name)]))
-
-
-def _found_words(metric: str, gain: Any) -> str:
-    """Of 100 questions, the right passage is among the first five for 71 instead of 64."""
-    without, reached = at(gain, "without"), at(gain, "with")
-    if without is None or reached is None:
-        return ""
-    span = figures.span(at(gain, "interval"), _more_of_100)
-    return (
-        f"Of 100 questions, a right passage is {_FIRST[metric]} for {of_100(reached)} instead of {of_100(without)}: "
-        f"{_more_of_100(at(gain, 'difference'))} (95% interval {span})."
-    )
-
-
-def _more_of_100(share: Any) -> str:
-    return figures.ABSENT if share is None else f"{100 * share:+.1f}".replace("-", figures.MINUS)
-
-
-def _held_words(metric: str, gain: Any) -> str:
-    """What the passages in the prompt hold of what the questions need."""
-    without, reached = at(gain, "without"), at(gain, "with")
-    if without is None or reached is None:
-        return ""
-    k, span = metric.partition("@")[2], figures.span(at(gain, "interval"), _points).replace(f"{_UNIT} to ", " to ")
-    many = "The one passage" if k == "1" else f"The {k} passages"
-    return (
-        f"{many} in the prompt hold {figures.share(reached)} of the right documents instead of "
-        f"{figures.share(without)} (difference {_points(at(gain, 'difference'))}, 95% interval {span})."
-    )
-
-
-def _points(share: Any) -> str:
-    return figures.ABSENT if share is None else f"{100 * share:+.1f}{_UNIT}".replace("-", figures.MINUS)
-
-
-def _score_words(summary: Summary, name: str) -> str:
-    metric = study.metric(summary, name)
-    gain = study.gain(study.of(summary, name), metric)
-    if at(gain, "difference") is None:
-        return f"The change of the score {metric} is {figures.ABSENT}."
-    span = figures.span(at(gain, "interval"), figures.difference)
-    return f"The score {metric} changes by {figures.difference(gain['difference'])} (95% interval {span})."
-
-
-_PLAIN = {
+WHOLE = 2
+"""Pipelines that are told in full, so that it stays one page."""
+MOST_NOTES, MOST_ALTERNATIVES = 2, 3
+_FIRST = {
+    "Success@1": "first", "Success@3": "among the first three", "Success@5": "among the first five",
+    "Success@10": "among the first ten",
+}  # fmt: skip
+_ADVICE = {
     "KEEP": "keep the reranker",
     "DROP": "go without the reranker",
     "UNDECIDED": "these questions do not tell",
 }
-
-
-def advised(one: Mapping[str, Any]) -> str:
-    """The verdict as something to do."""
-    word, more = at(one, "verdict"), at(one, "more_queries")
-    if word == "SHRINK":
-        return f"keep it, but let it read {figures.count(at(one, 'depth'))} candidates only"
-    told = _PLAIN.get(str(word), figures.ABSENT)
-    return f"{told}; about {figures.count(more)} more would" if word == "UNDECIDED" and more else told
-
-
-def waited(one: Mapping[str, Any]) -> str:
-    """What it takes: time of an ordinary query, and of a slow one."""
-    statement = at(one, "statement")
-    if at(statement, "added_p50_ns") is None:
-        return f"Added waiting time: {figures.ABSENT}."
-    parts = [_added(statement, quantile) for quantile in ("p50", "p95")]
-    return (
-        f"An ordinary question (the median) waits {parts[0]} longer; the time that 95 of 100 questions stay under "
-        f"rises by {parts[1]}; {study.timed(one)}."
-    )
-
-
-def _added(statement: Any, quantile: str) -> str:
-    value = signed(at(statement, f"added_{quantile}_ns"), figures.duration).removeprefix("+")
-    span = figures.span(at(statement, f"added_{quantile}_interval_ns"), lambda end: signed(end, figures.duration))
-    return f"{value} ({span.replace('+', '')})"
-
-
-def instead(one: Mapping[str, Any]) -> str:
-    """What else would buy the same; that nothing does is an answer."""
-    found = entries(one, "statement", "alternatives")
-    if not found:
-        return "Nothing else was tried."
-    as_good = [other for other in found if at(other, "relation") in ("as good", "better")]
-    if not as_good:
-        return f"None of the {figures.count(len(found))} alternatives that were tried is known to be as good."
-    own = figures.usd(at(one, "statement", "own", "usd_per_1000_queries"))
-    cheapest = sorted(as_good, key=_price)[:_FOUND_MOST]
-    words = "; ".join(_alternative_words(other) for other in cheapest)
-    more = len(as_good) - _FOUND_MOST
-    rest = f"; and {more} more" if more > 0 else ""
-    return (
-        f"{words}{rest}. This pipeline's whole bill is {own if own != figures.ABSENT else figures.UNPRICED} per 1,000."
-    )
-
-
-def _price(other: Mapping[str, Any]) -> float:
-    """Those without a price come last."""
-    usd = at(other, "usd_per_1000_queries")
-    return math.inf if is_unpriced(usd) else float(usd)
-
-
-def _alternative_words(other: Mapping[str, Any]) -> str:
-    usd = at(other, "usd_per_1000_queries")
-    price = figures.UNPRICED if is_unpriced(usd) else figures.usd(usd)
-    difference = at(other, "difference")
-    change = (
-        f"{figures.difference(at(difference, 'mean'))}, {figures.span(at(difference, 'interval'), figures.difference)}"
-    )
-    wait = figures.duration(at(other, "p50_ns"))
-    return f"{figures.text(at(other, 'name'))} is {at(other, 'relation')} ({change}) for {price} per 1,000 at {wait}"
-
-
-def sure(summary: Summary, name: str) -> str:
-    """How sure: questions, interval, and how many more would tell."""
-    one = study.of(summary, name)
-    found = study.gain(one, study.metric(summary, name))
-    parts = [f"{study.basis(summary, name)}".replace("queries", "questions")]
-    parts += [f"p = {figures.p_value(at(found, 'p'))}".replace("= <", "<")] if at(found, "p") is not None else []
-    more = at(one, "more_queries")
-    needed = f" About {figures.count(more)} more questions would be needed to decide." if more else ""
-    return f"{', '.join(parts)}; every range above is a 95% interval over questions.{needed}"
-
-
-def paid(one: Mapping[str, Any]) -> str:
-    """What it costs, saves and comes to, a month and per 1,000 questions."""
-    statement = at(one, "statement")
-    month = at(statement, "per_month") or {}
-    cost, net = at(statement, "reranker_usd_per_1000_queries"), at(statement, "net_usd_per_1000_queries")
-    traffic = at(month, "queries")
-    of = (
-        f"At {figures.count(traffic)} questions a month" if traffic is not None else f"Monthly traffic {figures.ABSENT}"
-    )
-    if is_unpriced(cost):
-        why = study.why_unpriced(one)
-        return (
-            f"What the reranker costs is {figures.UNPRICED}{f' ({why})' if why else ''}: not known, which is not free."
-        )
-    return (
-        f"{of}: {_cost_words(statement, month)}; {_saving_words(statement, month)}. {_net_words(statement, month, net)}"
-    )
-
-
-def _cost_words(statement: Any, month: Any) -> str:
-    span = open_span(at(statement, "reranker_usd_interval"), figures.usd)
-    each = figures.usd(at(statement, "reranker_usd_per_1000_queries"))
-    billing = at(statement, "billing") or {}
-    rate = f", billed at {figures.plain_usd(at(billing, 'usd'))} per {per_words(billing)}" if at(billing, "usd") else ""
-    return f"the reranker costs {figures.usd(at(month, 'reranker_usd'))} ({each} per 1,000, {span}{rate})"
-
-
-def _saving_words(statement: Any, month: Any) -> str:
-    value, llm = at(statement, "llm_usd_saved_per_1000_queries"), at(statement, "llm")
-    iso = at(statement, "iso_quality_k") or {}
-    if llm is None:
-        return f"no LLM is priced, so what shorter prompts save is {figures.ABSENT}"
-    if is_unpriced(value):
-        missing = figures.UNPRICED if is_llm_unpriced(statement) else figures.ABSENT
-        return f"what shorter prompts save is {missing} at {llm}"
-    span = open_span(at(statement, "llm_usd_saved_interval"), figures.usd)
-    chunks = _chunks_words(iso)
-    monthly = figures.usd(at(month, "llm_usd_saved"))
-    verb = "prompts that hold as much save"
-    if monthly.startswith(figures.MINUS):
-        verb, monthly = "prompts that hold as much cost more, by", monthly.removeprefix(figures.MINUS)
-    return f"{verb} {monthly} (saved {figures.usd(value)} per 1,000, {span}; {llm}{chunks})"
-
-
-def _chunks_words(iso: Any) -> str:
-    without, reached = at(iso, "k_without"), at(iso, "k_with")
-    return "" if without is None or reached is None else f": {reached} passages hold what {without} did"
-
-
-def _net_words(statement: Any, month: Any, net: Any) -> str:
-    if is_unpriced(net):
-        return f"Net: {figures.UNPRICED if is_net_unpriced(statement) else figures.ABSENT}."
-    each, span = (
-        signed(net, figures.usd),
-        open_span(at(statement, "net_interval"), lambda end: signed(end, figures.usd)),
-    )
-    monthly = at(month, "net_usd")
-    verb = "saves" if each.startswith(figures.MINUS) else "costs"
-    amount = figures.usd(monthly).removeprefix(figures.MINUS)
-    return f"In all it {verb} {amount} a month ({each} per 1,000, 95% interval {span})."
-
-
-def elsewhere(one: Any) -> str:
-    """The verdict at other LLM prices, today and as they may become. Empty where no other was asked for."""
-    own = at(one, "statement", "llm")
-    others = [each for each in entries(one, "statement", "scenarios") if at(each, "llm") != own]
-    said = [_scenario_words(each) for each in others]
-    return " ".join([*said, *filter(None, [at(one, "price_trend", "sentence")])])
-
-
-def _scenario_words(scenario: Mapping[str, Any]) -> str:
-    """openai:gpt-4o at $2.50 a million tokens: KEEP, saves $0.41 per 1,000."""
-    price, net = at(scenario, "usd_per_million_tokens"), at(scenario, "net_usd_per_1000_queries")
-    name, word = figures.text(at(scenario, "llm")), figures.text(at(scenario, "verdict"))
-    if is_unpriced(price):
-        return f"{name}: {figures.UNPRICED}."
-    each = figures.ABSENT if is_unpriced(net) else signed(net, figures.usd)
-    return f"{name}, at {figures.plain_usd(price)} a million tokens: {word}, net {each} per 1,000."
-
-
-_WHOLE = 2
-_MOST_LIMITS = 2
 _GLOSSARY = (
     ("Reranker", "reads the question together with each passage that search found, and puts the best ones first."),
     ("Passage", "a piece of a document; the first few go into the prompt of the LLM that answers."),
     ("95% interval", "how far the luck of these questions reaches: 95 of 100 such ranges hold the true figure."),
     ("Net", "what the reranker costs less what shorter prompts save; above 0 it costs money, below 0 it saves."),
 )
+_SCORE = "a score of the order, from 0 to 1: how near the first passages are to the best order that exists."
 
 
-def render_reranker_page(summary: Summary) -> str:
-    """Verdicts in words, what is bought, paid and saved, what else would do, how sure. Ends with a newline.
-
-    The first two pipelines are told in full, further ones in a sentence, so that it stays one page. Without the
-    section it says that there is none.
-    """
-    title = escaped(figures.text(at(summary, "title") or at(summary, "eval")))
-    head = f"# Is the reranker worth it? {title}"
-    names = study.names(summary)
-    if not names:
-        return f"{head}\n\nNo reranker was looked at in this recording.\n"
+def reranker_page(section: RerankerSection, context: Context) -> str:
+    """Verdicts in words, what is bought, paid and saved, what else would do, how sure. Ends with a newline."""
+    named = list(section.verdicts.items())
+    answers = ["| Pipeline | Verdict | Why |", "| :--- | :--- | :--- |"]
+    for name, one in named:
+        verdict = f"**{escaped(verdict_words(one.verdict, one.depth))}**: {escaped(advised(one))}"
+        answers.append(f"| {escaped(name)} | {verdict} | {escaped(one.reason)} |")
+    further = [f"- **{escaped(name)}.** {escaped(bought(one))}" for name, one in named[WHOLE:]]
+    notes = " ".join(escaped(note) for note in section.study.notes[:MOST_NOTES])
+    words = [f"- **{escaped(word)}**: {escaped(told)}" for word, told in (*_GLOSSARY, (metrics_of(section), _SCORE))]
     parts = [
-        head,
-        *_answers(summary),
-        *(_told(summary, name) for name in names[:_WHOLE]),
-        _others(summary, names[_WHOLE:]),
-        _limits(summary),
-        _glossary(summary),
-        _origin(summary),
+        f"# Is the reranker worth it? {escaped(context.title)}",
+        "\n".join(answers),
+        *(_told(name, one) for name, one in named[:WHOLE]),
+        "\n".join(["## Further pipelines\n", *further]) if further else "",
+        f"**Mind.** {notes}" if notes else "",
+        "\n".join(["**Words**\n", *words]),
+        f"<sub>{escaped(f'{context.origin}. The whole statement: report.html.')}</sub>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _answers(summary: Summary) -> list[str]:
-    """A row a pipeline: the verdict and its reason in one sentence."""
-    lines = ["| Pipeline | Verdict | Why |", "| :--- | :--- | :--- |"]
-    for name in study.names(summary):
-        one = study.of(summary, name)
-        verdict = f"**{escaped(study.verdict_words(one))}**: {escaped(advised(one))}"
-        lines.append(f"| {escaped(name)} | {verdict} | {escaped(figures.text(at(one, 'reason')))} |")
-    return ["\n".join(lines)]
-
-
-def _told(summary: Summary, name: str) -> str:
-    one = study.of(summary, name)
-    reranker, against = at(one, "reranker"), at(one, "against")
-    what = f" ({escaped(str(reranker))}, against {escaped(figures.text(against))})" if reranker else ""
+def _told(name: str, one: RerankerVerdict) -> str:
+    flips = one.statement.break_even
+    every = (flips.reranker_usd, flips.llm_usd_per_million_tokens, flips.queries_per_month)
+    flipping = [flip.sentence for flip in every if flip.value is not None] or [flips.reranker_usd.sentence]
+    narrower = (one.knee, one.falls_from, one.routing_choice, one.truncation)
     points = {
-        "What it buys": bought(summary, name),
-        "What it takes": waited(one),
-        "What it costs and saves": paid(one),
-        "What else would buy the same": instead(one),
-        "What this rests on": at(one, "sensitive_to", "sentence") or figures.ABSENT,
-        "Where it breaks even": _flips(one),
+        "What it buys": bought(one),
+        "What it takes": waited(one.statement),
+        "What it costs and saves": paid(one.statement),
+        "What else would buy the same": instead(one.statement),
+        "What this rests on": one.sensitive_to.sentence,
+        "Where it breaks even": " ".join(flipping),
         "At other prices": elsewhere(one),
-        "What limits quality": at(one, "headroom", "sentence") or figures.ABSENT,
-        "How deep, and for whom": _narrower(one),
-        "How sure we are": sure(summary, name),
+        "What limits quality": one.headroom.sentence,
+        "How deep, and for whom": " ".join(found.sentence for found in narrower if found),
+        "How sure we are": sure(one),
     }
     lines = [f"- **{title}.** {escaped(words)}" for title, words in points.items() if words]
-    return f"## {escaped(name)}: {escaped(study.verdict_words(one))}{what}\n\n" + "\n".join(lines)
+    what = f"({escaped(one.reranker)}, against {escaped(one.against)})"
+    return f"## {escaped(name)}: {escaped(verdict_words(one.verdict, one.depth))} {what}\n\n" + "\n".join(lines)
 
 
-def _flips(one: object) -> str:
-    places = ("reranker_usd", "llm_usd_per_million_tokens", "queries_per_month")
-    found = [at(one, "statement", "break_even", place) for place in places]
-    flipping = [each for each in found if at(each, "value") is not None]
-    said = [at(each, "sentence") for each in flipping or found[:1]]
-    return " ".join(str(sentence) for sentence in said if sentence) or figures.ABSENT
+def advised(one: RerankerVerdict) -> str:
+    """The verdict as something to do."""
+    if one.verdict == "SHRINK":
+        return f"keep it, but let it read {figures.count(one.depth)} candidates only"
+    more = f"; about {figures.count(one.more_queries)} more would" if one.more_queries else ""
+    return _ADVICE[one.verdict] + (more if one.verdict == "UNDECIDED" else "")
 
 
-def _narrower(one: object) -> str:
-    """What the reranker does from fewer candidates, and for the queries that need it."""
-    places = ("knee", "falls_from", "routing_choice", "truncation")
-    said = [at(one, place, "sentence") for place in places]
-    return " ".join(str(sentence) for sentence in said if sentence)
+def bought(one: RerankerVerdict) -> str:
+    """What the reranker buys: found passages first, the study's metric after it."""
+    gains = one.statement.quality_gain.items()
+    found = [_found(metric, gain) for metric, gain in gains if metric in _FIRST]
+    found += [_held(metric, gain) for metric, gain in gains if metric.startswith("evidence@")]
+    if one.gain.difference is None:
+        score = f"The change of the score {one.metric} is {figures.ABSENT}."
+    else:
+        span = figures.span(one.gain.interval, figures.difference)
+        score = (
+            f"The score {one.metric} changes by {figures.difference(one.gain.difference)} (95% interval {span})."
+        )  # fmt: skip
+    return " ".join(filter(None, [*found[:2], score]))
 
 
-def _others(summary: Summary, names: list[str]) -> str:
-    """Further pipelines, a sentence each."""
-    lines = [f"- **{escaped(name)}.** {escaped(bought(summary, name))}" for name in names]
-    return "## Further pipelines\n\n" + "\n".join(lines) if lines else ""
-
-
-def _limits(summary: Summary) -> str:
-    found = list(entries(summary, "reranker_study", "notes"))[:_MOST_LIMITS]
-    return "**Mind.** " + " ".join(escaped(str(note)) for note in found) if found else ""
-
-
-def _glossary(summary: Summary) -> str:
-    metrics = " or ".join(dict.fromkeys(study.metric(summary, name) for name in study.names(summary)))
-    score = (
-        metrics,
-        "a score of the order, from 0 to 1: how near the first passages are to the best order that exists.",
+def _found(metric: str, gain: QualityGain) -> str:
+    """Of 100 questions, the right passage is among the first five for 71 instead of 64."""
+    if gain.without is None or gain.reached is None:
+        return ""
+    return (
+        f"Of 100 questions, a right passage is {_FIRST[metric]} for {100 * gain.reached:.0f} instead of "
+        f"{100 * gain.without:.0f}: {_hundredths(gain.difference)} (95% interval "
+        f"{figures.span(gain.interval, _hundredths)})."
     )
-    lines = [f"- **{escaped(word)}**: {escaped(meaning)}" for word, meaning in (*_GLOSSARY, score)]
-    return "**Words**\n\n" + "\n".join(lines)
 
 
-def _origin(summary: Summary) -> str:
-    created, version = figures.day(at(summary, "created")), figures.text(at(summary, "ragprof_version"))
-    corpus = figures.count(at(summary, "corpus", "docs"))
-    origin = f"ragprof {version}, {created}, {corpus} passages. The whole statement: report.html."
-    return f"<sub>{escaped(origin)}</sub>"
+def _held(metric: str, gain: QualityGain) -> str:
+    """What the passages in the prompt hold of what the questions need."""
+    if gain.without is None or gain.reached is None:
+        return ""
+    k = metric.partition("@")[2]
+    many = "The one passage" if k == "1" else f"The {k} passages"
+    return (
+        f"{many} in the prompt hold {figures.share(gain.reached)} of the right documents instead of "
+        f"{figures.share(gain.without)} (difference {_hundredths(gain.difference)} points, 95% interval "
+        f"{figures.span(gain.interval, _hundredths)} points)."
+    )
+
+
+def _hundredths(share: float | None) -> str:
+    return figures.ABSENT if share is None else f"{100 * share:+.1f}".replace("-", figures.MINUS)
+
+
+def waited(found: Statement) -> str:
+    """What it takes: time of an ordinary query, and of a slow one."""
+    if found.added_p50_ns is None:
+        return f"Added waiting time: {figures.ABSENT}."
+    quantiles = (
+        (found.added_p50_ns, found.added_p50_interval_ns),
+        (found.added_p95_ns, found.added_p95_interval_ns),
+    )
+    median, slow = (f"{_longer(value)} ({figures.span(ends, _longer)})" for value, ends in quantiles)
+    return (
+        f"An ordinary question (the median) waits {median} longer; the time that 95 of 100 questions stay under "
+        f"rises by {slow}; n = {figures.count(found.timed_queries)} live queries."
+    )
+
+
+def _longer(ns: float | None) -> str:
+    return signed(ns, figures.duration).removeprefix("+")
+
+
+def paid(found: Statement) -> str:
+    """What it costs, saves and comes to, a month and per 1,000 questions."""
+    month = found.per_month
+    if found.reranker_usd_per_1000_queries is None:
+        why = f" ({found.billing.unpriced})" if found.billing.unpriced else ""
+        return f"What the reranker costs is {figures.UNPRICED}{why}: not known, which is not free."
+    traffic = "Monthly traffic n/a" if month.queries is None else f"At {figures.count(month.queries)} questions a month"
+    span = open_span(found.reranker_usd_interval, figures.usd)
+    billed = f", billed at {rate_words(found.billing)}" if found.billing.usd else ""
+    cost = (
+        f"the reranker costs {figures.usd(month.reranker_usd)} ({figures.usd(found.reranker_usd_per_1000_queries)} per "
+        f"1,000, {span}{billed})"
+    )
+    return f"{traffic}: {cost}; {_saved(found, month)}. {_net(found, month)}"
+
+
+def _saved(found: Statement, month: PerMonth) -> str:
+    if found.llm is None:
+        return f"no LLM is priced, so what shorter prompts save is {figures.ABSENT}"
+    if found.llm_usd_saved_per_1000_queries is None:
+        missing = figures.UNPRICED if found.is_llm_unpriced else figures.ABSENT
+        return f"what shorter prompts save is {missing} at {found.llm}"
+    iso = found.iso_quality_k
+    chunks = "" if iso.k_with is None else f": {iso.k_with} passages hold what {iso.k_without} did"
+    verb, monthly = "save", figures.usd(month.llm_usd_saved)
+    if monthly.startswith(figures.MINUS):
+        verb, monthly = "cost more, by", monthly.removeprefix(figures.MINUS)
+    span = open_span(found.llm_usd_saved_interval, figures.usd)
+    return (
+        f"prompts that hold as much {verb} {monthly} (saved {figures.usd(found.llm_usd_saved_per_1000_queries)} per "
+        f"1,000, {span}; {found.llm}{chunks})"
+    )
+
+
+def _net(found: Statement, month: PerMonth) -> str:
+    if found.net_usd_per_1000_queries is None:
+        return f"Net: {figures.UNPRICED if found.is_net_unpriced else figures.ABSENT}."
+    each = signed_usd(found.net_usd_per_1000_queries)
+    verb = "saves" if each.startswith(figures.MINUS) else "costs"
+    monthly, span = figures.usd(month.net_usd).removeprefix(figures.MINUS), open_span(found.net_interval, signed_usd)
+    return f"In all it {verb} {monthly} a month ({each} per 1,000, 95% interval {span})."
+
+
+def instead(found: Statement) -> str:
+    """What else would buy the same; that nothing does is an answer."""
+    if not found.alternatives:
+        return "Nothing else was tried."
+    as_good = [other for other in found.alternatives if other.relation in ("as good", "better")]
+    if not as_good:
+        tried = figures.count(len(found.alternatives))
+        return f"None of the {tried} alternatives that were tried is known to be as good."
+    cheapest = sorted(as_good, key=lambda other: float(other.usd_per_1000_queries or "inf"))[:MOST_ALTERNATIVES]
+    more = f"; and {len(as_good) - MOST_ALTERNATIVES} more" if len(as_good) > MOST_ALTERNATIVES else ""
+    own = _priced(found.own.usd_per_1000_queries)
+    return f"{'; '.join(map(_alternative, cheapest))}{more}. This pipeline's whole bill is {own} per 1,000."
+
+
+def _priced(usd: str | None) -> str:
+    return figures.UNPRICED if usd is None else figures.usd(usd)
+
+
+def _alternative(other: Alternative) -> str:
+    span = figures.span(other.difference.interval, figures.difference)
+    return (
+        f"{other.name} is {other.relation} ({figures.difference(other.difference.mean)}, {span}) for "
+        f"{_priced(other.usd_per_1000_queries)} per 1,000 at {figures.duration(other.p50_ns)}"
+    )
+
+
+def elsewhere(one: RerankerVerdict) -> str:
+    """The verdict at other LLM prices, today and as they may become. Empty where no other was asked for."""
+    said = [_scenario(each) for each in one.statement.scenarios if each.llm != one.statement.llm]
+    return " ".join([*said, *([one.price_trend.sentence] if one.price_trend else [])])
+
+
+def _scenario(one: Scenario) -> str:
+    """openai:gpt-4o, at $2.50 a million tokens: KEEP, net -$0.41 per 1,000."""
+    if one.usd_per_million_tokens is None:
+        return f"{one.llm}: {figures.UNPRICED}."
+    price, net = figures.plain_usd(one.usd_per_million_tokens), signed_usd(one.net_usd_per_1000_queries)
+    return f"{one.llm}, at {price} a million tokens: {one.verdict}, net {net} per 1,000."
+
+
+def sure(one: RerankerVerdict) -> str:
+    """How sure: questions, interval, and how many more would tell."""
+    p = "" if one.gain.p is None else f", p = {figures.p_value(one.gain.p)}".replace("= <", "<")
+    more = (
+        f" About {figures.count(one.more_queries)} more questions would be needed to decide."
+        if one.more_queries
+        else ""
+    )
+    asked = basis(one).replace("queries", "questions")
+    return f"{asked}{p}; every range above is a 95% interval over questions.{more}"

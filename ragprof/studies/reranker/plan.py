@@ -1,7 +1,4 @@
-"""The reranker's profit and loss, for the command line and for Python: plan, record, judge, price, report.
-
-What a study of rerankers asks: which rerankers over which candidates, from which depths. Loads no model.
-"""
+"""What the study of rerankers asks: which rerankers over which candidates, from which depths. Loads no model."""
 
 from __future__ import annotations
 
@@ -71,13 +68,17 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Weighing:
-    """A study on its way. Pipelines' own arms come before those of their students."""
+class RerankerPlan:
+    """What is recorded of rerankers. Pipelines' own arms come before those of their students.
+
+    Without `keep_text` no question and no passage is kept.
+    """
 
     subject: Subject
     settings: RerankerSettings
     arms: tuple[Arm, ...]
     signals: Mapping[str, Signal]
+    keep_text: bool = True
 
     @property
     def own(self) -> tuple[Arm, ...]:
@@ -89,45 +90,45 @@ class Weighing:
         return max(*self.settings.ks, *(arm.own_k for arm in self.arms), *(arm.own_depth for arm in self.arms))
 
 
-def plan_weighing(prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None) -> Weighing:
+def plan_reranker(
+    prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None, keep_text: bool = True
+) -> RerankerPlan:
     """Check and lay out what is asked. `changes` go before the file's [reranker]. Loads no model. Raises BadInput."""
     config = prepared.subject.config
-    settings = _changed(config, changes or {})
-    places = Places(eval_file)
-    with places.put_before("reranker", "pipelines"):
-        chosen = _chosen(config, settings)
-    with places.put_before("reranker", "signals"):
-        signals = _signals(settings)
-    own = [_own_arm(prepared, each, settings) for each in chosen]
-    with places.put_before("reranker", "students"):
-        students = _students(own, settings)
-    return Weighing(prepared.subject, settings, (*own, *students), signals)
-
-
-def _signals(settings: RerankerSettings) -> dict[str, Signal]:
-    """Every signal by its label. Raises BadInput where two have the same."""
-    labels = [_label(spec) for spec in settings.signals]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise BadInput(f"the signal '{label}' is named twice; name each once")
-    return {label: registry.create("signals", spec) for label, spec in zip(labels, settings.signals, strict=True)}
-
-
-def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> RerankerSettings:
-    """The settings with those of the command line on top."""
-    changed = _validated({**config.reranker.model_dump(exclude_unset=True), **changes})
+    settings = validated({**config.reranker.model_dump(exclude_unset=True), **(changes or {})})
     try:
-        whole = {**config.model_dump(exclude_unset=True), "reranker": changed.model_dump(exclude_unset=True)}
-        return EvalConfig.model_validate(whole).reranker
+        whole = {**config.model_dump(exclude_unset=True), "reranker": settings.model_dump(exclude_unset=True)}
+        EvalConfig.model_validate(whole)
     except ValidationError as failure:
         raise BadInput(f"[reranker] {complaint(failure)}") from None
+    places = Places(eval_file)
+    with places.put_before("reranker", "pipelines"):
+        own = [_own_arm(prepared, each, settings) for each in _chosen(config, settings)]
+    with places.put_before("reranker", "signals"):
+        signals = _signals(settings)
+    with places.put_before("reranker", "students"):
+        students = _students(own, settings)
+    return RerankerPlan(prepared.subject, settings, (*own, *students), signals, keep_text)
 
 
-def _validated(settings: Mapping[str, Any]) -> RerankerSettings:
+def validated(settings: Mapping[str, Any]) -> RerankerSettings:
+    """A [reranker] table. Raises BadInput."""
     try:
         return RerankerSettings.model_validate(dict(settings))
     except ValidationError as failure:
         raise BadInput(f"[reranker] {complaint(failure)}") from None
+
+
+def estimate(plan: RerankerPlan, _cache: Path) -> list[tuple[str, str]]:
+    """What recording takes: pairs to score, and the time of live queries."""
+    queries, timing = len(plan.subject.queries), plan.settings.timing
+    rows = []
+    for arm in plan.arms:
+        candidates = arm.deepest if arm.reranker.pointwise else sum(arm.depths)
+        rows.append((f"reranker of {arm.name}", f"at most {queries * candidates:,} pairs if none is cached"))
+    timed = len(plan.own) + sum(len(arm.depths) for arm in plan.arms)
+    rows.append(("reranker", f"{timed} depths timed live, about {timing.seconds:.0f} s in {timing.rounds} rounds"))
+    return rows
 
 
 def _chosen(config: EvalConfig, settings: RerankerSettings) -> list[PipelineConfig]:
@@ -138,8 +139,7 @@ def _chosen(config: EvalConfig, settings: RerankerSettings) -> list[PipelineConf
     for name in settings.pipelines or ():
         if name not in [each.name for each in reranked]:
             raise BadInput(
-                f"pipeline '{name}' has no reranker to be weighed; those that have one: "
-                f"{', '.join(each.name for each in reranked)}"
+                f"pipeline '{name}' has no reranker; those that have one: {', '.join(each.name for each in reranked)}"
             )
     return [each for each in reranked if settings.pipelines is None or each.name in settings.pipelines]
 
@@ -147,30 +147,31 @@ def _chosen(config: EvalConfig, settings: RerankerSettings) -> list[PipelineConf
 def _own_arm(prepared: Prepared, config: PipelineConfig, settings: RerankerSettings) -> Arm:
     parts = next(each for each in prepared.subject.pipelines if each.name == config.name)
     most = len(prepared.subject.corpus.docs)
-    depths = tuple(sorted({parts.depth, *(depth for depth in settings.depths if depth <= most)}))
+    same = ("embedder", "store", "depth", "injector")
+    twins = [
+        each.name
+        for each in prepared.subject.config.pipelines
+        if each.reranker.name == "none" and all(getattr(each, part) == getattr(config, part) for part in same)
+    ]
     return Arm(
         name=parts.name,
         pipeline=parts.name,
         student=None,
         spec=config.reranker,
         parts=replace(parts, generator=None),
-        depths=depths,
+        depths=tuple(sorted({parts.depth, *(depth for depth in settings.depths if depth <= most)})),
         own_k=own_k(config),
-        against=_twin(prepared.subject.config, config) or f"{config.name} without its reranker",
+        against=twins[0] if twins else f"{config.name} without its reranker",
     )
 
 
-def _twin(config: EvalConfig, reranked: PipelineConfig) -> str | None:
-    """The eval's pipeline that equals it but for the reranker."""
-    same = ("embedder", "store", "depth", "injector")
-    return next(
-        (
-            each.name
-            for each in config.pipelines
-            if each.reranker.name == "none" and all(getattr(each, part) == getattr(reranked, part) for part in same)
-        ),
-        None,
-    )
+def _signals(settings: RerankerSettings) -> dict[str, Signal]:
+    """Every signal by its label. Raises BadInput where two have the same."""
+    labels = [_label(spec) for spec in settings.signals]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise BadInput(f"the signal '{label}' is named twice; name each once")
+    return {label: registry.create("signals", spec) for label, spec in zip(labels, settings.signals, strict=True)}
 
 
 def _students(own: Sequence[Arm], settings: RerankerSettings) -> list[Arm]:
@@ -186,12 +187,10 @@ def _students(own: Sequence[Arm], settings: RerankerSettings) -> list[Arm]:
         mine = [arm for arm in own if arm.spec.key != spec.key]
         if not mine:
             raise BadInput(f"'{label}' is the pipelines' own reranker; there is nothing to compare it with")
-        arms += [_student_arm(arm, label, spec, replace(arm.parts, reranker=student)) for arm in mine]
+        for arm in mine:
+            parts, name = replace(arm.parts, reranker=student), f"{arm.name} ~ {label}"
+            arms.append(replace(arm, name=name, student=label, spec=spec, parts=parts, depths=(parts.depth,)))
     return arms
-
-
-def _student_arm(arm: Arm, label: str, spec: PartSpec, parts: Parts) -> Arm:
-    return replace(arm, name=f"{arm.name} ~ {label}", student=label, spec=spec, parts=parts, depths=(parts.depth,))
 
 
 def _label(spec: PartSpec) -> str:

@@ -5,14 +5,12 @@ runs elsewhere, else it is UNPRICED. A student is another reranker over the same
 beside it: what the pipeline's own reranker is billed says nothing of it. A student that runs here takes `machine`, or
 the hourly rate that stands as `rerank` for a pipeline whose own reranker runs here too; one that runs elsewhere is
 UNPRICED. Where `rerank` is "free", so are its students, but for one elsewhere beside a teacher that runs here.
-
-What rerankers were given and what they hand on, in tokens, at every depth. Knows no money and no judgements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 from functools import cache, cached_property
@@ -24,9 +22,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ragprof.core.errors import BadInput
 from ragprof.core.files import read_json, read_table, write_json, write_table
-from ragprof.core.ranking import closed_up, id_ranks, reordered
+from ragprof.core.ranking import id_ranks
 from ragprof.evals import settings_of
 from ragprof.price.bills import (
     ELSEWHERE,
@@ -43,86 +40,103 @@ from ragprof.price.bills import (
 )
 from ragprof.price.pricing import EXACT
 from ragprof.price.rates import FREE, PublishedRate, Unpriced, catalogue, shipped_books
+from ragprof.studies.reranker.recorded import (
+    RERANK,
+    SEARCH,
+    CandidateTable,
+    RecordedArm,
+    candidates_at,
+    check_candidates,
+)
 
 Counts = NDArray[np.int64]
-SEARCH, RERANK = "search", "rerank"
+COLUMNS = {"arm": TEXT, "depth": pa.int64(), "query_id": TEXT, "units": pa.float64(), "usd": USD}
+STAGE, MILLION = "rerank", 1_000_000
+STUDENT_ELSEWHERE = (
+    "a student that runs elsewhere has no price here; make a pipeline of it and name its rate under [prices] as rerank"
+)
 
 
 @dataclass(frozen=True)
-class ArmCandidates:
-    """One arm's candidates: `rows` of candidates.parquet, numbered by `query` and by their doc_id's `standing`.
+class Recorded:
+    """A recording of rerankers, read for pricing. `home` is the recording that it lies in.
 
-    `shared` where shallower candidates are the beginning of deeper ones, so that one set holds for several depths.
+    `candidates` are numbered by `query` and by their doc_id's `standing`.
     """
 
-    name: str
-    rows: pd.DataFrame
-    query_ids: tuple[str, ...]
-    shared: bool
+    home: Path
+    manifest: Mapping[str, Any]
+    config: Mapping[str, Any]
+    candidates: pd.DataFrame
+    live: pd.DataFrame
 
     @classmethod
-    def of(cls, name: str, manifest: Mapping[str, Any], candidates: pd.DataFrame) -> ArmCandidates:
+    def read(cls, folder: Path, settings: Mapping[str, Any] | None) -> Recorded:
         """Raises BadInput for a candidate without a score or of a query that was not asked."""
-        arm, rows = manifest["arms"][name], candidates[candidates["arm"] == name]
-        query = pd.Index(manifest["query_ids"]).get_indexer(pd.Index(rows["query_id"]))
-        if (query < 0).any() or rows["rerank_score"].isna().any():
-            raise BadInput(
-                f"candidates.parquet has one of '{name}' without a rerank_score or of a query that was not asked; "
-                "run 'ragprof reranker' again"
-            )
+        place = folder / "reranker"
+        manifest, rows = read_json(place / "manifest.json"), read_table(place / "candidates.parquet")
+        check_candidates(rows, manifest["query_ids"], place / "candidates.parquet")
         codes, doc_ids = pd.factorize(rows["doc_id"])
+        query = pd.Index(manifest["query_ids"]).get_indexer(pd.Index(rows["query_id"]))
         numbered = rows.assign(query=query, standing=id_ranks(doc_ids.tolist())[codes])
-        shared = bool(arm["prefix"] and not arm["pointwise"]["listwise"])
-        return cls(name, numbered, tuple(manifest["query_ids"]), shared)
+        return cls(folder, manifest, settings or settings_of(place), numbered, read_table(place / "live.parquet"))
 
-    def at(self, depth: int) -> pd.DataFrame:
-        """The rows of a depth. Raises BadInput where it was not recorded."""
-        recorded = sorted(self.rows["depth"].unique().tolist())
-        fitting = [each for each in recorded if each == depth or (self.shared and each > depth)]
-        if recorded and not fitting:
-            raise BadInput(
-                f"candidates.parquet lacks those of '{self.name}' at depth {depth}; run 'ragprof reranker' again"
-            )
-        chosen = self.rows["depth"] == (fitting[0] if fitting else depth)
-        return self.rows[chosen & (self.rows["rank"] <= depth)]
+    @cached_property
+    def arms(self) -> dict[str, RecordedArm]:
+        return {name: RecordedArm.model_validate(arm) for name, arm in self.manifest["arms"].items()}
 
-    def tokens(self, depth: int) -> dict[str, list[int]]:
-        """query_id -> tokens of each document that the reranker is given; empty where the search found none."""
-        per_query: dict[str, list[int]] = {query_id: [] for query_id in self.query_ids}
-        rows = self.at(depth)
+    @property
+    def query_ids(self) -> tuple[str, ...]:
+        return tuple(self.manifest["query_ids"])
+
+    def at(self, name: str, depth: int) -> pd.DataFrame:
+        return candidates_at(self.candidates, name, self.arms[name], depth)
+
+    def entries(self, name: str, llm: str | None = None) -> dict[str, Any]:
+        """The prices of an arm's pipeline, the eval's where it has none of its own."""
+        pipeline = next(each for each in self.config["pipelines"] if each["name"] == self.arms[name].pipeline)
+        return price_entries(self.config, pipeline, llm=llm)
+
+    def facts(self, name: str, depth: int) -> DepthFacts:
+        """What the reranker was given at a depth, and the mean ns of its live rounds by query, exactly."""
+        rows = self.at(name, depth)
+        given: dict[str, list[int]] = {query_id: [] for query_id in self.query_ids}
         for query_id, count in zip(rows["query_id"].tolist(), rows["tokens"].tolist(), strict=True):
-            per_query[query_id].append(count)
-        return per_query
+            given[query_id].append(count)
+        live = self.live[(self.live["arm"] == name) & (self.live["depth"] == depth) & self.live["rerank_ns"].notna()]
+        busy = {
+            str(query_id): Decimal(sum(int(ns) for ns in rounds.tolist())) / len(rounds)
+            for query_id, rounds in live.groupby("query_id")["rerank_ns"]
+        }
+        return DepthFacts(
+            folder=self.home, name=name, query_ids=self.query_ids, stages=(STAGE,), usage={},
+            query_tokens=self._query_tokens, doc_tokens={}, busy_ns={STAGE: busy}, given=given,
+        )  # fmt: skip
 
-    def prompts(self, depth: int, ranking: str, max_k: int) -> pd.DataFrame:
-        """Tokens of the first 1 to max_k passages of a ranking, a row a query and k; all that there is, if shorter."""
-        rows = self.at(depth)
-        tokens = np.append(rows["tokens"].to_numpy(np.int64), 0)
-        context = _first(np.cumsum(tokens[self._order(rows, depth, ranking)], axis=-1), max_k)
-        keys = {"arm": self.name, "ranking": ranking, "depth": depth, "query_id": np.repeat(self.query_ids, max_k)}
-        ks = np.tile(np.arange(1, max_k + 1), len(self.query_ids))
-        return pd.DataFrame({**keys, "k": ks, "context_tokens": context.ravel()})
+    @cached_property
+    def _query_tokens(self) -> dict[str, int]:
+        tokens = read_table(self.home / "tokens.parquet")
+        rows = tokens[tokens["kind"] == "query"]
+        return dict(zip(rows["id"].tolist(), rows["tokens"].tolist(), strict=True))
 
-    def _order(self, rows: pd.DataFrame, depth: int, ranking: str) -> Counts:
-        """Places in `rows` in a ranking's order, (queries, depth); -1 behind the last."""
-        shape = (len(self.query_ids), depth)
-        at = (rows["query"].to_numpy(np.int64), rows["rank"].to_numpy(np.int64) - 1)
-        places, scores = np.full(shape, -1, np.int64), np.full(shape, np.nan)
-        places[at], scores[at] = np.arange(len(rows)), rows["rerank_score"]
-        if ranking == SEARCH:
-            return closed_up(places)
-        return reordered(places, scores, np.append(rows["standing"].to_numpy(np.int64), -1))[0]
+    def prompts(self) -> pd.DataFrame:
+        """Tokens of the first 1 to max_k passages, a row a query and k; all that there is, if a ranking is shorter.
 
-
-def prompts_of(arms: Sequence[ArmCandidates], manifest: Mapping[str, Any]) -> pd.DataFrame:
-    """The search's order at each arm's own depth and the reranker's at every depth."""
-    most = manifest["max_k"]
-    tables = []
-    for arm in arms:
-        facts = manifest["arms"][arm.name]
-        tables.append(arm.prompts(facts["own_depth"], SEARCH, most))
-        tables += [arm.prompts(depth, RERANK, most) for depth in facts["depths"]]
-    return pd.concat(tables, ignore_index=True)
+        The search's order at each arm's own depth and the reranker's at every depth.
+        """
+        most, tables = int(self.manifest["max_k"]), []
+        for name, arm in self.arms.items():
+            for ranking, depth in ((SEARCH, arm.own_depth), *((RERANK, depth) for depth in arm.depths)):
+                rows = self.at(name, depth)
+                table = CandidateTable.of(rows.assign(place=np.arange(len(rows))), queries=len(self.query_ids))
+                ranks = np.append(rows["standing"].to_numpy(np.int64), -1)
+                places = table.searched if ranking == SEARCH else table.reranked(ranks)
+                tokens = np.append(rows["tokens"].to_numpy(np.int64), 0)
+                keys = {"arm": name, "ranking": ranking, "depth": depth, "query_id": np.repeat(self.query_ids, most)}
+                ks = np.tile(np.arange(1, most + 1), len(self.query_ids))
+                context = _first(np.cumsum(tokens[places], axis=-1), most).ravel()
+                tables.append(pd.DataFrame({**keys, "k": ks, "context_tokens": context}))
+        return pd.concat(tables, ignore_index=True)
 
 
 def _first(sums: Counts, most: int) -> Counts:
@@ -130,13 +144,6 @@ def _first(sums: Counts, most: int) -> Counts:
     if not sums.shape[-1]:
         return np.zeros((len(sums), most), np.int64)
     return sums[:, np.minimum(np.arange(most), sums.shape[-1] - 1)]
-
-
-COLUMNS = {"arm": TEXT, "depth": pa.int64(), "query_id": TEXT, "units": pa.float64(), "usd": USD}
-STAGE, MILLION = "rerank", 1_000_000
-STUDENT_ELSEWHERE = (
-    "a student that runs elsewhere has no price here; make a pipeline of it and name its rate under [prices] as rerank"
-)
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ class DepthFacts(PipelineFacts):
 
 
 @dataclass(frozen=True)
-class Cost:
+class QueryCost:
     """What one query used, and what that costs."""
 
     units: Decimal
@@ -158,7 +165,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Bill:
+class ArmBill:
     """One arm's bill by depth; a depth that is in `unpriced` has its reason there and no costs.
 
     `name` is the rate's name, None where none applies; `rate` is None where the name has no price on the day.
@@ -167,83 +174,11 @@ class Bill:
     name: str | None
     rate: PublishedRate | None
     terms: BillingTerms
-    costs: Mapping[int, Mapping[str, Cost]]
+    costs: Mapping[int, Mapping[str, QueryCost]]
     unpriced: Mapping[int, str]
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One arm of the manifest, with the prices of its pipeline."""
-
-    name: str
-    facts: Mapping[str, Any]
-    entries: Mapping[str, Any]
-    terms: BillingTerms
-    teacher_remote: bool
-    prices: PriceList
-
-    @property
-    def student(self) -> bool:
-        return self.facts["student"] is not None
-
-    def rate(self, name: str) -> PublishedRate:
-        """Raises Unpriced where the name has no price on the day, BadInput for a machine that is not hourly."""
-        find = self.prices.entry if name == self.entries.get("rerank") else self.prices.machine
-        return find(name, STAGE)
-
-    def rate_name(self) -> str:
-        """Raises Unpriced where no entry says what this reranker costs."""
-        own, machine = self.entries.get("rerank"), self.entries.get("machine")
-        if own and (not self.student or self._holds_for_students(own)):
-            return str(own)
-        if machine and not self.facts["remote"]:
-            return str(machine)
-        raise Unpriced(self._missing())
-
-    def _holds_for_students(self, own: str) -> bool:
-        if own == FREE:
-            return not self.facts["remote"] or self.teacher_remote
-        hourly = any(entry.shape == "per_hour" for entry in self.prices.known.get(own, ()))
-        return hourly and not self.facts["remote"] and not self.teacher_remote
-
-    def _missing(self) -> str:
-        if self.facts["remote"]:
-            return STUDENT_ELSEWHERE if self.student else ELSEWHERE
-        return f"no rate for rerank; name one under [prices] as {'machine' if self.student else 'rerank or machine'}"
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A recording of rerankers, read for pricing; `home` is the recording that it lies in."""
-
-    home: Path
-    manifest: Mapping[str, Any]
-    arms: tuple[ArmCandidates, ...]
-    live: pd.DataFrame
-
-    def facts(self, arm: ArmCandidates, depth: int) -> DepthFacts:
-        return DepthFacts(
-            folder=self.home, name=arm.name, query_ids=arm.query_ids, stages=(STAGE,), usage={},
-            query_tokens=self._query_tokens, doc_tokens={}, busy_ns={STAGE: self._busy(arm.name, depth)},
-            given=arm.tokens(depth),
-        )  # fmt: skip
-
-    def _busy(self, arm: str, depth: int) -> dict[str, Decimal]:
-        """query_id -> ns of reranking so many candidates live, the mean over its rounds, exactly."""
-        rows = self.live[(self.live["arm"] == arm) & (self.live["depth"] == depth) & self.live["rerank_ns"].notna()]
-        return {
-            str(query_id): Decimal(sum(int(ns) for ns in rounds.tolist())) / len(rounds)
-            for query_id, rounds in rows.groupby("query_id")["rerank_ns"]
-        }
-
-    @cached_property
-    def _query_tokens(self) -> dict[str, int]:
-        tokens = read_table(self.home / "tokens.parquet")
-        rows = tokens[tokens["kind"] == "query"]
-        return dict(zip(rows["id"].tolist(), rows["tokens"].tolist(), strict=True))
-
-
-def price_reranking(
+def price(
     folder: Path,
     *,
     settings: Mapping[str, Any] | None = None,
@@ -257,73 +192,71 @@ def price_reranking(
     shipped ones, `llm` replaces the eval's. Raises BadInput for files that cannot be read, and for a price
     under a name that does not exist.
     """
-    recorded = _read(folder, settings)
-    home, manifest = folder / "reranker", recorded.manifest
-    prices = PriceList(catalogue(books), on, home / "manifest.json")
+    recorded, place = Recorded.read(folder, settings), folder / "reranker"
+    prices = PriceList(catalogue(books), on, place / "manifest.json")
     with localcontext(EXACT):
-        bills = {arm.name: _bill(_arm(arm.name, manifest, prices), recorded, arm) for arm in recorded.arms}
-        llms = {arm.name: _llms(_entries(arm.name, manifest, llm), manifest, prices) for arm in recorded.arms}
-    write_table(home / "costs.parquet", _table(bills, manifest["query_ids"]))
-    write_table(home / "prompts.parquet", prompts_of(recorded.arms, manifest))
+        bills = {name: _bill(recorded, name, prices) for name in recorded.arms}
+        llms = {name: _llms(recorded, recorded.entries(name, llm), prices) for name in recorded.arms}
+    write_table(place / "costs.parquet", _table(bills, recorded.query_ids))
+    write_table(place / "prompts.parquet", recorded.prompts())
     document = {
         "on": on.isoformat(),
         "books": [book.name for book in [*shipped_books(), *books]],
-        "queries_per_month": (manifest["config"].get("traffic") or {}).get("queries_per_month"),
+        "queries_per_month": (recorded.config.get("traffic") or {}).get("queries_per_month"),
         "arms": {
-            name: {**_summary(bill, manifest["arms"][name], prices), "llms": llms[name]} for name, bill in bills.items()
+            name: {**_summary(bill, recorded.arms[name].own_depth, prices), "llms": llms[name]}
+            for name, bill in bills.items()
         },
     }
-    write_json(home / "rates.json", document)
+    write_json(place / "rates.json", document)
 
 
-def _read(folder: Path, settings: Mapping[str, Any] | None) -> Recorded:
-    home = folder / "reranker"
-    config, candidates = settings or settings_of(home), read_table(home / "candidates.parquet")
-    manifest = {**read_json(home / "manifest.json"), "config": config}
-    arms = tuple(ArmCandidates.of(name, manifest, candidates) for name in manifest["arms"])
-    return Recorded(folder, manifest, arms, read_table(home / "live.parquet"))
-
-
-def _arm(name: str, manifest: Mapping[str, Any], prices: PriceList) -> Arm:
-    facts, config = manifest["arms"][name], manifest["config"]
-    entries = _entries(name, manifest, None)
-    teacher = manifest["arms"].get(facts["pipeline"]) or {}
-    terms = price_terms(entries, config, file=prices.file)
-    return Arm(name, facts, entries, terms, bool(teacher.get("remote")), prices)
-
-
-def _entries(name: str, manifest: Mapping[str, Any], llm: str | None) -> dict[str, Any]:
-    """The prices of an arm's pipeline, the eval's where it has none of its own."""
-    config, wanted = manifest["config"], manifest["arms"][name]["pipeline"]
-    pipeline = next(each for each in config["pipelines"] if each["name"] == wanted)
-    return price_entries(config, pipeline, llm=llm)
-
-
-def _bill(arm: Arm, recorded: Recorded, candidates: ArmCandidates) -> Bill:
-    depths: list[int] = arm.facts["depths"]
-    name = None
+def _bill(recorded: Recorded, name: str, prices: PriceList) -> ArmBill:
+    arm, entries = recorded.arms[name], recorded.entries(name)
+    terms = price_terms(entries, recorded.config, file=prices.file)
+    rate_name = None
     try:
-        name = arm.rate_name()
-        rate = arm.rate(name)
+        rate_name = _rate_name(recorded, arm, entries, prices)
+        rate = (prices.entry if rate_name == entries.get("rerank") else prices.machine)(rate_name, STAGE)
     except Unpriced as missing:
-        return Bill(name, None, arm.terms, {}, dict.fromkeys(depths, str(missing)))
-    bill = Bill(name, rate, arm.terms, {}, {})
-    for depth in depths:
-        demand = Demand(rate, STAGE, recorded.facts(candidates, depth), arm.terms)
+        return ArmBill(rate_name, None, terms, {}, dict.fromkeys(arm.depths, str(missing)))
+    costs: dict[int, dict[str, QueryCost]] = {}
+    unpriced: dict[int, str] = {}
+    for depth in arm.depths:
         try:
-            bill = replace(bill, costs={**bill.costs, depth: _costs(demand)})
+            costs[depth] = _costs(Demand(rate, STAGE, recorded.facts(name, depth), terms))
         except Unpriced as missing:
-            bill = replace(bill, unpriced={**bill.unpriced, depth: str(missing)})
-    return bill
+            unpriced[depth] = str(missing)
+    return ArmBill(rate_name, rate, terms, costs, unpriced)
 
 
-def _costs(demand: Demand) -> dict[str, Cost]:
+def _rate_name(recorded: Recorded, arm: RecordedArm, entries: Mapping[str, Any], prices: PriceList) -> str:
+    """Raises Unpriced where no entry says what this reranker costs."""
+    own, machine = entries.get("rerank"), entries.get("machine")
+    teacher = recorded.arms.get(arm.pipeline)
+    teacher_remote = teacher is not None and teacher.remote
+    if own == FREE:
+        holds_for_students = not arm.remote or teacher_remote
+    else:
+        hourly = any(entry.shape == "per_hour" for entry in prices.known.get(own or "", ()))
+        holds_for_students = hourly and not arm.remote and not teacher_remote
+    if own and (arm.student is None or holds_for_students):
+        return str(own)
+    if machine and not arm.remote:
+        return str(machine)
+    if arm.remote:
+        raise Unpriced(ELSEWHERE if arm.student is None else STUDENT_ELSEWHERE)
+    as_what = "rerank or machine" if arm.student is None else "machine"
+    raise Unpriced(f"no rate for rerank; name one under [prices] as {as_what}")
+
+
+def _costs(demand: Demand) -> dict[str, QueryCost]:
     """By query, to the 18 decimal places of the file; equal counts are priced once."""
-    price = cache(lambda used: Cost(used, demand.rate.cost(used).quantize(PLACES)))
-    return {query_id: price(used) for query_id, used in units(demand).items()}
+    cost = cache(lambda used: QueryCost(used, demand.rate.cost(used).quantize(PLACES)))
+    return {query_id: cost(used) for query_id, used in units(demand).items()}
 
 
-def _table(bills: Mapping[str, Bill], query_ids: Sequence[str]) -> pd.DataFrame:
+def _table(bills: Mapping[str, ArmBill], query_ids: Sequence[str]) -> pd.DataFrame:
     """A row an arm, depth and query, of machine time a row a timed query; null `units` and `usd` where unpriced."""
     priced = [
         (name, depth, query_id, float(cost.units), cost.usd)
@@ -342,13 +275,13 @@ def _table(bills: Mapping[str, Bill], query_ids: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def _summary(bill: Bill, arm: Mapping[str, Any], prices: PriceList) -> dict[str, Any]:
+def _summary(bill: ArmBill, own_depth: int, prices: PriceList) -> dict[str, Any]:
     """What rates.json says of an arm. `unpriced` is the own depth's reason; `history` is every date of the rate."""
     hourly = bill.rate is not None and bill.rate.shape == "per_hour"
     busy = bill.terms.utilisation
     return {
         "rate": None if bill.rate is None else {**bill.rate.as_json(), "name": bill.rate.name},
-        "unpriced": bill.unpriced.get(arm["own_depth"]),
+        "unpriced": bill.unpriced.get(own_depth),
         "utilisation": format(busy, "f") if hourly and busy is not None else None,
         "history": [
             {"since": entry.since.isoformat(), "usd": format(entry.usd, "f")}
@@ -358,18 +291,19 @@ def _summary(bill: Bill, arm: Mapping[str, Any], prices: PriceList) -> dict[str,
     }
 
 
-def _llms(entries: Mapping[str, Any], manifest: Mapping[str, Any], prices: PriceList) -> list[dict[str, Any]]:
+def _llms(recorded: Recorded, entries: Mapping[str, Any], prices: PriceList) -> list[dict[str, Any]]:
     """The prices of a prompt: the LLM that the pipeline is billed by, and those of the [reranker] table."""
-    primary, others = entries.get("llm"), manifest["config"]["reranker"].get("llms") or ()
-    return [_llm(name, prices, primary=name == primary) for name in dict.fromkeys([primary, *others]) if name]
-
-
-def _llm(name: str, prices: PriceList, *, primary: bool) -> dict[str, Any]:
-    try:
-        usd, reason = format(_per_million(prices.rate(name)), "f"), None
-    except Unpriced as missing:
-        usd, reason = None, str(missing)
-    return {"name": name, "usd_per_million_tokens": usd, "unpriced": reason, "primary": primary}
+    primary, others = entries.get("llm"), recorded.config["reranker"].get("llms") or ()
+    found = []
+    for name in dict.fromkeys([primary, *others]):
+        if name:
+            usd, reason = None, None
+            try:
+                usd = format(_per_million(prices.rate(name)), "f")
+            except Unpriced as missing:
+                reason = str(missing)
+            found.append({"name": name, "usd_per_million_tokens": usd, "unpriced": reason, "primary": name == primary})
+    return found
 
 
 def _per_million(rate: PublishedRate) -> Decimal:

@@ -7,19 +7,17 @@ without its reranker, over the candidates of its own depth.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
 
 from ragprof.core import RETRIEVAL_STAGES, Query
-from ragprof.core.clock import Progress
-from ragprof.evals import Timing
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.recording import Bench
 from ragprof.record.timings import shares, warmed
-from ragprof.studies.reranker.plan import Weighing
+from ragprof.studies.reranker.plan import RerankerPlan
 
 WITHOUT = 0
 STAGES = (*RETRIEVAL_STAGES, "inject")
@@ -30,7 +28,7 @@ LIVE_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Asker:
+class TimedDepth:
     """A pipeline at one depth."""
 
     arm: str
@@ -42,65 +40,48 @@ class Asker:
         return f"{self.arm} {self.depth}"
 
 
-@dataclass
-class Live:
-    """Rows of live.parquet so far."""
+def time_depths(
+    plan: RerankerPlan, queries: Sequence[Query], bench: Bench, *, count: Callable[[str], int]
+) -> pd.DataFrame:
+    """Warm-up, then rounds over every depth. `queries` must be in a seeded order: a prefix of them is timed.
 
-    bench: Bench
-    count: Callable[[str], int]
-    rows: list[tuple[object, ...]] = field(default_factory=list)
+    The time is shared out by how long the warm-up took; depths of one arm answer the same number of queries.
+    """
 
-    def ask(self, asker: Asker, query: Query) -> tuple[int, tuple[object, ...]]:
+    def ask(timed: TimedDepth, query: Query) -> tuple[int, tuple[object, ...]]:
         """One live query: its duration in ns, and what there is to write down of it."""
-        answer, trace = traced(asker.parts, query, self.bench.clock)
+        answer, trace = traced(timed.parts, query, bench.clock)
         spans = {str(span.stage): span.duration_ns for span in trace.spans}
         reranked = answer.rankings.get("rerank", ())
-        tokens = sum(self.count(item.doc.content) for item in reranked)
+        tokens = sum(count(item.doc.content) for item in reranked)
         facts = (query.query_id, trace.duration_ns, *(spans.get(stage) for stage in STAGES), len(reranked), tokens)
         return trace.duration_ns, facts
 
-    def table(self) -> pd.DataFrame:
-        table = pd.DataFrame(self.rows, columns=list(LIVE_COLUMNS))
-        return table.astype({column: "Int64" for column in LIVE_COLUMNS if column not in ("arm", "query_id")})
+    def duration(timed: TimedDepth, query: Query) -> int:
+        return ask(timed, query)[0]
 
-
-def time_depths(
-    weighing: Weighing, queries: Sequence[Query], bench: Bench, *, count: Callable[[str], int]
-) -> pd.DataFrame:
-    """Warm-up, then rounds over every depth. `queries` must be in a seeded order: a prefix of them is timed."""
-    timing, live = weighing.settings.timing, Live(bench, count)
-    askers = askers_of(weighing)
-    counts = _counts(live, askers, queries, timing, bench.progress)
-    bench.progress.start("time every depth", sum(counts.values()) * timing.rounds)
+    timing, every = plan.settings.timing, timed_depths(plan)
+    asking = {timed.key: partial(duration, timed) for timed in every}
+    estimates = warmed(asking, queries, count=timing.warmup, progress=bench.progress)
+    by_arm: dict[str, int] = {}
+    for timed in every:
+        by_arm[timed.arm] = by_arm.get(timed.arm, 0) + estimates[timed.key]
+    counts = shares(by_arm, len(queries), timing)
+    bench.progress.start("time every depth", sum(counts[timed.arm] for timed in every) * timing.rounds)
+    rows: list[tuple[object, ...]] = []
     for number in range(timing.rounds):
-        for place in range(len(askers)):
-            asker = askers[(place - number) % len(askers)]
-            for query in queries[: counts[asker.key]]:
-                _, facts = live.ask(asker, query)
-                live.rows.append((asker.arm, asker.depth, number, *facts))
+        for place in range(len(every)):
+            # Each round starts one further (A B C, C A B, ...), so that no depth always follows the same other.
+            timed = every[(place - number) % len(every)]
+            for query in queries[: counts[timed.arm]]:
+                rows.append((timed.arm, timed.depth, number, *ask(timed, query)[1]))
                 bench.progress.advance(1)
     bench.progress.done()
-    return live.table()
+    table = pd.DataFrame(rows, columns=list(LIVE_COLUMNS))
+    return table.astype({column: "Int64" for column in LIVE_COLUMNS if column not in ("arm", "query_id")})
 
 
-def askers_of(weighing: Weighing) -> list[Asker]:
-    """Every depth of every arm, and each pipeline without its reranker."""
-    plain = [Asker(arm.name, WITHOUT, arm.plain) for arm in weighing.own]
-    return plain + [Asker(arm.name, depth, arm.at(depth)) for arm in weighing.arms for depth in arm.depths]
-
-
-def _counts(
-    live: Live, askers: Sequence[Asker], queries: Sequence[Query], timing: Timing, progress: Progress
-) -> dict[str, int]:
-    """Warm up, and share the time out by how long that took; depths of one arm answer the same number of queries."""
-    asking = {asker.key: partial(_duration, live, asker) for asker in askers}
-    estimates = warmed(asking, queries, count=timing.warmup, progress=progress)
-    by_arm: dict[str, int] = {}
-    for asker in askers:
-        by_arm[asker.arm] = by_arm.get(asker.arm, 0) + estimates[asker.key]
-    counts = shares(by_arm, len(queries), timing)
-    return {asker.key: counts[asker.arm] for asker in askers}
-
-
-def _duration(live: Live, asker: Asker, query: Query) -> int:
-    return live.ask(asker, query)[0]
+def timed_depths(plan: RerankerPlan) -> list[TimedDepth]:
+    """Each pipeline without its reranker, and every depth of every arm."""
+    plain = [TimedDepth(arm.name, WITHOUT, arm.plain) for arm in plan.own]
+    return plain + [TimedDepth(arm.name, depth, arm.at(depth)) for arm in plan.arms for depth in arm.depths]

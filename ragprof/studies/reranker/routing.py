@@ -8,59 +8,61 @@ choice keeps of the gain what it reranks of the queries. Reads no file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ragprof.report import figures
 from ragprof.statistics.draws import Array, resampled
 from ragprof.studies.reranker.data import RerankerData
-from ragprof.studies.reranker.effects import change, means, percent, ratio
+from ragprof.studies.reranker.effects import change, estimate, means, ratio, told
+from ragprof.studies.reranker.section import Routed, RoutingChoice
 
 SHARES = tuple(round(0.1 * step, 1) for step in range(1, 11))
 ENOUGH = 0.95
 Mask = NDArray[np.bool_]
 
 
-def routing(data: RerankerData, arm: str) -> list[dict[str, Any]]:
-    """A row for each signal and share to rerank (0.1 to 1); no share of a gain that is not told from none.
+def routing(data: RerankerData, arm: str) -> tuple[Routed, ...]:
+    """A row for each signal and share to rerank (0.1 to 1); no share of a gain that is not significant.
 
     `share_reranked` is what was reranked, and `random` what as many queries by chance keep; `threshold` is that of all
-    queries, to be used (null: every query).
+    queries, to be used (None: every query).
     """
     folds = _folds(data)
     steps = [(signal, values, share) for signal, values in signals(data, arm).items() for share in SHARES]
-    masks = [_held_out(values, folds, share) for _, values, share in steps]
-    return [
-        {"signal": signal, "threshold": _finite(_threshold(values, share)), **row}
-        for (signal, values, share), row in zip(steps, _kept(data, arm, masks), strict=True)
-    ]
+    masks = []
+    for _, values, share in steps:
+        thresholds = [_threshold(values[folds != fold], share) for fold in range(int(folds.max()) + 1)]
+        masks.append(np.asarray(values <= np.array(thresholds)[folds]))
+    named = [(signal, _threshold(values, share)) for signal, values, share in steps]
+    return _kept(data, arm, masks, named)
 
 
-def routing_choice(data: RerankerData, arm: str) -> dict[str, Any] | None:
+def routing_choice(data: RerankerData, arm: str) -> RoutingChoice | None:
     """The smallest share that keeps 95 % of the gain, with the signal that needs the smallest; None without a signal.
 
     Both are chosen in the training folds and judged on the fold held out; `signal` and `threshold` are what the same
-    choice comes to on all queries, to be used; both null where that is to rerank every query.
+    choice comes to on all queries, to be used; both None where that is to rerank every query.
     """
     known = signals(data, arm)
     if not known or len(data.query_ids) < 2:
         return None
     gain, folds = data.gain(arm, data.metric), _folds(data)
-    if not _is_told(data, gain):
-        return _nothing(data, gain)
+    if not _is_significant(data, gain):
+        words = f"There is no significant gain that could be kept: reranking every query changes {data.metric} by"
+        unknown = dict.fromkeys(Routed.model_fields)
+        return RoutingChoice(**unknown, sentence=f"{words} {change(estimate(data, gain))}.")
     everywhere = np.ones(len(gain), bool)
     signal, threshold = _chosen(known, gain, everywhere)
     routed = np.zeros(len(gain), bool)
     for fold in range(int(folds.max()) + 1):
         by, limit = _chosen(known, gain, folds != fold)
         routed |= (folds == fold) & (known[by] <= limit)
-    if not np.isfinite(threshold):
-        routed = everywhere
-    row = _kept(data, arm, [routed])[0]
-    found = {"signal": signal if np.isfinite(threshold) else None, "threshold": _finite(threshold), **row}
-    return {**found, "sentence": _sentence(found)}
+    everyone = not np.isfinite(threshold)
+    (found,) = _kept(data, arm, [everywhere if everyone else routed], [(None if everyone else signal, threshold)])
+    return RoutingChoice(**dict(found), sentence=_sentence(found))
 
 
 def signals(data: RerankerData, arm: str) -> dict[str, Array]:
@@ -77,17 +79,11 @@ def signals(data: RerankerData, arm: str) -> dict[str, Array]:
 def _folds(data: RerankerData) -> NDArray[np.int64]:
     """The fold of each query: seeded, as equal in size as they can be, none of them empty."""
     n = len(data.query_ids)
-    return np.random.default_rng([data.seed, 5]).permutation(n) % min(int(data.settings["folds"]), n)
+    return np.random.default_rng([data.seed, 5]).permutation(n) % min(data.settings.folds, n)
 
 
 def _threshold(values: Array, share: float) -> float:
     return float(np.quantile(values, share)) if share < 1 and len(values) else np.inf
-
-
-def _held_out(values: Array, folds: NDArray[np.int64], share: float) -> Mask:
-    """Which queries are reranked, each by the threshold of the other folds."""
-    limits = [_threshold(values[folds != fold], share) for fold in range(int(folds.max()) + 1)]
-    return np.asarray(values <= np.array(limits)[folds])
 
 
 def _chosen(known: Mapping[str, Array], gain: Array, training: Mask) -> tuple[str, float]:
@@ -103,64 +99,53 @@ def _chosen(known: Mapping[str, Array], gain: Array, training: Mask) -> tuple[st
     return best[1], best[2]
 
 
-def _kept(data: RerankerData, arm: str, masks: list[Mask]) -> list[dict[str, Any]]:
+def _kept(
+    data: RerankerData, arm: str, masks: list[Mask], named: Sequence[tuple[str | None, float]]
+) -> tuple[Routed, ...]:
     """What each routing keeps: 1 minus what it loses, so that what loses nothing keeps exactly everything."""
     if not masks:
-        return []
+        return ()
     gain = data.gain(arm, data.metric)
-    total = means(data, gain) if _is_told(data, gain) else np.zeros(len(data.draws.counts))
+    total = means(data, gain) if _is_significant(data, gain) else np.zeros(len(data.draws.counts))
     lost = data.draws.means(np.column_stack([gain * ~mask for mask in masks]))
-    saved = _cost_saved(data.usd(arm, int(data.arm(arm)["own_depth"])), masks)
-    return [_row(*each, total) for each in zip(masks, saved, lost.T, strict=True)]
+    usd = data.usd(arm, data.arm(arm).own_depth)
+    # By money where every query's is known and not 0, else by the number of queries.
+    cost = np.ones(len(gain)) if usd is None or np.isnan(usd).any() or usd.sum() <= 0 else usd
+    found = []
+    for mask, column, (signal, threshold) in zip(masks, lost.T, named, strict=True):
+        share = float(mask.mean())
+        kept = resampled(1 - ratio(column, total), len(mask)) if total[0] > 0 else {"mean": None, "interval": None}
+        found.append(
+            Routed(
+                signal=signal,
+                threshold=threshold if np.isfinite(threshold) else None,
+                share_reranked=share,
+                share_of_gain_kept=kept["mean"],
+                interval=kept["interval"],
+                share_of_cost_saved=float(cost[~mask].sum() / cost.sum()),
+                random=share,
+            )
+        )
+    return tuple(found)
 
 
-def _is_told(data: RerankerData, gain: Array) -> bool:
+def _is_significant(data: RerankerData, gain: Array) -> bool:
     """Whether there is a gain to keep a share of; shares of what may be nothing say nothing."""
-    low = (data.draws.estimate(gain)["interval"] or [0.0])[0]
+    low, _ = estimate(data, gain).interval or (None, None)
     return low is not None and low > 0
 
 
-def _row(mask: Mask, saved: float, lost: Array, total: Array) -> dict[str, Any]:
-    share = float(mask.mean())
-    kept = {"mean": None, "interval": None} if total[0] <= 0 else resampled(1 - ratio(lost, total), len(mask))
-    return {
-        "share_reranked": share,
-        "share_of_gain_kept": kept["mean"],
-        "interval": kept["interval"],
-        "share_of_cost_saved": saved,
-        "random": share,
-    }
-
-
-def _cost_saved(usd: Array | None, masks: list[Mask]) -> list[float]:
-    """By money where every query's is known and not 0, else by the number of queries."""
-    cost = np.ones(len(masks[0])) if usd is None or np.isnan(usd).any() or usd.sum() <= 0 else usd
-    return [float(cost[~mask].sum() / cost.sum()) for mask in masks]
-
-
-def _finite(threshold: float) -> float | None:
-    return threshold if np.isfinite(threshold) else None
-
-
-def _nothing(data: RerankerData, gain: Array) -> dict[str, Any]:
-    keys = ("signal", "threshold", "share_reranked", "share_of_gain_kept", "interval", "share_of_cost_saved", "random")
-    told = change(data.draws.estimate(gain))
-    sentence = f"There is no gain told that could be kept: reranking every query changes {data.metric} by {told}."
-    return {**dict.fromkeys(keys), "sentence": sentence}
-
-
-def _sentence(found: Mapping[str, Any]) -> str:
-    share, kept = found["share_reranked"], found["share_of_gain_kept"]
-    if found["threshold"] is None:
+def _sentence(found: Routed) -> str:
+    if found.threshold is None or found.random is None:
         return f"Rerank every query: by no signal does a smaller share of them keep {100 * ENOUGH:.0f} % of the gain."
-    low = (found["interval"] or [None])[0]
-    reranked, told = f"{100 * share:.0f} %", percent({"mean": kept, "interval": found["interval"]})
-    if low is None or low <= found["random"]:
+    reranked, kept = figures.share(found.share_reranked), told(found.share_of_gain_kept, found.interval, figures.share)
+    low, _ = found.interval or (None, None)
+    if low is None or low <= found.random:
         return (
-            f"{found['signal']} is not told from chance: reranking {reranked} of queries by it keeps {told} of the "
-            f"gain, as many by chance keep {reranked}."
+            f"{found.signal} is not significantly better than chance: reranking {reranked} of queries by it keeps "
+            f"{kept} of the gain, as many by chance keep {reranked}."
         )
     return (
-        f"Rerank {reranked} of queries ({found['signal']} at most {found['threshold']:.4g}), keep {told} of the gain, "
-        f"save {100 * found['share_of_cost_saved']:.0f} % of the cost."
+        f"Rerank {reranked} of queries ({found.signal} at most {found.threshold:.4g}), keep {kept} of the gain, "
+        f"save {figures.share(found.share_of_cost_saved)} of the cost."
     )

@@ -17,7 +17,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.ranking import ranked
 from ragprof.corpus import EvaluationSet
 from ragprof.judge.scores import measure, scores_of
-from ragprof.studies.reranker.judge import judge_reranking
+from ragprof.studies.reranker.judge import judge
 
 Found: TypeAlias = Mapping[str, Sequence[tuple[str, float | None]]]
 FAMILIES = ("nDCG", "P", "R", "Judged", "Success")
@@ -86,7 +86,7 @@ class Case:
         return {doc_id: Doc(doc_id, f"Title of {doc_id}", "x" * 300, document_of(doc_id)) for doc_id in ids}
 
     def judge(self, folder: Path, *, keep_text: bool = True) -> Path:
-        judge_reranking(self.write(folder), self.evaluation(), self.contents(), keep_text=keep_text)
+        judge(self.write(folder), self.evaluation(), self.contents(), keep_text=keep_text)
         return folder / "reranker"
 
 
@@ -351,7 +351,7 @@ def test_a_candidate_without_a_score_is_refused(tmp_path: Path, score: float | N
 
 def test_a_depth_without_candidates_of_its_own_is_refused(tmp_path: Path) -> None:
     listwise = replace(SMALL, listwise=True)
-    with pytest.raises(BadInput, match=r"it lacks the candidates of 'dense\+r' at depth 2"):
+    with pytest.raises(BadInput, match=r"candidates.parquet lacks the candidates of 'dense\+r' at depth 2"):
         listwise.judge(tmp_path)
 
 
@@ -359,8 +359,8 @@ def test_other_questions_than_the_evaluations_are_refused(tmp_path: Path) -> Non
     folder = SMALL.write(tmp_path)
     other = Case(found={}, qrels={"q9": {"a": 1}}).evaluation()
     with pytest.raises(BadInput, match=r"manifest.json: it asked 'q1', which the judgements do not know"):
-        judge_reranking(folder, other, {}, keep_text=True)
+        judge(folder, other, {}, keep_text=True)
     asked = json.loads((folder / "reranker" / "manifest.json").read_text())
     (folder / "reranker" / "manifest.json").write_text(json.dumps({**asked, "query_ids": ["q1"]}))
     with pytest.raises(BadInput, match=r"candidates.parquet: it has 'q2', which manifest.json does not ask"):
-        judge_reranking(folder, SMALL.evaluation(), SMALL.contents(), keep_text=True)
+        judge(folder, SMALL.evaluation(), SMALL.contents(), keep_text=True)

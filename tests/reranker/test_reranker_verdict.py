@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ragprof.statistics.draws import Array
-from ragprof.studies.reranker.verdict import AtDepth, Case, MoreChunks, Rival, decide, limits, sensitive_to
+from ragprof.studies.reranker.verdict import AtDepth, MoreChunks, RerankerCase, Rival, decide, limits, sensitive_to
 
 DRAWN = 4_001
 
@@ -34,8 +34,10 @@ def at(
     return AtDepth(depth, gain, lost, None if cost is None else around(cost), p, added, chunks)
 
 
-def case(own: AtDepth, *smaller: AtDepth, **changes: object) -> Case:
-    plain = Case(metric="nDCG@10", own=own, smaller=smaller, inert=False, queries=300, more_queries=None, margin=0.01)
+def case(own: AtDepth, *smaller: AtDepth, **changes: object) -> RerankerCase:
+    plain = RerankerCase(
+        metric="nDCG@10", own=own, smaller=smaller, inert=False, queries=300, more_queries=None, margin=0.01
+    )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -45,7 +47,7 @@ PERFECT = at(20, around(0.3, 0.05))
 def test_a_perfect_reranker_is_kept() -> None:
     verdict = decide(case(PERFECT))
     assert (verdict.word, verdict.depth) == ("KEEP", 20)
-    assert "lifts ranking quality by 0.300 nDCG@10 (95 % interval +0.253 to +0.347)" in verdict.reason
+    assert "lifts ranking quality by 0.300 nDCG@10 (95% CI +0.253 to +0.347)" in verdict.reason
 
 
 def test_an_inert_one_is_dropped_and_called_so() -> None:
@@ -84,7 +86,7 @@ def test_a_free_one_that_harms_is_dropped_all_the_same() -> None:
 def test_too_few_queries_leave_it_undecided_with_their_number() -> None:
     verdict = decide(case(at(20, around(0.03, 0.05), p=0.2), more_queries=450))
     assert (verdict.word, verdict.depth, verdict.more_queries) == ("UNDECIDED", 20, 450)
-    assert "about 450 more queries would tell" in verdict.reason
+    assert "about 450 more would be needed" in verdict.reason
 
 
 def test_five_queries_tell_nothing_however_clear_they_look() -> None:
@@ -107,7 +109,7 @@ def test_a_depth_that_loses_next_to_nothing_and_saves_is_shrunk_to() -> None:
     shallow = at(10, around(0.298, 0.05), loss=around(0.002, 0.003), cost=0.5, p95=(50.0, 5.0))
     verdict = decide(case(PERFECT, at(5, around(0.2, 0.05), loss=around(0.1, 0.02), cost=0.2), shallow))
     assert (verdict.word, verdict.depth) == ("SHRINK", 10)
-    assert verdict.reason.endswith("saves $0.5 per 1,000 queries and 50 ms at p95.")
+    assert verdict.reason.endswith("saves $0.500 per 1,000 queries and 50 ms at p95.")
 
 
 def test_a_smaller_depth_that_saves_neither_money_nor_time_is_left() -> None:
@@ -176,7 +178,7 @@ def test_more_chunks_that_do_the_same_for_less_drop_it_and_a_dearer_llm_keeps_it
     cheap = case(at(20, around(0.3, 0.05), chunks=MoreChunks(8, around(1_000.0, 100.0))), llm_usd_per_million=0.15)
     verdict = decide(cheap)
     assert verdict.word == "DROP"
-    assert "sending 8 chunks without it puts as much evidence into the prompt, and costs $0.85 less" in verdict.reason
+    assert "sending 8 chunks without it puts as much evidence into the prompt, and costs $0.850 less" in verdict.reason
     assert decide(replace(cheap, llm_usd_per_million=2.5)).word == "KEEP"
     assert decide(replace(cheap, llm_usd_per_million=0.0)).word == "DROP"
     assert decide(replace(cheap, worth_usd_per_point=1.0)).word == "KEEP"
@@ -201,7 +203,7 @@ def test_a_rival_that_is_as_good_cheaper_and_faster_drops_it() -> None:
     verdict = decide(rivalled)
     assert verdict.word == "DROP"
     assert verdict.reason == (
-        "hybrid is as good without a reranker, costs $0.65 less per 1,000 queries and answers faster."
+        "hybrid is as good without a reranker, costs $0.650 less per 1,000 queries and answers faster."
     )
     assert decide(replace(rivalled, llm_usd_per_million=0.0)).word == "DROP"
     assert decide(replace(rivalled, rivals=rivals[:1])).word == "KEEP"
@@ -239,15 +241,15 @@ def test_infinite_ends_keep_their_sign() -> None:
 def test_the_assumption_that_flips_first_is_named() -> None:
     cheap = case(at(20, around(0.3, 0.05), chunks=MoreChunks(8, around(1_000.0))), llm_usd_per_million=0.5)
     found = sensitive_to(cheap, decide(cheap))
-    assert found["what"] in ("the price of the LLM's tokens", "the reranker's price")
-    assert found["becomes"] == "KEEP"
-    assert found["factor"] in (pytest.approx(2.15), pytest.approx(1 / 2.15))
+    assert found.what in ("the price of the LLM's tokens", "the reranker's price")
+    assert found.becomes == "KEEP"
+    assert found.factor in (pytest.approx(2.15), pytest.approx(1 / 2.15))
 
 
 def test_a_limit_that_decides_is_an_assumption_too() -> None:
     slow = case(replace(PERFECT, cost=None), max_added_p95_ms=50.0, margin=0.0)
     found = sensitive_to(slow, decide(slow))
-    assert (found["what"], found["factor"], found["becomes"]) == (
+    assert (found.what, found.factor, found.becomes) == (
         "the milliseconds allowed",
         pytest.approx(2.15),
         "KEEP",
@@ -257,10 +259,10 @@ def test_a_limit_that_decides_is_an_assumption_too() -> None:
 def test_a_verdict_that_no_price_moves_rests_on_the_queries() -> None:
     kept = case(replace(PERFECT, cost=None), margin=0.0)
     found = sensitive_to(kept, decide(kept))
-    assert (found["what"], found["factor"]) == ("the number of queries", None)
+    assert (found.what, found.factor) == ("the number of queries", None)
 
 
 def test_an_undecided_verdict_hangs_on_the_number_of_queries() -> None:
     open_case = case(at(20, around(0.03, 0.05), p=0.2), more_queries=300)
     found = sensitive_to(open_case, decide(open_case))
-    assert (found["what"], found["factor"]) == ("the number of queries", 2.0)
+    assert (found.what, found.factor) == ("the number of queries", 2.0)

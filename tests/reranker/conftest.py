@@ -8,29 +8,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from weighing import RERANKERS, Weighed, write_handbook
+from handbook_reranker import RERANKERS, RecordedRerankers, write_handbook
 
 from ragprof.core import registry
 from ragprof.session.run import weigh
+from ragprof.studies.reranker.section import RerankerSection
 
 
 @pytest.fixture(scope="session")
-def weighed(tmp_path_factory: pytest.TempPathFactory) -> Weighed:
-    """The whole study, as `ragprof reranker` makes it. Read it; write into `weighed_copy`."""
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedRerankers:
+    """The whole study, as `ragprof reranker` makes it. Read it; write into `reranker_copy`."""
     folder = tmp_path_factory.mktemp("weighed")
     eval_file = write_handbook(folder)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAGPROF_CACHE", str(folder / "cache"))
         result = weigh(eval_file, out=folder / "out")
-    return Weighed(eval_file, folder / "cache", folder / "out", result.summary)
+    return RecordedRerankers(eval_file, folder / "cache", folder / "out", result.summary)
 
 
 @pytest.fixture
-def weighed_copy(weighed: Weighed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weighed:
+def reranker_copy(recorded: RecordedRerankers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordedRerankers:
     """A copy of the study that the test may change; it has the cache of the study."""
-    monkeypatch.setenv("RAGPROF_CACHE", str(weighed.cache))
-    folder = Path(shutil.copytree(weighed.folder, tmp_path / "copy"))
-    return Weighed(weighed.eval_file, weighed.cache, folder, weighed.summary)
+    monkeypatch.setenv("RAGPROF_CACHE", str(recorded.cache))
+    folder = Path(shutil.copytree(recorded.folder, tmp_path / "copy"))
+    return RecordedRerankers(recorded.eval_file, recorded.cache, folder, recorded.summary)
+
+
+@pytest.fixture(scope="session")
+def section() -> RerankerSection:
+    """What the product recorded; tests/golden/make.py says of what. Change a copy of it."""
+    text = (Path(__file__).parents[1] / "golden" / "reranker.json").read_text(encoding="utf-8")
+    return RerankerSection.model_validate_json(text)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranker.candidates import is_inert
+from ragprof.studies.reranker.analysis import is_inert
 from ragprof.studies.reranker.headroom import queries
 
 TOP = "RR@10"
@@ -14,14 +14,14 @@ TOP = "RR@10"
 
 def test_helped_hurt_and_unchanged_are_counted_exactly() -> None:
     found = queries(data_of(Arm([3, 5, 1, 4, None], [1, 4, 2, 4, None])), "reranked")
-    assert (found["helped"], found["hurt"], found["unchanged"]) == (2, 1, 2)
+    assert (found.helped, found.hurt, found.unchanged) == (2, 1, 2)
 
 
 def test_the_clearest_change_comes_first() -> None:
-    found = queries(data_of(Arm([4, 2, 5, 1, 1], [2, 1, 1, 2, 5]), metric=TOP), "reranked")["clearest"]
-    assert [each["query_id"] for each in found["helped"]] == ["q002", "q001", "q000"]
-    assert [each["query_id"] for each in found["hurt"]] == ["q004", "q003"]
-    assert found["helped"][0] == {
+    found = queries(data_of(Arm([4, 2, 5, 1, 1], [2, 1, 1, 2, 5]), metric=TOP), "reranked").clearest
+    assert [each.query_id for each in found.helped] == ["q002", "q001", "q000"]
+    assert [each.query_id for each in found.hurt] == ["q004", "q003"]
+    assert found.helped[0].as_json() == {
         "query_id": "q002", "text": "question 2", "change": 0.8, "before": 0.2, "after": 1.0,
         "doc_id": "d5", "doc_text": "document 5", "from_rank": 5, "to_rank": 1,
     }  # fmt: skip
@@ -30,27 +30,27 @@ def test_the_clearest_change_comes_first() -> None:
 def test_unchanged_are_shown_where_reranking_could_have_helped() -> None:
     """Not the query whose document is on top already, nor the one whose document search missed."""
     found = queries(data_of(Arm([1, None, 2, 5], [1, None, 2, 5]), metric=TOP), "reranked")
-    assert found["unchanged"] == 4
-    assert [each["query_id"] for each in found["clearest"]["unchanged"]] == ["q003", "q002"]
+    assert found.unchanged == 4
+    assert [each.query_id for each in found.clearest.unchanged] == ["q003", "q002"]
 
 
 def test_no_more_than_ten_are_shown() -> None:
     found = queries(data_of(Arm([2] * 30, [1] * 30)), "reranked")
-    assert found["helped"] == 30
-    assert [each["query_id"] for each in found["clearest"]["helped"]] == [f"q{number:03}" for number in range(10)]
+    assert found.helped == 30
+    assert [each.query_id for each in found.clearest.helped] == [f"q{number:03}" for number in range(10)]
 
 
 def test_texts_that_were_not_kept_are_null() -> None:
     data = data_of(Arm([2], [1]))
     moves = data.tables["moves"].assign(query_text=None, doc_text=None)
-    (shown,) = queries(replace(data, tables={**data.tables, "moves": moves}), "reranked")["clearest"]["helped"]
-    assert (shown["text"], shown["doc_text"], shown["from_rank"]) == (None, None, 2)
+    (shown,) = queries(replace(data, tables={**data.tables, "moves": moves}), "reranked").clearest.helped
+    assert (shown.text, shown.doc_text, shown.from_rank) == (None, None, 2)
 
 
 def test_a_document_that_moved_out_of_sight_has_no_rank() -> None:
     data = data_of(Arm([1, 1], [None, 1]))
-    (shown,) = queries(data, "reranked")["clearest"]["hurt"]
-    assert (shown["from_rank"], shown["to_rank"]) == (1, None)
+    (shown,) = queries(data, "reranked").clearest.hurt
+    assert (shown.from_rank, shown.to_rank) == (1, None)
 
 
 def test_a_reranker_that_changes_no_order_is_inert() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from weighing import Weighed, write_handbook
+from handbook_reranker import RecordedRerankers, write_handbook
 
 from ragprof.core.errors import BadInput, NonFiniteScore, RagprofError
 from ragprof.session.run import reweigh, weigh
@@ -30,7 +30,7 @@ def test_an_eval_without_a_reranker(eval_file: Path, cache: Path) -> None:
 
 def test_a_pipeline_without_a_reranker(eval_file: Path, cache: Path) -> None:
     found = problem(eval_file, "", "", pipelines=("dense",))
-    assert "pipeline 'dense' has no reranker to be weighed; those that have one: hybrid+overlap" in found
+    assert "pipeline 'dense' has no reranker; those that have one: hybrid+overlap" in found
 
 
 def test_a_pipeline_that_there_is_not(eval_file: Path, cache: Path) -> None:
@@ -86,11 +86,11 @@ def test_a_folder_without_rerankers(tmp_path: Path) -> None:
         reweigh(tmp_path)
 
 
-def test_a_folder_cannot_be_given_other_depths(weighed_copy: Weighed) -> None:
+def test_a_folder_cannot_be_given_other_depths(reranker_copy: RecordedRerankers) -> None:
     with pytest.raises(BadInput, match="'depths' is part of the recording in this folder; give the eval file instead"):
-        reweigh(weighed_copy.folder, changes={"depths": (3,)})
+        reweigh(reranker_copy.folder, changes={"depths": (3,)})
 
 
-def test_a_folder_cannot_be_given_a_margin_of_two(weighed_copy: Weighed) -> None:
+def test_a_folder_cannot_be_given_a_margin_of_two(reranker_copy: RecordedRerankers) -> None:
     with pytest.raises(BadInput, match="margin"):
-        reweigh(weighed_copy.folder, changes={"margin": 2.0})
+        reweigh(reranker_copy.folder, changes={"margin": 2.0})

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from reranker_data import Arm, data_of
 
-from ragprof.studies.reranker.candidates import agreement, kendall_tau
-from ragprof.studies.reranker.side_by_side import side_by_side
+from ragprof.studies.contract import EstimateValue
+from ragprof.studies.reranker.section import RankingAgreement
+from ragprof.studies.reranker.side_by_side import agreement, kendall_tau, side_by_side
 
 TOP = "Success@1"
 TIMES = (1_000, 1_100, 1_200)
@@ -35,12 +36,12 @@ def ranking(**ids: str) -> pd.DataFrame:
 def test_a_student_that_equals_its_teacher_keeps_exactly_everything() -> None:
     ranks = {"search": [3, 5, 2, 7] * 8, "reranked": [1, 2, 1, 3] * 8, "timed": times(1)}
     (row,) = side_by_side(data_of({"p": Arm(**ranks), "p ~ s": student_of("p", **ranks)}))
-    whole = {"mean": 1.0, "interval": [1.0, 1.0], "n": 32}
-    assert (row["retained"], row["quality_share"]) == (whole, whole)
-    assert row["difference"] == {"mean": 0.0, "interval": [0.0, 0.0], "n": 32}
-    assert (row["p"], row["cost_ratio"]) == (1.0, 1.0)
-    assert row["latency_ratio"] == {"mean": 1.0, "interval": [1.0, 1.0], "n": 3}
-    assert row["agreement"] == {"same_first": whole, "overlap": whole, "kendall_tau": whole}
+    whole = EstimateValue(mean=1.0, interval=(1.0, 1.0), n=32)
+    assert (row.retained, row.quality_share) == (whole, whole)
+    assert row.difference == EstimateValue(mean=0.0, interval=(0.0, 0.0), n=32)
+    assert (row.p, row.cost_ratio) == (1.0, 1.0)
+    assert row.latency_ratio == EstimateValue(mean=1.0, interval=(1.0, 1.0), n=3)
+    assert row.agreement == RankingAgreement(same_first=whole, overlap=whole, kendall_tau=whole)
 
 
 def test_retained_is_the_share_of_the_gain_and_not_of_the_quality() -> None:
@@ -49,10 +50,10 @@ def test_retained_is_the_share_of_the_gain_and_not_of_the_quality() -> None:
     (row,) = side_by_side(
         data_of({"p": Arm(search, own), "p ~ s": student_of("p", search=search, reranked=small)}, metric=TOP)
     )
-    assert row["retained"]["mean"] == 0.5
-    assert row["quality_share"]["mean"] == 0.625
-    assert row["difference"]["mean"] == -0.375
-    assert row["p"] < 0.01
+    assert row.retained.mean == 0.5
+    assert row.quality_share.mean == 0.625
+    assert row.difference.mean == -0.375
+    assert row.p < 0.01
 
 
 def test_cost_and_latency_are_the_students_over_the_teachers() -> None:
@@ -60,12 +61,12 @@ def test_cost_and_latency_are_the_students_over_the_teachers() -> None:
     teacher = Arm(search, reranked, usd=0.01, timed=times(100))
     student = student_of("p", search=search, reranked=reranked, usd=0.0001, timed=times(48))
     (row,) = side_by_side(data_of({"p": teacher, "p ~ s": student}))
-    assert row["cost_ratio"] == pytest.approx(0.01)
-    assert row["latency_ratio"]["mean"] == 0.48
-    assert row["sentence"] == (
-        "overlap int8 keeps 100 % [100, 100] of the quality of overlap (nDCG@10 1.000 against 1.000) and 100 % "
-        "[100, 100] of its gain over the search, at 48 % [48, 48] of its time (p50 52.8 µs against 110 µs) and 1 % of "
-        "its cost."
+    assert row.cost_ratio == pytest.approx(0.01)
+    assert row.latency_ratio.mean == 0.48
+    assert row.sentence == (
+        "overlap int8 keeps 100.0% (95% CI 100.0%\u2013100.0%) of the quality of overlap (nDCG@10 1.000 against 1.000) "
+        "and 100.0% (95% CI 100.0%\u2013100.0%) of its gain over the search, at 48.0% (95% CI 48.0%\u201348.0%) of its "
+        "time (p50 52.8 µs against 110 µs) and 1 % of its cost."
     )
 
 
@@ -73,16 +74,16 @@ def test_what_is_not_known_is_null() -> None:
     search, reranked = [2] * 3, [1] * 3
     arms = {"p": Arm(search, reranked, usd=None), "p ~ s": student_of("p", search=search, reranked=reranked)}
     (row,) = side_by_side(data_of(arms))
-    assert (row["cost_ratio"], row["latency_ratio"]) == (None, None)
-    assert row["sentence"].endswith("of its gain over the search.")
+    assert (row.cost_ratio, row.latency_ratio) == (None, None)
+    assert row.sentence.endswith("of its gain over the search.")
 
 
 def test_a_share_of_a_gain_of_open_sign_is_open() -> None:
     search, own = [2, 1] * 10, [1, 2] * 9 + [1, 1]
     arms = {"p": Arm(search, own), "p ~ s": student_of("p", search=search, reranked=[1] * 20)}
     (row,) = side_by_side(data_of(arms, metric=TOP))
-    assert row["retained"]["mean"] == 10.0
-    assert None in row["retained"]["interval"]
+    assert row.retained.mean == 10.0
+    assert None in row.retained.interval
 
 
 def test_rerankers_over_the_same_search_are_compared_the_first_being_the_teacher() -> None:
@@ -93,7 +94,7 @@ def test_rerankers_over_the_same_search_are_compared_the_first_being_the_teacher
         "deeper": Arm([2, 2], [1, 2], reranker="maxsim", depths=(20,)),
     }
     (row,) = side_by_side(data_of(arms))
-    assert (row["kind"], row["teacher"], row["student"], row["over"]) == ("reranker", "big", "small", "plain")
+    assert (row.kind, row.teacher, row.student, row.over) == ("reranker", "big", "small", "plain")
 
 
 def test_pipelines_that_differ_in_the_embedder_alone_are_compared_by_quality(tmp_path: Path) -> None:
@@ -106,14 +107,16 @@ def test_pipelines_that_differ_in_the_embedder_alone_are_compared_by_quality(tmp
     )
     write_home(tmp_path)
     (row,) = side_by_side(data)
-    assert (row["kind"], row["teacher"], row["student"], row["over"]) == ("embedder", "float32", "int8", "flat")
-    assert row["quality_share"]["mean"] == row["retained"]["mean"] == 0.75
-    assert row["latency_ratio"]["mean"] == 0.5
-    assert row["cost_ratio"] == 0.25
-    assert row["agreement"]["same_first"]["mean"] == 0.75
-    assert row["agreement"]["overlap"]["mean"] == 1.0
-    assert row["agreement"]["kendall_tau"]["mean"] == 0.5
-    assert row["sentence"].startswith("int8 keeps 75 % [25, 100] of the quality of float32 (Success@1 0.750 against")
+    assert (row.kind, row.teacher, row.student, row.over) == ("embedder", "float32", "int8", "flat")
+    assert row.quality_share.mean == row.retained.mean == 0.75
+    assert row.latency_ratio.mean == 0.5
+    assert row.cost_ratio == 0.25
+    assert row.agreement.same_first.mean == 0.75
+    assert row.agreement.overlap.mean == 1.0
+    assert row.agreement.kendall_tau.mean == 0.5
+    assert row.sentence.startswith(
+        "int8 keeps 75.0% (95% CI 25.0%\u2013100.0%) of the quality of float32 (Success@1 0.750 against"
+    )
 
 
 def test_without_the_recording_of_the_pipelines_embedders_are_compared_by_quality_alone() -> None:
@@ -123,27 +126,27 @@ def test_without_the_recording_of_the_pipelines_embedders_are_compared_by_qualit
         pipelines=[embedding("a"), embedding("b")],
     )
     (row,) = side_by_side(data)
-    assert row["agreement"]["overlap"] == {"mean": None, "interval": None, "n": 0}
-    assert (row["cost_ratio"], row["latency_ratio"]) == (None, None)
+    assert row.agreement.overlap == EstimateValue(mean=None, interval=None, n=0)
+    assert (row.cost_ratio, row.latency_ratio) == (None, None)
 
 
 def test_agreement_is_of_the_first_the_first_k_and_the_common_order() -> None:
     data = data_of(Arm([1, 1], [1, 1]))
     found = agreement(data, ranking(q000="abcd", q001="abcd"), ranking(q000="abcd", q001="dcba"), k=2)
-    assert found["same_first"]["mean"] == 0.5
-    assert found["overlap"]["mean"] == 0.5
-    assert found["kendall_tau"]["mean"] == 0.0
+    assert found.same_first.mean == 0.5
+    assert found.overlap.mean == 0.5
+    assert found.kendall_tau.mean == 0.0
 
 
 def test_a_query_that_either_ranking_lacks_takes_no_part() -> None:
     data = data_of(Arm([1, 1], [1, 1]))
     found = agreement(data, ranking(q000="ab", q001="ab"), ranking(q000="ab"), k=2)
-    assert (found["same_first"]["mean"], found["same_first"]["n"]) == (1.0, 1)
+    assert (found.same_first.mean, found.same_first.n) == (1.0, 1)
 
 
 def test_rankings_shorter_than_k_can_agree_in_full() -> None:
     data = data_of(Arm([1], [1]))
-    assert agreement(data, ranking(q000="ab"), ranking(q000="abc"), k=5)["overlap"]["mean"] == 1.0
+    assert agreement(data, ranking(q000="ab"), ranking(q000="abc"), k=5).overlap.mean == 1.0
 
 
 def test_kendalls_tau_counts_ties_and_is_unknown_where_all_are_tied() -> None:

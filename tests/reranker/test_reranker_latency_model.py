@@ -34,15 +34,15 @@ def test_nothing_that_was_timed_at_a_depth_is_used_for_it() -> None:
 def test_the_check_names_the_depth_that_is_off_most() -> None:
     found = latency_check(timed(5, 10, 20, 40, slow=40), "reranked")
     assert found is not None
-    assert found["largest_error"] == pytest.approx(1 - (P50 + 2_300) / (P50 + 4_600))
-    assert "by 33.9 % at most (depth 40, too low) from what was timed live." in found["sentence"]
+    assert found.largest_error == pytest.approx(1 - (P50 + 2_300) / (P50 + 4_600))
+    assert "by 33.9 % at most (depth 40, too low) from what was timed live." in found.sentence
 
 
 def test_a_model_that_fits_has_no_error() -> None:
     found = latency_check(timed(5, 10, 20), "reranked")
     assert found is not None
-    assert found["largest_error"] < 1e-9
-    assert found["mean_error"] <= found["largest_error"]
+    assert found.largest_error < 1e-9
+    assert found.mean_error <= found.largest_error
 
 
 def test_with_one_other_depth_nothing_is_composed() -> None:

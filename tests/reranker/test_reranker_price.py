@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -19,8 +19,7 @@ import pytest
 from ragprof.core import Doc
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.ranking import ranked
-from ragprof.price import price_recording, read_pricing
-from ragprof.studies.reranker.price import price_reranking
+from ragprof.studies.reranker.price import price
 
 ON = date(2026, 11, 22)
 SECOND = 10**9
@@ -112,7 +111,7 @@ class Case:
         book = folder / "own.toml"
         place = self.write(folder)
         book.write_text(BOOK)
-        price_reranking(folder, books=[book], **({"on": ON} | choices))
+        price(folder, books=[book], **({"on": ON} | choices))
         return place
 
     def write(self, folder: Path) -> Path:
@@ -411,50 +410,14 @@ def test_money_is_decimal_and_pricing_twice_writes_the_same_bytes(tmp_path: Path
     assert schema.field("units").type == pa.float64()
     written = [place / "costs.parquet", place / "prompts.parquet", place / "rates.json"]
     before = [path.read_bytes() for path in written]
-    price_reranking(tmp_path, books=[tmp_path / "own.toml"], on=ON)
+    price(tmp_path, books=[tmp_path / "own.toml"], on=ON)
     assert [path.read_bytes() for path in written] == before
 
 
 def test_what_cannot_be_priced_for_want_of_records_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"candidates\.parquet lacks those of 'dense\+r' at depth 2"):
+    with pytest.raises(BadInput, match=r"candidates\.parquet lacks the candidates of 'dense\+r' at depth 2"):
         Case(prefix=False, prices={"rerank": "own/search"}).price(tmp_path / "depth")
-    with pytest.raises(BadInput, match="without a rerank_score"):
+    with pytest.raises(BadInput, match=r"no finite rerank_score"):
         Case(found={"q1": [("a", float("nan"), 100)]}).price(tmp_path / "score")
-    with pytest.raises(BadInput, match="of a query that was not asked"):
+    with pytest.raises(BadInput, match=r"which manifest.json does not ask"):
         Case(found={"q7": Q1}).price(tmp_path / "query")
-
-
-@pytest.mark.parametrize("rerank", [None, "own/request"])
-def test_the_main_bill_does_not_take_waiting_for_a_reranker_elsewhere_as_machine_time(
-    recorded: Callable[..., Path], rerank: str | None
-) -> None:
-    folder = recorded(
-        prices={"machine": "own/machine", "rerank": rerank}, stages=["search", "rerank"], timed_ns={"q1": [SECOND]}
-    )
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["config"]["pipelines"][0]["reranker"] = {"name": "rerank_api"}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "own.toml").write_text(BOOK)
-    price_recording(folder, books=[folder / "own.toml"], on=ON)
-    priced = read_pricing(folder).pipelines["dense"]
-    assert priced.stages["search"] == Decimal("0.2")
-    if rerank:
-        assert priced.stages["rerank"] == Decimal(4)
-        return
-    assert priced.stages["rerank"] is None
-    assert priced.unpriced == (
-        "rerank: its reranker runs elsewhere, whose time this machine does not pay; "
-        "name its rate under [prices] as rerank",
-    )
-
-
-def test_a_server_on_this_machine_is_paid_by_its_time_in_the_main_bill_too(recorded: Callable[..., Path]) -> None:
-    folder = recorded(prices={"machine": "own/machine"}, stages=["search", "rerank"], timed_ns={"q1": [SECOND]})
-    manifest = json.loads((folder / "manifest.json").read_text())
-    server = {"name": "rerank_api", "base_url": "http://127.0.0.1:8080"}
-    manifest["config"]["pipelines"][0]["reranker"] = server
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "own.toml").write_text(BOOK)
-    price_recording(folder, books=[folder / "own.toml"], on=ON)
-    priced = read_pricing(folder).pipelines["dense"]
-    assert priced.stages["rerank"] == priced.stages["search"] == Decimal("0.2")

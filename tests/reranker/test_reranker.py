@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from weighing import RERANKER, Weighed, contents, write_handbook
+from handbook_reranker import RERANKER, RecordedRerankers, contents, write_handbook
 
 from ragprof.core.errors import BadInput
 from ragprof.judge.scores import measure, scores_of
@@ -17,8 +17,8 @@ from ragprof.studies.preparation import prepare
 NAME = "hybrid+overlap"
 
 
-def test_every_figure_of_the_curve_is_that_of_a_run_at_its_depth(weighed: Weighed, tmp_path: Path) -> None:
-    judged = weighed.table("judged")
+def test_every_figure_of_the_curve_is_that_of_a_run_at_its_depth(recorded: RecordedRerankers, tmp_path: Path) -> None:
+    judged = recorded.table("judged")
     for depth in (4, 7, 10):
         k = min(3, depth)
         changes = {
@@ -38,117 +38,117 @@ def test_every_figure_of_the_curve_is_that_of_a_run_at_its_depth(weighed: Weighe
             assert expected.to_dict() == curve.loc[expected.index, metric].to_dict(), (depth, metric)
 
 
-def test_a_depth_below_the_chunks_that_are_injected_is_honoured(weighed: Weighed) -> None:
-    curve = {(row["depth"], row["k"]): row for row in weighed.summary["reranker"][NAME]["depth_curve"]}
+def test_a_depth_below_the_chunks_that_are_injected_is_honoured(recorded: RecordedRerankers) -> None:
+    curve = {(row["depth"], row["k"]): row for row in recorded.summary["reranker"][NAME]["depth_curve"]}
     assert set(curve) == {(depth, k) for depth in (1, 2, 4, 7, 10) for k in (1, 2, 3, 5)}
     assert curve[1, 1]["prompt_tokens"] == curve[1, 3]["prompt_tokens"] < curve[10, 3]["prompt_tokens"]
-    live = weighed.table("live")
+    live = recorded.table("live")
     assert live[live["depth"] == 2]["candidates"].tolist() == [2] * (live["depth"] == 2).sum()
 
 
-def test_the_plain_ranking_is_that_of_the_twin(weighed: Weighed) -> None:
-    judged = weighed.table("judged")
+def test_the_plain_ranking_is_that_of_the_twin(recorded: RecordedRerankers) -> None:
+    judged = recorded.table("judged")
     plain = judged[judged["ranking"] == "search"].set_index("query_id")["nDCG@10"].to_dict()
-    scores = pd.read_parquet(weighed.folder / "scores.parquet")
+    scores = pd.read_parquet(recorded.folder / "scores.parquet")
     twin = scores[(scores["pipeline"] == "hybrid") & (scores["stage"] == "search") & (scores["metric"] == "nDCG@10")]
     assert twin.set_index("query_id")["value"].to_dict() == plain
-    assert weighed.summary["reranker"][NAME]["against"] == "hybrid"
+    assert recorded.summary["reranker"][NAME]["against"] == "hybrid"
 
 
-def test_the_oracle_is_never_beaten(weighed: Weighed) -> None:
-    wide = weighed.table("judged").pivot(index=["query_id", "depth"], columns="ranking", values="nDCG@10")
+def test_the_oracle_is_never_beaten(recorded: RecordedRerankers) -> None:
+    wide = recorded.table("judged").pivot(index=["query_id", "depth"], columns="ranking", values="nDCG@10")
     assert (wide["oracle"] >= wide["rerank"] - 1e-12).all()
 
 
-def test_every_depth_is_timed_on_the_same_queries(weighed: Weighed) -> None:
-    live = weighed.table("live")
+def test_every_depth_is_timed_on_the_same_queries(recorded: RecordedRerankers) -> None:
+    live = recorded.table("live")
     assert sorted(live["depth"].unique()) == [0, 1, 2, 4, 7, 10]
     asked = {depth: sorted(rows["query_id"]) for depth, rows in live.groupby("depth")}
     assert all(each == asked[0] for each in asked.values())
     assert live["rerank_ns"].isna().tolist() == (live["depth"] == 0).tolist()
 
 
-def test_the_summary_follows_the_contract(weighed: Weighed) -> None:
+def test_the_summary_follows_the_contract(recorded: RecordedRerankers) -> None:
     import jsonschema
 
-    from ragprof.core import files
+    from ragprof.session import summary
 
-    schema = next(Path(files.__file__).parent.rglob("summary.schema.json"))
-    jsonschema.validate(dict(weighed.summary), json.loads(schema.read_text()))
-    verdict = weighed.summary["reranker"][NAME]
+    schema = Path(summary.__file__).with_name("summary.schema.json")
+    jsonschema.validate(dict(recorded.summary), json.loads(schema.read_text()))
+    verdict = recorded.summary["reranker"][NAME]
     assert verdict["verdict"] in ("KEEP", "DROP", "SHRINK", "UNDECIDED")
     assert verdict["own_depth"] == 10
     assert {row["llm"] for row in verdict["statement"]["scenarios"]} == {"openai:gpt-4o-mini", "openai:gpt-4o"}
     assert [year["year"] for year in verdict["price_trend"]["years"]] == [0, 1, 2, 3, 4, 5]
 
 
-def test_both_pages_and_the_section_are_written(weighed: Weighed) -> None:
-    page = (weighed.folder / "reranker.md").read_text()
-    assert weighed.summary["reranker"][NAME]["verdict"] in page
+def test_both_pages_and_the_section_are_written(recorded: RecordedRerankers) -> None:
+    page = (recorded.folder / "reranker.md").read_text()
+    assert recorded.summary["reranker"][NAME]["verdict"] in page
     assert len(page.splitlines()) <= 80
     assert "ranking quality" in page
-    assert 'id="reranker"' in (weighed.folder / "report.html").read_text()
+    assert 'id="reranker"' in (recorded.folder / "report.html").read_text()
 
 
-def test_a_second_run_scores_no_pair_again(weighed_copy: Weighed) -> None:
-    assert weighed_copy.manifest["work"]["pairs_scored"] == 0  # the main recording has scored the deepest
-    result = weigh(weighed_copy.eval_file, out=weighed_copy.folder)
+def test_a_second_run_scores_no_pair_again(reranker_copy: RecordedRerankers) -> None:
+    assert reranker_copy.manifest["work"]["pairs_scored"] == 0  # the main recording has scored the deepest
+    result = weigh(reranker_copy.eval_file, out=reranker_copy.folder)
     work = result.summary["reranker_study"]["work"]
     assert (work["pairs_scored"], work["pairs_reused"] > 0) == (0, True)
-    before, after = weighed_copy.summary["reranker"][NAME], result.summary["reranker"][NAME]
+    before, after = reranker_copy.summary["reranker"][NAME], result.summary["reranker"][NAME]
     assert before["statement"]["quality_gain"] == after["statement"]["quality_gain"]
 
 
-def test_reweighing_runs_nothing_and_changes_what_it_is_told(weighed_copy: Weighed) -> None:
-    before = contents(weighed_copy.place)
-    changed = reweigh(weighed_copy.folder, changes={"margin": 0.9, "price_trend": None}).summary["reranker"][NAME]
+def test_reweighing_runs_nothing_and_changes_what_it_is_told(reranker_copy: RecordedRerankers) -> None:
+    before = contents(reranker_copy.place)
+    changed = reweigh(reranker_copy.folder, changes={"margin": 0.9, "price_trend": None}).summary["reranker"][NAME]
     assert changed["verdict"] == "DROP"
     assert "less than the 0.9 that counts" in changed["reason"]
     assert changed["price_trend"] is None
     for name in ("manifest.json", "candidates.parquet", "live.parquet", "judged.parquet", "signals.parquet"):
-        path = weighed_copy.place / name
+        path = reranker_copy.place / name
         assert path.read_bytes() == before[path]
-    assert redraw(weighed_copy.folder).summary["reranker"][NAME]["verdict"] == "DROP"
-    anew = weigh(weighed_copy.eval_file, out=weighed_copy.folder).summary["reranker"][NAME]
+    assert redraw(reranker_copy.folder).summary["reranker"][NAME]["verdict"] == "DROP"
+    anew = weigh(reranker_copy.eval_file, out=reranker_copy.folder).summary["reranker"][NAME]
     assert anew["statement"]["quality_gain"] == changed["statement"]["quality_gain"]
     assert "0.9" not in anew["reason"]
 
 
-def test_weighing_that_fails_keeps_what_was_there(weighed_copy: Weighed) -> None:
-    (weighed_copy.place / "live.parquet").unlink()
-    before = contents(weighed_copy.place)
+def test_weighing_that_fails_keeps_what_was_there(reranker_copy: RecordedRerankers) -> None:
+    (reranker_copy.place / "live.parquet").unlink()
+    before = contents(reranker_copy.place)
     with pytest.raises(BadInput, match=r"live.parquet: this file is missing"):
-        reweigh(weighed_copy.folder, changes={"margin": 0.9})
-    assert contents(weighed_copy.place) == before
+        reweigh(reranker_copy.folder, changes={"margin": 0.9})
+    assert contents(reranker_copy.place) == before
 
 
-def test_repricing_the_recording_reprices_the_reranker(weighed_copy: Weighed) -> None:
-    before = {path: path.read_bytes() for path in weighed_copy.folder.rglob("manifest.json")}
-    other = reprice(weighed_copy.folder, llm="openai:gpt-4o").summary["reranker"][NAME]["statement"]
+def test_repricing_the_recording_reprices_the_reranker(reranker_copy: RecordedRerankers) -> None:
+    before = {path: path.read_bytes() for path in reranker_copy.folder.rglob("manifest.json")}
+    other = reprice(reranker_copy.folder, llm="openai:gpt-4o").summary["reranker"][NAME]["statement"]
     assert other["llm"] == "openai:gpt-4o"
     assert before == {path: path.read_bytes() for path in before}
 
 
-def test_redrawing_says_the_same(weighed_copy: Weighed) -> None:
-    assert redraw(weighed_copy.folder).summary["reranker"] == weighed_copy.summary["reranker"]
+def test_redrawing_says_the_same(reranker_copy: RecordedRerankers) -> None:
+    assert redraw(reranker_copy.folder).summary["reranker"] == reranker_copy.summary["reranker"]
 
 
-def test_rerankers_of_another_eval_are_left_out_and_said_to_be(weighed_copy: Weighed) -> None:
-    manifest = weighed_copy.manifest
-    (weighed_copy.place / "manifest.json").write_text(json.dumps({**manifest, "corpus_sha256": "other"}))
-    summary = redraw(weighed_copy.folder).summary
+def test_rerankers_of_another_eval_are_left_out_and_said_to_be(reranker_copy: RecordedRerankers) -> None:
+    manifest = reranker_copy.manifest
+    (reranker_copy.place / "manifest.json").write_text(json.dumps({**manifest, "corpus_sha256": "other"}))
+    summary = redraw(reranker_copy.folder).summary
     assert "reranker" not in summary
     assert any("record them anew with 'ragprof reranker'" in warning for warning in summary["warnings"])
 
 
 def test_no_text_keeps_no_question_and_no_passage(
-    weighed: Weighed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: RecordedRerankers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAGPROF_CACHE", str(weighed.cache))
-    result = weigh(weighed.eval_file, out=tmp_path / "out", keep_text=False)
+    monkeypatch.setenv("RAGPROF_CACHE", str(recorded.cache))
+    result = weigh(recorded.eval_file, out=tmp_path / "out", keep_text=False)
     written = b"".join(contents(result.folder).values())
     assert b"annual leave" not in written
-    assert b"annual leave" in b"".join(contents(weighed.folder).values())
+    assert b"annual leave" in b"".join(contents(recorded.folder).values())
 
 
 def test_a_reranker_that_depends_on_company_is_found_out_and_run_at_every_depth(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from reranking_server import MODEL, address, reranking
+from handbook_reranker import write_handbook
+from reranker_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
-from weighing import write_handbook
 
 from ragprof.core.errors import BadInput
 from ragprof.session.run import weigh

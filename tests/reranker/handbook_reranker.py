@@ -31,7 +31,7 @@ min_queries = 3
 
 
 @dataclass(frozen=True)
-class Weighed:
+class RecordedRerankers:
     """A finished study."""
 
     eval_file: Path

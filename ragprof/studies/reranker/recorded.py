@@ -1,0 +1,124 @@
+"""A recording of rerankers as it was written: the arms of its manifest, and their candidates at each depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from ragprof.core.errors import BadInput
+from ragprof.core.ranking import best_first, closed_up, id_ranks, reordered
+
+SEARCH, RERANK, ORACLE, WINDOWED = "search", "rerank", "oracle", "windowed"
+AGAIN = "run 'ragprof reranker' again"
+Places = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+
+class ListwiseCheck(BaseModel):
+    """Whether scores depend on the documents beside them, found out by asking twice.
+
+    `largest_difference` is the largest move as a share of the scores' standard deviation; None: not asked.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    declared: bool = True
+    checked_queries: int = 0
+    largest_difference: float | None = None
+    listwise: bool
+
+
+class RecordedArm(BaseModel):
+    """What manifest.json says of a pipeline's reranker, or of a student over its candidates."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pipeline: str
+    student: str | None
+    reranker: dict[str, Any] = {}
+    own_depth: int
+    own_k: int = 0
+    depths: tuple[int, ...]
+    against: str = ""
+    pointwise: ListwiseCheck
+    remote: bool = False
+    max_tokens: int | None = None
+    prefix: bool
+    """Whether the candidates of a smaller depth are the first of a greater one, in one set for all depths."""
+
+    def set_of(self, depth: int, recorded: Sequence[int]) -> int | None:
+        """The depth of the set that holds this depth's candidates: its own, or a deeper one that begins with them."""
+        shared = self.prefix and not self.pointwise.listwise
+        return next((each for each in sorted(recorded) if each == depth or (shared and each > depth)), None)
+
+
+def candidates_at(rows: pd.DataFrame, name: str, arm: RecordedArm, depth: int) -> pd.DataFrame:
+    """The arm's rows of candidates.parquet at a depth, each query's in the search's order.
+
+    `rows` are those of all arms. Raises BadInput where the depth was not recorded.
+    """
+    mine = rows[rows["arm"] == name]
+    recorded = mine["depth"].unique().tolist()
+    chosen = arm.set_of(depth, recorded)
+    if recorded and chosen is None:
+        raise BadInput(f"candidates.parquet lacks the candidates of '{name}' at depth {depth}; {AGAIN}")
+    found = mine[(mine["depth"] == chosen) & (mine["rank"] <= depth)]
+    return found.sort_values(["query_id", "rank"], ignore_index=True)
+
+
+def check_candidates(rows: pd.DataFrame, query_ids: Sequence[str], file: Path) -> None:
+    """Raise BadInput for a candidate without a finite score, or of a query that was not asked."""
+    unasked = set(rows["query_id"]) - set(query_ids)
+    if unasked:
+        raise BadInput(f"it has '{min(unasked)}', which manifest.json does not ask; {AGAIN}", file=file)
+    unscored = rows[~np.isfinite(rows["rerank_score"].to_numpy(float, na_value=np.nan))]
+    if len(unscored):
+        arm, query_id, doc_id = unscored[["arm", "query_id", "doc_id"]].iloc[0]
+        raise BadInput(
+            f"'{doc_id}' has no finite rerank_score for '{query_id}' in '{arm}', so no order is known; {AGAIN}",
+            file=file,
+        )
+
+
+@dataclass(frozen=True)
+class CandidateTable:
+    """What a search gave its reranker, (..., queries, depth) in the search's order; scores are the reranker's.
+
+    Passages are numbers; -1 is where nothing is.
+    """
+
+    places: Places
+    scores: Scores
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, *, queries: int) -> CandidateTable:
+        """From rows with `query`, `rank` from 1, `place` and `rerank_score`."""
+        shape = (queries, int(rows["rank"].max()) if len(rows) else 0)
+        at = (rows["query"].to_numpy(np.int64), rows["rank"].to_numpy(np.int64) - 1)
+        places, scores = np.full(shape, -1, np.int64), np.full(shape, np.nan)
+        places[at], scores[at] = rows["place"].to_numpy(np.int64), rows["rerank_score"].to_numpy(float)
+        return cls(places, scores)
+
+    @property
+    def searched(self) -> Places:
+        """The search's order, without gaps."""
+        return closed_up(self.places)
+
+    def reranked(self, ranks: Places) -> Places:
+        """The reranker's order: by score, ties as every ranking settles them, by the `id_ranks` of the passages."""
+        return reordered(self.places, self.scores, ranks)[0]
+
+
+def order_after(rows: pd.DataFrame) -> Places:
+    """Positions of `candidates_at` rows query by query, each by the reranker's score, ties by doc_id, both falling."""
+    unique, codes = np.unique(rows["doc_id"].to_numpy(object), return_inverse=True)
+    inside = best_first(rows["rerank_score"].to_numpy(float), id_ranks(list(unique))[codes])
+    queries = rows["query_id"].to_numpy(object)[inside]
+    return np.asarray(inside[np.argsort(queries, kind="stable")])
