@@ -1,16 +1,8 @@
 """Contradictions of passages: one stated fact changed by rule, everything else left as it is.
 
-Rules work on words, not on meaning: docs/distractors.md shows each, and says what they cannot do.
-
-Words, verbs, phrases and types replaced by their opposites, case kept. The lists are in `opposites`.
-
-Figures in English and what else they could have been. Changes the number, never its unit; reads no meaning.
-
-Names in passages, and names of the same shape from other passages to put in their place. Knows no meanings.
-
-Statements turned into their negation and back: auxiliaries, never and always, conditions, True, False and None.
-
-Word lists for contradictions: opposites with their inflections, what blocks them, phrases, types. Data only.
+Rules work on words, not on meaning: docs/distractors.md shows each, and says what they cannot do. There are five:
+figures (the number, never its unit), negations (turned into statements and back), antonyms, types of values, and names
+of the same shape from other passages.
 """
 
 from __future__ import annotations
@@ -61,12 +53,25 @@ YEARS = range(1900, 2100)
 
 
 def figures_changed(prose: Prose, random: Random) -> Iterator[Place]:
-    """One place for each figure that a sentence states, in the order of the text."""
-    for found in sorted(_found(prose), key=lambda match: match.start()):
+    """One place for each figure that a sentence states, in the order of the text.
+
+    No number that names a place (section 4, page 7) and no year, rather than a quantity.
+    """
+    matches = [*FIGURE.finditer(prose.plain), *FIGURE_WORD.finditer(prose.plain)]
+    for found in sorted(matches, key=lambda match: match.start()):
         start = found.start("figure") if "figure" in found.re.groupindex else found.start()
-        if prose.states(start) and not _only_counts(prose.text, start, found.end()):
-            new = other_figure(found[0][start - found.start() :], random, follows=prose.text[found.end() :][:9])
-            yield with_article(prose.text, Place(start, found.end(), new))
+        end, figure = found.end(), prose.text[start : found.end()]
+        named = ENUMERATED.search(prose.text, max(0, start - 20), start)
+        is_year = figure.isdecimal() and int(figure) in YEARS and not re.match(r" ?[A-Za-z%]", prose.text[end:])
+        if prose.states(start) and not named and not is_year:
+            new = other_figure(found[0][start - found.start() :], random, follows=prose.text[end:][:9])
+            yield with_article(prose.text, Place(start, end, new))
+
+
+def default_figures(prose: Prose, random: Random) -> Iterator[Place]:
+    """One place for each number that is stated as a default, inside inline code too."""
+    for found in DEFAULT.finditer(prose.stated):
+        yield Place(found.start(1), found.end(1), other_figure(found[1], random))
 
 
 def other_figure(figure: str, random: Random, *, follows: str = "") -> str:
@@ -75,37 +80,21 @@ def other_figure(figure: str, random: Random, *, follows: str = "") -> str:
     `follows` is what stands behind it: a percentage stays at 100 or below.
     """
     if figure.lower() in WORDS:
-        return _other_word(figure, random)
+        at = WORDS.index(figure.lower())
+        word = random.choice([WORDS[near] for near in (at - 1, at + 1) if 0 <= near < len(WORDS)])
+        return word.upper() if figure.isupper() else word.capitalize() if figure[0].isupper() else word
     if re.search(POINT, figure):
-        return _other_decimal(figure, random)
+        # The last part but never the first moves on: 3.8 -> 3.9, 0.05 -> 0.08, 1.2.0 -> 1.4.0.
+        parts = re.split(f"({POINT})", figure)
+        last = parts[2]
+        new = int(last) + random.choice([1, 2, 3])
+        if len(str(new).zfill(len(last))) > len(last) and len(parts) == 3 and parts[0] == "0":
+            new = max(1, int(last) - random.choice([1, 2, 3]))
+        return "".join([*parts[:2], str(new).zfill(len(last)), *parts[3:]])
     value = int(figure.replace(",", ""))
     top = 100 if re.match(r" ?%| ?percent", follows) and value <= 100 else 10 * value + 3
     new = random.choice([other for other in _others(value) if 0 <= other <= top])
     return f"{new:,}" if "," in figure else str(new).zfill(len(figure)) if figure.startswith("0") else str(new)
-
-
-def with_article(text: str, place: Place) -> Place:
-    """The place, with the article before it where that has to change with the word: `an 8-bit` -> `a 16-bit`."""
-    before = re.search(r"\b(an?)( +)$", text[max(0, place.start - 6) : place.start], re.IGNORECASE)
-    if not before or article_for(text[place.start : place.start + 12]) != before[1].lower():
-        return place
-    article = article_for(place.new)
-    if article == before[1].lower():
-        return place
-    cased = article.capitalize() if before[1][0].isupper() else article
-    return Place(place.start - len(before[0]), place.end, cased + before[2] + place.new)
-
-
-def _found(prose: Prose) -> Iterator[re.Match[str]]:
-    yield from FIGURE.finditer(prose.plain)
-    yield from FIGURE_WORD.finditer(prose.plain)
-
-
-def _only_counts(text: str, start: int, end: int) -> bool:
-    """A number that names a place (section 4, page 7) or a year, rather than a quantity."""
-    if ENUMERATED.search(text, max(0, start - 20), start):
-        return True
-    return text[start:end].isdecimal() and int(text[start:end]) in YEARS and not re.match(r" ?[A-Za-z%]", text[end:])
 
 
 def _others(value: int) -> list[int]:
@@ -121,26 +110,16 @@ def _others(value: int) -> list[int]:
     return [value - max(1, value // 5), value + max(1, value // 4), value + max(2, value // 2)]
 
 
-def _other_word(word: str, random: Random) -> str:
-    at = WORDS.index(word.lower())
-    new = random.choice([WORDS[near] for near in (at - 1, at + 1) if 0 <= near < len(WORDS)])
-    return new.upper() if word.isupper() else new.capitalize() if word[0].isupper() else new
-
-
-def _other_decimal(figure: str, random: Random) -> str:
-    """The last part but never the first moves on: 3.8 -> 3.9, 0.05 -> 0.08, 1.2.0 -> 1.4.0."""
-    parts = re.split(f"({POINT})", figure)
-    last = parts[2]
-    new = int(last) + random.choice([1, 2, 3])
-    if len(str(new).zfill(len(last))) > len(last) and len(parts) == 3 and parts[0] == "0":
-        new = max(1, int(last) - random.choice([1, 2, 3]))
-    return "".join([*parts[:2], str(new).zfill(len(last)), *parts[3:]])
-
-
-def default_figures(prose: Prose, random: Random) -> Iterator[Place]:
-    """One place for each number that is stated as a default, inside inline code too."""
-    for found in DEFAULT.finditer(prose.stated):
-        yield Place(found.start(1), found.end(1), other_figure(found[1], random))
+def with_article(text: str, place: Place) -> Place:
+    """The place, with the article before it where that has to change with the word: `an 8-bit` -> `a 16-bit`."""
+    before = re.search(r"\b(an?)( +)$", text[max(0, place.start - 6) : place.start], re.IGNORECASE)
+    if not before or article_for(text[place.start : place.start + 12]) != before[1].lower():
+        return place
+    article = article_for(place.new)
+    if article == before[1].lower():
+        return place
+    cased = article.capitalize() if before[1][0].isupper() else article
+    return Place(place.start - len(before[0]), place.end, cased + before[2] + place.new)
 
 
 # fmt: off
@@ -155,63 +134,35 @@ internally externally; implicit explicit; implicitly explicitly; static dynamic;
 success failure; successful unsuccessful; successfully unsuccessfully; available unavailable; automatic manual;
 automatically manually; temporary permanent; temporarily permanently; recommended discouraged; deprecated recommended;
 supported unsupported; shortest longest; smallest largest; lowest highest; earliest latest; nearest farthest;
-shallow deep; incoming outgoing; larger smaller; longer shorter; faster slower;
-weaker stronger; wider narrower; thread-safe thread-unsafe; case-sensitive case-insensitive; big-endian little-endian;
-leading trailing; forward backward; forwards backwards; numerator denominator;
-encrypted unencrypted; compressed uncompressed; enabled disabled; unique repeated; safe unsafe;
-directed undirected; weighted unweighted; bounded unbounded; connected disconnected; finite infinite; real imaginary;
-linear nonlinear; discrete continuous; relative absolute; primary secondary; empty non-empty; exactly roughly;
-inbound outbound; active inactive; present absent; rightmost leftmost; topmost bottommost; upward downward;
-clockwise counterclockwise; ingress egress; stateful stateless; symmetric asymmetric; predecessor successor;
-predecessors successors; mandatory optional; often rarely; inner outer; textual binary; entire partial;
-simplest hardest; slowest fastest; newest oldest; together separately
+shallow deep; incoming outgoing; larger smaller; longer shorter; faster slower; weaker stronger; wider narrower;
+thread-safe thread-unsafe; case-sensitive case-insensitive; big-endian little-endian; leading trailing;
+forward backward; forwards backwards; numerator denominator; encrypted unencrypted; compressed uncompressed;
+enabled disabled; unique repeated; safe unsafe; directed undirected; weighted unweighted; bounded unbounded;
+connected disconnected; finite infinite; real imaginary; linear nonlinear; discrete continuous; relative absolute;
+primary secondary; empty non-empty; exactly roughly; inbound outbound; active inactive; present absent;
+rightmost leftmost; topmost bottommost; upward downward; clockwise counterclockwise; ingress egress;
+stateful stateless; symmetric asymmetric; predecessor successor; predecessors successors; mandatory optional;
+often rarely; inner outer; textual binary; entire partial; simplest hardest; slowest fastest; newest oldest;
+together separately
 """
 """Pairs, `a b`, both ways. A word that is in several pairs becomes what its first pair says."""
 
 OPPOSITES_VERBS = """
-increase increases increased increasing / decrease decreases decreased decreasing
-enable enables enabled enabling / disable disables disabled disabling
-include includes included including / exclude excludes excluded excluding
-allow allows allowed allowing / deny denies denied denying
-permit permits permitted permitting / forbid forbids forbade forbidding
-accept accepts accepted accepting / reject rejects rejected rejecting
-add adds added adding / remove removes removed removing
-append appends appended appending / prepend prepends prepended prepending
-delete deletes deleted deleting / keep keeps kept keeping
-insert inserts inserted inserting / delete deletes deleted deleting
-encode encodes encoded encoding / decode decodes decoded decoding
-serialize serializes serialized serializing / deserialize deserializes deserialized deserializing
-compress compresses compressed compressing / decompress decompresses decompressed decompressing
-encrypt encrypts encrypted encrypting / decrypt decrypts decrypted decrypting
-lock locks locked locking / unlock unlocks unlocked unlocking
-acquire acquires acquired acquiring / release releases released releasing
-attach attaches attached attaching / detach detaches detached detaching
-connect connects connected - / disconnect disconnects disconnected -
-register registers registered registering / unregister unregisters unregistered unregistering
-load loads loaded loading / save saves saved saving
-import imports imported importing / export exports exported exporting
-start starts started starting / stop stops stopped stopping
-- - created - / - - deleted -
-raise raises raised raising / suppress suppresses suppressed suppressing
-ignore ignores ignored ignoring / respect - respected respecting
-keep keeps kept keeping / discard discards discarded discarding
-preserve preserves preserved preserving / discard discards discarded discarding
-read reads - reading / write writes - writing
-receive receives received receiving / send sends sent sending
-succeed succeeds succeeded succeeding / fail fails failed failing
-expand expands expanded expanding / shrink shrinks shrunk shrinking
-require requires - requiring / forbid forbids - forbidding
-wrap wraps wrapped wrapping / unwrap unwraps unwrapped unwrapping
-pack packs packed packing / unpack unpacks unpacked unpacking
-multiply multiplies multiplied multiplying / divide divides divided dividing
-push pushes pushed pushing / pop pops popped popping
-prevent prevents prevented preventing / cause causes caused causing
-block blocks - blocking / unblock unblocks - unblocking
-move moves moved moving / copy copies copied copying
-copy copies copied copying / move moves moved moving
-open - opened - / close - closed -
+increase / decrease; enable / disable; include / exclude; allow / deny;
+permit permits permitted permitting / forbid forbids forbade forbidding; accept / reject; add / remove;
+append / prepend; delete / keep keeps kept keeping; insert / delete; encode / decode; serialize / deserialize;
+compress / decompress; encrypt / decrypt; lock / unlock; acquire / release; attach / detach;
+connect connects connected - / disconnect disconnects disconnected -; register / unregister; load / save;
+import / export; start / stop stops stopped stopping; - - created - / - - deleted -; raise / suppress;
+ignore / respect - respected respecting; keep keeps kept keeping / discard; preserve / discard;
+read reads - reading / write writes - writing; receive / send sends sent sending; succeed / fail;
+expand / shrink shrinks shrunk shrinking; require requires - requiring / forbid forbids - forbidding;
+wrap wraps wrapped wrapping / unwrap unwraps unwrapped unwrapping; pack / unpack; multiply / divide;
+push / pop pops popped popping; prevent / cause; block blocks - blocking / unblock unblocks - unblocking; move / copy;
+copy / move; open - opened - / close - closed -
 """
-"""Base, -s, past participle and -ing form, both ways; `-` where a form is too often another word."""
+"""Verbs, both ways. One that is not regular has its base, -s, past participle and -ing form; `-` where a form is too
+often another word."""
 
 PHRASES = {
     r"at least": "at most", r"at most": "at least",
@@ -294,7 +245,7 @@ def antonyms(prose: Prose) -> Iterator[Place]:
     for found in WORD.finditer(prose.plain):
         new = OPPOSITES.get(found[0].lower())
         if new and _fits(prose, found, new):
-            yield with_article(prose.text, Place(found.start(), found.end(), like(found[0], new)))
+            yield with_article(prose.text, Place(*found.span(), like(found[0], new)))
     yield from _replaced(prose, PHRASE, list(PHRASES.values()))
 
 
@@ -310,7 +261,7 @@ def _replaced(prose: Prose, pattern: re.Pattern[str], new: Sequence[str]) -> Ite
     for found in pattern.finditer(prose.plain):
         opposite = new[int((found.lastgroup or "_0")[1:])]
         if prose.states(found.start()):
-            yield Place(found.start(), found.end(), like(found[0], opposite))
+            yield Place(*found.span(), like(found[0], opposite))
 
 
 def _fits(prose: Prose, found: re.Match[str], new: str) -> bool:
@@ -323,28 +274,30 @@ def _fits(prose: Prose, found: re.Match[str], new: str) -> bool:
     nearby = set(re.findall(r"[\w-]+", prose.text[start:end].lower()))
     if {word, new} & prose.named or new in nearby or not prose.states(found.start()):
         return False
-    return not (_last(before) in BEFORE.get(word, ()) or _first(prose.plain[found.end() : end]) in AFTER.get(word, ()))
+    last, first = re.search(r"(\w+) +$", before.lower()), re.match(r"[ -](\w+)", prose.plain[found.end() : end].lower())
+    kept_after, kept_before = (AFTER.get(word, ()), BEFORE.get(word, ()))
+    return not ((last and last[1] in kept_before) or (first and first[1] in kept_after))
 
 
-def _last(text: str) -> str:
-    return next(iter(re.findall(r"(\w+) +$", text.lower())), "")
-
-
-def _first(text: str) -> str:
-    return next(iter(re.findall(r"^[ -](\w+)", text.lower())), "")
+def _forms(verb: str) -> list[str]:
+    """Base, -s, past participle and -ing form of a verb of the list."""
+    given = verb.split()
+    if len(given) > 1:
+        return given
+    base, stem = verb.strip(), verb.strip().removesuffix("e")
+    if base.endswith("y"):
+        return [base, f"{base[:-1]}ies", f"{base[:-1]}ied", f"{base}ing"]
+    return [base, base + ("es" if base.endswith(("s", "sh", "ch", "x")) else "s"), f"{stem}ed", f"{stem}ing"]
 
 
 def _opposites() -> dict[str, str]:
     """Every word of both lists -> its opposite; the first pair that has it counts."""
     pairs = [tuple(pair.split()) for pair in OPPOSITES_WORDS.split(";")]
-    for row in OPPOSITES_VERBS.strip().splitlines():
-        left, right = (side.split() for side in row.split(" / "))
+    for left, right in VERBS_AND_OPPOSITES:
         pairs += [forms for forms in zip(left, right, strict=True) if "-" not in forms]
     found: dict[str, str] = {}
-    for one, other in pairs:
+    for one, other in [*pairs, *((other, one) for one, other in pairs)]:
         found.setdefault(one, other)
-    for one, other in pairs:
-        found.setdefault(other, one)
     return {one: other for one, other in found.items() if one != other}
 
 
@@ -355,7 +308,8 @@ def _alternatives(patterns: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w\0'-])(?:{named})(?![\w\0'-])", re.IGNORECASE)
 
 
-FORMS = [side.split() for row in OPPOSITES_VERBS.strip().splitlines() for side in row.split(" / ")]
+VERBS_AND_OPPOSITES = [[_forms(side) for side in row.split("/")] for row in OPPOSITES_VERBS.split(";")]
+FORMS = [forms for both in VERBS_AND_OPPOSITES for forms in both]
 NEEDED_BEFORE = {forms[2]: BEFORE_PARTICIPLE for forms in FORMS} | {forms[0]: BEFORE_BASE for forms in FORMS}
 """Verb forms that are other words elsewhere -> what has to stand before them."""
 OPPOSITES = _opposites()
@@ -372,26 +326,10 @@ CAPITALISED = re.compile(
     r"(?<=[a-z,] )(?:[A-Z][A-Za-z0-9]+)(?: [A-Z][A-Za-z0-9]+){1,3}(?![\w-]|\\-| \\?\(| (?:(?:and|of|for|&) )?[A-Z])"
 )
 ALONE = re.compile(r"(?<= on )(?:[A-Z][a-z]{2,})(?=[.,;)]| (?:and|or|is|are|in|on|to|for)\b)")
-NO_NAMES = frozenset(
-    [
-        "True",
-        "False",
-        "None",
-        "Note",
-        "Notes",
-        "Warning",
-        "Returns",
-        "Raises",
-        "Parameters",
-        "Attributes",
-        "Example",
-        "Examples",
-        "See",
-        "The",
-        "This",
-        "If",
-    ]
-)
+NO_NAMES = frozenset({
+    "True", "False", "None", "Note", "Notes", "Warning", "Returns", "Raises", "Parameters", "Attributes", "Example",
+    "Examples", "See", "The", "This", "If",
+})  # fmt: skip
 FILE = re.compile(
     r"\.(?:py|txt|json|html?|csv|xml|toml|cfg|ini|exe|zip|gz|npy|npz|md|com|org|io|net|rst|so|dll|pyc|whl)$"
 )
@@ -430,30 +368,24 @@ def names_in(prose: Prose) -> Iterator[tuple[str, re.Match[str]]]:
 def names_changed(doc: Doc, prose: Prose, *, names: Names, random: Random) -> list[Change]:
     """One change for each name, wherever it stands in the passage, in the order in which names come.
 
-    Names in the passage's title or id are left alone: the passage would be about something else.
+    In code too, but not in addresses. Names of which the title or the id of the passage has the whole, the last part
+    or a longer word are left alone: the passage would be about something else.
     """
     own = f"{doc.title} {doc.doc_id}".lower()
     first: dict[str, str] = {}
     for shape, found in sorted(names_in(prose), key=lambda item: item[1].start()):
-        if prose.states(found.start()) and not _is_own(found[0], own):
-            first.setdefault(found[0], shape)
-    replaced = ((name, names.instead_of(name, shape, doc, random)) for name, shape in first.items())
-    changes = [Change(RULE, _everywhere(name, new, prose)) for name, new in replaced if new]
+        name = found[0]
+        parts = {name, name.rpartition(".")[2], *(word for word in name.split()[1:] if len(word) > 3)}
+        if prose.states(found.start()) and not any(part.lower() in own for part in parts):
+            first.setdefault(name, shape)
+    changes = []
+    for name, shape in first.items():
+        new = names.instead_of(name, shape, doc, random)
+        if new:
+            word = re.compile(rf"(?<![\w.\\/-]){re.escape(name)}(?![\w\\/-]|\.\w)")
+            places = (Place(*found.span(), new) for found in word.finditer(prose.unaddressed))
+            changes.append(Change(RULE, tuple(with_article(prose.text, place) for place in places)))
     return [change for change in changes if change.places]
-
-
-def _is_own(name: str, own: str) -> bool:
-    """Whether title or id have the name, its last part, or one of its longer words."""
-    parts = {name, name.rpartition(".")[2], *(word for word in name.split()[1:] if len(word) > 3)}
-    return any(part.lower() in own for part in parts)
-
-
-def _everywhere(name: str, new: str, prose: Prose) -> tuple[Place, ...]:
-    """Every occurrence as a word of its own, in code too, but not in addresses."""
-    whole = re.compile(rf"(?<![\w.\\/-]){re.escape(name)}(?![\w\\/-]|\.\w)")
-    return tuple(
-        with_article(prose.text, Place(found.start(), found.end(), new)) for found in whole.finditer(prose.unaddressed)
-    )
 
 
 def _camel_shape(found: re.Match[str]) -> str:
@@ -510,35 +442,10 @@ BEFORE_VERB = re.compile(
     re.IGNORECASE,
 )
 IF = re.compile(r"\bif(?=\s)", re.IGNORECASE)
-BEFORE_IF = frozenset(
-    [
-        "as",
-        "even",
-        "only",
-        "what",
-        "see",
-        "check",
-        "checks",
-        "test",
-        "tests",
-        "determine",
-        "determines",
-        "and",
-        "or",
-        "but",
-        "know",
-        "tell",
-        "verify",
-        "unless",
-        "ask",
-        "indicates",
-        "specifies",
-        "specify",
-        "decide",
-        "find",
-        "out",
-    ]
-)
+BEFORE_IF = frozenset({
+    "as", "even", "only", "what", "see", "check", "checks", "test", "tests", "determine", "determines", "and", "or",
+    "but", "know", "tell", "verify", "unless", "ask", "indicates", "specifies", "specify", "decide", "find", "out",
+})  # fmt: skip
 BEHIND_IF = re.compile(
     r"\s+(?:not|any|so|needed|necessary|possible|desired|applicable|available|else|you|your|we|and)\b|[^.]{0,200}\bnot\b"
 )
@@ -567,36 +474,27 @@ STATED_WORDS = re.compile(
 
 def negations(prose: Prose) -> list[Change]:
     """Every statement that can be turned round, in the order of the text; one place each, but for True and False."""
-    single = [*_negated(prose), *_stated(prose), *_conditions(prose), *_nones(prose)]
-    changes = [Change(NEGATION_RULE, (place,)) for place in single] + list(_truths(prose))
-    stated = [change for change in changes if prose.states(change.start)]
-    cells = [Change(NEGATION_RULE, (place,)) for place in _cells(prose)]
-    return sorted([*stated, *cells], key=lambda change: change.start)
-
-
-def _negated(prose: Prose) -> Iterator[Place]:
-    for found in NEGATED_WORDS.finditer(prose.plain):
-        behind = prose.plain[found.end() : found.end() + 20]
+    plain = prose.plain
+    single: list[Place] = []
+    for found in NEGATED_WORDS.finditer(plain):
+        behind = plain[found.end() : found.end() + 20]
         if not behind.lstrip().startswith(HALF_NEGATED) and not (found[0].endswith("not") and behind[:1] in ".,;"):
-            new = WITH_NEGATION[" ".join(found[0].lower().split())]
-            yield Place(found.start(), found.end(), like(found[0], new))
-
-
-def _stated(prose: Prose) -> Iterator[Place]:
-    for found in STATED_WORDS.finditer(prose.plain):
-        start, _ = prose.around(found.start())
-        before = prose.plain[start : found.start()]
-        if before.strip() and not BEFORE_VERB.search(before) and not BEHIND_VERB.match(prose.plain, found.end()):
-            yield Place(found.start(), found.end(), STATED[" ".join(found[0].split())])
-
-
-def _conditions(prose: Prose) -> Iterator[Place]:
-    """`if` to `unless`, where a fact rests on it and nothing is negated."""
-    for found in IF.finditer(prose.plain):
-        start, _ = prose.around(found.start())
-        words = prose.plain[start : found.start()].split()
-        if (not words or words[-1].lower() not in BEFORE_IF) and not BEHIND_IF.match(prose.plain, found.end()):
-            yield Place(found.start(), found.end(), like(found[0], "unless"))
+            single.append(Place(*found.span(), like(found[0], WITH_NEGATION[" ".join(found[0].lower().split())])))
+    for found in STATED_WORDS.finditer(plain):
+        before = plain[prose.around(found.start())[0] : found.start()]
+        if before.strip() and not BEFORE_VERB.search(before) and not BEHIND_VERB.match(plain, found.end()):
+            single.append(Place(*found.span(), STATED[" ".join(found[0].split())]))
+    for found in IF.finditer(plain):
+        # `if` becomes `unless` where a fact rests on it and nothing is negated.
+        words = plain[prose.around(found.start())[0] : found.start()].split()
+        if (not words or words[-1].lower() not in BEFORE_IF) and not BEHIND_IF.match(plain, found.end()):
+            single.append(Place(*found.span(), like(found[0], "unless")))
+    single += [Place(*found.span(1), "False") for found in NONE.finditer(prose.stated)]
+    changes = [Change(NEGATION_RULE, (place,)) for place in single] + list(_truths(prose))
+    cells = [Place(*found.span(1), "No" if found[1] == "Yes" else "Yes") for found in CELL.finditer(plain)]
+    stated = [change for change in changes if prose.states(change.start)]
+    stated += [Change(NEGATION_RULE, (place,)) for place in cells]
+    return sorted(stated, key=lambda change: change.start)
 
 
 def _truths(prose: Prose) -> Iterator[Change]:
@@ -604,7 +502,7 @@ def _truths(prose: Prose) -> Iterator[Change]:
     by_sentence: dict[tuple[int, int], list[Place]] = {}
     stating = set()
     for found in TRUTH.finditer(prose.stated):
-        place = Place(found.start(), found.end(), OTHER_TRUTH.get(found[0], found[0]))
+        place = Place(*found.span(), OTHER_TRUTH.get(found[0], found[0]))
         before = prose.stated[max(0, found.start() - 40) : found.start()]
         if BEFORE_DEFAULT.search(before):
             yield Change(NEGATION_RULE, (place,))
@@ -614,16 +512,6 @@ def _truths(prose: Prose) -> Iterator[Change]:
         if BEFORE_TRUTH.search(before) or BEHIND_TRUTH.match(prose.stated, found.end()):
             stating.add(sentence)
     yield from (Change(NEGATION_RULE, tuple(places)) for sentence, places in by_sentence.items() if sentence in stating)
-
-
-def _nones(prose: Prose) -> Iterator[Place]:
-    for found in NONE.finditer(prose.stated):
-        yield Place(found.start(1), found.end(1), "False")
-
-
-def _cells(prose: Prose) -> Iterator[Place]:
-    for found in CELL.finditer(prose.plain):
-        yield Place(found.start(1), found.end(1), "No" if found[1] == "Yes" else "Yes")
 
 
 KIND = "contradicting"
@@ -654,12 +542,12 @@ def contradicting_changes(doc: Doc, *, names: Names, seed: int) -> Iterator[Chan
         "name": names_changed(doc, prose, names=names, random=values),
     }
     random = random_for(seed, doc.doc_id, KIND)
-    ranks = {rule: (_lateness(changes), random.random()) for rule, changes in offers.items()}
+    late = {
+        rule: sum(changes[0].start >= reach for reach in EARLY) if changes else len(EARLY)
+        for rule, changes in offers.items()
+    }
+    ranks = {rule: (late[rule], random.random()) for rule in offers}
     return in_turn([offers[rule] for rule in sorted(offers, key=lambda rule: ranks[rule])])
-
-
-def _lateness(changes: Sequence[Change]) -> int:
-    return sum(changes[0].start >= reach for reach in EARLY) if changes else len(EARLY)
 
 
 def _singly(rule: str, places: Iterable[Place]) -> list[Change]:

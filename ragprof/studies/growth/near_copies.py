@@ -3,14 +3,9 @@
 At least KEPT of a passage's words stay, in their order; no figure and no negation of it is changed or lost.
 docs/distractors.md shows each rule with an example.
 
-Edited passages: what was changed where, and which edits of a passage are taken. Knows no rule; reads no file.
-
-The rules are in `near_copies` and `contradictions`; docs/distractors.md shows each with an example.
-
-Where a passage speaks English: code, addresses, references and identifiers blanked out, sentences found.
-
-Works by pattern on Markdown, reStructuredText, numpy and Google docstrings. Parses none of them, and other languages
-than English only by chance.
+What contradictions need as well is here: an `Edit` and which edits of a passage are taken; and `Prose`, where a passage
+speaks English: code, addresses, references and identifiers blanked out, sentences found. It works by pattern on
+Markdown, reStructuredText, numpy and Google docstrings, parses none of them, and other languages only by chance.
 """
 
 from __future__ import annotations
@@ -197,7 +192,8 @@ class Prose:
         """Start and end of each, without the white space between them; headings and list items count."""
         breaks = list(SENTENCE_BREAK.finditer(self.stated))
         starts = [0, *(found.end() for found in breaks)]
-        ends = [*(_end(found) for found in breaks), len(self.text.rstrip())]
+        # A sentence ends behind its closing quotes.
+        ends = [*(found.start() + len(found[0].rstrip()) for found in breaks), len(self.text.rstrip())]
         return tuple((start, end) for start, end in zip(starts, ends, strict=True) if start < end)
 
     def sentence_at(self, place: int) -> tuple[int, int]:
@@ -240,11 +236,6 @@ def _blanked(text: str, *patterns: str) -> str:
     for pattern in patterns:
         text = re.sub(pattern, lambda found: re.sub(r"[^\n]", BLANK, found[0]), text, flags=re.MULTILINE)
     return text
-
-
-def _end(found: re.Match[str]) -> int:
-    """Where the sentence before a break ends: behind its closing quotes."""
-    return found.start() + len(found[0].rstrip())
 
 
 KIND = "duplicate"
@@ -294,41 +285,28 @@ def near_copies(docs: Sequence[Doc], *, variants: int, seed: int) -> list[Edit]:
 
     A passage without any text gives none. The same seed gives the same edits, whatever other passages are given.
     """
-    return [
-        edit
-        for doc in docs
-        if doc.text.strip()
-        for edit in edited(doc, KIND, _changes(doc, seed=seed), variants=variants)
-    ]
+    found: list[Edit] = []
+    for doc in docs:
+        if doc.text.strip():
+            prose, random = Prose(doc.text), random_for(seed, doc.doc_id, KIND)
+            boilerplate, sentences = list(_boilerplate(doc.text, random)), list(_whole_sentences(prose))
+            moved = (list(rule(doc.text, sentences)) for rule in (_dropped, _swapped))
+            rules = [boilerplate, *moved, list(_typography(prose))]
+            for offers in rules:
+                random.shuffle(offers)
+            random.shuffle(rules)
+            found += edited(doc, KIND, in_turn(rules), variants=variants)
+    return found
 
 
-def _changes(doc: Doc, *, seed: int) -> Iterator[Change]:
-    """All that the rules offer, in turn; rules and offers shuffled."""
-    prose, random = Prose(doc.text), random_for(seed, doc.doc_id, KIND)
-    sentences = list(_whole_sentences(prose))
-    rules = [
-        list(_boilerplate(doc.text, random)),
-        list(_dropped(doc.text, sentences)),
-        list(_swapped(doc.text, sentences)),
-        list(_typography(prose)),
-    ]
-    for offers in rules:
-        random.shuffle(offers)
-    random.shuffle(rules)
-    return in_turn(rules)
+_FILLED = {"year": (2012, 2025), "month": (1, 12), "day": (1, 28), "major": (1, 5), "minor": (0, 14), "patch": (0, 9)}
+"""The least and the most that stands in a line of boilerplate, drawn in this order."""
 
 
 def _boilerplate(text: str, random: Random) -> Iterator[Change]:
     """Each line once, in front or behind, with a date and a release of its own."""
     for line in BOILERPLATE:
-        filled = line.format(
-            year=random.randint(2012, 2025),
-            month=random.randint(1, 12),
-            day=random.randint(1, 28),
-            major=random.randint(1, 5),
-            minor=random.randint(0, 14),
-            patch=random.randint(0, 9),
-        )
+        filled = line.format(**{part: random.randint(*ends) for part, ends in _FILLED.items()})
         front = random.random() < 0.5
         place = Place(0, 0, f"{filled}\n\n") if front else Place(len(text), len(text), f"\n\n{filled}")
         yield Change("boilerplate", (place,))
