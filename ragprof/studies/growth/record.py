@@ -2,37 +2,33 @@
 
 Writes <recording>/growth/: plan.json (what it rests on; first), docs.parquet, queries.parquet, cells/, prompts/,
 exact/, tails/, live/, sizes/<size>/ (each a recording of its own, as the price pass reads them) and manifest.json
-(last). Knows no relevance judgement and no price. A killed run goes on: vectors and pair scores are in the cache, a
+(last). Knows no relevance judgement and no price. A killed run continues: vectors and pair scores are in the cache, a
 curve of a pipeline and a timed cell are whole or not there.
 
-Which passages every sub-corpus holds, for each curve and order.
-
-Scores that quality is forecast from: those of the passages that are kept, and the best of all at the largest sizes.
-
-Only of pipelines that end with an exact search over vectors: there a passage's score does not depend on the corpus
-around it. Written as growth/tails/<pipeline>.parquet.
+growth/tails/<pipeline>.parquet holds the scores that quality is forecast from: those of the passages that are kept, and
+the best of all at the largest sizes. Only of pipelines that end with an exact search over vectors: there a passage's
+score does not depend on the corpus around it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ragprof.core import EmbeddedQuery, Layout, Vectors, environment, files
 from ragprof.core.ranking import id_ranks
 from ragprof.core.stages import ApproximateStore, NestedStore, Store
 from ragprof.core.tokens import counter, remembering
 from ragprof.record.pipeline import Parts
-from ragprof.record.rankings import CountedReranker, PairScores, economical
+from ragprof.record.rankings import PairScores, economical
 from ragprof.record.recording import Bench, Embedding, embed, embedded_queries, load, redacted
 from ragprof.studies.growth import record_cells as arrays
 from ragprof.studies.growth import sub_corpora as layouts
@@ -46,7 +42,6 @@ from ragprof.studies.growth.record_live import (
     is_recorded,
     laid_out,
     time_sizes,
-    write_candidates,
     write_cells,
     write_sizes,
 )
@@ -56,28 +51,21 @@ BLOCK = 16_384
 
 def layouts_of(growing: Growing, vectors: Mapping[int, Vectors]) -> dict[str, list[Layout]]:
     """curve -> one layout an order. `vectors` are the pool's by id() of the embedder; `similar` takes the first's."""
-    orders, ground, kinds = range(growing.growth.orders), growing.ground, growing.pool.kinds
-    made: dict[str, list[Layout]] = {}
-    for curve in growing.growth.curves:
-        if curve == "all_judged":
-            made[curve] = [layouts.all_judged(ground, order) for order in orders]
-        elif curve == "proportional":
-            made[curve] = [layouts.proportional(ground, order) for order in orders]
-        elif curve == "similar":
-            closeness = closeness_to_kept(growing, vectors)
-            made[curve] = [layouts.nearest_first(ground, order, closeness) for order in orders]
-        else:
-            made[curve] = [layouts.added(ground, order, kinds[curve]) for order in orders]
-    return made
-
-
-def closeness_to_kept(growing: Growing, vectors: Mapping[int, Vectors]) -> NDArray[np.float32]:
-    """The highest similarity of each passage of the corpus with any that is kept, by the eval's first embedder."""
-    first = next(parts.embedder for parts in growing.subject.pipelines if parts.embedder is not None)
-    rows = vectors[id(first)][: growing.pool.corpus]
-    kept = np.ascontiguousarray(rows[growing.ground.kept].T)
-    blocks = (rows[start : start + BLOCK] @ kept for start in range(0, len(rows), BLOCK))
-    return np.concatenate([block.max(axis=1) for block in blocks])
+    ground, kinds = growing.ground, growing.pool.kinds
+    drawn: dict[str, Callable[[int], Layout]] = {
+        "all_judged": partial(layouts.all_judged, ground),
+        "proportional": partial(layouts.proportional, ground),
+        **{kind: partial(layouts.added, ground, distractors=places) for kind, places in kinds.items()},
+    }
+    if "similar" in growing.growth.curves:
+        # The highest similarity of each passage of the corpus with any that is kept, by the eval's first embedder.
+        first = next(parts.embedder for parts in growing.subject.pipelines if parts.embedder is not None)
+        rows = vectors[id(first)][: growing.pool.corpus]
+        kept = np.ascontiguousarray(rows[ground.kept].T)
+        blocks = (rows[start : start + BLOCK] @ kept for start in range(0, len(rows), BLOCK))
+        closeness = np.concatenate([block.max(axis=1) for block in blocks])
+        drawn["similar"] = partial(layouts.nearest_first, ground, closeness=closeness)
+    return {curve: [drawn[curve](order) for order in range(growing.growth.orders)] for curve in growing.growth.curves}
 
 
 DEEPEST = 256
@@ -88,32 +76,21 @@ KEPT = 0
 
 def write_tails(growing: Growing, layouts: Sequence[Layout], embedding: Embedding, folder: Path) -> None:
     """One file for each pipeline that this kind of forecast can be made for, unless it is there."""
-    for parts in growing.subject.pipelines:
-        path = folder / "tails" / f"{parts.name}.parquet"
-        if ends_with_exact_search(parts) and not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            queries = embedded_queries(growing.subject.queries, embedding.queries[id(parts.embedder)])
-            files.write_table(path, _tails(growing, parts, layouts, embedding.documents[id(parts.embedder)], queries))
-
-
-def ends_with_exact_search(parts: Parts) -> bool:
-    store = parts.store
-    absolute = isinstance(store, NestedStore) and store.needs_vectors and not isinstance(store, ApproximateStore)
-    return absolute and parts.reranker is None
-
-
-def _tails(
-    growing: Growing, parts: Parts, layouts: Sequence[Layout], vectors: Vectors, queries: Sequence[EmbeddedQuery]
-) -> pd.DataFrame:
     docs, kept = growing.pool.docs, growing.ground.kept
     largest = [Layout(layout.members, layout.sizes[-2:]) for layout in layouts]
     alone = [Layout(kept, (len(kept),))]
-    (best,) = searched(
-        parts.store, docs, vectors, queries=queries, curves={"best": largest}, depth=min(DEEPEST, largest[0].sizes[0])
-    ).values()
-    (own,) = searched(parts.store, docs, vectors, queries=queries, curves={"kept": alone}, depth=len(kept)).values()
-    tables = [cell_table(Cells((KEPT,), own.places, own.scores)), cell_table(best)]
-    return pd.concat(tables, ignore_index=True)[list(TAIL_COLUMNS)]
+    for parts in growing.subject.pipelines:
+        path, store = folder / "tails" / f"{parts.name}.parquet", parts.store
+        exact = isinstance(store, NestedStore) and store.needs_vectors and not isinstance(store, ApproximateStore)
+        if not exact or parts.reranker is not None or path.exists():
+            continue
+        queries = embedded_queries(growing.subject.queries, embedding.queries[id(parts.embedder)])
+        find = partial(searched, store, docs, embedding.documents[id(parts.embedder)], queries=queries)
+        (best,) = find(curves={"best": largest}, depth=min(DEEPEST, largest[0].sizes[0])).values()
+        (own,) = find(curves={"kept": alone}, depth=len(kept)).values()
+        tables = [cell_table(Cells((KEPT,), own.places, own.scores)), cell_table(best)]
+        path.parent.mkdir(exist_ok=True)
+        files.write_table(path, pd.concat(tables, ignore_index=True)[list(TAIL_COLUMNS)])
 
 
 @dataclass(frozen=True)
@@ -231,46 +208,30 @@ def _write_exact(site: Site, group: Sequence[Parts]) -> None:
 def _scored(
     site: Site, pipelines: Sequence[Parts], found: Mapping[str, Mapping[str, Cells]]
 ) -> dict[str, dict[str, Cells]]:
-    """The same cells with the reranker's scores in them."""
+    """The same cells with the reranker's scores: each pair once where scores may be reused, else cell by cell."""
+    docs, queries, progress = site.growing.pool.docs, site.growing.subject.queries, site.bench.progress
     scored = {parts.name: dict(found[parts.name]) for parts in pipelines}
     rerankers = {id(parts.reranker): parts.reranker for parts in pipelines if parts.reranker is not None}
     for key, reranker in rerankers.items():
         mine = [parts for parts in pipelines if id(parts.reranker) == key]
+        every = [(parts, curve, cells) for parts in mine for curve, cells in scored[parts.name].items()]
         counted = economical(reranker, site.bench.cache)
         if isinstance(counted, PairScores):
-            _score_pairs(site, counted, mine, scored)
+            candidates = arrays.union([cells for _, _, cells in every], passages=len(docs))
+            values = arrays.pair_values(counted, candidates, queries, docs, progress)
+            count_work(site.folder, pairs_reused=len(values) - counted.pairs_scored)
+            for parts, curve, cells in every:
+                scored[parts.name][curve] = replace(cells, rerank_scores=candidates.spread(values, cells.places))
         else:
-            _score_cells(site, counted, mine, scored)
+            progress.start("score every cell", len(every))
+            for parts, curve, cells in every:
+                depth = cells.places.shape[-1] if counted.pointwise else parts.depth
+                values = arrays.scored_cell_by_cell(counted, cells, queries, docs, depth)
+                scored[parts.name][curve] = replace(cells, rerank_scores=values)
+                progress.advance(1)
+            progress.done()
         count_work(site.folder, pairs_scored=counted.pairs_scored)
     return scored
-
-
-def _score_pairs(
-    site: Site, reranker: PairScores, pipelines: Sequence[Parts], scored: dict[str, dict[str, Cells]]
-) -> None:
-    docs, queries = site.growing.pool.docs, site.growing.subject.queries
-    every = [cells for parts in pipelines for cells in scored[parts.name].values()]
-    candidates = arrays.union(every, passages=len(docs))
-    values = arrays.pair_values(reranker, candidates, queries, docs, site.bench.progress)
-    count_work(site.folder, pairs_reused=len(values) - reranker.pairs_scored)
-    for parts in pipelines:
-        for curve, cells in scored[parts.name].items():
-            spread = candidates.spread(values, cells.places)
-            scored[parts.name][curve] = Cells(cells.sizes, cells.places, cells.scores, spread)
-
-
-def _score_cells(
-    site: Site, reranker: CountedReranker, pipelines: Sequence[Parts], scored: dict[str, dict[str, Cells]]
-) -> None:
-    docs, queries = site.growing.pool.docs, site.growing.subject.queries
-    site.bench.progress.start("score every cell", sum(len(scored[parts.name]) for parts in pipelines))
-    for parts in pipelines:
-        for curve, cells in scored[parts.name].items():
-            depth = cells.places.shape[-1] if reranker.pointwise else parts.depth
-            values = arrays.scored_cell_by_cell(reranker, cells, queries, docs, depth)
-            scored[parts.name][curve] = Cells(cells.sizes, cells.places, cells.scores, values)
-            site.bench.progress.advance(1)
-    site.bench.progress.done()
 
 
 def _write(site: Site, parts: Parts, curves: Mapping[str, Cells]) -> None:
@@ -278,17 +239,12 @@ def _write(site: Site, parts: Parts, curves: Mapping[str, Cells]) -> None:
     prompts = Prompts(parts.injector, docs, counter(site.growing.subject.config.tokenizer), site.tokens)
     for curve, cells in curves.items():
         if curve not in site.curves:
-            write_candidates(site.folder, parts.name, curve, cells=cells)
+            write_cells(site.folder, parts.name, curve, cells=cells)
             continue
         ranked = arrays.final(cells, site.ranks, parts.depth)
         inside = injected(prompts, queries, cells.places[..., : parts.depth], ranked)
         write_cells(site.folder, parts.name, curve, cells=cells, inside=inside)
         site.bench.progress.advance(1)
-
-
-def exactness_known(store: Store) -> bool:
-    """Whether it can be told what an exact search would have found: by itself, by its counterpart, or by words."""
-    return isinstance(store, ApproximateStore | NestedStore) or not store.needs_vectors
 
 
 def injected_tokens(site: Site) -> dict[int, int]:
@@ -340,7 +296,12 @@ def _manifest(site: Site) -> dict[str, Any]:
         "listwise": [
             parts.name for parts in growing.subject.pipelines if parts.reranker and not parts.reranker.pointwise
         ],
-        "exactness_unknown": [parts.name for parts in growing.subject.pipelines if not exactness_known(parts.store)],
+        # Stores of which it cannot be told what an exact search would have found.
+        "exactness_unknown": [
+            parts.name
+            for parts in growing.subject.pipelines
+            if parts.store.needs_vectors and not isinstance(parts.store, ApproximateStore | NestedStore)
+        ],
         "work": work_done(site),
         "environment": environment.describe(),
     }
