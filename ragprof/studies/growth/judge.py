@@ -1,13 +1,9 @@
 """The judge pass over a growth recording: growth/scores/, growth/context/ and growth/coverage.parquet.
 
 Every cell's rankings against the judgements, per query: at each stage, at each depth of the depth curve, and by what
-is present in a sub-corpus alone. Knows no clock and no price.
-
-The cells of one curve of one pipeline, judged: a row a cell and query, a column a metric. Reads no file.
-
-How much of each query's evidence is in the sub-corpora that take judged documents in proportion.
-
-Scores told apart by the judgements: growth/distributions/<pipeline>.parquet, for fitting score distributions.
+is present in a sub-corpus alone; what is injected, by kind; how much of each query's evidence is in the sub-corpora
+that take judged documents in proportion. growth/distributions/<pipeline>.parquet has scores told apart by the
+judgements, for fitting score distributions. Knows no clock and no price.
 """
 
 from __future__ import annotations
@@ -28,7 +24,6 @@ from ragprof.judge.arrays import UNJUDGED, Labels, Values, by_document, labels, 
 
 Places = NDArray[np.int64]
 KINDS = ("relevant", "irrelevant", "unjudged", "duplicate", "contradicting")
-EDITED = ("duplicate", "contradicting")
 
 
 @dataclass(frozen=True)
@@ -78,19 +73,16 @@ class Judged:
 
     def final(self, stage: str, depth: int, *, ideal: Values | None = None) -> pd.DataFrame:
         """The last ranking from the first `depth` candidates; by other judgements' ideal where one is given."""
-        return self._table(stage, depth, self._final(depth), ideal=ideal)
-
-    def _final(self, depth: int) -> Places:
         places = self.rankings.places[..., :depth]
-        if not self.reranked:
-            return places
-        return reordered(places, self.rankings.rerank_scores[..., :depth], self.collection.ranks)[0]
+        if self.reranked:
+            places, _ = reordered(places, self.rankings.rerank_scores[..., :depth], self.collection.ranks)
+        return self._table(stage, depth, places, ideal=ideal)
 
     def _injected(self) -> Places:
         """The prompt's passages in its order."""
-        order = np.argsort(np.where(self.rankings.injected > 0, self.rankings.injected, np.inf), axis=-1, kind="stable")
-        inside = np.where(self.rankings.injected > 0, self.rankings.places, -1)
-        return np.take_along_axis(inside, order, axis=-1)
+        inside = self.rankings.injected > 0
+        order = np.argsort(np.where(inside, self.rankings.injected, np.inf), axis=-1, kind="stable")
+        return np.take_along_axis(np.where(inside, self.rankings.places, -1), order, axis=-1)
 
     def _table(self, stage: str, depth: int, places: Places, *, ideal: Values | None = None) -> pd.DataFrame:
         """Values of every metric; NaN for a query without anything to find in an ideal of its own."""
@@ -104,34 +96,29 @@ class Judged:
     def context(self) -> pd.DataFrame:
         """Injected tokens by kind: edited passages as such, a repeated text as a duplicate, the rest as judged."""
         places = self._injected()
-        grades = self.labels.of(self.collection.codes[places])
-        kinds = np.select(
-            [self._repeats(places) | (self.collection.kinds[places] == "duplicate"),
-             self.collection.kinds[places] == "contradicting", grades > 0, grades == UNJUDGED],
-            ["duplicate", "contradicting", "relevant", "unjudged"],
-            "irrelevant",
-        )  # fmt: skip
-        tokens = np.where(places < 0, 0.0, self.collection.tokens[places])
-        return self._keys().assign(**{kind: (tokens * (kinds == kind)).sum(axis=-1).ravel() for kind in KINDS})
-
-    def _repeats(self, places: Places) -> NDArray[np.bool_]:
-        """Whether the same text stands further up in the same prompt."""
-        texts = self.collection.contents[places]
+        grades, texts = self.labels.of(self.collection.codes[places]), self.collection.contents[places]
+        # Whether the same text stands further up in the same prompt.
         repeated = np.zeros(places.shape, bool)
         for rank in range(1, places.shape[-1]):
             repeated[..., rank] = (texts[..., :rank] == texts[..., rank : rank + 1]).any(axis=-1)
-        return repeated & (places >= 0)
+        made = self.collection.kinds[places]
+        kinds = np.select(
+            [
+                (repeated & (places >= 0)) | (made == "duplicate"),
+                made == "contradicting",
+                grades > 0,
+                grades == UNJUDGED,
+            ],
+            ["duplicate", "contradicting", "relevant", "unjudged"],
+            "irrelevant",
+        )
+        tokens = np.where(places < 0, 0.0, self.collection.tokens[places])
+        return self._keys().assign(**{kind: (tokens * (kinds == kind)).sum(axis=-1).ravel() for kind in KINDS})
 
     def _keys(self) -> pd.DataFrame:
         orders, sizes, queries, _ = self.rankings.places.shape
         order, size, query = np.indices((orders, sizes, queries)).reshape(3, -1)
         return pd.DataFrame({"order": order, "size": np.array(self.rankings.sizes)[size], "query": query})
-
-
-def cell_index(table: pd.DataFrame, sizes: Sequence[int]) -> tuple[Places, Places, Places]:
-    """Where the rows of a table of cells belong in an array of shape (orders, sizes, queries)."""
-    size = np.searchsorted(np.array(sizes), table["size"].to_numpy())
-    return table["order"].to_numpy(), size, table["query"].to_numpy()
 
 
 NEVER = np.iinfo(np.int64).max
@@ -160,13 +147,19 @@ class Presence:
         np.minimum.at(
             first, (entry["order"].to_numpy(), collection.codes[entry["place"]]), entry["position"].to_numpy()
         )
-        grades = [_relevant(qrels.get(query_id, {}), collection.numbers) for query_id in collection.query_ids]
-        most = max((len(each) for each in grades), default=0) or 1
-        ideal = np.zeros((orders, len(sizes), len(grades), most))
-        for number, found in enumerate(grades):
+        numbers = collection.numbers
+        judged = [qrels.get(query_id, {}) for query_id in collection.query_ids]
+        present = [
+            [(numbers[document], grade) for document, grade in each.items() if grade > 0 and document in numbers]
+            for each in judged
+        ]
+        most = max((len(each) for each in present), default=0) or 1
+        ideal = np.zeros((orders, len(sizes), len(present), most))
+        for number, found in enumerate(present):
             for column, (code, grade) in enumerate(found):
                 ideal[:, :, number, column] = grade * (first[:, code, None] < np.array(sizes))
-        return cls(tuple(sizes), -np.sort(-ideal, axis=-1), np.array([_wanted(qrels, q) for q in collection.query_ids]))
+        wanted = [sum(grade > 0 for grade in each.values()) for each in judged]
+        return cls(tuple(sizes), -np.sort(-ideal, axis=-1), np.array(wanted))
 
     def table(self) -> pd.DataFrame:
         """order, size, query, coverage: the share of the query's relevant documents; NaN for one that has none."""
@@ -177,14 +170,6 @@ class Presence:
         return pd.DataFrame(
             {"order": order, "size": np.array(self.sizes)[size], "query": query, "coverage": share.ravel()}
         )
-
-
-def _relevant(judged: Mapping[str, int], numbers: Mapping[str, int]) -> list[tuple[int, int]]:
-    return [(numbers[document], grade) for document, grade in judged.items() if grade > 0 and document in numbers]
-
-
-def _wanted(qrels: Mapping[str, Mapping[str, int]], query_id: str) -> int:
-    return sum(grade > 0 for grade in qrels.get(query_id, {}).values())
 
 
 DISTRIBUTION_COLUMNS = ("order", "size", "query", "grade", "score")
@@ -200,8 +185,15 @@ def judge_tails(folder: Path, name: str, collection: Collection, qrels: Mapping[
     path = folder / "tails" / f"{name}.parquet"
     if not path.exists():
         return
+    # A relevant document that is nowhere in the corpus has a number below -1, a different one each.
+    rows = [
+        (number, collection.numbers.get(document, -2 - place), grade)
+        for number, query_id in enumerate(collection.query_ids)
+        for place, (document, grade) in enumerate(qrels.get(query_id, {}).items())
+        if grade > 0
+    ]
+    graded = pd.DataFrame(rows, columns=["query", "code", "grade"]).astype(np.int64)
     tails = files.read_table(path)
-    graded = _graded(collection, qrels)
     tails = tails.assign(code=collection.codes[tails["place"].to_numpy()]).merge(graded, "left", ["query", "code"])
     own = tails[tails["size"] == 0].groupby(["query", "code"], as_index=False)["score"].max()
     relevant = graded.merge(own, "left", ["query", "code"]).assign(order=0, size=0)
@@ -212,25 +204,12 @@ def judge_tails(folder: Path, name: str, collection: Collection, qrels: Mapping[
     files.write_table(folder / "distributions" / f"{name}.parquet", table)
 
 
-def _graded(collection: Collection, qrels: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
-    """query number, document number (below -1 for one that is nowhere, a different one each), grade above 0."""
-    rows = [
-        (number, collection.numbers.get(document, -2 - place), grade)
-        for number, query_id in enumerate(collection.query_ids)
-        for place, (document, grade) in enumerate(qrels.get(query_id, {}).items())
-        if grade > 0
-    ]
-    return pd.DataFrame(rows, columns=["query", "code", "grade"]).astype(
-        {"query": np.int64, "code": np.int64, "grade": np.int64}
-    )
-
-
 UNBIASED = "proportional"
 EVIDENCE_KEPT = "all_judged"
 
 
 @dataclass(frozen=True)
-class Bench:
+class GrowthBench:
     """A growth recording, read as far as all of its pipelines share it."""
 
     folder: Path
@@ -266,15 +245,17 @@ def judge_growth(folder: Path, evaluation: EvaluationSet) -> None:
     """Judge `folder`/growth. Raises BadInput where it is not a finished growth recording."""
     place = folder / "growth"
     manifest = files.read_json(place / "manifest.json")
-    collection = read_collection(place)
-    labelled = labels(evaluation.qrels, collection.query_ids, collection.numbers)
-    bench = Bench(place, manifest, collection, labelled)
-    presence = _presence(bench, evaluation)
+    collection, qrels = read_collection(place), evaluation.qrels
+    bench = GrowthBench(place, manifest, collection, labels(qrels, collection.query_ids, collection.numbers))
+    presence = None
+    if UNBIASED in manifest["sizes"]:
+        entry, sizes = files.read_table(place / "entry.parquet"), manifest["sizes"][UNBIASED]
+        entry = entry[entry["curve"] == UNBIASED]
+        presence = Presence.of(entry, sizes=sizes, collection=collection, qrels=qrels)
+        files.write_table(place / "coverage.parquet", presence.table())
     for pipeline in manifest["config"]["pipelines"]:
         _judge_pipeline(bench, pipeline, presence)
-        judge_tails(place, pipeline["name"], collection, evaluation.qrels)
-    if presence is not None:
-        files.write_table(place / "coverage.parquet", presence.table())
+        judge_tails(place, pipeline["name"], collection, qrels)
     facts = {"recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256}
     files.write_json(place / "judgement.json", facts)
 
@@ -297,26 +278,14 @@ def read_collection(place: Path) -> Collection:
 def read_rankings(file: Path, sizes: list[int], shape: tuple[int, int, int, int]) -> Rankings:
     """Cells of shape (orders, sizes, queries, depth) from their table."""
     table = files.read_table(file)
-    at = (*cell_index(table, sizes), table["rank"].to_numpy() - 1)
+    size = np.searchsorted(np.array(sizes), table["size"].to_numpy())
+    at = (table["order"].to_numpy(), size, table["query"].to_numpy(), table["rank"].to_numpy() - 1)
     places, scores, injected = np.full(shape, -1, np.int64), np.full(shape, np.nan), np.zeros(shape, np.int64)
     places[at], scores[at], injected[at] = table["place"], table["rerank_score"], table["injected"]
     return Rankings(tuple(sizes), places, scores, injected)
 
 
-def _presence(bench: Bench, evaluation: EvaluationSet) -> Presence | None:
-    """What of the evidence is in each sub-corpus of the unbiased curve; None where it was not recorded."""
-    if UNBIASED not in bench.manifest["sizes"]:
-        return None
-    entry = files.read_table(bench.folder / "entry.parquet")
-    return Presence.of(
-        entry[entry["curve"] == UNBIASED],
-        sizes=bench.manifest["sizes"][UNBIASED],
-        collection=bench.collection,
-        qrels=evaluation.qrels,
-    )
-
-
-def _judge_pipeline(bench: Bench, pipeline: Mapping[str, Any], presence: Presence | None) -> None:
+def _judge_pipeline(bench: GrowthBench, pipeline: Mapping[str, Any], presence: Presence | None) -> None:
     name = pipeline["name"]
     scores: list[pd.DataFrame] = []
     contexts: list[pd.DataFrame] = []

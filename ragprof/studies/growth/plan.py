@@ -1,15 +1,14 @@
 """From a prepared eval to something that can grow: sizes, what is kept, distractors. Finds what is wrong before work.
 
-Loads no model. What only vectors can tell (which passages are similar) is settled while recording.
-
-What is recorded of growth: the pool of passages, the sub-corpora, and the fingerprint that a recording goes by.
+Loads no model. What only vectors can tell (which passages are similar) is settled while recording. Here is also what
+is recorded of the pool of passages and of the sub-corpora, and the fingerprint that a recording goes by.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,31 +107,30 @@ def fingerprint(growing: Growing) -> dict[str, Any]:
 
 
 def claim(folder: Path, growing: Growing) -> None:
-    """Begin a recording or go on with the same one. Raises BadInput where another one is in the folder."""
+    """Begin a recording or continue the same one. Raises BadInput where another one is in the folder."""
     path, wanted = folder / "plan.json", fingerprint(growing)
-    if path.exists():
-        recorded = files.read_json(path)
-        for key, value in wanted.items():
-            if recorded.get(key) != value:
-                raise BadInput(_other(key, recorded.get(key), value), file=path)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(path, wanted)
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(path, wanted)
+    recorded = files.read_json(path)
+    for key, value in wanted.items():
+        if recorded.get(key) != value:
+            both = (recorded.get(key), value)
+            shown = [json.dumps(one) if isinstance(one, int | list) else "" for one in both]
+            short = all(0 < len(text) < 90 for text in shown)
+            found = f"{key} {shown[0]}, not {shown[1]}" if short else f"other {key}"
+            raise BadInput(
+                f"a growth recording with {found} is in this folder; "
+                "give another one with --out, or --fresh to record it anew and lose this one",
+                file=path,
+            )
 
 
 def sweep(folder: Path) -> None:
     """Take away what a killed run left half-written. Only for who has the folder to itself."""
     for left in folder.rglob("*.partial"):
         left.unlink()
-
-
-def _other(key: str, recorded: Any, wanted: Any) -> str:
-    shown = [json.dumps(value) if isinstance(value, int | list) else "" for value in (recorded, wanted)]
-    found = f"{key} {shown[0]}, not {shown[1]}" if all(0 < len(text) < 90 for text in shown) else f"other {key}"
-    return (
-        f"a growth recording with {found} is in this folder; "
-        "give another one with --out, or --fresh to record it anew and lose this one"
-    )
 
 
 def docs_table(growing: Growing, tokens: Mapping[int, int]) -> pd.DataFrame:
@@ -142,6 +140,8 @@ def docs_table(growing: Growing, tokens: Mapping[int, int]) -> pd.DataFrame:
     """
     pool = growing.pool
     edits = [pool.edits.get(place) for place in range(len(pool.docs))]
+    contents = (digest(" ".join(doc.content.casefold().split())) for doc in pool.docs)
+    codes: dict[bytes, int] = {}
     return pd.DataFrame(
         {
             "place": np.arange(len(pool.docs)),
@@ -152,7 +152,7 @@ def docs_table(growing: Growing, tokens: Mapping[int, int]) -> pd.DataFrame:
             "rule": [edit and edit.rule for edit in edits],
             "start": pd.array([edit.start if edit else None for edit in edits], dtype="Int64"),
             "end": pd.array([edit.end if edit else None for edit in edits], dtype="Int64"),
-            "content": _codes(" ".join(doc.content.casefold().split()) for doc in pool.docs),
+            "content": [codes.setdefault(text, len(codes)) for text in contents],
             "tokens": pd.array([tokens.get(place) for place in range(len(pool.docs))], dtype="Int64"),
         }
     )
@@ -169,12 +169,6 @@ def entry_table(growing: Growing, curves: Mapping[str, Sequence[Layout]]) -> pd.
     return pd.concat(tables, ignore_index=True)
 
 
-def _codes(contents: Iterable[str]) -> list[int]:
-    """A number a text, the same for the same one."""
-    seen: dict[bytes, int] = {}
-    return [seen.setdefault(digest(content), len(seen)) for content in contents]
-
-
 def _sha(values: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(values, ensure_ascii=True).encode()).hexdigest()
 
@@ -189,37 +183,33 @@ def plan_growth(
     prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None, fresh: bool = False
 ) -> Growing:
     """Check and lay out how an eval grows. `changes` go before the file's [growth]. Raises BadInput."""
-    growth = _changed(prepared.subject.config.growth, changes or {})
-    places = PreparationPlaces(eval_file)
-    docs = prepared.subject.corpus.docs
-    kept = _relevant(prepared)
-    deepest = max([*growth.depths, *(parts.depth for parts in prepared.subject.pipelines)])
+    try:
+        settings = {**prepared.subject.config.growth.model_dump(exclude_unset=True), **(changes or {})}
+        growth = GrowthSettings.model_validate(settings)
+    except ValidationError as failure:
+        raise BadInput(f"[growth] {complaint(failure)}") from None
+    places, docs, pipelines = PreparationPlaces(eval_file), prepared.subject.corpus.docs, prepared.subject.pipelines
+    # All passages of all documents that are relevant to some query are in every sub-corpus.
+    asked = [prepared.evaluation.qrels[query.query_id] for query in prepared.subject.queries]
+    relevant = {document for judged in asked for document, grade in judged.items() if grade > 0}
+    kept = np.array([place for place, doc in enumerate(docs) if doc.document_id in relevant], np.int64)
+    deepest = max([*growth.depths, *(parts.depth for parts in pipelines)])
     with nullcontext() if "sizes" in (changes or {}) else places.put_before("growth", "sizes"):
         sizes = _sizes(growth, total=len(docs), kept=len(kept), deepest=deepest)
     with places.put_before("growth", "forecast"):
-        _check_forecast(growth, sizes)
+        if growth.forecast and len(sizes) < 3:
+            raise BadInput(f"a forecast needs at least three sizes, here are {len(sizes)}; raise points or name sizes")
+        within = next((size for size in growth.forecast if size <= sizes[-1]), None)
+        if within is not None:
+            raise BadInput(f"forecast {within:,} is not beyond the largest measured size, {sizes[-1]:,}; raise it")
     with places.put_before("growth", "curves"):
-        _check_stores(prepared)
+        own = next((parts.name for parts in pipelines if isinstance(parts.store, FunctionStore)), None)
+        if own is not None:
+            raise BadInput(f"pipeline '{own}' searches with a function of its own, which cannot be given a sub-corpus")
         pool, left_out = _pool(prepared, [docs[place] for place in kept.tolist()], growth, eval_file)
     growth = growth.model_copy(update={"curves": tuple(curve for curve in growth.curves if curve not in left_out)})
     ground = Ground(docs, kept, sizes, growth.seed)
     return Growing(prepared.with_growth(growth).subject, growth, pool, ground, left_out, fresh)
-
-
-def _changed(growth: GrowthSettings, changes: Mapping[str, Any]) -> GrowthSettings:
-    """The settings with those of the command line on top."""
-    try:
-        return GrowthSettings.model_validate({**growth.model_dump(exclude_unset=True), **changes})
-    except ValidationError as failure:
-        raise BadInput(f"[growth] {complaint(failure)}") from None
-
-
-def _relevant(prepared: Prepared) -> NDArray[np.int64]:
-    """Places of all passages of all documents that are relevant to some query, rising."""
-    asked = [prepared.evaluation.qrels[query.query_id] for query in prepared.subject.queries]
-    relevant = {document for judged in asked for document, grade in judged.items() if grade > 0}
-    docs = prepared.subject.corpus.docs
-    return np.array([place for place, doc in enumerate(docs) if doc.document_id in relevant], np.int64)
 
 
 def _sizes(growth: GrowthSettings, *, total: int, kept: int, deepest: int) -> tuple[int, ...]:
@@ -242,23 +232,6 @@ def _sizes(growth: GrowthSettings, *, total: int, kept: int, deepest: int) -> tu
     return growth.sizes
 
 
-def _check_forecast(growth: GrowthSettings, sizes: Sequence[int]) -> None:
-    largest = sizes[-1]
-    if growth.forecast and len(sizes) < 3:
-        raise BadInput(f"a forecast needs at least three sizes, here are {len(sizes)}; raise points or name sizes")
-    within = next((size for size in growth.forecast if size <= largest), None)
-    if within is not None:
-        raise BadInput(f"forecast {within:,} is not beyond the largest measured size, {largest:,}; raise it")
-
-
-def _check_stores(prepared: Prepared) -> None:
-    for parts in prepared.subject.pipelines:
-        if isinstance(parts.store, FunctionStore):
-            raise BadInput(
-                f"pipeline '{parts.name}' searches with a function of its own, which cannot be given a sub-corpus"
-            )
-
-
 def _pool(
     prepared: Prepared, kept: Sequence[Doc], growth: GrowthSettings, eval_file: Path
 ) -> tuple[Pool, dict[str, str]]:
@@ -271,38 +244,31 @@ def _pool(
     kinds: dict[str, NDArray[np.int64]] = {}
     edits: dict[int, Edit] = {}
     left_out: dict[str, str] = {}
+
+    def add(kind: str, added: Sequence[Doc]) -> None:
+        if not added:
+            raise BadInput(f"no {kind} distractor could be made; leave '{kind}' out of curves")
+        taken = {doc.doc_id for doc in pool} | {doc.document_id for doc in pool}
+        clash = next((doc.doc_id for doc in added if {doc.doc_id, doc.document_id} & taken), None)
+        if clash is not None:
+            raise BadInput(f"the {kind} passage '{clash}' has the id of a passage of the corpus; rename one of them")
+        kinds[kind] = np.arange(len(pool), len(pool) + len(added))
+        pool.extend(added)
+
     for curve in growth.curves:
         try:
-            if curve == "similar":
-                _check_embedder(prepared)
+            if curve == "similar" and all(parts.embedder is None for parts in prepared.subject.pipelines):
+                raise BadInput(
+                    "the curve 'similar' compares vectors, and no pipeline has an embedder; leave it out of curves"
+                )
             if curve == "foreign":
-                _add(pool, kinds, curve, _foreign(growth, eval_file))
+                add(curve, read_corpus(eval_file.parent / Path(growth.foreign or "").expanduser()).docs)
             if curve in EDITING:
                 made = EDITING[curve](kept, variants=growth.variants, seed=growth.seed)
-                _add(pool, kinds, curve, [edit.doc for edit in made])
+                add(curve, [edit.doc for edit in made])
                 edits.update(zip(kinds[curve].tolist(), made, strict=True))
         except BadInput as problem:
             if "curves" in growth.model_fields_set:
                 raise
             left_out[curve] = problem.message
     return Pool(tuple(pool), len(docs), kinds, edits), left_out
-
-
-def _check_embedder(prepared: Prepared) -> None:
-    if all(parts.embedder is None for parts in prepared.subject.pipelines):
-        raise BadInput("the curve 'similar' compares vectors, and no pipeline has an embedder; leave it out of curves")
-
-
-def _add(pool: list[Doc], kinds: dict[str, NDArray[np.int64]], kind: str, docs: Sequence[Doc]) -> None:
-    if not docs:
-        raise BadInput(f"no {kind} distractor could be made; leave '{kind}' out of curves")
-    taken = {doc.doc_id for doc in pool} | {doc.document_id for doc in pool}
-    clash = next((doc for doc in docs if doc.doc_id in taken or doc.document_id in taken), None)
-    if clash is not None:
-        raise BadInput(f"the {kind} passage '{clash.doc_id}' has the id of a passage of the corpus; rename one of them")
-    kinds[kind] = np.arange(len(pool), len(pool) + len(docs))
-    pool.extend(docs)
-
-
-def _foreign(growth: GrowthSettings, eval_file: Path) -> Sequence[Doc]:
-    return read_corpus(eval_file.parent / Path(growth.foreign or "").expanduser()).docs
