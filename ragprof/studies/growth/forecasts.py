@@ -43,8 +43,12 @@ def targets(data: GrowthData) -> list[int]:
 
 def forecasts(pipeline: PipelineData) -> list[dict[str, Any]]:
     """Every quantity of one pipeline, in the shape of summary.json."""
-    data = pipeline.data
-    lines = [_line(pipeline, each) for each in _series(pipeline)]
+    data, lines = pipeline.data, []
+    for each in _series(pipeline):
+        found = forecast(
+            data.sizes(), each.replicates, each.means, targets=targets(data), model=each.model, bounds=each.bounds
+        )
+        lines.append({"pipeline": pipeline.name, "quantity": each.quantity, "unit": each.unit, **found})
     distributed = _by_score_distribution(pipeline)
     if distributed is not None:
         lines.insert(1, distributed)
@@ -58,58 +62,35 @@ def preferred(lines: Sequence[dict[str, Any]], quantity: str) -> dict[str, Any] 
     return min(given, key=lambda line: (-len(line["at"]), abs(float(line["held_out"]["error"]))), default=None)
 
 
-def _line(pipeline: PipelineData, series: Series) -> dict[str, Any]:
-    data = pipeline.data
-    found = forecast(
-        data.sizes(), series.replicates, series.means, targets=targets(data), model=series.model, bounds=series.bounds
-    )
-    return {"pipeline": pipeline.name, "quantity": series.quantity, "unit": series.unit, **found}
-
-
 def _series(pipeline: PipelineData) -> Iterator[Series]:
+    """Quality and prompt tokens over queries and orders; latencies, index and cost from live timings at each size."""
     data = pipeline.data
-    quality = pipeline.quality(BIASED)
-    yield _resampled(data, data.metric, "", quality, UNIT_INTERVAL)
-    yield _resampled(data, "prompt_tokens", "tokens", data.prompts(pipeline.name, BIASED), POSITIVE)
-    yield from _latencies(pipeline)
-    yield from _sizes_of_index(pipeline)
+    resampled = [
+        (data.metric, "", pipeline.quality(BIASED), UNIT_INTERVAL),
+        ("prompt_tokens", "tokens", data.prompts(pipeline.name, BIASED), POSITIVE),
+    ]
+    for quantity, unit, values, bounds in resampled:
+        figures = data.draws.means(values.transpose(0, 2, 1))
+        yield Series(quantity, unit, LOG_LINEAR, bounds, figures[0], figures[1:])
+    spans, builds = (
+        [files.read_table(data.size_folder(size) / f"{name}.parquet") for size in data.sizes()]
+        for name in ("spans", "builds")
+    )
+    timed = [table[(table["pipeline"] == pipeline.name) & (table["phase"] == "timed")] for table in spans]
+    stages = [stage for stage in STAGES if all((table["stage"] == stage).any() for table in timed)]
+    wanted = [(stage, stage, "p50") for stage in stages]
+    for stage, name, quantile in [*wanted, ("query", "end_to_end", "p50"), ("query", "end_to_end", "p95")]:
+        rounds = [rounds_of(table[table["stage"] == stage]) for table in timed]
+        drawn = [quantile_draws(each, [QUANTILES[quantile]], seed=data.config["seed"])[:, 0] for each in rounds]
+        figures = np.stack(drawn, axis=1)
+        yield Series(f"{name}_{quantile}_ns", "ns", POWER_LAW, POSITIVE, figures[0], figures[1:])
+    for column, quantity, unit in (("index_bytes", "index_bytes", "bytes"), ("duration_ns", "build_ns", "ns")):
+        # Nothing is resampled, one figure a size.
+        medians = [table.loc[table["pipeline"] == pipeline.name, column].median() for table in builds]
+        yield Series(quantity, unit, POWER_LAW, POSITIVE, np.array(medians, float), np.empty((0, len(medians))))
     cost = _cost(pipeline)
     if cost is not None:
         yield cost
-
-
-def _resampled(data: GrowthData, quantity: str, unit: str, values: Array, bounds: tuple[float, float]) -> Series:
-    """A mean over queries and orders, (orders, sizes, queries)."""
-    figures = data.draws.means(values.transpose(0, 2, 1))
-    return Series(quantity, unit, LOG_LINEAR, bounds, figures[0], figures[1:])
-
-
-def _latencies(pipeline: PipelineData) -> Iterator[Series]:
-    """p50 of each stage, p50 and p95 of the whole, each from live spans at each size."""
-    data = pipeline.data
-    tables = [files.read_table(data.size_folder(size) / "spans.parquet") for size in data.sizes()]
-    mine = [table[(table["pipeline"] == pipeline.name) & (table["phase"] == "timed")] for table in tables]
-    stages = [stage for stage in STAGES if all((table["stage"] == stage).any() for table in mine)]
-    wanted = [
-        *((stage, stage, "p50") for stage in stages),
-        ("query", "end_to_end", "p50"),
-        ("query", "end_to_end", "p95"),
-    ]
-    for stage, name, quantile in wanted:
-        rounds = [rounds_of(table[table["stage"] == stage]) for table in mine]
-        figures = [quantile_draws(each, [QUANTILES[quantile]], seed=data.config["seed"])[:, 0] for each in rounds]
-        found = np.stack(figures, axis=1)
-        yield Series(f"{name}_{quantile}_ns", "ns", POWER_LAW, POSITIVE, found[0], found[1:])
-
-
-def _sizes_of_index(pipeline: PipelineData) -> Iterator[Series]:
-    """Bytes and build time of the index: nothing is resampled, one figure a size."""
-    data = pipeline.data
-    tables = [files.read_table(data.size_folder(size) / "builds.parquet") for size in data.sizes()]
-    mine = [table[table["pipeline"] == pipeline.name] for table in tables]
-    for column, quantity, unit in (("index_bytes", "index_bytes", "bytes"), ("duration_ns", "build_ns", "ns")):
-        means = np.array([float(each[column].median()) for each in mine])
-        yield Series(quantity, unit, POWER_LAW, POSITIVE, means, np.empty((0, len(means))))
 
 
 def _cost(pipeline: PipelineData) -> Series | None:
@@ -117,38 +98,32 @@ def _cost(pipeline: PipelineData) -> Series | None:
 
     A replicate that drew none of the timed queries has no machine time, so no total: NaN.
     """
-    data = pipeline.data
-    bills = [_bill(data, pipeline.name, size) for size in data.sizes()]
-    if any(bill is None for bill in bills):
-        return None
-    known = [bill for bill in bills if bill is not None]
-    figures = np.stack([data.draws.means(bill).sum(axis=1) for bill in known], axis=1) * QUERIES
-    return Series(COST, "usd", POWER_LAW, POSITIVE, figures[0], figures[1:])
-
-
-def _bill(data: GrowthData, name: str, size: int) -> Array | None:
-    """What each item costs each query, (queries, items); NaN where a query was not timed, None if unpriced."""
-    costs = files.read_table(data.size_folder(size) / "costs.parquet")
-    mine = costs[costs["pipeline"] == name]
-    if mine.empty or mine["usd"].isna().any():
-        return None
-    table = mine.assign(usd=mine["usd"].astype(float)).pivot_table(
-        index="query_id", columns=["stage", "item"], values="usd", aggfunc="sum"
-    )
-    return table.reindex(list(data.query_ids)).to_numpy(float)
+    data, figures = pipeline.data, []
+    for size in data.sizes():
+        costs = files.read_table(data.size_folder(size) / "costs.parquet")
+        mine = costs[costs["pipeline"] == pipeline.name]
+        if mine.empty or mine["usd"].isna().any():
+            return None
+        items = mine.assign(usd=mine["usd"].astype(float)).pivot_table(
+            index="query_id", columns=["stage", "item"], values="usd", aggfunc="sum"
+        )
+        # What each item costs each query; NaN where the query was not timed.
+        figures.append(data.draws.means(items.reindex(list(data.query_ids)).to_numpy(float)).sum(axis=1))
+    found = np.stack(figures, axis=1) * QUERIES
+    return Series(COST, "usd", POWER_LAW, POSITIVE, found[0], found[1:])
 
 
 def _as_money(line: dict[str, Any]) -> dict[str, Any]:
     """The same with money as decimal strings."""
-    held = {key: _written(value) if key != "size" else value for key, value in line["held_out"].items()}
-    at = [{"size": each["size"], **{key: _written(each[key]) for key in ("value", "interval")}} for each in line["at"]]
+
+    def written(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [written(end) for end in value]
+        return None if value is None else plain(Decimal(repr(float(value))))
+
+    held = {key: value if key == "size" else written(value) for key, value in line["held_out"].items()}
+    at = [{key: value if key == "size" else written(value) for key, value in each.items()} for each in line["at"]]
     return {**line, "held_out": held, "at": at}
-
-
-def _written(value: Any) -> Any:
-    if value is None:
-        return None
-    return [_written(end) for end in value] if isinstance(value, list | tuple) else plain(Decimal(repr(float(value))))
 
 
 def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
@@ -195,37 +170,37 @@ class Distribution:
     family: str
     cutoff: int
 
-    def values(self, size: int, at: int) -> Array:
-        """From the sub-corpora of `size` passages, the metric with `at` passages: (orders, queries)."""
-        return np.stack([self._expected(order, size, at) for order in range(self._orders(size))])
-
     def depth(self) -> int:
         """How many scores of others are known of every query, order and size."""
         others = self.table[self.table["grade"] == 0]
         counts = others.groupby(["order", "size", "query"]).size()
         return int(counts.min()) if len(counts) else 0
 
-    def _orders(self, size: int) -> int:
-        """All orders; one where they are the whole corpus and so the same."""
-        whole = size == self.data.manifest["corpus_docs"]
-        return 1 if whole else int(self.data.manifest["plan"]["orders"])
+    def values(self, size: int, at: int) -> Array:
+        """From the sub-corpora of `size` passages, the metric with `at` passages: (orders, queries).
 
-    def _expected(self, order: int, size: int, at: int) -> Array:
-        """Of each query; 0 for one with nothing relevant, as it is measured."""
-        relevant = self.table[self.table["grade"] > 0]
-        others = self.table[(self.table["grade"] == 0) & (self.table["order"] == order) & (self.table["size"] == size)]
-        tails = self._by_query(others, "score")
-        deep = min(len(tail) for tail in tails)
-        found = expected(
-            self.family,
-            self.cutoff,
-            relevant_scores=padded(self._by_query(relevant.fillna({"score": NOWHERE}), "score")),
-            grades=padded(self._by_query(relevant, "grade")),
-            tail=np.array([tail[:deep] for tail in tails]),
-            size=size,
-            at=at,
-        )
-        return np.nan_to_num(found)
+        A single order where they are the whole corpus and so the same. 0 for a query with nothing relevant, as it is
+        measured.
+        """
+        table, whole = self.table, size == self.data.manifest["corpus_docs"]
+        relevant = table[table["grade"] > 0]
+        found = []
+        for order in range(1 if whole else int(self.data.manifest["plan"]["orders"])):
+            others = table[(table["grade"] == 0) & (table["order"] == order) & (table["size"] == size)]
+            tails = self._by_query(others, "score")
+            deep = min(len(tail) for tail in tails)
+            found.append(
+                expected(
+                    self.family,
+                    self.cutoff,
+                    relevant_scores=padded(self._by_query(relevant.fillna({"score": NOWHERE}), "score")),
+                    grades=padded(self._by_query(relevant, "grade")),
+                    tail=np.array([tail[:deep] for tail in tails]),
+                    size=size,
+                    at=at,
+                )
+            )
+        return np.nan_to_num(np.stack(found))
 
     def _by_query(self, rows: pd.DataFrame, column: str) -> list[list[float]]:
         """A list for each query, in the order of the rows."""
