@@ -247,7 +247,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LabelPlace:
     """Offset of a name's anchor from its point; `align` as in Vega-Lite, the baseline is the middle."""
 
     dx: float
@@ -256,11 +256,11 @@ class Place:
 
 
 _PLACES = tuple(
-    Place(sign * (11 + away), dy, "left" if sign > 0 else "right")
+    LabelPlace(sign * (11 + away), dy, "left" if sign > 0 else "right")
     for away in (0, 10, 22, 44, 70)
     for dy in (0, *(sign * step for step in (11, 22, 36, 52, 70, 90) for sign in (-1, 1)))
     for sign in (1, -1)
-) + tuple(Place(0, dy, "center") for dy in (-18, 18, -30, 30, -48, 48))
+) + tuple(LabelPlace(0, dy, "center") for dy in (-18, 18, -30, 30, -48, 48))
 
 
 def wrap(name: str, width: int = 34) -> str:
@@ -268,7 +268,7 @@ def wrap(name: str, width: int = 34) -> str:
     return "\n".join(textwrap.wrap(name, width)) or name
 
 
-def arrange(points: Sequence[Point], lines: Sequence[Box], *, size: tuple[float, float]) -> dict[str, Place]:
+def arrange(points: Sequence[Point], lines: Sequence[Box], *, size: tuple[float, float]) -> dict[str, LabelPlace]:
     """name -> place, on a plot of the given size. `lines` are best not crossed, marks and names must not be covered.
 
     Points are served from the most crowded on, and each takes the least bad place. None is ever dropped or cut.
@@ -276,12 +276,12 @@ def arrange(points: Sequence[Point], lines: Sequence[Box], *, size: tuple[float,
     covered = [point.mark for point in points]
     crossed = [*lines, *(line for point in points for line in point.lines)]
     plot = Box(0, 0, *size)
-    chosen: dict[str, Place] = {}
+    chosen: dict[str, LabelPlace] = {}
 
     def crowding(point: Point) -> float:
         return sum(1 / (1 + abs(point.x - other.x) + 2 * abs(point.y - other.y)) for other in points)
 
-    def badness(point: Point, place: Place) -> float:
+    def badness(point: Point, place: LabelPlace) -> float:
         box, own = box_of(point, place), math.hypot(place.dx, place.dy)
         x, y = point.x + place.dx, point.y + place.dy
         outside = (box.right - box.left) * (box.bottom - box.top) - box.overlap(plot)
@@ -296,7 +296,7 @@ def arrange(points: Sequence[Point], lines: Sequence[Box], *, size: tuple[float,
     return chosen
 
 
-def box_of(point: Point, place: Place) -> Box:
+def box_of(point: Point, place: LabelPlace) -> Box:
     """Vega-Lite centres the first line on the anchor; further lines hang below it."""
     lines = point.name.split("\n")
     width = _CHARACTER_PX * max(map(len, lines))

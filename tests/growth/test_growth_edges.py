@@ -22,7 +22,7 @@ from ragprof.studies.growth.data import read_growth
 from ragprof.studies.growth.forecasts import _cost
 from ragprof.studies.growth.judge import Collection, judge_tails
 from ragprof.studies.growth.record_cells import Cells, scored_cell_by_cell, union
-from ragprof.studies.growth.record_live import Prompts
+from ragprof.studies.growth.record_live import InjectedPrompts
 
 DOCS = tuple(Doc(f"d{number}", "", text, f"d{number}") for number, text in enumerate(["red", "green", "blue red"]))
 QUERY = Query("q", "blue red")
@@ -70,7 +70,7 @@ def test_no_candidate_anywhere_has_no_score() -> None:
 
 
 def test_the_same_ranking_with_other_scores_is_injected_anew() -> None:
-    prompts, places = Prompts(Picky(k=2), DOCS, lambda text: len(text.split()), {}), np.array([0, 2])
+    prompts, places = InjectedPrompts(Picky(k=2), DOCS, lambda text: len(text.split()), {}), np.array([0, 2])
     assert prompts.of(0, QUERY, places, np.array([3.0, 2.0]))[0] == [0, 2]
     assert prompts.of(0, QUERY, places, np.array([3.0, 0.5]))[0] == [0]
 

@@ -243,8 +243,24 @@ BEFORE_BASE = re.compile(r"(?:\b(?:to|will|can|must|should|may|cannot|would|also
 def antonyms(prose: Prose) -> Iterator[Place]:
     """One place for each word or phrase that has an opposite, where the sentence does not have that already."""
     for found in WORD.finditer(prose.plain):
-        new = OPPOSITES.get(found[0].lower())
-        if new and _fits(prose, found, new):
+        word = found[0].lower()
+        new, needed = OPPOSITES.get(word), NEEDED_BEFORE.get(word)
+        if not new:
+            continue
+        start, end = prose.around(found.start())
+        before, behind = prose.plain[start : found.start()], prose.plain[found.end() : end]
+        last, first = re.search(r"(\w+) +$", before.lower()), re.match(r"[ -](\w+)", behind.lower())
+        nearby = set(re.findall(r"[\w-]+", prose.text[start:end].lower()))
+        kept = (
+            (needed and not needed.search(before))
+            or NEGATED.search(before)
+            or {word, new} & prose.named
+            or new in nearby
+            or not prose.states(found.start())
+            or (last and last[1] in BEFORE.get(word, ()))
+            or (first and first[1] in AFTER.get(word, ()))
+        )
+        if not kept:
             yield with_article(prose.text, Place(*found.span(), like(found[0], new)))
     yield from _replaced(prose, PHRASE, list(PHRASES.values()))
 
@@ -262,21 +278,6 @@ def _replaced(prose: Prose, pattern: re.Pattern[str], new: Sequence[str]) -> Ite
         opposite = new[int((found.lastgroup or "_0")[1:])]
         if prose.states(found.start()):
             yield Place(*found.span(), like(found[0], opposite))
-
-
-def _fits(prose: Prose, found: re.Match[str], new: str) -> bool:
-    word = found[0].lower()
-    start, end = prose.around(found.start())
-    before = prose.plain[start : found.start()]
-    needed = NEEDED_BEFORE.get(word)
-    if (needed and not needed.search(before)) or NEGATED.search(before):
-        return False
-    nearby = set(re.findall(r"[\w-]+", prose.text[start:end].lower()))
-    if {word, new} & prose.named or new in nearby or not prose.states(found.start()):
-        return False
-    last, first = re.search(r"(\w+) +$", before.lower()), re.match(r"[ -](\w+)", prose.plain[found.end() : end].lower())
-    kept_after, kept_before = (AFTER.get(word, ()), BEFORE.get(word, ()))
-    return not ((last and last[1] in kept_before) or (first and first[1] in kept_after))
 
 
 def _forms(verb: str) -> list[str]:
@@ -336,13 +337,13 @@ FILE = re.compile(
 
 
 @dataclass(frozen=True)
-class Names:
+class PassageNames:
     """Shape -> the names of that shape in a list of passages, sorted."""
 
     by_shape: dict[str, tuple[str, ...]]
 
     @classmethod
-    def of(cls, docs: Sequence[Doc]) -> Names:
+    def of(cls, docs: Sequence[Doc]) -> PassageNames:
         """All names that the passages state outside of code and addresses."""
         found: dict[str, set[str]] = {}
         for doc in docs:
@@ -365,7 +366,7 @@ def names_in(prose: Prose) -> Iterator[tuple[str, re.Match[str]]]:
                 yield shape_of(found), found
 
 
-def names_changed(doc: Doc, prose: Prose, *, names: Names, random: Random) -> list[Change]:
+def names_changed(doc: Doc, prose: Prose, *, names: PassageNames, random: Random) -> list[Change]:
     """One change for each name, wherever it stands in the passage, in the order in which names come.
 
     In code too, but not in addresses. Names of which the title or the id of the passage has the whole, the last part
@@ -525,12 +526,12 @@ def contradictions(docs: Sequence[Doc], *, variants: int, seed: int) -> list[Edi
     A passage where no rule applies gives none. The same seed gives the same edits; only the names that stand in for
     others come from the rest of `docs`. Facts at the beginning are changed before those at the end.
     """
-    names = Names.of(docs)
+    names = PassageNames.of(docs)
     found = ((doc, contradicting_changes(doc, names=names, seed=seed)) for doc in docs)
     return [edit for doc, changes in found for edit in edited(doc, KIND, changes, variants=variants)]
 
 
-def contradicting_changes(doc: Doc, *, names: Names, seed: int) -> Iterator[Change]:
+def contradicting_changes(doc: Doc, *, names: PassageNames, seed: int) -> Iterator[Change]:
     """All that the rules offer, the rules in turn: those that reach the passage's beginning first, else shuffled."""
     prose = Prose(doc.text)
     figures, values = random_for(seed, doc.doc_id, "figure"), random_for(seed, doc.doc_id, "name")

@@ -25,7 +25,7 @@ UNIT_INTERVAL, POSITIVE = (0.0, 1.0), (0.0, np.inf)
 
 
 @dataclass(frozen=True)
-class Series:
+class MeasuredSeries:
     """One quantity at rising sizes: means (sizes,) and resampled means (replicates, sizes)."""
 
     quantity: str
@@ -62,7 +62,7 @@ def preferred(lines: Sequence[dict[str, Any]], quantity: str) -> dict[str, Any] 
     return min(given, key=lambda line: (-len(line["at"]), abs(float(line["held_out"]["error"]))), default=None)
 
 
-def _series(pipeline: PipelineData) -> Iterator[Series]:
+def _series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
     """Quality and prompt tokens over queries and orders; latencies, index and cost from live timings at each size."""
     data = pipeline.data
     resampled = [
@@ -71,7 +71,7 @@ def _series(pipeline: PipelineData) -> Iterator[Series]:
     ]
     for quantity, unit, values, bounds in resampled:
         figures = data.draws.means(values.transpose(0, 2, 1))
-        yield Series(quantity, unit, LOG_LINEAR, bounds, figures[0], figures[1:])
+        yield MeasuredSeries(quantity, unit, LOG_LINEAR, bounds, figures[0], figures[1:])
     spans, builds = (
         [files.read_table(data.size_folder(size) / f"{name}.parquet") for size in data.sizes()]
         for name in ("spans", "builds")
@@ -83,17 +83,17 @@ def _series(pipeline: PipelineData) -> Iterator[Series]:
         rounds = [rounds_of(table[table["stage"] == stage]) for table in timed]
         drawn = [quantile_draws(each, [QUANTILES[quantile]], seed=data.config["seed"])[:, 0] for each in rounds]
         figures = np.stack(drawn, axis=1)
-        yield Series(f"{name}_{quantile}_ns", "ns", POWER_LAW, POSITIVE, figures[0], figures[1:])
+        yield MeasuredSeries(f"{name}_{quantile}_ns", "ns", POWER_LAW, POSITIVE, figures[0], figures[1:])
     for column, quantity, unit in (("index_bytes", "index_bytes", "bytes"), ("duration_ns", "build_ns", "ns")):
         # Nothing is resampled, one figure a size.
         medians = [table.loc[table["pipeline"] == pipeline.name, column].median() for table in builds]
-        yield Series(quantity, unit, POWER_LAW, POSITIVE, np.array(medians, float), np.empty((0, len(medians))))
+        yield MeasuredSeries(quantity, unit, POWER_LAW, POSITIVE, np.array(medians, float), np.empty((0, len(medians))))
     cost = _cost(pipeline)
     if cost is not None:
         yield cost
 
 
-def _cost(pipeline: PipelineData) -> Series | None:
+def _cost(pipeline: PipelineData) -> MeasuredSeries | None:
     """USD per 1,000 queries; None where something is unpriced at some size.
 
     A replicate that drew none of the timed queries has no machine time, so no total: NaN.
@@ -110,7 +110,7 @@ def _cost(pipeline: PipelineData) -> Series | None:
         # What each item costs each query; NaN where the query was not timed.
         figures.append(data.draws.means(items.reindex(list(data.query_ids)).to_numpy(float)).sum(axis=1))
     found = np.stack(figures, axis=1) * QUERIES
-    return Series(COST, "usd", POWER_LAW, POSITIVE, found[0], found[1:])
+    return MeasuredSeries(COST, "usd", POWER_LAW, POSITIVE, found[0], found[1:])
 
 
 def _as_money(line: dict[str, Any]) -> dict[str, Any]:

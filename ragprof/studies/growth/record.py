@@ -36,7 +36,7 @@ from ragprof.studies.growth.plan import Growing, claim, docs_table, entry_table,
 from ragprof.studies.growth.record_cells import Cells, searched
 from ragprof.studies.growth.record_live import (
     LIVE_CURVE,
-    Prompts,
+    InjectedPrompts,
     cell_table,
     injected,
     is_recorded,
@@ -236,7 +236,7 @@ def _scored(
 
 def _write(site: Site, parts: Parts, curves: Mapping[str, Cells]) -> None:
     docs, queries = site.growing.pool.docs, site.growing.subject.queries
-    prompts = Prompts(parts.injector, docs, counter(site.growing.subject.config.tokenizer), site.tokens)
+    prompts = InjectedPrompts(parts.injector, docs, counter(site.growing.subject.config.tokenizer), site.tokens)
     for curve, cells in curves.items():
         if curve not in site.curves:
             write_cells(site.folder, parts.name, curve, cells=cells)

@@ -82,7 +82,7 @@ def without_own(cells: Cells, own: Mapping[int, list[int]]) -> Cells:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidatePairs:
     """Distinct (query, passage) pairs of many cells, as one sorted number each: query number * passages + place."""
 
     keys: Places
@@ -100,16 +100,16 @@ class Candidates:
         return np.where(places < 0, np.nan, values[np.minimum(found, len(values) - 1)])
 
 
-def union(cells: Iterable[Cells], *, passages: int) -> Candidates:
+def union(cells: Iterable[Cells], *, passages: int) -> CandidatePairs:
     """Every pair that some cell needs a score for, once."""
     keys = [
         (np.arange(each.places.shape[-2])[:, None] * passages + each.places)[each.places >= 0].ravel() for each in cells
     ]
-    return Candidates(np.unique(np.concatenate(keys)), passages)
+    return CandidatePairs(np.unique(np.concatenate(keys)), passages)
 
 
 def pair_values(
-    reranker: PairScores, candidates: Candidates, queries: Sequence[Query], docs: Sequence[Doc], progress: Progress
+    reranker: PairScores, candidates: CandidatePairs, queries: Sequence[Query], docs: Sequence[Doc], progress: Progress
 ) -> Scores:
     """One score a pair, in the order of the keys; those that no run has scored yet are scored now."""
     pairs = candidates.pairs(queries, docs)

@@ -101,7 +101,7 @@ Prompt = tuple[int, int, int]
 
 
 @dataclass
-class Prompts:
+class InjectedPrompts:
     """Injects and counts. `tokens` are those of every passage that some prompt holds, by its place."""
 
     injector: Injector
@@ -138,7 +138,7 @@ class InjectedCells:
 
 
 def injected(
-    prompts: Prompts, queries: Sequence[Query], candidates: Places, ranked: tuple[Places, NDArray[np.float64]]
+    prompts: InjectedPrompts, queries: Sequence[Query], candidates: Places, ranked: tuple[Places, NDArray[np.float64]]
 ) -> InjectedCells:
     """Inject every cell. `candidates` are the places as the store had them, `ranked` the final rankings."""
     positions = np.zeros(candidates.shape, np.int16)
