@@ -116,23 +116,6 @@ def near(values: Sequence[float]) -> Scale:
     return linear(values, margin=0.06)
 
 
-def apart(wanted: Mapping[str, float], heights: Mapping[str, float], *, room: tuple[float, float]) -> dict[str, float]:
-    """Where each label's first line goes: as near as possible to where it is wanted, with its height free below it.
-
-    All lie inside `room` where it holds all of them.
-    """
-    low, high = room
-    placed: dict[str, float] = {}
-    floor = low
-    for name in sorted(wanted, key=lambda name: wanted[name]):
-        placed[name] = max(wanted[name], floor)
-        floor = placed[name] + heights[name]
-    ceiling = high
-    for name in reversed(list(placed)):
-        placed[name] = ceiling = min(placed[name], ceiling - heights[name])
-    return placed
-
-
 def spelling(_: Scale, prefix: str = "") -> str:
     """A number format that tells the ticks apart: Vega chooses the decimals by their distance."""
     return f"{prefix},f"

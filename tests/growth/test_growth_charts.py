@@ -15,7 +15,7 @@ from variants import HOSTILE, abstaining, changed, context_of, each_point, hosti
 from variants import without_intervals as stripped
 
 from ragprof.report.html import Front, page
-from ragprof.report.lines import Stack, apart, bottom, gaps, mark, parts_of, pieces, top, whole
+from ragprof.report.lines import Stack, bottom, gaps, mark, parts_of, pieces, top, whole
 from ragprof.report.markdown import as_part
 from ragprof.report.palette import pipeline_colours
 from ragprof.report.theme import Chart
@@ -252,12 +252,6 @@ def test_a_part_that_is_missing_everywhere_is_no_part() -> None:
     assert parts_of(readings) == ["embedding"]
     assert [stack.size for stack in whole(readings)] == [10, 20]
     assert gaps(readings) == whole({10: {"search": None}}) == gaps({10: {"search": None}}) == []
-
-
-def test_labels_keep_their_height_apart_and_inside() -> None:
-    heights = {"a": 16, "b": 32, "c": 16}
-    assert apart({"a": 50, "b": 52, "c": 60}, heights, room=(0, 200)) == {"a": 50, "b": 66, "c": 98}
-    assert apart({"a": 90, "b": 92, "c": 95}, heights, room=(0, 100)) == {"a": 36, "b": 52, "c": 84}
 
 
 def test_a_mark_without_a_value_has_no_interval() -> None:
