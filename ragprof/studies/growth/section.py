@@ -122,6 +122,8 @@ class HeldOut(Section):
 
 
 class ForecastValue(Section):
+    """What a model says of one size beyond the largest that was measured."""
+
     size: int
     value: float | Money
     interval: tuple[float | Money, float | Money]
