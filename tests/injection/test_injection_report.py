@@ -19,7 +19,7 @@ from ragprof.report.tables import Cell, Table, open_span, points, points_span
 from ragprof.report.theme import Chart
 from ragprof.studies.contract import Context, EstimateValue
 from ragprof.studies.injection import charts, tables
-from ragprof.studies.injection.section import InjectionSection
+from ragprof.studies.injection.section import InjectionSection, UtilityWinner
 from ragprof.studies.injection.study import show
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "injection.json").read_text(encoding="utf-8"))
@@ -297,8 +297,9 @@ def test_utility_stands_beside_what_it_is_made_of(section: InjectionSection) -> 
     assert texts(row(table, "dense"))[1:3] == ["0.750", "0.730"]
     assert "U = A * R / L^k" in table.note
     assert "support (a customer waits, but not for long" in table.note
-    winner = tables.winners(section).rows[0].cells
-    assert (winner[0].text, winner[1].text) == ("0.01 to 10", section.utility.winners[0].pipeline)
+    winners = [UtilityWinner(from_k=0.3, to_k=10.0, pipeline="dense", share=0.934)]
+    (found,) = tables.winners(changed(section, "utility", winners=winners)).rows
+    assert texts(list(found.cells)) == ["0.3 to 10", "dense", "93.4%"]
 
 
 def test_a_budget_is_kept_or_not(section: InjectionSection) -> None:

@@ -54,8 +54,8 @@ def test_coefficients_come_back_from_times_without_noise() -> None:
     assert fit.residual_ns == pytest.approx(0, abs=1)
     assert [line.prompt_tokens for line in fit.residuals] == list(LENGTHS)
     assert fit.statement == (
-        "The time to first token of tiny is 20 ms and 400 µs a prompt token (n = 20, 128 to 2,048 tokens), plus 30 ns "
-        "a token squared (95 % interval 30 to 30): the quadratic term makes up 10 % of the time from 1,530 tokens on."
+        "The time to first token of tiny is 20.0 ms and 400 µs per prompt token (n = 20, 128 to 2,048 tokens), plus "
+        "30 ns per squared token (95% CI 30\u201330): the quadratic term makes up 10% of the time from 1,530 tokens on."
     )
 
 

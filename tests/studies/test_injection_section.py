@@ -113,16 +113,15 @@ def test_statements_say_what_matters_to_whoever_pays(study: tuple[dict[str, Any]
     chunks, losses, price, first, utility = section["statements"]
     assert chunks.startswith("good: more chunks are worth it up to k = 2 ")
     assert losses == (
-        "good answers 75 % (95 % interval 50 to 100 %) of 12 questions correctly; where the 3 wrong answers were lost: "
+        "good answers 75.0% (95% CI 50.0%\u2013100.0%) of 12 questions correctly; where the 3 wrong answers were lost: "
         "3 in the model, which had the evidence."
     )
     assert price == (
-        "A correct answer of good costs $0.00267 (95 % interval $0.00200 to $0.00400, n = 12); "
-        "a question costs $0.00200."
+        "A correct answer of good costs $0.00267 (95% CI $0.00200\u2013$0.00400), n = 12; a question costs $0.00200."
     )
     assert "from 1,530 tokens on" in first
     assert utility.startswith("By U = A * R / L^k, good is ahead for k below 1.6 ")
-    assert "23 % of the injected tokens are unjudged" in " ".join(section["notes"])
+    assert "23.1% of the injected tokens are unjudged" in " ".join(section["notes"])
 
 
 def test_a_budget_is_reported_against(tmp_path: Path) -> None:

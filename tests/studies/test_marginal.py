@@ -51,7 +51,7 @@ def test_what_cannot_be_told_is_undecided_and_says_how_many_questions_would() ->
     assert (found.last_worthwhile_k, found.status) == (None, "undecided")
     assert found.statement == (
         "p: whether more than k = 1 chunks are worth it is undecided (from k = 1 to 2 the share of correct answers "
-        "changes by +2.5 points, 95 % interval +0.0 to +7.5, n = 40; about 274 more questions would tell)."
+        "changes by +2.5 pp (95% CI +0.0 to +7.5 pp), n = 40; about 274 more questions would tell)."
     )
 
 

@@ -64,7 +64,7 @@ def test_a_pipeline_without_correct_answers_never_wins() -> None:
 def test_equal_pipelines_share_the_resamples_and_cannot_be_told_apart() -> None:
     found = winners({"a": facts(0.5, 0.5, 1.0), "b": facts(0.5, 0.5, 1.0)})
     assert [line.share for line in found] == [0.5]
-    assert "(in 50 % of the resamples, so it cannot be told apart from the others)" in statement(found, 2)
+    assert "(in 50.0% of the resamples, so it cannot be told apart from the others)" in statement(found, 2)
 
 
 def test_the_share_is_that_of_the_joint_resamples() -> None:

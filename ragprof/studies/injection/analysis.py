@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 
 from ragprof.core import files
-from ragprof.core.quantities import money
+from ragprof.report import figures
+from ragprof.report.tables import open_span
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, rounded
 from ragprof.statistics.paired import compared, holm, paired_p
 from ragprof.studies.contract import ComparedPair, EstimateValue
@@ -60,7 +61,7 @@ CORRECT = {
 FEW = 10
 """Timed questions below which a note warns of their intervals."""
 NEGLIGIBLE = 0.005
-"""Share of unjudged tokens that rounds to 0 %."""
+"""Share of unjudged tokens that is not worth a note."""
 
 
 def analyse(folder: Path) -> InjectionSection:
@@ -327,9 +328,8 @@ def _losses(section: InjectionSection, leader: str) -> str:
     pairs = [(row.baseline, row.candidate) for row in rows if leader in (row.baseline, row.candidate)]
     others = [second if first == leader else first for first, second in pairs]
     tied = f" (not told apart from {', '.join(others)})" if others else ""
-    mean, (low, high) = answers.correct.mean or 0.0, answers.correct.interval or (None, None)
-    interval = "" if low is None or high is None else f" (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
-    lead = f"{leader} answers {100 * mean:.0f} %{interval} of {answers.n} questions correctly{tied}"
+    share = figures.with_interval(answers.correct.mean, answers.correct.interval, figures.share)
+    lead = f"{leader} answers {share} of {answers.n} questions correctly{tied}"
     lost = {stage: count for stage, count in answers.attribution_counts.items() if count}
     if not lost:
         return f"{lead}."
@@ -344,14 +344,11 @@ def _price(economics: Economics, leader: str) -> str:
         return f"What a correct answer of {leader} costs is UNPRICED."
     if correct.mean is None or each.mean is None:
         return f"{leader} gave no correct answer, so none has a price (n = {correct.n})."
-    low, high = correct.interval or (None, None)
-    above = "no bound above" if high is None else _usd(high)
-    interval = "" if low is None else f" (95 % interval {_usd(low)} to {above}, n = {correct.n})"
-    return f"A correct answer of {leader} costs {_usd(correct.mean)}{interval}; a question costs {_usd(each.mean)}."
-
-
-def _usd(value: float) -> str:
-    return money(f"{value:.15f}")
+    interval = f" (95% CI {open_span(correct.interval, figures.usd)})" if correct.interval else ""
+    return (
+        f"A correct answer of {leader} costs {figures.usd(correct.mean)}{interval}, n = {correct.n}; "
+        f"a question costs {figures.usd(each.mean)}."
+    )
 
 
 def _over_budget(budget: BudgetSection | None) -> str:
@@ -389,7 +386,7 @@ def notes(data: InjectionData, section: InjectionSection) -> list[str]:
         f"{missing} questions have no gold answer and take no part in the shares of correct answers."
         if missing
         else "",
-        f"{100 * unjudged:.0f} % of the injected tokens are unjudged: unjudged is not irrelevant, but R counts it so."
+        f"{figures.share(unjudged)} of the injected tokens are unjudged: that is not irrelevant, but R counts it so."
         if unjudged >= NEGLIGIBLE
         else "",
         _timed([int(data.timed(name)["until_token_ns"].notna().sum()) for name in data.names]),

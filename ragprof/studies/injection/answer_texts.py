@@ -1,11 +1,9 @@
-"""Answers against gold answers, as texts: exact match and token F1 as SQuAD has them, and whether a text holds one.
+"""Answers as texts: exact match and token F1 as SQuAD has them, whether a text holds a gold answer, and abstaining.
 
 Gold answers are prose or code. SQuAD's rules delete punctuation, so that `shutil.rmtree` becomes one word; to look for
-a gold answer inside a text, punctuation parts words instead. Reads no file, knows no model and no judgement.
-
-Whether an answer says that it has none: "The passages do not say.", "I don't know", "Unknown". English only.
-
-Phrases, not understanding: what an answer means beyond them is not read, nor whether it was right to abstain.
+a gold answer inside a text, punctuation parts words instead. Whether an answer says that it has none ("The passages do
+not say.", "Unknown") is read from English phrases alone: not what it means beyond them, nor whether it was right to
+abstain. Reads no file, knows no model and no judgement.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ import numpy as np
 import pandas as pd
 
 from ragprof.price.pricing import QUERIES, plain
+from ragprof.report import figures
+from ragprof.report.tables import points, points_span
 from ragprof.statistics.draws import Array, Draws, over, resampled
 from ragprof.statistics.estimates import estimated, gained
 from ragprof.statistics.paired import paired_p
@@ -164,9 +166,9 @@ def economics_of(
     )
 
 
-def _or_none(figures: Array, n: int) -> EstimateValue | None:
+def _or_none(values: Array, n: int) -> EstimateValue | None:
     """An estimate; None where the figure was never measured or priced. A price that is infinite stays an estimate."""
-    return None if n == 0 or np.isnan(figures[0]) else EstimateValue(**resampled(figures, n))
+    return None if n == 0 or np.isnan(values[0]) else EstimateValue(**resampled(values, n))
 
 
 @dataclass(frozen=True)
@@ -300,11 +302,10 @@ def _statement(
 
 def _change(found: ChunkGain) -> str:
     gain = found.gain
-    low, high = (100 * (end or 0.0) for end in gain.interval or (0.0, 0.0))
-    interval = "" if gain.interval is None else f"95 % interval {low:+.1f} to {high:+.1f}, "
+    interval = "" if gain.interval is None else f" (95% CI {points_span(gain.interval)})"
     return (
         f"from k = {found.baseline_k} to {found.setting.k} the share of correct answers changes by "
-        f"{100 * (gain.mean or 0.0):+.1f} points, {interval}n = {gain.n}"
+        f"{points(gain.mean)}{interval}, n = {gain.n}"
     )
 
 
@@ -401,5 +402,5 @@ def statement(found: Sequence[UtilityWinner], pipelines: int) -> str:
         elif each.to_k == HIGHEST:
             where = f"for k above {each.from_k:.2g}"
         doubt = "" if each.share >= AGREED else ", so it cannot be told apart from the others"
-        ranges.append(f"{each.pipeline} is ahead {where} (in {100 * each.share:.0f} % of the resamples{doubt})")
+        ranges.append(f"{each.pipeline} is ahead {where} (in {figures.share(each.share)} of the resamples{doubt})")
     return f"By {FORMULA}, {'; '.join(ranges)}."

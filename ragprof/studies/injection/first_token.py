@@ -24,8 +24,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from ragprof.core.quantities import duration
-from ragprof.statistics.draws import CONFIDENCE, ENDS, RESAMPLES, Array
+from ragprof.report import figures
+from ragprof.statistics.draws import ENDS, RESAMPLES, Array
 from ragprof.statistics.estimates import estimated, quantile_estimates
 from ragprof.studies.injection.section import FirstTokenFit, FitIntervals, FitPoint, FitResidual, TimedLength
 
@@ -75,7 +75,17 @@ def first_token(prefill: pd.DataFrame, *, model: str, seed: int) -> tuple[list[T
     """
     known = prefill.dropna(subset=["first_token_ns"]).sort_values(["prompt_tokens", "round"])
     lengths = known["prompt_tokens"].nunique()
-    points = [_point(rows, seed) for _, rows in known.groupby("prompt_tokens")]
+    points = []
+    for tokens, ns in known.groupby("prompt_tokens")["first_token_ns"]:
+        (median,) = quantile_estimates(ns.to_numpy(float)[:, None], [0.5], seed=seed)
+        points.append(
+            TimedLength(
+                prompt_tokens=int(str(tokens)),
+                p50_ns=None if median.mean is None else round(median.mean),
+                interval_ns=None if median.interval is None else (round(median.interval[0]), round(median.interval[1])),
+                n=len(ns),
+            )
+        )
     if lengths < LENGTHS:
         return points, _nothing(model, lengths)
     timings = PrefillTimings(
@@ -142,6 +152,10 @@ def fit_entry(timings: PrefillTimings, fit: FittedTerms, model: str) -> FirstTok
     residuals = timings.ns - powers(timings.tokens) @ fit.coefficients
     relative = residuals / (timings.ns - residuals)
     by_length = pd.Series(residuals).groupby(timings.tokens).mean()
+    ends: dict[str, Any] = dict.fromkeys(COEFFICIENTS)
+    if fit.bounded is not None and fit.free is not None:
+        columns = (fit.bounded[:, 0], fit.bounded[:, 1], fit.free[:, 2])
+        ends = dict(zip(COEFFICIENTS, (np.quantile(column, ENDS).tolist() for column in columns), strict=True))
     entry = FirstTokenFit(
         a_ns=a,
         b_ns_per_token=b,
@@ -149,7 +163,7 @@ def fit_entry(timings: PrefillTimings, fit: FittedTerms, model: str) -> FirstTok
         residual_ns=float(np.sqrt((residuals**2).mean())),
         relative_residual=float(np.sqrt((relative**2).mean())),
         quadratic_from_tokens=quadratic_from(a, b, c) if is_bent(timings, fit) else None,
-        intervals=_intervals(fit),
+        intervals=FitIntervals(**ends),
         residuals=[
             FitResidual(prompt_tokens=int(tokens), residual_ns=float(ns))
             for tokens, ns in zip(by_length.index, by_length, strict=True)
@@ -205,25 +219,6 @@ def _noise(residuals: Array, timings: PrefillTimings, seed: int) -> Array:
     return np.asarray(drawn * student)
 
 
-def _intervals(fit: FittedTerms) -> FitIntervals:
-    if fit.bounded is None or fit.free is None:
-        return FitIntervals(**dict.fromkeys(COEFFICIENTS))
-    columns = (fit.bounded[:, 0], fit.bounded[:, 1], fit.free[:, 2])
-    ends = [tuple(np.quantile(column, ENDS).tolist()) for column in columns]
-    return FitIntervals(**dict(zip(COEFFICIENTS, ends, strict=True)))
-
-
-def _point(rows: pd.DataFrame, seed: int) -> TimedLength:
-    """p50 of the timings of one length."""
-    (median,) = quantile_estimates(rows["first_token_ns"].to_numpy(float)[:, None], [0.5], seed=seed)
-    return TimedLength(
-        prompt_tokens=int(rows["prompt_tokens"].iloc[0]),
-        p50_ns=None if median.mean is None else round(median.mean),
-        interval_ns=None if median.interval is None else (round(median.interval[0]), round(median.interval[1])),
-        n=len(rows),
-    )
-
-
 def _nothing(model: str, lengths: int) -> FirstTokenFit:
     return FirstTokenFit(
         **dict.fromkeys((*COEFFICIENTS, "residual_ns", "relative_residual", "quadratic_from_tokens")),
@@ -240,18 +235,18 @@ def _nothing(model: str, lengths: int) -> FirstTokenFit:
 def _statement(entry: FirstTokenFit, timings: PrefillTimings, model: str) -> str:
     shortest, longest = (int(end) for end in (timings.tokens.min(), timings.tokens.max()))
     lead = (
-        f"The time to first token of {model} is {duration(entry.a_ns or 0.0)} and "
-        f"{duration(entry.b_ns_per_token or 0.0)} a prompt token (n = {entry.n}, {shortest:,} to {longest:,} tokens)"
+        f"The time to first token of {model} is {figures.duration(entry.a_ns)} and "
+        f"{figures.duration(entry.b_ns_per_token)} per prompt token (n = {entry.n}, {shortest:,} to {longest:,} tokens)"
     )
     interval = entry.intervals.c_ns_per_token2
     if interval is None:
         return f"{lead}; with so few timings nobody can tell whether it grows faster than that."
-    ends = f"{CONFIDENCE:.0%} interval {interval[0]:.3g} to {interval[1]:.3g}".replace("%", " %")
+    ends = figures.span(interval, lambda end: f"{end:.3g}".replace("-", figures.MINUS))
     if (start := entry.quadratic_from_tokens) is None:
         slower = " and grows more slowly than in proportion" if interval[1] < 0 else ""
-        return f"{lead}{slower}; no quadratic term can be told from 0 ({ends} ns a token squared)."
+        return f"{lead}{slower}; no quadratic term can be told from 0 (95% CI {ends} ns per squared token)."
     where = " (beyond what was timed)" if start > longest else ""
     return (
-        f"{lead}, plus {entry.c_ns_per_token2:.3g} ns a token squared ({ends}): the quadratic term makes up "
-        f"{SHARE:.0%} of the time from {start:,} tokens on{where}.".replace("0%", "0 %")
+        f"{lead}, plus {entry.c_ns_per_token2:.3g} ns per squared token (95% CI {ends}): the quadratic term makes up "
+        f"{SHARE:.0%} of the time from {start:,} tokens on{where}."
     )

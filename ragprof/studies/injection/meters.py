@@ -10,10 +10,11 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ragprof.core.clock import Clock, now_ns
 
@@ -82,7 +83,7 @@ class NvmlMeter:
     source = "nvml"
 
     def read_nj(self) -> int:
-        return sum(counter() for counter in self.counters) * 10**6
+        return sum(int(counter()) for counter in self.counters) * 10**6
 
     @classmethod
     def found(cls) -> NvmlMeter | None:
@@ -92,26 +93,22 @@ class NvmlMeter:
         nvml = import_module("pynvml")
         try:
             nvml.nvmlInit()
-            handles = _visible(nvml, os.environ.get("CUDA_VISIBLE_DEVICES"))
+            named = os.environ.get("CUDA_VISIBLE_DEVICES")
+            names = [str(index) for index in range(nvml.nvmlDeviceGetCount())] if named is None else named.split(",")
+            handles = [
+                nvml.nvmlDeviceGetHandleByIndex(int(name))
+                if name.isdigit()
+                else nvml.nvmlDeviceGetHandleByUUID(name.encode())
+                for name in map(str.strip, names)
+                if name not in ("", "-1")
+            ]
             for handle in handles:
                 nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
         except nvml.NVMLError:
             return None
-        return cls([_counter(nvml, handle) for handle in handles]) if handles else None
-
-
-def _visible(nvml: Any, named: str | None) -> list[Any]:
-    if named is None:
-        return [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-    names = [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
-    return [
-        nvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdigit() else nvml.nvmlDeviceGetHandleByUUID(name.encode())
-        for name in names
-    ]
-
-
-def _counter(nvml: Any, handle: Any) -> Callable[[], int]:
-    return lambda: int(nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+        return (
+            cls([partial(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) for handle in handles]) if handles else None
+        )
 
 
 @dataclass(frozen=True)
@@ -142,11 +139,16 @@ class RaplMeter:
     @classmethod
     def found(cls, powercap: Path = POWERCAP) -> RaplMeter | None:
         """None without a package, or where its counters may not be read (often root alone may)."""
+
+        def name_of(zone: Path) -> str:
+            return (zone / "name").read_text(encoding="ascii").strip()
+
         try:
             domains = [
                 Domain(zone / "energy_uj", int((zone / "max_energy_range_uj").read_text(encoding="ascii")))
                 for zone in sorted(powercap.glob("intel-rapl:*"))
-                if _counts(zone)
+                if (PACKAGE.fullmatch(zone.name) and name_of(zone).startswith("package"))
+                or (MEMORY.fullmatch(zone.name) and name_of(zone) == "dram")
             ]
             return cls(domains) if domains else None
         except (OSError, ValueError):
@@ -159,11 +161,3 @@ class RaplMeter:
             self._total_uj += grown if grown >= 0 else grown + domain.range_uj
             self._last[place] = now
         return self._total_uj * 1_000
-
-
-def _counts(zone: Path) -> bool:
-    """Whether a zone is a whole package or a memory beside it."""
-    name = (zone / "name").read_text(encoding="ascii").strip()
-    if PACKAGE.fullmatch(zone.name):
-        return name.startswith("package")
-    return MEMORY.fullmatch(zone.name) is not None and name == "dram"
