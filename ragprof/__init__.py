@@ -4,14 +4,18 @@
 >>> print(*(name for name in ragprof.__all__ if name[0].isupper()))
 Comparison Pipeline Prices RagprofError Result Timing
 >>> print(*(name for name in ragprof.__all__ if name[0].islower()))
-audit compare export gate grow inject profile reweigh run save_baseline weigh
+audit compare export gate grow inject profile reranker restate reweigh run save_baseline weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from ragprof.exports import export
     from ragprof.record.pipeline import Pipeline
     from ragprof.session.gating import gate
-    from ragprof.session.run import Result, audit, grow, inject, profile, reweigh, run, weigh
+    from ragprof.session.run import Result, audit, grow, inject, profile, reranker, restate, reweigh, run, weigh
     from ragprof.studies.gate.document import Comparison
     from ragprof.studies.gate.sides import compare, save_baseline
 
@@ -39,6 +43,8 @@ __all__ = [
     "grow",
     "inject",
     "profile",
+    "reranker",
+    "restate",
     "reweigh",
     "run",
     "save_baseline",
@@ -59,6 +65,8 @@ _HOMES = {
     "grow": "ragprof.session.run",
     "inject": "ragprof.session.run",
     "profile": "ragprof.session.run",
+    "reranker": "ragprof.session.run",
+    "restate": "ragprof.session.run",
     "reweigh": "ragprof.session.run",
     "run": "ragprof.session.run",
     "save_baseline": "ragprof.studies.gate.sides",
@@ -70,3 +78,37 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ragprof' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)
+
+
+_MOVED = {
+    "ragprof.errors": "ragprof.core.errors",
+    "ragprof.registry": "ragprof.core.registry",
+    "ragprof.stages": "ragprof.core.stages",
+    "ragprof.distractors": "ragprof.studies.growth",
+    "ragprof.distractors.contradictions": "ragprof.studies.growth.contradictions",
+    "ragprof.distractors.near_copies": "ragprof.studies.growth.near_copies",
+}
+"""Modules that parts of other packages import by a former name; these names go with the next release."""
+
+
+class _Moved:
+    """Finds a moved module under its former name."""
+
+    @staticmethod
+    def find_spec(
+        name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(name, _Moved) if name in _MOVED else None  # type: ignore[arg-type]  # a loader by its methods
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> ModuleType:
+        module = import_module(_MOVED[spec.name])
+        sys.modules[spec.name] = module
+        return module
+
+    @staticmethod
+    def exec_module(_module: ModuleType) -> None:
+        """It ran when it was imported by its own name."""
+
+
+sys.meta_path.insert(0, _Moved)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ragprof.studies.contract import EstimateValue, Latency
+from ragprof.session.summary import Analysis, context_of
+from ragprof.studies.contract import EstimateValue, Latency, Section
 from ragprof.studies.profile.section import ProfileSection
 
 
@@ -76,3 +77,9 @@ def first_token(run: ProfileSection, name: str, *, p50_ns: int) -> ProfileSectio
     first: Latency = pipeline.end_to_end.model_copy(update={"p50_ns": p50_ns})
     generate = pipeline.end_to_end.model_copy(update={"first_token": first})
     return changed(run, name, stages={**pipeline.stages, "generate": generate})
+
+
+def analysed(run: ProfileSection, **sections: Section) -> Analysis:
+    """The run as the report has it, with sections of studies by their names."""
+    metric = next(iter(run.comparisons)).metric if run.comparisons else "nDCG@10"
+    return Analysis(run, sections, context_of(tuple(run.pipelines), metric, run.final_stage))

@@ -36,7 +36,7 @@ def export(
 ) -> None:
     """Figures by query, TREC runs, or data sets for Ragas and DeepEval."""
     from ragprof import exports as exporting
-    from ragprof.cli.study_commands import out_console
+    from ragprof.cli.console import out as out_console
 
     done = exporting.export(
         folder, into=into or folder / "export", formats=[name.strip() for name in formats.split(",")],
@@ -57,7 +57,7 @@ def mlflow(
     run_name: Annotated[str | None, typer.Option("--run-name", metavar="NAME", help="What the run is called.")] = None,
 ) -> None:
     """Log a recording to MLflow: params, metrics with their intervals, reports as artefacts."""
-    from ragprof.cli.study_commands import out_console
+    from ragprof.cli.console import out as out_console
     from ragprof.exports.mlflow import log
 
     run_id = log(folder, tracking_uri=tracking_uri, experiment=experiment, run_name=run_name)

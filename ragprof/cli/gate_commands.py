@@ -13,8 +13,9 @@ import typer
 from rich.table import Table
 
 from ragprof.cli.bars import Bars
+from ragprof.cli.console import err as error_console
+from ragprof.cli.console import out as out_console
 from ragprof.cli.options import CorpusDir, EvalFile, OutDir, Pipelines, RateBooks
-from ragprof.cli.study_commands import error_console, out_console
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_json, write_text
 

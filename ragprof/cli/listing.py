@@ -1,28 +1,75 @@
-"""`ragprof list`: plugins from their files' names and first lines, corpora from their folders. Imports no plugin."""
+"""`ragprof list` and `ragprof corpora`: what there is to choose from, from names and first lines. Imports no plugin."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from ragprof.core import registry
-from ragprof.core.errors import UnknownName
+from ragprof.cli import console
+from ragprof.core.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
     from ragprof.price.energy import RegionEnergy
     from ragprof.price.rates import PublishedRate
 
-
-console = Console()
 WHAT = ("all", "plugins", "corpora", "rates", "energy")
+RecipeName = Annotated[str, typer.Argument(help="A recipe's name or folder.")]
 
 
-def show(what: str) -> None:
-    """Print tables of names. Raises UnknownName for a list that there is not."""
+def add_to(app: typer.Typer) -> None:
+    """Make these commands part of the command line."""
+    app.command("list")(show)
+    corpora = typer.Typer(help="Build and inspect corpora that are made on this machine.", no_args_is_help=True)
+    corpora.command("build")(build_corpus)
+    corpora.command("info")(show_corpus)
+    app.add_typer(corpora, name="corpora")
+
+
+def build_corpus(name: RecipeName) -> None:
+    """Build a corpus by its recipe, unless it is built already."""
+    from ragprof.core.files import cache_folder, read_json
+    from ragprof.corpus import build, find
+
+    recipe = find(name, near=Path.cwd())
+    with console.err.status(f"building the corpus '{name}'"):
+        folder = build(recipe, cache=cache_folder())
+    manifest = read_json(folder / "manifest.json")
+    console.out.print(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}", highlight=False)
+    for package, reason in manifest.get("left_out", {}).items():
+        console.out.print(f"left out: {package} ({reason})", highlight=False, markup=False)
+    console.line(folder)
+
+
+def show_corpus(name: RecipeName) -> None:
+    """What a recipe makes, from which packages, under which licences."""
+    from rich.table import Table
+
+    from ragprof.corpus import find, info, installed_versions
+
+    folder = find(name, near=Path.cwd())
+    if not (folder / "recipe.toml").is_file():
+        raise BadInput("this corpus has no recipe; only what is built on this machine has more to tell", file=folder)
+    recipe = info(folder)
+    console.out.print(f"[bold]{recipe.name}[/]: {recipe.title}", highlight=False)
+    table = Table(box=None)
+    for column in ("package", "version", "licence"):
+        table.add_column(column)
+    for package, found in installed_versions(recipe).items():
+        table.add_row(package, found or "not installed", recipe.licences[package])
+    console.out.print(table)
+
+
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="[WHAT]", help="plugins, corpora, rates or energy; default: all.")
+    ] = "all",
+) -> None:
+    """What there is to choose from: plugins, corpora, rates, regions with a price of electricity."""
+    from ragprof.core import registry
+
     if what not in WHAT:
         raise UnknownName("list", what, WHAT)
     if what in ("all", "plugins"):
@@ -39,6 +86,8 @@ def show(what: str) -> None:
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    from rich.table import Table
+
     table = Table(
         title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2, 0, 0)
     )
@@ -47,8 +96,8 @@ def _table(title: str, rows: Iterable[tuple[str, str]]) -> None:
     table.add_column(overflow="ellipsis", no_wrap=True)
     for name, text in shown:
         table.add_row(name, text)
-    console.print(table)
-    console.print()
+    console.out.print(table)
+    console.out.print()
 
 
 def _rates() -> Iterator[tuple[str, str]]:

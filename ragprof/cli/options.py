@@ -20,3 +20,4 @@ Pipelines = Annotated[
 RateBooks = Annotated[
     list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; goes before the shipped ones.")
 ]
+NoText = Annotated[bool, typer.Option("--no-text", help="Keep no question and no passage.")]

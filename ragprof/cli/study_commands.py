@@ -1,214 +1,235 @@
-"""What the commands do: call the session, show the outcome."""
+"""Commands that record and analyse: run, grow, inject, reranker, audit, check, price, report, trec."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from ragprof.cli.bars import Bars
-from ragprof.core.errors import BadInput
-from ragprof.core.files import cache_folder, claimed, read_json
-from ragprof.corpus import build, find, info, installed_versions
-
-out_console = Console()
-error_console = Console(stderr=True)
+from ragprof.cli import console
+from ragprof.cli.options import CorpusDir, EvalFile, NoText, OutDir, Pipelines, RateBooks, Recording
 
 
-def run_eval(eval_file: Path, *, corpus: Path | None, out: Path | None, rates: list[Path]) -> None:
-    from ragprof.session.run import run
-
-    with Bars(error_console) as bars:
-        result = run(eval_file, corpus=corpus, out=out, books=rates, progress=bars)
-    _show(result.summary, result.report)
+def add_to(app: typer.Typer) -> None:
+    """Make these commands part of the command line."""
+    for command in (run, grow, inject, reranker, audit, check, price, report, trec):
+        app.command()(command)
 
 
-def grow_eval(
-    eval_file: Path,
-    *,
-    corpus: Path | None,
-    out: Path | None,
-    rates: list[Path],
-    changes: dict[str, object],
-    fresh: bool,
+def run(eval_file: EvalFile, corpus: CorpusDir = None, out: OutDir = None, rates: RateBooks = None) -> None:
+    """Record, judge, price and report what an eval file declares."""
+    from ragprof.session.run import run as profile
+
+    with console.progress() as bars:
+        result = profile(eval_file, corpus=corpus, out=out, books=rates or [], progress=bars)
+    console.result(result)
+
+
+def grow(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+    sizes: Annotated[str | None, typer.Option("--sizes", metavar="N,N,...", help="Corpus sizes in passages.")] = None,
+    orders: Annotated[
+        int | None, typer.Option("--orders", help="How many random orders; default: the file's, 5.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the orders; default: the file's, 0.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the growth recording that is there.")] = False,
 ) -> None:
-    from ragprof.session.pages import growth_table
-    from ragprof.session.run import grow
+    """Let the corpus grow: precision, latency, memory, tokens and cost at every size, and a forecast beyond."""
+    from ragprof.session.run import run_study
 
-    if isinstance(sizes := changes.get("sizes"), str):
-        changes["sizes"] = numbers(sizes, option="--sizes")
-    with Bars(error_console) as bars:
-        result = grow(eval_file, corpus=corpus, out=out, books=rates, changes=changes, fresh=fresh, progress=bars)
-    out_console.print(growth_table(result.summary))
-    out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True, markup=False)
-
-
-def inject_eval(
-    eval_file: Path,
-    *,
-    corpus: Path | None,
-    out: Path | None,
-    rates: list[Path],
-    changes: dict[str, object],
-    keep_text: bool,
-) -> None:
-    from ragprof.session.pages import injection_table
-    from ragprof.session.run import inject
-
-    if isinstance(ks := changes.get("ks"), str):
-        changes["ks"] = numbers(ks, option="--ks")
-    with Bars(error_console) as bars:
-        result = inject(
-            eval_file, corpus=corpus, out=out, books=rates, changes=changes, keep_text=keep_text, progress=bars
+    changes = console.given(sizes=console.numbers(sizes, option="--sizes"), orders=orders, seed=seed)
+    with console.progress() as bars:
+        result = run_study(
+            "growth", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, fresh=fresh, progress=bars
         )
-    out_console.print(injection_table(result.summary))
-    out_console.print(f"report: {result.report}", highlight=False, soft_wrap=True, markup=False)
+    console.result(result, "growth")
 
 
-def weigh_rerankers(
-    subject: Path,
-    *,
-    corpus: Path | None,
-    out: Path | None,
-    rates: list[Path],
-    changes: dict[str, object],
-    on: date | None,
-    keep_text: bool,
+def inject(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+    questions: Annotated[
+        int | None, typer.Option("--questions", metavar="N", help="How many questions; default: the file's, 60.")
+    ] = None,
+    ks: Annotated[str | None, typer.Option("--ks", metavar="K,K,...", help="Numbers of chunks to sweep.")] = None,
+    pipelines: Pipelines = None,
+    sweep: Annotated[
+        list[str] | None, typer.Option("--sweep", metavar="NAME", help="Sweep this pipeline; repeatable, default: all.")
+    ] = None,
+    sensitivity: Annotated[
+        list[float] | None,
+        typer.Option("--sensitivity", metavar="K", help="A time-sensitivity of your own, the k of U = A R / L^k."),
+    ] = None,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Forget the answers' words once they are judged.")] = False,
 ) -> None:
-    from ragprof.session.pages import reranker_table
-    from ragprof.session.run import reweigh, weigh
+    """Let a model answer: time to first token, answer quality and cost by number of chunks, cost per correct answer."""
+    from ragprof.session.run import run_study
 
-    for name in ("depths", "ks"):
-        if isinstance(listed := changes.get(name), str):
-            changes[name] = numbers(listed, option=f"--{name}")
+    changes = console.given(
+        questions=questions,
+        ks=console.numbers(ks, option="--ks"),
+        pipelines=pipelines,
+        sweep=sweep,
+        sensitivities=sensitivity,
+    )
+    with console.progress() as bars:
+        result = run_study(
+            "injection",
+            eval_file,
+            corpus=corpus,
+            out=out,
+            books=rates or [],
+            changes=changes,
+            keep_text=not no_text,
+            progress=bars,
+        )
+    console.result(result, "injection")
+
+
+def reranker(
+    subject: Annotated[
+        Path, typer.Argument(metavar="EVAL.toml|DIR", help="The eval file; or a recording, to analyse it anew.")
+    ],
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+    depths: Annotated[str | None, typer.Option("--depths", metavar="D,D,...", help="Candidates to rerank.")] = None,
+    ks: Annotated[str | None, typer.Option("--ks", metavar="K,K,...", help="Numbers of chunks to inject.")] = None,
+    pipelines: Pipelines = None,
+    llms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--llm", metavar="PROVIDER:MODEL", help="Also at this LLM's price, not at the file's llms; repeatable."
+        ),
+    ] = None,
+    worth: Annotated[
+        float | None, typer.Option("--worth", metavar="USD", help="What a point (0.01) is worth per 1,000 queries.")
+    ] = None,
+    margin: Annotated[float | None, typer.Option("--margin", help="The smallest gain that counts; 0.01.")] = None,
+    price_trend: Annotated[
+        float | None, typer.Option("--price-trend", metavar="PERCENT", help="LLM prices fall by so much a year.")
+    ] = None,
+    on: Annotated[
+        datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="A recording's prices as of this day.")
+    ] = None,
+    no_text: NoText = False,
+) -> None:
+    """Keep, drop or shrink the reranker: what it buys, what it costs, and what else would buy the same."""
+    from ragprof.core.errors import BadInput
+    from ragprof.session.run import restate, run_study
+
+    changes = console.given(
+        depths=console.numbers(depths, option="--depths"),
+        ks=console.numbers(ks, option="--ks"),
+        pipelines=pipelines,
+        llms=llms,
+        worth_usd_per_point=worth,
+        margin=margin,
+        price_trend=price_trend,
+    )
     if subject.is_dir():
-        if corpus is not None or out is not None or not keep_text:
+        if corpus is not None or out is not None or no_text:
             raise BadInput("--corpus, --out and --no-text go with an eval file, not with a recording", file=subject)
-        result = reweigh(subject, books=rates, on=on, changes=changes)
+        result = restate("reranker", subject, books=rates or [], on=on.date() if on else None, changes=changes)
     else:
         if on is not None:
             raise BadInput("--on goes with a recording; an eval file is priced as of today", file=subject)
-        with Bars(error_console) as bars:
-            result = weigh(
-                subject, corpus=corpus, out=out, books=rates, changes=changes, keep_text=keep_text, progress=bars
+        with console.progress() as bars:
+            result = run_study(
+                "reranker",
+                subject,
+                corpus=corpus,
+                out=out,
+                books=rates or [],
+                changes=changes,
+                keep_text=not no_text,
+                progress=bars,
             )
-    out_console.print(reranker_table(result.summary))
-    for page in (result.folder / "reranker.md", result.report):
-        out_console.print(f"report: {page}", highlight=False, soft_wrap=True, markup=False)
+    console.result(result, "reranker")
 
 
-def audit_eval(
-    eval_file: Path,
-    *,
-    corpus: Path | None,
-    out: Path | None,
-    rates: list[Path],
-    times: int,
-    queries: int | None,
-    answers: bool,
+def audit(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+    times: Annotated[int, typer.Option("--times", metavar="N", help="How often each query is asked.")] = 5,
+    queries: Annotated[
+        int | None, typer.Option("--queries", metavar="N", help="Size of the sample; default: 20, or all there are.")
+    ] = None,
+    answers: Annotated[bool, typer.Option("--answers", help="Let the model of [injection] answer, too.")] = False,
 ) -> None:
-    from ragprof.session.pages import audit_table
-    from ragprof.session.run import audit
+    """Determinism: ask the same again, in other batches and with other threads, and say what differs, by stage."""
+    from ragprof.session.run import run_study
 
-    with Bars(error_console) as bars:
-        result = audit(
-            eval_file,
-            times=times,
-            queries=queries,
-            answers=answers,
-            corpus=corpus,
-            out=out,
-            books=rates,
-            progress=bars,
+    changes = console.given(times=times, queries=queries, answers=answers)
+    with console.progress() as bars:
+        result = run_study(
+            "audit", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars
         )
-    out_console.print(audit_table(result.summary))
-    kind, place = (
-        ("report", result.report)
-        if "pipelines" in result.summary
-        else ("audit", result.folder / "audit" / "audit.json")
-    )
-    out_console.print(f"{kind}: {place}", highlight=False, soft_wrap=True, markup=False)
+    console.result(result, "audit")
 
 
-def numbers(listed: str, *, option: str) -> tuple[int, ...]:
-    """`1000,2000` as numbers. Raises BadInput for anything else."""
-    try:
-        return tuple(int(number.strip().replace("_", "")) for number in listed.split(","))
-    except ValueError:
-        raise BadInput(f"{option} '{listed}' is no list of numbers; write it like 1000,2000,4000") from None
+def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None) -> None:
+    """Validate everything and estimate documents, tokens, time and money, before any of it is spent."""
+    from rich.table import Table
 
+    from ragprof.session.forecast import forecast_eval
 
-def check_eval(eval_file: Path, *, corpus: Path | None, rates: list[Path]) -> None:
-    from ragprof.session.forecast import forecast
-    from ragprof.studies.preparation import prepare
-
-    with error_console.status("reading corpus and questions, probing the models"):
-        prepared = prepare(eval_file, corpus=corpus, books=rates)
-        rows = forecast(prepared.subject, cache=cache_folder())
-    table = Table(
-        title=f"{prepared.subject.config.name}: ready to run", title_justify="left", box=None, show_header=False
-    )
+    with console.err.status("reading corpus and questions, probing the models"):
+        found = forecast_eval(eval_file, corpus=corpus, books=rates or [])
+    table = Table(title=f"{found.name}: ready to run", title_justify="left", box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column()
-    for name, value in rows:
-        table.add_row(name, value)
-    out_console.print(table)
-    for notice in prepared.evaluation.notices:
-        out_console.print(f"note: {notice}", highlight=False, markup=False)
+    for row in found.rows:
+        table.add_row(*row)
+    console.out.print(table)
+    for notice in found.notices:
+        console.out.print(f"note: {notice}", highlight=False, markup=False)
 
 
-def price_folder(folder: Path, *, rates: list[Path], on: date | None, llm: str | None) -> None:
+def price(
+    folder: Recording,
+    rates: RateBooks = None,
+    on: Annotated[
+        datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="Price as of this day. Default: today.")
+    ] = None,
+    llm: Annotated[
+        str | None, typer.Option("--llm", metavar="PROVIDER:MODEL", help="Price the prompts for this model.")
+    ] = None,
+) -> None:
+    """Price a recording anew, without running anything."""
+    from ragprof.core.files import claimed
     from ragprof.session.run import reprice
 
     with claimed(folder):
-        result = reprice(folder, books=rates, on=on, llm=llm)
-    _show(result.summary, result.report)
+        result = reprice(folder, books=rates or [], on=on.date() if on else None, llm=llm)
+    console.result(result)
 
 
-def report_folder(folder: Path) -> None:
+def report(folder: Recording) -> None:
+    """Write summary.json, report.html and report.md of a recording again."""
+    from ragprof.core.files import claimed
     from ragprof.session.run import redraw
 
     with claimed(folder):
         result = redraw(folder)
-    _show(result.summary, result.report)
+    console.result(result)
 
 
-def export_trec(folder: Path, into: Path) -> None:
+def trec(
+    folder: Recording,
+    into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/trec.")] = None,
+) -> None:
+    """Write the rankings of every stage as TREC runs."""
     from ragprof.exports.trec import export_runs
 
-    for path in export_runs(folder, into=into):
-        out_console.print(str(path), highlight=False, soft_wrap=True, markup=False)
-
-
-def build_corpus(name: str) -> None:
-    recipe = find(name, near=Path.cwd())
-    with error_console.status(f"building the corpus '{name}'"):
-        folder = build(recipe, cache=cache_folder())
-    manifest = read_json(folder / "manifest.json")
-    out_console.print(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}", highlight=False)
-    for package, reason in manifest.get("left_out", {}).items():
-        out_console.print(f"left out: {package} ({reason})", highlight=False, markup=False)
-    out_console.print(str(folder), highlight=False, soft_wrap=True, markup=False)
-
-
-def show_corpus(name: str) -> None:
-    folder = find(name, near=Path.cwd())
-    if not (folder / "recipe.toml").is_file():
-        raise BadInput("this corpus has no recipe; only what is built on this machine has more to tell", file=folder)
-    recipe = info(folder)
-    out_console.print(f"[bold]{recipe.name}[/]: {recipe.title}", highlight=False)
-    table = Table(box=None)
-    for column in ("package", "version", "licence"):
-        table.add_column(column)
-    for package, found in installed_versions(recipe).items():
-        table.add_row(package, found or "not installed", recipe.licences[package])
-    out_console.print(table)
-
-
-def _show(summary: dict[str, object], report: Path) -> None:
-    from ragprof.session.pages import terminal_table
-
-    out_console.print(terminal_table(summary))
-    out_console.print(f"report: {report}", highlight=False, soft_wrap=True, markup=False)
+    for path in export_runs(folder, into=into or folder / "trec"):
+        console.line(path)

@@ -1,13 +1,16 @@
-"""Does a study's recording belong to the recording that it lies in? One rule, for every study. Reads no file."""
+"""Does a recording belong to what is asked, or a study's recording to the one that it lies in? One rule for all."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ragprof.core import Manifest
+from ragprof.core import Manifest, environment, files
 from ragprof.evals import unpriced
+from ragprof.evals.settings import lasting
+from ragprof.record.recording import Subject, fingerprint_of, identities, redacted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,3 +68,18 @@ def belongs(
         and judged["qrels_sha256"] == judgement["qrels_sha256"]
         and rests_alike(basis, manifest)
     )
+
+
+def holds(folder: Path, subject: Subject) -> bool:
+    """Whether a finished recording of just this subject, made on this machine, is in the folder."""
+    if not (folder / "manifest.json").exists():
+        return False
+    manifest, config = files.read_manifest(folder), lasting(redacted(subject.config.model_dump(mode="json")))
+    basis = Basis(
+        corpus=subject.corpus.sha256,
+        questions=fingerprint_of(subject.queries),
+        pipelines=config["pipelines"],
+        identities=redacted(identities(subject.pipelines)),
+        cpu=environment.cpu_name(),
+    )
+    return "questions" in manifest and lasting(manifest["config"]) == config and rests_alike(basis, manifest)

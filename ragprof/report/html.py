@@ -7,16 +7,19 @@ specifications are written so that no text in them can end the script element th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from ragprof.core import files
 from ragprof.report.blocks import Block, Pair, Part, PipelineFold
 from ragprof.report.tables import Tile
 
@@ -117,7 +120,14 @@ def _trusted(text: str) -> Markup:
 
 @functools.cache
 def _library() -> str:
-    """Vega, Vega-Lite and Vega-Embed, as one script."""
+    """Vega, Vega-Lite and Vega-Embed, as one script. Bundling takes seconds, so a bundle is kept in the cache."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    kept = files.cache_folder() / "pages" / f"vega-embed-{version('vl-convert-python')}.js"
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8")
+    bundle = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the report
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(kept, bundle)
+    return bundle

@@ -1,25 +1,57 @@
-"""What a run would take, said before it runs: documents, tokens, minutes and dollars, from small live probes."""
+"""What a run and each study would take, said before they run, from small live probes and from the studies' plans."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ragprof.core import DEFAULT_K, Doc, Query
+from ragprof.core import DEFAULT_K, Doc, Query, files
 from ragprof.core.caches import digest, known_keys
 from ragprof.core.clock import now_ns
+from ragprof.core.errors import BadInput
 from ragprof.core.stages import Embedder
 from ragprof.core.tokens import counter
 from ragprof.evals import PipelineConfig
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity
 from ragprof.record.recording import Subject
+from ragprof.session import studies
+from ragprof.studies.contract import Request
+from ragprof.studies.preparation import prepare
 
 SAMPLE = 400
 PROBE = 24
 NS = 1e9
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Rows of (what, how much) for an eval, and what a reader must know of its questions and judgements."""
+
+    name: str
+    rows: Sequence[tuple[str, str]]
+    notices: Sequence[str]
+
+
+def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = ()) -> Forecast:
+    """Check an eval file with all that it names, and estimate the main recording and every study of it.
+
+    Raises RagprofError for what the main recording cannot do without. A study that cannot be made says why in its row.
+    """
+    prepared = prepare(eval_file, corpus=corpus, books=books)
+    rows = forecast(prepared.subject, cache=files.cache_folder())
+    for study in studies.every():
+        try:
+            plan = study.plan(prepared, Request(eval_file, books=books))
+        except BadInput as problem:
+            rows.append((study.name, f"not possible as it stands: {problem.message}"))
+        else:
+            rows += study.estimate(plan, files.cache_folder())
+    return Forecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
 
 
 def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:

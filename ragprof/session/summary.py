@@ -3,94 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragprof.core import files
-from ragprof.studies.audit.analysis import audit_belongs, audit_of, is_audited
-from ragprof.studies.growth import data as growth_data
-from ragprof.studies.growth.analysis import analyse
-from ragprof.studies.injection import data as injection_data
-from ragprof.studies.injection.analysis import analyse as analyse_answers
-from ragprof.studies.profile.analysis import RETRIEVAL_ONLY, profile_of
-from ragprof.studies.reranker import data as reranking_data
-from ragprof.studies.reranker.analysis import analyse as analyse_rerankers
+from ragprof.core.errors import BadInput
+from ragprof.evals.settings import settings_of
+from ragprof.record.recording import Subject
+from ragprof.report.palette import pipeline_colours
+from ragprof.session import studies
+from ragprof.studies.contract import Context, Section, Study
+from ragprof.studies.profile.analysis import RETRIEVAL_ONLY
+from ragprof.studies.profile.section import ProfileSection
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 WITH_ANSWERS = (
-    "Money a stage covers retrieval and the prompt's tokens; what answers cost is under injection and economics."
+    "Money per stage covers retrieval and the prompt's tokens; what answers cost is under injection and economics."
 )
 
 
-def summarise(folder: Path) -> dict[str, Any]:
-    """Build the summary of a judged and priced recording and write summary.json."""
-    summary = assemble(folder)
-    files.write_json(folder / "summary.json", summary)
-    return summary
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that was found out: the main profile, and the sections of the studies that belong to it, by name.
+
+    `profile` is None for a study that stands alone; `about` then says of what it is.
+    """
+
+    profile: ProfileSection | None
+    sections: Mapping[str, Section]
+    context: Context
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def alone(cls, name: str, section: Section, subject: Subject) -> Analysis:
+        """A study without a main recording."""
+        config = subject.config
+        about = {
+            "eval": config.name,
+            "title": config.title or config.name,
+            "corpus": {"name": subject.corpus.name, "docs": len(subject.corpus.docs)},
+        }
+        pipelines = tuple(parts.name for parts in subject.pipelines)
+        return cls(None, {name: section}, context_of(pipelines, config.metrics[0], {}), about)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of summary.json."""
+        document = dict(self.about) if self.profile is None else self.profile.as_json()
+        for name, section in self.sections.items():
+            section.place(document, name)
+        return document
+
+    def printed(self, study: str) -> RenderableType:
+        """A study's figures for a terminal of 80 columns."""
+        section = self.profile if study == studies.PROFILE else self.sections.get(study)
+        if section is None:
+            raise BadInput(f"there is no {study} in this recording")
+        return studies.study(study).print(section, self.context)
 
 
-def assemble(folder: Path) -> dict[str, Any]:
-    """The summary as a dict. Raises BadInput where the recording is incomplete."""
-    summary = profile_of(folder).as_json()
+def analyse(folder: Path) -> Analysis:
+    """Analyse a judged and priced recording with its studies. Raises BadInput where the recording is incomplete.
+
+    A study's recording that is of something else is left out, with a warning.
+    """
+    profile = studies.study(studies.PROFILE).analyse(folder)
+    own = belonging(folder)
+    sections = {study.name: study.analyse(folder) for study in own}
+    strangers = [study for study in studies.every() if study.is_recorded(folder) and study not in own]
+    changes = {"warnings": (*profile.warnings, *(study.left_out for study in strangers))}
+    if "injection" in sections:
+        changes["limits"] = tuple(WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in profile.limits)
+    context = context_of(tuple(profile.pipelines), settings_of(folder)["metrics"][0], profile.final_stage)
+    return Analysis(profile.model_copy(update=changes), sections, context)
+
+
+def belonging(folder: Path) -> list[Study[Any, Any]]:
+    """The studies whose recordings lie in the folder and rest on what the main recording rests on."""
+    recorded = [study for study in studies.every() if study.is_recorded(folder)]
+    if not recorded:
+        return []
     manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
-    if growth_data.is_recorded(folder):
-        _add_growth(summary, folder, manifest, judgement)
-    if injection_data.is_recorded(folder):
-        _add_injection(summary, folder, manifest, judgement)
-    if reranking_data.is_judged(folder):
-        _add_reranker(summary, folder, manifest, judgement)
-    if is_audited(folder):
-        _add_audit(summary, folder, manifest, judgement)
-    return summary
+    return [study for study in recorded if study.belongs(folder, manifest, judgement)]
 
 
-def _add_growth(
-    summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
-) -> None:
-    """The growth section; one that belongs to another corpus, other parts or labels is left out, and said to be."""
-    if growth_data.belongs(folder, manifest, judgement):
-        summary["growth"] = analyse(folder).as_json()
-        return
-    summary["warnings"].append(
-        "The growth recording in this folder is of another corpus, other questions, pipelines or judgements and is "
-        "left out; record it anew with 'ragprof grow --fresh'."
-    )
-
-
-def _add_injection(
-    summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
-) -> None:
-    """The injection section and the pipelines' economics; answers of another eval are left out, and said to be."""
-    if not injection_data.belongs(folder, manifest, judgement):
-        summary["warnings"].append(
-            "The answers in this folder are of another corpus, other questions, pipelines or judgements and are left "
-            "out; record them anew with 'ragprof inject'."
-        )
-        return
-    analyse_answers(folder).place(summary, "injection")
-    summary["limits"] = [WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in summary["limits"]]
-
-
-def _add_reranker(
-    summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
-) -> None:
-    """The rerankers' sections; those of another corpus, other parts or labels are left out, and said to be."""
-    if reranking_data.is_recorded(folder) and reranking_data.belongs(folder, manifest, judgement):
-        analyse_rerankers(folder).place(summary, "reranker")
-        return
-    summary["warnings"].append(
-        "The rerankers in this folder were recorded over another corpus, other questions, pipelines or judgements and "
-        "are left out; record them anew with 'ragprof reranker'."
-    )
-
-
-def _add_audit(
-    summary: dict[str, Any], folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]
-) -> None:
-    """The audit section; one of another corpus, other parts or labels is left out, and said to be."""
-    if audit_belongs(folder, manifest, judgement):
-        summary["audit"] = audit_of(folder)
-        return
-    summary["warnings"].append(
-        "The audit in this folder is of another corpus, other questions, pipelines or judgements and is left out; "
-        "make it anew with 'ragprof audit'."
-    )
+def context_of(pipelines: tuple[str, ...], metric: str, final_stage: Mapping[str, str]) -> Context:
+    """What sections may know of the report that they stand in."""
+    return Context(pipelines, metric, final_stage, pipeline_colours(dict.fromkeys(pipelines)))

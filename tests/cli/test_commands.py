@@ -181,5 +181,5 @@ def test_interrupt_says_that_nothing_is_lost(handbook: Path, tmp_path: Path) -> 
         running.kill()
     assert running.returncode == 130
     assert output == ""
-    expected = "ragprof: stopped; vectors and scores so far are kept, the next run goes on from there"
+    expected = "ragprof: stopped; vectors and scores so far are kept, the next run continues from there"
     assert message.splitlines()[-1] == expected

@@ -6,11 +6,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
+from main_runs import analysed, cut
 
 from ragprof.session.pages import write_report
+from ragprof.studies.profile.section import ProfileSection
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 FLAGS = (
@@ -20,16 +21,16 @@ FLAGS = (
 )
 
 
-def test_both_files_are_written_whole(two_pipelines: dict[str, Any], tmp_path: Path) -> None:
-    page = write_report(two_pipelines, tmp_path / "reports" / "python-docs")
+def test_both_files_are_written_whole(main_run: ProfileSection, tmp_path: Path) -> None:
+    page = write_report(analysed(cut(main_run, "bm25", "dense")), tmp_path / "reports" / "python-docs")
     assert page == tmp_path / "reports" / "python-docs" / "report.html"
     assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.md"]
     assert page.read_text(encoding="utf-8").endswith("</html>")
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on PATH to open the report in")
-def test_a_browser_draws_every_chart_and_complains_of_nothing(summary: dict[str, Any], tmp_path: Path) -> None:
-    page = write_report(summary, tmp_path)
+def test_a_browser_draws_every_chart_and_complains_of_nothing(main_run: ProfileSection, tmp_path: Path) -> None:
+    page = write_report(analysed(main_run), tmp_path)
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     opened = subprocess.run(
         [str(BROWSER), *FLAGS, profile, page.as_uri()], capture_output=True, text=True, timeout=90, check=True

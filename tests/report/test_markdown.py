@@ -1,20 +1,29 @@
+"""The report as Markdown: well-formed tables, the answer first, details folded, and no markup of the user's."""
+
 from __future__ import annotations
 
 import re
-from typing import Any
+
+from main_runs import analysed, cut, unpriced
 
 from ragprof.report.markdown import escaped
-from ragprof.session.pages import render_markdown
+from ragprof.session.pages import parts_of, render_markdown
+from ragprof.studies.profile.section import ProfileSection
 
 _BAR = re.compile(r"(?<!\\)\|")
+
+
+def written(run: ProfileSection) -> str:
+    analysis = analysed(run)
+    return render_markdown(analysis, parts_of(analysis))
 
 
 def _tables(text: str) -> list[list[str]]:
     return [block.split("\n") for block in text.split("\n\n") if block.startswith("|")]
 
 
-def test_every_table_is_well_formed(summary: dict[str, Any]) -> None:
-    tables = _tables(render_markdown(summary))
+def test_every_table_is_well_formed(main_run: ProfileSection) -> None:
+    tables = _tables(written(main_run))
     assert len(tables) == 10
     for lines in tables:
         widths = {len(_BAR.findall(line)) for line in lines}
@@ -22,28 +31,28 @@ def test_every_table_is_well_formed(summary: dict[str, Any]) -> None:
         assert re.fullmatch(r"\|( (:---|---:) \|)+", lines[1])
 
 
-def test_the_answer_comes_first_and_details_are_folded(summary: dict[str, Any]) -> None:
-    text = render_markdown(summary)
-    assert text.startswith(
-        "## Search over the Python documentation\n\n**Reranking dense search raises nDCG@10 by 0.051"
-    )
-    assert text.count("<details>") == text.count("</details>") == 9
+def test_the_answer_comes_first_and_details_are_folded(main_run: ProfileSection) -> None:
+    text = written(main_run)
+    assert text.startswith(f"## {escaped(main_run.title)}\n\n**{escaped(main_run.headline[0])}**")
+    assert text.count("<details>") == text.count("</details>") == 10
     assert text.index("At a glance") < text.index("<details>")
     assert text.endswith("</sub>\n")
 
 
-def test_unpriced_and_undecided_are_said(summary: dict[str, Any]) -> None:
-    text = render_markdown(summary)
-    assert "**UNPRICED** (without it \\$0.211)" in text
-    assert "◇ undecided (about 85 more queries would be needed)" in text
+def test_unpriced_and_undecided_are_said(main_run: ProfileSection) -> None:
+    text = written(unpriced(main_run, "hybrid+overlap"))
+    assert "**UNPRICED** (without it \\$" in text
+    assert "\u25c7 undecided (about" in text
 
 
-def test_hostile_texts_break_no_table(summary: dict[str, Any]) -> None:
+def test_hostile_texts_break_no_table(main_run: ProfileSection) -> None:
     hostile = "a|b\n| <img> @team `x` [y](z)"
-    summary["pipelines"], summary["final_stage"] = {hostile: summary["pipelines"]["bm25"]}, {hostile: "search"}
-    for lines in _tables(render_markdown(summary)):
+    document = cut(main_run, "bm25").as_json()
+    document["pipelines"], document["final_stage"] = {hostile: document["pipelines"]["bm25"]}, {hostile: "search"}
+    text = written(ProfileSection.model_validate(document))
+    for lines in _tables(text):
         assert len({len(_BAR.findall(line)) for line in lines}) == 1
-    assert "<img>" not in render_markdown(summary)
+    assert "<img>" not in text
 
 
 def test_escaped_text_reads_as_itself() -> None:
