@@ -33,8 +33,8 @@ def progress() -> Iterator[Bars]:
 def result(found: Result, study: str = "profile") -> None:
     """A study's table, then where its pages and the report are."""
     out.print(found.table(study))
-    for page in found.pages(study):
-        line(f"report: {page}")
+    for kind, page in found.pages(study):
+        line(f"{kind}: {page}")
 
 
 def numbers(listed: str | None, *, option: str) -> tuple[int, ...] | None:

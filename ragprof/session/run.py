@@ -55,10 +55,12 @@ class Result:
         """A study's figures for a terminal of 80 columns."""
         return self.analysis.printed(study)
 
-    def pages(self, study: str = studies.PROFILE) -> list[Path]:
-        """What was written for people: the study's own pages, then the report."""
+    def pages(self, study: str = studies.PROFILE) -> list[tuple[str, Path]]:
+        """What was written, with a word for it: the study's own pages and the report, or its section where it is alone."""
+        if self.analysis.profile is None:
+            return [(study, self.folder / study / f"{study}.json")]
         own = [self.folder / name for name in studies.study(study).pages]
-        return [*own, self.report if self.analysis.profile else self.folder / study / f"{study}.json"]
+        return [("report", page) for page in (*own, self.report)]
 
 
 def run(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import create_model
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput
@@ -15,11 +18,12 @@ from ragprof.report.palette import pipeline_colours
 from ragprof.session import studies
 from ragprof.studies.contract import Context, Section, Study
 from ragprof.studies.profile.analysis import RETRIEVAL_ONLY
-from ragprof.studies.profile.section import ProfileSection
+from ragprof.studies.profile.section import PipelineFigures, ProfileSection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+OF_PIPELINE = "pipelines."
 WITH_ANSWERS = (
     "Money per stage covers retrieval and the prompt's tokens; what answers cost is under injection and economics."
 )
@@ -92,3 +96,19 @@ def belonging(folder: Path) -> list[Study[Any, Any]]:
 def context_of(pipelines: tuple[str, ...], metric: str, final_stage: Mapping[str, str]) -> Context:
     """What sections may know of the report that they stand in."""
     return Context(pipelines, metric, final_stage, pipeline_colours(dict.fromkeys(pipelines)))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of summary.json, made from the typed sections. What only a study's command adds is not required."""
+    places = {key: kind for study in studies.every() for key, kind in study.section.places(study.name).items()}
+    each: dict[str, Any] = {
+        key.removeprefix(OF_PIPELINE): (kind | None, None) for key, kind in places.items() if OF_PIPELINE in key
+    }
+    pipeline = create_model("PipelineSummary", __base__=PipelineFigures, **each)
+    fields: dict[str, Any] = {key: (kind | None, None) for key, kind in places.items() if OF_PIPELINE not in key}
+    whole = create_model("Summary", __base__=ProfileSection, pipelines=(dict[str, pipeline], ...), **fields)  # type: ignore[valid-type]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole.model_json_schema(mode="serialization")}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=1))  # noqa: T201 (it is piped into summary.schema.json)

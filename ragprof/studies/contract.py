@@ -41,6 +41,11 @@ class Section(BaseModel):
         """Put the section into the document of summary.json; a study that has more than one place says so here."""
         document[name] = self.as_json()
 
+    @classmethod
+    def places(cls, name: str) -> dict[str, Any]:
+        """Key -> type of what `place` puts there, for the schema; a key `pipelines.x` is one of every pipeline."""
+        return {name: cls}
+
 
 class EstimateValue(Section):
     """A mean with its 95% interval, as every study writes one. Cells of report/tables.py take it as it is."""
@@ -190,6 +195,8 @@ class Study(Generic[PlanT, SectionT]):
     """Check and lay out. Loads no model, writes nothing. Raises BadInput for what can be known before work begins."""
     record: Callable[[PlanT, Bench], None]
     """Write facts into the study's folder; what a killed run left is continued."""
+    section: type[SectionT]
+    """The type of what `analyse` returns."""
     analyse: Callable[[Path], SectionT]
     """Tables in, one typed section out. Reads the recording's folder."""
     show: Callable[[SectionT, Context], Sequence[Part]]

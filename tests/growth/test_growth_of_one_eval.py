@@ -12,7 +12,8 @@ import pytest
 from grown import Grown
 
 from ragprof.core.registry import PartSpec
-from ragprof.session.run import grow, holds, redraw, run
+from ragprof.record.belonging import holds
+from ragprof.session.run import grow, redraw, run
 from ragprof.studies.growth.plan import fingerprint
 
 
@@ -71,10 +72,10 @@ def test_growth_with_other_metrics_compares_by_them(grown: Grown, copy: Path) ->
 
 
 def test_a_recording_of_other_questions_is_not_taken_as_it_is(grown: Grown, copy: Path) -> None:
-    assert holds(copy, grown.prepared)
+    assert holds(copy, grown.prepared.subject)
     queries = grown.prepared.subject.queries
     asked = (replace(queries[0], text="something else"), *queries[1:])
-    assert not holds(copy, replace(grown.prepared, subject=replace(grown.prepared.subject, queries=asked)))
+    assert not holds(copy, replace(grown.prepared.subject, queries=asked))
 
 
 @pytest.mark.parametrize("values", [{"questions": "others"}, {"config": {"tokenizer": "cl100k_base"}}])

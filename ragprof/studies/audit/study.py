@@ -73,6 +73,7 @@ STUDY: Study[AuditPlan, AuditSection] = Study(
     estimate=estimate,
     record=record,
     judge=judge,
+    section=AuditSection,
     analyse=analyse,
     show=show,
     print=audit_table,

@@ -92,6 +92,7 @@ STUDY: Study[Growing, GrowthSection] = Study(
     record=record_growth,
     judge=judge,
     price=price,
+    section=GrowthSection,
     analyse=analyse,
     show=show,
     print=tables.growth_table,

@@ -341,6 +341,10 @@ class InjectionSection(Section):
             document["pipelines"][pipeline]["economics"] = found.as_json()
 
     @classmethod
+    def places(cls, name: str) -> dict[str, Any]:
+        return {name: cls, "pipelines.economics": Economics}
+
+    @classmethod
     def of(cls, document: dict[str, Any]) -> InjectionSection:
         """The section of summary.json, with what stands there under `pipelines`."""
         pipelines = document["pipelines"]

@@ -117,6 +117,7 @@ STUDY: Study[InjectionPlan, InjectionSection] = Study(
     record=record_injection,
     judge=judge,
     price=price,
+    section=InjectionSection,
     analyse=analyse,
     show=show,
     print=tables.injection_table,

@@ -118,6 +118,7 @@ STUDY = Study(
     record=record,
     judge=judge,
     price=price,
+    section=ProfileSection,
     analyse=analyse,
     show=show,
     print=print_section,
