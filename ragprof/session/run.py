@@ -56,7 +56,7 @@ class Result:
         return self.analysis.printed(study)
 
     def pages(self, study: str = studies.PROFILE) -> list[tuple[str, Path]]:
-        """What was written, with a word for it: the study's own pages and the report, or its section where it is alone."""
+        """What was written, with a word for it: the study's own pages and the report, or its section alone."""
         if self.analysis.profile is None:
             return [(study, self.folder / study / f"{study}.json")]
         own = [self.folder / name for name in studies.study(study).pages]

@@ -99,14 +99,14 @@ def context_of(pipelines: tuple[str, ...], metric: str, final_stage: Mapping[str
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of summary.json, made from the typed sections. What only a study's command adds is not required."""
+    """The JSON schema of summary.json, made from the typed sections. What only a study adds is not required."""
     places = {key: kind for study in studies.every() for key, kind in study.section.places(study.name).items()}
     each: dict[str, Any] = {
         key.removeprefix(OF_PIPELINE): (kind | None, None) for key, kind in places.items() if OF_PIPELINE in key
     }
     pipeline = create_model("PipelineSummary", __base__=PipelineFigures, **each)
     fields: dict[str, Any] = {key: (kind | None, None) for key, kind in places.items() if OF_PIPELINE not in key}
-    whole = create_model("Summary", __base__=ProfileSection, pipelines=(dict[str, pipeline], ...), **fields)  # type: ignore[valid-type]
+    whole = create_model("Summary", __base__=ProfileSection, pipelines=(dict[str, pipeline], ...), **fields)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole.model_json_schema(mode="serialization")}
 
 

@@ -14,14 +14,15 @@ from ragprof.core.errors import BadInput
 from ragprof.report.html import charts_of
 from ragprof.report.palette import pipeline_colours
 from ragprof.session import summary as summary_module
-from ragprof.session.run import run
+from ragprof.session.run import redraw, run
+from ragprof.session.summary import analyse, schema
 from ragprof.studies.contract import Context
 from ragprof.studies.profile.analysis import describe, profile_of
 from ragprof.studies.profile.headline import tiles
 from ragprof.studies.profile.study import show
 
 SCHEMA = Path(summary_module.__file__).with_name("summary.schema.json")
-SECTIONS = ("GrowthSection", "InjectionSection", "RerankerStudy", "AuditSection")
+SECTIONS = ("GrowthSection", "InjectionSection", "AuditSection")
 
 
 @pytest.fixture(scope="module")
