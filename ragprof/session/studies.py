@@ -9,7 +9,7 @@ from typing import Any
 from ragprof.studies.contract import Study
 
 PROFILE = "profile"
-STUDIES = ("growth", "injection", "audit")
+STUDIES = ("growth", "injection", "reranker", "audit")
 """Folders of `ragprof/studies/` that join the main profile. The gate compares two recordings and is not among them."""
 
 

@@ -537,3 +537,7 @@ class RerankerSection(Section):
         """Put the verdicts under the study's name and the rest beside them."""
         whole = self.as_json()
         document |= {name: whole["verdicts"], f"{name}_study": whole["study"]}
+
+    @classmethod
+    def places(cls, name: str) -> dict[str, Any]:
+        return {name: dict[str, RerankerVerdict], f"{name}_study": RerankerStudy}
