@@ -80,7 +80,7 @@ def print_table(section: RerankerSection, _context: Context) -> RenderableType:
         ends = figures.ABSENT if low is None or high is None else f"{low:.3f} to {high:.3f}".replace("-", figures.MINUS)
         gain = figures.difference(one.gain.difference)
         cells = (
-            Cell(verdict_words(one.verdict, one.depth), tone=MARKS[one.verdict][1]),
+            Cell(tables.verdict_cell(one).text, tone=MARKS[one.verdict][1]),
             Cell(gain, tone="absent") if gain == figures.ABSENT else Cell(f"{gain}\n{ends}"),
             Cell(signed(one.statement.added_p50_ns, figures.duration)),
             *(cost, net),

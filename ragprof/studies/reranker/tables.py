@@ -39,8 +39,11 @@ from ragprof.studies.reranker.section import (
     RerankerSection,
     RerankerVerdict,
     Routed,
+    Scenario,
+    SizePoint,
     Statement,
     StudentBesideTeacher,
+    TrendYear,
     Usd,
     UsdInterval,
     WholeBill,
@@ -125,64 +128,65 @@ def money_cells(found: Statement) -> tuple[Cell, Cell, Cell]:
 
 def glance(section: RerankerSection) -> Table:
     """One row a pipeline: the verdict, what the reranker brings, takes and costs."""
-    columns = (
-        *(PIPELINE, _worded("Verdict"), Column("Gain", metrics_of(section)), Column("Added time", "p50 of a query")),
-        *(Column("Reranker", PER_1000), Column("Prompt tokens saved", PER_1000), Column("Net", PER_1000)),
-        Column("Questions", "n"),
-    )
-    rows = tuple(
-        Row(
-            (
-                Cell(name, f"{one.reranker} over {figures.count(one.own_depth)} candidates", pipeline=name),
-                Cell(verdict_words(one.verdict, one.depth), needed(one), MARKS[one.verdict][1]),
-                difference_cell(one.gain),
-                added_cell(one.statement, "p50"),
-                *money_cells(one.statement),
-                figure(figures.count(one.gain.n)),
-            )
-        )
-        for name, one in section.verdicts.items()
-    )
+    of = section.verdicts
+    columns: dict[Column, Callable[[str], Cell]] = {
+        PIPELINE: lambda name: Cell(name, f"{of[name].reranker} over {of[name].own_depth:,} candidates", pipeline=name),
+        _worded("Verdict"): lambda name: verdict_cell(of[name]),
+        Column("Gain", metrics_of(section)): lambda name: difference_cell(of[name].gain),
+        Column("Added time", "p50 of a query"): lambda name: added_cell(of[name].statement, "p50"),
+        Column("Reranker", PER_1000): lambda name: money_cells(of[name].statement)[0],
+        Column("Prompt tokens saved", PER_1000): lambda name: money_cells(of[name].statement)[1],
+        Column("Net", PER_1000): lambda name: money_cells(of[name].statement)[2],
+        Column("Questions", "n"): lambda name: figure(figures.count(of[name].gain.n)),
+    }
     reasons = [
-        f"{name} ({why})"
-        for name, one in section.verdicts.items()
-        if (why := one.statement.billing.unpriced) is not None
+        f"{name} ({one.statement.billing.unpriced})" for name, one in of.items() if one.statement.billing.unpriced
     ]
     unpriced = f"{figures.UNPRICED}: {'; '.join(reasons)}." if reasons else ""
     note = (
         "Small figures are 95% intervals. Gain: paired by query, against the same pipeline without its reranker. "
-        "Net above 0 costs, below 0 saves. KEEP, DROP and SHRINK are told by the intervals; UNDECIDED means that these "
-        f"queries do not tell. {unpriced}"
+        "Net above 0 costs, below 0 saves. KEEP, DROP and SHRINK rest on the intervals; UNDECIDED means that these "
+        f"queries are not enough. {unpriced}"
     )
-    return Table("reranker-glance", "Verdicts at a glance", columns, rows, note.strip())
+    return Table.of("reranker-glance", "Verdicts at a glance", columns, of, note.strip())
 
 
-def needed(one: RerankerVerdict) -> str:
-    """How many more questions would decide it; empty where nobody knows or none are needed."""
+def verdict_cell(one: RerankerVerdict) -> Cell:
+    """With how many more questions would decide it, where that is known."""
     undecided = one.verdict == "UNDECIDED" and one.more_queries
-    return f"needs about {figures.count(one.more_queries)} more queries" if undecided else ""
+    needed = f"needs about {figures.count(one.more_queries)} more queries" if undecided else ""
+    return Cell(verdict_words(one.verdict, one.depth), needed, MARKS[one.verdict][1])
 
 
 def side_by_side(section: RerankerSection) -> Table:
     """A student beside its teacher. No rows where nothing was compared."""
-    columns = (
-        *(_worded("Student"), _worded("Teacher"), _worded("Over"), Column("Retained", "share of the gain")),
-        *(Column("Quality", "share of the teacher's"), Column("Difference", section.study.metric)),
-        *(_worded("Same order", "see the note"), Column("Cost", "of the teacher's")),
-        Column("Latency", "of the teacher's"),
-    )
+    columns: dict[Column, Callable[[StudentBesideTeacher], Cell]] = {
+        _worded("Student"): lambda one: Cell(one.student, one.kind),
+        _worded("Teacher"): lambda one: figure(one.teacher),
+        _worded("Over"): lambda one: Cell(one.over, pipeline=one.over),
+        Column("Retained", "share of the gain"): lambda one: share_cell(one.retained),
+        Column("Quality", "share of the teacher's"): lambda one: share_cell(one.quality_share),
+        Column("Difference", section.study.metric): _difference,
+        _worded("Same order", "see the note"): _same_order,
+        Column("Cost", "of the teacher's"): lambda one: figure(_times(one.cost_ratio)),
+        Column("Latency", "of the teacher's"): lambda one: estimate_cell(one.latency_ratio, _times),
+    }
     note = (
         "Small figures are 95% intervals. Rerankers rank the same candidates. Retained: the student's gain over search "
         "divided by the teacher's (of an embedder: its quality). Same order: queries with the same first passage, "
         "passages shared among those injected, and Kendall's tau of the two orders (1 is the same, 0 is chance)."
     )
-    rows = tuple(Row(_side_cells(one)) for one in section.study.side_by_side)
-    return Table("reranker-sides", "Teacher and student side by side", columns, rows, note)
+    title = "Teacher and student side by side"
+    return Table.of("reranker-sides", title, columns, section.study.side_by_side, note)
 
 
-def _side_cells(one: StudentBesideTeacher) -> tuple[Cell, ...]:
-    difference = score_change(one.difference)
+def _difference(one: StudentBesideTeacher) -> Cell:
+    found = score_change(one.difference)
     p = "" if one.p is None else f", p = {figures.p_value(one.p)}".replace("= <", "<")
+    return Cell(found.text, found.note + p, found.tone)
+
+
+def _same_order(one: StudentBesideTeacher) -> Cell:
     agreed: list[tuple[str, EstimateValue, Callable[[Any], str]]] = [
         ("same first passage", one.agreement.same_first, figures.share),
         ("shared passages", one.agreement.overlap, figures.share),
@@ -193,14 +197,7 @@ def _side_cells(one: StudentBesideTeacher) -> tuple[Cell, ...]:
         for title, found, write in agreed
         if found.mean is not None
     ]
-    return (
-        *(Cell(one.student, one.kind), figure(one.teacher), Cell(one.over, pipeline=one.over)),
-        *(share_cell(one.retained), share_cell(one.quality_share)),
-        Cell(difference.text, difference.note + p, difference.tone),
-        _quiet("; ".join(words)) if words else figure(figures.ABSENT),
-        figure(_times(one.cost_ratio)),
-        estimate_cell(one.latency_ratio, _times),
-    )
+    return _quiet("; ".join(words)) if words else figure(figures.ABSENT)
 
 
 def _times(ratio: float | None) -> str:
@@ -315,25 +312,23 @@ def _tokens(value: float | None) -> str:
 
 def break_even(one: RerankerVerdict) -> Table:
     """Where the sign of net flips, one price or volume at a time."""
-    found = one.statement.break_even
-    columns = (
-        *(_worded("What"), Column("Net is 0 at", "95% interval"), _worded("Unit"), _worded("In words")),
-    )  # fmt: skip
-    reranker = found.reranker_usd
+    found, reranker = one.statement.break_even, one.statement.break_even.reranker_usd
     lines: list[tuple[str, FlipPrice | FlipVolume, Callable[[Any], str], str]] = [
         ("the reranker's price", reranker, figures.usd, f"USD per {per_words(reranker.per, reranker.unit)}"),
         ("the LLM's price", found.llm_usd_per_million_tokens, figures.usd, "USD per million tokens"),
         ("traffic", found.queries_per_month, figures.rough_count, "queries a month"),
     ]
-    rows = tuple(
-        Row((Cell(what), figure(write(flip.value), _flip_span(flip, write)), _quiet(unit), figure(flip.sentence)))
-        for what, flip, write, unit in lines
-    )
+    columns: dict[Column, Callable[[tuple[str, FlipPrice | FlipVolume, Callable[[Any], str], str]], Cell]] = {
+        _worded("What"): lambda line: Cell(line[0]),
+        Column("Net is 0 at", "95% interval"): lambda line: figure(line[2](line[1].value), _flip_span(*line[1:3])),
+        _worded("Unit"): lambda line: _quiet(line[3]),
+        _worded("In words"): lambda line: figure(line[1].sentence),
+    }
     note = (
         f"One thing is moved, all others stay as they are today; {basis(one)}. n/a: no value turns the "
         "sign, or a price is missing."
     )
-    return Table("reranker-break-even", "Where it breaks even", columns, rows, note)
+    return Table.of("reranker-break-even", "Where it breaks even", columns, lines, note)
 
 
 def _flip_span(flip: FlipPrice | FlipVolume, write: Callable[[Any], str]) -> str:
@@ -342,22 +337,26 @@ def _flip_span(flip: FlipPrice | FlipVolume, write: Callable[[Any], str]) -> str
 
 def scenarios(one: RerankerVerdict) -> Table:
     """The statement at the prices of other LLMs. No rows where none was asked for."""
-    columns = (
-        *(_worded("Prompt tokens priced as"), Column("Price", "USD per million tokens"), Column("Saved", PER_1000)),
-        *(Column("Net", PER_1000), _worded("Verdict"), _worded("Why")),
-    )
     no_reranker = one.statement.reranker_usd_per_1000_queries is None
-    rows = []
-    for each in one.statement.scenarios:
-        no_llm = each.usd_per_million_tokens is None
-        net = money(
-            each.net_usd_per_1000_queries, each.net_interval, unpriced=no_llm or no_reranker, write=signed_usd
-        )  # fmt: skip
-        saved = price(each.llm_usd_saved_per_1000_queries, unpriced=no_llm)
-        asked = price(each.usd_per_million_tokens, write=figures.plain_usd)
-        rows.append(Row((Cell(each.llm), asked, saved, net, _verdict(each.verdict), figure(each.reason))))
+
+    def net(each: Scenario) -> Cell:
+        unpriced = no_reranker or each.usd_per_million_tokens is None
+        return money(each.net_usd_per_1000_queries, each.net_interval, unpriced=unpriced, write=signed_usd)
+
+    columns: dict[Column, Callable[[Scenario], Cell]] = {
+        _worded("Prompt tokens priced as"): lambda each: Cell(each.llm),
+        Column("Price", "USD per million tokens"): lambda each: price(
+            each.usd_per_million_tokens, write=figures.plain_usd
+        ),
+        Column("Saved", PER_1000): lambda each: price(
+            each.llm_usd_saved_per_1000_queries, unpriced=each.usd_per_million_tokens is None
+        ),
+        Column("Net", PER_1000): net,
+        _worded("Verdict"): lambda each: _verdict(each.verdict),
+        _worded("Why"): lambda each: figure(each.reason),
+    }
     note = f"Quality and time stay as they are. Net with 95% intervals, {basis(one)}; below 0 it saves."
-    return Table("reranker-scenarios", "At the prices of other LLMs", columns, tuple(rows), note)
+    return Table.of("reranker-scenarios", "At the prices of other LLMs", columns, one.statement.scenarios, note)
 
 
 def _verdict(word: str) -> Cell:
@@ -405,31 +404,31 @@ def _bill(bill: WholeBill) -> tuple[Cell, Cell, Cell]:
 
 def depths(one: RerankerVerdict) -> Table:
     """A row a depth at the pipeline's own k."""
-    columns = (
-        *(_worded("Depth", "candidates"), Column(one.metric, "95% interval")),
-        Column("Gain", f"{one.metric}, 95% interval"),
-        *(Column("p50", "live"), Column("p50", "composed"), Column("Timed", "queries"), Column("Reranker", PER_1000)),
-        *(Column("Net", PER_1000), Column("Prompt", "tokens")),
-    )  # fmt: skip
-    rows = []
-    for step in one.at_own_k:
-        marks = marks_of(one, step.depth)
-        prompt, cost, net = _work_cells(step, one.statement)
-        p50 = figure(figures.duration(step.p50_ns), figures.span(step.p50_interval_ns, figures.duration))
-        cells = (
-            Cell(figures.count(step.depth), ", ".join(marks), "strong" if marks else ""),
-            *(estimate_cell(step.scores[one.metric], figures.score), score_change(step.gain)),
-            *(p50, figure(figures.duration(step.composed_p50_ns)), figure(figures.count(step.timed_queries))),
-            *(cost, net, prompt),
-        )
-        rows.append(Row(cells))
+    columns: dict[Column, Callable[[DepthStep], Cell]] = {
+        _worded("Depth", "candidates"): lambda step: _marked(one, step.depth),
+        Column(one.metric, "95% interval"): lambda step: estimate_cell(step.scores[one.metric], figures.score),
+        Column("Gain", f"{one.metric}, 95% interval"): lambda step: score_change(step.gain),
+        Column("p50", "live"): lambda step: figure(
+            figures.duration(step.p50_ns), figures.span(step.p50_interval_ns, figures.duration)
+        ),
+        Column("p50", "composed"): lambda step: figure(figures.duration(step.composed_p50_ns)),
+        Column("Timed", "queries"): lambda step: figure(figures.count(step.timed_queries)),
+        Column("Reranker", PER_1000): lambda step: _work_cells(step, one.statement)[1],
+        Column("Net", PER_1000): lambda step: _work_cells(step, one.statement)[2],
+        Column("Prompt", "tokens"): lambda step: _work_cells(step, one.statement)[0],
+    }
     note = (
         f"At k = {figures.count(one.k)} chunks in the prompt. Small figures are 95% intervals, {basis(one)}; p50 live, "
         "end to end, of the queries counted beside it. Composed: search and inject as timed, plus the reranker's time "
         "per candidate; not timed at that depth. Gain: against the search order; net below 0 saves. "
         f"{HOW_QUANTILES}"
     )
-    return Table("reranker-depth", "Depth by depth", columns, tuple(rows), note)
+    return Table.of("reranker-depth", "Depth by depth", columns, one.at_own_k, note)
+
+
+def _marked(one: RerankerVerdict, depth: int) -> Cell:
+    marks = marks_of(one, depth)
+    return Cell(figures.count(depth), ", ".join(marks), "strong" if marks else "")
 
 
 def _work_cells(step: DepthStep, found: Statement) -> tuple[Cell, Cell, Cell]:
@@ -569,43 +568,30 @@ def _routed_cells(step: Routed) -> tuple[Cell, ...]:
 
 def growth(one: RerankerVerdict) -> Table:
     """Gain and net value at each corpus size. No rows without a growth recording."""
-    columns = (
-        *(_worded("Corpus", "passages"), Column("Gain", f"{one.metric}, 95% interval"), Column("Net", PER_1000)),
-        _worded("Worth it"),
-    )
     unpriced = one.statement.is_net_unpriced
-    rows = tuple(
-        Row(
-            (
-                *(figure(figures.count(point.size)), score_change(point.gain)),
-                price(point.net_usd_per_1000_queries, unpriced=unpriced, write=signed_usd),
-                figure(figures.text(point.worth)),
-            )
-        )
-        for point in (one.growth.points if one.growth else ())
-    )
+    columns: dict[Column, Callable[[SizePoint], Cell]] = {
+        _worded("Corpus", "passages"): lambda point: figure(figures.count(point.size)),
+        Column("Gain", f"{one.metric}, 95% interval"): lambda point: score_change(point.gain),
+        Column("Net", PER_1000): lambda point: price(
+            point.net_usd_per_1000_queries, unpriced=unpriced, write=signed_usd
+        ),
+        _worded("Worth it"): lambda point: figure(figures.text(point.worth)),
+    }
     note = f"Small figures are 95% intervals, {basis(one)}; net below 0 saves."
-    return Table("reranker-growth", "By corpus size", columns, rows, note)
+    return Table.of("reranker-growth", "By corpus size", columns, one.growth.points if one.growth else (), note)
 
 
 def price_trend(one: RerankerVerdict) -> Table:
     """The verdict if LLM prices keep falling. No rows where it was not asked for."""
-    columns = (
-        *(_worded("Year"), Column("LLM price", "USD per million tokens"), Column("Net", PER_1000), _worded("Verdict")),
-    )  # fmt: skip
     net = partial(money, unpriced=one.statement.is_net_unpriced, write=signed_usd)
-    rows = tuple(
-        Row(
-            (
-                *(Cell(str(year.year)), price(year.llm_usd_per_million_tokens)),
-                *(net(year.net_usd_per_1000_queries, year.net_interval), _verdict(year.verdict)),
-            )
-        )
-        for year in (one.price_trend.years if one.price_trend else ())
-    )
-    return Table(
-        "reranker-trend", "As LLM prices fall", columns, rows, one.price_trend.sentence if one.price_trend else ""
-    )
+    columns: dict[Column, Callable[[TrendYear], Cell]] = {
+        _worded("Year"): lambda year: Cell(str(year.year)),
+        Column("LLM price", "USD per million tokens"): lambda year: price(year.llm_usd_per_million_tokens),
+        Column("Net", PER_1000): lambda year: net(year.net_usd_per_1000_queries, year.net_interval),
+        _worded("Verdict"): lambda year: _verdict(year.verdict),
+    }
+    years, sentence = (one.price_trend.years, one.price_trend.sentence) if one.price_trend else ((), "")
+    return Table.of("reranker-trend", "As LLM prices fall", columns, years, sentence)
 
 
 def price_history(one: RerankerVerdict) -> Table:
