@@ -138,9 +138,9 @@ class Series:
 Lines: TypeAlias = Mapping[Series, Sequence[Mark]]
 
 
-def _looks(drawn: Sequence[Series], legend: alt.Legend | None = None) -> dict[str, Any]:
+def looks(drawn: Sequence[Series], legend: alt.Legend | None = None) -> dict[str, Any]:
     """Channel -> how the name of a series is told by it."""
-    looks: dict[str, tuple[Any, list[Any]]] = {
+    channels: dict[str, tuple[Any, list[Any]]] = {
         "color": (alt.Color, [series.colour for series in drawn]),
         "shape": (alt.Shape, [series.shape for series in drawn]),
         "strokeDash": (alt.StrokeDash, [list(series.dash) or [1, 0] for series in drawn]),
@@ -148,24 +148,24 @@ def _looks(drawn: Sequence[Series], legend: alt.Legend | None = None) -> dict[st
     names = [series.name for series in drawn]
     return {
         channel: kind("name:N", scale=alt.Scale(domain=names, range=values), legend=legend)
-        for channel, (kind, values) in looks.items()
+        for channel, (kind, values) in channels.items()
     }
 
 
-def _tooltip(**titles: str) -> list[Any]:
+def tooltip(**titles: str) -> list[Any]:
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 
 def lines_panel(lines: Lines, x: Any, y: Vertical) -> dict[str, Any]:
     """The specification of one panel. `x` is the axis that its marks lie on; the first series lies on top."""
     drawn = [series for series in reversed(list(lines)) if lines[series]]
-    looks, value = _looks(drawn), y.axis("value", ticks=_TICKS)
-    base = alt.Chart().encode(x=x, color=looks["color"])
-    tooltip = _tooltip(name="Curve", x="At", words=y.title)
+    look, value = looks(drawn), y.axis("value", ticks=_TICKS)
+    base = alt.Chart().encode(x=x, color=look["color"])
+    words = tooltip(name="Curve", x="At", words=y.title)
     layers = [
         base.mark_area(opacity=_BAND).encode(y=y.axis("low", ticks=_TICKS), y2="high:Q"),
-        base.mark_line(strokeWidth=1.8).encode(y=value, strokeDash=looks["strokeDash"]),
-        base.mark_point(filled=True, size=30, opacity=1).encode(y=value, shape=looks["shape"], tooltip=tooltip),
+        base.mark_line(strokeWidth=1.8).encode(y=value, strokeDash=look["strokeDash"]),
+        base.mark_point(filled=True, size=30, opacity=1).encode(y=value, shape=look["shape"], tooltip=words),
     ]
     data = [one.row(name=series.name) for series in drawn for one in lines[series]]
     return panel_specification(alt.layer(*layers, data=rows(data)))
@@ -190,10 +190,10 @@ def lines_ahead(measured: Lines, ahead: Lines, x: Scale, y: Vertical) -> dict[st
     names = {series: wrap(series.name, _LABEL_CHARACTERS) for series in drawn}
     lines = "split(datum.label, '\\n')"
     legend = alt.Legend(orient="right", direction="vertical", labelExpr=lines, offset=10, rowPadding=6, symbolSize=60)
-    looks = _looks([replace(series, name=names[series]) for series in drawn], legend)
-    base = alt.Chart().encode(x=size_axis(x, ticks=5), color=looks["color"])
+    look = looks([replace(series, name=names[series]) for series in drawn], legend)
+    base = alt.Chart().encode(x=size_axis(x, ticks=5), color=look["color"])
     now, later = (base.transform_filter(f"datum.part == '{part}'") for part in ("measured", "forecast"))
-    points = {"shape": looks["shape"], "tooltip": _tooltip(pipeline="Pipeline", x="Passages", words=y.title)}
+    points = {"shape": look["shape"], "tooltip": tooltip(pipeline="Pipeline", x="Passages", words=y.title)}
     open_points = later.transform_filter("!datum.start").mark_point(
         filled=False, size=46, opacity=1, fill=PAPER, strokeWidth=1.5
     )
@@ -315,6 +315,6 @@ def areas(found: Rows, x: Any, y: Vertical, colours: Mapping[str, str]) -> list[
 def bars(found: Rows, x: Any, y: Vertical, colours: Mapping[str, str]) -> Any:
     """A bar for each size, only as wide as its neighbours allow."""
     width = min(_WIDEST_BAR, _ALL_BARS / max(1, len({row["x"] for row in found})))
-    tooltip = _tooltip(part="Part", x="Passages", words="Value")
-    base = _piled([row for row in found if row["value"]], x, y, colours).encode(tooltip=tooltip)
+    words = tooltip(part="Part", x="Passages", words="Value")
+    base = _piled([row for row in found if row["value"]], x, y, colours).encode(tooltip=words)
     return base.mark_bar(orient="vertical", size=width, stroke=PAPER, strokeWidth=0.6)

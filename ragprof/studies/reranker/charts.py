@@ -12,7 +12,21 @@ import altair as alt
 
 from ragprof.report import figures
 from ragprof.report.figures import signed
-from ragprof.report.lines import Mark, Series, ends_of, estimate_mark, mark, near, seen, size_axis, size_scale, spelling
+from ragprof.report.lines import (
+    Lines,
+    Mark,
+    Series,
+    ends_of,
+    estimate_mark,
+    looks,
+    mark,
+    near,
+    seen,
+    size_axis,
+    size_scale,
+    spelling,
+    tooltip,
+)
 from ragprof.report.lookup import reach
 from ragprof.report.palette import DASHES, FLIP, HEADROOM, INK, MUTED, PAPER, RULE, VERDICTS
 from ragprof.report.tables import gain_span, open_span
@@ -30,7 +44,6 @@ from ragprof.studies.reranker.section import (
 )
 from ragprof.studies.reranker.tables import basis, marks_of
 
-Lines = Mapping[Series, Sequence[Mark]]
 _AXIS_PX = 44
 _LABEL: dict[str, Any] = {"fontWeight": 600, "fontSize": 12}
 
@@ -63,37 +76,25 @@ def _vertical(field: str, title: str, scale: Any, *, above: int = 12, **axis: An
 
 def _vertical_pair(title: str, scale: Scale, spelled: str, *, above: int = 12, ticks: int = 5) -> dict[str, Any]:
     """The same axis for a value and for the lower end of its interval."""
-    domain = alt.Scale(domain=[scale.low, scale.high], nice=False, zero=False)
-    fields = ("value", "low")
-    return {each: _vertical(each, title, domain, above=above, format=spelled, tickCount=ticks) for each in fields}
+    look: dict[str, Any] = {"above": above, "format": spelled, "tickCount": ticks}
+    return {field: _vertical(field, title, scale.domain(), **look) for field in ("value", "low")}
 
 
-def _linear_x(title: str | None, domain: Sequence[float], **axis: Any) -> Any:
-    scale = alt.Scale(domain=list(domain), nice=False, zero=False)
-    return alt.X("x:Q", title=title, axis=alt.Axis(grid=False, **axis), scale=scale)
+def _linear_x(title: str | None, low: float, high: float, **axis: Any) -> Any:
+    return alt.X("x:Q", title=title, axis=alt.Axis(grid=False, **axis), scale=Scale(low, high).domain())
 
 
 def _line_layers(lines: Lines, x: Any, y: Mapping[str, Any], *, hollow: str = "") -> list[Any]:
     """Bands, lines and marks; the marks of the series called `hollow` are empty, since they are estimates."""
     drawn = [series for series in lines if lines[series]]
-    names = [series.name for series in drawn]
-
-    def told_by(channel: Any, values: Sequence[Any]) -> Any:
-        return channel("name:N", scale=alt.Scale(domain=names, range=list(values)), legend=None)
-
+    look = looks(drawn)
     data = [one.row(name=series.name) for series in drawn for one in lines[series]]
-    base = alt.Chart(rows(data)).encode(x=x, color=told_by(alt.Color, [one.colour for one in drawn]))
-    titles = {"name:N": "Line", "x:Q": "At", "words:N": "Value"}
-    marks = base.encode(
-        y=y["value"],
-        shape=told_by(alt.Shape, [one.shape for one in drawn]),
-        tooltip=[alt.Tooltip(field, title=title) for field, title in titles.items()],
-    )
-    dashes = told_by(alt.StrokeDash, [list(one.dash) or [1, 0] for one in drawn])
+    base = alt.Chart(rows(data)).encode(x=x, color=look["color"])
+    marks = base.encode(y=y["value"], shape=look["shape"], tooltip=tooltip(name="Line", x="At", words="Value"))
     empty: dict[str, Any] = {"filled": False, "fill": PAPER, "size": 110, "strokeWidth": 1.6}
     return [
         base.mark_area(opacity=0.13).encode(y=y["low"], y2="high:Q"),
-        base.mark_line(strokeWidth=1.8).encode(y=y["value"], strokeDash=dashes),
+        base.mark_line(strokeWidth=1.8).encode(y=y["value"], strokeDash=look["strokeDash"]),
         marks.transform_filter(alt.datum.name == hollow).mark_point(opacity=1, **empty),
         marks.transform_filter(alt.datum.name != hollow).mark_point(opacity=1, filled=True, size=44),
     ]
@@ -124,8 +125,6 @@ def _haloed(base: Any, look: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-# Who wins at which prices: areas told apart by lightness, texture and a word each.
-
 _PRICES_HEIGHT, _STAIR, _GAP = 320, 15, 10
 _WON = {"saves": "saves money", "undecided": "undecided", "costs": "costs money"}
 _TEXTURES = {"costs": "hatched", "undecided": "dotted"}
@@ -150,19 +149,11 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """One cell of the grid: the LLM's price across, the reranker's upwards, who wins there and by how much."""
+    """One cell of the grid: the LLM's price across, the reranker's upwards, and who wins there."""
 
     x: Stretch
     y: Stretch
     told: str
-    net: float | None
-
-    def row(self) -> dict[str, Any]:
-        return {
-            **{"x": seen(self.x.low), "x_end": seen(self.x.high), "y": seen(self.y.low), "y_end": seen(self.y.high)},
-            **{"told": self.told, "prices": f"{figures.usd(seen(self.x.middle))} and {self.y.middle:.3g}\u00d7"},
-            "net": signed(seen(self.net), figures.usd),
-        }
 
 
 def _stretches(prices: Sequence[float]) -> dict[float, Stretch]:
@@ -179,11 +170,12 @@ def break_even(drawn: Drawn) -> Chart | None:
         return None
     across, upwards = _stretches(grid.llm_usd_per_million_tokens), _stretches(grid.reranker_factor)
     areas = [
-        Area(across[cell.llm_usd_per_million_tokens], upwards[cell.reranker_factor], cell.told, cell.net)
-        for cell in grid.cells
+        Area(across[cell.llm_usd_per_million_tokens], upwards[cell.reranker_factor], cell.told) for cell in grid.cells
     ]
-    x, y = (Scale(min(one.low for one in side), max(one.high for one in side), logarithmic=True)
-            for side in (across.values(), upwards.values()))  # fmt: skip
+    x, y = (
+        Scale(min(one.low for one in side), max(one.high for one in side), logarithmic=True)
+        for side in (across.values(), upwards.values())
+    )
     shown = sorted((one for one in found.scenarios if _lies_inside(one, x)), key=_price)
     outside = tuple(
         f"{one.llm}: {'its price lies outside' if _price(one) else figures.UNPRICED}"
@@ -191,7 +183,7 @@ def break_even(drawn: Drawn) -> Chart | None:
         if not _lies_inside(one, x)
     )
     layers = [
-        _filled(areas, x, y, above=_GAP + _STAIR * len(shown) + 4),
+        _filled(areas, [cell.net for cell in grid.cells], x, y, above=_GAP + _STAIR * len(shown) + 4),
         *_grains(areas, each=(max(1, round(_GRAINS / len(across))), max(1, round(_GRAINS / len(upwards))))),
         *_llm_prices(shown),
         *_winners(areas),
@@ -223,22 +215,26 @@ def _lies_inside(one: Scenario, x: Scale) -> bool:
     return x.low <= _price(one) <= x.high
 
 
-def _filled(areas: Sequence[Area], x: Scale, y: Scale, *, above: int) -> Any:
+def _filled(areas: Sequence[Area], nets: Sequence[float | None], x: Scale, y: Scale, *, above: int) -> Any:
     """A rectangle for each area, with both axes; those beside each other leave no gap."""
-    log = [alt.Scale(type="log", domain=[scale.low, scale.high], nice=False) for scale in (x, y)]
     prices = alt.X(
         "x:Q",
         title="Price of the LLM's prompt tokens (USD per million tokens, logarithmic)",
         axis=alt.Axis(values=x.ticks(4), format="$~g", grid=False, labelOverlap="greedy"),
-        scale=log[0],
+        scale=x.domain(),
     )
     title, times = "Reranker's price (\u00d7 today's, logarithmic)", "format(datum.value, '~g') + '\u00d7'"
-    factors = _vertical("y", title, log[1], above=above, values=y.ticks(4), grid=False, labelExpr=times)
-    titles = {"told": "Reranker", "prices": "LLM and reranker price", "net": "Net, USD per 1,000 queries"}
-    tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
-    base = alt.Chart(rows([area.row() for area in areas])).mark_rect(strokeWidth=0.6)
+    factors = _vertical("y", title, y.domain(), above=above, values=y.ticks(4), grid=False, labelExpr=times)
+    data = [
+        {"x": seen(area.x.low), "x_end": seen(area.x.high), "y": seen(area.y.low), "y_end": seen(area.y.high)}
+        | {"told": area.told, "prices": f"{figures.usd(seen(area.x.middle))} and {area.y.middle:.3g}\u00d7"}
+        | {"net": signed(seen(net), figures.usd)}
+        for area, net in zip(areas, nets, strict=True)
+    ]
+    words = tooltip(told="Reranker", prices="LLM and reranker price", net="Net, USD per 1,000 queries")
     colours = {"color": _flip(alt.Color), "stroke": _flip(alt.Stroke)}
-    return base.encode(x=prices, x2="x_end:Q", y=factors, y2="y_end:Q", **colours, tooltip=tooltip)
+    base = alt.Chart(rows(data)).mark_rect(strokeWidth=0.6)
+    return base.encode(x=prices, x2="x_end:Q", y=factors, y2="y_end:Q", **colours, tooltip=words)
 
 
 def _flip(channel: Any) -> Any:
@@ -310,8 +306,6 @@ def _today(grid: PriceGrid) -> list[Any]:
     return [ring, *_haloed(base, {"align": "left", "dx": 11, "dy": -11, **_LABEL})]
 
 
-# The depth curve: quality, and beneath it latency as timed live beside the composed estimate.
-
 _QUALITY_HEIGHT, _LATENCY_HEIGHT = 220, 150
 _LIVE, _COMPOSED = "live p50", "composed estimate"
 
@@ -339,12 +333,12 @@ def depth(drawn: Drawn) -> Chart:
     title = "Depth (candidates that the reranker reads)"
     depths = [step.depth for step in steps]
     ends = linear(depths, margin=0.06)
-    domain, ticks = (ends.low, ends.high), {"values": depths, "format": "~d", "labelOverlap": "greedy"}
+    ticks: dict[str, Any] = {"values": depths, "format": "~d", "labelOverlap": "greedy"}
     landmarks = {float(each): " = ".join(words) for each in depths if (words := marks_of(one, each))}
-    upper = _linear_x(None if latency else title, domain, **ticks)
+    upper = _linear_x(None if latency else title, ends.low, ends.high, **ticks)
     panels = [Panel(drawn.name, _quality_panel(quality, plain, landmarks, upper), f"Quality at k = {one.k:,}")]
     if latency:
-        spec = _latency_panel(latency, drawn.colour, landmarks, _linear_x(title, domain, **ticks))
+        spec = _latency_panel(latency, drawn.colour, landmarks, _linear_x(title, ends.low, ends.high, **ticks))
         panels.append(Panel(drawn.name, spec, "Latency of a query, end to end"))
     legend = (
         *(series.key for series in quality),
@@ -423,8 +417,6 @@ def _depth_caption(one: RerankerVerdict, steps: Sequence[DepthStep], *, is_timed
     )
 
 
-# Who wins how much of the candidates' quality: one bar from nothing to a perfect ranking.
-
 _BAR_HEIGHT, _BAR, _ABOVE = 84, 34, -12
 
 
@@ -443,7 +435,7 @@ def headroom(drawn: Drawn) -> Chart | None:
     bars = base.mark_bar(height=_BAR, yOffset=_ABOVE, stroke=PAPER, strokeWidth=1)
     text = base.transform_calculate(label="format(datum.size, '.2f')").mark_text(yOffset=_ABOVE, fontWeight=600)
     layers = [
-        bars.encode(x2="high:Q", color=colour, tooltip=[alt.Tooltip("words:N", title="Part")]),
+        bars.encode(x2="high:Q", color=colour, tooltip=tooltip(words="Part")),
         text.encode(
             x=alt.X("middle:Q"),
             text="label:N",
@@ -505,8 +497,6 @@ def _end(row: int, name: str, end: EstimateValue) -> list[Any]:
     ]
 
 
-# Single queries, the most helped first: how far the reranker moves them up and down.
-
 _QUERIES_HEIGHT, _QUERIES_GAP = 200, 5
 _SIDES = {"helped": VERDICTS["better"], "hurt": VERDICTS["worse"]}
 
@@ -526,13 +516,14 @@ def changes(drawn: Drawn) -> Chart | None:
     ]
     known = [0.0, *(one.change for one in (*helped, *hurt))]
     room = (max(known) - min(known)) * 0.06
-    scale = alt.Scale(domain=[min(known) - room, max(known) + room], nice=False, zero=False)
-    y = _vertical("change", f"Change of {metric}, query by query", scale, format="+.1f", tickCount=5)
-    x = _linear_x("Single queries, the most helped first", [-1, hurt_from + len(hurt)], labels=False)
-    tooltip = [alt.Tooltip("query:N", title="Query"), alt.Tooltip("words:N", title="Change")]
+    scale = Scale(min(known) - room, max(known) + room)
+    y = _vertical("change", f"Change of {metric}, query by query", scale.domain(), format="+.1f", tickCount=5)
+    x = _linear_x("Single queries, the most helped first", -1, hurt_from + len(hurt), labels=False)
     colour = alt.Color("kind:N", scale=alt.Scale(domain=list(_SIDES), range=list(_SIDES.values())), legend=None)
     layers = [
-        alt.Chart(rows(data)).mark_bar(size=14).encode(x=x, y=y, color=colour, tooltip=tooltip),
+        alt.Chart(rows(data))
+        .mark_bar(size=14)
+        .encode(x=x, y=y, color=colour, tooltip=tooltip(query="Query", words="Change")),
         alt.Chart(rows([{"change": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(y="change:Q"),
     ]
     others = {
@@ -562,8 +553,6 @@ def _largest_first(found: Iterable[ChangedQuery]) -> list[ChangedQuery]:
     return sorted(found, key=lambda one: -one.change)
 
 
-# Reranking only some queries: how much of the gain is kept, a line a signal, against picking queries blindly.
-
 _ROUTING_HEIGHT = 280
 _SHAPES = ("circle", "square", "triangle-up", "diamond")
 _KEPT = (-0.6, 1.8)
@@ -588,7 +577,7 @@ def routing(drawn: Drawn) -> Chart | None:
     scale = Scale(max(_KEPT[0], min(0.0, *ends)), min(_KEPT[1], max(1.0, *ends)) + 0.04)
     cut = min(ends) < scale.low or max(ends) > scale.high
     y = _vertical_pair("Share of the gain that is kept", scale, ".0%")
-    x = _linear_x("Share of the queries that are reranked", [0, 1.02], format=".0%", tickCount=6)
+    x = _linear_x("Share of the queries that are reranked", 0, 1.02, format=".0%", tickCount=6)
     blind = alt.Chart(rows([{"x": 0.0, "value": 0.0}, {"x": 1.0, "value": 1.0}]))
     shown = {series: [one.within(scale) for one in marks] for series, marks in lines.items()}
     layers = [
