@@ -62,7 +62,10 @@ def fit_tail(tail: ArrayLike, size: int) -> Tail:
     scores = _tail(tail, size)
     above = min(max(EXCEEDANCES[0], min(EXCEEDANCES[1], size // 100)), scores.shape[1] - 1)
     threshold = scores[:, above]
-    first, second = _l_moments(scores[:, :above] - threshold[:, None])
+    exceedances = scores[:, :above] - threshold[:, None]
+    # First two sample L-moments of each row, which is sorted downwards; unbiased (Hosking 1990).
+    first = exceedances.mean(1)
+    second = 2 * (exceedances * np.arange(above - 1, -1, -1) / (above - 1)).mean(1) - first
     usable = first > TINY
     ratio = float((second[usable] / first[usable]).mean()) if usable.any() else 0.5
     shape = float(np.clip(2 - 1 / max(ratio, TINY), *SHAPES))
@@ -86,22 +89,23 @@ def expected(
     least the cutoff and 11. nDCG as trec_eval has it: linear gains, log2 discount, the ideal over all relevant. A tie
     of a relevant passage with another goes to the relevant one. Raises BadInput where `at` is below `size`.
     """
-    value = _named(family)
+    if family not in FAMILIES:
+        raise UnknownName("metric that the score distribution can forecast", family, FAMILIES)
     others = _tail(tail, size)
     scores, gains = _falling(relevant_scores, grades)
-    _fitting(scores, others, cutoff=cutoff, size=size, at=at)
+    if len(scores) != len(others):
+        raise BadInput(f"relevant scores of {len(scores)} queries, but tails of {len(others)}; give one row a query")
+    if not 1 <= cutoff <= others.shape[1]:
+        raise BadInput(f"a cutoff of {cutoff} needs at least as many scores of others; there are {others.shape[1]}")
+    if at < size:
+        raise BadInput(f"asked for a corpus of {at}, below the {size} that the scores come from; measure it instead")
     above = (others[:, None, :] > scores[:, :, None]).sum(2)
-    coming = _coming(scores, above, others, size=size, at=at)
-    found = value(gains, _places(above, coming, cutoff))
-    return np.where((gains > 0).any(1), found, np.nan)
-
-
-def _coming(scores: Array, above: NDArray[np.int64], others: Array, *, size: int, at: int) -> Array:
-    """How many of the others that are added to the corpus are expected above each relevant passage."""
+    # How many of the others that are added to the corpus are expected above each relevant passage.
     fitted = fit_tail(others, size)
     inside = scores <= fitted.threshold[:, None]
     share = np.where(inside, above / size, fitted.above(np.where(inside, fitted.threshold[:, None], scores)))
-    return (at - size) * share
+    found = FAMILIES[family](gains, _places(above, (at - size) * share, cutoff))
+    return np.where((gains > 0).any(1), found, np.nan)
 
 
 def _places(above: NDArray[np.int64], coming: Array, cutoff: int) -> Array:
@@ -134,12 +138,6 @@ def _precision(gains: Array, places: Array) -> Array:
 FAMILIES: Mapping[str, Callable[[Array, Array], Array]] = {"nDCG": _ndcg, "P": _precision, "R": _recall}
 
 
-def _named(family: str) -> Callable[[Array, Array], Array]:
-    if family not in FAMILIES:
-        raise UnknownName("metric that the score distribution can forecast", family, FAMILIES)
-    return FAMILIES[family]
-
-
 def _falling(relevant_scores: ArrayLike, grades: ArrayLike) -> tuple[Array, Array]:
     """Scores of each row, best first, with their gains; padding stands last, at minus infinity with a gain of 0."""
     given, gains = np.asarray(relevant_scores, dtype=np.float64), np.asarray(grades, dtype=np.float64)
@@ -160,20 +158,3 @@ def _tail(tail: ArrayLike, size: int) -> Array:
     if not np.isfinite(scores).all():
         raise NonFiniteScore("a score in the tail is NaN or infinite; no distribution can be fitted to it")
     return np.asarray(-np.sort(-scores, axis=1))
-
-
-def _fitting(scores: Array, others: Array, *, cutoff: int, size: int, at: int) -> None:
-    if len(scores) != len(others):
-        raise BadInput(f"relevant scores of {len(scores)} queries, but tails of {len(others)}; give one row a query")
-    if not 1 <= cutoff <= others.shape[1]:
-        raise BadInput(f"a cutoff of {cutoff} needs at least as many scores of others; there are {others.shape[1]}")
-    if at < size:
-        raise BadInput(f"asked for a corpus of {at}, below the {size} that the scores come from; measure it instead")
-
-
-def _l_moments(exceedances: Array) -> tuple[Array, Array]:
-    """First two sample L-moments of each row, which is sorted downwards; unbiased (Hosking 1990)."""
-    count = exceedances.shape[1]
-    first = exceedances.mean(1)
-    weighted = (exceedances * np.arange(count - 1, -1, -1) / (count - 1)).mean(1)
-    return first, 2 * weighted - first
