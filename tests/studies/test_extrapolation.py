@@ -212,7 +212,7 @@ def test_the_largest_figures_are_whole_numbers_and_the_smallest_have_digits() ->
 def test_names_and_shapes_that_cannot_be() -> None:
     with pytest.raises(UnknownName, match="no model of growth named 'power'; did you mean 'power law'"):
         forecast(SIZES, NONE, N, targets=TARGETS, model="power", bounds=POSITIVE)
-    with pytest.raises(BadInput, match="one mean a size"):
+    with pytest.raises(BadInput, match="one mean per size"):
         forecast(SIZES, np.ones((5, 4)), N, targets=TARGETS, model="power law", bounds=POSITIVE)
     with pytest.raises(BadInput, match="sizes of a forecast rise"):
         forecast([*SIZES[:5], 5], NONE, N, targets=TARGETS, model="power law", bounds=POSITIVE)

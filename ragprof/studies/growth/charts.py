@@ -221,7 +221,7 @@ def depth(section: GrowthSection, context: Context) -> Chart | None:
     scale = near(ends_of(marks))
     y = Vertical(section.metric, scale, spelling(scale))
     caption = (
-        f"{section.metric} of the final ranking when the reranker sees that many candidates, a line a corpus "
+        f"{section.metric} of the final ranking when the reranker sees that many candidates, a line per corpus "
         f"size, {grown.basis(section)}; {grown.band_words(section)}. Every judged document is in every corpus."
     )
     drawn = tuple(Panel(name, lines_panel(lines, x, y)) for name, lines in panels.items())

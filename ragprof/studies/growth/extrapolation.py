@@ -141,7 +141,7 @@ def forecast(
     known, means, drawn = (np.asarray(given, dtype=np.float64) for given in (sizes, points, replicates))
     if means.shape != known.shape or drawn.ndim != 2 or drawn.shape[1:] != known.shape:
         raise BadInput(
-            f"a forecast needs one mean a size and replicates (replicates, sizes); found {known.size} sizes, "
+            f"a forecast needs one mean per size and replicates (replicates, sizes); found {known.size} sizes, "
             f"means {means.shape}, replicates {drawn.shape}"
         )
     if known.size == 0 or known[0] < 1 or (np.diff(known) <= 0).any():

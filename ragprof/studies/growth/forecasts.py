@@ -85,7 +85,7 @@ def _series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
         figures = np.stack(drawn, axis=1)
         yield MeasuredSeries(f"{name}_{quantile}_ns", "ns", POWER_LAW, POSITIVE, figures[0], figures[1:])
     for column, quantity, unit in (("index_bytes", "index_bytes", "bytes"), ("duration_ns", "build_ns", "ns")):
-        # Nothing is resampled, one figure a size.
+        # Nothing is resampled: one figure per size.
         medians = [table.loc[table["pipeline"] == pipeline.name, column].median() for table in builds]
         yield MeasuredSeries(quantity, unit, POWER_LAW, POSITIVE, np.array(medians, float), np.empty((0, len(medians))))
     cost = _cost(pipeline)

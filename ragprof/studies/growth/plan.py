@@ -134,7 +134,7 @@ def sweep(folder: Path) -> None:
 
 
 def docs_table(growing: Growing, tokens: Mapping[int, int]) -> pd.DataFrame:
-    """docs.parquet: one row a place. `tokens` is null for what no prompt holds; equal `content` is the same text.
+    """docs.parquet: one row per place. `tokens` is null for what no prompt holds; equal `content` is the same text.
 
     `source`, `rule`, `start` and `end` say of an edited passage where it was made from and what was changed.
     """

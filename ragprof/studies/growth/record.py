@@ -50,7 +50,7 @@ BLOCK = 16_384
 
 
 def layouts_of(growing: Growing, vectors: Mapping[int, Vectors]) -> dict[str, list[Layout]]:
-    """curve -> one layout an order. `vectors` are the pool's by id() of the embedder; `similar` takes the first's."""
+    """curve -> one layout per order. `vectors` are the pool's by id() of the embedder; `similar` takes the first's."""
     ground, kinds = growing.ground, growing.pool.kinds
     drawn: dict[str, Callable[[int], Layout]] = {
         "all_judged": partial(layouts.all_judged, ground),
@@ -113,7 +113,7 @@ class Site:
 
 
 def record_growth(growing: Growing, bench: Bench) -> None:
-    """Record in `bench.folder`/growth, or go on with what is there. Raises BadInput where it is another recording."""
+    """Record in `bench.folder`/growth, or continue what is there. Raises BadInput where it is another recording."""
     folder = bench.folder / "growth"
     claim(folder, growing)
     sweep(folder)

@@ -215,7 +215,7 @@ USAGE_COLUMNS = ("pipeline", "query_id", "stage", "unit", "count")
 
 
 def write_sizes(growing: Growing, folder: Path) -> None:
-    """One folder a size, from the cells and prompts of the live order."""
+    """One folder per size, from the cells and prompts of the live order."""
     pipelines, docs, ids = growing.subject.pipelines, growing.pool.docs, np.array(growing.query_ids)
     live: dict[str, pd.DataFrame] = {}
     for name in TABLES:

@@ -94,7 +94,7 @@ def expected(
     others = _tail(tail, size)
     scores, gains = _falling(relevant_scores, grades)
     if len(scores) != len(others):
-        raise BadInput(f"relevant scores of {len(scores)} queries, but tails of {len(others)}; give one row a query")
+        raise BadInput(f"relevant scores of {len(scores)} queries, but tails of {len(others)}; give one row per query")
     if not 1 <= cutoff <= others.shape[1]:
         raise BadInput(f"a cutoff of {cutoff} needs at least as many scores of others; there are {others.shape[1]}")
     if at < size:

@@ -355,7 +355,7 @@ _ARROW = "\u2192"
 
 
 def growth_table(section: GrowthSection, _: Context) -> RenderableType:
-    """Smallest against largest corpus, crossovers and forecasts in words. Nothing is cut; long names go on below."""
+    """Smallest against largest corpus, crossovers and forecasts in words. Nothing is cut; long names wrap."""
     lines = [Text(f"\u00d7 {_crossing(found)}") for found in section.crossovers]
     lines += [*_forecast_lines(section), *(Text(f"! {note}", style="yellow") for note in section.notes)]
     sizes = _from_to([figures.count(size) for size in _ends(section.sizes)])
