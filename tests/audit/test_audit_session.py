@@ -9,6 +9,7 @@ import pytest
 
 import ragprof
 from ragprof.core.errors import BadInput
+from ragprof.parts.generators.extractive import ExtractiveGenerator
 from ragprof.session.run import redraw
 
 DATA = Path(__file__).parents[1] / "data"
@@ -36,6 +37,18 @@ def test_beside_its_recording_it_joins_summary_and_report(cache: Path, handbook_
     assert "pipelines" in result.summary
     assert result.summary["audit"]["queries"] == 2
     assert result.summary == json.loads((handbook_recording / "summary.json").read_text())
+
+
+def test_answers_of_a_generator_that_the_recording_lacks_join_it_all_the_same(
+    cache: Path, handbook_recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = lambda self, prompts: [self.generate(prompt) for prompt in prompts]  # noqa: E731
+    monkeypatch.setattr(ExtractiveGenerator, "generate_many", together, raising=False)
+    result = ragprof.audit(DATA / "handbook.toml", times=2, queries=2, answers=True, out=handbook_recording)
+    rows = [row for row in result.summary["audit"]["pipelines"]["bm25"]["stages"] if row["stage"] == "generate"]
+    assert [row["what"] for row in rows] == ["answer", "batch size"]
+    assert "answers of extractive" in " ".join(result.summary["audit"]["statements"])
+    assert "pipelines" in result.summary
 
 
 def test_beside_another_recording_it_stands_alone(cache: Path, handbook: Path, handbook_recording: Path) -> None:

@@ -45,13 +45,20 @@ def is_audited(folder: Path) -> bool:
 def audit_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
     """Whether the audit is of the same corpus, questions, pipelines and judgements as the recording it lies in."""
     audit, judged = (files.read_json(folder / "audit" / name) for name in ("manifest.json", "judgement.json"))
+    # With --answers a pipeline without a generator was given that of [injection], which is no part of the recording.
+    given = {pipeline["name"]: {"generator": None} for pipeline in audit["config"]["pipelines"] if not _own(pipeline)}
     basis = Basis(
         corpus=audit["corpus"]["sha256"],
         questions=audit["questions"],
         pipelines=unpriced(audit["config"]["pipelines"]),
-        identities=audit["identities"],
+        identities={name: parts | given.get(name, {}) for name, parts in audit["identities"].items()},
     )
     return belongs(basis, recording=audit["recording"], judged=judged, manifest=manifest, judgement=judgement)
+
+
+def _own(pipeline: Mapping[str, Any]) -> bool:
+    """Whether a pipeline has a generator of its own."""
+    return pipeline.get("generator") is not None
 
 
 def analyse(folder: Path) -> AuditSection:
@@ -61,7 +68,11 @@ def analyse(folder: Path) -> AuditSection:
     checks, ties, scores = (
         files.read_table(place / f"{name}.parquet").groupby("pipeline") for name in ("checks", "ties", "scores")
     )
-    configs = {pipeline["name"]: pipeline for pipeline in manifest["config"]["pipelines"]}
+    config = manifest["config"]
+    configs = {
+        pipeline["name"]: pipeline if _own(pipeline) else {**pipeline, "generator": config["injection"]["generator"]}
+        for pipeline in config["pipelines"]
+    }
     section = AuditSection(
         times=manifest["times"],
         queries=len(manifest["queries"]),
