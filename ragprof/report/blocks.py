@@ -70,7 +70,7 @@ Block: TypeAlias = Union[Sentences, Titled, Small, Table, Folded, Pair, Pipeline
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReportPart:
     """A part of the report under its own heading. `key` is its anchor, `link` its word in the contents at the top.
 
     `last` puts it behind the studies: what the figures rest on. `details` are folded away in Markdown.

@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ragprof.core import files
-from ragprof.report.blocks import Block, Pair, Part, PipelineFold
+from ragprof.report.blocks import Block, Pair, PipelineFold, ReportPart
 from ragprof.report.tables import Tile
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Front:
     version: str
 
 
-def page(front: Front, parts: Sequence[Part], colours: Mapping[str, str]) -> str:
+def page(front: Front, parts: Sequence[ReportPart], colours: Mapping[str, str]) -> str:
     """The whole page. `colours` are the pipelines'. Tables without rows and charts without data are left out."""
     charts = {chart.key: chart for part in parts for chart in charts_of(part.blocks)}
     return template("page.html.jinja").render(front=front, parts=parts, colours=colours, kind=_kind, **drawn(charts))

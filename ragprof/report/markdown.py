@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ragprof.report.blocks import Block, Folded, Pair, Part, PipelineFold, Sentences, Small, Titled
+from ragprof.report.blocks import Block, Folded, Pair, PipelineFold, ReportPart, Sentences, Small, Titled
 from ragprof.report.tables import Cell, Column, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
@@ -16,7 +16,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MENTION = re.compile(r"(?<!\w)@")
 
 
-def as_part(part: Part) -> str:
+def as_part(part: ReportPart) -> str:
     """A part under its heading: its first table is open, the others are folded. Empty where nothing is in it.
 
     A part of details has no heading here, and all its tables are folded.

@@ -29,7 +29,7 @@ NS = 1e9
 
 
 @dataclass(frozen=True)
-class Forecast:
+class EvalForecast:
     """Rows of (what, how much) for an eval, and what a reader must know of its questions and judgements."""
 
     name: str
@@ -37,7 +37,7 @@ class Forecast:
     notices: Sequence[str]
 
 
-def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = ()) -> Forecast:
+def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = ()) -> EvalForecast:
     """Check an eval file with all that it names, and estimate the main recording and every study of it.
 
     Raises RagprofError for what the main recording cannot do without. A study that cannot be made says why in its row.
@@ -51,7 +51,7 @@ def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequenc
             rows.append((study.name, f"not possible as it stands: {problem.message}"))
         else:
             rows += study.estimate(plan, files.cache_folder())
-    return Forecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
+    return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
 
 
 def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:

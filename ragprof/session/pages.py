@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ragprof.core.files import write_text
 from ragprof.report import figures, html, markdown
-from ragprof.report.blocks import Part
+from ragprof.report.blocks import ReportPart
 from ragprof.session import studies
 from ragprof.session.summary import Analysis
 from ragprof.studies.profile.headline import tiles
@@ -29,11 +29,11 @@ def write_report(analysis: Analysis, folder: Path) -> Path:
     return page
 
 
-def parts_of(analysis: Analysis) -> list[Part]:
+def parts_of(analysis: Analysis) -> list[ReportPart]:
     """All parts in the order of the report: the profile, the studies, and last what the figures rest on."""
     from altair.utils.schemapi import debug_mode
 
-    shown: list[Part] = []
+    shown: list[ReportPart] = []
     with debug_mode(False):  # Altair checks each piece of a chart against its schema; the tests of charts let it
         for name in (studies.PROFILE, *studies.STUDIES):
             section = analysis.profile if name == studies.PROFILE else analysis.sections.get(name)
@@ -42,7 +42,7 @@ def parts_of(analysis: Analysis) -> list[Part]:
     return sorted(shown, key=lambda part: part.last)
 
 
-def render_html(analysis: Analysis, parts: list[Part]) -> str:
+def render_html(analysis: Analysis, parts: list[ReportPart]) -> str:
     """One self-contained page: no network, readable without scripts, made for A4 paper too."""
     profile = _profile(analysis)
     front = html.Front(
@@ -57,7 +57,7 @@ def render_html(analysis: Analysis, parts: list[Part]) -> str:
     return html.page(front, parts, analysis.context.colours)
 
 
-def render_markdown(analysis: Analysis, parts: list[Part]) -> str:
+def render_markdown(analysis: Analysis, parts: list[ReportPart]) -> str:
     """GitHub Markdown for a pull request: headline, warnings, a table a part; details folded. Ends with a newline."""
     profile = _profile(analysis)
     headline = profile.headline

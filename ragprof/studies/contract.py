@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ragprof.core import Estimate
 from ragprof.corpus import EvaluationSet
 from ragprof.record.recording import Bench
-from ragprof.report.blocks import Part
+from ragprof.report.blocks import ReportPart
 from ragprof.studies.preparation import Prepared
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class Study(Generic[PlanT, SectionT]):
     """The type of what `analyse` returns."""
     analyse: Callable[[Path], SectionT]
     """Tables in, one typed section out. Reads the recording's folder."""
-    show: Callable[[SectionT, Context], Sequence[Part]]
+    show: Callable[[SectionT, Context], Sequence[ReportPart]]
     """The section as parts of the report."""
     print: Callable[[SectionT, Context], RenderableType]
     """The section for a terminal of 80 columns."""

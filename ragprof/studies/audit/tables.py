@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ragprof.report import figures
-from ragprof.report.blocks import Part, Sentences
+from ragprof.report.blocks import ReportPart, Sentences
 from ragprof.report.figures import signed
 from ragprof.report.tables import PIPELINE, Cell, Column, Row, Table, figure, group
 from ragprof.studies.audit.checks import REPEATED
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def show(section: AuditSection, _context: Context) -> list[Part]:
+def show(section: AuditSection, _context: Context) -> list[ReportPart]:
     """One part: what was found in sentences, then both tables."""
     return [
-        Part(
+        ReportPart(
             "audit",
             "Does it repeat?",
             (Sentences(section.statements), stages(section), quality(section)),

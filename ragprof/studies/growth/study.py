@@ -10,7 +10,7 @@ from ragprof.corpus import EvaluationSet
 from ragprof.evals.settings import handed_down, settings_of
 from ragprof.price import price_recording
 from ragprof.record.recording import Bench
-from ragprof.report.blocks import Folded, Pair, Part, Sentences
+from ragprof.report.blocks import Folded, Pair, ReportPart, Sentences
 from ragprof.studies.contract import Context, Pricing, Request, Study
 from ragprof.studies.growth import tables
 from ragprof.studies.growth.analysis import analyse
@@ -67,7 +67,7 @@ def price(folder: Path, pricing: Pricing) -> None:
         )
 
 
-def show(section: GrowthSection, context: Context) -> list[Part]:
+def show(section: GrowthSection, context: Context) -> list[ReportPart]:
     """What flatters first, then quality, what moves it, and what it takes."""
     from ragprof.studies.growth import charts
 
@@ -81,7 +81,7 @@ def show(section: GrowthSection, context: Context) -> list[Part]:
         *(charts.depth(section, context), charts.time(section, context), Folded(tables.resources(section))),
         *(charts.cost(section, context), Pair(tables.curves(section), tables.work(section))),
     ]
-    return [Part("growth", "Growth", blocks, link="Growth")]
+    return [ReportPart("growth", "Growth", blocks, link="Growth")]
 
 
 STUDY: Study[Growing, GrowthSection] = Study(

@@ -10,7 +10,7 @@ from ragprof.corpus import EvaluationSet
 from ragprof.evals import handed_down, settings_of
 from ragprof.record.query import within_window
 from ragprof.record.recording import Bench
-from ragprof.report.blocks import Folded, Pair, Part, Sentences, Small
+from ragprof.report.blocks import Folded, Pair, ReportPart, Sentences, Small
 from ragprof.studies.contract import Context, Pricing, Request, Study
 from ragprof.studies.injection import tables
 from ragprof.studies.injection.analysis import analyse
@@ -70,7 +70,7 @@ def price(folder: Path, pricing: Pricing) -> None:
     price_answers(folder, settings=settings, books=pricing.books, on=pricing.on, llm=pricing.llm)
 
 
-def show(section: InjectionSection, context: Context) -> list[Part]:
+def show(section: InjectionSection, context: Context) -> list[ReportPart]:
     """One part: answers, then chunks, then waiting, then what it is worth and costs, then how it was made."""
     from ragprof.studies.injection import charts
 
@@ -106,7 +106,7 @@ def show(section: InjectionSection, context: Context) -> list[Part]:
         Pair(tables.setup(section), tables.energy(section)),
         Sentences(section.notes),
     )
-    return [Part("injection", "Context and answers", blocks, link="Answers")]
+    return [ReportPart("injection", "Context and answers", blocks, link="Answers")]
 
 
 STUDY: Study[InjectionPlan, InjectionSection] = Study(

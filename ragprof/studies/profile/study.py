@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ragprof.corpus import EvaluationSet
 from ragprof.record.recording import Bench
-from ragprof.report.blocks import Block, Pair, Part, Small, Titled
+from ragprof.report.blocks import Block, Pair, ReportPart, Small, Titled
 from ragprof.studies.contract import Context, Pricing, Request, Study
 from ragprof.studies.preparation import Prepared
 from ragprof.studies.profile.section import ProfileSection
@@ -46,7 +46,7 @@ def analyse(folder: Path) -> ProfileSection:
     return profile_of(folder)
 
 
-def show(section: ProfileSection, context: Context) -> Sequence[Part]:
+def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
     """What was found goes before the other studies, what it rests on behind them."""
     from ragprof.studies.profile import charts, tables
 
@@ -56,10 +56,12 @@ def show(section: ProfileSection, context: Context) -> Sequence[Part]:
     is_wide = any(chart is not None and chart.wide for chart in (latency, cost))
     scatter: list[Block] = [latency, cost] if is_wide else [Pair(latency, cost)]
     return (
-        Part("glance", "", [tables.glance(section)]),
-        Part("time", "Time", [charts.stage_times(section), tables.latency(section)], "Time", details=True),
-        Part("trade-off", "Quality for time and money", [*scatter, tables.cost(section)], "Trade-off", details=True),
-        Part(
+        ReportPart("glance", "", [tables.glance(section)]),
+        ReportPart("time", "Time", [charts.stage_times(section), tables.latency(section)], "Time", details=True),
+        ReportPart(
+            "trade-off", "Quality for time and money", [*scatter, tables.cost(section)], "Trade-off", details=True
+        ),
+        ReportPart(
             "quality",
             "Quality",
             [
@@ -70,7 +72,7 @@ def show(section: ProfileSection, context: Context) -> Sequence[Part]:
             ],
             "Quality",
         ),
-        Part(
+        ReportPart(
             "resources",
             "Tokens, builds and memory",
             [charts.tokens(section), tables.builds(section)],
@@ -78,7 +80,7 @@ def show(section: ProfileSection, context: Context) -> Sequence[Part]:
             last=True,
             details=True,
         ),
-        Part(
+        ReportPart(
             "trust",
             "How far to trust this",
             [tables.trust(section), Pair(Titled("Method", section.method), Titled("Limits", section.limits))],
@@ -86,7 +88,7 @@ def show(section: ProfileSection, context: Context) -> Sequence[Part]:
             last=True,
             details=True,
         ),
-        Part(
+        ReportPart(
             "origin",
             "Rates and environment",
             [

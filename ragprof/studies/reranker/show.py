@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ragprof.report import figures
-from ragprof.report.blocks import Block, Folded, Part, PipelineFold, Sentences
+from ragprof.report.blocks import Block, Folded, PipelineFold, ReportPart, Sentences
 from ragprof.report.figures import signed
 from ragprof.report.tables import Cell
 from ragprof.studies.contract import Context
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def show(section: RerankerSection, context: Context) -> list[Part]:
+def show(section: RerankerSection, context: Context) -> list[ReportPart]:
     """Verdicts at a glance, then all about each pipeline: the first open, the others folded."""
     folds = [
         PipelineFold(
@@ -33,7 +33,7 @@ def show(section: RerankerSection, context: Context) -> list[Part]:
     study = section.study
     blocks: list[Block] = [Sentences(study.statements), tables.glance(section), tables.side_by_side(section)]
     blocks += [*folds, Sentences(study.notes)]
-    return [Part("reranker", "Is the reranker worth it?", blocks, link="Reranker")]
+    return [ReportPart("reranker", "Is the reranker worth it?", blocks, link="Reranker")]
 
 
 def _blocks(name: str, one: RerankerVerdict, place: int, context: Context) -> Iterator[Block]:
