@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ragprof.core import files
 from ragprof.core.errors import BadInput
 from ragprof.evals.settings import settings_of
 from ragprof.record.recording import Subject
+from ragprof.report.figures import day
 from ragprof.report.palette import pipeline_colours
 from ragprof.session import studies
 from ragprof.studies.contract import Context, Section, Study
@@ -81,7 +82,8 @@ def analyse(folder: Path) -> Analysis:
     if "injection" in sections:
         changes["limits"] = tuple(WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in profile.limits)
     context = context_of(tuple(profile.pipelines), settings_of(folder)["metrics"][0], profile.final_stage)
-    return Analysis(profile.model_copy(update=changes), sections, context)
+    made = f"ragprof {profile.ragprof_version}, {day(profile.created)}, {profile.corpus.docs:,} passages"
+    return Analysis(profile.model_copy(update=changes), sections, replace(context, title=profile.title, origin=made))
 
 
 def belonging(folder: Path) -> list[Study[Any, Any]]:

@@ -86,6 +86,8 @@ def test_both_pages_and_the_section_are_written(recorded: RecordedRerankers) -> 
     page = (recorded.folder / "reranker.md").read_text()
     assert recorded.summary["reranker"][NAME]["verdict"] in page
     assert len(page.splitlines()) <= 80
+    assert page.startswith("# Is the reranker worth it? Handbook: which pipeline finds the rule?\n")
+    assert ", 24 passages. The whole statement: report.html.</sub>" in page
     assert "ranking quality" in page
     assert 'id="reranker"' in (recorded.folder / "report.html").read_text()
 
