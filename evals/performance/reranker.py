@@ -1,6 +1,6 @@
 """What the whole depth curve of a reranker costs, as a ratio to running the pipeline at each of its depths.
 
-    python evals/performance/reranking.py [EVAL.toml] [--corpus DIR] [--pipeline NAME] [--queries 40]
+    python evals/performance/reranker.py [EVAL.toml] [--corpus DIR] [--pipeline NAME] [--queries 40]
 
 The grid is 10 depths x 5 ks. Both sides search and score with an empty cache of scores (vectors are in it): once to the
 greatest depth, or once for each depth. What comes after the scoring is measured on all queries: judging every depth,
@@ -27,11 +27,11 @@ from ragprof.price import price_recording
 from ragprof.record.rankings import rank_queries
 from ragprof.record.recording import Bench, embed, embedded_queries, record
 from ragprof.studies.preparation import Prepared, prepare, today
-from ragprof.studies.reranker.judge import judge_reranking
-from ragprof.studies.reranker.plan import Arm, Weighing, plan_weighing
-from ragprof.studies.reranker.price import price_reranking
-from ragprof.studies.reranker.record import Candidates, record_rerankers
-from ragprof.studies.reranker.study import reranking_of
+from ragprof.studies.reranker import judge as judging
+from ragprof.studies.reranker import price as pricing
+from ragprof.studies.reranker import record as recording
+from ragprof.studies.reranker.analysis import analyse
+from ragprof.studies.reranker.plan import Arm, RerankerPlan, plan_reranker
 
 PROJECT = Path(__file__).parents[2]
 DEPTHS = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)
@@ -44,8 +44,8 @@ def main() -> None:
     options, console = arguments(), Console()
     changes = {"depths": DEPTHS, "ks": KS, "pipelines": (options.pipeline,), "windows": False, "timing": BRIEF}
     prepared = prepare(options.eval_file, corpus=options.corpus)
-    weighing = plan_weighing(alone(prepared, options.pipeline), options.eval_file, changes=changes)
-    arm = weighing.own[0]
+    plan = plan_reranker(alone(prepared, options.pipeline), options.eval_file, changes=changes)
+    arm = plan.own[0]
     arm.reranker.load()
     queries = indexed(prepared, arm)
     few = queries[: options.queries]
@@ -55,8 +55,8 @@ def main() -> None:
     with console.status(f"scoring the candidates of {len(few)} queries, once and depth by depth"):
         once_ns, once_pairs = fresh(lambda cache: score_once(arm, few, cache))
         each_ns, each_pairs = fresh(lambda cache: run_each(prepared, arm, few, cache))
-    with console.status("weighing all queries"), TemporaryDirectory() as folder:
-        weighed(prepared, weighing, Bench(Path(folder), files.cache_folder(), Silent()))
+    with console.status("recording all queries"), TemporaryDirectory() as folder:
+        recorded(prepared, plan, Bench(Path(folder), files.cache_folder(), Silent()))
         stages = after(prepared, Path(folder))
     table = Table(box=None)
     for column in ("", "pairs scored", "seconds"):
@@ -94,12 +94,12 @@ def alone(prepared: Prepared, name: str) -> Prepared:
     return replace(prepared, subject=replace(subject, config=config, pipelines=pipelines))
 
 
-def weighed(prepared: Prepared, weighing: Weighing, bench: Bench) -> None:
+def recorded(prepared: Prepared, plan: RerankerPlan, bench: Bench) -> None:
     """A recording of the pipeline and its reranker, judged and priced as far as what comes after needs."""
-    record(weighing.subject, bench)
-    judge(bench.folder, prepared.evaluation, metrics=weighing.subject.config.metrics)
+    record(plan.subject, bench)
+    judge(bench.folder, prepared.evaluation, metrics=plan.subject.config.metrics)
     price_recording(bench.folder, on=today())
-    record_rerankers(weighing, bench)
+    recording.record(plan, bench)
 
 
 def indexed(prepared: Prepared, arm: Arm) -> list[EmbeddedQuery]:
@@ -121,7 +121,7 @@ def fresh(side: Callable[[Path], int]) -> tuple[int, int]:
 
 
 def score_once(arm: Arm, queries: list[EmbeddedQuery], cache: Path) -> int:
-    candidates = Candidates({id(arm.parts.embedder): queries}, cache, len, Silent())
+    candidates = recording.FoundCandidates({id(arm.parts.embedder): queries}, cache, len, Silent())
     candidates.add(arm)
     return candidates.work["pairs_scored"]
 
@@ -142,9 +142,9 @@ def after(prepared: Prepared, folder: Path) -> dict[str, int]:
     """ns of what comes after the scoring."""
     contents = {doc.doc_id: doc for doc in prepared.subject.corpus.docs}
     steps: dict[str, Callable[[], object]] = {
-        "judge every depth": lambda: judge_reranking(folder, prepared.evaluation, contents, keep_text=True),
-        "price every depth": lambda: price_reranking(folder, on=today()),
-        "the whole study": lambda: reranking_of(folder),
+        "judge every depth": lambda: judging.judge(folder, prepared.evaluation, contents, keep_text=True),
+        "price every depth": lambda: pricing.price(folder, on=today()),
+        "the whole study": lambda: analyse(folder),
     }
     taken = {}
     for name, step in steps.items():
