@@ -1,9 +1,9 @@
 """Price: recording + rates -> costs. Knows money; reads no clock and no qrels.
 
-`price_recording` writes costs.parquet and rates.json into a recording's folder, `read_pricing` reads them again,
-`price_answers` does the same for the answers of an injection study and `price_reranking` for a recording of rerankers,
-`rate_names` lists what may stand under `prices` besides `provider:model`, `region_named` and `cost_of` turn joules into
-USD and kg CO2e. Names are imported when they are used: `ragprof list` reads the rates and needs no tables.
+`price_recording` writes costs.parquet and rates.json into a recording's folder, `read_pricing` reads them again (a
+study prices what it recorded in a step of its own), `rate_names` lists what may stand under `prices` besides
+`provider:model`, `region_named` and `cost_of` turn joules into USD and kg CO2e. Names are imported when they are used:
+`ragprof list` reads the rates and needs no tables.
 """
 
 from __future__ import annotations

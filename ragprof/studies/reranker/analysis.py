@@ -43,7 +43,15 @@ from ragprof.studies.reranker.statement import (
     price_trend,
     statement,
 )
-from ragprof.studies.reranker.verdict import CLEARLY, AtDepth, RerankerCase, Rival, decide, sensitive_to
+from ragprof.studies.reranker.verdict import (
+    CLEARLY,
+    AtDepth,
+    RerankerCase,
+    Rival,
+    decide,
+    decided_words,
+    sensitive_to,
+)
 
 NS_PER_MS = 1e6
 LOW_JUDGED = 0.95
@@ -212,7 +220,7 @@ def _at(data: RerankerData, arm: str, depth: int, p: float) -> AtDepth:
 def study_of(data: RerankerData, verdicts: Mapping[str, RerankerVerdict]) -> RerankerStudy:
     """What holds for all rerankers together."""
     priced = dict.fromkeys(llm["name"] for name in verdicts if (llm := llm_of(data, name)) is not None)
-    words = {name: _word(one) for name, one in verdicts.items()}
+    words = {name: decided_words(one.verdict, one.depth) for name, one in verdicts.items()}
     return RerankerStudy(
         metric=data.metric,
         k={name: one.k for name, one in verdicts.items()},
@@ -227,10 +235,6 @@ def study_of(data: RerankerData, verdicts: Mapping[str, RerankerVerdict]) -> Rer
         notes=(RULE,),
         work=RerankerWork(**data.manifest["work"]),
     )
-
-
-def _word(one: RerankerVerdict) -> str:
-    return f"SHRINK to depth {one.depth}" if one.verdict == "SHRINK" else one.verdict
 
 
 def notes(data: RerankerData, arm: str) -> list[str]:

@@ -160,9 +160,9 @@ class Decision:
     reason: str
     more_queries: int | None = None
 
-    @property
-    def words(self) -> str:
-        return f"SHRINK to depth {self.depth}" if self.word == "SHRINK" else self.word
+
+def decided_words(word: VerdictWord, depth: int) -> str:
+    return f"SHRINK to depth {depth}" if word == "SHRINK" else word
 
 
 def decide(case: RerankerCase) -> Decision:
@@ -394,7 +394,7 @@ def sensitive_to(case: RerankerCase, decision: Decision) -> SensitiveTo:
         for factor in (each for size in FACTORS for each in (size, 1 / size)):
             other = decide(scaled(factor))
             if (other.word, other.depth) != (decision.word, decision.depth):
-                flips.append((what, factor, other.words))
+                flips.append((what, factor, decided_words(other.word, other.depth)))
                 break
     if not flips:
         sentence = (
