@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +11,33 @@ import typer
 
 from ragprof.cli import console
 from ragprof.cli.options import CorpusDir, EvalFile, NoText, OutDir, Pipelines, RateBooks, Recording
+from ragprof.session.studies import STUDIES
+
+DECLARED = ("growth", "injection", "reranker", "audit")
+"""Studies whose commands have options of their own."""
 
 
 def add_to(app: typer.Typer) -> None:
-    """Make these commands part of the command line."""
+    """Make these commands part of the command line, and one for every study that has none here."""
     for command in (run, grow, inject, reranker, audit, check, price, report, trec):
         app.command()(command)
+    for name in STUDIES:
+        if name not in DECLARED:
+            app.command(name)(plain(name))
+
+
+def plain(name: str) -> Callable[..., None]:
+    """The command of a study without options of its own."""
+
+    def command(eval_file: EvalFile, corpus: CorpusDir = None, out: OutDir = None, rates: RateBooks = None) -> None:
+        from ragprof.session.run import run_study
+
+        with console.progress() as bars:
+            result = run_study(name, eval_file, corpus=corpus, out=out, books=rates or [], progress=bars)
+        console.result(result, name)
+
+    command.__doc__ = f"The study '{name}' of an eval."
+    return command
 
 
 def run(eval_file: EvalFile, corpus: CorpusDir = None, out: OutDir = None, rates: RateBooks = None) -> None:

@@ -50,7 +50,7 @@ def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequenc
         except BadInput as problem:
             rows.append((study.name, f"not possible as it stands: {problem.message}"))
         else:
-            rows += study.estimate(plan, files.cache_folder())
+            rows += [(f"{study.name}: {what}", much) for what, much in study.estimate(plan, files.cache_folder())]
     return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ragprof.studies.contract import Study
+if TYPE_CHECKING:
+    from ragprof.studies.contract import Study
 
 PROFILE = "profile"
 STUDIES = ("growth", "injection", "reranker", "audit")
@@ -22,8 +22,3 @@ def study(name: str) -> Study[Any, Any]:
 def every() -> list[Study[Any, Any]]:
     """All studies beside the profile, in order."""
     return [study(name) for name in STUDIES]
-
-
-def is_recorded(folder: Path, name: str) -> bool:
-    """Whether the folder of a main recording holds this study's, finished."""
-    return (folder / name / "manifest.json").exists()
