@@ -125,9 +125,9 @@ def estimate(plan: RerankerPlan, _cache: Path) -> list[tuple[str, str]]:
     rows = []
     for arm in plan.arms:
         candidates = arm.deepest if arm.reranker.pointwise else sum(arm.depths)
-        rows.append((f"reranker of {arm.name}", f"at most {queries * candidates:,} pairs if none is cached"))
+        rows.append((f"pairs of {arm.name}", f"at most {queries * candidates:,} pairs if none is cached"))
     timed = len(plan.own) + sum(len(arm.depths) for arm in plan.arms)
-    rows.append(("reranker", f"{timed} depths timed live, about {timing.seconds:.0f} s in {timing.rounds} rounds"))
+    rows.append(("live timings", f"{timed} depths, about {timing.seconds:.0f} s in {timing.rounds} rounds"))
     return rows
 
 
