@@ -6,7 +6,7 @@ takes no part. Every mean resamples questions with the same seed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from itertools import combinations
 from math import isnan
@@ -58,6 +58,16 @@ CORRECT = {
     "exact": "it equals a gold answer",
     "f1": "its token F1 with a gold answer is 0.5 or more",
 }
+ANSWER_MEANS = {
+    "exact_match": "exact_match", "f1": "f1", "answer_in_context": "in_context", "answer_in_answer": "in_answer",
+    "correct": "correct",
+}  # fmt: skip
+"""Field of a pipeline's answers -> column of the cells whose mean it is."""
+SWEPT_MEANS = {
+    "prompt_tokens": "model_tokens", "answer_f1": "f1", "exact_match": "exact_match", "correct": "correct",
+    "answer_in_context": "in_context", "answer_in_answer": "in_answer", "ndcg": "ndcg",
+}  # fmt: skip
+"""The same for a swept setting."""
 FEW = 10
 """Timed questions below which a note warns of their intervals."""
 NEGLIGIBLE = 0.005
@@ -67,19 +77,25 @@ NEGLIGIBLE = 0.005
 def analyse(folder: Path) -> InjectionSection:
     """The section of a recording's summary. Raises BadInput where the recording of answers is incomplete."""
     data = read_injection(folder)
+    generator, energy = data.manifest["generator"], data.manifest.get("energy")
+    watts = (energy or {}).get("watts")
+    asked = {name: data.asked(name) for name in data.names}
+    timed = {name: data.timed(name) for name in data.names}
+    bills = {name: data.bill(name) for name in data.names}
     facts = {
         name: facts_of(
-            data.asked(name),
-            data.timed(name),
-            data.bill(name),
-            draws=data.draws,
-            timed_draws=data.timed_draws,
-            watts=(data.manifest.get("energy") or {}).get("watts"),
+            asked[name], timed[name], bills[name], draws=data.draws, timed_draws=data.timed_draws, watts=watts
         )
         for name in data.names
     }
     swept = [name for name in data.names if data.steps(name, "k")]
-    generator, energy = data.manifest["generator"], data.manifest.get("energy")
+    budgets = {name: swept_settings(data, name, "tokens", "budget_tokens") for name in data.names}
+    # Pipelines with a generator of their own do not tell how fast the study's generator decodes.
+    own = [pipeline["name"] for pipeline in data.config["pipelines"] if pipeline.get("generator")]
+    decoding = decode_per_token(data.live[~data.live["pipeline"].isin(own)], seed=data.seed)
+    model = " ".join(str(generator[key]) for key in ("model", "precision") if generator.get(key)) or generator["name"]
+    points, fit = first_token(data.prefill, model=model, seed=data.seed)
+    judges = data.judgement.get("judges") or {}
     section = InjectionSection(
         generator=AnsweringModel(**{key: generator.get(key) for key in AnsweringModel.model_fields}),
         priced_as=data.priced_as,
@@ -87,32 +103,40 @@ def analyse(folder: Path) -> InjectionSection:
         unanswerable=len(data.manifest["unanswerable"]),
         correct=data.settings["correct"],
         seed=data.seed,
-        time_to_first_token=_first_token(data),
+        time_to_first_token=FirstTokenSection(
+            model=model, points=points, fit=fit, decode_ns_per_token=EstimateValue(**decoding)
+        ),
         by_k={name: swept_settings(data, name, "k", "k") for name in swept},
-        by_budget={
-            name: rows for name in data.names if (rows := swept_settings(data, name, "tokens", "budget_tokens"))
-        },
+        by_budget={name: rows for name, rows in budgets.items() if rows},
         orders={name: found for name in data.names if (found := _orders(data, name))},
         marginal={name: _marginal(data, name) for name in swept},
         answers={
-            name: answers_of(
-                data.asked(name),
-                data.asked(name, answerable=False),
-                judge=(data.judgement.get("judges") or {}).get(name),
-                seed=data.seed,
-            )
-            for name in data.names
+            name: answers_of(rows, data.asked(name, answerable=False), judge=judges.get(name), seed=data.seed)
+            for name, rows in asked.items()
         },
-        comparisons=comparisons({name: data.asked(name) for name in data.names}, seed=data.seed),
+        comparisons=comparisons(asked, seed=data.seed),
         utility=utility_of(facts, sensitivities=data.settings["sensitivities"]),
         budget=_budget(data, facts),
         energy=None if energy is None else EnergyBasis(**energy),
         work=data.manifest["work"],
     )
-    section = section.model_copy(update={"economics": {name: _economics(data, name, facts[name]) for name in facts}})
+    sensitivities = sorted({*(k for _, k, _ in PRESETS), *data.settings["sensitivities"]})
+    economics = {
+        name: economics_of(
+            each, asked[name], timed[name], energy=energy, sensitivities=sensitivities, seed=data.seed
+        ).model_copy(
+            update={
+                "usd_per_1000_queries": usd_per_1000(bills[name]),
+                "usd_interval": usd_interval(bills[name], data.draws),
+                "unpriced": data.unpriced(name),
+            }
+        )
+        for name, each in facts.items()
+    }
+    section = section.model_copy(update={"economics": economics})
     said = {"statements": statements(section), "notes": notes(data, section)}
     beside = {
-        "economics": {name: rounded(found.as_json()) for name, found in section.economics.items()},
+        "economics": {name: rounded(found.as_json()) for name, found in economics.items()},
         "first_tokens": _medians(folder),
     }
     return InjectionSection.model_validate({**rounded(section.as_json()), **said, **beside})
@@ -120,16 +144,6 @@ def analyse(folder: Path) -> InjectionSection:
 
 def _estimate(values: pd.Series, seed: int) -> EstimateValue:
     return EstimateValue(**estimated(values, seed=seed))
-
-
-def _first_token(data: InjectionData) -> FirstTokenSection:
-    """The study's generator: pipelines with a generator of their own do not tell how fast it decodes."""
-    generator = data.manifest["generator"]
-    model = " ".join(str(generator[key]) for key in ("model", "precision") if generator.get(key)) or generator["name"]
-    own = [pipeline["name"] for pipeline in data.config["pipelines"] if pipeline.get("generator")]
-    points, fit = first_token(data.prefill, model=model, seed=data.seed)
-    decoding = decode_per_token(data.live[~data.live["pipeline"].isin(own)], seed=data.seed)
-    return FirstTokenSection(model=model, points=points, fit=fit, decode_ns_per_token=EstimateValue(**decoding))
 
 
 def _medians(folder: Path) -> dict[str, FirstTokenMedian]:
@@ -160,17 +174,12 @@ def swept_settings(data: InjectionData, name: str, kind: str, key: str) -> list[
             for part in PromptParts.model_fields
         }
         tokens = PromptParts(**{part: None if isnan(mean) else float(mean) for part, mean in means.items()})
+        estimates = {key: _estimate(asked[column], data.seed) for key, column in SWEPT_MEANS.items()}
         rows.append(
             SweptSetting(
                 **{key: step},
                 setting=setting,
-                prompt_tokens=_estimate(asked["model_tokens"], data.seed),
-                answer_f1=_estimate(asked["f1"], data.seed),
-                exact_match=_estimate(asked["exact_match"], data.seed),
-                correct=_estimate(asked["correct"], data.seed),
-                answer_in_context=_estimate(asked["in_context"], data.seed),
-                answer_in_answer=_estimate(asked["in_answer"], data.seed),
-                ndcg=_estimate(asked["ndcg"], data.seed),
+                **estimates,
                 time_to_first_token_ns=_estimate(data.timed(name, setting)["first_token_ns"], data.seed),
                 usd_per_1000_queries=usd_per_1000(bill),
                 usd_interval=usd_interval(bill, data.draws),
@@ -198,20 +207,6 @@ def _marginal(data: InjectionData, name: str) -> ChunkMargin:
             SweptAnswers(k, asked["correct"], asked["f1"], timed["first_token_ns"], data.bill(name, f"k={k}"))
         )
     return marginal(name, settings, value_usd=None if value is None else float(value), seed=data.seed)
-
-
-def _economics(data: InjectionData, name: str, facts: AnswerFacts) -> Economics:
-    found = economics_of(
-        facts,
-        data.asked(name),
-        data.timed(name),
-        energy=data.manifest.get("energy"),
-        sensitivities=sorted({*(k for _, k, _ in PRESETS), *data.settings["sensitivities"]}),
-        seed=data.seed,
-    )
-    bill = data.bill(name)
-    money = {"usd_per_1000_queries": usd_per_1000(bill), "usd_interval": usd_interval(bill, data.draws)}
-    return found.model_copy(update={**money, "unpriced": data.unpriced(name)})
 
 
 def _budget(data: InjectionData, facts: Mapping[str, AnswerFacts]) -> BudgetSection | None:
@@ -242,11 +237,7 @@ def answers_of(
     return PipelineAnswers(
         setting=OWN,
         n=n,
-        exact_match=_estimate(asked["exact_match"], seed),
-        f1=_estimate(asked["f1"], seed),
-        answer_in_context=_estimate(asked["in_context"], seed),
-        answer_in_answer=_estimate(asked["in_answer"], seed),
-        correct=_estimate(asked["correct"], seed),
+        **{key: _estimate(asked[column], seed) for key, column in ANSWER_MEANS.items()},
         attribution={stage: count / n if n else None for stage, count in counts.items()},
         attribution_counts=counts,
         abstention=Abstention(
@@ -316,8 +307,13 @@ def statements(section: InjectionSection) -> list[str]:
         "" if leader is None else _price(section.economics[leader], leader),
         section.time_to_first_token.fit.statement,
         section.utility.statement,
-        _over_budget(section.budget),
     ]
+    if (budget := section.budget) is not None:
+        verdicts = {name: spent.within for name, spent in budget.pipelines.items()}
+        over, unknown = (", ".join(name for name, within in verdicts.items() if within is one) for one in (False, None))
+        parts = [f"Over the budget: {over}." if over else "", f"Unknown: {unknown}." if unknown else ""]
+        words = " ".join(part for part in parts if part)
+        found.append(words or f"All {len(verdicts)} pipelines keep within the budget.")
     return [sentence for sentence in found if sentence]
 
 
@@ -351,19 +347,6 @@ def _price(economics: Economics, leader: str) -> str:
     )
 
 
-def _over_budget(budget: BudgetSection | None) -> str:
-    if budget is None:
-        return ""
-    over = [name for name, spent in budget.pipelines.items() if spent.within is False]
-    unknown = [name for name, spent in budget.pipelines.items() if spent.within is None]
-    found = [
-        f"Over the budget: {', '.join(over)}." if over else "",
-        f"Unknown: {', '.join(unknown)}." if unknown else "",
-    ]
-    words = " ".join(part for part in found if part)
-    return words or f"All {len(budget.pipelines)} pipelines keep within the budget."
-
-
 def notes(data: InjectionData, section: InjectionSection) -> list[str]:
     """What a reader must know before believing a figure."""
     model = section.generator.model or section.generator.name
@@ -377,6 +360,12 @@ def notes(data: InjectionData, section: InjectionSection) -> list[str]:
     own = data.cells[(data.cells["setting"] == OWN) & data.cells["answerable"].astype(bool)]
     kinds = own[["relevant_tokens", "irrelevant_tokens", "unjudged_tokens", "duplicate_tokens"]].sum()
     unjudged = kinds["unjudged_tokens"] / kinds.sum() if kinds.sum() else 0.0
+    counts = [int(data.timed(name)["until_token_ns"].notna().sum()) for name in data.names]
+    timed = "No time to first token was measured with a question, so there is no L and no U."
+    if any(counts):
+        few = f" Fewer than {FEW} are little to rest an interval on." if min(counts) < FEW else ""
+        span = " to ".join(dict.fromkeys(str(end) for end in (min(counts), max(counts))))
+        timed = f"Times to first token rest on {span} timed questions a pipeline, one at a time.{few}"
     candidates = [
         f"An answer counts as correct where {CORRECT[section.correct]}. That is a proxy: right answers in other "
         "words are missed, and a gold answer may stand in a wrong sentence.",
@@ -389,20 +378,10 @@ def notes(data: InjectionData, section: InjectionSection) -> list[str]:
         f"{figures.share(unjudged)} of the injected tokens are unjudged: that is not irrelevant, but R counts it so."
         if unjudged >= NEGLIGIBLE
         else "",
-        _timed([int(data.timed(name)["until_token_ns"].notna().sum()) for name in data.names]),
+        timed,
         "A and R of U are resampled together, L apart from them unless all questions were timed; the presets of k are "
         "conventions.",
         f"A wrong answer is put down to the first place ({', '.join(ATTRIBUTED)}) after which no gold answer is left.",
         section.energy.statement if section.energy else "",
     ]
     return [note for note in candidates if note]
-
-
-def _timed(counts: Sequence[int]) -> str:
-    """How many timed questions each pipeline's times to first token rest on."""
-    if not any(counts):
-        return "No time to first token was measured with a question, so there is no L and no U."
-    few = f" Fewer than {FEW} are little to rest an interval on." if min(counts) < FEW else ""
-    least, most = min(counts), max(counts)
-    span = f"{least}" if least == most else f"{least} to {most}"
-    return f"Times to first token rest on {span} timed questions a pipeline, one at a time.{few}"

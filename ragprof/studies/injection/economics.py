@@ -186,30 +186,51 @@ class SweptAnswers:
 class ChunkGain:
     """One k against another: the gain in correct answers, and what is left of it after its price.
 
-    `significant`: the net gain can be told from 0, above or below.
+    `sign` is that of the net gain; 0 where it cannot be told from 0.
     """
 
     setting: SweptAnswers
     baseline_k: int
     gain: EstimateValue
     net: EstimateValue
-    significant: bool
+    sign: int
     more: int | None
-
-    @property
-    def is_worth_it(self) -> bool:
-        return self.significant and (self.net.mean or 0.0) > 0
-
-    @property
-    def is_worthless(self) -> bool:
-        return self.significant and (self.net.mean or 0.0) < 0
 
 
 def marginal(name: str, settings: Sequence[SweptAnswers], *, value_usd: float | None, seed: int) -> ChunkMargin:
     """Where one pipeline stops paying, from settings of rising k. `value_usd` is what a correct answer is worth."""
+    steps = []
+    for before, after in pairwise(settings):
+        gain, f1_gain, later = (
+            EstimateValue(**estimated(gained(getattr(after, key), getattr(before, key)), seed=seed))
+            for key in ("correct", "f1", "first_token_ns")
+        )
+        added = added_usd(after.bill, before.bill)
+        price: str | None = None
+        interval: tuple[str | None, str | None] | None = None
+        # One more correct answer has a price where there are more of them and they cost more. The interval is that of
+        # the gain, at the mean added cost; it is open above where the gain is not significant.
+        if added is not None and added > 0 and gain.mean is not None and gain.mean > 0:
+            price = plain(added / Decimal(repr(gain.mean)))
+            if gain.interval is not None:
+                low, high = (end or 0.0 for end in gain.interval)
+                most = plain(added / Decimal(repr(low))) if low > 0 else None
+                interval = (plain(added / Decimal(repr(high))), most)
+        steps.append(
+            ChunkStep(
+                from_k=before.k,
+                to_k=after.k,
+                correct_gain=gain,
+                f1_gain=f1_gain,
+                added_usd_per_1000=None if added is None else plain(added * QUERIES),
+                added_first_token_ns=later,
+                usd_per_extra_correct=price,
+                usd_per_extra_correct_interval=interval,
+            )
+        )
     best, reached, known = last_worthwhile(settings, value_usd=value_usd, seed=seed)
     return ChunkMargin(
-        steps=[_step(before, after, seed) for before, after in pairwise(settings)],
+        steps=steps,
         last_worthwhile_k=best.k if known else None,
         status="told" if known else "undecided",
         usd_per_correct_answer=value_usd,
@@ -224,11 +245,11 @@ def last_worthwhile(
     best, reached = settings[0], None
     for setting in settings[1:]:
         found = gain_of(setting, best, value_usd=value_usd, seed=seed)
-        if found.is_worth_it:
+        if found.sign > 0:
             best, reached = setting, found
     if reached is not None:
         return best, reached, True
-    worthless = (gain_of(each, best, value_usd=value_usd, seed=seed).is_worthless for each in settings[1:])
+    worthless = (gain_of(each, best, value_usd=value_usd, seed=seed).sign < 0 for each in settings[1:])
     return best, None, len(settings) > 1 and all(worthless)
 
 
@@ -238,40 +259,14 @@ def gain_of(candidate: SweptAnswers, baseline: SweptAnswers, *, value_usd: float
     gain = EstimateValue(**estimated(gains, seed=seed))
     added = Decimal(0) if value_usd is None else added_usd(candidate.bill, baseline.bill)
     if added is None:
-        return ChunkGain(candidate, baseline.k, gain, EstimateValue(mean=None, interval=None, n=0), False, None)
+        return ChunkGain(candidate, baseline.k, gain, EstimateValue(mean=None, interval=None, n=0), 0, None)
     nets = gains if value_usd is None else gains * value_usd - float(added)
     net = EstimateValue(**estimated(nets, seed=seed))
     low, high = net.interval or (0.0, 0.0)
     outside = not (low or 0.0) <= 0 <= (high or 0.0)
     significant = outside and paired_p(nets, np.zeros(len(nets)), seed=seed) < ALPHA
-    return ChunkGain(candidate, baseline.k, gain, net, significant, more_queries_needed(nets))
-
-
-def _step(before: SweptAnswers, after: SweptAnswers, seed: int) -> ChunkStep:
-    gain = EstimateValue(**estimated(gained(after.correct, before.correct), seed=seed))
-    added = added_usd(after.bill, before.bill)
-    price: str | None = None
-    interval: tuple[str | None, str | None] | None = None
-    # One more correct answer has a price where there are more of them and they cost more. The interval is that of the
-    # gain, at the mean added cost; it is open above where the gain is not significant.
-    if added is not None and added > 0 and gain.mean is not None and gain.mean > 0:
-        price = plain(added / Decimal(repr(gain.mean)))
-        if gain.interval is not None:
-            low, high = (end or 0.0 for end in gain.interval)
-            interval = (
-                plain(added / Decimal(repr(high))),
-                plain(added / Decimal(repr(low))) if low > 0 else None,
-            )
-    return ChunkStep(
-        from_k=before.k,
-        to_k=after.k,
-        correct_gain=gain,
-        f1_gain=EstimateValue(**estimated(gained(after.f1, before.f1), seed=seed)),
-        added_usd_per_1000=None if added is None else plain(added * QUERIES),
-        added_first_token_ns=EstimateValue(**estimated(gained(after.first_token_ns, before.first_token_ns), seed=seed)),
-        usd_per_extra_correct=price,
-        usd_per_extra_correct_interval=interval,
-    )
+    sign = int(np.sign(net.mean or 0.0)) if significant else 0
+    return ChunkGain(candidate, baseline.k, gain, net, sign, more_queries_needed(nets))
 
 
 def _statement(
