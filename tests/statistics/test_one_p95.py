@@ -13,7 +13,7 @@ from ragprof.evals import GateMargin, GateSettings
 from ragprof.pytest_plugin.checks import PluginSettings, RunningTest
 from ragprof.pytest_plugin.results import ProfiledResult
 from ragprof.session.run import weigh
-from ragprof.session.summary import assemble
+from ragprof.session.summary import analyse
 from ragprof.studies.gate.comparison import compare, gate_of
 from ragprof.studies.gate.sides import read_side
 
@@ -66,7 +66,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def summary(recording: Path) -> dict[str, Any]:
-    return assemble(recording)
+    return analyse(recording).as_json()
 
 
 def reported(summary: dict[str, Any], pipeline: str, name: str) -> int:

@@ -14,9 +14,11 @@ import pytest
 
 from ragprof.core import files
 from ragprof.session import summary as summary_module
-from ragprof.session.summary import RETRIEVAL_ONLY, WITH_ANSWERS, assemble
+from ragprof.session.summary import WITH_ANSWERS
+from ragprof.session.summary import analyse as analyse_recording
 from ragprof.studies.injection.analysis import analyse
 from ragprof.studies.injection.data import belongs, is_recorded
+from ragprof.studies.profile.analysis import RETRIEVAL_ONLY
 
 SCHEMA = json.loads(Path(summary_module.__file__).with_name("summary.schema.json").read_text())
 MAIN = {"corpus": {"sha256": "c1"}, "questions": "s1", "config": answered.config()}
@@ -238,8 +240,13 @@ def beside(recording: Path, **changed: Any) -> Path:
     return answered.write(recording, **tables, manifest=document, judgement=judged)
 
 
+def summary_of(recording: Path) -> dict[str, Any]:
+    """As summary.json has it."""
+    return analyse_recording(recording).as_json()
+
+
 def test_the_summary_takes_the_section_and_the_economics_in(handbook_recording: Path) -> None:
-    summary = assemble(beside(handbook_recording))
+    summary = summary_of(beside(handbook_recording))
     jsonschema.Draft202012Validator(SCHEMA).validate(summary)
     assert list(summary["injection"]["answers"]) == ["bm25", "dense"]
     assert summary["pipelines"]["bm25"]["economics"]["usd_per_query"]["mean"] == 0.002
@@ -249,13 +256,13 @@ def test_the_summary_takes_the_section_and_the_economics_in(handbook_recording: 
 
 
 def test_answers_of_another_corpus_are_left_out_and_said_to_be(handbook_recording: Path) -> None:
-    summary = assemble(beside(handbook_recording, corpus_sha256="other"))
+    summary = summary_of(beside(handbook_recording, corpus_sha256="other"))
     assert "injection" not in summary
     assert RETRIEVAL_ONLY in summary["limits"]
     assert summary["warnings"][-1].startswith("The answers in this folder are of another corpus")
 
 
 def test_without_answers_the_summary_says_that_none_was_generated(recorded_handbook: Path) -> None:
-    summary = assemble(recorded_handbook)
+    summary = summary_of(recorded_handbook)
     assert "injection" not in summary
     assert RETRIEVAL_ONLY in summary["limits"]

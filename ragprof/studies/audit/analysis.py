@@ -46,7 +46,7 @@ def audit_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[
     """Whether the audit is of the same corpus, questions, pipelines and judgements as the recording it lies in."""
     audit, judged = (files.read_json(folder / "audit" / name) for name in ("manifest.json", "judgement.json"))
     # With --answers a pipeline without a generator was given that of [injection], which is no part of the recording.
-    given = {pipeline["name"]: {"generator": None} for pipeline in audit["config"]["pipelines"] if not _own(pipeline)}
+    given = {one["name"]: {"generator": None} for one in audit["config"]["pipelines"] if one.get("generator") is None}
     basis = Basis(
         corpus=audit["corpus"]["sha256"],
         questions=audit["questions"],
@@ -54,11 +54,6 @@ def audit_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[
         identities={name: parts | given.get(name, {}) for name, parts in audit["identities"].items()},
     )
     return belongs(basis, recording=audit["recording"], judged=judged, manifest=manifest, judgement=judgement)
-
-
-def _own(pipeline: Mapping[str, Any]) -> bool:
-    """Whether a pipeline has a generator of its own."""
-    return pipeline.get("generator") is not None
 
 
 def analyse(folder: Path) -> AuditSection:
@@ -70,35 +65,21 @@ def analyse(folder: Path) -> AuditSection:
     )
     config = manifest["config"]
     configs = {
-        pipeline["name"]: pipeline if _own(pipeline) else {**pipeline, "generator": config["injection"]["generator"]}
+        pipeline["name"]: {**pipeline, "generator": pipeline.get("generator") or config["injection"]["generator"]}
         for pipeline in config["pipelines"]
     }
+    counts = ThreadCounts(**manifest["threads"])
+    pipelines = {}
+    for name in configs:
+        found = _pipeline(checks.get_group(name), ties.get_group(name), scores.get_group(name), metric, manifest)
+        listwise = manifest["pointwise"].get(name) is False
+        stages = noted(found.stages, counts, times=manifest["times"], listwise=listwise)
+        pipelines[name] = found.model_copy(update={"stages": stages})
     section = AuditSection(
-        times=manifest["times"],
-        queries=len(manifest["queries"]),
-        threads=ThreadCounts(**manifest["threads"]),
-        pipelines={
-            name: _pipeline(checks.get_group(name), ties.get_group(name), scores.get_group(name), metric, manifest)
-            for name in configs
-        },
+        times=manifest["times"], queries=len(manifest["queries"]), threads=counts, pipelines=pipelines
     )
-    pipelines = {
-        name: one.model_copy(
-            update={"stages": noted(one.stages, section, listwise=manifest["pointwise"].get(name) is False)}
-        )
-        for name, one in section.pipelines.items()
-    }
-    section = section.model_copy(update={"pipelines": pipelines})
-    sentences = [
-        *_repeated(section), *_other_ways(section, configs), _ties(section), _quality(section), *_shift(section),
-    ]  # fmt: skip
-    said = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences]
-    return section.model_copy(update={"statements": said})
-
-
-def audit_of(folder: Path) -> dict[str, Any]:
-    """The section as summary.json has it."""
-    return analyse(folder).as_json()
+    sentences = [*_repeated(section), *_other_ways(section, configs), *_of_pipelines(section)]
+    return section.model_copy(update={"statements": [f"{words[0].upper()}{words[1:]}." for words in sentences]})
 
 
 def _pipeline(
@@ -117,15 +98,10 @@ def _pipeline(
     ]
     at_depth, at_k = ties["at_depth"], ties["at_k"]
     tied = int((at_depth | at_k).sum())
+    share = tied / len(ties)
     return AuditedPipeline(
         stages=sorted(rows, key=lambda row: STAGES.index(row.stage)),
-        ties=CutTies(
-            queries=tied,
-            share=tied / len(ties),
-            at_depth=int(at_depth.sum()),
-            at_k=int(at_k.sum()),
-            checked=len(ties),
-        ),
+        ties=CutTies(queries=tied, share=share, at_depth=int(at_depth.sum()), at_k=int(at_k.sum()), checked=len(ties)),
         quality=RepeatedQuality(
             metric=metric, mean=means["1"], spread=spread, interval_width=width, share=spread / width if width else None
         ),
@@ -161,7 +137,7 @@ def stage_check(checks: pd.DataFrame, means: Mapping[str, float], width: float |
     )
 
 
-def noted(rows: Sequence[StageCheck], section: AuditSection, *, listwise: bool) -> list[StageCheck]:
+def noted(rows: Sequence[StageCheck], threads: ThreadCounts, *, times: int, listwise: bool) -> list[StageCheck]:
     """The rows, each with how it was checked, what its differences did, and where they come from."""
     repeated = [row for row in rows if row.variant == REPEATED]
     differing = {
@@ -174,10 +150,10 @@ def noted(rows: Sequence[StageCheck], section: AuditSection, *, listwise: bool) 
             # Only what differs asks for a cause: the first stage before it that differed for all of its queries.
             earlier = () if row.identical else STAGES[: STAGES.index(row.stage)]
             cause = next((stage for stage in earlier if set(row.differing_queries) <= differing[stage]), None)
-            return f"{section.times} times" + (f"; {cause} differed for the same queries" if cause else "")
+            return f"{times} times" + (f"; {cause} differed for the same queries" if cause else "")
         unsettled = not row.identical and bool(differing[row.stage])
         words = [
-            way(row.variant, section.threads),
+            way(row.variant, threads),
             effect([row]),
             "it differs when only asked again, too" if unsettled else "",
             LISTWISE if listwise and row.variant == ONE_BY_ONE else "",
@@ -259,25 +235,23 @@ def _other_ways(section: AuditSection, configs: Mapping[str, Mapping[str, Any]])
         yield f"{in_ways}, the same to the last bit: {listed(subjects)}"
 
 
-def _ties(section: AuditSection) -> str:
+def _of_pipelines(section: AuditSection) -> Iterator[str]:
+    """Ties at the cut, the mean of the pipeline where it moves most, and the largest shift of a mean, if there is one.
+
+    A shift is what another batch or another number of threads brings.
+    """
     tied = {name: pipeline.ties for name, pipeline in section.pipelines.items() if pipeline.ties.queries}
-    if not tied:
-        return f"no tie goes through a cut at the depth or at k in any of {section.queries} queries"
     counts = [f"{ties.queries} of {ties.checked} queries in {name}" for name, ties in tied.items()]
-    return f"equal scores on both sides of the cut at the depth or at k, so that ids decide: {listed(counts)}"
-
-
-def _quality(section: AuditSection) -> str:
-    """How far the mean moves in the pipeline where it moves most."""
+    if tied:
+        yield f"equal scores on both sides of the cut at the depth or at k, so that ids decide: {listed(counts)}"
+    else:
+        yield f"no tie goes through a cut at the depth or at k in any of {section.queries} queries"
     name = max(section.pipelines, key=lambda each: section.pipelines[each].quality.spread)
     quality, over = section.pipelines[name].quality, f"over {section.times} repetitions"
-    if not quality.spread:
-        return f"mean {quality.metric} is the same {over} in every pipeline"
-    return f"mean {quality.metric} moves by up to {quality.spread:.2g} {over}{_of_width(quality.share)} ({name})"
-
-
-def _shift(section: AuditSection) -> Iterator[str]:
-    """The largest shift of the mean that another batch or another number of threads brings, if there is one."""
+    if quality.spread:
+        yield f"mean {quality.metric} moves by up to {quality.spread:.2g} {over}{_of_width(quality.share)} ({name})"
+    else:
+        yield f"mean {quality.metric} is the same {over} in every pipeline"
     shifted = [
         (abs(row.quality_shift), name, row, pipeline.quality.metric)
         for name, pipeline in section.pipelines.items()

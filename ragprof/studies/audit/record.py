@@ -5,17 +5,16 @@ The vectors of the corpus come from the cache, as in every recording; whatever i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
 import pandas as pd
 
-from ragprof.core import Query, Ranking, environment, files
+from ragprof.core import Query, Ranking, StageName, environment, files
 from ragprof.core.clock import Progress
 from ragprof.record.pipeline import Parts
 from ragprof.record.recording import (
@@ -72,7 +71,7 @@ def record_audit(subject: Subject, bench: Bench, *, times: int, queries: int) ->
         found += other_ways(parts, asked[0], alone, bench.progress)
         found += answer_checks(parts, asked[0], times=times, progress=bench.progress)
         checks.append(check_table(parts.name, found))
-        rankings.append(pd.DataFrame(_ranking_rows(parts, asked, found), columns=list(RANKING_COLUMNS)))
+        rankings.append(ranking_table(parts, asked, found))
         ties.append(tie_table(parts, asked[0], documents=len(sample.corpus.docs)))
     for name, tables in (("checks", checks), ("rankings", rankings), ("ties", ties)):
         files.write_table(place / f"{name}.parquet", pd.concat(tables, ignore_index=True))
@@ -125,34 +124,30 @@ def check_table(pipeline: str, checks: Sequence[Check]) -> pd.DataFrame:
     return table.astype({"identical": bool, "largest_difference": float, **nullable})
 
 
-def _ranking_rows(
-    parts: Parts, asked: Sequence[Sequence[LiveQuery]], checks: Sequence[Check]
-) -> Iterator[tuple[Any, ...]]:
+def ranking_table(parts: Parts, asked: Sequence[Sequence[LiveQuery]], checks: Sequence[Check]) -> pd.DataFrame:
     """Every ranking of every repetition; of another way that changed some, the final ones of all queries."""
-
-    def rows(run: str, query_id: str, stage: str, ranking: Ranking) -> Iterator[tuple[Any, ...]]:
-        for rank, item in enumerate(ranking, start=1):
-            yield parts.name, run, query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score
-
-    for number, lives in enumerate(asked, start=1):
-        for live in lives:
-            for stage, ranking in live.answer.rankings.items():
-                yield from rows(str(number), live.query.query_id, stage, ranking)
-    for run, finals in changed_runs(checks).items():
-        for live in asked[0]:
-            ranking = finals.get(live.query.query_id, live.final)
-            yield from rows(run, live.query.query_id, "rerank" if parts.reranker else "search", ranking)
-
-
-def changed_runs(checks: Sequence[Check]) -> Mapping[str, Mapping[str, Ranking]]:
-    """`stage: variant` -> query_id -> final ranking, where that may be another one."""
-    finals = [
-        (f"{check.stage}: {check.variant}", check.query_id, check.effect.final)
-        for check in checks
-        if check.effect and check.effect.final is not None
+    rankings = [
+        (str(number), live.query.query_id, stage, ranking)
+        for number, lives in enumerate(asked, start=1)
+        for live in lives
+        for stage, ranking in live.answer.rankings.items()
     ]
-    runs = groupby(sorted(finals, key=lambda each: each[0]), key=lambda each: each[0])
-    return {run: {query_id: final for _, query_id, final in each} for run, each in runs}
+    # `stage: variant` -> query_id -> final ranking, where that may be another one.
+    runs: dict[str, dict[str, Ranking]] = {}
+    for check in checks:
+        if check.effect and check.effect.final is not None:
+            runs.setdefault(f"{check.stage}: {check.variant}", {})[check.query_id] = check.effect.final
+    final: StageName = "rerank" if parts.reranker else "search"
+    for run in sorted(runs):
+        for live in asked[0]:
+            query_id = live.query.query_id
+            rankings.append((run, query_id, final, runs[run].get(query_id, live.final)))
+    rows = [
+        (parts.name, run, query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score)
+        for run, query_id, stage, ranking in rankings
+        for rank, item in enumerate(ranking, start=1)
+    ]
+    return pd.DataFrame(rows, columns=list(RANKING_COLUMNS))
 
 
 def manifest(subject: Subject, sample: Subject, times: int) -> dict[str, Any]:

@@ -18,14 +18,8 @@ if TYPE_CHECKING:
 
 def show(section: AuditSection, _context: Context) -> list[ReportPart]:
     """One part: what was found in sentences, then both tables."""
-    return [
-        ReportPart(
-            "audit",
-            "Does it repeat?",
-            (Sentences(section.statements), stages(section), quality(section)),
-            link="Audit",
-        )
-    ]
+    blocks = (Sentences(section.statements), stages(section), quality(section))
+    return [ReportPart("audit", "Does it repeat?", blocks, link="Audit")]
 
 
 def stages(section: AuditSection) -> Table:
