@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,13 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def follow_schema(section: dict[str, Any], economics: dict[str, Any]) -> None:
-    valid(section, "injection")
+    valid(section, "InjectionSection")
     for node in nodes([section, economics]):
         if "mean" in node:
-            valid(node, "estimate")
+            valid(node, "EstimateValue")
         for key in ("usd_per_1000_queries", "added_usd_per_1000", "usd_per_extra_correct", "usd_per_relevant_token"):
             if key in node and "pipelines" not in node:
-                valid(node[key], "money")
+                assert node[key] is None or Decimal(node[key]).is_finite()
     json.dumps([section, economics], allow_nan=False)
 
 

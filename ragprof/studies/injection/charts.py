@@ -22,6 +22,7 @@ from ragprof.report.lines import (
     near,
     panel_specification,
     seen,
+    tooltip,
 )
 from ragprof.report.palette import DASHES, INK, LOST, MUTED, PAPER, PROMPT, SHAPES, STAGES, tint
 from ragprof.report.tables import open_span, plain
@@ -40,7 +41,7 @@ from ragprof.report.theme import (
     wrap,
 )
 from ragprof.studies.contract import Context
-from ragprof.studies.injection.section import FirstTokenFit, InjectionSection
+from ragprof.studies.injection.section import InjectionSection
 from ragprof.studies.injection.tables import basis, correct_words, cost_cell, fields, utility_at
 
 Rows = list[dict[str, Any]]
@@ -51,11 +52,6 @@ SPREAD = 20
 """Costs that lie further apart than this factor are drawn on a logarithmic axis."""
 UTILITY_HEIGHT, STAIR, STRIP = 360, 15, 9
 """Pixels: the plot of U, the height of a field's name above it, and the strip of who is ahead at its foot."""
-
-
-def tooltips(titles: Mapping[str, str]) -> list[Any]:
-    """Field -> title."""
-    return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 
 def by_value(values: Mapping[str, Any]) -> Any:
@@ -91,7 +87,7 @@ def lost(section: InjectionSection, _context: Context) -> Chart | None:
     base = alt.Chart(rows(data)).encode(y=y, order=alt.Order("place:Q"), detail="part:N")
     colour = alt.Color("part:N", scale=by_value(LOST), legend=None)
     bars = base.mark_bar(height=20, yOffset=above, stroke=PAPER, strokeWidth=1).encode(
-        x=across, color=colour, tooltip=tooltips({"pipeline": "Pipeline", "part": "Answers", "words": "Share"})
+        x=across, color=colour, tooltip=tooltip(pipeline="Pipeline", part="Answers", words="Share")
     )
     # The share stands inside its part, where there is room for it at the width that the chart happens to have.
     inside = base.mark_text(fontSize=11, yOffset=above).encode(
@@ -200,7 +196,7 @@ def tokens(section: InjectionSection, _context: Context) -> Chart | None:
                 stroke=alt.condition(outside, alt.value(MUTED), alt.value(PAPER)),
                 strokeWidth=alt.condition(outside, alt.value(1), alt.value(0.6)),
                 strokeDash=alt.condition(outside, alt.value([2.5, 2]), alt.value([1, 0])),
-                tooltip=tooltips({"part": "Part", "k": "Chunks", "words": "Tokens"}),
+                tooltip=tooltip(part="Part", k="Chunks", words="Tokens"),
             )
         )
         return panel_specification(bars)
@@ -228,8 +224,12 @@ def time_to_first_token(section: InjectionSection, _context: Context) -> Chart |
     if not measured:
         return None
     curve = [mark(one.prompt_tokens, one.value_ns, one.interval_ns, figures.duration) for one in fit.curve]
+    # The line of a and b over the length of the curve; where c is not significant both would coincide.
+    a, b, start, straight = fit.a_ns, fit.b_ns_per_token, fit.quadratic_from_tokens, []
+    if curve and a is not None and b is not None and start is not None:
+        straight = [mark(one.x, a + b * one.x, None, figures.duration) for one in (curve[0], curve[-1])]
     unit, length = time_unit(max(ends_of([*measured, *curve])))
-    measured, curve, straight = ([one.divided(length) for one in each] for each in (measured, curve, _straight(fit)))
+    measured, curve, straight = ([one.divided(length) for one in each] for each in (measured, curve, straight))
     every = [*measured, *curve]
     y = Vertical(
         f"Time to first token ({unit})", Scale(min([0.0, *ends_of(every)]), max(ends_of(every)) * 1.05), ",.4~f"
@@ -247,12 +247,20 @@ def time_to_first_token(section: InjectionSection, _context: Context) -> Chart |
         layers.append(line.mark_line(stroke=MUTED, strokeWidth=1.2, strokeDash=list(THIN)).encode(y=y.axis("value")))
     if curve:
         layers.append(fitted.mark_line(stroke=FIT_COLOUR, strokeWidth=2.2).encode(y=y.axis("value")))
-        layers += _bend(fit, curve)
-    tooltip = [alt.Tooltip("x:Q", title="Tokens", format=","), alt.Tooltip("words:N", title="p50")]
+        low, high = curve[0].x, curve[-1].x
+        if start is not None and low <= start <= high:  # where the square begins to matter
+            left = start < (low + high) / 2
+            word = f"c n\u00b2 is a tenth from {figures.count(start)} tokens"
+            base = alt.Chart(rows([{"x": start, "word": word}])).encode(x="x:Q")
+            text = base.mark_text(
+                align="left" if left else "right", dx=6 if left else -6, y=2, baseline="top", fill=MUTED
+            )
+            layers += [base.mark_rule(strokeWidth=1), text.encode(text="word:N")]
+    told = [alt.Tooltip("x:Q", title="Tokens", format=","), alt.Tooltip("words:N", title="p50")]
     dots = points.mark_point(shape="circle", filled=True, fill=INK, size=58, opacity=1)
     layers += [
         points.mark_rule(stroke=INK, strokeWidth=1.6).encode(y=y.axis("low"), y2="high:Q"),
-        dots.encode(y=y.axis("value"), tooltip=tooltip),
+        dots.encode(y=y.axis("value"), tooltip=told),
     ]
     keys = [Key("measured p50", INK, shape="circle")]
     keys += [Key("fitted a + b n + c n\u00b2", FIT_COLOUR)] if curve else []
@@ -267,27 +275,6 @@ def time_to_first_token(section: InjectionSection, _context: Context) -> Chart |
     spec = specification(alt.layer(*layers), height=340)
     title = "How the first token waits for the prompt"
     return Chart("injection-first-token", title, caption, spec, legend=tuple(keys))
-
-
-def _straight(fit: FirstTokenFit) -> list[Mark]:
-    """The line of a and b over the length of the curve; empty where c is not significant and both would coincide."""
-    a, b = fit.a_ns, fit.b_ns_per_token
-    if not fit.curve or a is None or b is None or fit.quadratic_from_tokens is None:
-        return []
-    ends = (fit.curve[0].prompt_tokens, fit.curve[-1].prompt_tokens)
-    return [mark(x, a + b * x, None, figures.duration) for x in ends]
-
-
-def _bend(fit: FirstTokenFit, curve: Sequence[Mark]) -> list[Any]:
-    """Where the square begins to matter, if that is within what is drawn."""
-    start, (low, high) = fit.quadratic_from_tokens, (curve[0].x, curve[-1].x)
-    if start is None or not low <= start <= high:
-        return []
-    word = f"c n\u00b2 is a tenth from {figures.count(start)} tokens"
-    left = start < (low + high) / 2
-    base = alt.Chart(rows([{"x": start, "word": word}])).encode(x="x:Q")
-    text = base.mark_text(align="left" if left else "right", dx=6 if left else -6, y=2, baseline="top", fill=MUTED)
-    return [base.mark_rule(strokeWidth=1), text.encode(text="word:N")]
 
 
 def utility(section: InjectionSection, context: Context) -> Chart | None:
@@ -317,11 +304,28 @@ def utility(section: InjectionSection, context: Context) -> Chart | None:
     shapes = dict(zip(context.colours, itertools.cycle(SHAPES), strict=False))
     legend = tuple(Key(name, context.colours[name], shape=shapes[name]) for name in lines)
     shown = [(one.name, one.k) for one in presets if x.low <= one.k <= x.high]
-    layers = [
-        *_rules(shown),
-        *_ahead(section, context, x),
-        *_strokes({name: (lines[name], points[name]) for name in lines}, x, y, legend, above=len(presets) * STAIR + 12),
+    layers: list[Any] = []
+    # A rule per field that reaches up to its name; names stand on a stair, so that neighbours never meet.
+    for place, (name, k) in enumerate(shown):
+        above = -10 - STAIR * (len(shown) - 1 - place)
+        word = name if name == f"k = {k:g}" else f"{name} ({k:g})"
+        base = alt.Chart(rows([{"x": k, "word": word}])).encode(x="x:Q")
+        layers.append(base.mark_rule(strokeWidth=1).encode(y=alt.value(above), y2=alt.value(UTILITY_HEIGHT)))
+        text = base.mark_text(align="left", dx=5, fontSize=11, fill=MUTED, baseline="middle")
+        layers.append(text.encode(y=alt.value(above + 2), text="word:N"))
+    ahead = [
+        {"x": max(one.from_k, x.low), "end": min(one.to_k, x.high), "name": one.pipeline}
+        | {"colour": context.colours[one.pipeline]}
+        for one in section.utility.winners
+        if max(one.from_k, x.low) < min(one.to_k, x.high)
     ]
+    if ahead:
+        foot = alt.value(UTILITY_HEIGHT - STRIP)
+        base = alt.Chart(rows(ahead)).encode(x="x:Q", x2="end:Q", y=foot, y2=alt.value(UTILITY_HEIGHT))
+        told = [alt.Tooltip("name:N", title="Ahead"), *(alt.Tooltip(f"{end}:Q", format=".2g") for end in ("x", "end"))]
+        layers.append(base.mark_bar(stroke=PAPER).encode(fill=alt.Fill("colour:N", scale=None), tooltip=told))
+    strokes = {name: (lines[name], points[name]) for name in lines}
+    layers += _strokes(strokes, x, y, legend, above=len(presets) * STAIR + 12)
     strip = "The strip at the foot has the colour of the pipeline that is ahead. " if section.utility.winners else ""
     if strip and max((one.k for one in section.utility.curve), default=0) > farthest:
         strip += f"Drawn up to k = {farthest:g}; the table of winners goes on. "
@@ -333,35 +337,6 @@ def utility(section: InjectionSection, context: Context) -> Chart | None:
     title = "Which pipeline is worth most, by how much time matters"
     spec = specification(alt.layer(*layers), height=UTILITY_HEIGHT)
     return Chart("injection-utility", title, caption, spec, notes, legend=legend)
-
-
-def _rules(shown: Sequence[tuple[str, float]]) -> list[Any]:
-    """A rule per field that reaches up to its name; names stand on a stair, so that neighbours never meet."""
-    layers = []
-    for place, (name, k) in enumerate(shown):
-        above = -10 - STAIR * (len(shown) - 1 - place)
-        word = name if name == f"k = {k:g}" else f"{name} ({k:g})"
-        base = alt.Chart(rows([{"x": k, "word": word}])).encode(x="x:Q")
-        layers.append(base.mark_rule(strokeWidth=1).encode(y=alt.value(above), y2=alt.value(UTILITY_HEIGHT)))
-        text = base.mark_text(align="left", dx=5, fontSize=11, fill=MUTED, baseline="middle")
-        layers.append(text.encode(y=alt.value(above + 2), text="word:N"))
-    return layers
-
-
-def _ahead(section: InjectionSection, context: Context, x: Scale) -> list[Any]:
-    """A strip at the foot of the plot in the colours of those who are ahead."""
-    strip = [
-        {"x": max(one.from_k, x.low), "end": min(one.to_k, x.high), "name": one.pipeline}
-        | {"colour": context.colours[one.pipeline]}
-        for one in section.utility.winners
-        if max(one.from_k, x.low) < min(one.to_k, x.high)
-    ]
-    if not strip:
-        return []
-    foot = alt.value(UTILITY_HEIGHT - STRIP)
-    base = alt.Chart(rows(strip)).encode(x="x:Q", x2="end:Q", y=foot, y2=alt.value(UTILITY_HEIGHT))
-    tooltip = [alt.Tooltip("name:N", title="Ahead"), *(alt.Tooltip(f"{end}:Q", format=".2g") for end in ("x", "end"))]
-    return [base.mark_bar(stroke=PAPER).encode(fill=alt.Fill("colour:N", scale=None), tooltip=tooltip)]
 
 
 def _strokes(
@@ -395,8 +370,9 @@ def _strokes(
         line = base.mark_rule(strokeWidth=1.6, opacity=0.7, **shift)
         layers.append(line.encode(y=vertical("low"), y2="high:Q"))
         point = base.mark_point(filled=True, size=40, opacity=1, **shift)
-        tooltip = tooltips({"name": "Pipeline", "x": "k", "words": "U"})
-        layers.append(point.encode(y=vertical("value"), shape=shape, tooltip=tooltip))
+        layers.append(
+            point.encode(y=vertical("value"), shape=shape, tooltip=tooltip(name="Pipeline", x="k", words="U"))
+        )
     return layers
 
 
@@ -438,10 +414,10 @@ def cost(section: InjectionSection, context: Context) -> Chart | None:
     base = alt.Chart(rows(data)).encode(y=alt.Y("name:N", sort=names, axis=named_axis()))
     colours = {row["pipeline"]: context.colours[row["pipeline"]] for row in data}
     colour = alt.Color("pipeline:N", scale=by_value(colours), legend=None)
-    tooltip = tooltips({"pipeline": "Pipeline", "words": "USD"})
+    shown = tooltip(pipeline="Pipeline", words="USD")
     chart = alt.layer(
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=alt.X("low:Q", **x), x2="high:Q", color=colour),
-        base.mark_circle(size=90, opacity=1).encode(x=alt.X("value:Q", **x), color=colour, tooltip=tooltip),
+        base.mark_circle(size=90, opacity=1).encode(x=alt.X("value:Q", **x), color=colour, tooltip=shown),
         base.mark_text(dy=-13, fontWeight=500).encode(x=alt.X("value:Q", **x), text="label:N"),
     )
     unbounded = " A line that goes on to the edge has no upper end: too few answers were correct." if is_open else ""

@@ -65,10 +65,8 @@ class InjectionPlan:
     @property
     def generators(self) -> list[Generator]:
         """Each once, in the order of the pipelines."""
-        every = {
-            id(parts.generator): parts.generator for parts in self.subject.pipelines if parts.generator is not None
-        }
-        return list(every.values())
+        every = (parts.generator for parts in self.subject.pipelines)
+        return list({id(each): each for each in every if each is not None}.values())
 
     def queries_of(self, setting: Setting) -> Sequence[Query]:
         if setting.name == OWN:
@@ -88,22 +86,30 @@ def plan_injection(
     prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None, keep_text: bool = True
 ) -> InjectionPlan:
     """Check and lay out what is asked. `changes` go before the file's [injection]. Loads no model. Raises BadInput."""
-    injection = _changed(prepared.subject.config, changes or {})
+    before = prepared.subject.config
+    try:
+        changed = InjectionSettings.model_validate(
+            {**before.injection.model_dump(exclude_unset=True), **(changes or {})}
+        )
+        whole = {**before.model_dump(exclude_unset=True), "injection": changed.model_dump(exclude_unset=True)}
+        injection = EvalConfig.model_validate(whole).injection
+    except ValidationError as failure:
+        raise BadInput(f"[injection] {complaint(failure)}") from None
     places = Places(eval_file)
     chosen = injection.pipelines or tuple(parts.name for parts in prepared.subject.pipelines)
     with places.put_before("injection", "generator"):
         pipelines = answering(prepared, injection.generator, chosen).pipelines
-    config = prepared.subject.config.model_copy(
-        update={
-            "injection": injection,
-            "pipelines": tuple(each for each in prepared.subject.config.pipelines if each.name in chosen),
-        }
-    )
-    own = {each.name: each for each in config.pipelines}
+    own = {each.name: each for each in before.pipelines if each.name in chosen}
+    config = before.model_copy(update={"injection": injection, "pipelines": tuple(own.values())})
     with places.put_before("injection", "ks"):
         settings = {parts.name: _settings(parts, own[parts.name], injection, config.tokenizer) for parts in pipelines}
     asked = shuffled(_with_gold(prepared.subject.queries, _questions_file(prepared, eval_file)), injection.seed)
     unanswerable = _unanswerable(prepared, injection, eval_file)
+    electricity = _electricity(config, eval_file)
+    judging: Generator | None = None
+    if injection.judge is not None:
+        with places.put_before("injection", "judge"):
+            judging = part("generators", injection.judge)
     return InjectionPlan(
         replace(prepared.subject, config=config, pipelines=pipelines),
         injection,
@@ -111,29 +117,10 @@ def plan_injection(
         unanswerable,
         settings,
         {parts.name: own_k(own[parts.name]) for parts in pipelines},
-        _electricity(config, eval_file),
-        _model_judge(injection, eval_file),
+        electricity,
+        judging,
         keep_text,
     )
-
-
-def _changed(config: EvalConfig, changes: Mapping[str, Any]) -> InjectionSettings:
-    """The settings with those of the command line on top."""
-    try:
-        changed = InjectionSettings.model_validate({**config.injection.model_dump(exclude_unset=True), **changes})
-        whole = {**config.model_dump(exclude_unset=True), "injection": changed.model_dump(exclude_unset=True)}
-        return EvalConfig.model_validate(whole).injection
-    except ValidationError as failure:
-        raise BadInput(f"[injection] {complaint(failure)}") from None
-
-
-def _model_judge(injection: InjectionSettings, eval_file: Path) -> Generator | None:
-    """The model that is asked for its opinion, where one is."""
-    if injection.judge is None:
-        return None
-    with Places(eval_file).put_before("injection", "judge"):
-        judging: Generator = part("generators", injection.judge)
-        return judging
 
 
 def _electricity(config: EvalConfig, eval_file: Path) -> dict[str, Any]:
@@ -148,8 +135,8 @@ def _electricity(config: EvalConfig, eval_file: Path) -> dict[str, Any]:
         "kg_co2_per_kwh": float(region.carbon.kg_co2_per_kwh),
         "date": max(figures["price"]["date"], figures["carbon"]["date"]),
         "statement": (
-            f"Electricity in {region.name} at "
-            f"{region.price.usd_per_kwh} USD and {region.carbon.kg_co2_per_kwh} kg CO2e a kWh "
+            f"Electricity in {region.name} at {region.price.usd_per_kwh} USD "
+            f"and {region.carbon.kg_co2_per_kwh} kg CO2e a kWh "
             f"(as of {figures['price']['date']} and {figures['carbon']['date']})."
         ),
     }

@@ -8,7 +8,7 @@ billed as uncached: what a cache holds rests on what was asked just before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, localcontext
 from functools import cache
@@ -64,13 +64,9 @@ class Line:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Retrieval:
-    """What finding and packing cost a pipeline, a query, by the bill of the recording."""
-
-    usd: Decimal | None
-    rates: str
-    reason: str
+ANY = ""
+"""Stands for every query."""
+UNBILLED = Line(RETRIEVAL, None, None, "the recording has no costs.parquet; price it")
 
 
 def price_answers(
@@ -93,15 +89,25 @@ def price_answers(
     applied: dict[str, PublishedRate] = {}
     bills: list[tuple[Asked, list[Line]]] = []
     with localcontext(EXACT):
-        retrieval = _retrievals(folder / "costs.parquet")
+        retrieval = _retrieval_lines(folder / "costs.parquet")
         asked_by = _asked(home, manifest)
         for pipeline in config["pipelines"]:
             entries = price_entries(config, pipeline, llm=llm)
             terms = price_terms(entries, config, file=prices.file)
             for asked in asked_by.get(pipeline["name"], []):
-                generation = _generation(asked, entries, prices=prices, terms=terms, applied=applied)
-                bills.append((asked, [*generation, _retrieval_line(asked, retrieval)]))
-    write_table(home / "costs.parquet", _table(bills))
+                lines = _generation(asked, entries, prices=prices, terms=terms, applied=applied)
+                found = retrieval.get(asked.pipeline, UNBILLED)
+                usd = None if found.usd is None else dict.fromkeys(asked.tokens, found.usd[ANY])
+                bills.append((asked, [*lines, replace(found, usd=usd)]))
+    # A row per query, setting and item, of machine time per timed query; null `usd` and `rate` where unpriced.
+    rows = [
+        (asked.pipeline, asked.setting, query_id, line.item, line.usd[query_id] if line.usd else None, line.rate)
+        for asked, lines in bills
+        for line in lines
+        for query_id in (line.usd or asked.tokens)
+    ]
+    types = {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
+    write_table(home / "costs.parquet", pd.DataFrame(rows, columns=list(COLUMNS)).astype(types))
     write_json(home / "rates.json", _document(bills, applied, on=on, books=[*shipped_books(), *books]))
 
 
@@ -156,76 +162,62 @@ def _generation(
             raise Unpriced(f"no rate for the generation; name one under [prices] as {named}")
         hourly = rate.shape == "per_hour" or not llm
         items = [MACHINE] if hourly else [PROMPT, ANSWER]
-        lines = [_machine_line(asked, rate, terms)] if hourly else _token_lines(asked, rate)
+        if not hourly:
+            call = cache(lambda tokens: rate.call(prompt_tokens=tokens[0], answer_tokens=tokens[1]))
+            calls = {query_id: call(tokens) for query_id, tokens in asked.tokens.items()}
+            costs = [
+                {query_id: cost.prompt for query_id, cost in calls.items()},
+                {query_id: cost.answer for query_id, cost in calls.items()},
+            ]
+        elif rate.shape == FREE:
+            costs = [dict.fromkeys(asked.tokens, Decimal(0))]
+        elif asked.generate_ns:
+            # What generating took, for each query that was timed; a mean over them is what a query costs.
+            hours = {query_id: paid_hours(ns, rate=rate, terms=terms) for query_id, ns in asked.generate_ns.items()}
+            costs = [{query_id: rate.cost(paid) for query_id, paid in hours.items()}]
+        else:
+            raise Unpriced(
+                f"no timed query, so no machine time for '{rate.name}'; give [injection.timing] more seconds"
+            )
     except Unpriced as missing:
         return [Line(item, None, None, str(missing)) for item in items]
     applied[rate.name] = rate
-    return lines
-
-
-def _machine_line(asked: Asked, rate: PublishedRate, terms: BillingTerms) -> Line:
-    """What generating took, for each query that was timed; a mean over them is what a query costs."""
-    if rate.shape == FREE:
-        return Line(MACHINE, rate.name, dict.fromkeys(asked.tokens, Decimal(0)))
-    if not asked.generate_ns:
-        raise Unpriced(f"no timed query, so no machine time for '{rate.name}'; give [injection.timing] more seconds")
-    hours = {query_id: paid_hours(ns, rate=rate, terms=terms) for query_id, ns in asked.generate_ns.items()}
-    return Line(MACHINE, rate.name, {query_id: rate.cost(paid).quantize(PLACES) for query_id, paid in hours.items()})
-
-
-def _token_lines(asked: Asked, rate: PublishedRate) -> list[Line]:
-    call = cache(lambda tokens: rate.call(prompt_tokens=tokens[0], answer_tokens=tokens[1]))
-    calls = {query_id: call(tokens) for query_id, tokens in asked.tokens.items()}
     return [
-        Line(PROMPT, rate.name, {query_id: cost.prompt.quantize(PLACES) for query_id, cost in calls.items()}),
-        Line(ANSWER, rate.name, {query_id: cost.answer.quantize(PLACES) for query_id, cost in calls.items()}),
+        Line(item, rate.name, {query_id: usd.quantize(PLACES) for query_id, usd in each.items()})
+        for item, each in zip(items, costs, strict=True)
     ]
 
 
-def _retrievals(path: Path) -> dict[str, Retrieval]:
-    """Mean cost of embedding, searching, reranking and packing of each pipeline; nothing where no bill was written."""
+def _retrieval_lines(path: Path) -> dict[str, Line]:
+    """Mean cost of embedding, searching, reranking and packing of each pipeline, under ANY for every query alike.
+
+    Nothing where no bill was written.
+    """
     if not path.exists():
         return {}
     bill = read_table(path)
     packing = (bill["stage"] == "inject") & (bill["item"] == MACHINE)
     chosen = bill[bill["stage"].isin(RETRIEVAL_STAGES) | packing]
-    found: dict[str, Retrieval] = {}
+    found: dict[str, Line] = {}
     for name, rows in chosen.groupby("pipeline", sort=False):
         missing = rows.loc[rows["usd"].isna(), "stage"]
         if len(missing):
-            stages = ", ".join(dict.fromkeys(missing.tolist()))
-            found[str(name)] = Retrieval(None, "", f"the recording has no price of {stages}; see its rates.json")
+            reason = f"the recording has no price of {', '.join(dict.fromkeys(missing.tolist()))}; see its rates.json"
+            found[str(name)] = Line(RETRIEVAL, None, None, reason)
             continue
         columns = [usd.tolist() for _, usd in rows.groupby(["stage", "item"])["usd"]]
         mean = sum((sum(usd, Decimal(0)) / len(usd) for usd in columns), Decimal(0))
-        found[str(name)] = Retrieval(mean.quantize(PLACES), ", ".join(sorted(set(rows["rate"].tolist()))), "")
+        found[str(name)] = Line(RETRIEVAL, ", ".join(sorted(set(rows["rate"].tolist()))), {ANY: mean.quantize(PLACES)})
     return found
 
 
-def _retrieval_line(asked: Asked, known: Mapping[str, Retrieval]) -> Line:
-    found = known.get(asked.pipeline)
-    if found is None or found.usd is None:
-        return Line(RETRIEVAL, None, None, found.reason if found else "the recording has no costs.parquet; price it")
-    return Line(RETRIEVAL, found.rates, dict.fromkeys(asked.tokens, found.usd))
-
-
-Bills: TypeAlias = Sequence[tuple[Asked, Sequence[Line]]]
-
-
-def _table(bills: Bills) -> pd.DataFrame:
-    """A row a query, setting and item, of machine time a row a timed query; null `usd` and `rate` where unpriced."""
-    rows = [
-        (asked.pipeline, asked.setting, query_id, line.item, line.usd[query_id] if line.usd else None, line.rate)
-        for asked, lines in bills
-        for line in lines
-        for query_id in (line.usd or asked.tokens)
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
-        {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
-    )
-
-
-def _document(bills: Bills, applied: Mapping[str, PublishedRate], *, on: date, books: Sequence[Path]) -> dict[str, Any]:
+def _document(
+    bills: Sequence[tuple[Asked, Sequence[Line]]],
+    applied: Mapping[str, PublishedRate],
+    *,
+    on: date,
+    books: Sequence[Path],
+) -> dict[str, Any]:
     """`priced_as` is the rate of a pipeline's generations, null where they are unpriced."""
     priced_as: dict[str, str | None] = {}
     pipelines: dict[str, dict[str, list[dict[str, Any]]]] = {}
