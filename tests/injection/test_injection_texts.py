@@ -11,7 +11,7 @@ from study import Study, contents
 
 from ragprof.core.prompt import TEMPLATE
 from ragprof.corpus import read_corpus
-from ragprof.session.run import forget_texts, redraw, reprice
+from ragprof.session.run import redraw, reprice
 from ragprof.studies.injection.judge import judge_answers
 from ragprof.studies.preparation import prepare
 
@@ -72,8 +72,3 @@ def test_a_study_without_words_can_be_judged_again_by_labels(wordless: Study, wo
     prepared = prepare(wordless.eval_file)
     judge_answers(wordless_copy, prepared.evaluation, {doc.doc_id: doc.content for doc in prepared.subject.corpus.docs})
     assert pd.read_parquet(wordless_copy / "injection" / "judged.parquet").equals(wordless.table("judged"))
-
-
-def test_forgetting_twice_is_forgetting(wordless: Study, wordless_copy: Path) -> None:
-    forget_texts(wordless_copy)
-    assert pd.read_parquet(wordless_copy / "injection" / "answers.parquet").equals(wordless.table("answers"))
