@@ -12,8 +12,7 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeVar
@@ -61,8 +60,14 @@ def blocks(rows: NDArray[Scalar]) -> Iterator[NDArray[Scalar]]:
     for start in range(0, len(rows), BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
         yield block
-        if mapping is not None:
-            _give_back(mapping, block)
+        if mapping is None:
+            continue
+        # only pages that lie wholly within the block
+        origin = np.frombuffer(mapping, np.uint8, count=1).ctypes.data
+        first, end = (address - origin for address in byte_bounds(block))
+        first, end = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, end // mmap.PAGESIZE * mmap.PAGESIZE
+        if end > first:
+            mapping.madvise(mmap.MADV_DONTNEED, first, end - first)
 
 
 def mapped(parts: Iterable[NDArray[Scalar]], folder: Path) -> NDArray[Scalar]:
@@ -90,16 +95,6 @@ def _mapping(rows: NDArray[np.generic]) -> mmap.mmap | None:
             return None
         holder = holder.base
     return holder if isinstance(holder, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
-
-
-def _give_back(mapping: mmap.mmap, block: NDArray[np.generic]) -> None:
-    """Give back the pages that lie wholly within a block."""
-    origin = np.frombuffer(mapping, np.uint8, count=1).ctypes.data
-    first, end = (address - origin for address in byte_bounds(block))
-    first = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE
-    end = end // mmap.PAGESIZE * mmap.PAGESIZE
-    if end > first:
-        mapping.madvise(mmap.MADV_DONTNEED, first, end - first)
 
 
 class RowCache:
@@ -136,7 +131,8 @@ class RowCache:
 
     def put(self, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
         """Append rows; keys that are there already, or earlier in the same batch, are passed over."""
-        with self._lock():
+        with (self._folder / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             self._refresh()
             fresh: dict[bytes, int] = {}
             for place, key in enumerate(keys):
@@ -157,12 +153,6 @@ class RowCache:
     @property
     def _keys_path(self) -> Path:
         return self._folder / "keys.bin"
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with (self._folder / "lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
 
     def _refresh(self) -> None:
         """Read digests that another process, or an earlier run, has written, as far as their rows are complete."""
@@ -198,7 +188,13 @@ class AnswerCache:
         self._folder = folder / digest(identity).hex()
         ready_folder(self._folder, remedy="set RAGPROF_CACHE to a folder that can be written")
         write_json(self._folder / "identity.json", {"identity": identity})
-        self._answers = dict(_read(self._file))
+        self._answers: dict[str, Generated] = {}
+        for line in self._file.read_text(encoding="utf-8").split("\n") if self._file.exists() else ():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:  # what a kill cut off is passed over
+                continue
+            self._answers[record["key"]] = Generated(record["text"], record["usage"], None, record["finish"])
 
     def get(self, prompt: str) -> Generated | None:
         return self._answers.get(key_of(prompt))
@@ -206,7 +202,9 @@ class AnswerCache:
     def put(self, prompts: Sequence[str], answers: Sequence[Generated]) -> None:
         """Append answers, and wait until they are on disk."""
         fresh = {key_of(prompt): answer for prompt, answer in zip(prompts, answers, strict=True)}
-        lines = "".join(_line(key, answer) for key, answer in fresh.items() if key not in self._answers)
+        new = ((key, answer) for key, answer in fresh.items() if key not in self._answers)
+        records = ({"key": key, "text": of.text, "usage": dict(of.usage), "finish": of.finish} for key, of in new)
+        lines = "".join(f"\n{json.dumps(record, ensure_ascii=True)}" for record in records)
         try:
             with self._file.open("a", encoding="utf-8") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX)
@@ -224,20 +222,3 @@ class AnswerCache:
 
 def key_of(prompt: str) -> str:
     return digest(prompt).hex()
-
-
-def _line(key: str, answer: Generated) -> str:
-    record = {"key": key, "text": answer.text, "usage": dict(answer.usage), "finish": answer.finish}
-    return "\n" + json.dumps(record, ensure_ascii=True)
-
-
-def _read(file: Path) -> Mapping[str, Generated]:
-    """Whole lines; what a kill cut off is passed over."""
-    answers: dict[str, Generated] = {}
-    for line in file.read_text(encoding="utf-8").split("\n") if file.exists() else ():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        answers[record["key"]] = Generated(record["text"], record["usage"], None, record["finish"])
-    return answers

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from ragprof.core import STAGES
@@ -70,9 +69,3 @@ def duration(nanoseconds: float) -> str:
     scaled = [(float(f"{nanoseconds / size:.3g}"), unit) for size, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))]
     value, unit = next((each for each in scaled if abs(each[0]) >= 1), scaled[-1])
     return f"{value:g} {unit}"
-
-
-def money(usd: str) -> str:
-    """A decimal string as dollars: cents from 1 dollar on, three significant digits below."""
-    value = Decimal(usd)
-    return f"${value:,.2f}" if abs(value) >= 1 else f"${Decimal(f'{value:.3g}'):f}"

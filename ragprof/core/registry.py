@@ -56,8 +56,23 @@ def names(kind: Kind) -> list[str]:
 def create(kind: Kind, spec: PartSpec) -> Any:
     """Build a part. Raises UnknownName for the name or an option, BadInput for an option's value."""
     factory = find(kind, spec.name)
-    options = _checked(factory, kind, spec)
-    return factory(**options)
+    parameters = inspect.signature(factory).parameters
+    what = f"option of the {kind.removesuffix('s')} '{spec.name}'"
+    for option in spec.options:
+        if option not in parameters:
+            raise UnknownName(what, option, parameters)
+    hints = get_type_hints(factory.__init__, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in parameters.items()
+    }
+    model = create_model(f"{spec.name}_options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
+    try:
+        checked = model(**spec.options)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        raise BadInput(f"{what} '{'.'.join(map(str, first['loc']))}': {first['msg']}") from None
+    return factory(**{name: getattr(checked, name) for name in spec.options})
 
 
 def find(kind: Kind, name: str) -> Any:
@@ -81,23 +96,3 @@ def summary(kind: Kind, name: str) -> str:
 
 def _outside(kind: Kind) -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=f"ragprof.{kind}")}
-
-
-def _checked(factory: Any, kind: Kind, spec: PartSpec) -> dict[str, Any]:
-    parameters = inspect.signature(factory).parameters
-    what = f"option of the {kind.removesuffix('s')} '{spec.name}'"
-    for option in spec.options:
-        if option not in parameters:
-            raise UnknownName(what, option, parameters)
-    hints = get_type_hints(factory.__init__, include_extras=True)
-    fields: dict[str, Any] = {
-        name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in parameters.items()
-    }
-    model = create_model(f"{spec.name}_options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
-    try:
-        checked = model(**spec.options)
-    except ValidationError as failure:
-        first = failure.errors()[0]
-        raise BadInput(f"{what} '{'.'.join(map(str, first['loc']))}': {first['msg']}") from None
-    return {name: getattr(checked, name) for name in spec.options}

@@ -39,7 +39,12 @@ def counter(tokenizer: str) -> Callable[[str], int]:
 
     Raises BadInput for a tokenizer that is neither one of OPENAI, a local file or folder, nor on the hub.
     """
-    encode = _openai(tokenizer) if tokenizer in OPENAI else _hugging_face(tokenizer)
+    if tokenizer in OPENAI:
+        from bpe_openai import get_encoding
+
+        encode: Callable[[str], list[int]] = get_encoding(tokenizer).encode_ordinary
+    else:
+        encode = _hugging_face(tokenizer)
 
     def count(text: str) -> int:
         known = _remembered.get()
@@ -51,13 +56,6 @@ def counter(tokenizer: str) -> Callable[[str], int]:
         return known[key]
 
     return count
-
-
-def _openai(tokenizer: str) -> Callable[[str], list[int]]:
-    from bpe_openai import get_encoding
-
-    encode: Callable[[str], list[int]] = get_encoding(tokenizer).encode_ordinary
-    return encode
 
 
 def _hugging_face(tokenizer: str) -> Callable[[str], list[int]]:

@@ -6,7 +6,7 @@ Documents cut into passages, by semantic-text-splitter. Sizes are in characters,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self, TypeAlias
@@ -106,18 +106,13 @@ def cut(docs: Iterable[Doc], chunking: Chunking) -> Iterator[Doc]:
 
     Documents whose id ends in `.md` count as Markdown for `auto`.
     """
-    as_text, as_markdown = _splitters(chunking)
-    for doc in docs:
-        split = as_markdown if doc.doc_id.lower().endswith(".md") else as_text
-        for number, text in enumerate(split(doc.text) or [""], 1):
-            yield Doc(f"{doc.doc_id}#{number:04d}", doc.title, text, document_id=doc.doc_id)
-
-
-def _splitters(chunking: Chunking) -> tuple[Callable[[str], list[str]], Callable[[str], list[str]]]:
-    """What cuts plain text and what cuts Markdown; the same one twice unless the splitter is `auto`."""
     from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
     text = TextSplitter(chunking.max_characters, overlap=chunking.overlap).chunks
     markdown = MarkdownSplitter(chunking.max_characters, overlap=chunking.overlap).chunks
-    chosen = {"auto": (text, markdown), "text": (text, text), "markdown": (markdown, markdown)}
-    return chosen[chunking.splitter]
+    as_text = markdown if chunking.splitter == "markdown" else text
+    as_markdown = text if chunking.splitter == "text" else markdown
+    for doc in docs:
+        split = as_markdown if doc.doc_id.lower().endswith(".md") else as_text
+        for number, part in enumerate(split(doc.text) or [""], 1):
+            yield Doc(f"{doc.doc_id}#{number:04d}", doc.title, part, document_id=doc.doc_id)

@@ -18,7 +18,7 @@ from ragprof.core.errors import BadInput
 from ragprof.corpus.jsonl import encodable, whole_text
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup, Tag
+    from bs4 import Tag
     from bs4.element import PageElement
 
 
@@ -76,7 +76,12 @@ def plain(source: str) -> Page:
 
 def html(source: str) -> Page:
     """Title from the first <h1>, else <title>. Drops scripts and styles; keeps paragraphs apart, <pre> as it is."""
-    soup = _soup(source)
+    from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
+
+    with warnings.catch_warnings():  # XHTML, and a page that looks like a file name, are read as HTML
+        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
+        soup = BeautifulSoup(source, "html.parser")
     titles = (" ".join(_text(tag).split()) for tag in (soup.h1, soup.title) if tag)
     return Page(next(filter(None, titles), ""), _text(soup))
 
@@ -88,16 +93,6 @@ PAGES: Mapping[str, Callable[[str], Page]] = {
     ".html": html,
     ".htm": html,
 }
-
-
-def _soup(source: str) -> BeautifulSoup:
-    """The parsed page. XHTML, and a page that looks like a file name, are read as HTML without a warning."""
-    from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
-        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
-        return BeautifulSoup(source, "html.parser")
 
 
 def _text(root: Tag) -> str:
@@ -133,7 +128,11 @@ def read_folder(folder: Path) -> tuple[list[Doc], list[str]]:
 
     Pages without text are left out. Raises BadInput where no page is left.
     """
-    docs = [_doc(path, folder) for path in pages(folder)]
+    docs = []
+    for path in pages(folder):
+        doc_id = encodable(path.relative_to(folder).as_posix(), "file name", file=folder)
+        page = PAGES[path.suffix.lower()](whole_text(path))
+        docs.append(Doc(doc_id, page.title or path.stem, page.text, document_id=doc_id))
     filled = [doc for doc in docs if doc.text.strip()]
     if not filled:
         found = "only empty pages" if docs else "no page"
@@ -143,18 +142,9 @@ def read_folder(folder: Path) -> tuple[list[Doc], list[str]]:
 
 def pages(folder: Path) -> list[Path]:
     """All files below the folder that can be read as pages, sorted by their path."""
-    return sorted(_walk(folder), key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _walk(folder: Path) -> Iterator[Path]:
+    found: list[Path] = []
     for parent, children, names in os.walk(folder):
         children[:] = [name for name in children if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in PAGES:
-                yield Path(parent, name)
-
-
-def _doc(path: Path, folder: Path) -> Doc:
-    doc_id = encodable(path.relative_to(folder).as_posix(), "file name", file=folder)
-    page = PAGES[path.suffix.lower()](whole_text(path))
-    return Doc(doc_id, page.title or path.stem, page.text, document_id=doc_id)
+        fitting = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in PAGES)
+        found.extend(Path(parent, name) for name in fitting)
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())

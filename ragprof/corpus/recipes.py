@@ -93,7 +93,14 @@ def installed_versions(recipe: Recipe) -> dict[str, str | None]:
 
 def built_folder(recipe: Recipe, *, cache: Path) -> Path:
     """Where the corpus of this recipe and these versions is, or will be."""
-    return cache / "corpora" / f"{recipe.name}-{_digest(recipe)}"
+    files = sorted(path for suffix in ("*.py", "*.toml") for path in recipe.folder.rglob(suffix))
+    rests_on = {
+        "files": {path.relative_to(recipe.folder).as_posix(): sha256_of(path) for path in files},
+        "python": platform.python_version(),
+        "versions": installed_versions(recipe),
+    }
+    digest = hashlib.sha256(json.dumps(rests_on, sort_keys=True).encode()).hexdigest()[:16]
+    return cache / "corpora" / f"{recipe.name}-{digest}"
 
 
 def is_built(folder: Path) -> bool:
@@ -118,7 +125,15 @@ def build(recipe_folder: Path, *, cache: Path) -> Path:
         if not is_built(partial):
             expected = f"{CORPUS_FILE} and a {MANIFEST_FILE} with its sha256"
             raise BadInput(f"the script ended well, but did not write {expected}", file=recipe.script)
-        _put(partial, target)
+        if is_built(target):  # another build was faster; its corpus is kept
+            return target
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            partial.rename(target)
+        except OSError as failure:
+            if not is_built(target):
+                said = f"cannot put the built corpus here: {failure.strerror}; run again"
+                raise BadInput(said, file=target) from None
     return target
 
 
@@ -149,21 +164,8 @@ def find(name_or_path: str, *, near: Path) -> Path:
         return found
     if not named:
         raise BadInput("there is no such corpus; the path starts at the file that names it", file=candidates[-1])
-    raise UnknownName("corpus", name_or_path, {path.name for shelf in shelves for path in _corpora(shelf)})
-
-
-def _corpora(shelf: Path) -> list[Path]:
-    return [path for path in shelf.iterdir() if not path.name.startswith(".")] if shelf.is_dir() else []
-
-
-def _digest(recipe: Recipe) -> str:
-    files = sorted(path for suffix in ("*.py", "*.toml") for path in recipe.folder.rglob(suffix))
-    rests_on = {
-        "files": {path.relative_to(recipe.folder).as_posix(): sha256_of(path) for path in files},
-        "python": platform.python_version(),
-        "versions": installed_versions(recipe),
-    }
-    return hashlib.sha256(json.dumps(rests_on, sort_keys=True).encode()).hexdigest()[:16]
+    there = {path.name for shelf in shelves if shelf.is_dir() for path in shelf.iterdir()}
+    raise UnknownName("corpus", name_or_path, {name for name in there if not name.startswith(".")})
 
 
 @contextmanager
@@ -194,15 +196,3 @@ def _run(recipe: Recipe, output: Path) -> None:
             f"building the corpus '{recipe.name}' ended with {done.returncode}; mend the script, which said:\n{said}"
         )
         raise BadInput(message, file=recipe.script)
-
-
-def _put(partial: Path, target: Path) -> None:
-    """Rename into place; whatever incomplete folder is there goes, and a build that was faster is kept."""
-    if is_built(target):
-        return
-    shutil.rmtree(target, ignore_errors=True)
-    try:
-        partial.rename(target)
-    except OSError as failure:
-        if not is_built(target):
-            raise BadInput(f"cannot put the built corpus here: {failure.strerror}; run again", file=target) from None

@@ -32,7 +32,12 @@ def read_eval(path: Path) -> EvalConfig:
     try:
         return EvalConfig.model_validate(table)
     except ValidationError as failure:
-        raise _first_problem(failure, path, text) from None
+        problem = failure.errors()[0]
+        location = (*problem["loc"], *getattr(problem.get("ctx", {}).get("error"), "inside", ()))
+        line = line_of(text, location)
+        if problem["type"] == "extra_forbidden":
+            raise UnknownName("key", str(location[-1]), _known_keys(location[:-1]), file=path, line=line) from None
+        raise BadInput(complaint(failure), file=path, line=line) from None
 
 
 def line_of(text: str, location: Sequence[str | int]) -> int | None:
@@ -43,7 +48,13 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
     for number, line in enumerate(text.split("\n"), start=1):
         header = re.match(r"\s*\[(\[)?\s*([^\]]+?)\s*\]", line)
         if header and "=" not in line.split("]")[0]:
-            place = _place_of(_keys(header[2]), repeated=bool(header[1]), counts=counts)
+            parts = _keys(header[2])
+            if header[1]:
+                counts[".".join(parts)] = counts.get(".".join(parts), -1) + 1
+            place = []
+            for depth, part in enumerate(parts, start=1):
+                above = ".".join(parts[:depth])
+                place += [part, counts[above]] if above in counts else [part]
             here = list(place)
         else:
             key = re.match(rf"\s*({KEY}(?:\s*\.\s*{KEY})*)\s*=", line)
@@ -61,28 +72,6 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
 def _keys(dotted: str) -> list[str]:
     """A dot or any other sign within quotes belongs to a key."""
     return [key.strip("\"'") for key in re.findall(KEY, dotted)]
-
-
-def _place_of(parts: list[str], *, repeated: bool, counts: dict[str, int]) -> list[str | int]:
-    name = ".".join(parts)
-    if repeated:
-        counts[name] = counts.get(name, -1) + 1
-    place: list[str | int] = []
-    for depth, part in enumerate(parts, start=1):
-        place.append(part)
-        above = ".".join(parts[:depth])
-        if above in counts:
-            place.append(counts[above])
-    return place
-
-
-def _first_problem(failure: ValidationError, path: Path, text: str) -> BadInput:
-    problem = failure.errors()[0]
-    location = (*problem["loc"], *getattr(problem.get("ctx", {}).get("error"), "inside", ()))
-    line = line_of(text, location)
-    if problem["type"] == "extra_forbidden":
-        return UnknownName("key", str(location[-1]), _known_keys(location[:-1]), file=path, line=line)
-    return BadInput(complaint(failure), file=path, line=line)
 
 
 def complaint(failure: ValidationError) -> str:

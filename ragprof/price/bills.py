@@ -352,7 +352,15 @@ def price_recording(
             entries = price_entries(recording.config, pipeline, llm=llm)
             terms = price_terms(entries, recording.config, file=prices.file)
             bills[name] = _bill(facts[name], entries, prices=prices, terms=terms, elsewhere=_elsewhere(pipeline))
-    write_table(folder / "costs.parquet", _table(bills, facts))
+    # A row a query and item; one with null `rate` and `usd` for each query of an item that is unpriced.
+    rows = [
+        (name, query_id, line.stage, line.item, line.rate.name if line.rate else None, line.usd.get(query_id))
+        for name, lines in bills.items()
+        for line in lines
+        for query_id in (line.usd if line.rate else facts[name].query_ids)
+    ]
+    kinds = {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
+    write_table(folder / "costs.parquet", pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds))
     write_json(folder / "rates.json", _document(bills, facts, recording, on=on, books=[*shipped_books(), *books]))
     return read_pricing(folder)
 
@@ -422,7 +430,13 @@ def _bill(
         if machine and (stage == "inject" or not own):
             lines.append(line(ITEMS["per_hour"], find=partial(prices.machine, machine, stage)))
         if not own and has_own_price and (stage == "inject" or not machine):
-            lines.append(_without_rate(stage, elsewhere))
+            entry, item = ENTRY.get(stage), STAGE_ITEMS[stage] if stage == "inject" else UNPRICED
+            reason = f"no rate for {stage}; name one under [prices] as {f'{entry} or machine' if entry else 'machine'}"
+            if stage == "inject":
+                reason = "no rate for the prompt; name one under [prices] as llm"
+            elif stage == "rerank" and stage in elsewhere:
+                reason = ELSEWHERE
+            lines.append(BillLine(stage, item, None, {}, reason))
     return lines
 
 
@@ -455,29 +469,6 @@ def _usd(demand: Demand) -> dict[str, Decimal]:
         return {query_id: call(*tokens).quantize(PLACES) for query_id, tokens in answered.items()}
     cost = cache(rate.cost)
     return {query_id: cost(amount).quantize(PLACES) for query_id, amount in units(demand).items()}
-
-
-def _without_rate(stage: str, elsewhere: Collection[str]) -> BillLine:
-    entry = ENTRY.get(stage)
-    if stage == "rerank" and stage in elsewhere:
-        return BillLine(stage, UNPRICED, None, {}, ELSEWHERE)
-    if stage == "inject":
-        return BillLine(stage, STAGE_ITEMS[stage], None, {}, "no rate for the prompt; name one under [prices] as llm")
-    named = f"{entry} or machine" if entry else "machine"
-    return BillLine(stage, UNPRICED, None, {}, f"no rate for {stage}; name one under [prices] as {named}")
-
-
-def _table(bills: Mapping[str, list[BillLine]], facts: Mapping[str, PipelineFacts]) -> pd.DataFrame:
-    """A row a query and item; one with null `rate` and `usd` for each query of an item that is unpriced."""
-    rows = [
-        (name, query_id, line.stage, line.item, line.rate.name if line.rate else None, line.usd.get(query_id))
-        for name, lines in bills.items()
-        for line in lines
-        for query_id in (line.usd if line.rate else facts[name].query_ids)
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
-        {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
-    )
 
 
 def _document(

@@ -116,7 +116,15 @@ def cost_of(joules: float | Decimal, region: RegionEnergy) -> EnergyCost:
 def region_named(name: str, *, book: Path | None = None) -> RegionEnergy:
     """Raises UnknownName for a region that no book has, BadInput for a book that cannot be read."""
     known = regions(book)
-    wider = _chain(name, known, file=book)
+    wider: list[str] = []  # the region and all that it is within, nearest first
+    step: str | None = name
+    while step is not None:
+        if step not in known:
+            raise UnknownName("region with a price of electricity", step, known, file=book)
+        if step in wider:
+            raise BadInput(f"region '{name}' is within itself: {' -> '.join([*wider, step])}", file=book)
+        wider.append(step)
+        step = known[step].within
     price = next(((of, known[of].price) for of in wider if known[of].price), None)
     carbon = next(((of, known[of].carbon) for of in wider if known[of].carbon), None)
     if price is None or price[1] is None:
@@ -146,33 +154,15 @@ def read_energy_book(path: Path) -> Regions:
     try:
         return Book.model_validate(table).regions
     except ValidationError as failure:
-        raise _problem(failure, path, text) from None
+        from ragprof.evals import complaint, line_of
 
-
-def _problem(failure: ValidationError, path: Path, text: str) -> BadInput:
-    from ragprof.evals import complaint, line_of
-
-    place = failure.errors()[0]["loc"]
-    line = line_of(text, place)
-    if failure.errors()[0]["type"] != "extra_forbidden":
-        return BadInput(complaint(failure), file=path, line=line)
-    models: dict[int, type[BaseModel]] = {1: Book, 3: Region}
-    table = models.get(len(place), Price if "price" in place else Carbon)
-    return UnknownName("key of an energy book", str(place[-1]), table.model_fields, file=path, line=line)
-
-
-def _chain(name: str, known: Regions, *, file: Path | None) -> list[str]:
-    """The region and all that it is within, nearest first."""
-    chain: list[str] = []
-    step: str | None = name
-    while step is not None:
-        if step not in known:
-            raise UnknownName("region with a price of electricity", step, known, file=file)
-        if step in chain:
-            raise BadInput(f"region '{name}' is within itself: {' -> '.join([*chain, step])}", file=file)
-        chain.append(step)
-        step = known[step].within
-    return chain
+        problem = failure.errors()[0]
+        place, line = problem["loc"], line_of(text, problem["loc"])
+        if problem["type"] != "extra_forbidden":
+            raise BadInput(complaint(failure), file=path, line=line) from None
+        models: dict[int, type[BaseModel]] = {1: Book, 3: Region}
+        keys = models.get(len(place), Price if "price" in place else Carbon).model_fields
+        raise UnknownName("key of an energy book", str(place[-1]), keys, file=path, line=line) from None
 
 
 def _incomplete(name: str, what: str, book: Path | None) -> BadInput:

@@ -94,9 +94,12 @@ def plain(value: Decimal) -> str:
 
 def _pipeline(rows: pd.DataFrame, entry: Mapping[str, Any], *, monthly: int | None) -> PipelinePricing:
     missing = {line["stage"] for line in entry["unpriced"]}
-    columns = _columns(rows)
+    columns: dict[Column, dict[str, Decimal]] = {}
+    priced = rows[rows["usd"].notna()]
+    for stage, item, query_id, usd in zip(*(priced[of] for of in ("stage", "item", "query_id", "usd")), strict=True):
+        columns.setdefault((stage, item), {})[query_id] = usd
     with localcontext(EXACT):
-        means = {column: sum(usd.values(), Decimal(0)) / len(usd) * QUERIES for column, usd in columns.items()}
+        means = {column: sum(paid.values(), Decimal(0)) / len(paid) * QUERIES for column, paid in columns.items()}
         stages = {
             stage: None if stage in missing else sum((means[c] for c in means if c[0] == stage), Decimal(0))
             for stage in entry["stages"]
@@ -114,17 +117,6 @@ def _pipeline(rows: pd.DataFrame, entry: Mapping[str, Any], *, monthly: int | No
         unpriced=tuple(f"{line['stage']}: {line['reason']}" for line in entry["unpriced"]),
         per_month=per_month,
     )
-
-
-def _columns(rows: pd.DataFrame) -> dict[Column, dict[str, Decimal]]:
-    """(stage, item) -> query_id -> USD, of what is priced."""
-    columns: dict[Column, dict[str, Decimal]] = {}
-    priced = rows[rows["usd"].notna()]
-    for stage, item, query_id, usd in zip(
-        priced["stage"], priced["item"], priced["query_id"], priced["usd"], strict=True
-    ):
-        columns.setdefault((stage, item), {})[query_id] = usd
-    return columns
 
 
 def _intervals(

@@ -333,22 +333,26 @@ def model_rate(name: str, on: date) -> ModelRate:
     try:
         priced = _price(provider, model, on=on, input_tokens=QUOTED)
     except LookupError:
-        raise _unknown(provider, model) from None
+        from genai_prices import data
+
+        models = {known.id: [listed.id for listed in known.models] for known in data.providers}
+        if provider not in models:
+            raise UnknownName("provider of model prices", provider, models) from None
+        close = difflib.get_close_matches(model, models[provider], n=3)
+        hint = f"; did you mean {' or '.join(repr(name) for name in close)}?" if close else "."
+        raise BadInput(
+            f"genai-prices has no model '{model}' of '{provider}'{hint} It has {len(models[provider])} models of it."
+        ) from None
     if priced.model_price.input_mtok is None:
         raise Unpriced(f"genai-prices lists '{name}' without a price of input tokens")
-    usd = _per_million(priced.total_price)
+    answered = _price(provider, model, on=on, input_tokens=QUOTED, output_tokens=QUOTED)
+    has_answers = answered.model_price.output_mtok is not None
     urls = priced.provider.pricing_urls or ["https://github.com/pydantic/genai-prices"]
     return ModelRate(
-        name=name, unit="input token", usd=usd, per=PER, since=on, source=urls[0],
+        name=name, unit="input token", usd=_per_million(priced.total_price), per=PER, since=on, source=urls[0],
         shape="per_input_token", verified=None, note=f"From genai-prices {version('genai-prices')}.",
-        output_usd=_output_usd(provider, model, on=on), provider=provider, model=model,
+        output_usd=_per_million(answered.output_price) if has_answers else None, provider=provider, model=model,
     )  # fmt: skip
-
-
-def _output_usd(provider: str, model: str, *, on: date) -> Decimal | None:
-    """Of a million tokens that answer a short prompt; None for a model that has no price of its answers."""
-    priced = _price(provider, model, on=on, input_tokens=QUOTED, output_tokens=QUOTED)
-    return None if priced.model_price.output_mtok is None else _per_million(priced.output_price)
 
 
 def _per_million(usd: Decimal) -> Decimal:
@@ -360,16 +364,3 @@ def _price(provider: str, model: str, *, on: date, **tokens: int) -> Any:
 
     moment = datetime(on.year, on.month, on.day, tzinfo=UTC)
     return calc_price(Usage(**tokens), model_ref=model, provider_id=provider, genai_request_timestamp=moment)
-
-
-def _unknown(provider: str, model: str) -> BadInput:
-    from genai_prices import data
-
-    models = {known.id: [listed.id for listed in known.models] for known in data.providers}
-    if provider not in models:
-        return UnknownName("provider of model prices", provider, models)
-    close = difflib.get_close_matches(model, models[provider], n=3)
-    hint = f"; did you mean {' or '.join(repr(name) for name in close)}?" if close else "."
-    return BadInput(
-        f"genai-prices has no model '{model}' of '{provider}'{hint} It has {len(models[provider])} models of it."
-    )

@@ -77,22 +77,18 @@ class Pipeline:
 
     def parts(self) -> Parts:
         """Build the parts. Raises UnknownName or BadInput for what cannot be built."""
+        injector = self.injector
+        if callable(injector) and not hasattr(injector, VERBS["injectors"]):
+            injector = FunctionInjector(injector, k=min(DEFAULT_K, self.depth))
         return Parts(
             name=self.name,
             embedder=None if self.embedder is None else part("embedders", self.embedder),
             store=part("stores", self.store),
             depth=self.depth,
             reranker=None if self.reranker is None or self.reranker == "none" else part("rerankers", self.reranker),
-            injector=self._injector(),
+            injector=part("injectors", injector),
             generator=None if self.generator is None else part("generators", self.generator),
         )
-
-    def _injector(self) -> Injector:
-        given = self.injector
-        if callable(given) and not hasattr(given, VERBS["injectors"]):
-            return FunctionInjector(given, k=min(DEFAULT_K, self.depth))
-        made: Injector = part("injectors", given)
-        return made
 
 
 def part(kind: Kind, given: Given) -> Any:

@@ -26,15 +26,7 @@ from ragprof.core.caches import RowCache, digest
 from ragprof.core.clock import Progress
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
-from ragprof.core.stages import (
-    Embedder,
-    PairReranker,
-    Part,
-    QueryReranker,
-    Reranker,
-    UntimedEmbedder,
-    UntimedReranker,
-)
+from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker, UntimedEmbedder, UntimedReranker
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, reranked, within_window
 
@@ -71,16 +63,12 @@ class Ranked:
     pairs_scored: int
 
 
-class PairScores:
-    """A pointwise reranker that scores each distinct (query, document) pair once, over all runs."""
+class CountedReranker:
+    """A reranker whose scores may not be reused: asked every time, and counted."""
 
-    pointwise = True
-
-    def __init__(self, reranker: Reranker, cache: Path) -> None:
+    def __init__(self, reranker: Reranker) -> None:
         self._reranker = reranker
-        self._rows = RowCache(
-            cache / "scores", identity=str(cache_identity(reranker, "pair")), width=1, dtype=np.float64
-        )
+        self.pointwise = reranker.pointwise
         self.pairs_scored = 0
 
     @property
@@ -89,6 +77,20 @@ class PairScores:
 
     def load(self) -> None:
         self._reranker.load()
+
+    def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        self.pairs_scored += len(docs)
+        return self._reranker.score(query, docs)
+
+
+class PairScores(CountedReranker):
+    """A pointwise reranker that scores each distinct (query, document) pair once, over all runs."""
+
+    def __init__(self, reranker: Reranker, cache: Path) -> None:
+        super().__init__(reranker)
+        self._rows = RowCache(
+            cache / "scores", identity=str(cache_identity(reranker, "pair")), width=1, dtype=np.float64
+        )
 
     def prepare(self, pairs: Iterable[tuple[Query, Doc]], progress: Progress) -> None:
         """Score all pairs that the cache lacks, a chunk at a time, so that a kill loses one chunk.
@@ -161,27 +163,7 @@ def _scores(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> list[floa
     return scores
 
 
-class CountedReranker:
-    """A reranker whose scores may not be reused: asked every time, and counted."""
-
-    def __init__(self, reranker: Reranker) -> None:
-        self._reranker = reranker
-        self.pointwise = reranker.pointwise
-        self.pairs_scored = 0
-
-    @property
-    def identity(self) -> str | None:
-        return self._reranker.identity
-
-    def load(self) -> None:
-        self._reranker.load()
-
-    def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        self.pairs_scored += len(docs)
-        return self._reranker.score(query, docs)
-
-
-def economical(reranker: Reranker, cache: Path) -> PairScores | CountedReranker:
+def economical(reranker: Reranker, cache: Path) -> CountedReranker:
     """The reranker, scoring as little as its kind allows."""
     if reranker.pointwise and reranker.identity is not None:
         return PairScores(reranker, cache)
@@ -189,18 +171,19 @@ def economical(reranker: Reranker, cache: Path) -> PairScores | CountedReranker:
 
 
 def rank_queries(
-    parts: Parts,
-    queries: Sequence[EmbeddedQuery],
-    *,
-    cache: Path,
-    count: Callable[[str], int],
-    progress: Progress,
+    parts: Parts, queries: Sequence[EmbeddedQuery], *, cache: Path, count: Callable[[str], int], progress: Progress
 ) -> Ranked:
     """Every query through one pipeline, with scores from the cache where they are known."""
     ordered, pairs_scored = orders_of(parts, queries, cache=cache, progress=progress)
     answers = [_injected(parts, query.query, rankings) for query, rankings in zip(queries, ordered, strict=True)]
+    rows = [
+        (answer.query.query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score)
+        for answer in answers
+        for stage, ranking in answer.rankings.items()
+        for rank, item in enumerate(ranking, start=1)
+    ]
     return Ranked(
-        pd.DataFrame(_ranking_rows(answers), columns=list(RANKING_COLUMNS)),
+        pd.DataFrame(rows, columns=list(RANKING_COLUMNS)),
         pd.DataFrame(_token_rows(answers, count), columns=list(TOKEN_COLUMNS)),
         pairs_scored,
     )
@@ -211,7 +194,7 @@ def orders_of(
 ) -> tuple[list[dict[StageName, Ranking]], int]:
     """What leaves search and rerank for each query, the last ranking last; and how many pairs had to be scored."""
     reranker = None if parts.reranker is None else economical(parts.reranker, cache)
-    found = [_found(parts, query) for query in queries]
+    found = [without(parts.store.search(query, parts.depth).ranking, query.query.own_document) for query in queries]
     if isinstance(reranker, PairScores):
         pairs = [(query.query, item.doc) for query, ranking in zip(queries, found, strict=True) for item in ranking]
         reranker.prepare(pairs, progress)
@@ -239,17 +222,6 @@ def _injected(parts: Parts, query: Query, ordered: Mapping[StageName, Ranking]) 
     injected = within_window(parts, query, final_of(ordered))
     rankings: dict[StageName, Ranking] = {**ordered, "inject": injected.ranking}
     return Answer(query, rankings, injected.prompt, {"inject": injected.usage})
-
-
-def _found(parts: Parts, query: EmbeddedQuery) -> Ranking:
-    return without(parts.store.search(query, parts.depth).ranking, query.query.own_document)
-
-
-def _ranking_rows(answers: Sequence[Answer]) -> Iterator[tuple[str, str, int, str, str, float]]:
-    for answer in answers:
-        for stage, ranking in answer.rankings.items():
-            for rank, item in enumerate(ranking, start=1):
-                yield answer.query.query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score
 
 
 def _token_rows(answers: Sequence[Answer], count: Callable[[str], int]) -> Iterator[tuple[str, str, int]]:

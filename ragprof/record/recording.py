@@ -38,18 +38,20 @@ BUILD_COLUMNS = ("pipeline", "duration_ns", "index_bytes", "peak_rss_bytes")
 
 
 def build_indexes(
-    pipelines: Sequence[Parts],
-    docs: Sequence[Doc],
-    vectors: Mapping[int, Vectors],
-    *,
-    clock: Clock,
-    progress: Progress,
+    pipelines: Sequence[Parts], docs: Sequence[Doc], vectors: Mapping[int, Vectors], *, clock: Clock, progress: Progress
 ) -> pd.DataFrame:
     """Fill every store and return one row a pipeline; pipelines that share a store show the same build.
 
-    `vectors` are the corpus's vectors by id() of the embedder. Embedding is not part of the build.
+    `vectors` are the corpus's vectors by id() of the embedder. Embedding is not part of the build. Raises BadInput
+    where two pipelines would fill one store differently.
     """
-    _check_sharing(pipelines)
+    embedders: dict[int, int] = {}
+    for parts in pipelines:  # one store holds the vectors of one embedder
+        first = embedders.setdefault(id(parts.store), id(parts.embedder))
+        if parts.store.needs_vectors and first != id(parts.embedder):
+            raise BadInput(
+                f"pipeline '{parts.name}' shares its store with another embedder; give it a store of its own"
+            )
     built: dict[int, tuple[int, int, int]] = {}
     progress.start("build indexes", len({id(parts.store) for parts in pipelines}))
     for parts in pipelines:
@@ -63,17 +65,6 @@ def build_indexes(
     progress.done()
     rows = [(parts.name, *built[id(parts.store)]) for parts in pipelines]
     return pd.DataFrame(rows, columns=list(BUILD_COLUMNS))
-
-
-def _check_sharing(pipelines: Sequence[Parts]) -> None:
-    """One store holds the vectors of one embedder. Raises BadInput where two pipelines would fill it differently."""
-    embedders: dict[int, int] = {}
-    for parts in pipelines:
-        first = embedders.setdefault(id(parts.store), id(parts.embedder))
-        if parts.store.needs_vectors and first != id(parts.embedder):
-            raise BadInput(
-                f"pipeline '{parts.name}' shares its store with another embedder; give it a store of its own"
-            )
 
 
 SECRET = re.compile(r"(^|_)(key|apikey|token|secret|password|credential)s?$", re.IGNORECASE)
@@ -97,11 +88,7 @@ def redacted(value: Any, key: str = "") -> Any:
 def without_folders(text: str) -> str:
     """The text with every absolute path in it, or one from home, cut to its last name."""
     words = re.split(r"(\s+)", text)
-    return "".join(_last(word) if ROOTED.match(word) else word for word in words)
-
-
-def _last(word: str) -> str:
-    return PurePath(word.replace("\\", "/")).name
+    return "".join(PurePath(word.replace("\\", "/")).name if ROOTED.match(word) else word for word in words)
 
 
 FORMAT = 1

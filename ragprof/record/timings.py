@@ -79,7 +79,16 @@ def time_pipelines(
     progress.start("time live queries", sum(counts.values()) * timing.rounds)
     for number in range(timing.rounds):
         for parts in rotated(pipelines, number):
-            _block(parts, queries[: counts[parts.name]], number, timing.rounds, timings, clock, progress)
+            environment.reset_peak()
+            for place, query in enumerate(queries[: counts[parts.name]]):
+                paired = place % timing.rounds == number
+                if paired and place % 2:
+                    _bare_query(parts, query, number, timings, clock)
+                timed_query(parts, query, number, timings, clock)
+                if paired and not place % 2:
+                    _bare_query(parts, query, number, timings, clock)
+                progress.advance(1)
+            timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())
     progress.done()
     return timings
 
@@ -128,21 +137,6 @@ def warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) ->
     return durations[len(durations) // 2]
 
 
-def _block(
-    parts: Parts, queries: Sequence[Query], number: int, rounds: int, timings: Timings, clock: Clock, progress: Progress
-) -> None:
-    environment.reset_peak()
-    for place, query in enumerate(queries):
-        paired = place % rounds == number
-        if paired and place % 2:
-            _bare_query(parts, query, number, timings, clock)
-        timed_query(parts, query, number, timings, clock)
-        if paired and not place % 2:
-            _bare_query(parts, query, number, timings, clock)
-        progress.advance(1)
-    timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())
-
-
 def timed_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
     """One live query, its spans and its usage written down."""
     start, apart = clock(), excluded_ns()
@@ -179,43 +173,35 @@ class ColdStarts:
 
     def queries(self, pipelines: Sequence[Parts], query: Query) -> dict[str, Trace]:
         """One cold trace a pipeline, put together from the first spans of its parts."""
-        return {parts.name: self._cold(parts, query) for parts in pipelines}
-
-    def _cold(self, parts: Parts, query: Query) -> Trace:
-        _, trace = traced(parts, query, self._clock)
-        spans = tuple(self._first.setdefault(id(parts.by_stage[span.stage]), span) for span in trace.spans)
-        return Trace(query.query_id, spans, trace.start_ns, sum(span.duration_ns for span in spans))
+        cold = {}
+        for parts in pipelines:
+            _, trace = traced(parts, query, self._clock)
+            spans = tuple(self._first.setdefault(id(parts.by_stage[span.stage]), span) for span in trace.spans)
+            whole_ns = sum(span.duration_ns for span in spans)
+            cold[parts.name] = Trace(query.query_id, spans, trace.start_ns, whole_ns)
+        return cold
 
 
 def counted(function: Callable[..., T], *arguments: Any) -> tuple[T, int]:
     """What the function returns, and the floating point operations that it took in torch."""
+    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False, custom_mapping=_fused()) as counter:
-        result = function(*arguments)
-    return result, int(counter.get_total_flops())
-
-
-def _fused() -> dict[Any, Callable[..., int]]:
-    """Operators that inference runs whole on a CPU and torch's counter does not know."""
-    import torch
-
+    # operators that inference runs whole on a CPU and torch's counter does not know
     known: dict[Any, Callable[..., int]] = {
         torch.ops.aten.linear: _linear,
-        torch.ops.aten._int_mm: _product,
+        torch.ops.aten._int_mm: lambda left, right, *_, **__: 2 * prod(left) * right[-1],
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     }
     if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch leaves it untyped
         known[torch.ops.mkldnn._linear_pointwise] = _linear
-    return known
+    with FlopCounterMode(display=False, custom_mapping=known) as counter:
+        result = function(*arguments)
+    return result, int(counter.get_total_flops())
 
 
 def _linear(inputs: Sequence[int], weights: Sequence[int], *_: Any, **__: Any) -> int:
     return 2 * prod(inputs) * weights[0]
-
-
-def _product(left: Sequence[int], right: Sequence[int], *_: Any, **__: Any) -> int:
-    return 2 * prod(left) * right[-1]
 
 
 def _attention(queries: Sequence[int], keys: Sequence[int], values: Sequence[int], *_: Any, **__: Any) -> int:

@@ -11,9 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from ragprof.report import figures
 from ragprof.report.figures import ABSENT, UNPRICED, signed
-from ragprof.report.lookup import (
-    at,
-)
+from ragprof.report.lookup import at
 
 T = TypeVar("T")
 Tone: TypeAlias = Literal["", "absent", "unpriced", "better", "worse", "undecided", "quiet", "strong"]
@@ -226,10 +224,6 @@ def share_cell(estimate: Any) -> Cell:
     return estimate_cell(estimate, figures.share)
 
 
-def is_unpriced(value: Any) -> bool:
-    return value is None or value == figures.UNPRICED
-
-
 def facts(pairs: Mapping[str, Any]) -> tuple[Row, ...]:
     """A row a fact that is known."""
     known = {label: value for label, value in pairs.items() if value is not None}
@@ -243,38 +237,7 @@ def verdict_cells(comparison: Any) -> tuple[Cell, Cell]:
     return figure(figures.p_value(at(comparison, "p")), note), verdict_cell(comparison)
 
 
-def signed_usd(value: Any) -> str:
-    return signed(value, figures.usd)
-
-
-def money(node: Any, key: str, interval: str, *, lacks_price: bool = True, write: Any = figures.usd) -> Cell:
-    """A decimal string with its interval. Without a value: UNPRICED where `lacks_price`, else n/a.
-
-    A node that has no such key promises no interval; one that has null says that there is none.
-    """
-    value = at(node, key)
-    if is_unpriced(value):
-        return figure(figures.UNPRICED if lacks_price and isinstance(node, Mapping) and key in node else figures.ABSENT)
-    if interval not in node:
-        return figure(write(value))
-    return figure(write(value), open_span(node[interval], write))
-
-
 def score_change(estimate: Any) -> Cell:
     """An estimate of a difference of scores."""
     interval = figures.span(at(estimate, "interval"), figures.difference)
     return figure(figures.difference(at(estimate, "mean")), interval)
-
-
-def per_words(billed: Any) -> str:
-    """What a price is for: 1,000 searches, or one hour."""
-    per, unit = at(billed, "per"), str(at(billed, "unit") or "unit").replace("_", " ").removesuffix("s")
-    if per in (None, 1):
-        return unit
-    many = "queries" if unit == "query" else f"{unit}es" if unit.endswith("ch") else f"{unit}s"
-    return f"{figures.count(per)} {many}"
-
-
-def tokens(value: Any) -> str:
-    """A mean count that may be below 0."""
-    return figures.mean_count(value).replace("-", figures.MINUS)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from main_runs import changed, cut, led_by, scored, timed, unpriced
 
-from ragprof.core.quantities import duration, money
+from ragprof.core.quantities import duration
 from ragprof.studies.profile.headline import headline, twins, warnings
 from ragprof.studies.profile.section import Noise, ProfileSection
 
@@ -170,19 +170,3 @@ def test_what_a_reader_must_know(main_run: ProfileSection) -> None:
 )
 def test_durations_in_a_readers_units(nanoseconds: float, expected: str) -> None:
     assert duration(nanoseconds) == expected
-
-
-@pytest.mark.parametrize(
-    ("usd", "expected"),
-    [
-        ("0", "$0"),
-        ("0.00000743", "$0.00000743"),
-        ("0.012345", "$0.0123"),
-        ("0.9996", "$1.00"),
-        ("1", "$1.00"),
-        ("1234.5", "$1,234.50"),
-        ("12345678.905", "$12,345,678.90"),
-    ],
-)
-def test_money_without_an_exponent(usd: str, expected: str) -> None:
-    assert money(usd) == expected

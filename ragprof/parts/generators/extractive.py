@@ -42,12 +42,7 @@ class ExtractiveGenerator:
         best = max(sentences, key=lambda sentence: len(wanted & set(words(sentence))), default="")
         whole = best.split()
         kept = whole[: self.max_new_tokens]
-        usage = {
-            "input_tokens": self.count_tokens(prompt),
-            "output_tokens": len(kept),
-            "requests": 1,
-            "retries": 0,
-        }
+        usage = {"input_tokens": self.count_tokens(prompt), "output_tokens": len(kept), "requests": 1, "retries": 0}
         return Generated(" ".join(kept), usage, now_ns() - start, "length" if len(kept) < len(whole) else "stop")
 
 

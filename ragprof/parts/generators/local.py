@@ -84,8 +84,13 @@ class LocalGenerator:
 
     @cached_property
     def _before(self) -> str:
-        wanted = self._examples == "always" or (self._examples == "auto" and not self._model.chats)
-        return "".join(_example(*example) for example in EXAMPLES) if wanted else ""
+        if self._examples == "never" or (self._examples == "auto" and self._model.chats):
+            return ""
+        before = ""
+        for passages, question, answer in EXAMPLES:
+            docs = [Doc("", "", passage, "") for passage in passages]
+            before += f"{prompts.build(prompts.TEMPLATE, question, docs)} {answer}\n\n\n"
+        return before
 
     def _ids(self, prompt: str) -> list[int]:
         written = self._before + prompt
@@ -97,19 +102,12 @@ class LocalGenerator:
             return False
         return "\n" in self._model.text_of(tokens).lstrip()
 
-    def _text(self, tokens: Sequence[int]) -> str:
-        text = self._model.text_of(tokens).strip()
-        return text if self._model.chats else text.split("\n", 1)[0].strip()
-
     def _generated(self, ids: Sequence[int], tokens: list[int], first_token_ns: int | None) -> Generated:
         usage = {"input_tokens": len(ids), "output_tokens": len(tokens), "requests": 1, "retries": 0}
         cut = len(tokens) == self.max_new_tokens and not self._ended(tokens)
-        return Generated(self._text(tokens), usage, first_token_ns, "length" if cut else "stop")
-
-
-def _example(passages: Sequence[str], question: str, answer: str) -> str:
-    docs = [Doc("", "", passage, "") for passage in passages]
-    return f"{prompts.build(prompts.TEMPLATE, question, docs)} {answer}\n\n\n"
+        text = self._model.text_of(tokens).strip()
+        text = text if self._model.chats else text.split("\n", 1)[0].strip()
+        return Generated(text, usage, first_token_ns, "length" if cut else "stop")
 
 
 plugin = LocalGenerator

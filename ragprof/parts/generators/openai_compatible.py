@@ -108,20 +108,9 @@ class OpenAICompatibleGenerator:
 
     def _attempt(self, prompt: str) -> tuple[Reply, int | None]:
         """The answer, and the ns from the request to its first text."""
-        body = self._body(prompt)
-        sent_ns = self.patience.clock()
-        try:
-            with self._server.exchange("POST", PATHS[self._style], body) as response:
-                reply = completions.read(response, self.patience.clock)
-        except CallFailed as failure:
-            raise self._amended(failure, body) from None
-        return reply, None if reply.first_at_ns is None else reply.first_at_ns - sent_ns
-
-    def _body(self, prompt: str) -> dict[str, Any]:
-        asked = {"messages": [{"role": "user", "content": prompt}]} if self._style == "chat" else {"prompt": prompt}
-        body = {
+        body: dict[str, Any] = {
             "model": self._model,
-            **asked,
+            **({"messages": [{"role": "user", "content": prompt}]} if self._style == "chat" else {"prompt": prompt}),
             "max_tokens": self.max_new_tokens,
             "temperature": 0,
             "seed": self._seed,
@@ -132,7 +121,14 @@ class OpenAICompatibleGenerator:
         for old in self._unsupported:
             value, new = body.pop(old), AMENDMENTS[old]
             body |= {new: value} if new else {}
-        return {name: value for name, value in body.items() if value is not None}
+        body = {name: value for name, value in body.items() if value is not None}
+        sent_ns = self.patience.clock()
+        try:
+            with self._server.exchange("POST", PATHS[self._style], body) as response:
+                reply = completions.read(response, self.patience.clock)
+        except CallFailed as failure:
+            raise self._amended(failure, body) from None
+        return reply, None if reply.first_at_ns is None else reply.first_at_ns - sent_ns
 
     def _amended(self, failure: CallFailed, body: dict[str, Any]) -> CallFailed:
         """The same failure, to be repeated at once where a setting that can be left out was refused."""

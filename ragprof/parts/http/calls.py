@@ -41,13 +41,7 @@ class CallFailed(Exception):
     """
 
     def __init__(
-        self,
-        reason: str,
-        *,
-        status: int | None = None,
-        code: str = "",
-        again: bool = True,
-        wait_s: float | None = None,
+        self, reason: str, *, status: int | None = None, code: str = "", again: bool = True, wait_s: float | None = None
     ) -> None:
         super().__init__(reason)
         self.reason, self.status, self.code = reason, status, code

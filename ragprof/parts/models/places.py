@@ -95,19 +95,16 @@ def stored_float(location: Path | str) -> Float:
     config, weights = folder / "config.json", sorted(folder.glob("*.safetensors"))
     try:
         settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
-        header = _header(weights[0]) if weights else {}
+        header: dict[str, dict[str, Any]] = {}
+        if weights:  # its first 8 bytes say how long the JSON behind them is that describes every tensor
+            with weights[0].open("rb") as stream:
+                # a broken file may say anything
+                length = min(int.from_bytes(stream.read(8), "little"), weights[0].stat().st_size)
+                header = json.loads(stream.read(length))
     except ValueError:  # a broken file: loading it will say what is wrong
         return "float32"
     told = [settings.get("dtype"), settings.get("torch_dtype"), *(entry.get("dtype") for entry in header.values())]
     return next((FLOATS[name] for name in told if name in FLOATS), "float32")
-
-
-def _header(weights: Path) -> dict[str, dict[str, Any]]:
-    """What a safetensors file says of its tensors, by name: 8 bytes that say how long it is, then JSON."""
-    with weights.open("rb") as stream:
-        length = min(int.from_bytes(stream.read(8), "little"), weights.stat().st_size)  # a broken file may say anything
-        header: dict[str, dict[str, Any]] = json.loads(stream.read(length))
-    return header
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -39,7 +39,10 @@ class MaxSimReranker(EncoderReranker):
             askers.setdefault(doc.content, []).append(place)
         contents = list(askers)
         queries = {query.query_id: query for query, _ in pairs}
-        asked = {query_id: self._query_tokens(query) for query_id, query in queries.items()}
+        asked = {}
+        for query_id, query in queries.items():
+            (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])
+            asked[query_id] = own_tokens(encoded.tokens[0, : encoded.lengths[0]])
         scores = [0.0] * len(pairs)
         prompt = self._transformer.prompt("document")
         for batch in self._transformer.encode([prompt + content for content in contents]):
@@ -49,10 +52,6 @@ class MaxSimReranker(EncoderReranker):
                     similar = asked[pairs[place][0].query_id] @ tokens.T
                     scores[place] = float(similar.amax(dim=1).mean())
         return scores
-
-    def _query_tokens(self, query: Query) -> torch.Tensor:
-        (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])
-        return own_tokens(encoded.tokens[0, : encoded.lengths[0]])
 
 
 def own_tokens(query: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from ragprof.parts.nested import PoolCandidates, nothing, standings, take_first
 NO_BLAS = 2**31 - 1
 CANDIDATES_AT_ONCE = 2**22
 """Places of all queries that are held together; more of them are searched for in several scans."""
-
-Lists: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Places and scores, both (queries, candidates), best first."""
 
 
 class FaissFlatStore:
@@ -150,10 +147,16 @@ def _candidates(
     rows: Vectors, asked: Sequence[Vectors], part: NDArray[np.int64], *, width: int, ranks: NDArray[np.int64]
 ) -> PoolCandidates:
     """The `width` best of the pool for the queries in `part`, but for those that tie with the last of them."""
-    queries = np.stack([asked[number] for number in part.tolist()])
+    import faiss
+
+    queries, start = np.stack([asked[number] for number in part.tolist()]), 0
     places, scores = np.empty((len(part), 0), np.int64), np.empty((len(part), 0), np.float32)
-    for block_places, block_scores in _scans(rows, queries, width):
-        places, scores = np.hstack([places, block_places]), np.hstack([scores, block_scores])
+    for block in blocks(rows):
+        with _vector_by_vector(len(queries)):
+            found, near = faiss.knn(queries, block, min(width, len(block)), faiss.METRIC_INNER_PRODUCT)
+        # rows that FAISS could not compare (NaN) leave a place of -1
+        places = np.hstack([places, np.where(near < 0, -1, near + start)])
+        scores, start = np.hstack([scores, found]), start + len(block)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
         places, scores = np.take_along_axis(places, order, axis=1), np.take_along_axis(scores, order, axis=1)
     if width < len(ranks):
@@ -162,20 +165,6 @@ def _candidates(
     order = best_first(scores[tied], ranks[places[tied]])
     places[tied] = np.take_along_axis(places[tied], order, axis=1)
     return PoolCandidates(part, places, scores)
-
-
-def _scans(rows: Vectors, queries: Vectors, width: int) -> Iterator[Lists]:
-    """The best of each block. Rows that FAISS could not compare (NaN) leave a place of -1."""
-    import faiss
-
-    start = 0
-    for block in blocks(rows):
-        with _vector_by_vector(len(queries)):
-            scores, places = faiss.knn(queries, block, min(width, len(block)), faiss.METRIC_INNER_PRODUCT)
-        places[places < 0] = -1 - start
-        places += start
-        yield places, scores
-        start += len(block)
 
 
 plugin = FaissFlatStore

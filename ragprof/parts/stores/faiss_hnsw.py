@@ -6,8 +6,7 @@ The graph is the same in every run: FAISS from 1.15 on builds it so with any num
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -30,10 +29,7 @@ class FaissHnswStore:
     precision = "float32"
 
     def __init__(
-        self,
-        m: Annotated[int, Field(ge=2)] = 32,
-        ef_construction: PositiveInt = 200,
-        ef_search: PositiveInt = 64,
+        self, m: Annotated[int, Field(ge=2)] = 32, ef_construction: PositiveInt = 200, ef_search: PositiveInt = 64
     ) -> None:
         self._m, self._ef_construction, self._ef_search = m, ef_construction, ef_search
         self._index: Any = None
@@ -68,8 +64,13 @@ class FaissHnswStore:
         self._docs = docs
         self._index = faiss.IndexHNSWFlat(vectors.shape[1], self._m, faiss.METRIC_INNER_PRODUCT)
         self._index.hnsw.efConstruction = self._ef_construction
-        with _repeatable():
+        threads = faiss.omp_get_max_threads()
+        try:
+            if not hasattr(faiss.HNSW, "merge_reverse_links_deterministic"):
+                faiss.omp_set_num_threads(1)  # as many as give the same graph every time
             self._index.add(vectors)
+        finally:
+            faiss.omp_set_num_threads(threads)
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         """All candidates of the walk are ranked, so that ties at the depth are settled by doc_id as far as they go."""
@@ -90,20 +91,6 @@ class FaissHnswStore:
         """`faiss_flat`, not filled yet."""
         store: Store = registry.create("stores", registry.PartSpec(name="faiss_flat"))
         return store
-
-
-@contextmanager
-def _repeatable() -> Iterator[None]:
-    """As many threads as give the same graph every time."""
-    import faiss
-
-    threads = faiss.omp_get_max_threads()
-    try:
-        if not hasattr(faiss.HNSW, "merge_reverse_links_deterministic"):
-            faiss.omp_set_num_threads(1)
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
 
 
 plugin = FaissHnswStore

@@ -96,15 +96,15 @@ class RrfStore:
 
     def exact(self) -> RrfStore:
         """The same fusion of exact stores, none of them filled yet."""
+
+        def exactly(make: Callable[[], Store]) -> Store:
+            store = make()
+            return store.exact() if isinstance(store, ApproximateStore) else store
+
         twin = copy(self)
-        twin._makers = [partial(_exact, make) for make in self._makers]
+        twin._makers = [partial(exactly, make) for make in self._makers]
         twin._stores = [make() for make in twin._makers]
         return twin
-
-
-def _exact(make: Callable[[], Store]) -> Store:
-    store = make()
-    return store.exact() if isinstance(store, ApproximateStore) else store
 
 
 def _fused(parts: Sequence[Nearest], *, k: int, ranks: NDArray[np.int64]) -> Nearest:
