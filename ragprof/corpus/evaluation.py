@@ -152,10 +152,7 @@ def read_evaluation_set(queries: Path, qrels: Path, *, corpus: Corpus) -> Evalua
         what = "has no relevance judgements and is" if len(unjudged) == 1 else "have no relevance judgements and are"
         notices.append(f"{_counted(len(unjudged), 'query', 'queries')} {what} left out: {_shown(unjudged)}")
     if unknown:
-        verb, asked_for = (
-            ("is" if len(unknown) == 1 else "are"),
-            _counted(len(unknown), "judged query", "judged queries"),
-        )
+        verb, asked_for = "is" if len(unknown) == 1 else "are", _counted(len(unknown), "judged query", "judged queries")
         notices.append(f"{asked_for} {verb} not in {queries.name} and {verb} left out: {_shown(unknown)}")
     if missing:
         verb = "is" if missing == 1 else "are"

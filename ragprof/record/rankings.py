@@ -36,16 +36,12 @@ def cache_identity(part: Part, purpose: str) -> str | None:
     if part.identity is None:
         return None
     kind = type(part)
-    return f"{kind.__module__}.{kind.__qualname__} {_source(kind)} {purpose} {part.identity}"
-
-
-def _source(kind: type) -> str:
-    """Digest of the file that the class stands in; empty for classes typed at a prompt."""
     try:
         file = inspect.getsourcefile(kind)
-    except TypeError:
-        return ""
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file and Path(file).is_file() else ""
+    except TypeError:  # a class typed at a prompt stands in no file
+        file = None
+    source = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file and Path(file).is_file() else ""
+    return f"{kind.__module__}.{kind.__qualname__} {source} {purpose} {part.identity}"
 
 
 RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score")

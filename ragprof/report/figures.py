@@ -53,10 +53,8 @@ def size(value: float | None) -> str:
     """Bytes in decimal units, kB and up."""
     if value is None:
         return ABSENT
-    for below, factor, unit in _SIZES:
-        if value < below:
-            return f"{three_digits(value / factor)} {unit}"
-    return f"{three_digits(value / 1e9)} GB"
+    factor, unit = next(((factor, unit) for below, factor, unit in _SIZES if value < below), (1e9, "GB"))
+    return f"{three_digits(value / factor)} {unit}"
 
 
 def count(value: float | None) -> str:

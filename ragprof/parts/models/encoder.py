@@ -234,11 +234,8 @@ class EncoderReranker(EncoderPart):
 
     def lengths(self, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
         """Of each pair the document's tokens, prompt and special tokens included."""
-        tokenizer, prompt, most = (
-            self._transformer.model.tokenizer,
-            self._transformer.prompt("document"),
-            self.max_tokens,
-        )
+        tokenizer, most = self._transformer.model.tokenizer, self.max_tokens
+        prompt = self._transformer.prompt("document")
         special = tokenizer.num_special_tokens_to_add(pair=False)
         counts = token_counts(tokenizer, [prompt + doc.content for _, doc in pairs])
         return [PairLength(count + special, min(count + special, most)) for count in counts]

