@@ -46,7 +46,12 @@ def token_f1(golds: Iterable[str], answer: str) -> float:
 
     The source is that of `normalised`.
     """
-    return max((_f1(gold, answer) for gold in golds), default=0.0)
+    given, best = Counter(normalised(answer).split()), 0.0
+    for gold in golds:
+        wanted = Counter(normalised(gold).split())
+        shared = 2 * (wanted & given).total() / (wanted.total() + given.total()) if wanted else _equal(gold, answer)
+        best = max(best, float(shared))
+    return best
 
 
 def contains(golds: Iterable[str], text: str) -> bool:
@@ -100,13 +105,6 @@ def _equal(gold: str, answer: str) -> bool:
     if wanted:
         return wanted == normalised(answer)
     return gold.strip() != "" and gold.strip().lower() == answer.strip().lower()
-
-
-def _f1(gold: str, answer: str) -> float:
-    wanted, given = Counter(normalised(gold).split()), Counter(normalised(answer).split())
-    if not wanted:
-        return float(_equal(gold, answer))
-    return 2 * (wanted & given).total() / (wanted.total() + given.total())
 
 
 SOURCE = r"(?:passages?|contexts?|texts?|documents?|documentation|information|excerpts?|sources?|chunks?|snippets?)"
@@ -164,13 +162,12 @@ def abstained(answer: str) -> bool:
     not abstained.
     """
     plain = " ".join(unicodedata.normalize("NFKC", answer).casefold().replace("\u2019", "'").split())
-    return any(_says_so(sentence) for sentence in SENTENCE.split(plain))
-
-
-def _says_so(sentence: str) -> bool:
-    opening = sentence.lstrip(OPENING_QUOTES)
-    while (lead_in := LEAD_IN.match(opening)) is not None:
-        opening = opening[lead_in.end() :].lstrip(OPENING_QUOTES)
-    if WHOLE.fullmatch(opening.rstrip(".!*_`\"') ")):
-        return True
-    return OPENINGS.match(opening) is not None and CONDITION.match(opening) is None
+    for sentence in SENTENCE.split(plain):
+        opening = sentence.lstrip(OPENING_QUOTES)
+        while (lead_in := LEAD_IN.match(opening)) is not None:
+            opening = opening[lead_in.end() :].lstrip(OPENING_QUOTES)
+        if WHOLE.fullmatch(opening.rstrip(".!*_`\"') ")):
+            return True
+        if OPENINGS.match(opening) is not None and CONDITION.match(opening) is None:
+            return True
+    return False

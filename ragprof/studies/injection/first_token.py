@@ -107,7 +107,10 @@ def decode_per_token(live: pd.DataFrame, *, seed: int) -> dict[str, Any]:
 def fitted(timings: PrefillTimings, *, seed: int) -> FittedTerms:
     """The fit with its resamples; none of them where there are too few timings to see any scatter."""
     design = powers(timings.tokens) / timings.scale
-    coefficients, predicted = _weighted(design, timings.ns)
+    predicted = timings.ns
+    for _ in range(ITERATIONS):
+        coefficients = nonnegative(design / predicted[:, None], (timings.ns / predicted)[None])[0]
+        predicted = design @ coefficients
     if timings.degrees < 1:
         return FittedTerms(coefficients / timings.scale, None, None)
     weighed = design / predicted[:, None]
@@ -196,14 +199,6 @@ def curve(timings: PrefillTimings, fit: FittedTerms) -> list[FitPoint]:
         FitPoint(prompt_tokens=int(n), value_ns=value, interval_ns=span)
         for n, value, span in zip(tokens, values, spans, strict=True)
     ]
-
-
-def _weighted(design: Array, ns: Array) -> tuple[Array, Array]:
-    predicted = ns
-    for _ in range(ITERATIONS):
-        coefficients = nonnegative(design / predicted[:, None], (ns / predicted)[None])[0]
-        predicted = design @ coefficients
-    return coefficients, predicted
 
 
 def _noise(residuals: Array, timings: PrefillTimings, seed: int) -> Array:

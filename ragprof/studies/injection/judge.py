@@ -164,8 +164,14 @@ def judge_answers(folder: Path, evaluation: EvaluationSet, contents: Mapping[str
     """
     answered = read_answered(folder / "injection")
     prompts, chunks, qrels = answered.prompts, answered.chunks, evaluation.qrels
-    texts = _texts(answered)
-    if texts is None:
+    path = answered.place / "answers.parquet"
+    answers = files.read_table(path).drop_duplicates("digest").set_index("digest")["text"]
+    lacking = prompts.loc[~prompts["digest"].isin(answers.index), "query_id"]
+    if len(lacking):
+        message = f"{len(lacking)} prompts have no answer in it (the first is of the question '{lacking.iloc[0]}')"
+        raise BadInput(f"{message}; run 'ragprof inject' again, it goes on where it stopped", file=path)
+    texts = answers.loc[prompts["digest"]].reset_index(drop=True)
+    if texts.isna().any():  # they were not kept
         by_texts, facts = _kept(answered)
     else:
         written = {query.query_id: gold_answers(query) for query in evaluation.queries}
@@ -214,18 +220,6 @@ def asked_k(manifest: Mapping[str, Any], pipeline: str, setting: str) -> int:
     if setting in ORDERS:
         return int(manifest["config"]["injection"]["order_k"])
     return int(manifest["own_k"][pipeline])
-
-
-def _texts(answered: Answered) -> pd.Series | None:
-    """The answers, a row a prompt; None where they were not kept. Raises BadInput where one is missing."""
-    path = answered.place / "answers.parquet"
-    answers = files.read_table(path).drop_duplicates("digest").set_index("digest")["text"]
-    lacking = answered.prompts.loc[~answered.prompts["digest"].isin(answers.index), "query_id"]
-    if len(lacking):
-        message = f"{len(lacking)} prompts have no answer in it (the first is of the question '{lacking.iloc[0]}')"
-        raise BadInput(f"{message}; run 'ragprof inject' again, it goes on where it stopped", file=path)
-    texts = answers.loc[answered.prompts["digest"]].reset_index(drop=True)
-    return None if texts.isna().any() else texts
 
 
 def _judged_texts(

@@ -106,9 +106,8 @@ class NvmlMeter:
                 nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
         except nvml.NVMLError:
             return None
-        return (
-            cls([partial(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) for handle in handles]) if handles else None
-        )
+        counters = [partial(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) for handle in handles]
+        return cls(counters) if counters else None
 
 
 @dataclass(frozen=True)

@@ -152,26 +152,16 @@ def record_injection(planned: InjectionPlan, bench: Bench) -> None:
         (folder / name).unlink(missing_ok=True)
     load(planned.subject.pipelines, bench.progress)
     embedding = embed(planned.asked, planned.subject.corpus.docs, bench)
-    build_indexes(
-        planned.subject.pipelines,
-        planned.subject.corpus.docs,
-        embedding.documents,
-        clock=bench.clock,
-        progress=bench.progress,
-    )
+    docs = planned.subject.corpus.docs
+    build_indexes(planned.subject.pipelines, docs, embedding.documents, clock=bench.clock, progress=bench.progress)
     with remembering():
         prompts = build_prompts(planned, embedding, bench)
     answers, generated = answer_all(planned, prompts, bench)
     stated = planned.subject.config.energy.watts
     meter = find_meter(stated, clock=lambda: bench.clock() - excluded_ns())  # waiting draws none of the stated watts
     live = time_answers(planned, bench, meter)
-    prefill = time_lengths(
-        planned.generators[0],
-        planned.subject.corpus.docs,
-        planned.injection.lengths,
-        repeats=planned.injection.timing.repeats,
-        progress=bench.progress,
-    )
+    repeats, lengths = planned.injection.timing.repeats, planned.injection.lengths
+    prefill = time_lengths(planned.generators[0], docs, lengths, repeats=repeats, progress=bench.progress)
     tables = {**prompts.tables(), "answers": answers, "live": live, "prefill": prefill}
     for name, table in tables.items():
         files.write_table(folder / f"{name}.parquet", table)

@@ -18,6 +18,7 @@ from ragprof.report.tables import (
     facts,
     figure,
     group,
+    interval_cell,
     open_span,
     plain,
     points,
@@ -32,10 +33,11 @@ from ragprof.studies.injection.section import (
     ChunkStep,
     Economics,
     EnergyBasis,
-    FirstTokenFit,
     InjectionSection,
     SweptSetting,
+    TimedLength,
     TimeSensitivity,
+    UtilityWinner,
 )
 
 if TYPE_CHECKING:
@@ -259,10 +261,8 @@ def budget(section: InjectionSection) -> Table:
     """Each pipeline against the limits of the eval file. No rows where it sets none."""
     found = section.budget
     limits = {
-        "Tokens per query": None if found is None else found.tokens_per_query and count(found.tokens_per_query),
-        "Cost of 1,000 queries": None
-        if found is None
-        else found.usd_per_1000_queries and figures.usd(found.usd_per_1000_queries),
+        "Tokens per query": found and found.tokens_per_query and count(found.tokens_per_query),
+        "Cost of 1,000 queries": found and found.usd_per_1000_queries and figures.usd(found.usd_per_1000_queries),
     }
     columns = (
         PIPELINE,
@@ -323,6 +323,24 @@ def swept(section: InjectionSection) -> list[Table]:
         (section.by_k, Column("k", "chunks"), "injection-k", "by the number of chunks"),
         (section.by_budget, Column("Budget", "tokens"), "injection-budget", "by token budget"),
     )
+
+    def answers(step: SweptSetting) -> tuple[Cell, ...]:
+        shares = (step.exact_match, step.answer_in_context, step.answer_in_answer)
+        return (
+            *(share_cell(step.correct), estimate_cell(step.answer_f1, figures.score), *map(share_cell, shares)),
+            *(estimate_cell(step.ndcg, figures.score), price_cell(step)),
+        )
+
+    def tokens(step: SweptSetting) -> tuple[Cell, ...]:
+        """The cost of a relevant token is n/a where the prompt has a price and no relevant token."""
+        nothing = step.usd_per_relevant_token is None and step.usd_per_1000_queries is not None
+        return (
+            estimate_cell(step.prompt_tokens, figures.mean_count),
+            *(figure(figures.mean_count(getattr(step.tokens, kind))) for kind in PROMPT),
+            figure(ABSENT) if nothing else usd_cell(step.usd_per_relevant_token),
+            estimate_cell(step.time_to_first_token_ns, figures.duration),
+        )
+
     found = []
     for settings, size, key, by in ways:
         columns: tuple[Column, ...] = (
@@ -333,7 +351,7 @@ def swept(section: InjectionSection) -> list[Table]:
         note = f"Small figures are 95% intervals; {basis(section)}. {correct_words(section)}"
         # "injection-k" and "injection-budgets": "injection-budget" is the table of limits kept.
         name = key if key.endswith("-k") else f"{key}s"
-        found.append(Table(name, f"Answers {by}", columns, _swept_rows(settings, _answer_cells), note))
+        found.append(Table(name, f"Answers {by}", columns, swept_rows(settings, answers), note))
         columns = (
             *(PIPELINE, size, Column("Prompt", "as the model counts")),
             *(Column(kind.capitalize()) for kind in PROMPT),
@@ -344,12 +362,12 @@ def swept(section: InjectionSection) -> list[Table]:
             "eval's tokenizer, the whole by the model's. Truncated: within reach and not in the prompt. Unjudged is "
             "not irrelevant."
         )
-        rows = _swept_rows(settings, _token_cells)
+        rows = swept_rows(settings, tokens)
         found.append(Table(f"{key}-tokens", f"Tokens and time {by}", columns, rows, note))
     return found
 
 
-def _swept_rows(
+def swept_rows(
     settings: dict[str, list[SweptSetting]], cells: Callable[[SweptSetting], tuple[Cell, ...]]
 ) -> tuple[Row, ...]:
     """A group of rows per pipeline, one per k or budget, rising."""
@@ -359,36 +377,11 @@ def _swept_rows(
     return tuple(rows)
 
 
-def _answer_cells(step: SweptSetting) -> tuple[Cell, ...]:
-    shares = (step.exact_match, step.answer_in_context, step.answer_in_answer)
-    return (
-        *(share_cell(step.correct), estimate_cell(step.answer_f1, figures.score), *map(share_cell, shares)),
-        *(estimate_cell(step.ndcg, figures.score), price_cell(step)),
-    )
-
-
-def _token_cells(step: SweptSetting) -> tuple[Cell, ...]:
-    """The cost of a relevant token is n/a where the prompt has a price and no relevant token."""
-    nothing = step.usd_per_relevant_token is None and step.usd_per_1000_queries is not None
-    return (
-        estimate_cell(step.prompt_tokens, figures.mean_count),
-        *(figure(figures.mean_count(getattr(step.tokens, kind))) for kind in PROMPT),
-        figure(ABSENT) if nothing else usd_cell(step.usd_per_relevant_token),
-        estimate_cell(step.time_to_first_token_ns, figures.duration),
-    )
-
-
 def orders(section: InjectionSection) -> Table:
     """The same chunks in other orders. No rows where none was tried."""
     columns = (
-        *(
-            PIPELINE,
-            Column("Order", numeric=False),
-            Column("k", "chunks"),
-            Column("Correct"),
-            Column("F1", "of tokens"),
-        ),
-        *(Column("Difference", "in correct"), Column("p"), Column("Verdict", numeric=False)),
+        *(PIPELINE, Column("Order", numeric=False), Column("k", "chunks"), Column("Correct")),
+        *(Column("F1", "of tokens"), Column("Difference", "in correct"), Column("p"), Column("Verdict", numeric=False)),
         Column("Evidence", "0 first, 1 last"),
     )
 
@@ -450,59 +443,45 @@ def fit(section: InjectionSection) -> Table:
     """a, b and c of t = a + b n + c n^2, and how far the measured points lie off. No rows without a fit."""
     columns = (Column("Term", numeric=False), Column("Value"), Column("What", numeric=False))
     found, decoding = section.time_to_first_token.fit, section.time_to_first_token.decode_ns_per_token
-    rows = _term_rows(found) if found.a_ns is not None else []
-    if decoding.mean is not None:
-        words = Cell("per token of the answer, after the first", tone="quiet")
-        rows.append(Row((Cell("decoding"), estimate_cell(decoding, figures.duration), words)))
-    note = (
-        "Time to first token = a + b n + c n\u00b2, with n the tokens of the prompt. Small figures are 95% intervals."
-    )
-    return Table("injection-fit", "The fitted curve, term by term", columns, tuple(rows), note)
+    terms: list[tuple[str, Cell, str]] = []
 
-
-def _term_rows(found: FirstTokenFit) -> list[Row]:
     def write(value: float | None) -> str:
         return signed(value, figures.duration).removeprefix("+")
 
-    rows = [
-        Row(
-            (
-                *(Cell(letter), figure(write(getattr(found, key)), figures.span(getattr(found.intervals, key), write))),
-                Cell(words, tone="quiet"),
-            )
-        )
-        for key, (letter, words) in _TERMS.items()
-    ]
-    relative = "" if found.relative_residual is None else figures.share(found.relative_residual)
-    off = Cell("root mean square of measured minus fitted", tone="quiet")
-    rows.append(Row((Cell("residual"), figure(figures.duration(found.residual_ns), relative), off)))
-    start = found.quadratic_from_tokens
-    bend = Cell("not told", tone="undecided") if start is None else figure(f"{count(start)} tokens")
-    told = "c is not told apart from 0" if start is None else "from here c n\u00b2 is a tenth of the time or more"
-    return [*rows, Row((Cell("bend"), bend, Cell(told, tone="quiet")))]
+    if found.a_ns is not None:
+        for key, (letter, words) in _TERMS.items():
+            interval = figures.span(getattr(found.intervals, key), write)
+            terms.append((letter, figure(write(getattr(found, key)), interval), words))
+        relative = "" if found.relative_residual is None else figures.share(found.relative_residual)
+        off = figure(figures.duration(found.residual_ns), relative)
+        start = found.quadratic_from_tokens
+        bend = Cell("not told", tone="undecided") if start is None else figure(f"{count(start)} tokens")
+        told = "c is not told apart from 0" if start is None else "from here c n\u00b2 is a tenth of the time or more"
+        terms += [("residual", off, "root mean square of measured minus fitted"), ("bend", bend, told)]
+    if decoding.mean is not None:
+        spent = estimate_cell(decoding, figures.duration)
+        terms.append(("decoding", spent, "per token of the answer, after the first"))
+    rows = tuple(Row((Cell(term), value, Cell(words, tone="quiet"))) for term, value, words in terms)
+    note = (
+        "Time to first token = a + b n + c n\u00b2, with n the tokens of the prompt. Small figures are 95% intervals."
+    )
+    return Table("injection-fit", "The fitted curve, term by term", columns, rows, note)
 
 
 def lengths(section: InjectionSection) -> Table:
     """One row per measured prompt length. No rows without timings."""
-    columns = (
-        *(Column("Prompt", "tokens", numeric=False), Column("First token", "p50")),
-        *(Column("Residual", "measured minus fitted"), Column("n", "timings")),
-    )
     found = section.time_to_first_token
     residuals = {one.prompt_tokens: one.residual_ns for one in found.fit.residuals}
-    rows = tuple(
-        Row(
-            (
-                Cell(count(one.prompt_tokens)),
-                figure(figures.duration(one.p50_ns), figures.span(one.interval_ns, figures.duration)),
-                figure(signed(residuals.get(one.prompt_tokens), figures.duration)),
-                figure(count(one.n)),
-            )
-        )
-        for one in found.points
-    )
+    columns: dict[Column, Callable[[TimedLength], Cell]] = {
+        Column("Prompt", "tokens", numeric=False): lambda one: Cell(count(one.prompt_tokens)),
+        Column("First token", "p50"): lambda one: interval_cell(one.p50_ns, one.interval_ns, figures.duration),
+        Column("Residual", "measured minus fitted"): lambda one: figure(
+            signed(residuals.get(one.prompt_tokens), figures.duration)
+        ),
+        Column("n", "timings"): lambda one: figure(count(one.n)),
+    }
     note = f"Live prompts of set lengths, small figures are 95% intervals. {found.model}."
-    return Table("injection-lengths", "Time to first token by prompt length", columns, rows, note)
+    return Table.of("injection-lengths", "Time to first token by prompt length", columns, found.points, note)
 
 
 def economics(section: InjectionSection) -> Table:
@@ -590,18 +569,14 @@ def utility(section: InjectionSection) -> Table:
 
 def winners(section: InjectionSection) -> Table:
     """Which pipeline has the highest U over which stretch of k."""
-    columns = (Column("k", numeric=False), Column("Highest U", numeric=False), Column("Agreement", "of resamples"))
-    rows = tuple(
-        Row(
-            (
-                Cell(f"{one.from_k:.2g} to {one.to_k:.2g}"),
-                *(Cell(one.pipeline, pipeline=one.pipeline), figure(figures.share(one.share))),
-            )
-        )
-        for one in section.utility.winners
-    )
+    columns: dict[Column, Callable[[UtilityWinner], Cell]] = {
+        Column("k", numeric=False): lambda one: Cell(f"{one.from_k:.2g} to {one.to_k:.2g}"),
+        Column("Highest U", numeric=False): lambda one: Cell(one.pipeline, pipeline=one.pipeline),
+        Column("Agreement", "of resamples"): lambda one: figure(figures.share(one.share)),
+    }
     note = "Agreement: share of the resamples of the questions in which the same pipeline is ahead."
-    return Table("injection-winners", "Which pipeline wins for which time-sensitivity", columns, rows, note)
+    title = "Which pipeline wins for which time-sensitivity"
+    return Table.of("injection-winners", title, columns, section.utility.winners, note)
 
 
 def injection_table(section: InjectionSection, _context: Context) -> RenderableType:
