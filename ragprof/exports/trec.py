@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,24 +17,25 @@ def export_runs(folder: Path, *, into: Path) -> list[Path]:
 
 
 def run_texts(folder: Path, pipelines: Collection[str] | None = None) -> dict[str, str]:
-    """File name -> text of one run a pipeline and stage: `query_id Q0 document_id rank score tag`.
-
-    The tag is pipeline.stage. Lines by query, best first, ties by document id descending, as trec_eval breaks them.
-    Raises NonFiniteScore.
-    """
+    """File name -> `run_text` of one run a pipeline and stage; its tag is pipeline.stage. Raises NonFiniteScore."""
     texts = {}
     for pipeline, table in rankings(folder).items():
         for stage in table["stage"].unique() if pipelines is None or pipeline in pipelines else ():
             tag = word(f"{pipeline}.{stage}")
-            lines: list[str] = []
-            for query_id, found in sorted(trec_run(table[table["stage"] == stage]).items()):
-                ordered = sorted(found.items(), key=lambda item: (item[1], item[0]), reverse=True)
-                lines += [
-                    f"{word(query_id)} Q0 {word(doc)} {rank} {score!r} {tag}\n"
-                    for rank, (doc, score) in enumerate(ordered, start=1)
-                ]
-            texts[f"{tag}.run"] = "".join(lines)
+            texts[f"{tag}.run"] = run_text(trec_run(table[table["stage"] == stage]), tag)
     return texts
+
+
+def run_text(run: Mapping[str, Mapping[str, float]], tag: str) -> str:
+    """`query_id Q0 document_id rank score tag`: by query, best first, ties by document id descending."""
+    lines: list[str] = []
+    for query_id, found in sorted(run.items()):
+        ordered = sorted(found.items(), key=lambda item: (item[1], item[0]), reverse=True)
+        lines += [
+            f"{word(query_id)} Q0 {word(doc)} {rank} {score!r} {tag}\n"
+            for rank, (doc, score) in enumerate(ordered, start=1)
+        ]
+    return "".join(lines)
 
 
 def qrels_text(qrels: Qrels) -> str:

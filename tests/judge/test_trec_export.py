@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ragprof.corpus import read_qrels
-from ragprof.exports.trec import export_qrels, export_runs, run_text
+from ragprof.exports.trec import export_runs, qrels_text, run_text
 from ragprof.judge.scores import measure
 
 QRELS = read_qrels(Path(__file__).parents[1] / "data" / "handbook" / "qrels" / "test.tsv")
@@ -29,7 +29,7 @@ def exported(recorded_handbook: Path, tmp_path_factory: pytest.TempPathFactory) 
     """The handbook's runs and its qrels as TREC files."""
     folder = tmp_path_factory.mktemp("trec")
     export_runs(recorded_handbook, into=folder)
-    export_qrels(QRELS, folder / "qrels.txt")
+    (folder / "qrels.txt").write_text(qrels_text(QRELS))
     return folder
 
 
