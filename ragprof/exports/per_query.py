@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ragprof.core import files
-from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.core.errors import BadInput
 from ragprof.core.quantities import KINDS
-from ragprof.studies.gate.evidence import JUDGED
+from ragprof.studies.gate.evidence import JUDGED, refuse_broken
 
 COLUMNS = ("pipeline", "query_id", "kind", "stage", "name", "unit", "value")
 TEXT_COLUMNS = COLUMNS[:-1]
@@ -33,7 +33,17 @@ def per_query_table(folder: Path, pipelines: Sequence[str]) -> pd.DataFrame:
     recorded = files.read_manifest(folder).get("recording")
     if files.read_json(folder / "judgement.json").get("recording") != recorded:
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
-    tables = [_quality(folder), _latency(folder), _usage(folder), *_cost(folder)]
+    # Latency is the median over the live rounds of the queries that were timed.
+    spans = files.read_table(folder / "spans.parquet")
+    timed = spans[spans["phase"] == "timed"].groupby(["pipeline", "stage", "query_id"], sort=False)["duration_ns"]
+    medians = timed.median().rename("value").reset_index()
+    usage = files.read_table(folder / "usage.parquet").rename(columns={"count": "value"})
+    tables = [
+        _quality(folder),
+        medians.assign(kind="latency", name="median", unit="ns"),
+        usage.assign(kind="usage", name=usage["unit"]),
+        *_cost(folder),
+    ]
     whole = pd.concat([table[list(COLUMNS)] for table in tables if len(table)], ignore_index=True)
     places = whole.assign(
         pipeline=pd.Categorical(whole["pipeline"], list(pipelines)), kind=pd.Categorical(whole["kind"], list(KINDS))
@@ -67,26 +77,8 @@ def guarded_cell(text: str) -> str:
 def _quality(folder: Path) -> pd.DataFrame:
     scores = files.read_table(folder / "scores.parquet").rename(columns={"metric": "name"})
     broken = scores[~np.isfinite(scores["value"]) & ~scores["name"].str.startswith(JUDGED)]
-    if len(broken):
-        row = broken.iloc[0]
-        raise NonFiniteScore(
-            f"{folder}: '{row['name']}' of pipeline '{row['pipeline']}', query '{row['query_id']}', is not a number; "
-            "record it again with 'ragprof run'"
-        )
+    refuse_broken(folder, broken)
     return scores.assign(kind="quality", unit="")
-
-
-def _latency(folder: Path) -> pd.DataFrame:
-    """Medians over the live rounds of the queries that were timed."""
-    spans = files.read_table(folder / "spans.parquet")
-    timed = spans[spans["phase"] == "timed"]
-    medians = timed.groupby(["pipeline", "stage", "query_id"], sort=False)["duration_ns"].median()
-    return medians.rename("value").reset_index().assign(kind="latency", name="median", unit="ns")
-
-
-def _usage(folder: Path) -> pd.DataFrame:
-    usage = files.read_table(folder / "usage.parquet").rename(columns={"count": "value"})
-    return usage.assign(kind="usage", name=usage["unit"])
 
 
 def _cost(folder: Path) -> list[pd.DataFrame]:

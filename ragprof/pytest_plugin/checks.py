@@ -170,43 +170,27 @@ class CheckedFigure:
         verdict: CheckVerdict = "holds" if holds else "fails"
         demand = f"{sense} {number(bound, self.quantity.kind)}"
         line = CheckLine(
-            verdict=verdict,
-            pipeline=self.pipeline,
-            quantity=self.quantity.label,
-            kind=self.quantity.kind,
-            value=self.value,
-            interval=None if self.interval is None else list(self.interval),
-            bound=float(bound),
-            sense=sense,
-            n=self.n,
-        )
-        check = PluginCheck(
-            verdict=verdict,
-            passed=holds,
-            said=f"{self!r} {verdict}: {demand}",
-            title=f"{self.name}: {demand}",
-            explanation="" if holds else self._explained(bound, sense),
-            lines=(line,),
-        )
-        return self.test.made(check)
+            verdict=verdict, pipeline=self.pipeline, quantity=self.quantity.label, kind=self.quantity.kind,
+            value=self.value, interval=None if self.interval is None else list(self.interval), bound=float(bound),
+            sense=sense, n=self.n,
+        )  # fmt: skip
+        said, title = f"{self!r} {verdict}: {demand}", f"{self.name}: {demand}"
+        explanation = "" if holds else self._explained(bound, sense)
+        return self.test.made(PluginCheck(verdict, holds, said, title, explanation, (line,)))
 
     def _explained(self, bound: float, sense: Sense) -> str:
         """Figure, interval, bound, n, how many more queries would tell, and the five queries that pull it down (or up)
         with the documents that they got."""
         kind, rising = self.quantity.kind, sense == "at least"
         end = "lower" if rising else "upper"
-        lines = facts(
-            [
-                ("figure", number(self.value, kind)),
-                ("interval", f"{span(self.interval, kind)} (95 %)"),
-                (
-                    "bound",
-                    f"{sense} {number(bound, kind)}, for the {end} end of the interval",
-                ),
-                ("queries", f"{self.n}"),
-                ("more", self._more_queries(bound, sense)),
-            ]
-        )
+        told = {
+            "figure": number(self.value, kind),
+            "interval": f"{span(self.interval, kind)} (95 %)",
+            "bound": f"{sense} {number(bound, kind)}, for the {end} end of the interval",
+            "queries": f"{self.n}",
+            "more": self._more_queries(bound, sense),
+        }
+        lines = facts(told.items())
         chosen = self.by_query.sort_values(ascending=rising, kind="stable").head(SHOWN_QUERIES)
         which = f"{len(chosen)} {'lowest' if rising else 'highest'} of {len(self.by_query)} queries"
         lines += ["", f"the {which}, and their rankings:"]

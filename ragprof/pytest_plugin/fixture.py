@@ -12,8 +12,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MethodType
@@ -27,6 +26,7 @@ from ragprof.core.registry import PartSpec
 from ragprof.pytest_plugin.checks import PluginSettings, RunningTest
 from ragprof.pytest_plugin.outcomes import test_of
 from ragprof.record.pipeline import Pipeline
+from ragprof.studies.gate.baselines import locked
 from ragprof.studies.gate.evidence import SideEvidence, of_recording
 
 if TYPE_CHECKING:
@@ -63,33 +63,18 @@ class SessionRecordings:
         """The recording that rests on just this; `make` is given the folder to record into."""
         digest = hashlib.sha256("\n\n".join(rests_on).encode()).hexdigest()[:12]
         if digest not in self.known:
-            folder = self.folder / f"{name}-{digest}"
-            self._record(folder, make)
+            files.ready_folder(self.folder, remedy="give another one with --ragprof-out")
+            folder, lock = self.folder / f"{name}-{digest}", self.folder / f".{name}-{digest}.lock"
+            lock.touch()
+            mark = folder / MARK
+            with locked(lock, fcntl.LOCK_EX), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=DeprecationWarning, module=OUTDATED)
+                if not mark.exists() or mark.read_text(encoding="utf-8") != self.session:
+                    mark.unlink(missing_ok=True)
+                    make(folder)
+                    files.write_text(mark, self.session)
             self.known[digest] = SessionRecording(folder, of_recording(folder, label=name), tuple(keep))
         return self.known[digest]
-
-    def _record(self, folder: Path, make: Callable[[Path], RunResult]) -> None:
-        files.ready_folder(self.folder, remedy="give another one with --ragprof-out")
-        mark = folder / MARK
-        with held(self.folder / f".{folder.name}.lock"):
-            if mark.exists() and mark.read_text(encoding="utf-8") == self.session:
-                return
-            mark.unlink(missing_ok=True)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", category=DeprecationWarning, module=OUTDATED)
-                make(folder)
-            files.write_text(mark, self.session)
-
-
-@contextmanager
-def held(file: Path) -> Iterator[None]:
-    """Wait for a lock that other workers may have; it ends with the process that holds it."""
-    handle = os.open(file, os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 if TYPE_CHECKING:

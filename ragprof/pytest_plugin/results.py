@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +40,7 @@ from ragprof.statistics.estimates import QUANTILES, mean_estimate, quantile_esti
 from ragprof.statistics.paired import NS_PER_MS
 from ragprof.studies.gate import baselines
 from ragprof.studies.gate.comparison import changed, compare, gate_of
-from ragprof.studies.gate.document import GateResult, GateRow, GateVerdict
+from ragprof.studies.gate.document import GateRow, GateVerdict
 from ragprof.studies.gate.evidence import WHOLE, SideEvidence, pairs_of
 from ragprof.studies.gate.pages import comparison_page
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS, DEFAULTS
@@ -84,7 +85,12 @@ class ProfiledResult:
     def metric(self, name: str, *, stage: str | None = None, pipeline: str | None = None) -> CheckedFigure:
         """Mean of a metric over queries, after `search`, `rerank` or `inject`; without a stage the final ranking's."""
         rows = self._rows(pipeline, "quality")
-        metric = name if name in set(rows["name"]) else _canonical(name)
+        metric = name
+        if name not in set(rows["name"]):
+            from ragprof.judge.scores import canonical
+
+            with suppress(UnknownName):  # what is no metric stays as it is; `MAP` is kept as `AP`
+                metric = canonical([name])[0]
         _known("metric", metric, rows["name"])
         if stage is not None:
             _known("stage", stage, rows["stage"])
@@ -212,16 +218,6 @@ def _known(what: str, name: str, there: Sequence[str] | Mapping[str, object] | p
         raise UnknownName(what, name, set(there))
 
 
-def _canonical(metric: str) -> str:
-    """The name under which scores are kept: `MAP` is `AP`. What is no metric stays as it is."""
-    from ragprof.judge.scores import canonical
-
-    try:
-        return canonical([metric])[0]
-    except UnknownName:
-        return metric
-
-
 def margin(name: str, given: Given) -> GateMargin:
     """A margin of a kind or a quantity; a bare number is absolute for quality and relative for the rest."""
     if isinstance(given, GateMargin):
@@ -312,7 +308,12 @@ def _no_worse(result: ProfiledResult, base: ProfiledResult, gate: GateSettings) 
     settings = result.test.settings
     found = gate_of(base.evidence, result.evidence, gate, strict=settings.strict)
     if settings.kept:
-        _keep_comparison(result.test, base.evidence, result.evidence, found)
+        # Every quantity of both sides and what was gated, as JSON and as a page beside it.
+        comparison = replace(compare(base.evidence, result.evidence), gate=found)
+        name = APART.sub("-", f"{result.test.name}-{len(result.test.checks) + 1}-vs-{base.evidence.label}").strip("-")
+        path = settings.out / "comparisons" / f"{name}.json"
+        files.write_json(path, comparison.document)
+        files.write_text(path.with_suffix(".html"), comparison_page(comparison))
     passed, told = found.exit_code == 0, [row for row in found.gates if row.gate != "holds"]
     said = f"{result.label} no worse than {base.label}: holds for all {len(found.gates)} quantities"
     if told:
@@ -333,31 +334,15 @@ def _no_worse(result: ProfiledResult, base: ProfiledResult, gate: GateSettings) 
     )
 
 
-def _keep_comparison(test: RunningTest, base: SideEvidence, candidate: SideEvidence, gate: GateResult) -> None:
-    """Write every quantity of two sides and what was gated, as JSON and as a page beside it."""
-    comparison = replace(compare(base, candidate), gate=gate)
-    name = APART.sub("-", f"{test.name}-{len(test.checks) + 1}-vs-{base.label}").strip("-")
-    path = test.settings.out / "comparisons" / f"{name}.json"
-    files.write_json(path, comparison.document)
-    files.write_text(path.with_suffix(".html"), comparison_page(comparison))
-
-
 def _line(row: GateRow, against: str) -> CheckLine:
     """A row as the summary has it: its difference, and the margin as the bound of the difference."""
     lower = row.better == "lower"
     return CheckLine(
-        verdict=VERDICTS.get(row.gate, "fails"),
-        pipeline=row.pipeline,
-        quantity=row.quantity,
-        kind=row.kind,
-        value=row.difference,
-        interval=None if row.interval is None else list(row.interval),
-        bound=row.margin if lower else -row.margin,
-        sense="at most" if lower else "at least",
-        n=row.n,
-        against=against,
-        note=_more(row),
-    )
+        verdict=VERDICTS.get(row.gate, "fails"), pipeline=row.pipeline, quantity=row.quantity, kind=row.kind,
+        value=row.difference, interval=None if row.interval is None else list(row.interval),
+        bound=row.margin if lower else -row.margin, sense="at most" if lower else "at least", n=row.n,
+        against=against, note=_more(row),
+    )  # fmt: skip
 
 
 def _more(row: GateRow) -> str:

@@ -96,7 +96,7 @@ def save(evidence: SideEvidence, folder: Path, *, rankings: bool = True) -> Path
         raise NonFiniteScore(f"the facts of '{evidence.facts['eval']}' cannot be kept: {failure}") from None
     written = {DOCUMENT: (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode(), **packed}
     files.ready_folder(folder, remedy="choose another one")
-    with _locked(folder, fcntl.LOCK_EX):
+    with locked(folder, fcntl.LOCK_EX):
         for left in (each for name in written for each in folder.glob(f".{name}.*.partial")):
             left.unlink(missing_ok=True)
         with ExitStack() as stack:  # when it is left, it renames the last file first
@@ -112,7 +112,7 @@ def read(folder: Path) -> SideEvidence:
     """What was saved there, of any format up to this one. Raises BadInput naming the file and what is wrong with it."""
     if not folder.is_dir():
         raise BadInput("there is no such folder; make a baseline with 'ragprof baseline save'", file=folder)
-    with _locked(folder, fcntl.LOCK_SH):
+    with locked(folder, fcntl.LOCK_SH):
         document, packed = _checked(folder)
     facts = cast(SideFacts, {"job": document["facts"]["recording"], **document["facts"]})
     tables = {name: _schema(name).empty_table().to_pandas() for name in COLUMNS}
@@ -126,34 +126,22 @@ def listed(folder: Path) -> list[ListedBaseline]:
         raise BadInput("there is no such folder; name the one that holds the baselines", file=folder)
     documents = (path for path in folder.rglob(DOCUMENT) if path.is_file() and b"ragprof" in path.read_bytes())
     lost_theirs = folder.rglob("figures.parquet")  # a baseline.json without our name is another program's
-    return [_listed(place, below=folder) for place in sorted({path.parent for path in (*documents, *lost_theirs)})]
-
-
-def _listed(place: Path, *, below: Path) -> ListedBaseline:
-    name = place.name if place == below else place.relative_to(below).as_posix()
-    try:
-        with _locked(place, fcntl.LOCK_SH):
-            document, packed = _checked(place)
-            size = (place / DOCUMENT).stat().st_size + sum(map(len, packed.values()))
-    except BadInput as problem:
-        return ListedBaseline(name, str(place), wrong=str(problem))
-    facts = document["facts"]
-    return ListedBaseline(
-        name,
-        str(place),
-        eval=facts["eval"],
-        created=facts["created"],
-        queries=facts["queries"],
-        pipelines=tuple(facts["pipelines"]),
-        bytes=size,
-        hashes={
-            "eval": facts["eval_sha256"],
-            "corpus": facts["corpus"]["sha256"],
-            "questions": facts["questions"],
-            "qrels": facts["qrels_sha256"],
-        },
-        format=document["format"],
-    )
+    found = []
+    for place in sorted({path.parent for path in (*documents, *lost_theirs)}):
+        name = place.name if place == folder else place.relative_to(folder).as_posix()
+        try:
+            with locked(place, fcntl.LOCK_SH):
+                document, packed = _checked(place)
+                size = (place / DOCUMENT).stat().st_size + sum(map(len, packed.values()))
+        except BadInput as problem:
+            found.append(ListedBaseline(name, str(place), wrong=str(problem)))
+            continue
+        facts = document["facts"]
+        hashes = {"eval": facts["eval_sha256"], "corpus": facts["corpus"]["sha256"]}
+        hashes |= {"questions": facts["questions"], "qrels": facts["qrels_sha256"]}
+        made = facts["eval"], facts["created"], facts["queries"], tuple(facts["pipelines"])
+        found.append(ListedBaseline(name, str(place), None, *made, size, hashes, document["format"]))
+    return found
 
 
 def seal(document: Mapping[str, Any]) -> str:
@@ -232,7 +220,11 @@ def _checked(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         raise BadInput(f"it has no facts or no files; {AGAIN}", file=path)
     if lacking := [name for name in FACTS if name not in facts]:
         raise BadInput(f"its facts lack {', '.join(lacking)}; {AGAIN}", file=path)
-    if not FILES - {"rankings.parquet"} <= set(entries) <= FILES or not all(map(_is_entry, entries.values())):
+    described = (
+        isinstance(each, dict) and isinstance(each.get("bytes"), int) and isinstance(each.get("sha256"), str)
+        for each in entries.values()
+    )
+    if not FILES - {"rankings.parquet"} <= set(entries) <= FILES or not all(described):
         raise BadInput(f"its files are not those of a baseline; {AGAIN}", file=path)
     packed = {name: _as_saved(folder / name, entry) for name, entry in entries.items()}
     return document, {name.removesuffix(".parquet"): content for name, content in packed.items()}
@@ -248,10 +240,6 @@ def _json(content: bytes, path: Path) -> Any:
     except (ValueError, RecursionError) as failure:
         raise BadInput(f"not valid JSON ({failure}): it was edited or cut short; {AGAIN}", file=path) from None
     return document
-
-
-def _is_entry(entry: object) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
 
 
 def _as_saved(path: Path, entry: Mapping[str, Any]) -> bytes:
@@ -288,7 +276,7 @@ def _refuse_others(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, mode: int) -> Iterator[None]:
+def locked(folder: Path, mode: int) -> Iterator[None]:
     """Wait for a folder: alone in it (LOCK_EX) or with other readers (LOCK_SH). The claim ends with the process."""
     try:
         handle = os.open(folder, os.O_RDONLY)

@@ -187,8 +187,8 @@ ANNOTATIONS = 10
 SUMMARY_BYTES = 1_048_576
 """What GitHub takes as the summary of a step."""
 CUT = "_The summary was cut here: GitHub shows at most 1 MiB. The whole of it is in the Markdown file of this step._\n"
-DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-PROPERTY = {**DATA, ":": "%3A", ",": "%2C"}
+DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+PROPERTY = {**DATA, **str.maketrans({":": "%3A", ",": "%2C"})}
 
 
 def workflow_commands(comparison: Comparison) -> list[str]:
@@ -213,11 +213,7 @@ def workflow_commands(comparison: Comparison) -> list[str]:
 
 def command(level: Loudness, *, title: str, message: str) -> str:
     """One workflow command on one line."""
-    return f"::{level} title={_escaped(line(title), PROPERTY)}::{_escaped(text(message), DATA)}"
-
-
-def _escaped(value: str, escapes: Mapping[str, str]) -> str:
-    return "".join(escapes.get(character, character) for character in value)
+    return f"::{level} title={line(title).translate(PROPERTY)}::{text(message).translate(DATA)}"
 
 
 def cut(markdown: str, *, limit: int) -> str:
@@ -238,17 +234,15 @@ def outputs(comparison: Comparison) -> dict[str, str]:
     Without a gate the verdict is `ungated`, the exit code 0, and `gates` counts the primary quantities.
     """
     found = cases(comparison)
-    numbers = counted(found)
+    numbers = {outcome: str(count) for outcome, count in counted(found).items()}
     failing = [case for case in worst_first(found) if case.outcome == "regression"]
     return {
         "verdict": comparison.gate.verdict if comparison.gate else "ungated",
         "exit_code": str(comparison.exit_code),
         "gates": str(len(found)),
-        "holds": str(numbers["holds"]),
-        "regressions": str(numbers["regression"]),
-        "unpriced": str(numbers["unpriced"]),
-        "incomparable": str(numbers["incomparable"]),
-        "undecided": str(numbers["undecided"]),
+        "holds": numbers["holds"],
+        "regressions": numbers["regression"],
+        **{outcome: numbers[outcome] for outcome in OUTCOMES[1:4]},
         "queries": str(comparison.queries),
         "worst": failing[0].name if failing else "",
     }
@@ -264,17 +258,12 @@ def write_github(comparison: Comparison, environ: Mapping[str, str], *, markdown
         _add(Path(summary), cut(markdown, limit=SUMMARY_BYTES - taken))
     if output:
         findings = [line(case.message) for case in worst_first(cases(comparison)) if case.level]
-        values = {**outputs(comparison), "findings": "\n".join(findings)}
-        _add(Path(output), "".join(_entry(name, value) for name, value in values.items()))
+        lines = []
+        for name, value in {**outputs(comparison), "findings": "\n".join(findings)}.items():
+            end = f"ragprof_{secrets.token_hex(16)}"  # several lines stand between delimiters that nobody can foresee
+            lines.append(f"{name}<<{end}\n{value}\n{end}\n" if "\n" in value else f"{name}={value}\n")
+        _add(Path(output), "".join(lines))
     return workflow_commands(comparison)
-
-
-def _entry(name: str, value: str) -> str:
-    """A line of $GITHUB_OUTPUT; several lines between delimiters that nobody can foresee."""
-    if "\n" not in value:
-        return f"{name}={value}\n"
-    delimiter = f"ragprof_{secrets.token_hex(16)}"
-    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
 def _add(path: Path, addition: str) -> None:
@@ -327,25 +316,22 @@ def entries(comparison: Comparison) -> dict[str, str]:
     for key in dict.fromkeys((row.pipeline, row.quantity) for row in rows):
         if key in first:
             row = first[key]
-            found["bigger" if row.better == "higher" else "smaller"].append(_benchmark_entry(row, comparison))
+            told = ""
+            if row.difference is not None:
+                told = (
+                    f"{cells.difference(row)} against {line(comparison.base.label)}\n"
+                    f"{interval_words(comparison)} {cells.difference_ends(row)}\n"
+                )
+            half = None if row.interval is None else (row.interval[1] - row.interval[0]) / 2
+            entry = {
+                "name": f"{line(comparison.eval)} / {line(row.pipeline)} / {line(row.quantity)}",
+                "unit": row.unit if row.kind == "latency" else cells.unit_words(row),
+                "value": row.candidate,
+                **({} if half is None else {"range": f"± {figures.three_digits(half)}"}),
+                "extra": f"{told}{row.verdict}, n = {figures.count(row.n)} queries",
+            }
+            found["bigger" if row.better == "higher" else "smaller"].append(entry)
     return {side: _json(listed) for side, listed in found.items()}
-
-
-def _benchmark_entry(row: QuantityRow, comparison: Comparison) -> dict[str, Any]:
-    told = ""
-    if row.difference is not None:
-        told = (
-            f"{cells.difference(row)} against {line(comparison.base.label)}\n"
-            f"{interval_words(comparison)} {cells.difference_ends(row)}\n"
-        )
-    half = None if row.interval is None else (row.interval[1] - row.interval[0]) / 2
-    return {
-        "name": f"{line(comparison.eval)} / {line(row.pipeline)} / {line(row.quantity)}",
-        "unit": row.unit if row.kind == "latency" else cells.unit_words(row),
-        "value": row.candidate,
-        **({} if half is None else {"range": f"± {figures.three_digits(half)}"}),
-        "extra": f"{told}{row.verdict}, n = {figures.count(row.n)} queries",
-    }
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import pandas as pd
 
-from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.errors import BadInput, Incomparable, UnknownName
 from ragprof.core.quantities import Kind, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
 from ragprof.statistics.paired import DUST, GATE_FLIPS
@@ -24,7 +25,6 @@ from ragprof.studies.gate.document import (
     FactDifference,
     GateResult,
     GateRow,
-    GateVerdict,
     LostQuery,
     Noise,
     QuantityRow,
@@ -35,7 +35,6 @@ from ragprof.studies.gate.evidence import (
     PipelinePair,
     PipelineSide,
     SideEvidence,
-    check_comparable,
     check_figures,
     differences,
     only_one_side,
@@ -78,21 +77,13 @@ def compare(
             asks.append(Ask(pair, asked, allowed, verdicts.better_of(asked, margin)))
     rows = tuple(row for _, row in rows_of(asks, terms))
     return Comparison(
-        eval=candidate.facts["eval"],
-        title=candidate.facts["title"],
-        base=side_of(base),
-        candidate=side_of(candidate),
-        queries=len(pairs[0].base.queries),
-        same_job=terms.one_job,
-        differences=tuple(terms.differences),
+        eval=candidate.facts["eval"], title=candidate.facts["title"], base=side_of(base), candidate=side_of(candidate),
+        queries=len(pairs[0].base.queries), same_job=terms.one_job, differences=tuple(terms.differences),
         notes=tuple(_notes(base, candidate, pairs, rows=rows, margins=given, terms=terms)),
-        alpha=verdicts.ALPHA,
-        confidence=1 - verdicts.ALPHA,
-        family=family_of(rows),
-        quantities=rows,
+        alpha=verdicts.ALPHA, confidence=1 - verdicts.ALPHA, family=family_of(rows), quantities=rows,
         worst={pair.name: lost for pair in pairs if (lost := worst(pair)) is not None},
         changed={pair.name: parts for pair in pairs if (parts := changed(pair))},
-    )
+    )  # fmt: skip
 
 
 def _examined(
@@ -111,7 +102,11 @@ def _examined(
     for side in (base, candidate):
         check_figures(side)
     found = differences(base, candidate)
-    check_comparable(base, candidate, found)
+    if forbidding := [str(each) for each in found if each.blocks == "all"]:
+        raise Incomparable(
+            f"'{base.label}' and '{candidate.label}' cannot be compared: {'; '.join(forbidding)}; "
+            "record both on the same corpus, questions and qrels"
+        )
     one_job, seed = same_job(base, candidate), int(candidate.facts["seed"])
     terms = ComparisonTerms(alpha, seed, one_job, found, looks, noise or {})
     return pairs_of(base, candidate, pipelines), terms
@@ -119,16 +114,9 @@ def _examined(
 
 def side_of(evidence: SideEvidence) -> ComparedSide:
     """Who a side is."""
-    facts = evidence.facts
-    return ComparedSide(
-        label=evidence.label,
-        source=evidence.source,
-        corpus=dict(facts["corpus"]),
-        created=facts["created"],
-        ragprof_version=facts["ragprof_version"],
-        recording=facts["recording"],
-        queries=facts["queries"],
-    )
+    facts, corpus = evidence.facts, dict(evidence.facts["corpus"])
+    made = facts["created"], facts["ragprof_version"], facts["recording"], facts["queries"]
+    return ComparedSide(evidence.label, evidence.source, corpus, *made)
 
 
 def unrecorded(label: str, *, queries: int) -> ComparedSide:
@@ -217,11 +205,6 @@ def _notes(
     family = family_of(rows)
     if family >= verdicts.ALPHA * (1 + GATE_FLIPS) / 2:  # no p is below 2 / (1 + GATE_FLIPS)
         yield f"So many figures ({family}) are compared at once that hardly any can be told; name fewer pipelines."
-    yield from _difference_notes(terms)
-    yield from _clock_notes(pairs, rows, clock=terms.clock, margins=margins)
-
-
-def _difference_notes(terms: ComparisonTerms) -> Iterator[str]:
     blocking = [each.field for each in terms.differences if each.blocks == "latency"]
     if blocking:
         yield f"Latency is not compared: {', '.join(blocking)} differ."
@@ -233,6 +216,7 @@ def _difference_notes(terms: ComparisonTerms) -> Iterator[str]:
     rates = [each.field.removeprefix("rates.") for each in terms.differences if each.field.startswith("rates.")]
     if rates:
         yield f"Rates differ between the sides: {', '.join(rates)}; a difference in cost may be theirs."
+    yield from _clock_notes(pairs, rows, clock=terms.clock, margins=margins)
 
 
 def _clock_notes(
@@ -313,23 +297,17 @@ def _gated(label: str, named: Sequence[str] | None, pairs: Sequence[PipelinePair
 
 
 def _gate_row(found: Finding, row: QuantityRow, margin: GateMargin, *, alpha: float, family: int) -> GateRow:
-    told: GateVerdict
+    told = verdicts.gate_verdict(row.interval, margin=row.margin, p=row.p_holm, better=row.better, alpha=alpha)
     if found.obstacle is not None:
         told = "unpriced" if found.obstacle == "unpriced" else "incomparable"
-    else:
-        told = verdicts.gate_verdict(row.interval, margin=row.margin, p=row.p_holm, better=row.better, alpha=alpha)
     more = None
     if told == "undecided":
         beyond = row.margin if row.better == "lower" else -row.margin
         more = found.more_queries(alpha=alpha / max(1, family), beyond=beyond)
     judged = GateRow(
-        **{**vars(row), "more_queries": more},
-        gate=told,
-        confidence=tidy(found.confidence),
-        margin_absolute=margin.absolute,
-        margin_relative=margin.relative,
-        message="",
-    )
+        **{**vars(row), "more_queries": more}, gate=told, confidence=tidy(found.confidence),
+        margin_absolute=margin.absolute, margin_relative=margin.relative, message="",
+    )  # fmt: skip
     return replace(judged, message=_message(judged))
 
 
@@ -370,64 +348,31 @@ def refused(
     differing: Sequence[FactDifference] = (),
 ) -> Comparison:
     """Every gate `incomparable`, no figure, exit code 3. `sides` are base and candidate."""
-    rows = tuple(
-        _refused_row(pipeline, label, margin, why)
-        for pipeline in pipelines
-        for label, margin in gate.quantities.items()
-        if pipeline in (margin.pipelines or gate.pipelines or pipelines)
-    )
+    rows = []
+    for pipeline, (label, margin) in product(pipelines, gate.quantities.items()):
+        if pipeline in (margin.pipelines or gate.pipelines or pipelines):
+            asked, message = quantity(label), f"{label} of '{pipeline}' cannot be compared: {why}"
+            row = GateRow(
+                pipeline=pipeline, base_pipeline=pipeline, quantity=label, kind=asked.kind, stage=asked.stage,
+                name=asked.name, unit=asked.unit, better=verdicts.better_of(asked, margin), primary=not asked.stage,
+                margin=margin.absolute, margin_why="", verdict="incomparable", reason=why, gate="incomparable",
+                confidence=1 - verdicts.ALPHA, margin_absolute=margin.absolute, margin_relative=margin.relative,
+                message=message,
+            )  # fmt: skip
+            rows.append(row)
     return Comparison(
-        eval=eval_name,
-        title=title,
-        base=sides[0],
-        candidate=sides[1],
-        queries=0,
-        same_job=False,
-        differences=tuple(differing),
-        notes=(why,),
-        alpha=gate.alpha,
-        confidence=1 - gate.alpha,
-        family=0,
-        quantities=(),
-        gate=GateResult("incomparable", verdicts.INCOMPARABLE, strict, 0, rows),
-    )
+        eval=eval_name, title=title, base=sides[0], candidate=sides[1], queries=0, same_job=False,
+        differences=tuple(differing), notes=(why,), alpha=gate.alpha, confidence=1 - gate.alpha, family=0,
+        quantities=(), gate=GateResult("incomparable", verdicts.INCOMPARABLE, strict, 0, tuple(rows)),
+    )  # fmt: skip
 
 
 def refused_sides(
     base: SideEvidence, candidate: SideEvidence, gate: GateSettings, why: str, *, strict: bool
 ) -> Comparison:
     """The same of two sides that were recorded."""
+    sides, facts = (side_of(base), side_of(candidate)), candidate.facts
     return refused(
-        (side_of(base), side_of(candidate)),
-        gate,
-        why,
-        eval_name=candidate.facts["eval"],
-        title=candidate.facts["title"],
-        pipelines=candidate.pipelines,
-        strict=strict,
+        sides, gate, why, eval_name=facts["eval"], title=facts["title"], pipelines=candidate.pipelines, strict=strict,
         differing=differences(base, candidate),
-    )
-
-
-def _refused_row(pipeline: str, label: str, margin: GateMargin, why: str) -> GateRow:
-    asked = quantity(label)
-    return GateRow(
-        pipeline=pipeline,
-        base_pipeline=pipeline,
-        quantity=label,
-        kind=asked.kind,
-        stage=asked.stage,
-        name=asked.name,
-        unit=asked.unit,
-        better=verdicts.better_of(asked, margin),
-        primary=not asked.stage,
-        margin=margin.absolute,
-        margin_why="",
-        verdict="incomparable",
-        reason=why,
-        gate="incomparable",
-        confidence=1 - verdicts.ALPHA,
-        margin_absolute=margin.absolute,
-        margin_relative=margin.relative,
-        message=f"{label} of '{pipeline}' cannot be compared: {why}",
-    )
+    )  # fmt: skip

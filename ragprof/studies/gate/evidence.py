@@ -102,12 +102,7 @@ def of_recording(folder: Path, *, label: str | None = None) -> SideEvidence:
     rates = files.read_json(folder / "rates.json")
     spans = files.read_table(folder / "spans.parquet")
     figures = _figures(folder)
-    if figures["value"].isna().any():
-        row = figures[figures["value"].isna()].iloc[0]
-        raise NonFiniteScore(
-            f"{folder}: '{row['name']}' of pipeline '{row['pipeline']}', query '{row['query_id']}', is not a number; "
-            "record it again with 'ragprof run'"
-        )
+    refuse_broken(folder, figures[figures["value"].isna()])
     return SideEvidence(
         label=label or str(folder),
         source="recording",
@@ -118,12 +113,23 @@ def of_recording(folder: Path, *, label: str | None = None) -> SideEvidence:
     )
 
 
+def refuse_broken(folder: Path, rows: pd.DataFrame) -> None:
+    """Raises NonFiniteScore where there is any of the figures that are not numbers."""
+    for row in rows.head(1).to_dict("records"):
+        raise NonFiniteScore(
+            f"{folder}: '{row['name']}' of pipeline '{row['pipeline']}', query '{row['query_id']}', is not a number; "
+            "record it again with 'ragprof run'"
+        )
+
+
 def facts_of(
     manifest: Mapping[str, Any], judgement: Mapping[str, Any], rates: Mapping[str, Any], spans: pd.DataFrame
 ) -> SideFacts:
     """What the figures rest on."""
     config, bills = manifest["config"], rates["pipelines"]
     pipelines = {entry["name"]: manifest["identities"][entry["name"]] for entry in config["pipelines"]}
+    whole = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
+    timed = {name: whole[whole["pipeline"] == name] for name in pipelines}
     return {
         "eval": config["name"],
         "title": config["title"] or config["name"],
@@ -151,7 +157,10 @@ def facts_of(
             name: sorted({line["stage"] for line in bill["applied"] if line["item"] == MACHINE_TIME})
             for name, bill in bills.items()
         },
-        "noise": {name: _spread(spans, name) for name in pipelines},
+        "noise": {
+            name: float(noise(rows, bound=0.0)["spread"]) if rows["round"].nunique() > 1 else None
+            for name, rows in timed.items()
+        },
     }
 
 
@@ -185,13 +194,6 @@ def _rankings(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:
         numbered = best.assign(rank=best.groupby("query_id").cumcount() + 1, pipeline=name)
         tables.append(numbered[numbered["rank"] <= TOP])
     return pd.concat(tables, ignore_index=True)[list(RANKINGS)]
-
-
-def _spread(spans: pd.DataFrame, name: str) -> float | None:
-    whole = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed") & (spans["stage"] == "query")]
-    if whole.empty or whole["round"].nunique() < 2:
-        return None
-    return float(noise(whole, bound=0.0)["spread"])
 
 
 ALL = ("corpus.sha256", "questions", "qrels_sha256")
@@ -248,16 +250,6 @@ def _blocks(name: str, before: Mapping[str, object], after: Mapping[str, object]
         return "latency"
     first, second = (str(version).split(".")[: TOLD_VERSION[name]] for version in versions)
     return "nothing" if first == second else "latency"
-
-
-def check_comparable(base: SideEvidence, candidate: SideEvidence, found: Sequence[FactDifference]) -> None:
-    """Raises Incomparable with every field that forbids any comparison."""
-    forbidding = [str(each) for each in found if each.blocks == "all"]
-    if forbidding:
-        raise Incomparable(
-            f"'{base.label}' and '{candidate.label}' cannot be compared: {'; '.join(forbidding)}; "
-            "record both on the same corpus, questions and qrels"
-        )
 
 
 def blocked(quantity: Quantity, found: Sequence[FactDifference]) -> str | None:
@@ -370,7 +362,12 @@ def pairs_of(base: SideEvidence, candidate: SideEvidence, pipelines: Sequence[st
     Two sides with one pipeline each are paired whatever their names. Raises UnknownName for a name that neither side
     has, Incomparable for one that only one side has and where there is nothing to pair.
     """
-    queries = common_queries(base, candidate)
+    queries = tuple(sorted(queries_of(base) & queries_of(candidate)))
+    if not queries:
+        raise Incomparable(
+            f"'{base.label}' ({len(queries_of(base))} queries) and '{candidate.label}' ({len(queries_of(candidate))} "
+            "queries) have no query in common; record both with the same questions"
+        )
     names = _names(base, candidate)
     if not names:
         raise Incomparable(
@@ -388,17 +385,6 @@ def pairs_of(base: SideEvidence, candidate: SideEvidence, pipelines: Sequence[st
     chosen = [pair for pair in names if not pipelines or set(pair) & set(pipelines)]
     sides = ((PipelineSide(base, before, queries), PipelineSide(candidate, after, queries)) for before, after in chosen)
     return [PipelinePair(*each) for each in sides]
-
-
-def common_queries(base: SideEvidence, candidate: SideEvidence) -> tuple[str, ...]:
-    """Sorted. Raises Incomparable where there is none."""
-    found = tuple(sorted(queries_of(base) & queries_of(candidate)))
-    if not found:
-        raise Incomparable(
-            f"'{base.label}' ({len(queries_of(base))} queries) and '{candidate.label}' ({len(queries_of(candidate))} "
-            "queries) have no query in common; record both with the same questions"
-        )
-    return found
 
 
 def only_one_side(base: SideEvidence, candidate: SideEvidence) -> list[tuple[str, str]]:

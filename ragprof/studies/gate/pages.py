@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ragprof.report import figures, html
 from ragprof.report.markdown import as_bullets, as_details, as_folded, as_table, as_warnings, escaped
@@ -24,11 +23,16 @@ TONES = {"regression": "worse", "holds": "better", "undecided": "undecided", "in
 def comparison_page(comparison: Comparison) -> str:
     """The whole page: verdict, gates, charts, every quantity, worst queries, both sides, method.
 
-    Readable without scripts; absent values are `n/a`, a chart without data is left out.
+    Readable without scripts; absent values are `n/a`, a chart without data is left out. Of the folds of the pipelines
+    those stand open in which something got worse.
     """
     from ragprof.studies.gate.charts import KEY, effects
 
-    chart = effects(comparison)
+    chart, folds = effects(comparison), []
+    for name, table in tables.quantity_tables(comparison).items():
+        found = counts([row for row in comparison.quantities if row.pipeline == name])
+        counted = [(verdict, words.counted(verdict, count)) for verdict, count in found.items() if count]
+        folds.append({"name": name, "table": table, "counted": counted, "open": bool(found["worse"])})
     return html.template("comparison.html.jinja", folder=Path(__file__).parent).render(
         **html.drawn({KEY: chart} if chart else {}),
         title=comparison.title,
@@ -50,20 +54,10 @@ def comparison_page(comparison: Comparison) -> str:
             "noise": tables.noise_table(comparison),
         },
         tiles=tiles(comparison),
-        folds=_folds(comparison),
+        folds=folds,
         fallen=tables.fallen(comparison),
         colours=pipeline_colours(comparison.pipelines),
     )
-
-
-def _folds(comparison: Comparison) -> list[dict[str, Any]]:
-    """A fold a pipeline; one in which something got worse stands open."""
-    folds = []
-    for name, table in tables.quantity_tables(comparison).items():
-        found = counts([row for row in comparison.quantities if row.pipeline == name])
-        counted = [(verdict, words.counted(verdict, count)) for verdict, count in found.items() if count]
-        folds.append({"name": name, "table": table, "counted": counted, "open": bool(found["worse"])})
-    return folds
 
 
 def tiles(comparison: Comparison) -> tuple[Tile, ...]:

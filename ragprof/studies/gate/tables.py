@@ -24,7 +24,6 @@ from ragprof.studies.gate.document import (
     FactDifference,
     LostQuery,
     QuantityRow,
-    WorstQueries,
     counts,
 )
 
@@ -162,32 +161,20 @@ class Fallen:
 
 def fallen(comparison: Comparison) -> list[Fallen]:
     """A section a pipeline that has queries which got worse."""
-    return [_fallen(name, one) for name, one in comparison.fallen.items()]
-
-
-def _fallen(name: str, one: WorstQueries) -> Fallen:
-    columns = (
-        Column("Query", numeric=False),
-        Column("Base", one.metric),
-        Column("Candidate", one.metric),
-        Column("Difference", one.metric),
-        Column("First before", "document", numeric=False),
-        Column("First after", "document", numeric=False),
-    )
-    rows = tuple(
-        Row(
-            (
-                Cell(query.query_id),
-                figure(figures.score(query.base)),
-                figure(figures.score(query.candidate)),
-                figure(figures.difference(query.candidate - query.base), tone="worse"),
-                *(figure(next(iter(ranking), figures.ABSENT)) for ranking in (query.before, query.after)),
-            )
-        )
-        for query in one.queries
-    )
-    scores = Table("compare-worst", f"{name}: queries that got worst", columns, rows)
-    return Fallen(name, scores, tuple(_ranking(query, one.metric) for query in one.queries))
+    found = []
+    for name, one in comparison.fallen.items():
+        measured = (Column(title, one.metric) for title in ("Base", "Candidate", "Difference"))
+        firsts = (Column(title, "document", numeric=False) for title in ("First before", "First after"))
+        rows = []
+        for query in one.queries:
+            both = (figure(figures.score(score)) for score in (query.base, query.candidate))
+            difference = figure(figures.difference(query.candidate - query.base), tone="worse")
+            first = (figure(next(iter(ranking), figures.ABSENT)) for ranking in (query.before, query.after))
+            rows.append(Row((Cell(query.query_id), *both, difference, *first)))
+        columns = (Column("Query", numeric=False), *measured, *firsts)
+        scores = Table("compare-worst", f"{name}: queries that got worst", columns, tuple(rows))
+        found.append(Fallen(name, scores, tuple(_ranking(query, one.metric) for query in one.queries)))
+    return found
 
 
 def _scores(query: LostQuery) -> str:
@@ -197,17 +184,12 @@ def _scores(query: LostQuery) -> str:
 def _ranking(query: LostQuery, metric: str) -> Table:
     """Rank by rank: what stood there before, and where it went; what stands there after, and whence it came."""
     columns = (Column("Rank"), Column("Before", "document", numeric=False), Column("After", "document", numeric=False))
-    rows = tuple(
-        Row(
-            (
-                Cell(str(place + 1)),
-                _moved(query.before, place, query.after, "now", "gone from the first ten"),
-                _moved(query.after, place, query.before, "was", "new in the first ten"),
-            )
-        )
-        for place in range(max(len(query.before), len(query.after)))
-    )
-    return Table("compare-ranking", f"Query {query.query_id}: {metric} {_scores(query)}", columns, rows)
+    rows = []
+    for place in range(max(len(query.before), len(query.after))):
+        before = _moved(query.before, place, query.after, "now", "gone from the first ten")
+        after = _moved(query.after, place, query.before, "was", "new in the first ten")
+        rows.append(Row((Cell(str(place + 1)), before, after)))
+    return Table("compare-ranking", f"Query {query.query_id}: {metric} {_scores(query)}", columns, tuple(rows))
 
 
 def _moved(ranking: Sequence[str], place: int, other: Sequence[str], word: str, gone: str) -> Cell:

@@ -7,7 +7,6 @@ from itertools import takewhile
 from ragprof.report import figures
 from ragprof.studies.gate.cells import ARROW
 from ragprof.studies.gate.document import (
-    ChangedPart,
     ComparedSide,
     Comparison,
     FactDifference,
@@ -110,16 +109,15 @@ def value(found: object) -> str:
 
 def changes(comparison: Comparison) -> list[str]:
     """A sentence for every part of a pipeline that is not the same on both sides."""
-    return [_change(name, part) for name, parts in comparison.changed.items() for part in parts]
-
-
-def _change(pipeline: str, one: ChangedPart) -> str:
-    base, candidate = (" ".join((identity or "none").split()) for identity in (one.base, one.candidate))
-    pairs = zip(reversed(base.split(" ")), reversed(candidate.split(" ")), strict=False)
-    shared = sum(len(word) + 1 for word, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    if shared > SHARED_END:
-        base, candidate = f"{base[:-shared]} ...", f"{candidate[:-shared]} ..."
-    return f"{pipeline}: {one.part} {base} {ARROW} {candidate}"
+    said = []
+    for pipeline, one in ((name, part) for name, parts in comparison.changed.items() for part in parts):
+        base, candidate = (" ".join((identity or "none").split()) for identity in (one.base, one.candidate))
+        pairs = zip(reversed(base.split(" ")), reversed(candidate.split(" ")), strict=False)
+        shared = sum(len(word) + 1 for word, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if shared > SHARED_END:
+            base, candidate = f"{base[:-shared]} ...", f"{candidate[:-shared]} ..."
+        said.append(f"{pipeline}: {one.part} {base} {ARROW} {candidate}")
+    return said
 
 
 def method(comparison: Comparison) -> list[str]:
