@@ -45,13 +45,14 @@ def log(
     from mlflow.exceptions import MlflowException
 
     try:
+        note = [*(summary.get("headline") or ()), *(summary.get("warnings") or ())]
         client = MlflowClient(tracking_uri=tracking_uri)
         name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or str(summary["eval"])
         experiment_of = client.get_experiment_by_name(name)
         run = client.create_run(
             str(experiment_of.experiment_id if experiment_of else client.create_experiment(name)),
             start_time=_milliseconds(summary),
-            tags={"ragprof.recording": str(manifest["recording"]), "mlflow.note.content": _note(summary)},
+            tags={"ragprof.recording": str(manifest["recording"]), "mlflow.note.content": "\n\n".join(map(str, note))},
             run_name=run_name or f"{summary['eval']} {summary['created']}",
         )
         return _filled(client, str(run.info.run_id), folder, summary, manifest)
@@ -72,9 +73,7 @@ def params(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str,
         "corpus": corpus["name"],
         "corpus_docs": corpus["docs"],
         "corpus_sha256": corpus["sha256"],
-        "qrels_sha256": summary["qrels_sha256"],
-        "queries": summary["queries"],
-        "seed": summary["seed"],
+        **{name: summary[name] for name in ("qrels_sha256", "queries", "seed")},
         "ragprof": summary["ragprof_version"],
     }
     own = {f"machine/{name}": machine.get(name) for name in ("cpu", "cores", "threads", "gpu", "os", "python")}
@@ -86,7 +85,9 @@ def params(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str,
         for part, identity in identities.items()
     }
     found = {**general, **own, **versions, **parts}
-    return {allowed(key): _short(value) for key, value in found.items() if value is not None}
+    texts = {allowed(key): " ".join(str(value).split()) for key, value in found.items() if value is not None}
+    cut = VALUE_LENGTH - 1
+    return {key: text if len(text) <= VALUE_LENGTH else f"{text[:cut]}…" for key, text in texts.items()}
 
 
 def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -154,15 +155,6 @@ def _filled(
 def _milliseconds(summary: Mapping[str, Any]) -> int:
     """When it was recorded, since 1970."""
     return int(datetime.fromisoformat(summary["created"]).timestamp() * 1_000)
-
-
-def _note(summary: Mapping[str, Any]) -> str:
-    return "\n\n".join(map(str, [*(summary.get("headline") or ()), *(summary.get("warnings") or ())]))
-
-
-def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= VALUE_LENGTH else f"{text[: VALUE_LENGTH - 1]}…"
 
 
 def _figures(figures: Mapping[str, Any], final: str) -> Iterator[tuple[Quantity, Any, Sequence[Any] | None]]:

@@ -150,16 +150,10 @@ def samples_of(source: Source, pipeline: str) -> list[Sample]:
                 file=ranking,
             )
         judged = source.prepared.evaluation.qrels[query.query_id]
-        sample = Sample(
-            pipeline=pipeline,
-            query_id=query.query_id,
-            question=query.text,
-            contexts=tuple(source.docs[doc_id] for doc_id in doc_ids),
-            response=response,
-            reference=next(iter(gold_answers(query)), None),
-            relevant=tuple(sorted((doc for doc, grade in judged.items() if grade > 0), key=lambda doc: -judged[doc])),
-        )
-        samples.append(sample)
+        relevant = sorted((doc for doc, grade in judged.items() if grade > 0), key=lambda doc: -judged[doc])
+        contexts, reference = tuple(source.docs[doc_id] for doc_id in doc_ids), next(iter(gold_answers(query)), None)
+        made = pipeline, query.query_id, query.text, contexts, response, reference, tuple(relevant)
+        samples.append(Sample(*made))
     return samples
 
 

@@ -116,7 +116,10 @@ def judged(
     why = ""
     left_out: list[str] = []
     if not clock:
-        why, (table, left_out) = CLOCKLESS, without_clock(table, _billed_by_time(base, candidate))
+        # The stages whose bill holds machine time on some side, and the whole bill where any does.
+        bills = [side.figures.loc[side.figures["name"] == MACHINE_TIME, "stage"] for side in (base, candidate)]
+        stages = {stage for bill in bills for stage in bill}
+        why, (table, left_out) = CLOCKLESS, without_clock(table, {"", *stages} if stages else set())
     elif not same_job(base, candidate) and not table.across_jobs:
         why, (table, left_out) = OTHER_JOB, without_clock(table, set())
     noise, looks = (job.noise, job.looks_allowed) if job else (None, 1)
@@ -164,12 +167,6 @@ def without_clock(table: GateSettings, billed_by_time: Collection[str]) -> tuple
             "rerank.flops"
         )
     return table.model_copy(update={"quantities": kept}), left_out
-
-
-def _billed_by_time(*sides: SideEvidence) -> set[str]:
-    """The stages whose bill holds machine time on some side, and the whole bill where any does."""
-    stages = {stage for side in sides for stage in side.figures.loc[side.figures["name"] == MACHINE_TIME, "stage"]}
-    return {"", *stages} if stages else set()
 
 
 def _baseline(given: str | Path | None, config: EvalConfig, eval_file: Path) -> Path:

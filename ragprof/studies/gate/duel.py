@@ -10,7 +10,8 @@ function, so that a simulated machine can answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 from typing import Literal, Protocol, TypeAlias
 
 import pandas as pd
@@ -38,6 +39,8 @@ class SideAsker(Protocol):
     ) -> Mapping[str, int]: ...
 
 
+TimesSheet: TypeAlias = list[tuple[str, str, int, str, int]]
+"""Rows of one side."""
 Judge: TypeAlias = Callable[[pd.DataFrame, pd.DataFrame, Noise, int], Collection[str]]
 """(times of the base, times of the candidate, noise, looks allowed) -> the pipelines that are still undecided."""
 Listener: TypeAlias = Callable[[pd.DataFrame, pd.DataFrame], Noise]
@@ -65,19 +68,6 @@ class DuelOutcome:
     rounds: int
 
 
-@dataclass
-class TimesSheet:
-    """Rows of one side."""
-
-    rows: list[tuple[str, str, int, str, int]] = field(default_factory=list)
-
-    def add(self, pipeline: str, number: int, query_id: str, taken: Mapping[str, int]) -> None:
-        self.rows += [(pipeline, stage, number, query_id, duration) for stage, duration in taken.items()]
-
-    def table(self) -> pd.DataFrame:
-        return pd.DataFrame(self.rows, columns=list(TIMES))
-
-
 def plan_duel(
     ask: SideAsker, pipelines: Sequence[str], queries: Sequence[str], *, seconds: float, looks: int, clock: Clock
 ) -> DuelPlan:
@@ -87,7 +77,15 @@ def plan_duel(
     query. Where a look has no room for FEWEST queries, there are fewer looks; the last one is not given up, whatever
     it takes.
     """
-    took = sum(_warmed(ask, pipeline, queries, clock) for pipeline in pipelines)
+    took = 0  # ns that both sides together take for one query of every pipeline
+    for pipeline in pipelines:
+        warm = []
+        for place in range(WARMUP):
+            start = clock()
+            for side in SIDES:
+                ask(side, pipeline, queries[place % len(queries)], phase="warm", number=place)
+            warm.append((clock() - start) * 2 // 3)
+        took += sorted(warm)[WARMUP // 2]
     available = len(queries)
     while True:
         unit = seconds * 1e9 / (looks + 1 + FIRST_ANSWERS)
@@ -108,35 +106,30 @@ def run_duel(
     The first look is had whatever it takes; another one where, at the pace of the slowest so far, half of it fits.
     """
     end = clock() + seconds * 1e9
-    _first_answers(ask, plan, progress)
-    noise = learned(ask, plan, learn=learn, progress=progress)
+    # Every side answers every query once, which is forgotten: what comes later is nobody's first time.
+    progress.start("first answers", len(SIDES) * len(plan.pipelines) * len(plan.queries))
+    for pipeline, query_id, side in product(plan.pipelines, plan.queries, SIDES):
+        ask(side, pipeline, query_id, phase="warm", number=WARMUP)
+        progress.advance(1)
+    progress.done()
+    # The base against a second process of itself, as long as one look.
+    alone, twin = TimesSheet(), TimesSheet()
+    _rounds(ask, plan, plan.pipelines, ("base", alone), ("twin", twin), 0, progress)
+    noise = learn(_table(alone), _table(twin))
     base, candidate = TimesSheet(), TimesSheet()
     pending, number, looks, slowest = plan.pipelines, 0, 0, 0.0
     while pending and looks < plan.looks and (not looks or clock() + BEGUN * slowest * len(pending) <= end):
         start, asked = clock(), len(pending)
-        number = _rounds(ask, plan, pending, ("base", base), ("candidate", candidate), number, TIMED, progress)
-        left = judge(base.table(), candidate.table(), noise, plan.looks)
+        _rounds(ask, plan, pending, ("base", base), ("candidate", candidate), number, progress)
+        number += plan.rounds
+        left = judge(_table(base), _table(candidate), noise, plan.looks)
         pending = tuple(name for name in plan.pipelines if name in left)
         looks, slowest = looks + 1, max(slowest, (clock() - start) / asked)
-    return DuelOutcome(base.table(), candidate.table(), noise, looks, number)
+    return DuelOutcome(_table(base), _table(candidate), noise, looks, number)
 
 
-def learned(ask: SideAsker, plan: DuelPlan, *, learn: Listener, progress: Progress) -> Noise:
-    """The base against a second process of itself, as long as one look."""
-    base, twin = TimesSheet(), TimesSheet()
-    _rounds(ask, plan, plan.pipelines, ("base", base), ("twin", twin), 0, ITSELF, progress)
-    return learn(base.table(), twin.table())
-
-
-def _first_answers(ask: SideAsker, plan: DuelPlan, progress: Progress) -> None:
-    """Let every side answer every query once, which is forgotten: what comes later is nobody's first time."""
-    progress.start("first answers", len(SIDES) * len(plan.pipelines) * len(plan.queries))
-    for pipeline in plan.pipelines:
-        for query_id in plan.queries:
-            for side in SIDES:
-                ask(side, pipeline, query_id, phase="warm", number=WARMUP)
-                progress.advance(1)
-    progress.done()
+def _table(sheet: TimesSheet) -> pd.DataFrame:
+    return pd.DataFrame(sheet, columns=list(TIMES))
 
 
 def turns(queries: Sequence[str], number: int) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -152,13 +145,12 @@ def _rounds(
     first: tuple[SideName, TimesSheet],
     second: tuple[SideName, TimesSheet],
     number: int,
-    phase: str,
     progress: Progress,
-) -> int:
-    """A look's rounds, over the pipelines by turns. Returns the number of the round to come."""
-    sides = (first, second)
-    progress.start(f"{second[0]} against base" if phase == TIMED else "base against itself",
-                   2 * plan.rounds * len(pipelines) * len(plan.queries))  # fmt: skip
+) -> None:
+    """A look's rounds from `number` on, over the pipelines by turns."""
+    sides, phase = (first, second), ITSELF if second[0] == "twin" else TIMED
+    task = "base against itself" if phase == ITSELF else f"{second[0]} against base"
+    progress.start(task, 2 * plan.rounds * len(pipelines) * len(plan.queries))
     for rounds in range(number, number + plan.rounds):
         for shift in range(len(pipelines)):
             pipeline = pipelines[(shift - rounds) % len(pipelines)]
@@ -166,31 +158,12 @@ def _rounds(
                 for place in order:
                     name, sheet = sides[place]
                     taken = ask(name, pipeline, query_id, phase=phase, number=rounds)
-                    sheet.add(pipeline, rounds, query_id, taken)
+                    sheet += [(pipeline, stage, rounds, query_id, duration) for stage, duration in taken.items()]
                 progress.advance(2)
     progress.done()
-    return number + plan.rounds
-
-
-def _warmed(ask: SideAsker, pipeline: str, queries: Sequence[str], clock: Clock) -> int:
-    """Ask both sides some queries that are forgotten; the median time in ns that both together take for one."""
-    took = []
-    for place in range(WARMUP):
-        start = clock()
-        for side in SIDES:
-            ask(side, pipeline, queries[place % len(queries)], phase="warm", number=place)
-        took.append((clock() - start) * 2 // 3)
-    return sorted(took)[len(took) // 2]
 
 
 def told(outcome: DuelOutcome, plan: DuelPlan, *, seconds: float, spent_seconds: float) -> InterleavedJob:
     """What the comparison says of the job."""
-    return InterleavedJob(
-        budget_seconds=seconds,
-        spent_seconds=round(spent_seconds, 1),
-        looks=outcome.looks,
-        looks_allowed=plan.looks,
-        rounds=outcome.rounds,
-        queries=len(plan.queries),
-        noise=outcome.noise,
-    )
+    looks, count = (outcome.looks, plan.looks), len(plan.queries)
+    return InterleavedJob(seconds, round(spent_seconds, 1), *looks, outcome.rounds, count, outcome.noise)

@@ -427,8 +427,6 @@ UNSHARED = "no query was measured on both sides"
 
 def unpriced(pair: PipelinePair, quantity: Quantity) -> str | None:
     """Which stage of which side has no price; None where the money of a quantity is known on both."""
-    if quantity.kind != "cost":
-        return None
     lines = [f"{name}: {line}" for name, side in _named(pair) for line in _unpriced_lines(side, quantity)]
     return "; ".join(lines) or None
 

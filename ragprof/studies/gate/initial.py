@@ -232,27 +232,23 @@ def _proposal(quantity: Quantity, sides: Sequence[PipelineSide], *, alpha: float
     seen = []
     for side in sides:
         if quantity.kind == "latency":
-            seen.append(_timed(side, quantity, alpha=alpha))
+            # The noise is that of the quantile itself, and never less than that of the median, which is better known.
+            level, table = QUANTILES[quantity.name], rounds_of(side.times[quantity.stage or WHOLE]) / NS_PER_MS
+            base, facts = quantile(table, level), side.evidence.facts
+            found = of_quantile(table, level, alpha=alpha, seed=facts["seed"])
+            effect = None if found.effect is None else found.effect * base
+            spreads = [_spread(side, quantity.stage, level=each) for each in (QUANTILES["p50"], level)]
+            known = [*spreads, None if quantity.stage else facts["noise"][side.pipeline]]
+            noise = max((float(one) for one in known if one is not None), default=BETWEEN_JOBS)
+            seen.append(Seen(side.pipeline, base, noise, replace(found, effect=effect)))
             continue
         own, others = items[side.pipeline], {name: each for name, each in items.items() if name != side.pipeline}
         means = {(stage, name): float(np.nanmean(values)) for (_, stage, name), values in own.items()}
-        noise = _bill_noise(side, means) if quantity.kind == "cost" else None
-        seen.append(Seen(side.pipeline, sum(means.values()), noise, of_means(own, others, alpha=alpha)))
+        clocked = _bill_noise(side, means) if quantity.kind == "cost" else None
+        seen.append(Seen(side.pipeline, sum(means.values()), clocked, of_means(own, others, alpha=alpha)))
     absolute, relative = margins_over(seen, floor=RELATIVE[quantity.kind])
     everywhere = len(seen) == len(sides[0].evidence.pipelines)
     return Proposal(quantity, ABSOLUTE[quantity.kind] or absolute, relative, tuple(seen), everywhere)
-
-
-def _timed(side: PipelineSide, quantity: Quantity, *, alpha: float) -> Seen:
-    """The noise is that of the quantile itself, and never less than that of the median, which is better known."""
-    level, table = QUANTILES[quantity.name], rounds_of(side.times[quantity.stage or WHOLE]) / NS_PER_MS
-    base = quantile(table, level)
-    found = of_quantile(table, level, alpha=alpha, seed=side.evidence.facts["seed"])
-    effect = None if found.effect is None else found.effect * base
-    spreads = [_spread(side, quantity.stage, level=each) for each in (QUANTILES["p50"], level)]
-    known = [*spreads, None if quantity.stage else side.evidence.facts["noise"][side.pipeline]]
-    noise = max((float(one) for one in known if one is not None), default=BETWEEN_JOBS)
-    return Seen(side.pipeline, base, noise, replace(found, effect=effect))
 
 
 def _bill_noise(side: PipelineSide, means: Mapping[tuple[str, str], float]) -> float | None:
@@ -373,7 +369,9 @@ def propose(eval_file: str | Path, *, recording: str | Path | None = None) -> In
             file=path,
         )
     proposal = initial_gate(side, alpha=config.gate.alpha)
-    text = _writable_text(path)
+    if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):  # writing is a rename, which would go through
+        raise BadInput("it is read-only; allow writing to it (chmod u+w), so that [gate] can be added", file=path)
+    text = path.read_text(encoding="utf-8-sig")
     if re.search(r"^\s*\[\s*gate\s*[\].]", text, re.MULTILINE):
         raise BadInput("it has a [gate] table without quantities; take it out and run this again", file=path)
     whole = f"{text.rstrip()}\n\n{proposal.toml}"
@@ -385,10 +383,3 @@ def propose(eval_file: str | Path, *, recording: str | Path | None = None) -> In
     files.write_text(path, whole.replace("\n", "\r\n") if b"\r\n" in path.read_bytes() else whole)
     path.chmod(mode)
     return proposal
-
-
-def _writable_text(path: Path) -> str:
-    """What is in it, line ends as in Python. Raises BadInput where it may not be written, which a rename would be."""
-    if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
-        raise BadInput("it is read-only; allow writing to it (chmod u+w), so that [gate] can be added", file=path)
-    return path.read_text(encoding="utf-8-sig")

@@ -50,20 +50,12 @@ def other_side(against: str, *, eval_file: Path) -> Iterator[RunnableSide]:
             raise BadInput("no such eval file to compare with", file=path)
         yield RunnableSide(f"base {path.name}", path)
         return
-    if (python := _python_of(path)) is not None:
-        yield RunnableSide(f"base in {path.name}", eval_file, python=python)
-        return
+    for python in (path / "bin" / "python", path / "Scripts" / "python.exe", path):
+        if python.is_file() and python.name.startswith("python"):  # not resolved: a link leads out of the environment
+            yield RunnableSide(f"base in {path.name}", eval_file, python=python.absolute())
+            return
     with _checked_out(against, eval_file) as side:
         yield side
-
-
-def _python_of(path: Path) -> Path | None:
-    """The interpreter that a path names: itself, or that of the virtual environment; not resolved, as a link leads
-    out of the environment."""
-    for python in (path / "bin" / "python", path / "Scripts" / "python.exe", path):
-        if python.is_file() and python.name.startswith("python"):
-            return python.absolute()
-    return None
 
 
 @contextmanager

@@ -101,21 +101,16 @@ def learned(base: pd.DataFrame, twin: pd.DataFrame, *, seed: int) -> Noise:
         other = twin[twin["pipeline"] == name]
         for stage in (WHOLE, *STAGES):
             timed = Timed.of(mine[mine["stage"] == stage], other[other["stage"] == stage])
-            if timed is not None and len(timed.base) > 1:
-                noise.setdefault(str(name), {}).update(_of_stage(timed, "" if stage == WHOLE else stage, seed=seed))
+            if timed is None or len(timed.base) < 2:
+                continue
+            found, of = noise.setdefault(str(name), {}), "" if stage == WHOLE else stage
+            effects = quantile_effects(timed, LATENCIES, seed=seed, confidence=CONFIDENCE)
+            for level, effect in zip(LATENCIES, effects, strict=True):
+                if effect.relative_interval is not None:
+                    found[Quantity("latency", of, level).label] = max(map(abs, effect.relative_interval))
+            if timed.base.any():
+                counts = resampled_counts(len(timed.base), seed=seed)
+                ratios = (counts @ timed.candidate.mean(axis=1)) / (counts @ timed.base.mean(axis=1)) - 1
+                if (ends := finite_interval(ratios)) is not None:
+                    found[Quantity("cost", of, "").label] = max(map(abs, ends))
     return noise
-
-
-def _of_stage(timed: Timed, stage: str, *, seed: int) -> dict[str, float]:
-    effects = quantile_effects(timed, LATENCIES, seed=seed, confidence=CONFIDENCE)
-    noise = {
-        Quantity("latency", stage, name).label: max(map(abs, effect.relative_interval))
-        for name, effect in zip(LATENCIES, effects, strict=True)
-        if effect.relative_interval is not None
-    }
-    if not timed.base.any():
-        return noise
-    counts = resampled_counts(len(timed.base), seed=seed)
-    ratios = (counts @ timed.candidate.mean(axis=1)) / (counts @ timed.base.mean(axis=1)) - 1
-    found = finite_interval(ratios)
-    return noise if found is None else {**noise, Quantity("cost", stage, "").label: max(map(abs, found))}

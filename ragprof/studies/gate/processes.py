@@ -53,19 +53,15 @@ class Process:
 
     def __init__(self, side: RunnableSide, progress: Progress) -> None:
         self._side, self._progress = side, progress
+        old = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        paths = [*map(str, side.paths), *old]
         self._complaints = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed by `end`)
         try:
             self._process = subprocess.Popen(
-                [str(side.python), "-m", MODULE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._complaints,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                cwd=side.folder,
-                env=_environment(side),
-            )
+                [str(side.python), "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=self._complaints, text=True, encoding="utf-8", errors="replace", cwd=side.folder,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if paths else None,
+            )  # fmt: skip
         except OSError as failure:
             self._complaints.close()
             raise BadInput(f"cannot start {side.python}: {failure.strerror}", file=side.eval_file) from None
@@ -89,7 +85,18 @@ class Process:
         except BrokenPipeError:
             raise self._ended() from None
         while True:
-            message = self._message()
+            line = self._process.stdout.readline() if self._process.stdout is not None else ""
+            if not line:
+                raise self._ended()
+            try:
+                message = json.loads(line)
+            except ValueError:
+                message = None
+            if not isinstance(message, dict):
+                raise BadInput(
+                    f"{self._side.label}: its answer is no reply of a worker: '{line.strip()[:SHORT]}'; does "
+                    f"{self._side.python} print something of its own when it starts?"
+                )
             if "progress" in message:
                 self._show(message["progress"])
             elif "error" in message:
@@ -111,21 +118,6 @@ class Process:
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._complaints.close()
-
-    def _message(self) -> Mapping[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            raise self._ended()
-        try:
-            message = json.loads(line)
-        except ValueError:
-            message = None
-        if not isinstance(message, dict):
-            raise BadInput(
-                f"{self._side.label}: its answer is no reply of a worker: '{line.strip()[:SHORT]}'; does "
-                f"{self._side.python} print something of its own when it starts?"
-            )
-        return message
 
     def _show(self, steps: list[Any]) -> None:
         if len(steps) == 2:
@@ -149,12 +141,6 @@ class Process:
             name = signal.Signals(-code).name
             return BadInput(f"{self._side.label}: its process was ended by {name}; is there memory for two of them?")
         return BadInput(f"{self._side.label}: its process ended ({code}): {said.splitlines()[-1] if said else ''}")
-
-
-def _environment(side: RunnableSide) -> dict[str, str]:
-    old = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    paths = [*map(str, side.paths), *old]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if paths else dict(os.environ)
 
 
 PROTOCOL = 1
