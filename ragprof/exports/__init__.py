@@ -62,7 +62,11 @@ def export(
         raise BadInput(f"no export format; give one or more of {', '.join(FORMATS)}")
     suites = [name for name in OF_TEXTS if name in formats]
     _check_texts(suites, eval_file=eval_file, corpus=corpus, k=k)
-    names = _pipelines(folder, pipelines)
+    known = files.manifest_of(folder).names
+    for name in pipelines or ():
+        if name not in known:
+            raise UnknownName("pipeline in this recording", name, known, file=folder / "manifest.json")
+    names = [name for name in known if not pipelines or name in pipelines]
     table = per_query_table(folder, names) if "per-query" in formats else None
     prepared = None
     if eval_file is not None and set(formats) != {"per-query"}:
@@ -94,12 +98,3 @@ def _check_texts(
         raise BadInput("a corpus goes with an eval file; give that with --eval EVAL.toml (in Python eval_file=)")
     if k is not None and not suites:
         raise BadInput(f"k = {k} chooses prompts for {' and '.join(OF_TEXTS)}, of which none is asked for")
-
-
-def _pipelines(folder: Path, asked: Sequence[str] | None) -> list[str]:
-    """Names in the order of the recording. Raises UnknownName for one that it lacks."""
-    known = files.manifest_of(folder).names
-    for name in asked or ():
-        if name not in known:
-            raise UnknownName("pipeline in this recording", name, known, file=folder / "manifest.json")
-    return [name for name in known if not asked or name in asked]

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -183,45 +183,48 @@ def _check_setting(source: Source, pipeline: str) -> None:
 
 
 def write_ragas(stem: Path, samples: Sequence[Sample]) -> Path:
-    """`stem`.jsonl for EvaluationDataset.from_jsonl: in ASCII, which that reads the same in every locale."""
+    """`stem`.jsonl for EvaluationDataset.from_jsonl: in ASCII, which that reads the same in every locale.
+
+    Fields of SingleTurnSample, and the query's id. Ids are those of documents, as the judgements have them.
+    """
     path = stem.with_name(f"{stem.name}.jsonl")
-    lines = (json.dumps(ragas_sample(sample), ensure_ascii=True) + "\n" for sample in samples)
-    files.write_text(path, "".join(lines))
+    rows = (
+        {
+            "query_id": sample.query_id,
+            "user_input": sample.question,
+            "retrieved_contexts": [doc.content for doc in sample.contexts],
+            "retrieved_context_ids": [doc.document_id for doc in sample.contexts],
+            "reference_context_ids": list(sample.relevant),
+            "response": sample.response,
+            "reference": sample.reference,
+        }
+        for sample in samples
+    )
+    files.write_text(path, "".join(json.dumps(row, ensure_ascii=True) + "\n" for row in rows))
     return path
-
-
-def ragas_sample(sample: Sample) -> dict[str, Any]:
-    """Fields of SingleTurnSample, and the query's id. Ids are those of documents, as the judgements have them."""
-    return {
-        "query_id": sample.query_id,
-        "user_input": sample.question,
-        "retrieved_contexts": [doc.content for doc in sample.contexts],
-        "retrieved_context_ids": [doc.document_id for doc in sample.contexts],
-        "reference_context_ids": list(sample.relevant),
-        "response": sample.response,
-        "reference": sample.reference,
-    }
 
 
 def write_deepeval(stem: Path, samples: Sequence[Sample]) -> Path:
-    """`stem`.json for EvaluationDataset.add_goldens_from_json_file and add_test_cases_from_json_file."""
+    """`stem`.json for EvaluationDataset.add_goldens_from_json_file and add_test_cases_from_json_file.
+
+    Fields of LLMTestCase and Golden. Without tools: the loaders take a missing list of tools, and no null.
+    """
     path = stem.with_name(f"{stem.name}.json")
-    files.write_json(path, [deepeval_case(sample) for sample in samples])
+    cases = [
+        {
+            "name": sample.query_id,
+            "input": sample.question,
+            "actual_output": sample.response,
+            "expected_output": sample.reference,
+            "retrieval_context": [doc.content for doc in sample.contexts],
+            "additional_metadata": {
+                "query_id": sample.query_id,
+                "pipeline": sample.pipeline,
+                "retrieved_document_ids": [doc.document_id for doc in sample.contexts],
+                "relevant_document_ids": list(sample.relevant),
+            },
+        }
+        for sample in samples
+    ]
+    files.write_json(path, cases)
     return path
-
-
-def deepeval_case(sample: Sample) -> dict[str, Any]:
-    """Fields of LLMTestCase and Golden. Without tools: the loaders take a missing list of tools, and no null."""
-    return {
-        "name": sample.query_id,
-        "input": sample.question,
-        "actual_output": sample.response,
-        "expected_output": sample.reference,
-        "retrieval_context": [doc.content for doc in sample.contexts],
-        "additional_metadata": {
-            "query_id": sample.query_id,
-            "pipeline": sample.pipeline,
-            "retrieved_document_ids": [doc.document_id for doc in sample.contexts],
-            "relevant_document_ids": list(sample.relevant),
-        },
-    }

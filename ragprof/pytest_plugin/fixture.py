@@ -137,10 +137,17 @@ class Profiler:
 
     def run(self, eval_file: str | Path) -> ProfiledResult:
         """Record what an eval file declares."""
+        from ragprof.evals import read_eval
         from ragprof.session.run import run
+        from ragprof.studies.preparation import corpus_path, evaluation_paths
 
         path = self._test.located(eval_file, what="eval file")
-        recorded = self._recordings().once(path.stem, stamps_of_eval(path), lambda folder: run(path, out=folder))
+        # The eval file as it reads, with its corpus, questions and judgements.
+        config = read_eval(path)
+        corpus = corpus_path(config, path)
+        paths = corpus, *evaluation_paths(config, path, corpus)
+        rests_on = [str(path), config.model_dump_json(), *map(stamp, paths)]
+        recorded = self._recordings().once(path.stem, rests_on, lambda folder: run(path, out=folder))
         return self._result(path.stem, recorded)
 
     def recording(self, folder: str | Path) -> ProfiledResult:
@@ -204,17 +211,6 @@ def stamp(path: Path) -> str:
     files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
     lines = [f"{each} {each.stat().st_size} {each.stat().st_mtime_ns}" for each in files if each.exists()]
     return "\n".join([str(path), *lines])
-
-
-def stamps_of_eval(eval_file: Path) -> list[str]:
-    """The eval file as it reads, with its corpus, questions and judgements. Raises what reading it raises."""
-    from ragprof.evals import read_eval
-    from ragprof.studies.preparation import corpus_path, evaluation_paths
-
-    config = read_eval(eval_file)
-    corpus = corpus_path(config, eval_file)
-    paths = (corpus, *evaluation_paths(config, eval_file, corpus))
-    return [str(eval_file), config.model_dump_json(), *map(stamp, paths)]
 
 
 def _given(value: Any) -> str:

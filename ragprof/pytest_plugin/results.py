@@ -374,17 +374,13 @@ def _explanation(result: ProfiledResult, base: ProfiledResult, told: Sequence[Ga
     names = {row.pipeline for row in told}
     for pair in pairs_of(base.evidence, result.evidence):
         for part in changed(pair) if pair.name in names else ():
-            before, after = (_start(identity or "none") for identity in (part.base, part.candidate))
+            texts = (" ".join((identity or "none").split()) for identity in (part.base, part.candidate))
+            before, after = (text if len(text) <= 40 else f"{text[:37]}..." for text in texts)
             lines.append(f"changed in {pair.name}: {part.part}: {before} -> {after}")
     lines += _lost(result, base, told)
     if result.test.settings.crowded and any(row.kind == "latency" for row in told):
         lines += ["", "Other tests ran on this machine at the same time, and latencies show it: time with -n 0."]
     return "\n".join(lines)
-
-
-def _start(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 40 else f"{line[:37]}..."
 
 
 def _lost(result: ProfiledResult, base: ProfiledResult, told: Sequence[GateRow]) -> list[str]:

@@ -20,7 +20,6 @@ from ragprof.core.errors import BadInput
 from ragprof.evals import GateSettings
 from ragprof.report.theme import static_svg
 from ragprof.studies.gate.comparison import refused, unrecorded
-from ragprof.studies.gate.initial import _writable_text
 from ragprof.studies.gate.processes import Process, RunnableSide
 from ragprof.studies.gate.tables import comparison_table
 
@@ -92,14 +91,6 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     files.write_json(tmp_path / "link.json", [1])
     assert (tmp_path / "link.json").is_symlink()
     assert json.loads((tmp_path / "real" / "file.json").read_text()) == [1]
-
-
-def test_an_eval_file_that_is_read_only_gets_no_gate(tmp_path: Path) -> None:
-    path = tmp_path / "small.toml"
-    path.write_text("")
-    path.chmod(0o444)
-    with pytest.raises(BadInput, match=r"small\.toml: it is read-only; allow writing to it"):
-        _writable_text(path)
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/outside", "a/b"])

@@ -70,3 +70,10 @@ def test_a_recording_of_another_eval_proposes_nothing(small: Path, recorded: Rec
     small.write_text(EVAL.replace('name = "small"', 'name = "large"'))
     with pytest.raises(BadInput, match="is a recording of 'small', not of 'large'; run 'ragprof run' first"):
         propose(small, recording=recorded.base)
+
+
+def test_an_eval_file_that_is_read_only_gets_no_gate(small: Path, recorded: Recorded) -> None:
+    small.chmod(0o444)
+    with pytest.raises(BadInput, match=r"small\.toml: it is read-only; allow writing to it"):
+        propose(small, recording=recorded.base)
+    assert small.read_text() == EVAL

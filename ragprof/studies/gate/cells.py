@@ -140,14 +140,6 @@ def pipeline_cell(row: QuantityRow) -> Cell:
     return Cell(row.pipeline, note, pipeline=row.pipeline)
 
 
-def quantity_cell(row: QuantityRow) -> Cell:
-    return Cell(row.quantity, f"{unit_words(row)}, {row.better} is better")
-
-
-def difference_cell(row: QuantityRow) -> Cell:
-    return figure(difference(row), difference_ends(row))
-
-
 def margin_cell(row: QuantityRow) -> Cell:
     """With where it comes from, unless that only repeats it."""
     return figure(amount(row)(row.margin), "" if row.margin_why == f"{row.margin:g}" else row.margin_why)

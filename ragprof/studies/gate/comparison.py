@@ -144,19 +144,11 @@ def worst(pair: PipelinePair) -> WorstQueries | None:
     if lost.empty:
         return None
     first = lost.sort_values(["loss", "query_id"], ascending=[False, True]).head(MOST_LOST)
-    return WorstQueries(
-        metric,
-        tuple(
-            LostQuery(
-                query_id=str(row["query_id"]),
-                base=float(row["base"]),
-                candidate=float(row["candidate"]),
-                before=_ranking(pair.base, row["query_id"]),
-                after=_ranking(pair.candidate, row["query_id"]),
-            )
-            for row in first.to_dict("records")
-        ),
-    )
+    queries = []
+    for query_id, base, candidate in first[["query_id", "base", "candidate"]].itertuples(index=False):
+        before, after = (_ranking(side, query_id) for side in both.values())
+        queries.append(LostQuery(str(query_id), float(base), float(candidate), before, after))
+    return WorstQueries(metric, tuple(queries))
 
 
 def _ranking(side: PipelineSide, query_id: str) -> tuple[str, ...]:

@@ -119,7 +119,9 @@ class FactDifference:
     blocks: Blocks
 
     def __str__(self) -> str:
-        return f"{self.field} is {_short(self.base)} and {_short(self.candidate)}"
+        texts = ("none" if value is None else str(value) for value in (self.base, self.candidate))
+        base, candidate = (text if len(text) <= 40 else f"{text[:37]}..." for text in texts)
+        return f"{self.field} is '{base}' and '{candidate}'"
 
 
 @dataclass(frozen=True)
@@ -214,9 +216,9 @@ class Comparison:
     def gates(self) -> list[GateRow]:
         """The worst first: pipelines by their worst gate, each one's gates by verdict; else in order."""
         found = () if self.gate is None else self.gate.gates
-        names = list(dict.fromkeys(row.pipeline for row in found))
-        worst = {name: min(_rank(row) for row in found if row.pipeline == name) for name in names}
-        return sorted(found, key=lambda row: (worst[row.pipeline], names.index(row.pipeline), _rank(row)))
+        rank, names = GATE_VERDICTS.index, list(dict.fromkeys(row.pipeline for row in found))
+        worst = {name: min(rank(row.gate) for row in found if row.pipeline == name) for name in names}
+        return sorted(found, key=lambda row: (worst[row.pipeline], names.index(row.pipeline), rank(row.gate)))
 
     @property
     def decisive(self) -> Sequence[QuantityRow]:
@@ -250,12 +252,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _rank(row: GateRow) -> int:
-    return GATE_VERDICTS.index(row.gate)
-
-
-def _short(value: object, *, width: int = 40) -> str:
-    text = "none" if value is None else str(value)
-    return f"'{text if len(text) <= width else text[: width - 3] + '...'}'"

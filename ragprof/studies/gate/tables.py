@@ -73,12 +73,18 @@ def _drawn(
     spread = words.interval_words(comparison)
     every: dict[str, tuple[Column, Callable[[QuantityRow], Cell]]] = {
         "pipeline": (PIPELINE, cells.pipeline_cell),
-        "quantity": (Column("Quantity", "its unit", numeric=False), cells.quantity_cell),
+        "quantity": (
+            Column("Quantity", "its unit", numeric=False),
+            lambda row: Cell(row.quantity, f"{cells.unit_words(row)}, {row.better} is better"),
+        ),
         "verdict": (Column("Verdict", numeric=False), cells.verdict_cell),
         "base": (Column("Base", "in its unit"), lambda row: figure(cells.side(row, row.base))),
         "candidate": (Column("Candidate", "in its unit"), lambda row: figure(cells.side(row, row.candidate))),
         "from_to": (Column(f"Base {ARROW} candidate", "in its unit"), lambda row: figure(cells.from_to(row))),
-        "difference": (Column("Difference", f"in its unit, {spread}"), cells.difference_cell),
+        "difference": (
+            Column("Difference", f"in its unit, {spread}"),
+            lambda row: figure(cells.difference(row), cells.difference_ends(row)),
+        ),
         "relative": (
             Column("Relative", f"to the base, {spread}"),
             lambda row: figure(cells.relative(row), cells.relative_ends(row)),
@@ -96,22 +102,19 @@ def _drawn(
 
 def side_table(comparison: Comparison) -> Table:
     """A row a fact, a column a side."""
-    both = zip(*map(_facts, (comparison.base, comparison.candidate)), strict=True)
-    rows = tuple(Row((Cell(title), figure(base), figure(candidate))) for (title, base), (_, candidate) in both)
+    told: dict[str, Callable[[ComparedSide], str]] = {
+        "Name": lambda side: side.label,
+        "Kind": lambda side: side.source,
+        "Recorded": lambda side: figures.day(side.created),
+        "ragprof": lambda side: figures.text(side.ragprof_version),
+        "Recording": lambda side: figures.text(side.recording),
+        "Corpus": lambda side: figures.text(side.corpus.get("name")),
+        "Documents": lambda side: figures.text(side.corpus.get("docs")),
+        "Queries": lambda side: figures.text(side.queries),
+    }
+    both = comparison.base, comparison.candidate
+    rows = tuple(Row((Cell(title), *(figure(draw(side)) for side in both))) for title, draw in told.items())
     return Table("compare-sides", "The two sides", (Column("", numeric=False), *SIDES), rows)
-
-
-def _facts(side: ComparedSide) -> list[tuple[str, str]]:
-    return [
-        ("Name", side.label),
-        ("Kind", side.source),
-        ("Recorded", figures.day(side.created)),
-        ("ragprof", figures.text(side.ragprof_version)),
-        ("Recording", figures.text(side.recording)),
-        ("Corpus", figures.text(side.corpus.get("name"))),
-        ("Documents", figures.text(side.corpus.get("docs"))),
-        ("Queries", figures.text(side.queries)),
-    ]
 
 
 def difference_table(comparison: Comparison) -> Table:
