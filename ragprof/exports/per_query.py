@@ -33,13 +33,15 @@ def per_query_table(folder: Path, pipelines: Sequence[str]) -> pd.DataFrame:
     recorded = files.read_manifest(folder).get("recording")
     if files.read_json(folder / "judgement.json").get("recording") != recorded:
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
+    scores = files.read_table(folder / "scores.parquet").rename(columns={"metric": "name"})
+    refuse_broken(folder, scores[~np.isfinite(scores["value"]) & ~scores["name"].str.startswith(JUDGED)])
     # Latency is the median over the live rounds of the queries that were timed.
     spans = files.read_table(folder / "spans.parquet")
     timed = spans[spans["phase"] == "timed"].groupby(["pipeline", "stage", "query_id"], sort=False)["duration_ns"]
     medians = timed.median().rename("value").reset_index()
     usage = files.read_table(folder / "usage.parquet").rename(columns={"count": "value"})
     tables = [
-        _quality(folder),
+        scores.assign(kind="quality", unit=""),
         medians.assign(kind="latency", name="median", unit="ns"),
         usage.assign(kind="usage", name=usage["unit"]),
         *_cost(folder),
@@ -72,13 +74,6 @@ def csv_text(table: pd.DataFrame) -> str:
 def guarded_cell(text: str) -> str:
     """The text as a cell that a spreadsheet shows and never computes."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def _quality(folder: Path) -> pd.DataFrame:
-    scores = files.read_table(folder / "scores.parquet").rename(columns={"metric": "name"})
-    broken = scores[~np.isfinite(scores["value"]) & ~scores["name"].str.startswith(JUDGED)]
-    refuse_broken(folder, broken)
-    return scores.assign(kind="quality", unit="")
 
 
 def _cost(folder: Path) -> list[pd.DataFrame]:

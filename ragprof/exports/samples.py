@@ -64,7 +64,15 @@ class Source:
     @classmethod
     def of(cls, folder: Path, prepared: Prepared, *, k: int | None) -> Source:
         docs = {doc.doc_id: doc for doc in prepared.subject.corpus.docs}
-        return cls(folder, prepared, docs, OWN if k is None else f"k={k}", read_answers(folder))
+        setting, answers = OWN if k is None else f"k={k}", None
+        manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+        if is_recorded(folder) and belongs(folder, manifest, judgement):
+            answered = read_answered(folder / "injection")
+            texts = files.read_table(folder / "injection" / "answers.parquet")[["digest", "text"]]
+            prompts = answered.prompts.merge(texts.drop_duplicates("digest"), on="digest", how="left")
+            settings = {name: tuple(given) for name, given in answered.manifest["settings"].items()}
+            answers = Answers(settings, prompts, answered.chunks)
+        return cls(folder, prepared, docs, setting, answers)
 
 
 @dataclass(frozen=True)
@@ -106,19 +114,6 @@ def check_same(folder: Path, prepared: Prepared, *, eval_file: Path) -> None:
             f"{eval_file} is not what was recorded in {folder}: {'; '.join(differing)}. Give the eval file and the "
             "corpus of that recording, or record anew with 'ragprof run'"
         )
-
-
-def read_answers(folder: Path) -> Answers | None:
-    """The answers in a recording's folder; None where there are none, or they are of another eval."""
-    if not is_recorded(folder):
-        return None
-    if not belongs(folder, files.read_manifest(folder), files.read_json(folder / "judgement.json")):
-        return None
-    answered = read_answered(folder / "injection")
-    texts = files.read_table(folder / "injection" / "answers.parquet")[["digest", "text"]].drop_duplicates("digest")
-    prompts = answered.prompts.merge(texts, on="digest", how="left")
-    settings = {name: tuple(given) for name, given in answered.manifest["settings"].items()}
-    return Answers(settings, prompts, answered.chunks)
 
 
 def samples_of(source: Source, pipeline: str) -> list[Sample]:

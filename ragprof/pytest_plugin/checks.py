@@ -253,5 +253,7 @@ def documents(when: str, rankings: pd.DataFrame, pipeline: str, query_id: str) -
     rows = rankings[(rankings["pipeline"] == pipeline) & (rankings["query_id"] == query_id)]
     ranked = enumerate(rows.sort_values("rank")["document_id"], start=1)
     text = ", ".join(f"{place} {document_id}" for place, document_id in ranked) or "nothing"
-    indents = {"initial_indent": f"    {when:<8}", "subsequent_indent": " " * 12}
-    return textwrap.wrap(text, WIDTH, **indents, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=f"    {when:<8}", subsequent_indent=" " * 12, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

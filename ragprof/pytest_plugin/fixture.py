@@ -24,7 +24,7 @@ from ragprof.core import DEFAULT_K, files
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.pytest_plugin.checks import PluginSettings, RunningTest
-from ragprof.pytest_plugin.outcomes import test_of
+from ragprof.pytest_plugin.outcomes import TEST
 from ragprof.record.pipeline import Pipeline
 from ragprof.studies.gate.baselines import locked
 from ragprof.studies.gate.evidence import SideEvidence, of_recording
@@ -170,7 +170,8 @@ class Profiler:
 
 def profiler_of(request: pytest.FixtureRequest, temporary: Path) -> Profiler:
     """The profiler of the test that asks for it; the session's recordings are made when the first test needs them."""
-    test = test_of(request.node, PluginSettings.of(request.config, temporary=temporary))
+    item, settings = request.node, PluginSettings.of(request.config, temporary=temporary)
+    test = item.stash[TEST] = RunningTest(item.nodeid, item.path, settings)
     stash = request.config.stash
 
     def recordings() -> SessionRecordings:

@@ -20,7 +20,6 @@ from ragprof.pytest_plugin.checks import (
     WIDTH,
     CheckLine,
     CheckVerdict,
-    PluginSettings,
     RunningTest,
     number,
     signed,
@@ -28,16 +27,11 @@ from ragprof.pytest_plugin.checks import (
 )
 
 TEST = pytest.StashKey[RunningTest]()
+"""The test that is running, remembered until its reports are made."""
 ORDER: tuple[CheckVerdict, ...] = ("fails", "undecided", "written", "holds")
 COLOURS = {"fails": "red", "undecided": "yellow", "written": "yellow", "holds": "green"}
 SIGNS = {"at least": ">=", "at most": "<="}
 INDENT = " " * 12
-
-
-def test_of(item: pytest.Item, settings: PluginSettings) -> RunningTest:
-    """The test that is running, remembered until its reports are made."""
-    item.stash[TEST] = RunningTest(item.nodeid, item.path, settings)
-    return item.stash[TEST]
 
 
 def tell(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, *, under: str) -> None:

@@ -16,7 +16,7 @@ from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_s
 from ragprof.studies.gate.document import ComparedSide, Comparison, InterleavedJob
 from ragprof.studies.gate.evidence import MACHINE_TIME, SideEvidence, same_job
 from ragprof.studies.gate.job import Job, run_job
-from ragprof.studies.gate.sides import check_gate, check_place, check_recorded, check_side, read_side, shown
+from ragprof.studies.gate.sides import check_gate, check_recorded, check_side, read_side, shown
 from ragprof.studies.preparation import Prepared, prepare
 
 CLOCKLESS = "Nothing that rests on a clock is gated, as was asked; left out: {left_out}."
@@ -70,7 +70,12 @@ def gate(
     except Incomparable as problem:
         return _refused_early(side_of(base), prepared, path, problem, strict=strict)
     if recording is None:
-        check_place(place, folder)
+        if place.resolve() == folder.resolve():  # a baseline that the new recording overwrote would move with every run
+            raise BadInput(
+                "this folder is the baseline, and a new recording would take its place; keep it with 'ragprof baseline "
+                "save', or give another --out",
+                file=folder,
+            )
         recording = run(path, corpus=corpus, out=folder, books=books, progress=bars).folder
     return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
 

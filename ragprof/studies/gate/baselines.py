@@ -17,7 +17,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -83,7 +83,13 @@ def save(evidence: SideEvidence, folder: Path, *, rankings: bool = True) -> Path
     evidence makes the same bytes. Raises BadInput for a folder that is something else, NonFiniteScore for a value
     that is not a number.
     """
-    _refuse_others(folder)
+    if (folder / "manifest.json").exists():
+        raise BadInput("this is the folder of a recording; give the baseline a folder of its own", file=folder)
+    path = folder / DOCUMENT
+    with suppress(ValueError):  # what is no JSON any more is a baseline that was broken
+        there = json.loads(path.read_bytes()) if path.exists() else {"kind": KIND}
+        if not isinstance(there, dict) or there.get("kind") != KIND:
+            raise BadInput("this file is not ragprof's; give the baseline a folder of its own", file=path)
     named = {"figures": evidence.figures, "times": evidence.times, "rankings": evidence.rankings}
     packed = {f"{name}.parquet": packed_table(name, named[name]) for name in named if rankings or name != "rankings"}
     entries = {
@@ -261,18 +267,6 @@ def _bytes(path: Path) -> bytes:
         raise BadInput(f"this file of a baseline is missing; {AGAIN}", file=path) from None
     except OSError as failure:
         raise BadInput(f"cannot read it: {failure.strerror or failure}", file=path) from None
-
-
-def _refuse_others(folder: Path) -> None:
-    if (folder / "manifest.json").exists():
-        raise BadInput("this is the folder of a recording; give the baseline a folder of its own", file=folder)
-    path = folder / DOCUMENT
-    try:
-        document = json.loads(path.read_bytes()) if path.exists() else {"kind": KIND}
-    except ValueError:
-        return
-    if not isinstance(document, dict) or document.get("kind") != KIND:
-        raise BadInput("this file is not ragprof's; give the baseline a folder of its own", file=path)
 
 
 @contextmanager

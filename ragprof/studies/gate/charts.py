@@ -150,17 +150,9 @@ def _datum(row: QuantityRow, place: str) -> dict[str, Any]:
     low, high = row.relative_interval or (middle, middle)
     band = row.margin / abs(row.base) if row.base else 0.0
     return {
-        "place": place,
-        "middle": middle,
-        "low": low,
-        "high": high,
-        "band_low": -band,
-        "band_high": band,
-        "verdict": row.decision,
-        "what": f"{row.pipeline} {row.quantity}",
-        "sides": cells.from_to(row),
+        "place": place, "middle": middle, "low": low, "high": high, "band_low": -band, "band_high": band,
+        "verdict": row.decision, "what": f"{row.pipeline} {row.quantity}", "sides": cells.from_to(row),
         "share": f"{cells.relative(row)} ({cells.relative_ends(row)})",
         "own": f"{cells.difference(row)} ({cells.difference_ends(row)})",
-        "margin": figures.share(band),
-        "p": cells.short_p(row),
-    }
+        "margin": figures.share(band), "p": cells.short_p(row),
+    }  # fmt: skip

@@ -130,38 +130,29 @@ def facts_of(
     pipelines = {entry["name"]: manifest["identities"][entry["name"]] for entry in config["pipelines"]}
     whole = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
     timed = {name: whole[whole["pipeline"] == name] for name in pipelines}
+    clocked = {
+        name: sorted({line["stage"] for line in bill["applied"] if line["item"] == MACHINE_TIME})
+        for name, bill in bills.items()
+    }
+    unpriced = {
+        name: [f"{line['stage']}: {line['reason']}" for line in bill["unpriced"]] for name, bill in bills.items()
+    }
     return {
-        "eval": config["name"],
-        "title": config["title"] or config["name"],
-        "created": manifest["created"],
-        "recording": manifest["recording"],
-        "job": manifest.get("job", manifest["recording"]),
-        "ragprof_version": manifest["ragprof_version"],
-        "eval_sha256": eval_sha256(config),
+        "eval": config["name"], "title": config["title"] or config["name"], "created": manifest["created"],
+        "recording": manifest["recording"], "job": manifest.get("job", manifest["recording"]),
+        "ragprof_version": manifest["ragprof_version"], "eval_sha256": eval_sha256(config),
         "corpus": {key: manifest["corpus"][key] for key in ("name", "docs", "sha256")},
-        "questions": manifest["questions"],
-        "qrels_sha256": judgement["qrels_sha256"],
-        "queries": judgement["queries"],
-        "seed": config["seed"],
-        "tokenizer": config["tokenizer"],
+        "questions": manifest["questions"], "qrels_sha256": judgement["qrels_sha256"], "queries": judgement["queries"],
+        "seed": config["seed"], "tokenizer": config["tokenizer"],
         "metrics": [name for name in config["metrics"] if not name.startswith(JUDGED)],
-        "environment": manifest["environment"],
-        "pipelines": pipelines,
-        "depths": manifest["depths"],
+        "environment": manifest["environment"], "pipelines": pipelines, "depths": manifest["depths"],
         "rates": {name: {key: rate.get(key) for key in ("usd", "since")} for name, rate in rates["rates"].items()},
-        "priced_on": rates["on"],
-        "unpriced": {
-            name: [f"{line['stage']}: {line['reason']}" for line in bill["unpriced"]] for name, bill in bills.items()
-        },
-        "clocked": {
-            name: sorted({line["stage"] for line in bill["applied"] if line["item"] == MACHINE_TIME})
-            for name, bill in bills.items()
-        },
+        "priced_on": rates["on"], "unpriced": unpriced, "clocked": clocked,
         "noise": {
             name: float(noise(rows, bound=0.0)["spread"]) if rows["round"].nunique() > 1 else None
             for name, rows in timed.items()
         },
-    }
+    }  # fmt: skip
 
 
 def eval_sha256(config: Mapping[str, Any]) -> str:

@@ -101,8 +101,7 @@ def findings(asks: Sequence[Ask], terms: ComparisonTerms) -> list[Finding]:
             times[ask.pair, ask.quantity.stage].append(at)
         else:
             means.append(at)
-    if means:
-        found |= zip(means, _means([asks[at] for at in means], terms), strict=True)
+    found |= zip(means, _means([asks[at] for at in means], terms), strict=True)
     for (pair, stage), places in times.items():
         if timed := timed_of(pair, stage):  # always: what was not timed on both sides is missing
             found |= zip(places, _times(timed, [asks[at] for at in places], terms), strict=True)

@@ -18,6 +18,10 @@ from ragprof.studies.gate import tables, words
 from ragprof.studies.gate.document import Comparison, counts
 
 TONES = {"regression": "worse", "holds": "better", "undecided": "undecided", "incomparable": "undecided"}
+TABLES = {
+    "gates": tables.gate_table, "changes": tables.change_table, "differences": tables.difference_table,
+    "sides": tables.side_table, "noise": tables.noise_table,
+}  # fmt: skip
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -39,25 +43,14 @@ def comparison_page(comparison: Comparison) -> str:
         answer=_capitalised(words.headline(comparison)),
         tone=TONES.get(comparison.gate.verdict, "") if comparison.gate else "",
         findings=[*words.failures(comparison), *words.changes(comparison)],
-        sides=[words.side(comparison.base), words.side(comparison.candidate)],
-        basis=words.basis(comparison),
-        notes=words.notes(comparison),
-        gated=comparison.gate is not None,
-        method=words.method(comparison),
+        sides=[words.side(comparison.base), words.side(comparison.candidate)], basis=words.basis(comparison),
+        notes=words.notes(comparison), gated=comparison.gate is not None, method=words.method(comparison),
         created=figures.day(comparison.candidate.created),
         version=figures.text(comparison.candidate.ragprof_version),
-        tables={
-            "gates": tables.gate_table(comparison),
-            "changes": tables.change_table(comparison),
-            "differences": tables.difference_table(comparison),
-            "sides": tables.side_table(comparison),
-            "noise": tables.noise_table(comparison),
-        },
-        tiles=tiles(comparison),
-        folds=folds,
-        fallen=tables.fallen(comparison),
+        tables={name: draw(comparison) for name, draw in TABLES.items()},
+        tiles=tiles(comparison), folds=folds, fallen=tables.fallen(comparison),
         colours=pipeline_colours(comparison.pipelines),
-    )
+    )  # fmt: skip
 
 
 def tiles(comparison: Comparison) -> tuple[Tile, ...]:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ragprof.core import Query, environment, files
 from ragprof.core.clock import Progress
@@ -65,6 +65,7 @@ class Process:
         except OSError as failure:
             self._complaints.close()
             raise BadInput(f"cannot start {side.python}: {failure.strerror}", file=side.eval_file) from None
+        self._requests, self._replies = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
 
     def __enter__(self) -> Process:
         return self
@@ -76,16 +77,13 @@ class Process:
 
     def ask(self, verb: str, **given: Any) -> Any:
         """The reply to one request. Raises what the worker complained of, or BadInput where it has ended."""
-        pipe = self._process.stdin
         try:
-            if pipe is None:
-                raise BrokenPipeError
-            pipe.write(json.dumps({"do": verb, **given}) + "\n")
-            pipe.flush()
+            self._requests.write(json.dumps({"do": verb, **given}) + "\n")
+            self._requests.flush()
         except BrokenPipeError:
             raise self._ended() from None
         while True:
-            line = self._process.stdout.readline() if self._process.stdout is not None else ""
+            line = self._replies.readline()
             if not line:
                 raise self._ended()
             try:
@@ -108,15 +106,13 @@ class Process:
     def end(self) -> None:
         """Close its input, which ends it; kill it where that does not."""
         with suppress(BrokenPipeError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            self._requests.close()
         try:
             self._process.wait(timeout=SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._replies.close()
         self._complaints.close()
 
     def _show(self, steps: list[Any]) -> None:
@@ -248,9 +244,7 @@ def serve(requests: IO[str], replies: IO[str]) -> None:
         replies.flush()
 
     worker = Worker(say)
-    verbs: dict[str, Callable[..., Any]] = {
-        verb: getattr(worker, verb) for verb in ("prepare", "load", "rank", "ask", "write")
-    }
+    verbs = {verb: getattr(worker, verb) for verb in ("prepare", "load", "rank", "ask", "write")}
     for line in requests:
         request = json.loads(line)
         try:

@@ -112,16 +112,6 @@ def check_side(base: SideEvidence, prepared: Prepared) -> None:
         )
 
 
-def check_place(baseline: Path, folder: Path) -> None:
-    """A baseline that the new recording overwrote would move with every run."""
-    if baseline.resolve() == folder.resolve():
-        raise BadInput(
-            "this folder is the baseline, and a new recording would take its place; keep it with 'ragprof baseline "
-            "save', or give another --out",
-            file=folder,
-        )
-
-
 def check_recorded(base: SideEvidence, config: EvalConfig, eval_file: Path) -> None:
     """A unit that the base's stage never counted is misspelt, unless it is floating point operations."""
     places = Places(eval_file)
