@@ -61,7 +61,15 @@ def export(
     if not formats:
         raise BadInput(f"no export format; give one or more of {', '.join(FORMATS)}")
     suites = [name for name in OF_TEXTS if name in formats]
-    _check_texts(suites, eval_file=eval_file, corpus=corpus, k=k)
+    if suites and eval_file is None:
+        raise BadInput(
+            f"'{suites[0]}' needs the texts of questions and passages, which a recording does not hold; "
+            "give the eval file that was recorded with --eval EVAL.toml (in Python eval_file=)"
+        )
+    if corpus is not None and eval_file is None:
+        raise BadInput("a corpus goes with an eval file; give that with --eval EVAL.toml (in Python eval_file=)")
+    if k is not None and not suites:
+        raise BadInput(f"k = {k} chooses prompts for {' and '.join(OF_TEXTS)}, of which none is asked for")
     known = files.manifest_of(folder).names
     for name in pipelines or ():
         if name not in known:
@@ -84,17 +92,3 @@ def export(
         paths += [OF_TEXTS[suite](into / suite / name, samples[name]) for name in names]
     notes = [*notes_on(source, samples), TEXTS.format(suites=" and ".join(suites))] if source else []
     return Exported(tuple(paths), tuple(notes))
-
-
-def _check_texts(
-    suites: Sequence[str], *, eval_file: str | Path | None, corpus: str | Path | None, k: int | None
-) -> None:
-    if suites and eval_file is None:
-        raise BadInput(
-            f"'{suites[0]}' needs the texts of questions and passages, which a recording does not hold; "
-            "give the eval file that was recorded with --eval EVAL.toml (in Python eval_file=)"
-        )
-    if corpus is not None and eval_file is None:
-        raise BadInput("a corpus goes with an eval file; give that with --eval EVAL.toml (in Python eval_file=)")
-    if k is not None and not suites:
-        raise BadInput(f"k = {k} chooses prompts for {' and '.join(OF_TEXTS)}, of which none is asked for")

@@ -40,11 +40,19 @@ def per_query_table(folder: Path, pipelines: Sequence[str]) -> pd.DataFrame:
     timed = spans[spans["phase"] == "timed"].groupby(["pipeline", "stage", "query_id"], sort=False)["duration_ns"]
     medians = timed.median().rename("value").reset_index()
     usage = files.read_table(folder / "usage.parquet").rename(columns={"count": "value"})
+    # The items of each query's bill, and their totals for the queries that have all the items of their pipeline.
+    costs = files.read_table(folder / "costs.parquet").rename(columns={"item": "name"})
+    items = costs.assign(kind="cost", unit="USD", value=costs["usd"].astype(float))
+    number = items.drop_duplicates(["pipeline", "stage", "name"]).groupby("pipeline").size()
+    bills = items.groupby(["pipeline", "query_id"], sort=False)["value"].agg(["sum", "size", "count"]).reset_index()
+    complete = bills[bills["size"] == bills["pipeline"].map(number).astype(int)]
+    totals = complete.assign(value=complete["sum"].where(complete["count"] == complete["size"]))
     tables = [
         scores.assign(kind="quality", unit=""),
         medians.assign(kind="latency", name="median", unit="ns"),
         usage.assign(kind="usage", name=usage["unit"]),
-        *_cost(folder),
+        items,
+        totals.assign(kind="cost", stage=WHOLE, name=TOTAL, unit="USD"),
     ]
     whole = pd.concat([table[list(COLUMNS)] for table in tables if len(table)], ignore_index=True)
     places = whole.assign(
@@ -74,14 +82,3 @@ def csv_text(table: pd.DataFrame) -> str:
 def guarded_cell(text: str) -> str:
     """The text as a cell that a spreadsheet shows and never computes."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def _cost(folder: Path) -> list[pd.DataFrame]:
-    """The items of each query's bill, and their totals for the queries that have all the items of their pipeline."""
-    costs = files.read_table(folder / "costs.parquet").rename(columns={"item": "name"})
-    items = costs.assign(kind="cost", unit="USD", value=costs["usd"].astype(float))
-    number = items.drop_duplicates(["pipeline", "stage", "name"]).groupby("pipeline").size()
-    bills = items.groupby(["pipeline", "query_id"], sort=False)["value"].agg(["sum", "size", "count"]).reset_index()
-    complete = bills[bills["size"] == bills["pipeline"].map(number).astype(int)]
-    whole = complete.assign(value=complete["sum"].where(complete["count"] == complete["size"]))
-    return [items, whole.assign(kind="cost", stage=WHOLE, name=TOTAL, unit="USD")]

@@ -96,7 +96,10 @@ def comparison_markdown(comparison: Comparison) -> str:
         as_bullets(_few(words.changes(comparison))),
     ]
     details = [part for part in _details(comparison) if part]
-    origin = _origin(comparison)
+    base, candidate = (_shortened(words.side(side), LONGEST_CELL) for side in (comparison.base, comparison.candidate))
+    told = f"Base {base}, candidate {candidate}; {words.basis(comparison)}."
+    absent = f"n/a: not measured or not applicable. {figures.UNPRICED}: no rate is known; never counted as free."
+    origin = f"<sub>{escaped(told)} {escaped(words.tally(comparison))}. {escaped(absent)}</sub>"
     room = MOST - ROOM_FOR_CUT - len(origin) - sum(len(part) + 2 for part in shown)
     kept = []
     for part in details:  # one that does not fit is left out whole, so that no fold stays open
@@ -125,13 +128,6 @@ def _details(comparison: Comparison) -> list[str]:
         as_folded("How it was measured", as_bullets(words.method(comparison))),
         *(as_details(table) for table in tables.quantity_tables(comparison).values()),
     ]
-
-
-def _origin(comparison: Comparison) -> str:
-    base, candidate = (_shortened(words.side(side), LONGEST_CELL) for side in (comparison.base, comparison.candidate))
-    told = f"Base {base}, candidate {candidate}; {words.basis(comparison)}."
-    absent = f"n/a: not measured or not applicable. {figures.UNPRICED}: no rate is known; never counted as free."
-    return f"<sub>{escaped(told)} {escaped(words.tally(comparison))}. {escaped(absent)}</sub>"
 
 
 def _capitalised(sentence: str) -> str:

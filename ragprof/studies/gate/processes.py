@@ -96,7 +96,13 @@ class Process:
                     f"{self._side.python} print something of its own when it starts?"
                 )
             if "progress" in message:
-                self._show(message["progress"])
+                steps = message["progress"]
+                if len(steps) == 2:
+                    self._progress.start(f"{steps[0]} ({self._side.label})", steps[1])
+                elif steps:
+                    self._progress.advance(steps[0])
+                else:
+                    self._progress.done()
             elif "error" in message:
                 kind = Incomparable if message["exit_code"] == Incomparable.exit_code else BadInput
                 raise kind(f"{self._side.label}: {message['error']}")
@@ -114,14 +120,6 @@ class Process:
             self._process.wait()
         self._replies.close()
         self._complaints.close()
-
-    def _show(self, steps: list[Any]) -> None:
-        if len(steps) == 2:
-            self._progress.start(f"{steps[0]} ({self._side.label})", steps[1])
-        elif steps:
-            self._progress.advance(steps[0])
-        else:
-            self._progress.done()
 
     def _ended(self) -> BadInput:
         """Why there is no answer, as far as it can be told."""

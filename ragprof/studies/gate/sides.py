@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ragprof.core import RANKED_STAGES
 from ragprof.core.errors import BadInput, Incomparable, UnknownName
-from ragprof.core.quantities import Kind, Quantity, quantity
+from ragprof.core.quantities import Kind, quantity
 from ragprof.evals import EvalConfig, GateMargin
 from ragprof.record.recording import fingerprint_of
 from ragprof.record.timings import FLOPS
@@ -74,26 +74,25 @@ def check_gate(config: EvalConfig, eval_file: Path) -> None:
                 raise UnknownName("metric of this eval", asked.name, metrics)
             if asked.kind == "usage" and asked.name == FLOPS and not config.gate.flop_queries:
                 raise BadInput(f"'{label}' is not counted; say for how many queries with [gate] flop_queries = 20")
-            if asked.stage:
-                _check_stage(config, asked, margin.pipelines or config.gate.pipelines)
-
-
-def _check_stage(config: EvalConfig, asked: Quantity, named: Sequence[str] | None) -> None:
-    """Every pipeline that is named for a quantity has its stage; where none is named, one of all has."""
-    label, stage = asked.label, asked.stage
-    if asked.kind == "quality" and stage not in RANKED_STAGES:
-        raise BadInput(f"'{label}': the {stage} stage ranks nothing; there are metrics of {', '.join(RANKED_STAGES)}")
-    having = [
-        each.name
-        for each in config.pipelines
-        if {"embed": each.embedder is not None, "rerank": each.reranker.name != "none",
-            "generate": each.generator is not None}.get(stage, True)
-    ]  # fmt: skip
-    lacking = [name for name in named or () if name not in having]
-    if lacking:
-        raise BadInput(f"'{label}': pipeline '{lacking[0]}' has no {stage} stage; name others under pipelines")
-    if not having:
-        raise BadInput(f"'{label}': no pipeline has a {stage} stage; leave it out")
+            if not asked.stage:
+                continue
+            # Every pipeline that is named for a quantity has its stage; where none is named, one of all has.
+            stage = asked.stage
+            if asked.kind == "quality" and stage not in RANKED_STAGES:
+                ranked = ", ".join(RANKED_STAGES)
+                raise BadInput(f"'{asked.label}': the {stage} stage ranks nothing; there are metrics of {ranked}")
+            having = [
+                each.name
+                for each in config.pipelines
+                if {"embed": each.embedder is not None, "rerank": each.reranker.name != "none",
+                    "generate": each.generator is not None}.get(stage, True)
+            ]  # fmt: skip
+            named = margin.pipelines or config.gate.pipelines or ()
+            if lacking := [name for name in named if name not in having]:
+                told = f"pipeline '{lacking[0]}' has no {stage} stage"
+                raise BadInput(f"'{asked.label}': {told}; name others under pipelines")
+            if not having:
+                raise BadInput(f"'{asked.label}': no pipeline has a {stage} stage; leave it out")
 
 
 def check_side(base: SideEvidence, prepared: Prepared) -> None:
