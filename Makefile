@@ -25,7 +25,7 @@ test: $(INSTALLED) browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 benchmark: $(VENV)/.installed-llm
 	$(BIN)/python evals/performance/embedding.py

@@ -108,9 +108,10 @@ def run_study(
             take_or_make(prepared, bench)
         study.record(plan, bench)
         study.judge(plan, prepared.evaluation, bench)
-        if study.needs_profile or holds(bench.folder, prepared.subject):
-            return reprice(bench.folder, books=books)
-        return _alone(name, prepared, bench.folder)
+        alone = None if study.needs_profile else _alone(name, prepared, bench.folder)
+        if alone is not None and not holds(bench.folder, prepared.subject):
+            return alone
+        return reprice(bench.folder, books=books)
 
 
 def grow(eval_file: str | Path, **options: Any) -> Result:
