@@ -108,10 +108,12 @@ def run_study(
             take_or_make(prepared, bench)
         study.record(plan, bench)
         study.judge(plan, prepared.evaluation, bench)
-        alone = None if study.needs_profile else _alone(name, prepared, bench.folder)
-        if alone is not None and not holds(bench.folder, prepared.subject):
-            return alone
-        return reprice(bench.folder, books=books)
+        if study.needs_profile:
+            return reprice(bench.folder, books=books)
+        # Such a study changes no price: what is priced in the folder may rest on rate books that were not given again.
+        alone = _alone(name, prepared, bench.folder)
+        beside = (bench.folder / "summary.json").exists() and holds(bench.folder, prepared.subject)
+        return redraw(bench.folder) if beside else alone
 
 
 def grow(eval_file: str | Path, **options: Any) -> Result:
