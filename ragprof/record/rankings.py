@@ -1,10 +1,7 @@
 """Rankings, for quality: what left each stage for every query. No clock runs; what is known is not computed again.
 
-Vectors for many texts: each distinct text is embedded once, ever. Reads no clock and is never timed.
-
-What a cached result rests on: the part's own identity, its class, and the source of the file that it stands in.
-
-Whoever edits a plugin gets new vectors and scores, not those of the code before.
+Each distinct text is embedded once, ever. A cached vector or score rests on the part's identity, its class and the
+source of the file that it stands in: whoever edits a plugin gets new ones, not those of the code before.
 """
 
 from __future__ import annotations

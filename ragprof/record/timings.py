@@ -1,20 +1,13 @@
 """Timings, for cost: live queries, one at a time. Nothing is reused, cached or derived.
 
-A few queries are thrown away (warm-up; the cold start was taken before, see record.cold). Then rounds: in each,
-every pipeline answers its queries, and the order of the pipelines moves on by one from round to round.
-Once over all rounds each query is also asked bare, right before or after: the paired difference is the overhead.
-
-Cold start: the first call of each part in this process, after its model was loaded and before anything warmed it.
-
-A part that several pipelines share is cold once; each of them shows that one span. Kept apart from the rounds.
-
-Floating point operations of live queries, as a unit of usage beside the others. Reads no clock.
-
-Floating point operations of whatever runs in torch, counted by torch's own counter: work that needs no clock.
-
-A multiplication and an addition count as two, as torch.utils.flop_counter has it. Only matrix products, convolutions
-and attention count; what runs outside torch (FAISS, BM25, a server) does not. The same versions, texts and batches
-give the same number on every run.
+Three things are measured, each apart from the others:
+- Cold start: the first call of each part in this process, after its model was loaded. A part that several pipelines
+  share is cold once; each of them shows that one span.
+- Rounds: after a few warm-up queries that are thrown away, every pipeline answers its queries in each round, and the
+  order of the pipelines moves on by one from round to round. Once over all rounds each query is also asked bare, right
+  before or after: the paired difference is the overhead.
+- Floating point operations, which need no clock: torch's own counter counts matrix products, convolutions and
+  attention, a multiplication and an addition as two. What runs outside torch (FAISS, BM25, a server) does not count.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from ragprof.record.recording import Subject, fingerprint_of, identities, redact
 from ragprof.studies.growth.contradictions import contradictions
 from ragprof.studies.growth.near_copies import Edit, near_copies
 from ragprof.studies.growth.sub_corpora import Ground, log_sizes
-from ragprof.studies.preparation import Places as PreparationPlaces
+from ragprof.studies.preparation import Places as EvalPlaces
 from ragprof.studies.preparation import Prepared
 
 FORMAT = 1
@@ -188,7 +188,7 @@ def plan_growth(
         growth = GrowthSettings.model_validate(settings)
     except ValidationError as failure:
         raise BadInput(f"[growth] {complaint(failure)}") from None
-    places, docs, pipelines = PreparationPlaces(eval_file), prepared.subject.corpus.docs, prepared.subject.pipelines
+    places, docs, pipelines = EvalPlaces(eval_file), prepared.subject.corpus.docs, prepared.subject.pipelines
     # All passages of all documents that are relevant to some query are in every sub-corpus.
     asked = [prepared.evaluation.qrels[query.query_id] for query in prepared.subject.queries]
     relevant = {document for judged in asked for document, grade in judged.items() if grade > 0}

@@ -365,11 +365,11 @@ def growth_table(section: GrowthSection, _: Context) -> RenderableType:
     for title in (section.metric, "change", "relevant\nof tokens", "p50\nend to end"):
         table.add_column(title, justify="right", no_wrap=True)
     for name in section.pipelines:
-        table.add_row(Text(name), *map(Text, _terminal_cells(section, name)))
+        table.add_row(Text(name), *map(Text, _printed_cells(section, name)))
     return Group(table, *(Padding(line, _INDENT) for line in [*lines, Text(basis, style="dim")]))
 
 
-def _terminal_cells(section: GrowthSection, name: str) -> list[str]:
+def _printed_cells(section: GrowthSection, name: str) -> list[str]:
     points = _ends(grown.points(section, name))
     return [
         _from_to([figures.score(at(grown.score(section, name, point), "mean")) for point in points]),
