@@ -10,11 +10,10 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from ragprof.cli.bars import Bars
 from ragprof.cli.console import err as error_console
 from ragprof.cli.console import out as out_console
+from ragprof.cli.console import progress
 from ragprof.cli.options import CorpusDir, EvalFile, OutDir, Pipelines, RateBooks
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_json, write_text
@@ -119,7 +118,7 @@ def gate(
         return
     from ragprof.session import gating
 
-    with Bars(error_console) as bars:
+    with progress() as bars:
         found = gating.gate(
             eval_file, baseline=baseline_dir, against=against, recording=recording, strict=strict, clock=not no_clock,
             corpus=corpus, out=out, books=rates or [], progress=bars,
@@ -156,6 +155,8 @@ def baseline_list(
     found = listed(folder)
     if not found:
         raise BadInput("no baseline in it; make one with 'ragprof baseline save reports/<eval>'", file=folder)
+    from rich.table import Table
+
     table = Table(box=None)
     for column in ("baseline", "eval", "created", "queries", "kB", "corpus"):
         table.add_column(column, overflow="fold")
@@ -177,6 +178,8 @@ def baseline_show(
 
     kept = read(folder)
     facts, corpus, machine = kept.facts, kept.facts["corpus"], kept.facts["environment"]
+    from rich.table import Table
+
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
