@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
@@ -256,6 +257,20 @@ def test_the_public_names_are_there() -> None:
         **{name: name for name in ragprof.__all__},
         "weigh": "reranker",
     }
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("ragprof.errors", "ragprof.core.errors"),
+        ("ragprof.stages", "ragprof.core.stages"),
+        ("ragprof.registry", "ragprof.core.registry"),
+        ("ragprof.distractors.contradictions", "ragprof.studies.growth.contradictions"),
+        ("ragprof.distractors.near_copies", "ragprof.studies.growth.near_copies"),
+    ],
+)
+def test_a_module_answers_to_its_former_name(former: str, now: str) -> None:
+    assert importlib.import_module(former) is importlib.import_module(now)
 
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:

@@ -59,7 +59,12 @@ def ready_folder(folder: Path, *, remedy: str) -> None:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; the claim ends with the process. Raises BadInput where another run has it."""
+    """Keep other runs out of a folder; the claim ends with the process.
+
+    Raises BadInput where another run has it, and where there is no such folder.
+    """
+    if not folder.is_dir():
+        raise BadInput("no such folder; give that of a recording, such as reports/<eval>", file=folder)
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from ragprof.core import Estimate
+from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.record.recording import Bench
 from ragprof.report.blocks import ReportPart
@@ -178,6 +179,11 @@ def _nothing(*_: Any) -> None:
     """A step that a study does not need."""
 
 
+def _fixed(folder: Path, *_: Any) -> None:
+    """A study whose settings all belong to its recording, so that none can be changed afterwards."""
+    raise BadInput("this study's settings are part of its recording; give the eval file and record anew", file=folder)
+
+
 def _never(*_: Any) -> bool:
     """A study whose recordings are never looked for: the profile, which is the main one."""
     return False
@@ -221,5 +227,5 @@ class Study(Generic[PlanT, SectionT]):
     """Whether that recording rests on what the main one rests on. Takes the main manifest and the main judgement."""
     left_out: str = ""
     """The warning where it does not."""
-    restate: Callable[[Path, Mapping[str, Any], Pricing], None] = _nothing
+    restate: Callable[[Path, Mapping[str, Any], Pricing], None] = _fixed
     """Keep other settings beside the study's recording, among those that it does not rest on. Raises BadInput."""

@@ -90,6 +90,15 @@ def test_price_says_what_another_model_cost_on_another_day(ragprof: Ragprof, han
     assert "openai:gpt-4o" in rates["rates"]
 
 
+@pytest.mark.parametrize("command", ["price", "report"])
+def test_a_folder_that_is_not_there_is_said_to_be_missing(ragprof: Ragprof, tmp_path: Path, command: str) -> None:
+    outcome = ragprof(command, tmp_path / "nosuch")
+    assert outcome.code == 2
+    assert outcome.message == (
+        f"ragprof: {tmp_path / 'nosuch'}: no such folder; give that of a recording, such as reports/<eval>\n"
+    )
+
+
 def test_trec_writes_a_run_a_stage(ragprof: Ragprof, handbook_recording: Path) -> None:
     outcome = ragprof("trec", handbook_recording)
     assert (outcome.code, outcome.message) == (0, "")

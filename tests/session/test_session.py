@@ -14,7 +14,7 @@ import pytest
 
 import ragprof
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.session.run import redraw, reprice
+from ragprof.session.run import redraw, reprice, restate
 from ragprof.studies.profile.analysis import method
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
@@ -131,6 +131,11 @@ def test_a_broken_function_ends_the_run_without_a_manifest(cache: Path, tmp_path
     with pytest.raises(ragprof.RagprofError, match="got the score nan; scores must be finite"):
         profiled([ragprof.Pipeline("p", store="bm25s", depth=5, reranker=broken)], tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_study_whose_settings_are_recorded_is_not_restated(handbook_recording: Path) -> None:
+    with pytest.raises(BadInput, match="this study's settings are part of its recording; give the eval file"):
+        restate("audit", handbook_recording, changes={"times": 9})
 
 
 def test_pricing_again_runs_nothing_again(handbook_recording: Path) -> None:
