@@ -34,7 +34,10 @@ def export(
         list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book, where the eval names one.")
     ] = None,
 ) -> None:
-    """Figures by query, TREC runs, or data sets for Ragas and DeepEval."""
+    """Write a recording for other tools.
+
+    Figures by query, TREC runs, or data sets for Ragas and DeepEval.
+    """
     from ragprof import exports as exporting
     from ragprof.cli.console import out as out_console
 
@@ -56,7 +59,10 @@ def mlflow(
     experiment: Annotated[str | None, typer.Option("--experiment", metavar="NAME", help="Default: the eval's.")] = None,
     run_name: Annotated[str | None, typer.Option("--run-name", metavar="NAME", help="What the run is called.")] = None,
 ) -> None:
-    """Log a recording to MLflow: params, metrics with their intervals, reports as artefacts."""
+    """Log a recording to MLflow.
+
+    Parameters, metrics with their intervals, and the reports as artefacts.
+    """
     from ragprof.cli.console import out as out_console
     from ragprof.exports.mlflow import log
 

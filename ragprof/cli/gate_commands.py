@@ -65,7 +65,10 @@ def compare(
     benchmark: Benchmark = None,
     github: Github = False,
 ) -> None:
-    """Two recordings side by side: every figure's difference, interval, p and verdict. Runs nothing."""
+    """Compare two recordings, figure by figure. Runs nothing.
+
+    Every figure's difference, its interval, p and verdict.
+    """
     from ragprof.studies.gate import sides
 
     with error_console.status("comparing"):
@@ -108,7 +111,10 @@ def gate(
     benchmark: Benchmark = None,
     github: Github = False,
 ) -> None:
-    """May this change pass? Exit code 0: yes, 1: a regression, 3: cannot be compared, 4: undecided (--strict)."""
+    """May this change pass? Record, compare, exit 0 or 1.
+
+    Exit code 0: yes, 1: a regression, 3: cannot be compared, 4: undecided (--strict).
+    """
     if init:
         from ragprof.studies.gate.initial import propose
 

@@ -67,7 +67,10 @@ def show(
         str, typer.Argument(metavar="[WHAT]", help="plugins, corpora, rates or energy; default: all.")
     ] = "all",
 ) -> None:
-    """What there is to choose from: plugins, corpora, rates, regions with a price of electricity."""
+    """List plugins, corpora, rates and regions.
+
+    A region is one with a price of electricity.
+    """
     from ragprof.core import registry
 
     if what not in WHAT:

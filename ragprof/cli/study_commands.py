@@ -61,7 +61,10 @@ def grow(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the orders; default: the file's, 0.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the growth recording that is there.")] = False,
 ) -> None:
-    """Let the corpus grow: precision, latency, memory, tokens and cost at every size, and a forecast beyond."""
+    """Let the corpus grow: quality, time and cost at every size.
+
+    Precision, latency, memory, tokens and cost at every size, and a forecast beyond.
+    """
     from ragprof.session.run import run_study
 
     changes = console.given(sizes=console.numbers(sizes, option="--sizes"), orders=orders, seed=seed)
@@ -91,7 +94,10 @@ def inject(
     ] = None,
     no_text: Annotated[bool, typer.Option("--no-text", help="Forget the answers' words once they are judged.")] = False,
 ) -> None:
-    """Let a model answer: time to first token, answer quality and cost by number of chunks, cost per correct answer."""
+    """Let a model answer: first token, quality, cost per answer.
+
+    Time to first token, answer quality and cost by number of chunks, and the cost per correct answer.
+    """
     from ragprof.session.run import run_study
 
     changes = console.given(
@@ -143,7 +149,10 @@ def reranker(
     ] = None,
     no_text: NoText = False,
 ) -> None:
-    """Keep, drop or shrink the reranker: what it buys, what it costs, and what else would buy the same."""
+    """Keep, drop or shrink the reranker: what it buys and costs.
+
+    What it buys, what it costs, and what else would buy the same.
+    """
     from ragprof.core.errors import BadInput
     from ragprof.session.run import restate, run_study
 
@@ -188,7 +197,10 @@ def audit(
     ] = None,
     answers: Annotated[bool, typer.Option("--answers", help="Let the model of [injection] answer, too.")] = False,
 ) -> None:
-    """Determinism: ask the same again, in other batches and with other threads, and say what differs, by stage."""
+    """Ask the same again and say what differs, stage by stage.
+
+    Determinism: the same queries again, in other batches and with other numbers of threads.
+    """
     from ragprof.session.run import run_study
 
     changes = console.given(times=times, queries=queries, answers=answers)
@@ -200,7 +212,10 @@ def audit(
 
 
 def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None) -> None:
-    """Validate everything and estimate documents, tokens, time and money, before any of it is spent."""
+    """Validate an eval and estimate tokens, time and money.
+
+    Everything is read and validated, and documents, tokens, time and money are estimated before any is spent.
+    """
     from rich.table import Table
 
     from ragprof.session.forecast import forecast_eval
@@ -237,7 +252,10 @@ def price(
 
 
 def report(folder: Recording) -> None:
-    """Write summary.json, report.html and report.md of a recording again."""
+    """Write the report of a recording again.
+
+    Writes summary.json, report.html and report.md.
+    """
     from ragprof.core.files import claimed
     from ragprof.session.run import redraw
 
