@@ -4,7 +4,13 @@ What is wrong with a file is said with its line, before anything is embedded. No
 """
 
 from ragprof.corpus.collection import Chunking, Corpus, EvaluationSet, fingerprint_of_docs, fingerprint_of_qrels
-from ragprof.corpus.evaluation import read_evaluation_set, read_qrels, read_queries
+from ragprof.corpus.evaluation import (
+    OwnDocuments,
+    read_evaluation_set,
+    read_qrels,
+    read_queries,
+    with_own_documents,
+)
 from ragprof.corpus.formats import FORMATS, read_corpus
 from ragprof.corpus.jsonl import read_beir_folder_paths
 from ragprof.corpus.recipes import Recipe, build, find, info, installed_versions
@@ -14,6 +20,7 @@ __all__ = [
     "Chunking",
     "Corpus",
     "EvaluationSet",
+    "OwnDocuments",
     "Recipe",
     "build",
     "find",
@@ -26,4 +33,5 @@ __all__ = [
     "read_evaluation_set",
     "read_qrels",
     "read_queries",
+    "with_own_documents",
 ]

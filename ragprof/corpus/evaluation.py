@@ -7,8 +7,9 @@ queries.jsonl or lines of `id<TAB>text`; one without text is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from ragprof.core import Query
 from ragprof.core.errors import BadInput
@@ -170,6 +171,36 @@ def read_evaluation_set(queries: Path, qrels: Path, *, corpus: Corpus) -> Evalua
         queries_without_judgements=len(unjudged),
         judged_queries_unknown=len(unknown),
     )
+
+
+OwnDocuments: TypeAlias = Literal["beir", "leave_out", "keep"]
+"""Whether a document with a query's id stays out of that query's results: in BEIR folders, always, or never."""
+
+
+def with_own_documents(evaluation: EvaluationSet, corpus: Corpus, rule: OwnDocuments = "beir") -> EvaluationSet:
+    """Queries that know their own document, which is left out of their results as BEIR does, and a notice of it.
+
+    A collection of arguments or duplicate questions asks for documents like one that it holds: query and document then
+    have one id. Where the two were merely numbered alike, the document may be an answer: one that is judged relevant
+    is never left out.
+    """
+    if rule == "keep" or (rule == "beir" and corpus.manifest.get("format") != "beir"):
+        return evaluation
+    documents = set(corpus.document_of.values())
+    alike = [query.query_id for query in evaluation.queries if query.query_id in documents]
+    own = {each for each in alike if evaluation.qrels.get(each, {}).get(each, 0) <= 0}
+    if not own:
+        return evaluation
+    kept = len(alike) - len(own)
+    notice = (
+        f"the document with the query's own id is left out of the results of {_counted(len(own), 'query', 'queries')} "
+        f"(BEIR's rule{f'; {kept:,} kept, being judged relevant' if kept else ''}); "
+        'where ids are only numbered alike, set own_documents = "keep" in [evaluation]'
+    )
+    queries = (
+        replace(each, own_document=each.query_id) if each.query_id in own else each for each in evaluation.queries
+    )
+    return replace(evaluation, queries=tuple(queries), notices=(*evaluation.notices, notice))
 
 
 def _counted(number: int, one: str, many: str) -> str:

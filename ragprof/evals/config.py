@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from ragprof.core import DEFAULT_K
 from ragprof.core.registry import PartSpec
 from ragprof.core.tokens import DEFAULT_TOKENIZER
-from ragprof.corpus import Chunking
+from ragprof.corpus import Chunking, OwnDocuments
 from ragprof.evals.gate import GateSettings
 from ragprof.evals.growth import GrowthSettings
 from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings
@@ -32,13 +32,15 @@ class CorpusSettings(EvalTable):
 class EvaluationSettings(EvalTable):
     """Questions and relevance judgements. Without `queries` and `qrels`, those of the BEIR folder are taken.
 
-    `unanswerable` are questions that the corpus cannot answer: a model that knows its limits abstains.
+    `unanswerable` are questions that the corpus cannot answer: a model that knows its limits abstains. A document with
+    the id of a query is that query's own: `own_documents` says whether it may be among the results.
     """
 
     queries: str | None = None
     qrels: str | None = None
     split: str = "test"
     unanswerable: str | None = None
+    own_documents: OwnDocuments = "beir"
 
 
 class TrafficSettings(EvalTable):

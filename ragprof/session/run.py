@@ -18,7 +18,7 @@ from ragprof.core import DEFAULT_K, files
 from ragprof.core.clock import Progress, Silent
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
-from ragprof.corpus import read_corpus, read_evaluation_set
+from ragprof.corpus import OwnDocuments, read_corpus, read_evaluation_set, with_own_documents
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint
 from ragprof.evals.settings import keep_settings
 from ragprof.judge.scores import canonical, judge
@@ -30,7 +30,7 @@ from ragprof.session import studies
 from ragprof.session.pages import write_report
 from ragprof.session.summary import Analysis, analyse, belonging
 from ragprof.studies.contract import Pricing, Request
-from ragprof.studies.preparation import Prepared, check_pipeline, own_documents, prepare, rate_names, today
+from ragprof.studies.preparation import Prepared, check_pipeline, prepare, rate_names, today
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -185,9 +185,13 @@ def profile(
     prices: Prices | None = None,
     timing: Timing | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
+    own_documents: OwnDocuments = "beir",
     progress: Progress | None = None,
 ) -> Result:
-    """Profile pipelines that are declared in Python, callables among their stages included. Raises as `run` does."""
+    """Profile pipelines that are declared in Python, callables among their stages included. Raises as `run` does.
+
+    `own_documents` as in the eval file's table [evaluation].
+    """
     try:
         config = EvalConfig(
             name=name,
@@ -202,10 +206,11 @@ def profile(
         check_rate(rate, on=today(), file=Path(name))
     docs = read_corpus(Path(corpus))
     evaluation = read_evaluation_set(Path(queries), Path(qrels), corpus=docs)
+    evaluation = with_own_documents(evaluation, docs, own_documents)
     parts = tuple(pipeline.parts() for pipeline in pipelines)
     for each in parts:
         check_pipeline(each, docs, config.tokenizer)
-    prepared = Prepared(Subject(config, docs, own_documents(evaluation.queries, docs), parts), evaluation)
+    prepared = Prepared(Subject(config, docs, evaluation.queries, parts), evaluation)
     return _finish(prepared, _path(out), (), progress)
 
 

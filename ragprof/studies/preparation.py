@@ -12,7 +12,15 @@ from ragprof.core import Query, ScoredDoc
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.core.tokens import counter
-from ragprof.corpus import Corpus, EvaluationSet, find, read_beir_folder_paths, read_corpus, read_evaluation_set
+from ragprof.corpus import (
+    Corpus,
+    EvaluationSet,
+    find,
+    read_beir_folder_paths,
+    read_corpus,
+    read_evaluation_set,
+    with_own_documents,
+)
 from ragprof.evals import EvalConfig, GrowthSettings, Prices, line_of, read_eval
 from ragprof.judge.scores import canonical
 from ragprof.parts.injectors.token_budget import TokenBudgetInjector
@@ -55,18 +63,11 @@ def prepare(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path
     docs = read_corpus(folder, format=_format(config), chunking=config.corpus.chunking)
     queries, qrels = evaluation_paths(config, eval_file, folder)
     evaluation = read_evaluation_set(queries, qrels, corpus=docs)
+    evaluation = with_own_documents(evaluation, docs, config.evaluation.own_documents)
     for number, parts in enumerate(pipelines):
         with places.put_before("pipelines", number, "depth" if parts.depth > len(docs.docs) else "injector"):
             check_pipeline(parts, docs, config.tokenizer)
-    return Prepared(Subject(config, docs, own_documents(evaluation.queries, docs), pipelines), evaluation)
-
-
-def own_documents(queries: tuple[Query, ...], corpus: Corpus) -> tuple[Query, ...]:
-    """In a BEIR collection, a query whose id is a document's was taken from it; elsewhere ids mean nothing together."""
-    if corpus.manifest.get("format") != "beir":
-        return queries
-    documents = set(corpus.document_of.values())
-    return tuple(replace(each, own_document=each.query_id) if each.query_id in documents else each for each in queries)
+    return Prepared(Subject(config, docs, evaluation.queries, pipelines), evaluation)
 
 
 class Places:

@@ -54,9 +54,18 @@ def test_in_a_beir_collection_a_query_may_be_a_document(handbook: Path) -> None:
     folder = handbook.parent / "handbook"
     changed(folder / "queries.jsonl", '"q01"', '"leave-booking"')
     changed(folder / "qrels" / "test.tsv", "q01\tleave-annual", "leave-booking\tleave-annual")
-    own = {query.query_id: query.own_document for query in prepare(handbook).subject.queries}
+    prepared = prepare(handbook)
+    own = {query.query_id: query.own_document for query in prepared.subject.queries}
     assert own["leave-booking"] == "leave-booking"
     assert own["q02"] is None
+    assert prepared.evaluation.notices[1:] == (
+        "the document with the query's own id is left out of the results of 1 query (BEIR's rule); "
+        'where ids are only numbered alike, set own_documents = "keep" in [evaluation]',
+    )
+    changed(handbook, "[timing]", '[evaluation]\nown_documents = "keep"\n\n[timing]')
+    kept = prepare(handbook)
+    assert {query.own_document for query in kept.subject.queries} == {None}
+    assert kept.evaluation.notices[1:] == ()
 
 
 def test_elsewhere_equal_ids_mean_nothing(handbook: Path) -> None:
