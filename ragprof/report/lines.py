@@ -94,16 +94,24 @@ def size_axis(scale: Scale, *, ticks: int = 3) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Vertical:
-    """The vertical axis: its title, its scale and how its ticks are written."""
+    """The vertical axis: its title, its scale and how its ticks are written.
+
+    The title stands so many pixels `above` the plot. Plots of one `extent`, the pixels that the labels take, align.
+    """
 
     title: str
     scale: Scale
     spelling: str
+    above: int = 12
+    extent: int | None = None
 
-    def axis(self, field: str, *, ticks: int = 5) -> Any:
+    def axis(self, field: str, *, ticks: int = 5, **more: Any) -> Any:
         """The title lies flat above the axis, so that it needs no room beside it."""
-        above: dict[str, Any] = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom", "titleAnchor": "end"}
-        axis = alt.Axis(format=self.spelling, tickCount=ticks, labelColor=MUTED, titleX=-34, titleY=-12, **above)
+        flat: dict[str, Any] = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom", "titleAnchor": "end"}
+        flat |= {"titleX": -34, "titleY": -self.above, "labelColor": MUTED, "tickCount": ticks, **more}
+        if self.extent is not None:
+            flat |= {"titleX": 6 - self.extent, "minExtent": self.extent, "maxExtent": self.extent}
+        axis = alt.Axis(format=self.spelling, **flat)
         return alt.Y(f"{field}:Q", title=self.title, axis=axis, scale=self.scale.domain(), stack=None)
 
     def stacked(self, field: str) -> Any:
@@ -156,19 +164,28 @@ def tooltip(**titles: str) -> list[Any]:
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 
+def line_layers(lines: Lines, x: Any, y: Vertical, *, ticks: int = 5, size: int = 44, hollow: str = "") -> list[Any]:
+    """Bands, lines and marks over the axis `x`; the first series lies on top.
+
+    The marks of the series called `hollow` are empty, since they are estimates.
+    """
+    drawn = [series for series in reversed(list(lines)) if lines[series]]
+    look, value = looks(drawn), y.axis("value", ticks=ticks)
+    data = [one.row(name=series.name) for series in drawn for one in lines[series]]
+    base = alt.Chart(rows(data)).encode(x=x, color=look["color"])
+    points = base.encode(y=value, shape=look["shape"], tooltip=tooltip(name="Curve", x="At", words=y.title))
+    empty: dict[str, Any] = {"filled": False, "fill": PAPER, "size": 110, "strokeWidth": 1.6}
+    return [
+        base.mark_area(opacity=_BAND).encode(y=y.axis("low", ticks=ticks), y2="high:Q"),
+        base.mark_line(strokeWidth=1.8).encode(y=value, strokeDash=look["strokeDash"]),
+        *([points.transform_filter(alt.datum.name == hollow).mark_point(opacity=1, **empty)] if hollow else []),
+        points.transform_filter(alt.datum.name != hollow).mark_point(filled=True, size=size, opacity=1),
+    ]
+
+
 def lines_panel(lines: Lines, x: Any, y: Vertical) -> dict[str, Any]:
     """The specification of one panel. `x` is the axis that its marks lie on; the first series lies on top."""
-    drawn = [series for series in reversed(list(lines)) if lines[series]]
-    look, value = looks(drawn), y.axis("value", ticks=_TICKS)
-    base = alt.Chart().encode(x=x, color=look["color"])
-    words = tooltip(name="Curve", x="At", words=y.title)
-    layers = [
-        base.mark_area(opacity=_BAND).encode(y=y.axis("low", ticks=_TICKS), y2="high:Q"),
-        base.mark_line(strokeWidth=1.8).encode(y=value, strokeDash=look["strokeDash"]),
-        base.mark_point(filled=True, size=30, opacity=1).encode(y=value, shape=look["shape"], tooltip=words),
-    ]
-    data = [one.row(name=series.name) for series in drawn for one in lines[series]]
-    return panel_specification(alt.layer(*layers, data=rows(data)))
+    return panel_specification(alt.layer(*line_layers(lines, x, y, ticks=_TICKS, size=30)))
 
 
 def panel_specification(chart: Any) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,12 @@ import altair as alt
 from ragprof.report import figures
 from ragprof.report.figures import signed
 from ragprof.report.lines import (
-    Lines,
     Mark,
     Series,
+    Vertical,
     ends_of,
     estimate_mark,
-    looks,
+    line_layers,
     mark,
     near,
     seen,
@@ -27,15 +28,13 @@ from ragprof.report.lines import (
     spelling,
     tooltip,
 )
-from ragprof.report.lookup import reach
+from ragprof.report.lookup import interval, reach
 from ragprof.report.palette import DASHES, FLIP, HEADROOM, INK, MUTED, PAPER, RULE, VERDICTS
 from ragprof.report.tables import gain_span, open_span
 from ragprof.report.theme import Chart, Key, Panel, Scale, linear, rows, specification, time_unit
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker.section import (
-    ChangedQuery,
     DepthStep,
-    Ends,
     PriceGrid,
     RerankerVerdict,
     Routed,
@@ -44,7 +43,8 @@ from ragprof.studies.reranker.section import (
 )
 from ragprof.studies.reranker.tables import basis, marks_of
 
-_AXIS_PX = 44
+_EXTENT = 44
+_FACTORS = "Reranker's price (\u00d7 today's, logarithmic)"
 _LABEL: dict[str, Any] = {"fontWeight": 600, "fontSize": 12}
 
 
@@ -67,37 +67,8 @@ def _finished(layers: Sequence[Any], *, height: float) -> dict[str, Any]:
     return spec | {"config": spec["config"] | {"aria": False}}
 
 
-def _vertical(field: str, title: str, scale: Any, *, above: int = 12, **axis: Any) -> Any:
-    """The title lies flat above the axis; every plot starts at the same place, so that stacked ones align."""
-    flat: dict[str, Any] = {"titleAngle": 0, "titleAlign": "left", "titleBaseline": "bottom", "titleAnchor": "end"}
-    place: dict[str, Any] = {"titleX": 6 - _AXIS_PX, "titleY": -above, "minExtent": _AXIS_PX, "maxExtent": _AXIS_PX}
-    return alt.Y(f"{field}:Q", title=title, axis=alt.Axis(labelColor=MUTED, **flat, **place, **axis), scale=scale)
-
-
-def _vertical_pair(title: str, scale: Scale, spelled: str, *, above: int = 12, ticks: int = 5) -> dict[str, Any]:
-    """The same axis for a value and for the lower end of its interval."""
-    look: dict[str, Any] = {"above": above, "format": spelled, "tickCount": ticks}
-    return {field: _vertical(field, title, scale.domain(), **look) for field in ("value", "low")}
-
-
 def _linear_x(title: str | None, low: float, high: float, **axis: Any) -> Any:
     return alt.X("x:Q", title=title, axis=alt.Axis(grid=False, **axis), scale=Scale(low, high).domain())
-
-
-def _line_layers(lines: Lines, x: Any, y: Mapping[str, Any], *, hollow: str = "") -> list[Any]:
-    """Bands, lines and marks; the marks of the series called `hollow` are empty, since they are estimates."""
-    drawn = [series for series in lines if lines[series]]
-    look = looks(drawn)
-    data = [one.row(name=series.name) for series in drawn for one in lines[series]]
-    base = alt.Chart(rows(data)).encode(x=x, color=look["color"])
-    marks = base.encode(y=y["value"], shape=look["shape"], tooltip=tooltip(name="Line", x="At", words="Value"))
-    empty: dict[str, Any] = {"filled": False, "fill": PAPER, "size": 110, "strokeWidth": 1.6}
-    return [
-        base.mark_area(opacity=0.13).encode(y=y["low"], y2="high:Q"),
-        base.mark_line(strokeWidth=1.8).encode(y=y["value"], strokeDash=look["strokeDash"]),
-        marks.transform_filter(alt.datum.name == hollow).mark_point(opacity=1, **empty),
-        marks.transform_filter(alt.datum.name != hollow).mark_point(opacity=1, filled=True, size=44),
-    ]
 
 
 def _upright_rules(found: Mapping[float, str], x: Any, height: float, *, worded: bool = True) -> list[Any]:
@@ -111,10 +82,10 @@ def _upright_rules(found: Mapping[float, str], x: Any, height: float, *, worded:
     return [rule.encode(y=alt.value(-2), y2=alt.value(height)), *words]
 
 
-def _level_rule(value: float, y: Any, *, dash: Sequence[float] = (1.5, 3)) -> Any:
+def _level_rule(value: float, y: Vertical, *, dash: Sequence[float] = (1.5, 3)) -> Any:
     """A thin rule across the plot."""
     base = alt.Chart(rows([{"value": value}]))
-    return base.mark_rule(strokeWidth=1.4, stroke=MUTED, strokeDash=list(dash)).encode(y=y)
+    return base.mark_rule(strokeWidth=1.4, stroke=MUTED, strokeDash=list(dash)).encode(y=y.axis("value"))
 
 
 def _haloed(base: Any, look: Mapping[str, Any]) -> list[Any]:
@@ -128,38 +99,7 @@ def _haloed(base: Any, look: Mapping[str, Any]) -> list[Any]:
 _PRICES_HEIGHT, _STAIR, _GAP = 320, 15, 10
 _WON = {"saves": "saves money", "undecided": "undecided", "costs": "costs money"}
 _TEXTURES = {"costs": "hatched", "undecided": "dotted"}
-_GRAINS = 26
-_GRAIN_MARKS = {"costs": ("M-1,1L1,-1", 80), "undecided": ("circle", 4)}
-_BESIDE = ((-1, 0), (1, 0), (0, -1), (0, 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """What a price stands for on a logarithmic axis: itself, out to half-way to its neighbours."""
-
-    place: int
-    low: float
-    middle: float
-    high: float
-
-    def spread(self, many: int) -> list[float]:
-        """So many values inside, evenly on a logarithmic axis."""
-        return [float(self.low * (self.high / self.low) ** ((step + 0.5) / many)) for step in range(many)]
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """One cell of the grid: the LLM's price across, the reranker's upwards, and who wins there."""
-
-    x: Stretch
-    y: Stretch
-    told: str
-
-
-def _stretches(prices: Sequence[float]) -> dict[float, Stretch]:
-    inner = [math.sqrt(low * high) for low, high in itertools.pairwise(prices)]
-    edges = [prices[0] ** 2 / inner[0], *inner, prices[-1] ** 2 / inner[-1]]
-    return {middle: Stretch(place, edges[place], middle, edges[place + 1]) for place, middle in enumerate(prices)}
+_GRAINS = {"costs": ("M-1,1L1,-1", 80), "undecided": ("circle", 4)}
 
 
 def break_even(drawn: Drawn) -> Chart | None:
@@ -168,25 +108,22 @@ def break_even(drawn: Drawn) -> Chart | None:
     grid = found.break_even.grid
     if grid is None:
         return None
-    across, upwards = _stretches(grid.llm_usd_per_million_tokens), _stretches(grid.reranker_factor)
-    areas = [
-        Area(across[cell.llm_usd_per_million_tokens], upwards[cell.reranker_factor], cell.told) for cell in grid.cells
-    ]
+    across, upwards = _edges(grid.llm_usd_per_million_tokens), _edges(grid.reranker_factor)
     x, y = (
-        Scale(min(one.low for one in side), max(one.high for one in side), logarithmic=True)
-        for side in (across.values(), upwards.values())
+        Scale(min(low for low, _ in ends), max(high for _, high in ends), logarithmic=True)
+        for ends in (across.values(), upwards.values())
     )
-    shown = sorted((one for one in found.scenarios if _lies_inside(one, x)), key=_price)
+    shown = sorted((one for one in found.scenarios if x.low <= _price(one) <= x.high), key=_price)
     outside = tuple(
         f"{one.llm}: {'its price lies outside' if _price(one) else figures.UNPRICED}"
         for one in found.scenarios
-        if not _lies_inside(one, x)
+        if one not in shown
     )
+    present = {cell.told for cell in grid.cells}
     layers = [
-        _filled(areas, [cell.net for cell in grid.cells], x, y, above=_GAP + _STAIR * len(shown) + 4),
-        *_grains(areas, each=(max(1, round(_GRAINS / len(across))), max(1, round(_GRAINS / len(upwards))))),
+        *_areas(grid, across, upwards, x, Vertical(_FACTORS, y, "~g", _GAP + _STAIR * len(shown) + 4, _EXTENT)),
         *_llm_prices(shown),
-        *_winners(areas),
+        *_winners(grid, present),
         *_today(grid),
     ]
     span = gain_span(found.net_interval, figures.usd)
@@ -196,7 +133,6 @@ def break_even(drawn: Drawn) -> Chart | None:
         f"{signed(found.net_usd_per_1000_queries, figures.usd)} ({span}) at the prices "
         f"of {figures.text(found.llm)}. Thin lines: prices of the LLMs named above."
     )
-    present = {area.told for area in areas}
     legend = tuple(
         Key(_WON[word], colour, area=True, texture=_TEXTURES.get(word, ""))
         for word, colour in FLIP.items()
@@ -207,79 +143,82 @@ def break_even(drawn: Drawn) -> Chart | None:
     return Chart(drawn.key("break-even"), title, caption, spec, outside, legend=legend)
 
 
+def _edges(prices: Sequence[float]) -> dict[float, tuple[float, float]]:
+    """What each price stands for on a logarithmic axis: itself, out to half-way to its neighbours."""
+    inner = [math.sqrt(low * high) for low, high in itertools.pairwise(prices)]
+    edges = [prices[0] ** 2 / inner[0], *inner, prices[-1] ** 2 / inner[-1]]
+    return dict(zip(prices, itertools.pairwise(edges), strict=True))
+
+
 def _price(one: Scenario) -> float:
     return float(one.usd_per_million_tokens or 0)
 
 
-def _lies_inside(one: Scenario, x: Scale) -> bool:
-    return x.low <= _price(one) <= x.high
+def _areas(
+    grid: PriceGrid, across: Mapping[float, tuple[float, float]], upwards: Mapping[float, tuple[float, float]],
+    x: Scale, y: Vertical,
+) -> list[Any]:  # fmt: skip
+    """A rectangle for each cell, with both axes; those beside each other leave no gap.
 
-
-def _filled(areas: Sequence[Area], nets: Sequence[float | None], x: Scale, y: Scale, *, above: int) -> Any:
-    """A rectangle for each area, with both axes; those beside each other leave no gap."""
-    prices = alt.X(
-        "x:Q",
-        title="Price of the LLM's prompt tokens (USD per million tokens, logarithmic)",
-        axis=alt.Axis(values=x.ticks(4), format="$~g", grid=False, labelOverlap="greedy"),
-        scale=x.domain(),
+    Over them strokes where it costs and dots where it is undecided, so that grey paper tells them apart as well.
+    """
+    axis = alt.Axis(values=x.ticks(4), format="$~g", grid=False, labelOverlap="greedy")
+    title = "Price of the LLM's prompt tokens (USD per million tokens, logarithmic)"
+    times = "format(datum.value, '~g') + '\u00d7'"
+    data = []
+    for cell in grid.cells:
+        price, factor = cell.llm_usd_per_million_tokens, cell.reranker_factor
+        ends = dict(zip(("x", "x_end", "y", "y_end"), map(seen, (*across[price], *upwards[factor])), strict=True))
+        words = {
+            "prices": f"{figures.usd(seen(price))} and {factor:.3g}\u00d7",
+            "net": signed(seen(cell.net), figures.usd),
+        }
+        data.append({**ends, **words, "told": cell.told})
+    base = alt.Chart(rows(data))
+    filled = base.mark_rect(strokeWidth=0.6).encode(
+        x=alt.X("x:Q", title=title, axis=axis, scale=x.domain()),
+        x2="x_end:Q",
+        y=y.axis("y", values=y.scale.ticks(4), grid=False, labelExpr=times),
+        y2="y_end:Q",
+        color=_flip(alt.Color),
+        stroke=_flip(alt.Stroke),
+        tooltip=tooltip(told="Reranker", prices="LLM and reranker price", net="Net, USD per 1,000 queries"),
     )
-    title, times = "Reranker's price (\u00d7 today's, logarithmic)", "format(datum.value, '~g') + '\u00d7'"
-    factors = _vertical("y", title, y.domain(), above=above, values=y.ticks(4), grid=False, labelExpr=times)
-    data = [
-        {"x": seen(area.x.low), "x_end": seen(area.x.high), "y": seen(area.y.low), "y_end": seen(area.y.high)}
-        | {"told": area.told, "prices": f"{figures.usd(seen(area.x.middle))} and {area.y.middle:.3g}\u00d7"}
-        | {"net": signed(seen(net), figures.usd)}
-        for area, net in zip(areas, nets, strict=True)
+    # Four grains to a cell, a quarter of its width and height from its edges.
+    places = base.transform_calculate(right="[0.25, 0.75]", up="[0.25, 0.75]")
+    places = places.transform_flatten(["right"]).transform_flatten(["up"]).encode(x="grain_x:Q", y="grain_y:Q")
+    places = places.transform_calculate(
+        grain_x="datum.x * pow(datum.x_end / datum.x, datum.right)",
+        grain_y="datum.y * pow(datum.y_end / datum.y, datum.up)",
+    )
+    look: dict[str, Any] = {"stroke": INK, "opacity": 0.35, "strokeWidth": 1.2, "filled": False}
+    return [filled] + [
+        places.transform_filter(alt.datum.told == told).mark_point(shape=shape, size=size, **look)
+        for told, (shape, size) in _GRAINS.items()
     ]
-    words = tooltip(told="Reranker", prices="LLM and reranker price", net="Net, USD per 1,000 queries")
-    colours = {"color": _flip(alt.Color), "stroke": _flip(alt.Stroke)}
-    base = alt.Chart(rows(data)).mark_rect(strokeWidth=0.6)
-    return base.encode(x=prices, x2="x_end:Q", y=factors, y2="y_end:Q", **colours, tooltip=words)
 
 
 def _flip(channel: Any) -> Any:
     return channel("told:N", scale=alt.Scale(domain=list(FLIP), range=list(FLIP.values())), legend=None)
 
 
-def _grains(areas: Sequence[Area], *, each: tuple[int, int]) -> list[Any]:
-    """Strokes where it costs, dots where it is undecided, so that grey paper tells them apart as well."""
-    look: dict[str, Any] = {"stroke": INK, "opacity": 0.35, "strokeWidth": 1.2, "filled": False}
-    layers = []
-    for told, (shape, size) in _GRAIN_MARKS.items():
-        data = [
-            {"x": seen(x), "y": seen(y)}
-            for area in areas
-            if area.told == told
-            for x, y in itertools.product(area.x.spread(each[0]), area.y.spread(each[1]))
+def _winners(grid: PriceGrid, present: Collection[str]) -> list[Any]:
+    """A word in the cell of each winner that lies nearest to the middle of its cells."""
+    data = []
+    for told in present:
+        places = [
+            (math.log(cell.llm_usd_per_million_tokens), math.log(cell.reranker_factor))
+            for cell in grid.cells
+            if cell.told == told
         ]
-        if data:
-            layers.append(alt.Chart(rows(data)).mark_point(shape=shape, size=size, **look).encode(x="x:Q", y="y:Q"))
-    return layers
-
-
-def _winners(areas: Sequence[Area]) -> list[Any]:
-    """A word where the cells of one winner are widest."""
-    middles = [_middle([area for area in areas if area.told == told]) for told in FLIP]
-    data = [
-        {"x": seen(area.x.middle), "y": seen(area.y.middle), "word": _WON[area.told], "told": area.told}
-        for area in middles
-        if area is not None
-    ]
+        middle = tuple(map(statistics.fmean, zip(*places, strict=True)))
+        x, y = (math.exp(end) for end in min(places, key=lambda place: math.dist(place, middle)))
+        data.append({"x": seen(x), "y": seen(y), "word": _WON[told], "told": told})
     base = alt.Chart(rows(data)).encode(x="x:Q", y="y:Q", text="word:N")
     look: dict[str, Any] = {"fontSize": 13, "fontWeight": 600}
     colour = alt.condition(alt.datum.told == "saves", alt.value(PAPER), alt.value(INK))
     halo = base.mark_text(**look, strokeWidth=6, strokeJoin="round").encode(stroke=_flip(alt.Stroke))
     return [halo, base.mark_text(**look).encode(color=colour)]
-
-
-def _middle(areas: Sequence[Area]) -> Area | None:
-    """The cell that lies farthest inside: rims are taken away until nothing is left."""
-    places = {(area.x.place, area.y.place): area for area in areas}
-    last, inside = set(places), set(places)
-    while inside:
-        last = inside
-        inside = {(x, y) for x, y in last if all((x + dx, y + dy) in last for dx, dy in _BESIDE)}
-    return places[sorted(last)[len(last) // 2]] if last else None
 
 
 def _llm_prices(shown: Sequence[Scenario]) -> list[Any]:
@@ -313,23 +252,23 @@ _LIVE, _COMPOSED = "live p50", "composed estimate"
 def depth(drawn: Drawn) -> Chart:
     one = drawn.one
     steps = one.at_own_k
-    quality = _quality(drawn, steps)
-    plain = one.gain.without
-    timed = [
-        mark(step.depth, step.p50_ns, _closed(step.p50_interval_ns), figures.duration)
-        for step in steps
-        if step.p50_ns is not None
-    ]
-    composed = [
-        mark(step.depth, step.composed_p50_ns, None, figures.duration)
-        for step in steps
-        if step.composed_p50_ns is not None
-    ]
-    latency = {
-        Series(_COMPOSED, MUTED, DASHES["dashed"], "square"): composed,
-        Series(_LIVE, drawn.colour, (), "diamond"): timed,
+    held = f"evidence@{one.k}"
+    kinds = {one.metric: Series(one.metric, drawn.colour), held: Series(held, MUTED, DASHES["dashed"], "square")}
+    quality = {
+        series: [estimate_mark(step.depth, step.scores[key], figures.score) for step in steps]
+        for key, series in kinds.items()
     }
-    latency = {series: marks for series, marks in latency.items() if marks}
+    plain = one.gain.without
+    times = {
+        Series(_LIVE, drawn.colour, (), "diamond"): [
+            mark(step.depth, step.p50_ns, interval(step, "p50_interval_ns"), figures.duration) for step in steps
+        ],
+        Series(_COMPOSED, MUTED, DASHES["dashed"], "square"): [
+            mark(step.depth, step.composed_p50_ns, None, figures.duration) for step in steps
+        ],
+    }
+    known = {series: [each for each in marks if each.value is not None] for series, marks in times.items()}
+    latency = {series: marks for series, marks in known.items() if marks}
     title = "Depth (candidates that the reranker reads)"
     depths = [step.depth for step in steps]
     ends = linear(depths, margin=0.06)
@@ -343,32 +282,16 @@ def depth(drawn: Drawn) -> Chart:
     legend = (
         *(series.key for series in quality),
         *([] if plain is None else [Key(f"{one.metric} of search alone", MUTED, DASHES["dotted"])]),
-        *(series.key for series in latency if series.name == _LIVE),
         *(
-            Key(f"{series.name} (not timed)", series.colour, series.dash, series.shape, hollow=True)
+            series.key
+            if series.name == _LIVE
+            else Key(f"{series.name} (not timed)", series.colour, series.dash, series.shape, hollow=True)
             for series in latency
-            if series.name == _COMPOSED
         ),
     )
     caption = _depth_caption(one, steps, is_timed=bool(latency))
     heading = "Quality and latency, depth by depth"
     return Chart(drawn.key("depth"), heading, caption, {}, panels=tuple(panels), legend=legend, stacked=True)
-
-
-def _closed(interval: Ends) -> tuple[float, float] | None:
-    if interval is None or interval[0] is None or interval[1] is None:
-        return None
-    return interval[0], interval[1]
-
-
-def _quality(drawn: Drawn, steps: Sequence[DepthStep]) -> dict[Series, list[Mark]]:
-    """The study's metric, and in grey what the injected passages hold."""
-    metric, held = drawn.one.metric, f"evidence@{drawn.one.k}"
-    looks = {metric: Series(metric, drawn.colour), held: Series(held, MUTED, DASHES["dashed"], "square")}
-    return {
-        series: [estimate_mark(step.depth, step.scores[key], figures.score) for step in steps]
-        for key, series in looks.items()
-    }
 
 
 def _quality_panel(
@@ -377,9 +300,9 @@ def _quality_panel(
     """`plain` is the metric of the search order."""
     ends = ends_of(each for marks in quality.values() for each in marks)
     scale = near([*ends, *([] if plain is None else [plain])])
-    y = _vertical_pair(" and ".join(series.name for series in quality), scale, spelling(scale), above=24)
-    search = [] if plain is None else [_level_rule(plain, y["value"])]
-    layers = [*_upright_rules(landmarks, x, _QUALITY_HEIGHT), *search, *_line_layers(quality, x, y)]
+    y = Vertical(" and ".join(series.name for series in quality), scale, spelling(scale), 24, _EXTENT)
+    search = [] if plain is None else [_level_rule(plain, y)]
+    layers = [*_upright_rules(landmarks, x, _QUALITY_HEIGHT), *search, *line_layers(quality, x, y)]
     return _finished(layers, height=_QUALITY_HEIGHT)
 
 
@@ -389,19 +312,19 @@ def _latency_panel(
     unit, length = time_unit(max(ends_of(each for marks in latency.values() for each in marks)))
     lines = {series: [each.divided(length) for each in marks] for series, marks in latency.items()}
     every = [each for marks in lines.values() for each in marks]
-    scale = Scale(0.0, max(ends_of(every)) * 1.08)
-    y = _vertical_pair(f"{unit} per query", scale, ",.3~f", ticks=4)
+    y = Vertical(f"{unit} per query", Scale(0.0, max(ends_of(every)) * 1.08), ",.3~f", extent=_EXTENT)
     # Upright lines, since a band would hide that nothing was measured between the depths.
     known = [each.row() for each in every if each.low is not None]
     whisker = alt.Chart(rows(known)).mark_rule(stroke=colour, strokeWidth=1.8, opacity=0.6)
-    whiskers = [whisker.encode(x=x, y=y["low"], y2="high:Q")] if known else []
+    whiskers = [whisker.encode(x=x, y=y.axis("low", ticks=4), y2="high:Q")] if known else []
     bare = {series: [each.without_interval() for each in marks] for series, marks in lines.items()}
+    layers = line_layers(bare, x, y, ticks=4, hollow=_COMPOSED)
     rules = _upright_rules(landmarks, x, _LATENCY_HEIGHT, worded=False)
-    return _finished([*rules, *whiskers, *_line_layers(bare, x, y, hollow=_COMPOSED)], height=_LATENCY_HEIGHT)
+    return _finished([*rules, *whiskers, *layers], height=_LATENCY_HEIGHT)
 
 
 def _depth_caption(one: RerankerVerdict, steps: Sequence[DepthStep], *, is_timed: bool) -> str:
-    known = any(_closed(step.scores[one.metric].interval) for step in steps)
+    known = any(interval(step.scores[one.metric], "interval") for step in steps)
     span = figures.span(one.gain.interval, figures.difference)
     words = (
         f"{'Bands are 95% intervals' if known else 'Intervals n/a'}, {basis(one)}. At its own depth it is "
@@ -483,7 +406,7 @@ def _parts(one: RerankerVerdict) -> list[dict[str, Any]]:
 
 def _end(row: int, name: str, end: EstimateValue) -> list[Any]:
     """The interval of one end below the bar, its name on the side that has room."""
-    ends = _closed(end.interval)
+    ends = interval(end, "interval")
     if ends is None:
         return []
     base = alt.Chart(rows([{"low": ends[0], "high": ends[1], "value": end.mean, "name": name}]))
@@ -504,7 +427,8 @@ _SIDES = {"helped": VERDICTS["better"], "hurt": VERDICTS["worse"]}
 def changes(drawn: Drawn) -> Chart | None:
     """The clearest queries, sorted, with the others counted in between. None where no query moved."""
     queries, metric = drawn.one.queries, drawn.one.metric
-    helped, hurt = (_largest_first(each) for each in (queries.clearest.helped, queries.clearest.hurt))
+    clearest = (queries.clearest.helped, queries.clearest.hurt)
+    helped, hurt = (sorted(each, key=lambda one: -one.change) for each in clearest)
     if not helped and not hurt:
         return None
     hurt_from = len(helped) + _QUERIES_GAP
@@ -517,7 +441,7 @@ def changes(drawn: Drawn) -> Chart | None:
     known = [0.0, *(one.change for one in (*helped, *hurt))]
     room = (max(known) - min(known)) * 0.06
     scale = Scale(min(known) - room, max(known) + room)
-    y = _vertical("change", f"Change of {metric}, query by query", scale.domain(), format="+.1f", tickCount=5)
+    y = Vertical(f"Change of {metric}, query by query", scale, "+.1f", extent=_EXTENT).axis("change")
     x = _linear_x("Single queries, the most helped first", -1, hurt_from + len(hurt), labels=False)
     colour = alt.Color("kind:N", scale=alt.Scale(domain=list(_SIDES), range=list(_SIDES.values())), legend=None)
     layers = [
@@ -533,7 +457,7 @@ def changes(drawn: Drawn) -> Chart | None:
     }
     if words := "\n".join(f"{kind}: {figures.count(count)}" for kind, count in others.items() if count > 0):
         base = alt.Chart(rows([{"x": len(helped) + (_QUERIES_GAP - 1) / 2, "words": words}]))
-        text = base.mark_text(lineBreak="\n", fontSize=11, fill=MUTED, align="center", lineHeight=15)
+        text = base.mark_text(lineBreak="\n", fontSize=11, fill=MUTED, lineHeight=15, baseline="top")
         layers.append(text.encode(x="x:Q", text="words:N", y=alt.value(14)))
     legend = tuple(
         Key(f"{kind} ({figures.count(getattr(queries, kind))} queries)", shade, area=True)
@@ -547,10 +471,6 @@ def changes(drawn: Drawn) -> Chart | None:
     )
     spec = _finished(layers, height=_QUERIES_HEIGHT)
     return Chart(drawn.key("queries"), "Which queries it helps and hurts", caption, spec, legend=legend)
-
-
-def _largest_first(found: Iterable[ChangedQuery]) -> list[ChangedQuery]:
-    return sorted(found, key=lambda one: -one.change)
 
 
 _ROUTING_HEIGHT = 280
@@ -576,13 +496,13 @@ def routing(drawn: Drawn) -> Chart | None:
     ends = ends_of(one for marks in lines.values() for one in marks)
     scale = Scale(max(_KEPT[0], min(0.0, *ends)), min(_KEPT[1], max(1.0, *ends)) + 0.04)
     cut = min(ends) < scale.low or max(ends) > scale.high
-    y = _vertical_pair("Share of the gain that is kept", scale, ".0%")
+    y = Vertical("Share of the gain that is kept", scale, ".0%", extent=_EXTENT)
     x = _linear_x("Share of the queries that are reranked", 0, 1.02, format=".0%", tickCount=6)
     blind = alt.Chart(rows([{"x": 0.0, "value": 0.0}, {"x": 1.0, "value": 1.0}]))
     shown = {series: [one.within(scale) for one in marks] for series, marks in lines.items()}
     layers = [
-        blind.mark_line(stroke=RULE, strokeWidth=1.6).encode(x=x, y=y["value"]),
-        *_line_layers(shown, x, y),
+        blind.mark_line(stroke=RULE, strokeWidth=1.6).encode(x=x, y=y.axis("value")),
+        *line_layers(shown, x, y),
         *_chosen(drawn.one.routing_choice),
     ]
     legend = (*(series.key for series in lines), Key("queries picked at random", RULE))
@@ -629,7 +549,7 @@ def growth(drawn: Drawn) -> Chart | None:
         return None
     marks = [estimate_mark(point.size, point.gain, figures.difference) for point in points]
     scale = near([0.0, *ends_of(marks)])
-    y = _vertical_pair(f"Gain in {metric}", scale, f"+{spelling(scale)}", above=24)
+    y = Vertical(f"Gain in {metric}", scale, f"+{spelling(scale)}", 24, _EXTENT)
     x = size_axis(size_scale([one.x for one in marks]), ticks=4)
     size = found.pays_from.size
     pays = {} if size is None else {float(size): f"pays from {figures.count(size)}"}
@@ -639,9 +559,9 @@ def growth(drawn: Drawn) -> Chart | None:
         else f"Pays from {figures.count(size)} passages on ({reach({'interval': found.pays_from.interval})})."
     )
     layers = [
-        _level_rule(0.0, y["value"], dash=(1, 0)),
+        _level_rule(0.0, y, dash=(1, 0)),
         *_upright_rules(pays, x, _GROWTH_HEIGHT),
-        *_line_layers({Series(drawn.name, drawn.colour): marks}, x, y),
+        *line_layers({Series(drawn.name, drawn.colour): marks}, x, y),
     ]
     caption = (
         f"Gain of the reranker over the same pipeline without it, {metric}; the band is the 95% interval, "
