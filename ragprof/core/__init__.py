@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from ragprof.core.cores import NOTHING, CoreTimes
+
 if TYPE_CHECKING:  # the command line imports this package for its errors, and starts faster without numpy
     import numpy as np
     from numpy.typing import NDArray
@@ -127,11 +129,12 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One stage of one query. Both times in ns of the same monotonic clock."""
+    """One stage of one query. Times in ns of one monotonic clock; `cores` is what the threads did meanwhile."""
 
     stage: StageName
     start_ns: int
     duration_ns: int
+    cores: CoreTimes = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,7 @@ class Trace:
     spans: tuple[Span, ...]
     start_ns: int
     duration_ns: int
+    cores: CoreTimes = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,11 @@ def now_ns() -> int:
     return time.perf_counter_ns()
 
 
+def cpu_ns() -> int:
+    """Time on a core of all threads of this process, those that have ended too."""
+    return time.process_time_ns()
+
+
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
 

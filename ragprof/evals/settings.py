@@ -11,6 +11,7 @@ from typing import Any
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput
+from ragprof.evals.tables import Timing
 
 UNRECORDED = ("growth", "injection", "reranker", "gate", "budget", "energy", "metrics", "prices", "traffic")
 """What of a configuration a recording does not rest on; neither does it on the pipelines' own prices."""
@@ -23,9 +24,14 @@ def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def lasting(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration the main recording rests on."""
+    """What of a configuration the main recording rests on. Keys of [timing] that it was made without are as by default.
+
+    How long a run was ready to wait for a quiet moment is not a fact that anything rests on.
+    """
     kept = {key: value for key, value in config.items() if key not in UNRECORDED}
-    return {**kept, "pipelines": unpriced(config["pipelines"])}
+    timing = {**Timing().model_dump(mode="json"), **config.get("timing", {})}
+    timing.pop("patience")
+    return {**kept, "timing": timing, "pipelines": unpriced(config["pipelines"])}
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

@@ -20,10 +20,16 @@ class EvalTable(BaseModel):
 
 
 class Timing(EvalTable):
-    """Live rounds: how long they may take together, how many, and what spread between them counts as noise."""
+    """Live rounds: how long they may take together, how many, and what spread between them counts as noise.
+
+    `waiting_bound` is the share of the time spent waiting for a core above which the machine counts as busy; `patience`
+    how many seconds may be spent on waiting for a quieter moment and on timing busy rounds again.
+    """
 
     seconds: float = Field(45.0, gt=0, allow_inf_nan=False)
     rounds: int = Field(3, ge=2)
     min_queries: int = Field(20, ge=1)
     warmup: int = Field(3, ge=1)
     noise_bound: float = Field(0.10, gt=0, allow_inf_nan=False)
+    waiting_bound: float = Field(0.10, gt=0, le=1)
+    patience: float = Field(60.0, ge=0, allow_inf_nan=False)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from ragprof.core import Answer, EmbeddedQuery, Injected, Query, Ranking, Span, StageName, Trace, Usage
-from ragprof.core.clock import Clock, excluded_ns
+from ragprof.core import Answer, EmbeddedQuery, Injected, Query, Ranking, Span, StageName, Trace, Usage, cores
+from ragprof.core.clock import Clock, exclude, excluded_ns
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.ranking import ranked, without
 from ragprof.core.stages import Reranker
@@ -89,16 +89,26 @@ def bare(_stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
 
 
 def traced(parts: Parts, query: Query, clock: Clock) -> tuple[Answer, Trace]:
-    """`ask` with a span around each stage and one around the whole; what a stage `excluded` is in none of them."""
+    """`ask` with a span around each stage and one around the whole; what a stage `excluded` is in none of them.
+
+    What the cores did is read between the spans, once for the end of one and the beginning of the next; these readings
+    are in no duration either.
+    """
     spans: list[Span] = []
+    meter = cores.meter()
+    before = last = meter.of_machine()
 
     def call(stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
+        nonlocal last
         start, apart = clock(), excluded_ns()
         result = function(*arguments)
-        spans.append(Span(stage, start, clock() - start - (excluded_ns() - apart)))
+        end = clock()
+        duration, previous, last = end - start - (excluded_ns() - apart), last, meter.of_process()
+        spans.append(Span(stage, start, duration, last.since(previous)))
+        exclude(clock() - end)
         return result
 
     start, apart = clock(), excluded_ns()
     answer = ask(parts, query, call)
     duration = clock() - start - (excluded_ns() - apart)
-    return answer, Trace(query.query_id, tuple(spans), start, duration)
+    return answer, Trace(query.query_id, tuple(spans), start, duration, meter.of_machine().since(before))

@@ -19,13 +19,14 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from ragprof.core import Answer, Query, Span, StageName, Trace, environment
+from ragprof.core import Answer, Query, Span, StageName, Trace, cores, environment
 from ragprof.core.clock import Clock, Progress, excluded_ns
 from ragprof.evals import Timing
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare, traced
 
-SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns")
+SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns", *cores.FIELDS)
+"""What the cores did stands with the spans of a trace; of the machine as a whole, with the whole query alone."""
 FIRST_TOKEN_COLUMNS = ("pipeline", "round", "query_id", "first_token_ns")
 USAGE_COLUMNS = ("pipeline", "query_id", "stage", "unit", "count")
 
@@ -34,16 +35,21 @@ USAGE_COLUMNS = ("pipeline", "query_id", "stage", "unit", "count")
 class Timings:
     """What the rounds have written down so far. `peaks` is the highest resident memory of each pipeline's blocks."""
 
-    spans: list[tuple[str, str, int, str, str, int, int]] = field(default_factory=list)
+    spans: list[tuple[Any, ...]] = field(default_factory=list)
     usage: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
     first_tokens: list[tuple[str, int, str, int]] = field(default_factory=list)
 
     def add(self, pipeline: str, phase: str, number: int, trace: Trace) -> None:
-        whole = (pipeline, phase, number, trace.query_id, "query", trace.start_ns, trace.duration_ns)
-        self.spans.append(whole)
+        whose = (pipeline, phase, number, trace.query_id)
+        self.spans.append((*whose, "query", trace.start_ns, trace.duration_ns, *trace.cores.values()))
         for span in trace.spans:
-            self.spans.append((pipeline, phase, number, trace.query_id, span.stage, span.start_ns, span.duration_ns))
+            self.spans.append((*whose, span.stage, span.start_ns, span.duration_ns, *span.cores.values()))
+
+    def add_whole(self, pipeline: str, phase: str, number: int, query_id: str, start_ns: int, duration_ns: int) -> None:
+        """A duration around a whole query, without a reading of the cores."""
+        unread = cores.NOTHING.values()
+        self.spans.append((pipeline, phase, number, query_id, "query", start_ns, duration_ns, *unread))
 
     def add_usage(self, pipeline: str, answer: Answer) -> None:
         for stage, usage in answer.usage.items():
@@ -51,7 +57,7 @@ class Timings:
                 self.usage[pipeline, answer.query.query_id, stage, unit] = count
 
     def span_table(self) -> pd.DataFrame:
-        return pd.DataFrame(self.spans, columns=list(SPAN_COLUMNS))
+        return pd.DataFrame(self.spans, columns=list(SPAN_COLUMNS)).astype(dict.fromkeys(cores.FIELDS, "Int64"))
 
     def first_token_table(self) -> pd.DataFrame:
         """Time from the call of the generator to its first token, where there is a generator that streams."""
@@ -136,7 +142,7 @@ def timed_query(parts: Parts, query: Query, number: int, timings: Timings, clock
     answer, trace = traced(parts, query, clock)
     outer = clock() - start - (excluded_ns() - apart)
     timings.add(parts.name, "timed", number, trace)
-    timings.spans.append((parts.name, "instrumented", number, query.query_id, "query", start, outer))
+    timings.add_whole(parts.name, "instrumented", number, query.query_id, start, outer)
     timings.add_usage(parts.name, answer)
     if answer.generated is not None and answer.generated.first_token_ns is not None:
         timings.first_tokens.append((parts.name, number, query.query_id, answer.generated.first_token_ns))
@@ -146,7 +152,7 @@ def _bare_query(parts: Parts, query: Query, number: int, timings: Timings, clock
     start, apart = clock(), excluded_ns()
     ask(parts, query, bare)
     duration = clock() - start - (excluded_ns() - apart)
-    timings.spans.append((parts.name, "bare", number, query.query_id, "query", start, duration))
+    timings.add_whole(parts.name, "bare", number, query.query_id, start, duration)
 
 
 class ColdStarts:

@@ -95,7 +95,7 @@ def test_unknown_key(run_complaint: RunComplaint, handbook: Path) -> None:
     changed(handbook, "rounds = 3", "round = 3")
     assert run_complaint() == (
         "handbook.toml:11: no key named 'round'; did you mean 'rounds'? There are: min_queries, "
-        "noise_bound, rounds, seconds, warmup"
+        "noise_bound, patience, rounds, seconds, waiting_bound, warmup"
     )
 
 

@@ -75,7 +75,10 @@ def test_the_manifest_names_no_folder_of_the_machine(handbook: Path, cache: Path
 
 def test_spans_hold_every_phase_of_every_pipeline(recorded_handbook: Path) -> None:
     spans = pd.read_parquet(recorded_handbook / "spans.parquet")
-    assert list(spans.columns) == ["pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns"]
+    assert list(spans.columns) == [
+        *("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns"),
+        *("cpu_ns", "waiting_ns", "switches", "machine_ns", "stolen_ns", "pressure_ns"),
+    ]
     phases = spans[spans["stage"] == "query"].groupby(["pipeline", "phase"]).size().unstack()
     assert phases.to_dict("index") == {
         name: {"bare": 12, "cold": 1, "instrumented": 36, "timed": 36}

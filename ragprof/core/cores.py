@@ -1,0 +1,165 @@
+"""How long the threads of this process ran on a core, how long they waited for one, and what the machine did meanwhile.
+
+Linux tells all of it: `schedstat` of every thread (time that it was ready to run and had no core), pressure stall
+information, and the time that a hypervisor took away ("steal"). Elsewhere there are CPU time and involuntary switches.
+What a system does not tell is None, never 0. A thread that came and went between two readings is in the CPU time alone.
+A reading takes some ten microseconds, so it is never taken within a measured span. `RAGPROF_CORE_TIMES=off` turns all
+readings off.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from ragprof.core.clock import cpu_ns
+
+NS_PER_S = 10**9
+TASKS = Path("/proc/self/task")
+STAT, PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class CoreTimes:
+    """Counters that only rise, or the difference of two readings of them. Of the process but for the last three."""
+
+    cpu_ns: int | None = None
+    """On a core, over all threads."""
+    waiting_ns: int | None = None
+    """Ready to run and without a core, over all threads."""
+    switches: int | None = None
+    """How often a thread was taken off its core before it was done."""
+    machine_ns: int | None = None
+    """All cores of the machine together: busy, whoever with."""
+    stolen_ns: int | None = None
+    """All cores together: ready to run, and taken by the hypervisor for others."""
+    pressure_ns: int | None = None
+    """Time in which some task of the machine waited for a core."""
+
+    def since(self, earlier: CoreTimes) -> CoreTimes:
+        """What was added; None where either reading has nothing."""
+        pairs = ((getattr(self, name), getattr(earlier, name)) for name in FIELDS)
+        return CoreTimes(*(None if now is None or then is None else max(0, now - then) for now, then in pairs))
+
+    def values(self) -> tuple[int | None, ...]:
+        return tuple(getattr(self, name) for name in FIELDS)
+
+
+FIELDS = ("cpu_ns", "waiting_ns", "switches", "machine_ns", "stolen_ns", "pressure_ns")
+NOTHING = CoreTimes()
+
+
+class CoreMeter:
+    """Reads the counters of this process; keeps the files of its threads open, for that is most of a reading."""
+
+    def __init__(self) -> None:
+        self._tasks: int | None = None
+        self._files: dict[str, int] = {}
+        self._ended_ns = 0
+        self._last: dict[str, int] = {}
+        self._forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def of_process(self) -> CoreTimes:
+        """CPU time, waiting and switches. Cheap enough to be read around every stage."""
+        return CoreTimes(cpu_ns(), self._waiting_ns(), _switches())
+
+    def of_machine(self) -> CoreTimes:
+        """The same and what the machine did, to be read around a whole query: on many cores that takes longer."""
+        machine_ns, stolen_ns = _machine()
+        return CoreTimes(cpu_ns(), self._waiting_ns(), _switches(), machine_ns, stolen_ns, _pressure_ns())
+
+    def _forget(self) -> None:
+        """Close all files; a forked child would read its parent's threads in them."""
+        for file in self._files.values():
+            os.close(file)
+        if self._tasks is not None:
+            os.close(self._tasks)
+        self._files, self._last, self._ended_ns = {}, {}, 0
+        self._tasks = os.open(TASKS, os.O_RDONLY) if (TASKS / str(os.getpid()) / "schedstat").exists() else None
+
+    def _waiting_ns(self) -> int | None:
+        """The sum over the threads that there are, and over those that there were when it was last read."""
+        if self._tasks is None:
+            return None
+        # a folder's link count says how many folders are in it: listing them takes ten times as long
+        if os.fstat(self._tasks).st_nlink - 2 != len(self._files) or not self._read():
+            self._renew()
+            self._read()
+        return self._ended_ns + sum(self._last.values())
+
+    def _read(self) -> bool:
+        """Read every thread; False where one of them has ended."""
+        complete = True
+        for thread, file in self._files.items():
+            try:
+                self._last[thread] = int(os.pread(file, 64, 0).split()[1])
+            except (ProcessLookupError, IndexError):
+                complete = False
+        return complete
+
+    def _renew(self) -> None:
+        alive = {folder.name for folder in TASKS.iterdir()}
+        for thread in set(self._files) - alive:
+            os.close(self._files.pop(thread))
+            self._ended_ns += self._last.pop(thread, 0)
+        for thread in alive - set(self._files):
+            try:
+                self._files[thread] = os.open(TASKS / thread / "schedstat", os.O_RDONLY)
+            except OSError:  # it has ended since it was listed
+                continue
+
+
+def _switches() -> int | None:
+    try:
+        import resource
+    except ImportError:  # there is none on Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _machine() -> tuple[int | None, int | None]:
+    """Busy and stolen time of all cores, from the first line of /proc/stat: in it guests are part of user and nice."""
+    try:
+        with STAT.open("rb") as stream:
+            user, nice, system, _idle, _io, irq, soft, steal = (int(field) for field in stream.readline().split()[1:9])
+    except (OSError, ValueError):
+        return None, None
+    tick_ns = NS_PER_S // os.sysconf("SC_CLK_TCK")
+    return (user + nice + system + irq + soft) * tick_ns, steal * tick_ns
+
+
+def _pressure_ns() -> int | None:
+    try:
+        line = PRESSURE.read_text(encoding="ascii").partition("\n")[0]
+        return int(line.rpartition("total=")[2]) * 1_000
+    except (OSError, ValueError):
+        return None
+
+
+class CoreReader(Protocol):
+    """What is read around a stage, and what around a whole query."""
+
+    def of_process(self) -> CoreTimes: ...
+
+    def of_machine(self) -> CoreTimes: ...
+
+
+class Unread:
+    """A meter that reads nothing."""
+
+    def of_process(self) -> CoreTimes:
+        return NOTHING
+
+    def of_machine(self) -> CoreTimes:
+        return NOTHING
+
+
+@cache
+def meter() -> CoreReader:
+    """That of this process, or one that reads nothing where the environment says so."""
+    return Unread() if os.environ.get("RAGPROF_CORE_TIMES", "").lower() == "off" else CoreMeter()
