@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ragprof.core import Doc, Query
+from ragprof.corpus.account import ReadingAccount
 
 Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
 """query_id -> document_id -> relevance; above 0 is relevant."""
@@ -24,12 +25,20 @@ class Corpus:
     """Passages in the order of their source, ids distinct, at least one. `sha256` covers ids, titles and texts.
 
     `manifest` says where they came from: `format`, `documents`, `chunking` if they were cut, and what a recipe noted.
+    `account` says what was read and what was left out; `without_text` are all documents that had nothing to read.
     """
 
     name: str
     docs: tuple[Doc, ...]
     sha256: str
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    account: ReadingAccount = field(default_factory=ReadingAccount)
+    without_text: frozenset[str] = frozenset()
+
+    @cached_property
+    def documents(self) -> int:
+        """How many documents the passages were cut from."""
+        return len(set(self.document_of.values()))
 
     @cached_property
     def document_of(self) -> dict[str, str]:

@@ -1,20 +1,22 @@
 """Queries and judgements matched with a corpus: what can be evaluated, what is left out, and a notice for each.
 
 Relevance judgements have BEIR's three columns or TREC's four, told apart by the first line. Queries are BEIR's
-queries.jsonl or lines of `id<TAB>text`; one without text is refused.
+queries.jsonl or lines of `id<TAB>text`; those without text are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ragprof.core import Query
 from ragprof.core.errors import BadInput
+from ragprof.corpus.account import shown
 from ragprof.corpus.collection import Corpus, EvaluationSet, fingerprint_of_qrels
-from ragprof.corpus.jsonl import SeenIds, filled_lines, identifier, kind_of, records, text_of
+from ragprof.corpus.jsonl import SeenIds, clean_id, filled_lines, identifier, is_blank, kind_of, records, text_of
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,23 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str, int]]:
         if not all(cell.strip() for cell in cells):
             raise BadInput(f"one of its columns is blank; write {form.shown}", file=path, line=line)
         named = dict(zip(form.columns, cells, strict=True))
-        try:
-            yield line, named["query"], named["document"], int(named["relevance"])
-        except ValueError:
-            message = f"relevance '{named['relevance']}' is not an integer; write 0, 1, 2, ..."
-            raise BadInput(message, file=path, line=line) from None
+        query_id, document_id = (clean_id(named[each], each, file=path, line=line) for each in ("query", "document"))
+        yield line, query_id, document_id, _grade(named["relevance"].strip(), path, line)
+
+
+MOST_RELEVANT = 1000
+"""trec_eval sets up memory for every grade up to the highest, and counts in C integers."""
+
+
+def _grade(written: str, path: Path, line: int) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]+", written):
+        message = f"relevance '{written[:40]}' is not an integer; write 0, 1, 2, ..."
+        raise BadInput(message, file=path, line=line)
+    if len(written) > 18 or abs(int(written)) > MOST_RELEVANT:
+        bounds = f"lie between -{MOST_RELEVANT:,} and {MOST_RELEVANT:,}, and most are 0 to 3"
+        message = f"relevance {written[:40]} is no grade: they {bounds}; is this column a time, a count or an id?"
+        raise BadInput(message, file=path, line=line)
+    return int(written)
 
 
 def _columns(cells: list[str]) -> str:
@@ -90,18 +104,42 @@ QUERY_ID_FIELDS = ("_id", "id", "query_id")
 TABLE_SUFFIXES = (".tsv", ".txt")
 
 
+@dataclass(frozen=True)
+class Questions:
+    """Queries in the order of their file, and the ids of those that were left out because they have no text."""
+
+    queries: tuple[Query, ...]
+    without_text: tuple[str, ...]
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A sentence about what was left out; none where nothing was."""
+        if not self.without_text:
+            return ()
+        what = "has no text and is" if len(self.without_text) == 1 else "have no text and are"
+        return (f"{_counted(len(self.without_text), 'query', 'queries')} {what} left out: {shown(self.without_text)}",)
+
+
 def read_queries(path: Path) -> list[Query]:
-    """Queries in the order of the file: .tsv and .txt as `id<TAB>text`, anything else as JSONL."""
+    """Queries in the order of the file: .tsv and .txt as `id<TAB>text`, anything else as JSONL. Without text: none."""
+    return list(read_questions(path).queries)
+
+
+def read_questions(path: Path) -> Questions:
+    """As `read_queries`, and what was left out of them. Raises BadInput where none is left."""
     rows = _from_table(path) if path.suffix.lower() in TABLE_SUFFIXES else _from_jsonl(path)
-    queries, seen = [], SeenIds(path, what="query")
+    queries, without_text, seen = [], [], SeenIds(path, what="query")
     for line, query in rows:
-        if not query.text.strip():
-            raise BadInput(f"query '{query.query_id}' has no text; fill or remove it", file=path, line=line)
         seen.add(query.query_id, line)
-        queries.append(query)
+        if is_blank(query.text):
+            without_text.append(query.query_id)
+        else:
+            queries.append(query)
+    if not queries and without_text:
+        raise BadInput("no query in it has a text; is this the right file?", file=path)
     if not queries:
         raise BadInput('there is no query in it; each line should be {"_id": "...", "text": "..."}', file=path)
-    return queries
+    return Questions(tuple(queries), tuple(without_text))
 
 
 def _from_jsonl(path: Path) -> Iterator[tuple[int, Query]]:
@@ -118,13 +156,11 @@ def _from_jsonl(path: Path) -> Iterator[tuple[int, Query]]:
 
 def _from_table(path: Path) -> Iterator[tuple[int, Query]]:
     for line, row in filled_lines(path):
-        query_id, tab, text = row.partition("\t")
-        if not tab or not query_id.strip():
+        written, tab, text = row.partition("\t")
+        query_id = clean_id(written, "id", file=path, line=line)
+        if not tab or not query_id:
             raise BadInput("not 'id<TAB>text'; put one tab between the query's id and its text", file=path, line=line)
-        yield line, Query(query_id.strip(), text.strip())
-
-
-IDS_SHOWN = 5
+        yield line, Query(query_id, text.strip())
 
 
 def read_evaluation_set(queries: Path, qrels: Path, *, corpus: Corpus) -> EvaluationSet:
@@ -132,38 +168,42 @@ def read_evaluation_set(queries: Path, qrels: Path, *, corpus: Corpus) -> Evalua
 
     Raises BadInput where queries and qrels, or qrels and corpus, have not one id in common.
     """
-    asked, judged = read_queries(queries), read_qrels(qrels)
-    known = {query.query_id for query in asked}
-    unjudged = [query.query_id for query in asked if query.query_id not in judged]
-    unknown = [query_id for query_id in judged if query_id not in known]
-    if len(unknown) == len(judged):
-        message = f"none of the judged queries ({_shown(unknown)}) is in {queries}; do the two files belong together?"
+    asked, judged = read_questions(queries), read_qrels(qrels)
+    known = {query.query_id for query in asked.queries}
+    unjudged = [query.query_id for query in asked.queries if query.query_id not in judged]
+    unknown = [each for each in judged if each not in known and each not in asked.without_text]
+    if not known & judged.keys():
+        message = (
+            f"none of the judged queries ({shown(list(judged))}) is in {queries}; do the two files belong together?"
+        )
         raise BadInput(message, file=qrels)
     kept = {query_id: judgements for query_id, judgements in judged.items() if query_id in known}
     documents = list(dict.fromkeys(document_id for judgements in kept.values() for document_id in judgements))
     present = set(corpus.document_of.values())
     missing = sum(document_id not in present for document_id in documents)
     if missing == len(documents):
-        found = f"none of the judged documents ({_shown(documents)}) is in the corpus '{corpus.name}'"
+        found = f"none of the judged documents ({shown(documents)}) is in the corpus '{corpus.name}'"
         example = corpus.docs[0].document_id
         raise BadInput(f"{found}, whose ids look like '{example}'; is it another collection's qrels?", file=qrels)
     hopeless = [query_id for query_id, judgements in kept.items() if max(judgements.values()) <= 0]
-    notices = []
+    notices = list(asked.notices)
     if unjudged:
         what = "has no relevance judgements and is" if len(unjudged) == 1 else "have no relevance judgements and are"
-        notices.append(f"{_counted(len(unjudged), 'query', 'queries')} {what} left out: {_shown(unjudged)}")
+        notices.append(f"{_counted(len(unjudged), 'query', 'queries')} {what} left out: {shown(unjudged)}")
     if unknown:
         verb, asked_for = "is" if len(unknown) == 1 else "are", _counted(len(unknown), "judged query", "judged queries")
-        notices.append(f"{asked_for} {verb} not in {queries.name} and {verb} left out: {_shown(unknown)}")
+        notices.append(f"{asked_for} {verb} not in {queries.name} and {verb} left out: {shown(unknown)}")
     if missing:
         verb = "is" if missing == 1 else "are"
         guess = "other package versions?" if "versions" in corpus.manifest else "another version of it?"
+        if empty := sum(document_id in corpus.without_text for document_id in documents):
+            guess = f"{empty:,} of them without text" + (f"; {guess}" if empty < missing else "")
         notices.append(f"{missing:,} of {len(documents):,} judged documents {verb} not in this corpus ({guess})")
     if hopeless:
         what = f"{'has' if len(hopeless) == 1 else 'have'} no relevant document, only irrelevant ones"
-        notices.append(f"{_counted(len(hopeless), 'query', 'queries')} {what}: {_shown(hopeless)}")
+        notices.append(f"{_counted(len(hopeless), 'query', 'queries')} {what}: {shown(hopeless)}")
     return EvaluationSet(
-        queries=tuple(query for query in asked if query.query_id in kept),
+        queries=tuple(query for query in asked.queries if query.query_id in kept),
         qrels=kept,
         notices=tuple(notices),
         qrels_sha256=fingerprint_of_qrels(kept),
@@ -205,7 +245,3 @@ def with_own_documents(evaluation: EvaluationSet, corpus: Corpus, rule: OwnDocum
 
 def _counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
-
-
-def _shown(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:IDS_SHOWN]) + (", ..." if len(ids) > IDS_SHOWN else "")

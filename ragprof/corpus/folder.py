@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ragprof.core import Doc
 from ragprof.core.errors import BadInput
+from ragprof.corpus.account import Tally
 from ragprof.corpus.jsonl import encodable, whole_text
 
 if TYPE_CHECKING:
@@ -123,21 +124,24 @@ def _pieces(root: Tag) -> Iterator[str]:
             yield node.replace(" ", CODE_SPACE) if is_code else re.sub(r"[\s\x1c-\x1f]+", " ", node)
 
 
-def read_folder(folder: Path) -> tuple[list[Doc], list[str]]:
-    """Documents sorted by id (the path below the folder, with slashes), and the ids of pages without any text.
+def read_folder(folder: Path, tally: Tally) -> list[Doc]:
+    """Documents sorted by id (the path below the folder, with slashes), those without any text left out and counted.
 
-    Pages without text are left out. Raises BadInput where no page is left.
+    Raises BadInput where no page is left.
     """
-    docs = []
-    for path in pages(folder):
+    docs, found = [], pages(folder)
+    for path in found:
         doc_id = encodable(path.relative_to(folder).as_posix(), "file name", file=folder)
         page = PAGES[path.suffix.lower()](whole_text(path))
-        docs.append(Doc(doc_id, page.title or path.stem, page.text, document_id=doc_id))
-    filled = [doc for doc in docs if doc.text.strip()]
-    if not filled:
-        found = "only empty pages" if docs else "no page"
-        raise BadInput(f"{found} below this folder; a corpus needs text in {', '.join(PAGES)} files", file=folder)
-    return filled, [doc.doc_id for doc in docs if not doc.text.strip()]
+        if page.text.strip():
+            tally.read(path.suffix.lower())
+            docs.append(Doc(doc_id, page.title or path.stem, page.text, document_id=doc_id))
+        else:
+            tally.leave_out_empty(path.suffix.lower(), "no text", doc_id)
+    if not docs:
+        what = "only empty pages" if found else "no page"
+        raise BadInput(f"{what} below this folder; a corpus needs text in {', '.join(PAGES)} files", file=folder)
+    return docs
 
 
 def pages(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from ragprof.core import Doc
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import cache_folder
 from ragprof.corpus import recipes
+from ragprof.corpus.account import Tally
 from ragprof.corpus.collection import Chunking, Corpus, cut, fingerprint_of_docs
 from ragprof.corpus.folder import PAGES, pages, read_folder
 from ragprof.corpus.jsonl import CORPUS_FILE, read_docs
@@ -50,26 +51,29 @@ def _detected(path: Path) -> str:
 
 def _read_jsonl(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
     unnamed = path.stem if path.name != CORPUS_FILE else path.resolve().parent.name
-    return _corpus(name or unnamed, read_docs(path), chunking, {"format": "jsonl"})
+    tally = Tally()
+    return _corpus(name or unnamed, read_docs(path, tally), chunking, {"format": "jsonl"}, tally)
 
 
 def _read_beir(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
-    manifest = {"format": "beir"}
-    return _corpus(name or path.resolve().name, read_docs(path / CORPUS_FILE), chunking, manifest)
+    tally = Tally()
+    docs = read_docs(path / CORPUS_FILE, tally)
+    return _corpus(name or path.resolve().name, docs, chunking, {"format": "beir"}, tally)
 
 
 def _read_folder(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
     if not path.is_dir():
         raise BadInput("this is a file; the format 'folder' needs the folder that the pages are in", file=path)
-    docs, empty = read_folder(path)
-    manifest = {"format": "folder", "empty_pages": empty}
-    return _corpus(name or path.resolve().name, docs, chunking or Chunking(), manifest)
+    tally = Tally()
+    docs = read_folder(path, tally)
+    return _corpus(name or path.resolve().name, docs, chunking or Chunking(), {"format": "folder"}, tally)
 
 
 def _read_recipe(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
-    built = recipes.build(path, cache=cache_folder())
+    built, tally = recipes.build(path, cache=cache_folder()), Tally()
     manifest = {**recipes.manifest_of(built), "format": "recipe"}
-    return _corpus(name or recipes.info(path).name, read_docs(built / CORPUS_FILE), chunking, manifest)
+    docs = read_docs(built / CORPUS_FILE, tally)
+    return _corpus(name or recipes.info(path).name, docs, chunking, manifest, tally)
 
 
 FORMATS: Mapping[str, Callable[[Path, Chunking | None, str | None], Corpus]] = {
@@ -80,10 +84,12 @@ FORMATS: Mapping[str, Callable[[Path, Chunking | None, str | None], Corpus]] = {
 }
 
 
-def _corpus(name: str, documents: Iterable[Doc], chunking: Chunking | None, manifest: Mapping[str, Any]) -> Corpus:
+def _corpus(
+    name: str, documents: Iterable[Doc], chunking: Chunking | None, manifest: Mapping[str, Any], tally: Tally
+) -> Corpus:
     docs = tuple(documents)
     noted = {**manifest, "documents": len(docs)}
     if chunking:
         docs = tuple(cut(docs, chunking))
         noted["chunking"] = chunking.model_dump()
-    return Corpus(name, docs, fingerprint_of_docs(docs), noted)
+    return Corpus(name, docs, fingerprint_of_docs(docs), noted, tally.account(), frozenset(tally.without_text))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from ragprof.core import Doc
 from ragprof.core.errors import BadInput, UnknownName
+from ragprof.corpus.account import Tally
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -28,7 +30,8 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                 where = f"byte 0x{raw[failure.start]:02x} at offset {offset + failure.start} is not UTF-8"
                 is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
                 likely = "UTF-16" if is_utf_16 else "ISO-8859-1"
-                remedy = f"iconv -f {likely} -t UTF-8 {path.name} > {path.stem}.utf8{path.suffix}"
+                fixed = f"{path.stem}.utf8{path.suffix}"
+                remedy = f"iconv -f {likely} -t UTF-8 {path.name} > {fixed} && mv {fixed} {path.name}"
                 raise BadInput(f"{where}; convert the file, for example: {remedy}", file=path, line=number) from None
             offset += len(raw)
             yield number, (text.removeprefix("\ufeff") if number == 1 else text).removesuffix("\n").removesuffix("\r")
@@ -74,17 +77,24 @@ KINDS: Mapping[type, str] = {
 }
 
 
-def read_docs(path: Path) -> list[Doc]:
-    """Documents `{"_id" | "id" | "doc_id", "text"[, "title"]}`. Raises BadInput where there is none at all."""
+def read_docs(path: Path, tally: Tally) -> list[Doc]:
+    """Documents `{"_id" | "id" | "doc_id", "text"[, "title"]}`, those with neither title nor text left out and counted.
+
+    Raises BadInput where there is none at all.
+    """
     docs, seen = [], SeenIds(path, what="document")
     for line, record in records(path):
         doc_id = identifier(record, DOC_ID_FIELDS, file=path, line=line)
         title = "" if record.get("title") is None else text_of(record, "title", file=path, line=line)
         text = text_of(record, "text", file=path, line=line)
-        if not text.strip() and not title.strip():
-            raise BadInput(f"document '{doc_id}' has neither title nor text; fill or remove it", file=path, line=line)
         seen.add(doc_id, line)
-        docs.append(Doc(doc_id, title, text, document_id=doc_id))
+        if is_blank(text) and is_blank(title):
+            tally.leave_out_empty("document", "neither title nor text", doc_id)
+        else:
+            tally.read("document")
+            docs.append(Doc(doc_id, title, text, document_id=doc_id))
+    if not docs and seen:
+        raise BadInput("no document in it has a title or a text; is this the right file?", file=path)
     if not docs:
         raise BadInput('this corpus is empty; each line should be {"_id": "...", "text": "..."}', file=path)
     return docs
@@ -119,16 +129,35 @@ def identifier(record: Record, fields: Sequence[str], *, file: Path, line: int) 
     value = record[field]
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise BadInput(f"'{field}' is {kind_of(value)}; an id is a string or an integer", file=file, line=line)
-    if not str(value).strip():
+    name = clean_id(str(value), field, file=file, line=line)
+    if not name:
         raise BadInput(f"'{field}' is blank; give each line an id of its own", file=file, line=line)
-    return encodable(str(value), field, file=file, line=line)
+    return name
+
+
+def clean_id(value: str, field: str, *, file: Path, line: int | None = None) -> str:
+    """The id as every file is taken to mean it: without blanks around it, in Unicode's form NFC.
+
+    Formats differ in what blanks they keep, and file systems in how they write an accent; judgements of one must meet
+    documents of the other. Raises BadInput for NUL, at which the metrics' C code would end the id.
+    """
+    if "\0" in value:
+        raise BadInput(
+            f"'{field}' holds a NUL character, which no judgement can carry; remove it", file=file, line=line
+        )
+    return unicodedata.normalize("NFC", encodable(value, field, file=file, line=line).strip())
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing in it can be seen or read: blanks, controls and marks of no width only."""
+    return all(sign.isspace() or unicodedata.category(sign) in ("Cc", "Cf") for sign in text)
 
 
 def text_of(record: Record, field: str, *, file: Path, line: int) -> str:
-    """A string field that must be there; it may be blank."""
+    """A string field that must be there; it may be blank, and null is as blank."""
     if field not in record:
         raise BadInput(f"no '{field}': this line has {quoted(record)}; rename or add the field", file=file, line=line)
-    value = record[field]
+    value = "" if record[field] is None else record[field]
     if not isinstance(value, str):
         raise BadInput(f"'{field}' is {kind_of(value)}; it must be a string", file=file, line=line)
     return encodable(value, field, file=file, line=line)
@@ -160,6 +189,9 @@ class SeenIds:
     def __init__(self, file: Path, *, what: str) -> None:
         self._file, self._what = file, what
         self._lines: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
 
     def add(self, name: str, line: int) -> None:
         """Raises BadInput naming both lines if the id was there before."""

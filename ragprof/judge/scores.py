@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.core import RANKED_STAGES, StageName, files
-from ragprof.core.errors import NonFiniteScore, UnknownName
+from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
 from ragprof.corpus import EvaluationSet
 
 SCORE_COLUMNS = ("pipeline", "stage", "metric", "query_id", "value")
@@ -117,12 +117,30 @@ def canonical(metrics: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(measure(name)) for name in metrics))
 
 
+COUNTS = ("Num",)
+"""How the names of measures begin that count, and so have no upper bound."""
+ROUNDING = 1e-6
+
+
+def _countable(grades: Mapping[str, int]) -> dict[str, int]:
+    """The grades of a query as trec_eval can count them: it ends the process where all of them are below 0."""
+    if grades and max(grades.values()) < 0:
+        return dict.fromkeys(grades, 0)
+    return dict(grades)
+
+
 def _per_query(run: Run, qrels: Qrels, measures: Sequence[Any]) -> list[tuple[str, str, float]]:
     import ir_measures
 
     values = {(str(measure), query_id): 0.0 for measure in measures for query_id in qrels}
-    judged = {query_id: dict(grades) for query_id, grades in qrels.items()}
+    judged = {query_id: _countable(grades) for query_id, grades in qrels.items()}
     for metric in ir_measures.iter_calc(list(measures), judged, run):
-        if (str(metric.measure), metric.query_id) in values:
-            values[str(metric.measure), metric.query_id] = float(metric.value)
+        name, value = str(metric.measure), float(metric.value)
+        if not name.startswith(COUNTS) and not -ROUNDING <= value <= 1 + ROUNDING:
+            raise BadInput(
+                f"{name} of query '{metric.query_id}' came out as {value:g}, and it cannot lie outside 0 to 1; "
+                "check the grades of the query's judgements"
+            )
+        if (name, metric.query_id) in values:
+            values[name, metric.query_id] = value
     return [(name, query_id, value) for (name, query_id), value in values.items()]

@@ -269,6 +269,8 @@ def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timin
         "corpus": {
             "name": subject.corpus.name,
             "docs": len(subject.corpus.docs),
+            "documents": subject.corpus.documents,
+            "reading": subject.corpus.account.model_dump(mode="json"),
             "tokens": corpus_tokens,
             "sha256": subject.corpus.sha256,
             "versions": subject.corpus.manifest.get("versions"),

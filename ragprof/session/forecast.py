@@ -19,6 +19,7 @@ from ragprof.evals import PipelineConfig
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity
 from ragprof.record.recording import Subject
+from ragprof.report.figures import corpus_size
 from ragprof.session import studies
 from ragprof.studies.contract import Request
 from ragprof.studies.preparation import prepare
@@ -59,8 +60,11 @@ def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:
     docs = subject.corpus.docs
     sample = random.Random(subject.config.seed).sample(docs, min(SAMPLE, len(docs)))
     mean_tokens = float(np.mean([counter(subject.config.tokenizer)(doc.content) for doc in sample]))
+    size = corpus_size(len(docs), subject.corpus.documents)
     rows = [
-        ("corpus", f"{subject.corpus.name}: {len(docs):,} passages, about {mean_tokens * len(docs):,.0f} tokens"),
+        ("read", str(subject.corpus.account)),
+        *(("left out", str(each)) for each in subject.corpus.account.left_out),
+        ("corpus", f"{subject.corpus.name}: {size}, about {mean_tokens * len(docs):,.0f} tokens"),
         ("questions", f"{len(subject.queries):,} judged"),
         ("pipelines", ", ".join(parts.name for parts in subject.pipelines)),
     ]

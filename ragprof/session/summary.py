@@ -49,7 +49,11 @@ class Analysis:
         about = {
             "eval": config.name,
             "title": config.title or config.name,
-            "corpus": {"name": subject.corpus.name, "docs": len(subject.corpus.docs)},
+            "corpus": {
+                "name": subject.corpus.name,
+                "docs": len(subject.corpus.docs),
+                "documents": subject.corpus.documents,
+            },
         }
         pipelines = tuple(parts.name for parts in subject.pipelines)
         return cls(None, {name: section}, context_of(pipelines, config.metrics[0], {}), about)
@@ -82,7 +86,7 @@ def analyse(folder: Path) -> Analysis:
     if "injection" in sections:
         changes["limits"] = tuple(WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in profile.limits)
     context = context_of(tuple(profile.pipelines), settings_of(folder)["metrics"][0], profile.final_stage)
-    made = f"ragprof {profile.ragprof_version}, {day(profile.created)}, {profile.corpus.docs:,} passages"
+    made = f"ragprof {profile.ragprof_version}, {day(profile.created)}, {profile.corpus.size}"
     return Analysis(profile.model_copy(update=changes), sections, replace(context, title=profile.title, origin=made))
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from ragprof.core.errors import BadInput
 from ragprof.corpus import read_corpus
+from ragprof.corpus.account import LeftOut
+from ragprof.corpus.jsonl import is_blank
 
 A = '{"_id": "a", "title": "Alpha", "text": "first"}\n'
 B = '{"_id": "b", "text": "second"}\n'
@@ -66,10 +69,14 @@ def test_bom_and_windows_line_ends_are_taken_off(corpus: Path) -> None:
 
 
 texts = st.text(st.characters(codec="utf-8"))
-filled = texts.filter(str.strip)
+filled = texts.filter(lambda text: not is_blank(text))
+ids = st.text(st.characters(codec="utf-8", exclude_characters="\0")).map(lambda name: normalize("NFC", name).strip())
 
 
-@given(rows=st.lists(st.tuples(filled, texts, filled), min_size=1, unique_by=lambda row: row[0]), escaped=st.booleans())
+@given(
+    rows=st.lists(st.tuples(ids.filter(bool), texts, filled), min_size=1, unique_by=lambda row: row[0]),
+    escaped=st.booleans(),
+)
 def test_whatever_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], escaped: bool
 ) -> None:
@@ -151,9 +158,37 @@ def test_empty_corpus(corpus: Path, content: str) -> None:
     assert said == ': this corpus is empty; each line should be {"_id": "...", "text": "..."}'
 
 
-def test_document_without_title_and_text(corpus: Path) -> None:
-    said = complaint(corpus, A + '{"_id": "b", "title": " ", "text": "\\n"}')
-    assert said == ":2: document 'b' has neither title nor text; fill or remove it"
+def test_documents_without_title_and_text_are_left_out_counted_and_listed(corpus: Path) -> None:
+    """Stock FiQA and Cranfield have such documents."""
+    corpus.write_text(
+        A + '{"_id": "b", "title": " ", "text": "\\n"}\n{"_id": "c", "text": null}\n{"_id": "d", "text": "\\u200b"}\n'
+    )
+    found = read_corpus(corpus)
+    assert [doc.doc_id for doc in found.docs] == ["a"]
+    assert found.manifest["documents"] == 1
+    assert (found.account.read, str(found.account)) == ({"document": 1}, "1 document")
+    assert found.account.left_out == (
+        LeftOut(kind="document", reason="neither title nor text", count=3, examples=("b", "c", "d")),
+    )
+    assert str(found.account.left_out[0]) == "3 document (neither title nor text): b, c, d"
+    assert found.without_text == {"b", "c", "d"}
+
+
+def test_a_corpus_of_empty_documents_is_refused(corpus: Path) -> None:
+    said = complaint(corpus, '{"_id": "b", "text": ""}')
+    assert said == ": no document in it has a title or a text; is this the right file?"
+
+
+def test_blanks_around_ids_do_not_count_and_accents_have_one_form(corpus: Path) -> None:
+    corpus.write_text('{"_id": " a ", "text": "x"}\n{"_id": "cafe\\u0301", "text": "y"}')
+    assert [doc.doc_id for doc in read_corpus(corpus).docs] == ["a", "caf\u00e9"]
+    said = complaint(corpus, A + '{"_id": "a ", "text": "x"}')
+    assert said == ":2: document id 'a' was already given in line 1; ids must be distinct"
+
+
+def test_an_id_with_nul_is_refused(corpus: Path) -> None:
+    said = complaint(corpus, '{"_id": "a\\u0000b", "text": "x"}')
+    assert said == ":1: '_id' holds a NUL character, which no judgement can carry; remove it"
 
 
 def test_a_title_alone_is_enough(corpus: Path) -> None:
@@ -165,11 +200,13 @@ def test_other_encodings_are_named_with_line_and_offset(corpus: Path) -> None:
     said = complaint(corpus, A.encode() + '{"_id": "b", "text": "café"}\n'.encode("latin-1"))
     assert said == (
         ":2: byte 0xe9 at offset 73 is not UTF-8; convert the file, for example: "
-        "iconv -f ISO-8859-1 -t UTF-8 corpus.jsonl > corpus.utf8.jsonl"
+        "iconv -f ISO-8859-1 -t UTF-8 corpus.jsonl > corpus.utf8.jsonl && mv corpus.utf8.jsonl corpus.jsonl"
     )
     said = complaint(corpus, A.encode("utf-16"))
     assert said.startswith(":1: byte 0xff at offset 0 is not UTF-8")
-    assert said.endswith("iconv -f UTF-16 -t UTF-8 corpus.jsonl > corpus.utf8.jsonl")
+    assert said.endswith(
+        "iconv -f UTF-16 -t UTF-8 corpus.jsonl > corpus.utf8.jsonl && mv corpus.utf8.jsonl corpus.jsonl"
+    )
 
 
 def test_half_a_surrogate_pair_is_refused(corpus: Path) -> None:

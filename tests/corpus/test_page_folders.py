@@ -8,6 +8,7 @@ import pytest
 
 from ragprof.core.errors import BadInput
 from ragprof.corpus import Chunking, Corpus, read_corpus
+from ragprof.corpus.account import LeftOut
 from ragprof.corpus.folder import html, markdown, restructured_text
 
 
@@ -53,7 +54,6 @@ def test_all_kinds_of_pages_are_read_and_cut(tmp_path: Path) -> None:
     ]
     assert corpus.manifest == {
         "format": "folder",
-        "empty_pages": [],
         "documents": 5,
         "chunking": {"splitter": "auto", "max_characters": 1200, "overlap": 0},
     }
@@ -172,7 +172,8 @@ def test_odd_html_makes_no_warning(source: str) -> None:
 def test_pages_without_text_are_left_out_and_listed(tmp_path: Path) -> None:
     corpus = read_corpus(written(tmp_path, {"a.md": "# A\n", "b.txt": " \n"}))
     assert [doc.document_id for doc in corpus.docs] == ["a.md"]
-    assert corpus.manifest["empty_pages"] == ["b.txt"]
+    assert corpus.account.read == {".md": 1}
+    assert corpus.account.left_out == (LeftOut(kind=".txt", reason="no text", count=1, examples=("b.txt",)),)
 
 
 def test_folders_without_any_text(tmp_path: Path) -> None:

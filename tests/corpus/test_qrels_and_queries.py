@@ -7,6 +7,7 @@ import pytest
 from ragprof.core import Query
 from ragprof.core.errors import BadInput
 from ragprof.corpus import read_qrels, read_queries
+from ragprof.corpus.evaluation import Questions, read_questions
 
 HEADER = "query-id\tcorpus-id\tscore\n"
 
@@ -125,9 +126,6 @@ def test_table_line_without_a_tab(tmp_path: Path) -> None:
 
 def test_mistakes_in_queries_name_their_line(tmp_path: Path) -> None:
     good = '{"_id": "a", "text": "why"}\n'
-    assert queries_complaint(tmp_path, good + '{"_id": "b", "text": " "}') == (
-        ":2: query 'b' has no text; fill or remove it"
-    )
     assert queries_complaint(tmp_path, good + good) == (
         ":2: query id 'a' was already given in line 1; ids must be distinct"
     )
@@ -142,3 +140,41 @@ def test_mistakes_in_queries_name_their_line(tmp_path: Path) -> None:
 def test_no_query_at_all(tmp_path: Path) -> None:
     said = queries_complaint(tmp_path, "\n")
     assert said == ': there is no query in it; each line should be {"_id": "...", "text": "..."}'
+
+
+def test_queries_without_text_are_left_out_and_listed(tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    path.write_text('{"_id": "a", "text": "why"}\n{"_id": "b", "text": " "}\n{"_id": "c", "text": null}\n')
+    assert [query.query_id for query in read_queries(path)] == ["a"]
+    assert read_questions(path).notices == ("2 queries have no text and are left out: b, c",)
+    table = tmp_path / "topics.tsv"
+    table.write_text("1\twhy\n\n2\t\n")
+    assert read_questions(table) == Questions((Query("1", "why"),), ("2",))
+    assert queries_complaint(tmp_path, "1\t\n2\t \n", name="topics.tsv") == (
+        ": no query in it has a text; is this the right file?"
+    )
+
+
+@pytest.mark.parametrize("relevance", ["1700000000000", "9223372036854775807", "2147483648", "-1001", "9" * 5000])
+def test_a_grade_that_is_none_is_refused_with_its_line(tmp_path: Path, relevance: str) -> None:
+    said = qrels_complaint(tmp_path, HEADER + f"q1\td1\t{relevance}\n")
+    assert said == (
+        f":2: relevance {relevance[:40]} is no grade: they lie between -1,000 and 1,000, and most are 0 to 3; "
+        "is this column a time, a count or an id?"
+    )
+
+
+@pytest.mark.parametrize("relevance", ["1_0", "\u0661", "0x1", "one"])
+def test_a_grade_is_written_in_plain_digits(tmp_path: Path, relevance: str) -> None:
+    assert "is not an integer; write 0, 1, 2, ..." in qrels_complaint(tmp_path, HEADER + f"q1\td1\t{relevance}\n")
+
+
+def test_blanks_around_judged_ids_do_not_count_and_accents_have_one_form(tmp_path: Path) -> None:
+    path = tmp_path / "test.tsv"
+    path.write_text(HEADER + " q1 \tcafe\u0301.md \t1 \n", encoding="utf-8")
+    assert read_qrels(path) == {"q1": {"caf\u00e9.md": 1}}
+
+
+def test_a_judged_id_with_nul_is_refused(tmp_path: Path) -> None:
+    said = qrels_complaint(tmp_path, HEADER + "q1\td1\0x\t1\n")
+    assert said == ":2: 'document' holds a NUL character, which no judgement can carry; remove it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import ir_measures
 import pandas as pd
 import pytest
 
@@ -153,3 +154,28 @@ def test_an_unknown_metric_is_refused_with_a_guess() -> None:
 
 def test_other_names_of_a_metric_are_its_own() -> None:
     assert canonical(["MAP", "MRR@10", "NDCG@10", "AP"]) == ("AP", "RR@10", "nDCG@10")
+
+
+def test_a_query_that_is_judged_only_below_zero_scores_zero_and_ends_nothing() -> None:
+    """trec_eval alone would end the process."""
+    metrics = ("nDCG@10", "AP", "RR", "R@20", "Bpref", "Success@5", "Judged@3")
+    found = judged(table(RANKING), {"q1": {"d1": -2}}, *metrics)
+    assert {name: round(value, 6) for (name, _), value in found.items()} == {
+        **dict.fromkeys(metrics, 0.0),
+        "Judged@3": round(1 / 3, 6),
+    }
+
+
+def test_grades_below_zero_beside_others_are_judged_as_before() -> None:
+    found = judged(table(RANKING), {"q1": {"d1": -2, "d2": 1}}, "nDCG@10", "Bpref")
+    assert {name: round(value, 6) for (name, _), value in found.items()} == {"nDCG@10": 0.63093, "Bpref": 1.0}
+
+
+def test_a_metric_outside_its_range_is_refused_before_it_is_printed() -> None:
+    doubled = ir_measures.define_byquery(lambda _judged, _run: 2.0, name="Doubled")
+    with pytest.raises(BadInput, match=r"Doubled of query 'q1' came out as 2, and it cannot lie outside 0 to 1; check"):
+        scores_of(table(RANKING), {"q1": {"d1": 1}}, [doubled], stages=["search"])
+
+
+def test_counts_have_no_upper_bound() -> None:
+    assert judged(table(RANKING), {"q1": {"d1": 1}}, "NumRet") == {("NumRet", "q1"): 3.0}

@@ -18,7 +18,7 @@ def rows(handbook: Path, cache: Path) -> dict[str, str]:
 
 def test_what_there_is_to_do(handbook: Path, cache: Path) -> None:
     found = rows(handbook, cache)
-    assert found["corpus"] == "handbook: 24 passages, about 643 tokens"
+    assert found["corpus"] == "handbook: 24 passages of 24 documents, about 643 tokens"
     assert found["questions"] == "12 judged"
     assert found["pipelines"] == "bm25, dense, hybrid, hybrid+overlap"
     assert found["embed with hashing"].startswith("24 of 24 passages are new: about ")

@@ -158,7 +158,12 @@ def manifest(subject: Subject, sample: Subject, times: int) -> dict[str, Any]:
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "recording": uuid4().hex,
         "config": redacted(subject.config.model_dump(mode="json")),
-        "corpus": {"name": subject.corpus.name, "docs": len(subject.corpus.docs), "sha256": subject.corpus.sha256},
+        "corpus": {
+            "name": subject.corpus.name,
+            "docs": len(subject.corpus.docs),
+            "documents": subject.corpus.documents,
+            "sha256": subject.corpus.sha256,
+        },
         "questions": fingerprint_of(subject.queries),
         "identities": redacted(identities(subject.pipelines)),
         "environment": environment.describe(),

@@ -141,7 +141,11 @@ def facts_of(
         "eval": config["name"], "title": config["title"] or config["name"], "created": manifest["created"],
         "recording": manifest["recording"], "job": manifest.get("job", manifest["recording"]),
         "ragprof_version": manifest["ragprof_version"], "eval_sha256": eval_sha256(config),
-        "corpus": {key: manifest["corpus"][key] for key in ("name", "docs", "sha256")},
+        "corpus": {
+            key: manifest["corpus"][key]
+            for key in ("name", "docs", "documents", "sha256")
+            if key in manifest["corpus"]
+        },
         "questions": manifest["questions"], "qrels_sha256": judgement["qrels_sha256"], "queries": judgement["queries"],
         "seed": config["seed"], "tokenizer": config["tokenizer"],
         "metrics": [name for name in config["metrics"] if not name.startswith(JUDGED)],

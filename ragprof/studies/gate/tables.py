@@ -109,7 +109,8 @@ def side_table(comparison: Comparison) -> Table:
         "ragprof": lambda side: figures.text(side.ragprof_version),
         "Recording": lambda side: figures.text(side.recording),
         "Corpus": lambda side: figures.text(side.corpus.get("name")),
-        "Documents": lambda side: figures.text(side.corpus.get("docs")),
+        "Passages": lambda side: figures.text(side.corpus.get("docs")),
+        "Documents": lambda side: figures.text(side.corpus.get("documents")),
         "Queries": lambda side: figures.text(side.queries),
     }
     both = comparison.base, comparison.candidate

@@ -158,7 +158,7 @@ def tiles(section: ProfileSection) -> tuple[Tile, ...]:
     )
     several = len(pipelines) > 1
     accounted = f"of each query's time or more; profiler overhead at most {overhead}"
-    basis = f"{figures.count(section.corpus.docs)} documents, {figures.rough_count(section.corpus.tokens)} tokens"
+    basis = f"{section.corpus.size}, {figures.rough_count(section.corpus.tokens)} tokens"
     unpriced = Tile("Cost of 1,000 queries", figures.UNPRICED, "", "no pipeline is fully priced")
     return (
         _extreme(section.metric, f"Highest {section.metric}", qualities, figures.score, pick=max),

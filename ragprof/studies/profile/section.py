@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from ragprof.core import STAGES
+from ragprof.corpus.account import ReadingAccount
+from ragprof.report.figures import corpus_size
 from ragprof.studies.contract import BuildFigures, ComparedPair, CostFigures, EstimateValue, Latency, Section
 
 FORMAT = 1
@@ -22,11 +24,21 @@ class CorpusFacts(Section):
 
     name: str
     docs: int
+    """Passages: what is embedded, found and injected."""
+    documents: int | None = None
+    """What the passages were cut from, and what judgements name."""
+    reading: ReadingAccount | None = None
+    """What was read of the user's files, and what was left out and why."""
     tokens: int
     """By the eval's tokenizer."""
     sha256: str
     versions: dict[str, str] | None = None
     """Of the packages that a recipe made the corpus of."""
+
+    @property
+    def size(self) -> str:
+        """Both counts, named."""
+        return corpus_size(self.docs, self.documents)
 
 
 class Unaccounted(Section):

@@ -94,6 +94,7 @@ def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
             [
                 tables.rates(section),
                 Pair(tables.measured(section), tables.machine(section)),
+                tables.reading(section),
                 Small(_listed(section.corpus.versions or {}), "Corpus"),
                 Small(_listed(section.packages), "Packages"),
             ],

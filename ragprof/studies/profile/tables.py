@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ragprof.core import RANKED_STAGES
+from ragprof.corpus.account import shown
 from ragprof.report import figures
 from ragprof.report.figures import UNPRICED
 from ragprof.report.tables import (
@@ -264,7 +265,8 @@ def measured(section: ProfileSection) -> Table:
     facts = {
         "Eval": section.eval,
         "Corpus": corpus.name,
-        "Documents": figures.count(corpus.docs),
+        "Passages": figures.count(corpus.docs),
+        "Documents": figures.count(corpus.documents),
         "Tokens": figures.count(corpus.tokens),
         "Corpus SHA-256": corpus.sha256[:16],
         "Queries": figures.count(section.queries),
@@ -272,6 +274,34 @@ def measured(section: ProfileSection) -> Table:
     }
     work = {key.replace("_", " ").capitalize(): figures.text(count) for key, count in section.work.items()}
     return _facts("measured", "What was measured", facts | work)
+
+
+def reading(section: ProfileSection) -> Table | None:
+    """What was read of the user's files and what was left out, by kind and reason."""
+    account = section.corpus.reading
+    if account is None:
+        return None
+    columns = (
+        Column("Kind", numeric=False),
+        Column("Read"),
+        Column("Left out"),
+        Column("Why", numeric=False),
+        Column("Which", numeric=False),
+    )
+    read = [
+        (Cell(kind), figure(figures.count(count)), Cell(""), Cell(""), Cell("")) for kind, count in account.read.items()
+    ]
+    left = [
+        (
+            Cell(each.kind),
+            Cell(""),
+            figure(figures.count(each.count)),
+            Cell(each.reason),
+            Cell(shown(each.examples, of=each.count)),
+        )
+        for each in account.left_out
+    ]
+    return Table("reading", "What was read", columns, tuple(Row(cells) for cells in (*read, *left)))
 
 
 def _facts(key: str, title: str, known: Mapping[str, str]) -> Table:
@@ -295,7 +325,8 @@ def terminal_table(section: ProfileSection) -> RenderableType:
         )
     answer = [Text(sentence, style="" if place else "bold") for place, sentence in enumerate(section.headline)]
     warnings = [Text(f"! {warning}", style="yellow") for warning in section.warnings]
-    queries, docs = figures.count(section.queries), figures.count(section.corpus.docs)
-    basis = Text(f"n = {queries} queries, {docs} documents; p50 and p95 are end to end", style="dim")
-    above, below = [Text(section.title, style="dim"), *answer], [*warnings, basis]
+    queries, reading = figures.count(section.queries), section.corpus.reading
+    left_out = [Text(f"left out: {each}", style="dim") for each in (reading.left_out if reading else ())]
+    basis = Text(f"n = {queries} queries, {section.corpus.size}; p50 and p95 are end to end", style="dim")
+    above, below = [Text(section.title, style="dim"), *answer], [*warnings, *left_out, basis]
     return Group(*(Padding(line, INDENT) for line in above), table, *(Padding(line, INDENT) for line in below))

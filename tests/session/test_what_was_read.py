@@ -1,0 +1,85 @@
+"""One account of what was read and left out, in check, terminal, summary and report; both sizes of a corpus, named."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import ragprof
+from ragprof.session.forecast import forecast_eval
+
+EVAL = """name = "pages"
+metrics = ["nDCG@10"]
+
+[corpus]
+path = "pages"
+
+[evaluation]
+queries = "queries.tsv"
+qrels = "qrels.txt"
+
+[timing]
+seconds = 0.2
+rounds = 2
+min_queries = 1
+warmup = 1
+
+[[pipelines]]
+name = "bm25"
+store = "bm25s"
+depth = 3
+injector = { name = "top_k", k = 1 }
+"""
+
+
+@pytest.fixture
+def pages(tmp_path: Path, cache: Path) -> Path:
+    """An eval of a folder with two pages, five passages, and things that are no pages."""
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    (folder / "long.md").write_text("# Ponds\n\n" + "\n\n".join(f"Ducks swim in pond {n}. " * 40 for n in range(4)))
+    (folder / "short.txt").write_text("Trains run on rails.\n")
+    (folder / "empty.txt").write_text(" \n")
+    (tmp_path / "queries.tsv").write_text("q1\tducks in ponds\nq2\ttrains on rails\nq3\t\n")
+    (tmp_path / "qrels.txt").write_text("q1 0 long.md 1\nq2 0 short.txt 1\nq3 0 long.md 1\n")
+    (tmp_path / "pages.toml").write_text(EVAL)
+    return tmp_path / "pages.toml"
+
+
+def printed(table: object) -> str:
+    out = io.StringIO()
+    Console(file=out, width=80).print(table)
+    return " ".join(out.getvalue().split())
+
+
+def test_what_was_left_out_is_said_in_check_terminal_summary_and_report(pages: Path) -> None:
+    rows = forecast_eval(pages).rows
+    assert ("read", "1 .md, 1 .txt") in rows
+    assert ("left out", "1 .txt (no text): empty.txt") in rows
+    result = ragprof.run(pages, out=pages.parent / "out")
+    assert result.summary["corpus"]["reading"] == {
+        "read": {".md": 1, ".txt": 1},
+        "left_out": [{"kind": ".txt", "reason": "no text", "count": 1, "examples": ["empty.txt"]}],
+    }
+    assert "left out: 1 .txt (no text): empty.txt" in printed(result.table())
+    page = result.report.read_text(encoding="utf-8")
+    assert "What was read" in page
+    assert "empty.txt" in page
+    assert "empty.txt" in (result.folder / "report.md").read_text(encoding="utf-8")
+    assert "1 query has no text and is left out: q3" in result.summary["warnings"]
+
+
+def test_both_sizes_of_a_corpus_are_named_everywhere(pages: Path) -> None:
+    assert any(
+        what == "corpus" and "pages: 5 passages of 2 documents" in much for what, much in forecast_eval(pages).rows
+    )
+    result = ragprof.run(pages, out=pages.parent / "out")
+    assert (result.summary["corpus"]["docs"], result.summary["corpus"]["documents"]) == (5, 2)
+    assert "n = 2 queries, 5 passages of 2 documents" in printed(result.table())
+    page = result.report.read_text(encoding="utf-8")
+    assert "5 passages of 2 documents" in page
+    assert json.loads((result.folder / "manifest.json").read_text())["corpus"]["documents"] == 2
