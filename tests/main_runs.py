@@ -6,7 +6,7 @@ from typing import Any
 
 from ragprof.session.summary import Analysis, context_of
 from ragprof.studies.contract import EstimateValue, Latency, Section
-from ragprof.studies.profile.section import ProfileSection
+from ragprof.studies.profile.section import ProfileSection, StageCores, Waiting
 
 
 def changed(run: ProfileSection, name: str, **figures: Any) -> ProfileSection:
@@ -60,6 +60,16 @@ def timed(run: ProfileSection, name: str, *, p50: float, spread: float = 0.5) ->
         update={"p50_ns": round(p50 * 1e6), "p50_interval_ns": ends, "mean_ns": round(p50 * 1e6)}
     )
     return changed(run, name, end_to_end=whole)
+
+
+def disturbed(run: ProfileSection, name: str, *, share: float) -> ProfileSection:
+    """One pipeline of which threads waited for a core in this share of the time; its search is billed by the hour."""
+    reason = f"the machine was busy ({share:.0%} of the time waiting for a core)" if share > 0.1 else ""
+    waiting = Waiting(
+        share=share, bound=0.1, busy=share > 0.1, reason=reason, switches_per_query=3.0, stolen_share=0.0,
+        stages={"search": StageCores(cpu_ns=2_000_000, waiting_ns=6_000_000, share=share)}, pressure_share=0.9,
+    )  # fmt: skip
+    return changed(run, name, waiting=waiting, billed_by_time=("search",))
 
 
 def scored(run: ProfileSection, name: str, mean: float | None) -> ProfileSection:

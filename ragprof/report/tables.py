@@ -173,6 +173,21 @@ def quantile_cell(latency: Any, quantile: str) -> Cell:
     return figure(figures.duration(at(latency, f"{quantile}_ns")), interval)
 
 
+WITHHELD = "withheld"
+MARK = "*"
+
+
+def marked(cell: Cell, reason: str) -> Cell:
+    """The cell as it is, or with a mark behind its figure where there is a reason to withhold that from sentences."""
+    return replace(cell, text=f"{cell.text} {MARK}", tone="undecided") if reason else cell
+
+
+def mark_note(reasons: Mapping[str, str]) -> str:
+    """What the mark means, for the note of a table: whose figures are withheld, and why. Empty where none are."""
+    told = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
+    return f" {MARK} measured, but in no headline or verdict: {'; '.join(told)}." if told else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """`pipeline` is whose figure it is; empty for a figure of the run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from main_runs import changed, cut, first_token, led_by, unpriced
+from main_runs import changed, cut, disturbed, first_token, led_by, unpriced
 
 from ragprof.report.tables import Cell, Table
 from ragprof.studies.profile import tables
@@ -75,6 +75,40 @@ def test_noisy_timings_are_named(main_run: ProfileSection) -> None:
     quiet = changed(noisy, "dense", noise=Noise(spread=0.05, bound=0.1, noisy=False))
     assert _cells(tables.trust(quiet), "bm25")[-2:] == [Cell("20.0%", "bound 10.0%"), Cell("noisy", tone="worse")]
     assert _cells(tables.trust(quiet), "dense")[-1] == Cell("steady", tone="quiet")
+
+
+def test_figures_of_a_busy_machine_stand_in_the_tables_with_a_mark(main_run: ProfileSection) -> None:
+    busy = disturbed(main_run, "bm25", share=0.74)
+    plain, marked = (_cells(tables.glance(run), "bm25") for run in (main_run, busy))
+    assert [cell.text for cell in marked[3:6]] == [f"{cell.text} *" for cell in plain[3:6]]
+    assert _cells(tables.glance(busy), "dense") == _cells(tables.glance(main_run), "dense")
+    note = (
+        " * measured, but in no headline or verdict: bm25: the machine was busy (74% of the time waiting for a core)."
+    )
+    assert tables.glance(busy).note.endswith(note)
+    assert tables.latency(busy).note.endswith(note)
+    rows = [row.cells for row in tables.latency(busy).rows if row.cells[0].text == "bm25"]
+    assert all(cell.text.endswith(" *") for row in rows for cell in row[2:5])
+    assert _cells(tables.trust(busy), "bm25")[-1].text == "busy"
+
+
+def test_each_stage_shows_what_its_threads_did(main_run: ProfileSection) -> None:
+    assert tables.cores(main_run) is None
+    table = tables.cores(disturbed(main_run, "bm25", share=0.74))
+    assert table is not None
+    assert [[cell.text for cell in row.cells] for row in table.rows] == [
+        ["bm25", "search", "2.00 ms", "6.00 ms", "74.0%", "", "", ""],
+        ["bm25", "all stages", "", "", "74.0%", "3.0", "0.0%", "90.0%"],
+    ]
+
+
+def test_tiles_withhold_what_rests_on_the_time_of_a_busy_machine(main_run: ProfileSection) -> None:
+    _, latency, cost, *_ = tiles(disturbed(main_run, "dense", share=0.74))
+    reason = "the machine was busy (74% of the time waiting for a core)"
+    assert [(tile.label, tile.value, tile.note, tile.pipeline) for tile in (latency, cost)] == [
+        ("Latency p50", "withheld", reason, ""),
+        ("Cost of 1,000 queries", "withheld", reason, ""),
+    ]
 
 
 def test_only_web_addresses_become_links(main_run: ProfileSection) -> None:

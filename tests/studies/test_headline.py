@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from main_runs import changed, cut, led_by, scored, timed, unpriced
+from main_runs import changed, cut, disturbed, led_by, scored, timed, unpriced
 
 from ragprof.core.quantities import duration
 from ragprof.studies.profile.headline import headline, twins, warnings
@@ -119,6 +119,34 @@ def test_a_reranker_without_a_twin_is_not_credited(reranked: ProfileSection) -> 
     assert twins(reranked) == {"hybrid+overlap": "hybrid"}
     assert twins(alone) == {}
     assert not [sentence for sentence in headline(alone) if sentence.startswith("The reranker")]
+
+
+def test_on_a_busy_machine_no_sentence_rests_on_time(reranked: ProfileSection, pair: ProfileSection) -> None:
+    """Neither latency nor what it is multiplied with to money is told; quality and tokens are."""
+    busy = "the machine was busy (74% of the time waiting for a core)"
+    run = disturbed(reranked, "hybrid+overlap", share=0.74)
+    found = headline(changed(run, "hybrid+overlap", billed_by_time=("rerank",)))
+    assert found[0].endswith(f"Which of them is the fastest is withheld: {busy}.")
+    assert found[1].endswith(f"more queries would be needed; what it adds to the latency is withheld: {busy}.")
+    assert found[2] == f"Where the time goes is not told: {busy}."
+    assert found[3].startswith("A prompt holds ")
+    assert not [word for word in " ".join(found).split() if word in ("ms", "µs", "p50") or word.startswith("$")]
+    assert not [sentence for sentence in headline(disturbed(pair, "dense", share=0.05)) if "withheld" in sentence]
+
+
+def test_on_a_busy_machine_a_reranker_billed_by_call_keeps_its_price(reranked: ProfileSection) -> None:
+    found = headline(disturbed(reranked, "hybrid", share=0.2))
+    assert "; it adds $0.0120 to 1,000 queries; what it adds to the latency is withheld: the machine was " in found[1]
+
+
+def test_a_busy_machine_is_warned_of_before_noise(main_run: ProfileSection) -> None:
+    run = changed(
+        disturbed(_quiet(main_run), "bm25", share=0.74), "bm25", noise=Noise(spread=0.5, bound=0.1, noisy=True)
+    )
+    assert warnings(run, []) == [
+        "bm25: its latency and its cost may be that of other work: the machine was busy (74% of the time waiting for a "
+        "core); run it again when the machine does nothing else"
+    ]
 
 
 def _quiet(run: ProfileSection) -> ProfileSection:

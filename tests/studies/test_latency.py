@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 
 from ragprof.core import Estimate
+from ragprof.record.disturbance import disturbance_of
 from ragprof.statistics.estimates import latency_quantiles, noise
 from ragprof.studies.contract import EstimateValue
-from ragprof.studies.profile.latency import closure, cold_start, latency_of, mean_usage, overhead
-from ragprof.studies.profile.section import Noise, Unaccounted
+from ragprof.studies.profile.latency import closure, cold_start, latency_of, mean_usage, overhead, waiting
+from ragprof.studies.profile.section import Noise, StageCores, Unaccounted
 
+TIMING = {"noise_bound": 0.1, "waiting_bound": 0.1}
 COLUMNS = ["pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns"]
 
 
@@ -44,7 +46,7 @@ TWO_ROUNDS = spans(
 
 
 def test_every_entry_of_a_pipelines_summary() -> None:
-    found = latency_of(TWO_ROUNDS, noise_bound=0.1, seed=0)
+    found = latency_of(TWO_ROUNDS, timing=TIMING, seed=0)
     assert {stage: latency.mean_ns for stage, latency in found["stages"].items()} == {"search": 118, "inject": 18}
     assert (found["end_to_end"].mean_ns, found["end_to_end"].n, found["end_to_end"].queries) == (150, 4, 2)
     assert found["unaccounted"] == Unaccounted(mean_ns=14, share=14 / 150)
@@ -52,13 +54,30 @@ def test_every_entry_of_a_pipelines_summary() -> None:
     assert found["overhead"] == pytest.approx(8 / 150)
     assert found["noise"] == Noise(spread=0.0, bound=0.1, noisy=False)
     assert found["cold_start_ns"] == {"search": 900, "inject": 90}
+    assert found["waiting"] is None
+
+
+def test_each_stage_says_how_long_its_threads_ran_and_waited() -> None:
+    table = TWO_ROUNDS.query("phase == 'timed'").assign(cpu_ns=0, waiting_ns=0, switches=4, machine_ns=60)
+    table = table.assign(stolen_ns=20, pressure_ns=30)
+    search = table["stage"] == "search"
+    table.loc[search, "cpu_ns"], table.loc[search, "waiting_ns"] = 100, 300
+    found = waiting(table, disturbance_of(table, TIMING))
+    assert found is not None
+    assert found.stages == {
+        "search": StageCores(cpu_ns=100, waiting_ns=300, share=0.75),
+        "inject": StageCores(cpu_ns=0, waiting_ns=0, share=0.0),
+    }
+    assert (found.switches_per_query, found.stolen_share, found.pressure_share) == (4.0, 0.25, 0.2)
+    assert found.share == 1200 / 1670
+    assert (found.busy, found.reason) == (True, "the machine was busy (72% of the time waiting for a core)")
 
 
 def test_stages_stand_in_the_order_of_the_hops() -> None:
     names = ("inject", "rerank", "search", "embed")
     table = spans(("timed", 0, "q1", "query", 40), *(("timed", 0, "q1", name, 10) for name in names),
                   ("instrumented", 0, "q1", "query", 40), ("bare", 0, "q1", "query", 40))  # fmt: skip
-    assert list(latency_of(table, noise_bound=0.1, seed=0)["stages"]) == ["embed", "search", "rerank", "inject"]
+    assert list(latency_of(table, timing=TIMING, seed=0)["stages"]) == ["embed", "search", "rerank", "inject"]
 
 
 def test_quantiles_of_a_hundred_queries() -> None:

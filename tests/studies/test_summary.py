@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ragprof.core import files
 from ragprof.core.errors import BadInput
 from ragprof.report.html import charts_of
 from ragprof.report.palette import pipeline_colours
@@ -160,3 +161,24 @@ def test_an_eval_without_ndcg_is_led_by_its_first_metric(handbook: Path, cache: 
     parts = show(section, context)
     charts = [chart.key for part in parts for chart in charts_of(part.blocks)]
     assert charts == ["time", "latency-quality", "cost-quality", "differences", "stage-quality", "tokens"]
+
+
+def test_a_recording_of_a_busy_machine_has_no_front_over_time(handbook_recording: Path) -> None:
+    """Waiting of one pipeline's threads withholds latency from front, sentences and tile, and leaves quality alone."""
+    quiet = profile_of(handbook_recording)
+    path = handbook_recording / "spans.parquet"
+    spans = files.read_table(path)
+    waited = (spans["pipeline"] == "dense") & (spans["stage"] != "query")
+    read = {"cpu_ns": spans["duration_ns"], "waiting_ns": 3 * spans["duration_ns"] * waited}
+    files.write_table(path, spans.assign(**{column: values.astype("Int64") for column, values in read.items()}))
+    busy = profile_of(handbook_recording)
+    assert quiet.pareto.latency != ()
+    assert busy.pareto.latency == ()
+    assert busy.pipelines["dense"].latency_withheld == "the machine was busy (75% of the time waiting for a core)"
+    assert [busy.pipelines[name].latency_withheld for name in ("bm25", "hybrid")] == ["", ""]
+    assert busy.pipelines["dense"].end_to_end == quiet.pipelines["dense"].end_to_end
+    assert busy.comparisons == quiet.comparisons
+    assert (
+        "Where the time goes is not told: the machine was busy (75% of the time waiting for a core)." in busy.headline
+    )
+    assert tiles(busy)[1].value == "withheld"

@@ -12,6 +12,7 @@ from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput
 from ragprof.evals import settings_of
 from ragprof.price import read_pricing
+from ragprof.price.bills import ITEMS
 from ragprof.statistics.estimates import latency_quantiles
 from ragprof.studies.contract import BuildFigures, CostFigures, Latency
 from ragprof.studies.profile.headline import headline, reranker_of, warnings
@@ -78,10 +79,11 @@ def _pipelines(
     seed, pricing = config["seed"], read_pricing(folder).pipelines
     spans, usage = (files.read_table(folder / f"{table}.parquet") for table in ("spans", "usage"))
     builds = files.read_table(folder / "builds.parquet").set_index("pipeline")
+    bills = files.read_json(folder / "rates.json")["pipelines"]
     pipelines = {}
     for pipeline in config["pipelines"]:
         name = pipeline["name"]
-        timing = latency_of(spans[spans["pipeline"] == name], noise_bound=config["timing"]["noise_bound"], seed=seed)
+        timing = latency_of(spans[spans["pipeline"] == name], timing=config["timing"], seed=seed)
         if (first := first_token(folder, name, seed=seed)) is not None:
             timing["stages"]["generate"] = timing["stages"]["generate"].model_copy(update={"first_token": first})
         usage_estimates = mean_usage(usage[usage["pipeline"] == name], seed=seed)
@@ -89,6 +91,7 @@ def _pipelines(
             description=describe(pipeline),
             config=pipeline,
             **timing,
+            billed_by_time=billed_by_time(bills[name]),
             build=BuildFigures(**{key: int(value) for key, value in builds.loc[name].items()}),
             peak_rss_bytes=peaks.get(name),
             usage_per_query={key: estimate.mean for key, estimate in usage_estimates.items()},
@@ -97,6 +100,11 @@ def _pipelines(
             scores=estimates(scores[name], seed=seed),
         )
     return pipelines
+
+
+def billed_by_time(bill: Mapping[str, Any]) -> tuple[str, ...]:
+    """The stages of a bill in rates.json whose price is measured machine time."""
+    return tuple(sorted({line["stage"] for line in bill["applied"] if line["item"] == ITEMS["per_hour"]}))
 
 
 def first_token(folder: Path, name: str, *, seed: int) -> Latency | None:
@@ -110,11 +118,16 @@ def first_token(folder: Path, name: str, *, seed: int) -> Latency | None:
 
 
 def _fronts(section: ProfileSection) -> Pareto:
-    quality = {name: found.mean if (found := section.quality(name)) else None for name in section.pipelines}
-    latency = {name: figures.end_to_end.p50_ns for name, figures in section.pipelines.items()}
-    totals = {name: figures.cost_usd_per_1000_queries.total for name, figures in section.pipelines.items()}
+    """Both fronts. One over figures of which some are withheld would be no front: it is left empty."""
+    every = section.pipelines
+    quality = {name: found.mean if (found := section.quality(name)) else None for name in every}
+    latency = {name: one.end_to_end.p50_ns for name, one in every.items()}
+    totals = {name: one.cost_usd_per_1000_queries.total for name, one in every.items()}
     cost = {name: None if total is None else float(total) for name, total in totals.items()}
-    return Pareto(latency=pareto(quality, latency), cost=pareto(quality, cost))
+    return Pareto(
+        latency=() if any(one.latency_withheld for one in every.values()) else pareto(quality, latency),
+        cost=() if any(one.cost_withheld for one in every.values()) else pareto(quality, cost),
+    )
 
 
 def method(config: Mapping[str, Any], engines: Mapping[str, Mapping[str, Mapping[str, str]]]) -> tuple[str, ...]:

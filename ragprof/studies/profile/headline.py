@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ragprof.report import figures
-from ragprof.report.tables import Tile
+from ragprof.report.tables import WITHHELD, Tile
 from ragprof.studies.contract import ComparedPair
 from ragprof.studies.profile.section import ProfileSection
 
@@ -27,7 +27,12 @@ def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
     """What a reader must know before believing a figure; the judge pass's notices first."""
     found = list(notices)
     for name, pipeline in section.pipelines.items():
-        if pipeline.noise.noisy:
+        if pipeline.latency_withheld:
+            found.append(
+                f"{name}: its latency{' and its cost' if pipeline.cost_withheld else ''} may be that of other work: "
+                f"{pipeline.latency_withheld}; run it again when the machine does nothing else"
+            )
+        elif pipeline.noise.noisy:
             found.append(
                 f"{name}: noisy timing, the rounds' median latencies differ by {pipeline.noise.spread:.0%} "
                 f"(bound {pipeline.noise.bound:.0%}); compare its latency on a quieter machine"
@@ -70,6 +75,8 @@ def _compared(section: ProfileSection, first: str, second: str) -> ComparedPair 
 
 def _fastest(section: ProfileSection, names: Sequence[str]) -> str:
     """Which of several equals is the fastest, where the intervals of their medians leave no doubt."""
+    if busy := _busy(section, names):
+        return f"Which of them is the fastest is withheld: {busy}."
     order = sorted(names, key=lambda name: section.pipelines[name].end_to_end.p50_ns)
     first, second = (section.pipelines[name].end_to_end for name in order[:2])
     ends, following = first.p50_interval_ns, second.p50_interval_ns
@@ -93,14 +100,24 @@ def _rerankers(section: ProfileSection) -> list[str]:
         more = f"; about {row.more_queries:,} more queries would be needed" if row.more_queries else ""
         reranked, plain = section.pipelines[name], section.pipelines[base]
         added = figures.duration(reranked.end_to_end.p50_ns - plain.end_to_end.p50_ns)
-        usd = reranked.cost_usd_per_1000_queries.of_stage("rerank")
-        priced = "" if usd is None else f" and {figures.usd(usd)} to 1,000 queries"
+        usd, busy = reranked.cost_usd_per_1000_queries.of_stage("rerank"), _busy(section, [base, name])
+        if busy and "rerank" in reranked.billed_by_time:
+            usd = None
+        money = "" if usd is None else f"{figures.usd(usd)} to 1,000 queries"
+        takes = f"it adds {added} to the median query{' and ' if money else ''}{money}"
+        if busy:
+            takes = f"{f'it adds {money}; ' if money else ''}what it adds to the latency is withheld: {busy}"
         sentences.append(
             f"The reranker of {name} changes {section.metric} by "
-            f"{figures.with_interval(gain, ends, figures.difference)}, {verdict}{more}; "
-            f"it adds {added} to the median query{priced}."
+            f"{figures.with_interval(gain, ends, figures.difference)}, {verdict}{more}; {takes}."
         )
     return sentences
+
+
+def _busy(section: ProfileSection, names: Sequence[str]) -> str:
+    """Why latencies of these pipelines are not compared, by the one that waited most; empty where they may be."""
+    waits = [waiting for name in names if (waiting := section.pipelines[name].waiting) is not None and waiting.busy]
+    return max(waits, key=lambda waiting: waiting.share or 0.0).reason if waits else ""
 
 
 def twins(section: ProfileSection) -> dict[str, str]:
@@ -124,6 +141,8 @@ def reranker_of(config: Mapping[str, Any]) -> str | None:
 
 
 def _slowest_stage(section: ProfileSection) -> str:
+    if busy := _busy(section, list(section.pipelines)):
+        return f"Where the time goes is not told: {busy}."
     name, pipeline = max(section.pipelines.items(), key=lambda item: item[1].end_to_end.p50_ns)
     stage, latency = max(pipeline.stages.items(), key=lambda item: item[1].mean_ns)
     p50, share = figures.duration(pipeline.end_to_end.p50_ns), latency.mean_ns / pipeline.end_to_end.mean_ns
@@ -157,15 +176,18 @@ def tiles(section: ProfileSection) -> tuple[Tile, ...]:
         max((one.overhead for one in pipelines.values() if one.overhead is not None), default=None)
     )
     several = len(pipelines) > 1
+    busy = _busy(section, list(pipelines))
+    dear = _busy(section, [name for name, one in pipelines.items() if one.cost_withheld])
     accounted = f"of each query's time or more; profiler overhead at most {overhead}"
     basis = f"{section.corpus.size}, {figures.rough_count(section.corpus.tokens)} tokens"
     unpriced = Tile("Cost of 1,000 queries", figures.UNPRICED, "", "no pipeline is fully priced")
+    cheapest = _extreme("Cost of 1,000 queries", "Lowest cost, 1,000 queries", totals, figures.usd, pick=min)
     return (
         _extreme(section.metric, f"Highest {section.metric}", qualities, figures.score, pick=max),
-        _extreme("Latency p50", "Lowest latency p50", latencies, figures.duration, pick=min),
-        _extreme("Cost of 1,000 queries", "Lowest cost, 1,000 queries", totals, figures.usd, pick=min)
-        if totals
-        else unpriced,
+        Tile("Latency p50", WITHHELD, "", busy)
+        if busy
+        else _extreme("Latency p50", "Lowest latency p50", latencies, figures.duration, pick=min),
+        (Tile("Cost of 1,000 queries", WITHHELD, "", dear) if dear else cheapest) if totals else unpriced,
         Tile("Time accounted for", closure, "", accounted if several else f"profiler overhead {overhead}"),
         Tile("Measured on", figures.count(section.queries), "queries", basis),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import pandas as pd
 
 from ragprof.core import STAGES, Estimate
+from ragprof.record.disturbance import Disturbance, disturbance_of, waiting_share
 from ragprof.statistics.estimates import (
     latency_quantiles,
     mean_estimate,
@@ -16,7 +18,7 @@ from ragprof.statistics.estimates import (
     rounds_of,
 )
 from ragprof.studies.contract import EstimateValue, Latency
-from ragprof.studies.profile.section import Noise, Unaccounted
+from ragprof.studies.profile.section import Noise, StageCores, Unaccounted, Waiting
 
 
 class PipelineTiming(TypedDict):
@@ -29,11 +31,12 @@ class PipelineTiming(TypedDict):
     overhead: float | None
     overhead_interval: tuple[float, float] | None
     noise: Noise
+    waiting: Waiting | None
     cold_start_ns: dict[str, int]
 
 
-def latency_of(spans: pd.DataFrame, *, noise_bound: float, seed: int) -> PipelineTiming:
-    """Return the timing of one pipeline, from its rows of spans.parquet."""
+def latency_of(spans: pd.DataFrame, *, timing: Mapping[str, Any], seed: int) -> PipelineTiming:
+    """Return the timing of one pipeline, from its rows of spans.parquet and the eval's [timing]."""
     timed = spans[spans["phase"] == "timed"]
     whole = timed[timed["stage"] == "query"]
     present = [stage for stage in STAGES if (timed["stage"] == stage).any()]
@@ -50,9 +53,36 @@ def latency_of(spans: pd.DataFrame, *, noise_bound: float, seed: int) -> Pipelin
         "closure": closure(timed),
         "overhead": extra.mean,
         "overhead_interval": extra.interval,
-        "noise": Noise(**noise(whole, noise_bound)),
+        "noise": Noise(**noise(whole, timing["noise_bound"])),
+        "waiting": waiting(timed, disturbance_of(spans, timing)),
         "cold_start_ns": cold_start(spans),
     }
+
+
+def waiting(timed: pd.DataFrame, flag: Disturbance) -> Waiting | None:
+    """What the cores did while the pipeline was timed; None where nothing of it was recorded."""
+    if "cpu_ns" not in timed or not timed["cpu_ns"].notna().any():
+        return None
+    whole = timed[timed["stage"] == "query"]
+    stages = {}
+    for stage in STAGES:
+        rows = timed[timed["stage"] == stage]
+        if len(rows):
+            ran, waited = (_mean(rows, column) for column in ("cpu_ns", "waiting_ns"))
+            stages[stage] = StageCores(
+                cpu_ns=round(ran or 0), waiting_ns=None if waited is None else round(waited), share=waiting_share(rows)
+            )
+    stolen, machine, pressed = (_mean(whole, column) for column in ("stolen_ns", "machine_ns", "pressure_ns"))
+    return Waiting(
+        share=flag.waiting, bound=flag.waiting_bound, busy=flag.busy, reason=flag.reason if flag.busy else "",
+        stages=stages, switches_per_query=_mean(whole, "switches"),
+        stolen_share=None if stolen is None or not machine else stolen / (machine + stolen),
+        pressure_share=None if pressed is None else pressed / float(whole["duration_ns"].mean()),
+    )  # fmt: skip
+
+
+def _mean(rows: pd.DataFrame, column: str) -> float | None:
+    return float(rows[column].mean()) if rows[column].notna().any() else None
 
 
 def closure(timed: pd.DataFrame) -> float:

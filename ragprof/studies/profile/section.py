@@ -57,6 +57,35 @@ class Noise(Section):
     """Whether the spread is above the bound."""
 
 
+class StageCores(Section):
+    """What the threads of one stage did, mean per query. Several at once may take longer than the clock shows."""
+
+    cpu_ns: int
+    waiting_ns: int | None
+    """Ready to run, without a core; None where the system does not tell."""
+    share: float | None
+    """Of the stage's time that was waiting."""
+
+
+class Waiting(Section):
+    """How long the pipeline's threads waited for a core while it was timed; subtracted from nothing."""
+
+    share: float | None
+    """Of the time of all stages, with what a hypervisor took away; None where the system does not tell."""
+    bound: float
+    busy: bool
+    """Whether the share is above the bound, so that latency and what is billed by time are withheld."""
+    reason: str
+    """In words, where it is."""
+    stages: dict[str, StageCores]
+    switches_per_query: float | None
+    """How often a thread was taken off its core."""
+    stolen_share: float | None
+    """Of the machine's busy time: taken by the hypervisor."""
+    pressure_share: float | None
+    """Of the time: some task of the machine waited."""
+
+
 class PipelineFigures(Section):
     """What was measured of one pipeline."""
 
@@ -73,6 +102,10 @@ class PipelineFigures(Section):
     """(instrumented - bare) / bare: what measuring itself took; near zero noise may make it negative."""
     overhead_interval: tuple[float, float] | None
     noise: Noise
+    waiting: Waiting | None = None
+    """None in recordings of versions that did not measure it."""
+    billed_by_time: tuple[str, ...] = ()
+    """Stages whose price is measured machine time."""
     cold_start_ns: dict[str, int]
     """First call of each part."""
     build: BuildFigures
@@ -84,6 +117,16 @@ class PipelineFigures(Section):
     cost_usd_per_1000_queries: CostFigures
     scores: dict[str, dict[str, EstimateValue]]
     """stage -> metric -> mean; metrics stand in the eval's order."""
+
+    @property
+    def latency_withheld(self) -> str:
+        """Why no sentence and no ranking may rest on the latency; empty where they may."""
+        return self.waiting.reason if self.waiting is not None and self.waiting.busy else ""
+
+    @property
+    def cost_withheld(self) -> str:
+        """The same of the money."""
+        return self.latency_withheld if self.billed_by_time else ""
 
 
 class Traffic(Section):

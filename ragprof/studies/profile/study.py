@@ -83,7 +83,11 @@ def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
         ReportPart(
             "trust",
             "How far to trust this",
-            [tables.trust(section), Pair(Titled("Method", section.method), Titled("Limits", section.limits))],
+            [
+                tables.trust(section),
+                *([cores] if (cores := tables.cores(section)) else []),
+                Pair(Titled("Method", section.method), Titled("Limits", section.limits)),
+            ],
             "Trust",
             last=True,
             details=True,

@@ -28,6 +28,8 @@ from ragprof.report.tables import (
     group,
     interval_cell,
     judged_cell,
+    mark_note,
+    marked,
     quantile_cell,
     score_cell,
     verdict_cell,
@@ -59,9 +61,10 @@ def glance(section: ProfileSection) -> Table:
         PIPELINE: lambda name: Cell(name, of[name].description, pipeline=name),
         Column(metric, "final ranking"): lambda name: score_cell(section.final_scores(name), metric),
         Column(judged): lambda name: judged_cell(section.final_scores(name), metric),
-        Column("p50", "end to end"): lambda name: quantile_cell(of[name].end_to_end, "p50"),
-        Column("p95", "end to end"): lambda name: quantile_cell(of[name].end_to_end, "p95"),
-        Column("Cost", "per 1,000 queries"): lambda name: bill_cell(of[name].cost_usd_per_1000_queries),
+        **{Column(quantile, "end to end"): partial(_end_to_end_cell, of, quantile) for quantile in ("p50", "p95")},
+        Column("Cost", "per 1,000 queries"): lambda name: marked(
+            bill_cell(of[name].cost_usd_per_1000_queries), of[name].cost_withheld
+        ),
         Column("Context", "tokens per query"): lambda name: _usage_cell(of[name], "inject.context_tokens"),
         Column("On the front", numeric=False): lambda name: Cell(
             ", ".join(front for front in fronts if name in fronts[front]) or figures.DASH, tone="quiet"
@@ -71,9 +74,17 @@ def glance(section: ProfileSection) -> Table:
     note = (
         f"Small figures are 95% intervals. {judged} is the share of the {f'first {cutoff} ' if cutoff else ''}results "
         "that has a relevance judgement: unjudged is not irrelevant. On the front: no other pipeline measured here has "
-        f"both a higher {metric} and a lower latency (or cost). {HOW_QUANTILES}"
+        f"both a higher {metric} and a lower latency (or cost). {HOW_QUANTILES}{mark_note(_withheld(section))}"
     )
     return Table.of("glance", "At a glance", columns, of, note)
+
+
+def _end_to_end_cell(of: Mapping[str, PipelineFigures], quantile: str, name: str) -> Cell:
+    return marked(quantile_cell(of[name].end_to_end, quantile), of[name].latency_withheld)
+
+
+def _withheld(section: ProfileSection) -> dict[str, str]:
+    return {name: one.latency_withheld for name, one in section.pipelines.items()}
 
 
 def _usage_cell(pipeline: PipelineFigures, unit: str) -> Cell:
@@ -90,25 +101,27 @@ def latency(section: ProfileSection) -> Table:
     )
     rows: list[Row] = []
     for name, pipeline in section.pipelines.items():
+        why = pipeline.latency_withheld
         cells = [
-            _latency_cells(stage, pipeline.stages[stage], pipeline.cold_start_ns.get(stage))
+            _latency_cells(stage, pipeline.stages[stage], pipeline.cold_start_ns.get(stage), why=why)
             for stage in section.stages
             if stage in pipeline.stages
         ]
         if "generate" in pipeline.stages and (first := pipeline.stages["generate"].first_token):
-            cells.append(_latency_cells("first token of it", first, None))
-        *whole, _ = _latency_cells("end to end", pipeline.end_to_end, None)
+            cells.append(_latency_cells("first token of it", first, None, why=why))
+        *whole, _ = _latency_cells("end to end", pipeline.end_to_end, None, why=why)
         strong = (*(Cell(cell.text, cell.note, cell.tone or "strong") for cell in whole), Cell(""))
         rows += group(Cell(name, pipeline=name), [*cells, strong])
     note = (
         "Small figures are 95% intervals, resampled by query. The cold start is the first query after loading; "
         f"it is in no other figure. n counts timings: every query in every round. {HOW_QUANTILES}"
+        f"{mark_note(_withheld(section))}"
     )
     return Table("latency", "Latency of each stage", columns, tuple(rows), note)
 
 
-def _latency_cells(stage: str, found: Latency, cold_start: int | None) -> tuple[Cell, ...]:
-    quantiles = (quantile_cell(found, quantile) for quantile in QUANTILES)
+def _latency_cells(stage: str, found: Latency, cold_start: int | None, *, why: str) -> tuple[Cell, ...]:
+    quantiles = (marked(quantile_cell(found, quantile), why) for quantile in QUANTILES)
     return (Cell(stage), *quantiles, figure(figures.count(found.n)), figure(figures.duration(cold_start)))
 
 
@@ -192,11 +205,55 @@ def trust(section: ProfileSection) -> Table:
         Column("Spread between rounds", "bound in small"): lambda name: figure(
             figures.share(of[name].noise.spread), f"bound {figures.share(of[name].noise.bound)}"
         ),
-        Column("Timings", numeric=False): lambda name: (
-            Cell("noisy", tone="worse") if of[name].noise.noisy else Cell("steady", tone="quiet")
-        ),
+        Column("Timings", numeric=False): lambda name: _timings_cell(of[name]),
     }
     return Table.of("trust", "How far the timings can be trusted", columns, of)
+
+
+def _timings_cell(pipeline: PipelineFigures) -> Cell:
+    if pipeline.latency_withheld:
+        return Cell("busy", pipeline.latency_withheld, tone="worse")
+    return Cell("noisy", tone="worse") if pipeline.noise.noisy else Cell("steady", tone="quiet")
+
+
+def cores(section: ProfileSection) -> Table | None:
+    """What the threads of every stage did; None where no pipeline has a reading of it."""
+    columns = (
+        PIPELINE,
+        Column("Stage", numeric=False),
+        Column("On a core", "mean per query"),
+        Column("Waiting for a core", "mean per query"),
+        Column("Waiting", "of the time"),
+        Column("Taken off a core", "times per query"),
+        Column("Stolen", "by the hypervisor"),
+        Column("Pressure", "of the machine"),
+    )
+    rows: list[Row] = []
+    for name, pipeline in section.pipelines.items():
+        if (found := pipeline.waiting) is None:
+            continue
+        cells = [
+            (
+                *(Cell(stage), figure(figures.duration(one.cpu_ns)), figure(figures.duration(one.waiting_ns))),
+                *(figure(figures.share(one.share)), *[Cell("")] * 3),
+            )
+            for stage, one in found.stages.items()
+        ]
+        whole = (
+            *(Cell("all stages", tone="strong"), Cell(""), Cell("")),
+            figure(
+                figures.share(found.share), f"bound {figures.share(found.bound)}", "worse" if found.busy else "strong"
+            ),
+            figure(figures.mean_count(found.switches_per_query)),
+            *(figure(figures.share(share)) for share in (found.stolen_share, found.pressure_share)),
+        )
+        rows += group(Cell(name, pipeline=name), [*cells, whole])
+    note = (
+        "Threads of one stage run and wait at the same time, so both may exceed its duration; waiting is subtracted "
+        "from no figure. Above the bound the machine was busy: latency, and money by the hour, are in no headline or "
+        "verdict. Pressure is the share of the time in which some task of the machine, whoever's, waited."
+    )
+    return Table("cores", "What the cores did", columns, tuple(rows), note) if rows else None
 
 
 def comparisons(section: ProfileSection) -> Table:
