@@ -266,3 +266,48 @@ def test_so_few_queries_that_no_loss_could_be_told_are_said_to_be() -> None:
     few = side(queries=8)
     assert any("cannot tell any loss over" in line for line in initial_gate(few).lines)
     assert not any("cannot tell any loss over" in line for line in initial_gate(side()).lines)
+
+
+def with_rounds(evidence: SideEvidence, factor: float) -> SideEvidence:
+    """A side whose second round took so many times as long in one pipeline."""
+    slow = (evidence.times["round"] == 1) & (evidence.times["pipeline"] == "reranked")
+    times = evidence.times.assign(duration_ns=evidence.times["duration_ns"] * np.where(slow, factor, 1.0))
+    return replace(evidence, times=times)
+
+
+def test_a_pipeline_whose_rounds_differ_by_more_than_its_figure_gets_no_margin_of_latency() -> None:
+    """A margin of several hundred per cent would hold for whatever is changed."""
+    result = initial_gate(with_rounds(side(), 5.0))
+    gate = GateSettings.model_validate(tomllib.loads(result.toml)["gate"])
+    assert gate.quantities["latency_p50"].pipelines == ("plain",)
+    assert gate.quantities["latency_p50"].relative == 0.10
+    assert "rerank.latency_p50" not in gate.quantities
+    said = "latency_p50 of reranked is left out: its rounds differ by 1"
+    assert line_of(result.lines, said).endswith("record it again on a quieter machine")
+    assert f"\n# {said}" in result.toml
+
+
+def test_an_effect_of_more_than_the_figure_itself_is_not_told() -> None:
+    """Eight queries and 25 gates: an expected ratio of e^12 is no effect that anybody could use."""
+    evidence = side(queries=8)
+    eight = sorted(set(evidence.times["query_id"]))[:8]
+    rng = np.random.default_rng(0)
+    times = evidence.times[evidence.times["query_id"].isin(eight)]
+    times = times.assign(duration_ns=times["duration_ns"] * rng.lognormal(0, 0.4, len(times)))
+    figures = evidence.figures[evidence.figures["query_id"].isin(eight)]
+    lines = initial_gate(replace(evidence, figures=figures, times=times)).lines
+    assert "no smallest detectable effect is known: 8 queries would not tell even a doubling (" in line_of(
+        lines, "latency_p95:"
+    )
+    assert not [line for line in lines if line.startswith("warning: latency_p")]
+    assert "8 queries would not tell even the loss of all of it (" in line_of(lines, "R@50:")
+
+
+def test_a_number_of_queries_that_nobody_judges_is_no_advice() -> None:
+    """20 queries whose figures are 5 or 9, beside a margin of 0.01: 298,000 of them would tell."""
+    evidence = side()
+    scattered = evidence.figures["value"].where(evidence.figures["name"] != "R@50", 5 + 4 * evidence.figures["value"])
+    lines = initial_gate(replace(evidence, figures=evidence.figures.assign(value=scattered))).lines
+    assert line_of(lines, "warning: R@50:").endswith(
+        "exceeds the margin; more than 100,000 queries would be needed, so give it a wider margin"
+    )

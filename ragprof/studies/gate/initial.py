@@ -2,12 +2,14 @@
 
 Margins stand above the noise that the recording measured, which is the spread between its rounds: of a quantile for
 latency; for a bill that is partly measured time, that of each stage's mean times its share of the bill. Where a
-recording has too few rounds to tell, what was seen between jobs in public CI stands for it.
+recording has too few rounds to tell, what was seen between jobs in public CI stands for it. A figure whose rounds
+differ by more than the figure itself gets no margin: nothing would ever fail by it.
 
 Beside each margin stands the smallest effect that the recording's queries will tell from none, with power 0.8 and
 paired by query: a guess. How much the differences will scatter is taken from the most similar other pipeline of the
 recording, else from the pipeline's own scatter and a correlation of 0.8, and said which. For latency it is the
-pipeline's own first and last rounds, so such an effect holds within one job.
+pipeline's own first and last rounds, so such an effect holds within one job. An effect of more than the figure itself
+is not given: so few queries tell nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +20,12 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
 from ragprof.core import files
@@ -40,9 +41,14 @@ from ragprof.studies.gate.sides import read_side
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS
 
 ASSUMED_CORRELATION = 0.8
-ABSOLUTE: dict[Kind, float] = {"quality": 0.01, "latency": 0.0, "usage": 0.0, "cost": 0.0}
-RELATIVE: dict[Kind, float] = {"quality": 0.0, "latency": 0.10, "usage": 0.02, "cost": 0.05}
-"""The least margins that are proposed."""
+LEAST: dict[Kind, tuple[float, float]] = {
+    "quality": (0.01, 0.0), "latency": (0.0, 0.10), "usage": (0.0, 0.02), "cost": (0.0, 0.05),
+}  # fmt: skip
+"""The least margins that are proposed: absolute and relative."""
+MOST_NOISE = 1.0
+"""Share of the figure."""
+MOST_QUERIES = 100_000
+"""A larger number of queries is no plan: nobody judges so many."""
 Items: TypeAlias = Mapping[Cell, Array]
 """Values of each item by query, all in one order; NaN where a query has none."""
 
@@ -79,76 +85,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One line of the table. `everywhere` tells whether all pipelines of the recording have the quantity."""
+    """One line of the table, the same as a sentence, and a warning where so few queries cannot tell the margin.
 
-    quantity: Quantity
-    absolute: float
-    relative: float
-    seen: tuple[Seen, ...]
-    everywhere: bool
+    `noisy` names the pipeline whose noise set the margin.
+    """
 
-    @property
-    def noisiest(self) -> Seen:
-        return max(self.seen, key=lambda one: one.noise or 0.0)
-
-    @property
-    def blindest(self) -> Seen:
-        """Where the smallest detectable effect is largest beside the margin; one that is not known goes first."""
-        known = [one for one in self.seen if one.smallest.effect is None]
-        return known[0] if known else max(self.seen, key=self._over_margin)
-
-    def _over_margin(self, one: Seen) -> float:
-        margin = max(self.absolute, self.relative * abs(one.base))
-        return (one.smallest.effect or 0.0) / margin if margin else 0.0
-
-    @property
-    def toml(self) -> str:
-        sizes = {"absolute": self.absolute, "relative": self.relative}
-        inside = ", ".join(f"{name} = {size:g}" for name, size in sizes.items() if size)
-        if not self.everywhere:
-            names = json.dumps([one.pipeline for one in self.seen], ensure_ascii=False)
-            inside = f"{inside}, pipelines = {names}"
-        return f"{json.dumps(self.quantity.label)} = {{ {inside} }}  # {self._told()}"
-
-    @property
-    def sentence(self) -> str:
-        unit = f" {self.quantity.unit}".rstrip()
-        absolute = [f"{self.absolute:g}{unit}"] if self.absolute else []
-        relative = [f"{100 * self.relative:.3g}%"] if self.relative else []
-        return f"{self.quantity.label}: margin {' or '.join([*absolute, *relative])}; {self._told()}"
-
-    @property
-    def warning(self) -> str:
-        """Where the smallest detectable effect exceeds the margin: how many queries would be needed. Else empty."""
-        one, excess = self.blindest, self._over_margin(self.blindest)
-        if one.smallest.effect is None or excess <= 1:
-            return ""
-        queries = one.smallest.queries
-        needed = queries * excess**2
-        unit = int(10 ** max(0, math.floor(math.log10(needed)) - 1))  # rounded up to two digits
-        return (
-            f"warning: {self.quantity.label}: the smallest detectable effect, {self._amount(one)} with {queries:,} "
-            f"queries ({one.pipeline}), exceeds the margin; about {math.ceil(needed / unit) * unit:,} queries would be "
-            "needed"
-        )
-
-    def _told(self) -> str:
-        """The noise, where there is a clock, and the smallest effect."""
-        noisiest, one = self.noisiest, self.blindest
-        found, queries = one.smallest, f"{one.smallest.queries:,} queries"
-        noise = "" if noisiest.noise is None else f"noise {noisiest.noise:.1%} ({noisiest.pipeline}); "
-        if found.effect == 0:
-            return f"{noise}any change shows: {found.rests_on} ({queries})"
-        if found.effect is None:
-            return f"{noise}no smallest detectable effect is known: {found.rests_on} ({one.pipeline})"
-        effect = f"smallest detectable effect {self._amount(one)} with {queries}"
-        return f"{noise}{effect} ({one.pipeline}; {found.rests_on})"
-
-    def _amount(self, one: Seen) -> str:
-        effect = one.smallest.effect or 0.0
-        if self.quantity.kind == "quality" or one.base == 0:
-            return f"{effect:.3f}"
-        return f"{effect / abs(one.base):.1%}"
+    label: str
+    noisy: str
+    toml: str
+    sentence: str
+    warning: str
 
 
 def initial_gate(evidence: SideEvidence, *, alpha: float = 0.05) -> InitialGate:
@@ -161,13 +107,23 @@ def initial_gate(evidence: SideEvidence, *, alpha: float = 0.05) -> InitialGate:
     check_figures(evidence)
     queries = tuple(sorted({*evidence.figures["query_id"], *evidence.times["query_id"]}))
     sides = [PipelineSide(evidence, name, queries) for name in evidence.pipelines]
-    wanted = [(one, having) for one in _quantities(evidence) if (having := [side for side in sides if _has(side, one)])]
-    if not wanted:
+    wanted, left_out = [], []
+    for quantity in _quantities(evidence):
+        noises = {side: _noise(side, quantity) for side in sides if _has(side, quantity)}
+        left_out += [
+            f"{quantity.label} of {side.pipeline} is left out: its rounds differ by {noise:.0%}, so no margin could "
+            "tell a change from noise; record it again on a quieter machine"
+            for side, noise in noises.items()
+            if noise is not None and noise > MOST_NOISE
+        ]
+        if steady := {side: noise for side, noise in noises.items() if noise is None or noise <= MOST_NOISE}:
+            wanted.append((quantity, steady))
+    gates = sum(len(steady) for _, steady in wanted)
+    if not gates:
         raise BadInput(f"'{evidence.label}' holds nothing to gate; record it again with 'ragprof run'")
-    gates = sum(len(having) for _, having in wanted)
-    proposals = [_proposal(one, having, alpha=alpha / gates) for one, having in wanted]
+    proposals = [_proposal(each, steady, alpha=alpha / gates, of=len(sides)) for each, steady in wanted]
     bill = Quantity("cost", "", "").label
-    unpriced = [
+    left_out += [
         f"{bill} of {side.pipeline} is UNPRICED: {' '.join(reasons.split())}; name a rate in [prices] to gate it"
         for side in sides
         if (reasons := "; ".join(f"{stage}: {reason}" for stage, reason in side.unpriced.items()))
@@ -184,9 +140,20 @@ def initial_gate(evidence: SideEvidence, *, alpha: float = 0.05) -> InitialGate:
         "",
         "[gate.quantities]",
         *(proposal.toml for proposal in proposals),
-        *(f"# {line}" for line in unpriced),
+        *(f"# {line}" for line in left_out),
     ]
-    said = [*(proposal.sentence for proposal in proposals), *unpriced, *_warnings(proposals)]
+    said = [*(proposal.sentence for proposal in proposals), *left_out]
+    said += [f"warning: {proposal.warning}" for proposal in proposals if proposal.warning]
+    if noisy := ", ".join(f"{one.label} ({one.noisy})" for one in proposals if one.noisy):
+        said.append(
+            f"warning: the noise of one pipeline sets the margin of all in {noisy}; record it again on a quieter "
+            "machine, or leave the pipeline out with 'pipelines'"
+        )
+    if any(quantity.kind == "latency" for quantity, _ in wanted):
+        said.append(
+            f"warning: latency: this noise was measured within one job; between jobs {BETWEEN_JOBS:.0%} was seen in "
+            "public CI, so let 'ragprof gate --against' run both sides in one"
+        )
     least = math.ceil(math.log2(2 * gates / alpha))
     if facts["queries"] < least:  # flipping the signs of n differences makes no p below 2 / 2^n
         lack = f"fewer than {least} queries cannot tell any loss over {gates} gates, however large"
@@ -194,15 +161,17 @@ def initial_gate(evidence: SideEvidence, *, alpha: float = 0.05) -> InitialGate:
     return InitialGate("".join(f"{line}\n" for line in table), tuple(said))
 
 
-def _quantities(evidence: SideEvidence) -> Iterator[Quantity]:
+def _quantities(evidence: SideEvidence) -> list[Quantity]:
     """In the order of the table; whether a pipeline has one is asked later."""
     metrics = evidence.facts["metrics"]
     recall = [name for name in metrics[1:] if name.startswith("R@")]
-    yield from (Quantity("quality", "", name) for name in [*metrics[:1], *recall[:1]])
-    yield from (Quantity("latency", stage, name) for stage in ("", "rerank") for name in LATENCIES)
-    yield Quantity("usage", "inject", "prompt_tokens")
-    yield Quantity("usage", "rerank", "docs_scored")
-    yield Quantity("cost", "", "")
+    return [
+        *(Quantity("quality", "", name) for name in [*metrics[:1], *recall[:1]]),
+        *(Quantity("latency", stage, name) for stage in ("", "rerank") for name in LATENCIES),
+        Quantity("usage", "inject", "prompt_tokens"),
+        Quantity("usage", "rerank", "docs_scored"),
+        Quantity("cost", "", ""),
+    ]
 
 
 def _has(side: PipelineSide, quantity: Quantity) -> bool:
@@ -211,72 +180,106 @@ def _has(side: PipelineSide, quantity: Quantity) -> bool:
     return bool(side.items(quantity)) and not (quantity.kind == "cost" and side.unpriced)
 
 
-def _warnings(proposals: Sequence[Proposal]) -> Iterator[str]:
-    yield from (proposal.warning for proposal in proposals if proposal.warning)
-    noisy = [one for one in proposals if one.relative > RELATIVE[one.quantity.kind]]
-    if noisy:
-        named = ", ".join(f"{one.quantity.label} ({one.noisiest.pipeline})" for one in noisy)
-        yield (
-            f"warning: the noise of one pipeline sets the margin of all in {named}; record it again on a quieter "
-            "machine, or leave the pipeline out with 'pipelines'"
-        )
-    if any(one.quantity.kind == "latency" for one in proposals):
-        yield (
-            f"warning: latency: this noise was measured within one job; between jobs {BETWEEN_JOBS:.0%} was seen in "
-            "public CI, so let 'ragprof gate --against' run both sides in one"
-        )
+def _noise(side: PipelineSide, quantity: Quantity) -> float | None:
+    """As a share of the figure; None where no clock is in it.
 
-
-def _proposal(quantity: Quantity, sides: Sequence[PipelineSide], *, alpha: float) -> Proposal:
-    items = {side.pipeline: side.items(quantity) for side in sides} if quantity.kind != "latency" else {}
-    seen = []
-    for side in sides:
-        if quantity.kind == "latency":
-            # The noise is that of the quantile itself, and never less than that of the median, which is better known.
-            level, table = QUANTILES[quantity.name], rounds_of(side.times[quantity.stage or WHOLE]) / NS_PER_MS
-            base, facts = quantile(table, level), side.evidence.facts
-            found = of_quantile(table, level, alpha=alpha, seed=facts["seed"])
-            effect = None if found.effect is None else found.effect * base
-            spreads = [_spread(side, quantity.stage, level=each) for each in (QUANTILES["p50"], level)]
-            known = [*spreads, None if quantity.stage else facts["noise"][side.pipeline]]
-            noise = max((float(one) for one in known if one is not None), default=BETWEEN_JOBS)
-            seen.append(Seen(side.pipeline, base, noise, replace(found, effect=effect)))
-            continue
-        own, others = items[side.pipeline], {name: each for name, each in items.items() if name != side.pipeline}
-        means = {(stage, name): float(np.nanmean(values)) for (_, stage, name), values in own.items()}
-        clocked = _bill_noise(side, means) if quantity.kind == "cost" else None
-        seen.append(Seen(side.pipeline, sum(means.values()), clocked, of_means(own, others, alpha=alpha)))
-    absolute, relative = margins_over(seen, floor=RELATIVE[quantity.kind])
-    everywhere = len(seen) == len(sides[0].evidence.pipelines)
-    return Proposal(quantity, ABSOLUTE[quantity.kind] or absolute, relative, tuple(seen), everywhere)
-
-
-def _bill_noise(side: PipelineSide, means: Mapping[tuple[str, str], float]) -> float | None:
-    """Share of the bill that is measured time, stage by stage, times the spread of that stage's mean between rounds."""
-    clocked, total = side.evidence.facts["clocked"][side.pipeline], sum(means.values())
-    if not clocked or total == 0:
+    For latency never less than that of the median, which is better known than the p95's. For a bill the share that is
+    measured time, stage by stage, times the spread of that stage's mean.
+    """
+    if quantity.kind == "latency":
+        known = [_spread(side, quantity.stage, level) for level in (QUANTILES["p50"], QUANTILES[quantity.name])]
+        known += [] if quantity.stage else [side.evidence.facts["noise"][side.pipeline]]
+        return max((float(one) for one in known if one is not None), default=BETWEEN_JOBS)
+    clocked = side.evidence.facts["clocked"][side.pipeline]
+    if quantity.kind != "cost" or not clocked:
         return None
-    noise = 0.0
-    for stage in clocked:
-        found = _spread(side, stage, level=None) if stage in side.times else None
-        noise += means.get((stage, MACHINE_TIME), 0.0) / total * (BETWEEN_JOBS if found is None else found)
-    return noise
+    means = {cell: float(np.nanmean(values)) for cell, values in side.items(quantity).items()}
+    total, noise = sum(means.values()), 0.0
+    for stage in clocked if total else ():
+        found = _spread(side, stage, None) if stage in side.times else None
+        noise += means.get(("cost", stage, MACHINE_TIME), 0.0) / total * (BETWEEN_JOBS if found is None else found)
+    return noise if total else None
 
 
-def _spread(side: PipelineSide, stage: str, *, level: float | None) -> float | None:
+def _spread(side: PipelineSide, stage: str, level: float | None) -> float | None:
     """(highest - lowest of a round) / that of all, of a quantile, or of the mean where there is no level.
 
     None below two rounds, and where no time passed.
     """
     rows = side.times[stage or WHOLE]
-
-    def figure(durations: pd.Series) -> float:
-        times = durations.to_numpy(dtype=np.float64)
-        return float(times.mean()) if level is None else quantile(times[:, None], level)
-
-    each = [figure(own) for _, own in rows.groupby("round")["duration_ns"]]
-    whole = figure(rows["duration_ns"])
+    tables = [own["duration_ns"] for _, own in rows.groupby("round")]
+    *each, whole = (
+        float(times.mean()) if level is None else quantile(times[:, None], level)
+        for times in (table.to_numpy(dtype=np.float64) for table in (*tables, rows["duration_ns"]))
+    )
     return None if len(each) < 2 or whole == 0 else (max(each) - min(each)) / whole
+
+
+def _proposal(quantity: Quantity, noises: Mapping[PipelineSide, float | None], *, alpha: float, of: int) -> Proposal:
+    """`noises` are of the pipelines that are gated, out of so many."""
+    kind, items = quantity.kind, {}
+    if kind != "latency":
+        items = {side.pipeline: side.items(quantity) for side in noises}
+    seen = []
+    for side, noise in noises.items():
+        name = side.pipeline
+        if kind == "latency":
+            level, table = QUANTILES[quantity.name], rounds_of(side.times[quantity.stage or WHOLE]) / NS_PER_MS
+            base, found = (
+                quantile(table, level),
+                of_quantile(table, level, alpha=alpha, seed=side.evidence.facts["seed"]),
+            )
+            found = replace(found, effect=None if found.effect is None else found.effect * base)
+        else:
+            base = sum(float(np.nanmean(values)) for values in items[name].values())
+            found = of_means(items[name], {each: items[each] for each in items if each != name}, alpha=alpha)
+        if found.effect is not None and 0 < abs(base) <= found.effect:
+            what = "a doubling" if quantity.lower_is_better else "the loss of all of it"
+            found = Smallest(None, found.queries, f"{found.queries:,} queries would not tell even {what}")
+        seen.append(Seen(name, base, noise, found))
+    absolute, relative = margins_over(seen, floor=LEAST[kind][1])
+    absolute = LEAST[kind][0] or absolute
+
+    def over_margin(one: Seen) -> float:
+        margin = max(absolute, relative * abs(one.base))
+        return (one.smallest.effect or 0.0) / margin if margin else 0.0
+
+    # Where the smallest detectable effect is largest beside the margin; one that is not known goes first.
+    one = next((each for each in seen if each.smallest.effect is None), None) or max(seen, key=over_margin)
+    noisiest, found, excess = max(seen, key=lambda each: each.noise or 0.0), one.smallest, over_margin(one)
+    queries, effect = f"{found.queries:,} queries", found.effect or 0.0
+    amount = f"{effect:.3f}" if kind == "quality" or one.base == 0 else f"{effect / abs(one.base):.1%}"
+    warning = ""
+    if found.effect is None:
+        told = f"no smallest detectable effect is known: {found.rests_on} ({one.pipeline})"
+    elif found.effect == 0:
+        told = f"any change shows: {found.rests_on} ({queries})"
+    else:
+        told = f"smallest detectable effect {amount} with {queries} ({one.pipeline}; {found.rests_on})"
+    if excess > 1:
+        needed = found.queries * excess**2
+        unit = int(10 ** max(0, math.floor(math.log10(needed)) - 1))  # rounded up to two digits
+        plan = f"about {math.ceil(needed / unit) * unit:,} queries would be needed"
+        if needed > MOST_QUERIES:
+            plan = f"more than {MOST_QUERIES:,} queries would be needed, so give it a wider margin"
+        warning = (
+            f"{quantity.label}: the smallest detectable effect, {amount} with {queries} ({one.pipeline}), exceeds the "
+            f"margin; {plan}"
+        )
+    if noisiest.noise is not None:
+        told = f"noise {noisiest.noise:.1%} ({noisiest.pipeline}); {told}"
+    sizes = {"absolute": absolute, "relative": relative}
+    inside = ", ".join(f"{size} = {value:g}" for size, value in sizes.items() if value)
+    if len(seen) < of:
+        inside += f", pipelines = {json.dumps([each.pipeline for each in seen], ensure_ascii=False)}"
+    unit_name = f" {quantity.unit}".rstrip()
+    margins = [f"{absolute:g}{unit_name}"] if absolute else []
+    margins += [f"{100 * relative:.3g}%"] if relative else []
+    return Proposal(
+        quantity.label, noisiest.pipeline if relative > LEAST[kind][1] else "",
+        f"{json.dumps(quantity.label)} = {{ {inside} }}  # {told}",
+        f"{quantity.label}: margin {' or '.join(margins)}; {told}", warning,
+    )  # fmt: skip
 
 
 def margins_over(seen: Sequence[Seen], *, floor: float) -> tuple[float, float]:
