@@ -41,7 +41,7 @@ from ragprof.statistics.paired import NS_PER_MS
 from ragprof.studies.gate import baselines
 from ragprof.studies.gate.comparison import changed, compare, gate_of
 from ragprof.studies.gate.document import GateRow, GateVerdict
-from ragprof.studies.gate.evidence import WHOLE, SideEvidence, pairs_of
+from ragprof.studies.gate.evidence import WHOLE, PipelineSide, SideEvidence, pairs_of, queries_of
 from ragprof.studies.gate.pages import comparison_page
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS, DEFAULTS
 
@@ -162,25 +162,20 @@ class ProfiledResult:
     def by_query(self, pipeline: str, asked: Quantity) -> tuple[Estimate, pd.Series]:
         """The estimate of a quantity that is recorded, and what each query has."""
         evidence, seed = self.evidence, int(self.evidence.facts["seed"])
+        side = PipelineSide(evidence, pipeline, tuple(sorted(queries_of(evidence))))
         if asked.kind == "latency":
-            times = evidence.times[evidence.times["pipeline"] == pipeline]
-            timed = times[times["stage"] == (asked.stage or WHOLE)]
+            timed = side.times.get(asked.stage or WHOLE, evidence.times.iloc[:0])
             table = rounds_of(timed) / NS_PER_MS
             (found,) = quantile_estimates(table, [QUANTILES[asked.name]], seed=seed)
             return replace(found, n=len(table)), timed.groupby("query_id")["duration_ns"].median() / NS_PER_MS
-        rows = self._rows(pipeline, asked.kind)
-        stage = asked.stage
-        if asked.kind == "quality" and not stage:
-            stage = "rerank" if (rows["stage"] == "rerank").any() else "search"
-        rows = rows[rows["stage"] == stage] if stage else rows
+        items = [pd.Series(values, index=side.queries).dropna() for values in side.items(asked).values()]
+        whole = pd.concat(items).groupby(level=0).sum() if items else pd.Series(dtype=float)
         if asked.kind != "cost":
-            values = rows[rows["name"] == asked.name].set_index("query_id")["value"].sort_index()
-            return mean_estimate(values.to_numpy(), seed=seed), values
-        items = [each.set_index("query_id")["value"].sort_index() for _, each in rows.groupby(["stage", "name"])]
-        draws = Draws.of(sorted(set(rows["query_id"])), seed=seed)
+            return mean_estimate(whole.to_numpy(), seed=seed), whole
+        draws = Draws.of(list(whole.index), seed=seed)
         total = resampled(sum(draws.mean(values) for values in items[1:]) + draws.mean(items[0]), len(draws.ids))
         interval = None if total["interval"] is None else (total["interval"][0], total["interval"][1])
-        return Estimate(total["mean"], interval, len(draws.ids)), pd.concat(items).groupby(level=0).sum()
+        return Estimate(total["mean"], interval, len(draws.ids)), whole
 
     def _named(self, pipeline: str | None) -> str:
         """The pipeline meant; it may be left out where there is one. Raises UnknownName or BadInput."""
