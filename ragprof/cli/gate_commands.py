@@ -14,7 +14,7 @@ import typer
 from ragprof.cli.console import err as error_console
 from ragprof.cli.console import out as out_console
 from ragprof.cli.console import progress
-from ragprof.cli.options import CorpusDir, EvalFile, OutDir, Pipelines, RateBooks
+from ragprof.cli.options import CorpusDir, EvalFile, Pipelines, RateBooks
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_json, write_text
 
@@ -101,7 +101,10 @@ def gate(
         bool, typer.Option("--no-clock", help="Leave out latency and what is billed by time: for noisy runners.")
     ] = False,
     corpus: CorpusDir = None,
-    out: OutDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>/gate."),
+    ] = None,
     rates: RateBooks = None,
     junit: Junit = None,
     markdown: Markdown = None,

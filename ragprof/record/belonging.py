@@ -12,6 +12,8 @@ from ragprof.evals import unpriced
 from ragprof.evals.settings import lasting
 from ragprof.record.recording import Subject, fingerprint_of, identities, redacted
 
+BESIDE = "beside.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
@@ -68,6 +70,33 @@ def belongs(
         and judged["qrels_sha256"] == judgement["qrels_sha256"]
         and rests_alike(basis, manifest)
     )
+
+
+def join(home: Path, study: str, *, continued: bool) -> None:
+    """Write down beside a study's recording that it was made with the main recording that is in `home` now.
+
+    One that was `continued` kept its times, and so stays with the recording that it was begun with.
+    """
+    path = home / study / BESIDE
+    main = files.read_json(path)["main"] if continued and path.exists() else recording_of(home)
+    files.write_json(path, {"study": recording_of(home / study), "main": main})
+
+
+def recording_of(folder: Path) -> str:
+    """The id of the recording in a folder."""
+    return str(files.read_json(folder / "manifest.json")["recording"])
+
+
+def is_stale(home: Path, study: str) -> bool:
+    """Whether the main recording around a study is another one than that which it was made with.
+
+    False where it is not known: then nothing is said of it.
+    """
+    place = home / study
+    if not (place / BESIDE).exists():
+        return False
+    made = files.read_json(place / BESIDE)
+    return bool(made["study"] == recording_of(place) and made["main"] != recording_of(home))
 
 
 def holds(folder: Path, subject: Subject) -> bool:

@@ -47,7 +47,7 @@ def gate(
     job instead, which is the only way to gate latency that can be believed; against a baseline, latency is left out
     unless the gate says `across_jobs`. `recording` is judged instead of a new one. Without a `clock`, latency and what
     is billed by time are left out. Raises BadInput before anything is run for a gate that cannot be judged; sides that
-    cannot be compared are a verdict, with exit code 3.
+    cannot be compared are a verdict, with exit code 3. What is recorded goes to reports/<name>/gate, or to `out`.
     """
     path = Path(eval_file)
     prepared = prepare(path, corpus=None if corpus is None else Path(corpus), books=books)
@@ -55,7 +55,8 @@ def gate(
     check_gate(config, path)
     if not clock or (against is None and recording is None and not config.gate.across_jobs):
         without_clock(config.gate, set())
-    folder = Path("reports") / config.name if out is None else Path(out)
+    # A folder of its own: what is recorded in reports/<name>, and every study beside it, stays as it is.
+    folder = Path("reports") / config.name / "gate" if out is None else Path(out)
     bars = progress or Silent()
     if against is not None:
         if baseline is not None or recording is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ragprof.core.files import write_text
 from ragprof.report import figures, html, markdown
-from ragprof.report.blocks import ReportPart
+from ragprof.report.blocks import ReportPart, Sentences
 from ragprof.session import studies
 from ragprof.session.summary import Analysis
 from ragprof.studies.profile.headline import tiles
@@ -22,7 +23,11 @@ def write_report(analysis: Analysis, folder: Path) -> Path:
             if section is None:
                 (folder / name).unlink(missing_ok=True)
             else:
-                write_text(folder / name, write(section, analysis.context))
+                text = write(section, analysis.context)
+                if study.name in analysis.context.stale:
+                    head, _, rest = text.partition("\n\n")
+                    text = f"{head}\n\n{markdown.as_warnings([analysis.context.stale[study.name]])}\n\n{rest}"
+                write_text(folder / name, text)
     parts = parts_of(analysis)
     write_text(folder / "report.md", render_markdown(analysis, parts))
     write_text(page, render_html(analysis, parts))
@@ -37,8 +42,12 @@ def parts_of(analysis: Analysis) -> list[ReportPart]:
     with debug_mode(False):  # Altair checks each piece of a chart against its schema; the tests of charts let it
         for name in (studies.PROFILE, *studies.STUDIES):
             section = analysis.profile if name == studies.PROFILE else analysis.sections.get(name)
-            if section is not None:
-                shown += studies.study(name).show(section, analysis.context)
+            if section is None:
+                continue
+            own = list(studies.study(name).show(section, analysis.context))
+            if own and name in analysis.context.stale:
+                own[0] = replace(own[0], blocks=[Sentences([analysis.context.stale[name]]), *own[0].blocks])
+            shown += own
     return sorted(shown, key=lambda part: part.last)
 
 

@@ -23,7 +23,7 @@ from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, T
 from ragprof.evals.settings import keep_settings
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate, price_recording
-from ragprof.record.belonging import holds
+from ragprof.record.belonging import holds, join
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.recording import Bench, Subject, record, redacted
 from ragprof.session import studies
@@ -107,6 +107,8 @@ def run_study(
         if study.needs_profile:
             take_or_make(prepared, bench)
         study.record(plan, bench)
+        if study.needs_profile:
+            join(bench.folder, name, continued=study.is_continued)
         study.judge(plan, prepared.evaluation, bench)
         if study.needs_profile:
             return reprice(bench.folder, books=books)

@@ -13,6 +13,7 @@ from pydantic import create_model
 from ragprof.core import files
 from ragprof.core.errors import BadInput
 from ragprof.evals.settings import settings_of
+from ragprof.record.belonging import is_stale
 from ragprof.record.recording import Subject
 from ragprof.report.figures import day
 from ragprof.report.palette import pipeline_colours
@@ -28,6 +29,14 @@ OF_PIPELINE = "pipelines."
 WITH_ANSWERS = (
     "Money per stage covers retrieval and the prompt's tokens; what answers cost is under injection and economics."
 )
+
+STALE = (
+    "The {name} study in this folder was recorded with an earlier recording than the one around it: its times, "
+    "and what is billed by time, are of then, and may differ from those of the same pipeline elsewhere on this page; "
+    "record it anew with 'ragprof {command}'."
+)
+COMMANDS = {"growth": "grow --fresh", "injection": "inject"}
+"""Where recording a study anew is not called as the study is."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,13 @@ class Analysis:
         section = self.profile if study == studies.PROFILE else self.sections.get(study)
         if section is None:
             raise BadInput(f"there is no {study} in this recording")
-        return studies.study(study).print(section, self.context)
+        shown = studies.study(study).print(section, self.context)
+        if study not in self.context.stale:
+            return shown
+        from rich.console import Group
+        from rich.text import Text
+
+        return Group(Text(f"! {self.context.stale[study]}", style="yellow"), shown)
 
 
 def analyse(folder: Path) -> Analysis:
@@ -82,12 +97,18 @@ def analyse(folder: Path) -> Analysis:
     own = belonging(folder)
     sections = {study.name: study.analyse(folder) for study in own}
     strangers = [study for study in studies.every() if study.is_recorded(folder) and study not in own]
-    changes = {"warnings": (*profile.warnings, *(study.left_out for study in strangers))}
+    stale = {
+        study.name: STALE.format(name=study.name, command=COMMANDS.get(study.name, study.name))
+        for study in own
+        if is_stale(folder, study.name)
+    }
+    changes = {"warnings": (*profile.warnings, *(study.left_out for study in strangers), *stale.values())}
     if "injection" in sections:
         changes["limits"] = tuple(WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in profile.limits)
     context = context_of(tuple(profile.pipelines), settings_of(folder)["metrics"][0], profile.final_stage)
     made = f"ragprof {profile.ragprof_version}, {day(profile.created)}, {profile.corpus.size}"
-    return Analysis(profile.model_copy(update=changes), sections, replace(context, title=profile.title, origin=made))
+    context = replace(context, title=profile.title, origin=made, stale=stale)
+    return Analysis(profile.model_copy(update=changes), sections, context)
 
 
 def belonging(folder: Path) -> list[Study[Any, Any]]:

@@ -165,6 +165,7 @@ class Context:
 
     `pipelines` are all that the summary names, in its order; `final_stage` is the stage whose ranking is a pipeline's
     own; `metric` leads: the eval's first. `title` and `origin` (version, day, size of the corpus) are finished text.
+    `stale` names studies that were recorded with an earlier recording than the one around them, with a sentence each.
     """
 
     pipelines: tuple[str, ...]
@@ -173,6 +174,7 @@ class Context:
     colours: Mapping[str, str]
     title: str = ""
     origin: str = ""
+    stale: Mapping[str, str] = field(default_factory=dict)
 
 
 def _nothing(*_: Any) -> None:
@@ -221,6 +223,8 @@ class Study(Generic[PlanT, SectionT]):
     """Files beside the report, such as reranker.md: name -> text."""
     needs_profile: bool = True
     """Whether it rests on the main recording, which is made where it is not there."""
+    is_continued: bool = False
+    """Whether `record` keeps the times of a recording that is there already; else it times all anew."""
     is_recorded: Callable[[Path], bool] = _never
     """Whether the folder holds this study's recording, finished and judged."""
     belongs: Callable[[Path, Mapping[str, Any], Mapping[str, Any]], bool] = _never

@@ -125,6 +125,6 @@ def test_an_edited_baseline_is_refused_before_anything_is_run(small: Path, recor
 def test_a_recording_does_not_take_the_place_of_its_own_baseline(small: Path, recorded: Recorded) -> None:
     gating(small, QUALITY)
     shutil.copytree(recorded.base, "reports/small")
-    assert refused(small, baseline="reports/small").startswith(
+    assert refused(small, baseline="reports/small", out="reports/small").startswith(
         "reports/small: this folder is the baseline, and a new recording would take its place; keep it with 'ragprof "
     )

@@ -59,11 +59,15 @@ def test_what_did_not_change_passes_and_runs_nothing(small: Path, recorded: Reco
     assert not Path("reports").exists()
 
 
-def test_a_gate_records_the_eval_where_reports_go(small: Path, recorded: Recorded) -> None:
+def test_a_gate_records_into_a_folder_of_its_own(small: Path, recorded: Recorded) -> None:
+    """What `ragprof run` left in reports/<name>, which may take hours and money, is neither replaced nor touched."""
+    shutil.copytree(recorded.base, "reports/small")
+    before = {path: path.read_bytes() for path in Path("reports/small").rglob("*") if path.is_file()}
     found = gate(gating(small, QUALITY, TOKENS), baseline=str(recorded.base))
     assert found.exit_code == 0
-    assert Path("reports/small/manifest.json").is_file()
-    assert found.document["candidate"]["label"] == "reports/small"
+    assert Path("reports/small/gate/manifest.json").is_file()
+    assert {path: path.read_bytes() for path in before} == before
+    assert found.document["candidate"]["label"] == "reports/small/gate"
     assert found.document["candidate"]["recording"] != found.document["base"]["recording"]
 
 

@@ -98,6 +98,7 @@ STUDY: Study[Growing, GrowthSection] = Study(
     print=tables.growth_table,
     is_recorded=is_recorded,
     belongs=belongs,
+    is_continued=True,
     left_out=(
         "The growth recording in this folder is of another corpus, other questions, pipelines or judgements and is "
         "left out; record it anew with 'ragprof grow --fresh'."
