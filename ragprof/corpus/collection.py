@@ -6,6 +6,7 @@ Documents cut into passages, by semantic-text-splitter. Sizes are in characters,
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -110,6 +111,11 @@ class Chunking(BaseModel):
         return self
 
 
+UNBROKEN = 10_000
+SENTENCE = re.compile(r".+?(?:[.!?][\"')\]]*\s+|[\u3002\uff01\uff1f]|\n+|\Z)", re.DOTALL)
+"""The splitter's time grows with the square of the longest stretch without a sentence's end."""
+
+
 def cut(docs: Iterable[Doc], chunking: Chunking) -> Iterator[Doc]:
     """Passages of each document in order, ids `<doc_id>#0001` and on. A document without text stays one passage.
 
@@ -123,5 +129,23 @@ def cut(docs: Iterable[Doc], chunking: Chunking) -> Iterator[Doc]:
     as_markdown = text if chunking.splitter == "text" else markdown
     for doc in docs:
         split = as_markdown if doc.doc_id.lower().endswith(".md") else as_text
-        for number, part in enumerate(split(doc.text) or [""], 1):
+        parts = [part for piece in bounded(doc.text, chunking.max_characters) for part in split(piece)]
+        for number, part in enumerate(parts or [""], 1):
             yield Doc(f"{doc.doc_id}#{number:04d}", doc.title, part, document_id=doc.doc_id)
+
+
+def bounded(text: str, size: int) -> list[str]:
+    """The text itself, or in pieces so that no stretch without a sentence's end is longer than UNBROKEN characters.
+
+    Such stretches, long tables or encoded bytes, are cut where a passage of `size` characters would end anyway.
+    """
+    if len(text) <= UNBROKEN:
+        return [text]
+    longest = max(1, UNBROKEN // size) * size
+    pieces, start = [], 0
+    for sentence in SENTENCE.finditer(text):
+        for end in range(sentence.start() + longest, sentence.end(), longest):
+            blank = text.rfind(" ", max(start, end - size) + 1, end)
+            pieces.append(text[start : end if blank < 0 else blank])
+            start += len(pieces[-1])
+    return [*pieces, text[start:]]

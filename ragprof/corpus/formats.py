@@ -43,7 +43,7 @@ def _detected(path: Path) -> str:
         raise BadInput('this is a recipe, which runs code; name it as [corpus] recipe = "..."', file=path)
     if (path / CORPUS_FILE).is_file():
         return "beir"
-    if pages(path):
+    if pages(path, Tally()):
         return "folder"
     sought = f"a {CORPUS_FILE} or pages ({' '.join(PAGES)})"
     raise BadInput(f"nothing to read in this folder; a corpus folder has {sought}", file=path)

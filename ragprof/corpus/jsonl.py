@@ -42,11 +42,6 @@ def filled_lines(path: Path) -> Iterator[tuple[int, str]]:
     return ((number, text) for number, text in lines(path) if text and not text.isspace())
 
 
-def whole_text(path: Path) -> str:
-    """The file's text, every line ending in one newline."""
-    return "".join(f"{text}\n" for _, text in lines(path))
-
-
 def is_last(path: Path, line: int) -> bool:
     """Whether nothing but blank lines follows. Reads the file as bytes, so it may be asked of a broken one."""
     with _opened(path) as stream:

@@ -1,14 +1,18 @@
 """Folders of pages: which files are read, what their title and text are, and how they are cut into passages."""
 
+import os
 import time
 import warnings
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
+from ragprof.core import Doc
 from ragprof.core.errors import BadInput
-from ragprof.corpus import Chunking, Corpus, read_corpus
-from ragprof.corpus.account import LeftOut
+from ragprof.corpus import Chunking, Corpus, read_corpus, read_qrels
+from ragprof.corpus.account import LeftOut, ReadingAccount
+from ragprof.corpus.collection import bounded, cut
 from ragprof.corpus.folder import html, markdown, restructured_text
 
 
@@ -123,6 +127,12 @@ def test_impossible_cuts_are_refused(values: dict[str, object], said: str) -> No
         ("# C#\n", "C#"),
         ("---\ntitle: 'From the front'\n---\n## Before you begin\n", "From the front"),
         ("---\nweight: 3\n---\n\n# Below\n", "Below"),
+        ('---\ntitle: "It\'s: \\u00e9"\n---\n', "It's: \xe9"),
+        ("---\ntitle: >\n  Two\n  lines\n---\n", "Two lines"),
+        ("---\ntitle: Real # a remark\n---\n", "Real"),
+        ("---\nmenu:\n  title: nested\ntitle: 2024\n---\n", "2024"),
+        ("---\ntitle: [a, b\n---\n# Below\n", "Below"),
+        ("---\ntitle:\n  short: x\n---\n# Below\n", "Below"),
         ("#hashtag and no heading\n\n---\n\ntext\n", ""),
         ("| a |\n|---|\n| 1 |\n", ""),
     ],
@@ -182,14 +192,131 @@ def test_folders_without_any_text(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no page below this folder; a corpus needs text in \.md, \.txt, \.rst, \.html"):
         read_corpus(tmp_path, format="folder")
     written(tmp_path, {"a.md": ""})
-    with pytest.raises(BadInput, match="only empty pages below this folder; a corpus needs text in"):
+    with pytest.raises(BadInput, match="no page with text below this folder; a corpus needs text in"):
         read_corpus(tmp_path)
 
 
-def test_page_in_another_encoding_names_its_file_and_line(tmp_path: Path) -> None:
-    (tmp_path / "a.md").write_bytes(b"# A\ncaf\xe9\n")
-    with pytest.raises(BadInput, match=r"a\.md:2: byte 0xe9 at offset 7 is not UTF-8; convert the file"):
-        read_corpus(tmp_path)
+def test_what_is_no_page_is_told_by_kind_and_reason(tmp_path: Path) -> None:
+    folder = written(tmp_path / "docs", {"a.md": "# A\n", "b.pdf": "%PDF", "c.pdf": "%PDF", "d.mdx": "# D"})
+    written(folder, {"e/f.ipynb": "{}", "LICENSE": "free", ".git/config.md": "# no", "e/.draft.md": "# no"})
+    (folder / "linked").symlink_to(folder / "e")
+    assert read_corpus(folder).account == ReadingAccount(
+        read={".md": 1},
+        left_out=(
+            LeftOut(kind=".pdf", reason="no kind of page that is read", count=2, examples=("b.pdf", "c.pdf")),
+            LeftOut(kind=".ipynb", reason="no kind of page that is read", count=1, examples=("e/f.ipynb",)),
+            LeftOut(kind=".mdx", reason="no kind of page that is read", count=1, examples=("d.mdx",)),
+            LeftOut(kind="file", reason="hidden", count=1, examples=("e/.draft.md",)),
+            LeftOut(
+                kind="file without a suffix", reason="no kind of page that is read", count=1, examples=("LICENSE",)
+            ),
+            LeftOut(kind="folder", reason="a link", count=1, examples=("linked",)),
+            LeftOut(kind="folder", reason="hidden", count=1, examples=(".git",)),
+        ),
+    )
+
+
+def test_broken_files_stop_nothing_and_are_told(tmp_path: Path) -> None:
+    folder = written(tmp_path / "docs", {"good.md": "# Good\n"})
+    (folder / "dangling.md").symlink_to(folder / "gone.md")
+    (folder / "latin.md").write_bytes(b"# A\ncaf\xe9\n")
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "empty.html").write_text("<script>start()</script><nav>Home</nav>")
+    corpus = read_corpus(folder)
+    assert [doc.document_id for doc in corpus.docs] == ["good.md"]
+    assert {str(each) for each in corpus.account.left_out} == {
+        "1 .md (a link that leads nowhere): dangling.md",
+        "1 .md (not UTF-8; convert it with iconv): latin.md",
+        "1 .txt (not a file): pipe.txt",
+        "1 .html (no text beside scripts and navigation): empty.html",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+    folder = written(tmp_path / "docs", {"good.md": "# Good\n", "secret.md": "# S\n", "closed/page.md": "# P\n"})
+    (folder / "secret.md").chmod(0)
+    (folder / "closed").chmod(0)
+    told = {str(each) for each in read_corpus(folder).account.left_out}
+    (folder / "closed").chmod(0o700)
+    assert told == {
+        "1 .md (cannot be read: Permission denied): secret.md",
+        "1 folder (cannot be opened: Permission denied): closed",
+    }
+
+
+def test_html_in_the_encoding_that_it_states(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_bytes('<meta charset="iso-8859-1"><p>caf\xe9</p>'.encode("latin-1"))
+    (tmp_path / "b.txt").write_bytes("na\xefve".encode("utf-16"))
+    assert [doc.text for doc in read_corpus(tmp_path).docs] == ["caf\xe9", "na\xefve"]
+
+
+def test_names_with_composed_and_decomposed_accents_are_one_id(tmp_path: Path) -> None:
+    composed, decomposed = normalize("NFC", "caf\xe9.md"), normalize("NFD", "caf\xe9.md")
+    apart = written(tmp_path / "apart", {decomposed: "# A\n"})
+    assert read_corpus(apart).docs[0].document_id == composed
+    (tmp_path / "test.tsv").write_text(f"q\t{decomposed}\t1\n", encoding="utf-8")
+    assert read_qrels(tmp_path / "test.tsv") == {"q": {composed: 1}}
+    both = written(tmp_path / "both", {composed: "# A\n", decomposed: "# B\n"})
+    if len(list(both.iterdir())) == 2:  # some file systems hold the two for one
+        (told,) = read_corpus(both).account.left_out
+        assert (told.count, told.reason) == (1, "its name is that of another page, with accents encoded otherwise")
+
+
+def test_the_sites_header_navigation_and_footer_are_no_text() -> None:
+    page = html(
+        "<header>Acme <h1>Ponds</h1></header><nav>Home | About</nav><div role='navigation'>Next</div>"
+        "<main><article><header>By Ann</header><p>Ducks swim.</p><footer>Note 1</footer></article></main>"
+        "<footer>Imprint</footer>"
+    )
+    assert (page.title, page.text) == ("Ponds", "By Ann\nDucks swim.\n\nNote 1".replace("Ann\n", "Ann\n\n"))
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        *("address", "article", "aside", "blockquote", "dd", "details", "dialog", "div", "dl", "dt", "fieldset"),
+        *("figcaption", "figure", "form", "h1", "h6", "hgroup", "legend", "li", "main", "menu", "ol", "optgroup"),
+        *("option", "p", "pre", "search", "section", "select", "summary", "table", "ul"),
+    ],
+)
+def test_words_of_two_blocks_are_never_glued(element: str) -> None:
+    assert html(f"one<{element}>two</{element}>three").text.split() == ["one", "two", "three"]
+
+
+def test_words_around_a_rule_and_a_break_are_never_glued() -> None:
+    assert html("one<hr>two<br>three<td>four").text.split() == ["one", "two", "three", "four"]
+
+
+def test_data_uris_are_no_text_and_told(tmp_path: Path) -> None:
+    image = "data:image/png;base64," + "iVBORw0KGgo" * 2000
+    folder = written(tmp_path, {"a.md": f"# A\n\nSee ![chart]({image}) and ![line](data:image/svg+xml,%3Csvg%3E).\n"})
+    corpus = read_corpus(folder)
+    assert [doc.text for doc in corpus.docs] == ["# A\n\nSee ![chart]() and ![line]()."]
+    assert str(corpus.account.left_out[0]) == "2 data URI (the bytes of an image or a font): a.md, a.md"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u8fd9\u662f\u4e00\u4e2a\u6ca1\u6709\u7a7a\u683c\u7684\u53e5\u5b50" * 27_273,
+        "x" * 300_000,
+        "iVBORw0KGgoAAAANSUhEUgAA/+" * 11_539,
+    ],
+    ids=["chinese", "one-word", "base64"],
+)
+def test_text_without_spaces_is_cut_in_linear_time(text: str) -> None:
+    """300,000 characters took 93 s."""
+    started = time.process_time()
+    passages = list(cut([Doc("a.txt", "", text, "a.txt")], Chunking()))
+    assert time.process_time() - started < 8
+    assert "".join(passage.text for passage in passages) == text
+    assert max(len(passage.text) for passage in passages) <= 1200
+
+
+def test_long_text_with_sentences_is_cut_as_ever() -> None:
+    text = "Ducks swim in ponds. Trains run on rails.\n\n" * 1000
+    assert bounded(text, 1200) == [text]
 
 
 def test_formats_that_do_not_fit(tmp_path: Path) -> None:
