@@ -42,6 +42,12 @@ class ReadingAccount(BaseModel):
         """In one line: `140 .md, 10 .txt`."""
         return ", ".join(f"{count:,} {kind}" for kind, count in self.read.items()) or "nothing"
 
+    def lines(self, most: int) -> list[str]:
+        """A line for each of the first kinds that were left out, and one for the others together."""
+        others = self.left_out[most:]
+        rest = f"{sum(each.count for each in others):,} more of {len(others):,} kinds: see the report"
+        return [*map(str, self.left_out[:most]), *([rest] if others else [])]
+
 
 class Tally:
     """Counts what is read and what is left out, while it happens."""

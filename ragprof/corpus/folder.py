@@ -35,7 +35,12 @@ MARKDOWN_HEADING = re.compile(
 CLOSING_HASHES = re.compile(r"[ \t]+#+$")
 RST_HEADING = re.compile(r"^[ \t]*(?P<title>\S.*)\n(?P<line>([=\-`:.'\"~^_*+#])\3{2,})[ \t]*$", re.MULTILINE)
 HEADING_ANCHOR = "¶"
-DATA_URI = re.compile(r"data:[a-z]+/[\w.+-]+(?:;[\w.-]+=[\w.-]+)*(?:;base64,[\w+/=-]+|,[^\s)\"'<>\]]+)", re.IGNORECASE)
+DATA_URI = re.compile(
+    r"data:(?:[a-z]+/[\w.+-]+(?:;[\w.-]+=[\w.-]+)*;base64,[\w+/=-]+"
+    r"|(?:image|font|audio|video)/[\w.+-]+(?:;[\w.-]+=[\w.-]+)*,[^\s)\"'<>\]]+)",
+    re.IGNORECASE,
+)
+"""A page about data URIs may show one whose content is text; that is left as it is."""
 NOT_TEXT = ("script", "style", "template", "noscript", "head", "title")
 LINE, PARAGRAPH, CODE_SPACE = "\x1f", "\x1e", "\x1c"
 PARAGRAPHS = (

@@ -291,8 +291,12 @@ def test_words_around_a_rule_and_a_break_are_never_glued() -> None:
 def test_data_uris_are_no_text_and_told(tmp_path: Path) -> None:
     image = "data:image/png;base64," + "iVBORw0KGgo" * 2000
     folder = written(tmp_path, {"a.md": f"# A\n\nSee ![chart]({image}) and ![line](data:image/svg+xml,%3Csvg%3E).\n"})
+    written(tmp_path, {"b.md": "Write `data:text/javascript,start()` to import code.\n"})
     corpus = read_corpus(folder)
-    assert [doc.text for doc in corpus.docs] == ["# A\n\nSee ![chart]() and ![line]()."]
+    assert [doc.text for doc in corpus.docs] == [
+        "# A\n\nSee ![chart]() and ![line]().",
+        "Write `data:text/javascript,start()` to import code.",
+    ]
     assert str(corpus.account.left_out[0]) == "2 data URI (the bytes of an image or a font): a.md, a.md"
 
 

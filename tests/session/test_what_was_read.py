@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 import ragprof
+from ragprof.corpus.account import LeftOut, ReadingAccount
 from ragprof.session.forecast import forecast_eval
 
 EVAL = """name = "pages"
@@ -83,3 +84,10 @@ def test_both_sizes_of_a_corpus_are_named_everywhere(pages: Path) -> None:
     page = result.report.read_text(encoding="utf-8")
     assert "5 passages of 2 documents" in page
     assert json.loads((result.folder / "manifest.json").read_text())["corpus"]["documents"] == 2
+
+
+def test_a_terminal_lists_five_kinds_and_counts_the_others() -> None:
+    kinds = [LeftOut(kind=f".k{n}", reason="no kind of page", count=n, examples=("a",)) for n in range(9, 1, -1)]
+    lines = ReadingAccount(left_out=tuple(kinds)).lines(5)
+    assert lines[0] == "9 .k9 (no kind of page): a, ..."
+    assert lines[5:] == ["9 more of 3 kinds: see the report"]

@@ -369,6 +369,9 @@ def _facts(key: str, title: str, known: Mapping[str, str]) -> Table:
     return Table.of(key, title, columns, known)
 
 
+LEFT_OUT_SHOWN = 5
+
+
 def terminal_table(section: ProfileSection) -> RenderableType:
     """Headline, one row a pipeline, warnings. Long names go on over several lines; nothing is cut."""
     table, metric = empty_table(), section.metric
@@ -383,7 +386,7 @@ def terminal_table(section: ProfileSection) -> RenderableType:
     answer = [Text(sentence, style="" if place else "bold") for place, sentence in enumerate(section.headline)]
     warnings = [Text(f"! {warning}", style="yellow") for warning in section.warnings]
     queries, reading = figures.count(section.queries), section.corpus.reading
-    left_out = [Text(f"left out: {each}", style="dim") for each in (reading.left_out if reading else ())]
+    left_out = [Text(f"left out: {each}", style="dim") for each in (reading.lines(LEFT_OUT_SHOWN) if reading else ())]
     basis = Text(f"n = {queries} queries, {section.corpus.size}; p50 and p95 are end to end", style="dim")
     above, below = [Text(section.title, style="dim"), *answer], [*warnings, *left_out, basis]
     return Group(*(Padding(line, INDENT) for line in above), table, *(Padding(line, INDENT) for line in below))
