@@ -141,6 +141,13 @@ def reranker(
         float | None, typer.Option("--worth", metavar="USD", help="What a point (0.01) is worth per 1,000 queries.")
     ] = None,
     margin: Annotated[float | None, typer.Option("--margin", help="The smallest gain that counts; 0.01.")] = None,
+    max_added_p95_ms: Annotated[
+        float | None,
+        typer.Option("--max-added-p95-ms", metavar="MS", help="Adding more than this at p95 is too slow."),
+    ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", metavar="USD", help="More per 1,000 queries is too dear.")
+    ] = None,
     price_trend: Annotated[
         float | None, typer.Option("--price-trend", metavar="PERCENT", help="LLM prices fall by so much a year.")
     ] = None,
@@ -163,6 +170,8 @@ def reranker(
         llms=llms,
         worth_usd_per_point=worth,
         margin=margin,
+        max_added_p95_ms=max_added_p95_ms,
+        max_usd_per_1000_queries=max_usd,
         price_trend=price_trend,
     )
     if subject.is_dir():

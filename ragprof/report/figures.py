@@ -62,12 +62,15 @@ def count(value: float | None) -> str:
     return ABSENT if value is None else f"{value:,.0f}"
 
 
+def counted(value: int, one: str, many: str = "") -> str:
+    """A number of things in words: 1 query, 2 queries. `many` is the plural where it is not `one` and an s."""
+    return f"{value:,} {one if value == 1 else many or f'{one}s'}"
+
+
 def corpus_size(passages: int, documents: int | None) -> str:
     """Both counts of a corpus, named: `382 passages of 150 documents`; old recordings know passages alone."""
     counts = [(passages, "passage"), (documents, "document")]
-    return " of ".join(
-        f"{number:,} {what}{'' if number == 1 else 's'}" for number, what in counts if number is not None
-    )
+    return " of ".join(counted(number, what) for number, what in counts if number is not None)
 
 
 def mean_count(value: float | None) -> str:

@@ -20,6 +20,7 @@ from ragprof.report.palette import pipeline_colours
 from ragprof.session import studies
 from ragprof.studies.contract import Context, Section, Study
 from ragprof.studies.profile.analysis import RETRIEVAL_ONLY
+from ragprof.studies.profile.headline import headline
 from ragprof.studies.profile.section import PipelineFigures, ProfileSection
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ def analyse(folder: Path) -> Analysis:
         if is_stale(folder, study.name)
     }
     changes = {"warnings": (*profile.warnings, *(study.left_out for study in strangers), *stale.values())}
+    current = [study for study in own if study.name not in stale]
+    answers = {name: answer for study in current for name, answer in study.answers(sections[study.name]).items()}
+    if answers:
+        changes["headline"] = (*answers.values(), *headline(profile, answered=answers))
     if "injection" in sections:
         changes["limits"] = tuple(WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in profile.limits)
     context = context_of(tuple(profile.pipelines), settings_of(folder)["metrics"][0], profile.final_stage)

@@ -221,6 +221,8 @@ class Study(Generic[PlanT, SectionT]):
     """Money from rates, for the study's recording in this folder."""
     pages: Mapping[str, Callable[[SectionT, Context], str]] = field(default_factory=dict)
     """Files beside the report, such as reranker.md: name -> text."""
+    answers: Callable[[SectionT], Mapping[str, str]] = lambda _section: {}
+    """Pipeline -> a sentence for the head of the report, before and instead of what the profile says of that."""
     needs_profile: bool = True
     """Whether it rests on the main recording, which is made where it is not there."""
     is_continued: bool = False

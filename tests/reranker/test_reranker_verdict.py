@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,7 +43,110 @@ def case(own: AtDepth, *smaller: AtDepth, **changes: object) -> RerankerCase:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
+DOCS = (Path(__file__).parents[2] / "docs" / "reranker.md").read_text(encoding="utf-8")
 PERFECT = at(20, around(0.3, 0.05))
+
+
+GAINS = {
+    "significant gain": at(20, around(0.3, 0.05)),
+    "gain not significant": at(20, around(0.03, 0.05), p=0.2),
+    "too small or harm": at(20, around(-0.1, 0.05)),
+}
+"""Columns of the truth table in docs/reranker.md."""
+
+
+def with_costs(kind: str, own: AtDepth) -> RerankerCase:
+    """That gain with the costs of one row of the truth table."""
+    gain = float(own.gain[0])
+    rows = {
+        "reorders nothing": case(own, inert=True),
+        "a limit is certainly broken": case(replace(own, added_p95_ms=(10_100, 7_500, 11_200)), max_added_p95_ms=300.0),
+        "certainly worth less than its price": case(own, worth_usd_per_point=0.001),
+        "as much evidence for less": case(
+            replace(own, more_chunks=MoreChunks(5, around(0.0))), k=5, llm_usd_per_million=0.15
+        ),
+        "a pipeline as good for less": case(own, rivals=(Rival("hybrid", 0.5, 0.0),), llm_usd_per_million=0.15),
+        "a limit may be broken": case(replace(own, added_p95_ms=(320.0, 280.0, 350.0)), max_added_p95_ms=300.0),
+        "a limit cannot be checked": case(replace(own, cost=None), max_usd_per_1000=1.0),
+        "worth may not cover its price": case(own, worth_usd_per_point=abs(0.01 / gain)),
+        "none of these": case(own),
+    }
+    return rows[kind]
+
+
+def truth_table() -> list[tuple[str, str, str]]:
+    """Row, column and verdict of every cell of the table in docs/reranker.md."""
+    table = DOCS.partition("| what it costs |")[2].partition("\n\n")[0].splitlines()
+    columns = [cell.strip() for cell in table[0].strip("| ").split("|")]
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table[2:]]
+    return [(row, column, word) for row, *words in cells for column, word in zip(columns, words, strict=True)]
+
+
+@pytest.mark.parametrize(("costs", "gain", "word"), truth_table())
+def test_every_cell_of_the_documented_truth_table(costs: str, gain: str, word: str) -> None:
+    assert decide(with_costs(costs, GAINS[gain])).word == word
+
+
+def test_the_truth_table_has_all_rows_and_columns() -> None:
+    assert len(truth_table()) == 9 * 3
+    assert {column for _, column, _ in truth_table()} == set(GAINS)
+
+
+def test_a_limit_that_is_certainly_broken_drops_it_whatever_its_gain_turns_out_to_be() -> None:
+    slow = replace(GAINS["gain not significant"], added_p95_ms=(10_100, 7_500, 11_200))
+    verdict = decide(case(slow, max_added_p95_ms=300.0, more_queries=247))
+    assert verdict.reason == (
+        "It adds 10.1 s (95% CI 7.50\u201311.2 s) at p95, more than the 300 ms allowed, whatever its gain turns out to "
+        "be: measured +0.030 nDCG@10 (95% CI \u22120.018 to +0.077)."
+    )
+    assert decide(case(slow, max_added_p95_ms=300.0, queries=3)).word == "DROP"
+
+
+def test_a_verdict_that_drops_never_lifts_by_less_than_nothing() -> None:
+    """The interval lies below 0, and the test, with its p of 0.06, does not call it harm."""
+    verdict = decide(case(at(20, around(-0.1, 0.04), p=0.06)))
+    assert verdict.word == "DROP"
+    assert verdict.reason == (
+        "It does not lift ranking quality: measured \u22120.100 nDCG@10 (95% CI \u22120.138 to \u22120.062), where "
+        "0.01 would count."
+    )
+
+
+@pytest.mark.parametrize("gain", ["significant gain", "gain not significant"])
+def test_an_undecided_verdict_says_all_that_would_decide_it(gain: str) -> None:
+    own = replace(GAINS[gain], added_p95_ms=(320.0, 280.0, 350.0), cost=None)
+    verdict = decide(case(own, max_added_p95_ms=300.0, max_usd_per_1000=1.0, more_queries=247))
+    told = [
+        "more timed queries (seconds under [reranker.timing]) would decide it.",
+        "a rate for it under [prices] would decide it.",
+        "about 247 more would decide it.",
+    ]
+    found = [told.index(words) for words in re.findall(r"; ([^;]*?decide it\.)", verdict.reason)]
+    assert found == ([0, 1, 2] if gain == "gain not significant" else [0, 1])
+
+
+def test_where_no_query_changed_the_number_is_that_of_the_rule_of_three() -> None:
+    """Of 60 queries none changed: from 301 on, 3 in n are less than the 0.01 that counts."""
+    verdict = decide(case(at(20, around(0.0), p=1.0), queries=60))
+    assert verdict.more_queries == 241
+    assert "no query changed, but up to 3 in 60 still may: \u22120.050 to +0.050" in verdict.reason
+
+
+def test_a_tie_of_too_few_queries_is_not_as_good_for_certain() -> None:
+    open_gain = GAINS["gain not significant"]
+    tied = case(open_gain, rivals=(Rival("hybrid", 0.5, 0.0, less_quality=3 / 60),), llm_usd_per_million=0.15)
+    assert decide(tied).word == "UNDECIDED"
+    assert decide(replace(tied, own=PERFECT)).word == "DROP"
+    held = replace(open_gain, more_chunks=MoreChunks(5, around(0.0), less_evidence=0.05))
+    assert decide(case(held, k=5, llm_usd_per_million=0.15)).word == "UNDECIDED"
+
+
+def test_a_price_that_is_not_certainly_over_the_budget_is_open() -> None:
+    own = replace(PERFECT, cost=around(1.0, 0.2))
+    verdict = decide(case(own, max_usd_per_1000=0.95, hourly=True))
+    assert verdict.word == "UNDECIDED"
+    assert "$1.00 per 1,000 queries, which is not significantly more than the $0.950 allowed" in verdict.reason
+    assert decide(case(own, max_usd_per_1000=0.7)).word == "DROP"
 
 
 def test_a_perfect_reranker_is_kept() -> None:
@@ -86,7 +191,7 @@ def test_a_free_one_that_harms_is_dropped_all_the_same() -> None:
 def test_too_few_queries_leave_it_undecided_with_their_number() -> None:
     verdict = decide(case(at(20, around(0.03, 0.05), p=0.2), more_queries=450))
     assert (verdict.word, verdict.depth, verdict.more_queries) == ("UNDECIDED", 20, 450)
-    assert "about 450 more would be needed" in verdict.reason
+    assert "not significant with 300 queries; about 450 more would decide it." in verdict.reason
 
 
 def test_five_queries_tell_nothing_however_clear_they_look() -> None:
@@ -155,7 +260,7 @@ def test_what_is_too_slow_is_shrunk_to_what_is_not_or_dropped() -> None:
     fast = at(5, around(0.1, 0.02), loss=around(0.2, 0.02), p95=(40.0, 4.0))
     verdict = decide(case(PERFECT, fast, max_added_p95_ms=50.0))
     assert (verdict.word, verdict.depth) == ("SHRINK", 5)
-    assert "adds 100 ms at p95, more than the 50 ms allowed" in verdict.reason
+    assert "adds 100 ms (95% CI 90.0\u2013110 ms) at p95, more than the 50 ms allowed" in verdict.reason
     assert decide(case(PERFECT, max_added_p95_ms=50.0)).word == "DROP"
 
 
@@ -266,3 +371,6 @@ def test_an_undecided_verdict_hangs_on_the_number_of_queries() -> None:
     open_case = case(at(20, around(0.03, 0.05), p=0.2), more_queries=300)
     found = sensitive_to(open_case, decide(open_case))
     assert (found.what, found.factor) == ("the number of queries", 2.0)
+    assert found.sentence == "It hangs most on the number of queries: 2 times as many would decide it."
+    timed = case(at(20, around(0.3, 0.05), p95=(100.0, 60.0)), max_added_p95_ms=50.0)
+    assert sensitive_to(timed, decide(timed)).what == "the number of timed queries"

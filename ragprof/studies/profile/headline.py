@@ -5,7 +5,7 @@ Sentences are made of the section's figures, each with its uncertainty. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ragprof.report import figures
@@ -17,9 +17,12 @@ LOW_JUDGED = 0.95
 LOW_CLOSURE = 0.99
 
 
-def headline(section: ProfileSection) -> list[str]:
-    """Main answer first. Never names one best pipeline where several cannot be told apart."""
-    sentences = [_leaders(section), *_rerankers(section), _slowest_stage(section), _context(section)]
+def headline(section: ProfileSection, *, answered: Collection[str] = ()) -> list[str]:
+    """Main answer first. Never names one best pipeline where several cannot be told apart.
+
+    Of the rerankers of pipelines that are `answered` nothing is said: their own study has.
+    """
+    sentences = [_leaders(section), *_rerankers(section, answered), _slowest_stage(section), _context(section)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -86,12 +89,12 @@ def _fastest(section: ProfileSection, names: Sequence[str]) -> str:
     return f"Of these {order[0]} is the fastest: {fast} at p50 against {next_best}."
 
 
-def _rerankers(section: ProfileSection) -> list[str]:
+def _rerankers(section: ProfileSection, answered: Collection[str]) -> list[str]:
     """One sentence for each pipeline whose twin differs in nothing but the reranker."""
     sentences = []
     for name, base in twins(section).items():
         row = _compared(section, base, name)
-        if row is None:
+        if row is None or name in answered:
             continue
         sign = 1 if row.candidate == name else -1
         gain = sign * (row.difference or 0.0)

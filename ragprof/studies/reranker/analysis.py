@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.price.pricing import QUERIES
+from ragprof.report import figures
 from ragprof.statistics.draws import VERDICT_RESAMPLES
 from ragprof.statistics.paired import paired_ps
 from ragprof.statistics.power import more_queries_needed
@@ -45,6 +46,7 @@ from ragprof.studies.reranker.statement import (
 )
 from ragprof.studies.reranker.verdict import (
     CLEARLY,
+    THREE,
     AtDepth,
     RerankerCase,
     Rival,
@@ -59,11 +61,11 @@ FEW_TIMED = 20
 OTHERWISE = 0.05
 REPORTED = {"per_input_token": "input_tokens", "per_search": "search_units", "per_request": "requests"}
 RULE = (
-    "The verdict is the first rule that applies: reorders nothing (DROP); too few queries for any test (UNDECIDED); "
-    "significantly harmful, or gaining significantly less than counts (DROP); no significant gain (UNDECIDED); over a "
-    "limit (DROP); not worth its price, or as much evidence for less without it (DROP); a pipeline without a reranker "
-    "as good, cheaper and faster (DROP); else KEEP. A smaller depth that would be kept makes it SHRINK, where it saves "
-    "something or the declared depth would not be kept."
+    "The verdict: DROP for the first of these that is certain: it reorders nothing; it breaks a limit; significant "
+    "harm; a gain below what counts; a gain worth less than its price, or as much evidence for less without it; a "
+    "pipeline without a reranker as good, cheaper and faster. Else UNDECIDED with all that is open: a limit, whether "
+    "it gains, whether that is worth its price. Else KEEP. A smaller depth that would be kept makes it SHRINK, where "
+    "it saves something or the declared depth would not be kept."
 )
 
 
@@ -192,7 +194,10 @@ def rivals(
             continue
         if each.relation in ("as good", "better") and p50 < (1 - CLEARLY) * own.p50_ns:
             cheaper = mine - float(usd) + tokens * llm / QUERIES
-            found.append(Rival(each.name, cheaper, own.tokens_per_query - tokens))
+            low, high = each.difference.interval or (None, None)
+            # A tie of all queries has no width of its own: up to 3 in n may still differ.
+            less = THREE / each.difference.n if low == high == 0 else max(0.0, -(low or 0.0))
+            found.append(Rival(each.name, cheaper, own.tokens_per_query - tokens, less))
     return tuple(found)
 
 
@@ -252,7 +257,14 @@ def notes(data: RerankerData, arm: str) -> list[str]:
         found.append("Its scores depend on the other candidates, so it was run at every depth.")
     timed = data.timed(arm, facts.own_depth)["query_id"].nunique()
     if timed < FEW_TIMED:
-        found.append(f"Latency rests on {timed} timed queries, p95 on few of them; more seconds for [reranker.timing].")
+        rests = f"Latency rests on {figures.counted(timed, 'timed query', 'timed queries')}"
+        found.append(f"{rests}, p95 on few of them; more seconds for [reranker.timing].")
+    if not data.gain(arm, data.metric).any():
+        found.append(
+            f"No query's {data.metric} changed. Resampling cannot draw what is not there, so tables and charts say "
+            f"+0.000 (+0.000 to +0.000); the verdict counts with the {THREE:.0f} in {len(data.query_ids):,} that may "
+            "still change (rule of three)."
+        )
     judged = float(data.values(arm, RERANK, facts.own_depth, "Judged@10").mean())
     if judged < LOW_JUDGED:
         found.append(f"Only {judged:.0%} of its first ten are judged; unjudged documents count as not relevant.")

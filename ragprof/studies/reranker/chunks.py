@@ -21,7 +21,7 @@ from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import estimate, known, means
 from ragprof.studies.reranker.recorded import RERANK, SEARCH
 from ragprof.studies.reranker.section import IsoQuality
-from ragprof.studies.reranker.verdict import MoreChunks
+from ragprof.studies.reranker.verdict import MoreChunks, most_below
 
 EQUAL = 1e-9
 Ks = NDArray[np.integer[Any]]
@@ -56,13 +56,14 @@ def more_chunks(data: RerankerData, arm: str, depth: int | None = None) -> MoreC
     """
     own_depth, own_k = data.arm(arm).own_depth, data.arm(arm).own_k
     depth = depth or own_depth
-    wanted = means(data, data.reranked(arm, f"evidence@{own_k}", depth))
-    ks = np.maximum(smallest_k(means(data, evidence(data, arm, SEARCH, own_depth)), wanted), own_k)
+    reranked_evidence, plain = data.reranked(arm, f"evidence@{own_k}", depth), evidence(data, arm, SEARCH, own_depth)
+    ks = np.maximum(smallest_k(means(data, plain), means(data, reranked_evidence)), own_k)
     if ks[0] > data.max_k:
         return None
     tokens = means(data, data.context_tokens(arm, SEARCH, own_depth))
     reranked = means(data, data.context_tokens(arm, RERANK, depth)[own_k - 1])
-    return MoreChunks(int(ks[0]), at_k(tokens, ks) - reranked)
+    less = most_below(means(data, plain[ks[0] - 1] - reranked_evidence), queries=len(data.query_ids))
+    return MoreChunks(int(ks[0]), at_k(tokens, ks) - reranked, less)
 
 
 @dataclass(frozen=True)

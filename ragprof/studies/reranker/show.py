@@ -61,6 +61,21 @@ def _blocks(name: str, one: RerankerVerdict, place: int, context: Context) -> It
     yield from (tables.price_trend(one), tables.price_history(one), Sentences(one.notes))
 
 
+def answers(section: RerankerSection) -> dict[str, str]:
+    """The verdicts for the head of the report."""
+    return {name: _answer(name, one) for name, one in section.verdicts.items()}
+
+
+def _answer(name: str, one: RerankerVerdict) -> str:
+    advice = {
+        "KEEP": f"Keep the reranker of {name}",
+        "DROP": f"Drop the reranker of {name}",
+        "SHRINK": f"Let the reranker of {name} read {one.depth:,} candidates instead of {one.own_depth:,}",
+        "UNDECIDED": f"Whether the reranker of {name} is worth it is undecided",
+    }
+    return f"{advice[one.verdict]}. {one.reason}"
+
+
 def print_table(section: RerankerSection, _context: Context) -> RenderableType:
     """A line a pipeline, then the reasons; the rest is in the report. Nothing is cut; long names continue below."""
     from rich.console import Group

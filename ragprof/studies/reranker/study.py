@@ -23,7 +23,7 @@ from ragprof.studies.reranker.plan import RerankerPlan, estimate, plan_reranker,
 from ragprof.studies.reranker.price import price
 from ragprof.studies.reranker.record import record
 from ragprof.studies.reranker.section import RerankerSection
-from ragprof.studies.reranker.show import print_table, show
+from ragprof.studies.reranker.show import answers, print_table, show
 
 RESTATED = (
     "margin", "worth_usd_per_point", "max_added_p95_ms", "max_usd_per_1000_queries", "llms", "price_trend", "folds",
@@ -112,6 +112,7 @@ STUDY: Study[RerankerPlan, RerankerSection] = Study(
     analyse=analyse,
     show=show,
     print=print_table,
+    answers=answers,
     pages={"reranker.md": reranker_page},
     restate=restate,
     is_recorded=is_judged,

@@ -1,19 +1,25 @@
 """Keep, drop or shrink: the rule, in one place. Arrays in, a verdict and its reason out. Reads no file.
 
-A figure is significantly on one side of a bound where its 95 % percentile interval lies there; a gain or a harm also
-needs p < 0.05 of the paired sign-flip test. As the pipeline is declared, the first of these:
+A figure is certain to be on one side of a bound where its 95 % percentile interval lies there; a gain or a harm is
+significant where its interval excludes 0 and p < 0.05 of the paired sign-flip test. Costs that are certain beat a gain
+that is not, so the grounds to drop come first, and what is open last. As the pipeline is declared:
 
-1. inert: DROP, it reorders nothing
-2. fewer than six queries: UNDECIDED, no test can tell anything with so few
-3. significant harm: DROP
-4. the gain is significantly below the smallest that counts (of a free reranker: not above 0): DROP
-5. the gain is not significant: UNDECIDED, with the number of queries that would be needed
-6. it breaks a limit of the eval (added latency, money): DROP; UNDECIDED where the latency is not significantly above
-7. where somebody says what a point is worth: DROP where the gain is significantly worth less than it costs, UNDECIDED
-   where it is not significantly worth more either; elsewhere the market says so: DROP where as many chunks, or more,
-   without a reranker hold as much evidence and cost significantly less
-8. a pipeline without a reranker is as good, and clearly cheaper and faster: DROP
-9. KEEP
+DROP, for the first of these that is certain:
+1. inert: it reorders nothing
+2. a limit of the eval is broken (added p95, money), whatever it gains
+and with six queries or more, since fewer tell nothing about a gain:
+3. significant harm
+4. the gain is below the smallest that counts (of a free reranker: not above 0)
+5. the gain is worth less than it costs, where somebody says what a point is worth; elsewhere the market says so: as
+   many chunks, or more, without a reranker hold as much evidence and cost less
+6. a pipeline without a reranker is as good, and clearly cheaper and faster
+
+UNDECIDED, for all of these that are open, each with what would decide it:
+7. a limit that is broken by the figure but not for certain, or that cannot be checked
+8. fewer than six queries, or a gain that is not significant
+9. where somebody says what a point is worth: whether a significant gain is worth its cost
+
+KEEP where nothing is open.
 
 Then the smaller depths, down to the k chunks that are sent: where it would be kept as declared, SHRINK to the smallest
 that would be kept too, loses significantly less than the smallest gain that counts and than half the gain, and saves
@@ -30,7 +36,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ragprof.report.figures import difference, span, usd
+from ragprof.report.figures import counted, difference, duration, span, usd, with_interval
 from ragprof.statistics.draws import Array, interval
 from ragprof.statistics.power import ALPHA, more_queries
 from ragprof.studies.reranker.section import SensitiveTo, VerdictWord
@@ -38,21 +44,26 @@ from ragprof.studies.reranker.section import SensitiveTo, VerdictWord
 POINT = 0.01
 # None in n may be up to 3 / n: Hanley and Lippman-Hand, If nothing goes wrong, is everything all right?, JAMA 1983.
 THREE = 3.0
+NS_PER_MS = 1e6
 FEWEST = 6
 """With five queries the smallest p of a two-sided sign-flip test is 2 / 2^5 = 0.0625."""
 CLEARLY = 0.05
 SAVED = 0.05
-QUERIES = "the number of queries"
+QUERIES, TIMED, PRICE = "the number of queries", "the number of timed queries", "the reranker's price"
 FACTORS = tuple(float(f"{10 ** (step / 12):.3g}") for step in range(1, 25))
 """1.21 up to 100, a step each of 21 %."""
 
 
 @dataclass(frozen=True)
 class MoreChunks:
-    """The smallest k that holds as much evidence without the reranker, and the tokens that it takes more a query."""
+    """The smallest k that holds as much evidence without the reranker, and the tokens that it takes more a query.
+
+    `less_evidence` is the most that it may hold less by, as the interval of the difference has it.
+    """
 
     k: int
     extra_tokens: Array
+    less_evidence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,11 +86,15 @@ class AtDepth:
 @dataclass(frozen=True)
 class Rival:
     """A pipeline without a reranker that is known to be as good and answers clearly faster. What it is cheaper by,
-    beside the reranker's own cost, in USD per 1,000 queries at no price of the LLM, and in prompt tokens a query."""
+    beside the reranker's own cost, in USD per 1,000 queries at no price of the LLM, and in prompt tokens a query.
+
+    `less_quality` is the most that it may be worse by, as the interval of the difference has it.
+    """
 
     name: str
     cheaper_usd: float
     fewer_tokens: float
+    less_quality: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -119,20 +134,39 @@ class RerankerCase:
             return None
         return np.asarray(at.gain / POINT * self.worth_usd_per_point - at.cost)
 
+    def value_limits(self, at: AtDepth) -> tuple[float, float] | None:
+        """The interval of that value, with what a gain may be of which no query showed anything."""
+        value = self.value(at)
+        if value is None or at.gain.any():
+            return None if value is None else limits(value)
+        low, high = (end / POINT * float(self.worth_usd_per_point or 0.0) for end in self.gain_limits(at))
+        return low + limits(value)[0], high + limits(value)[1]
+
     def gain_limits(self, at: AtDepth) -> tuple[float, float]:
         """The interval of a gain. Where no query changed at all, it may still be that up to 3 in n would."""
-        if not at.gain.any():
-            return -THREE / self.queries, THREE / self.queries
-        return limits(at.gain)
+        return limits_of_change(at.gain, self.queries)
 
     def alone(self, at: AtDepth) -> RerankerCase:
         """The same reranker declared at a smaller depth; its p is that of one picked among several."""
         picked = replace(at, p=min(1.0, at.p * max(1, len(self.smaller))))
         return replace(self, own=picked, smaller=())
 
+    def is_significant(self, at: AtDepth) -> bool:
+        """Whether the gain is told from 0, upwards."""
+        return self.gain_limits(at)[0] > 0 and at.p < ALPHA
+
     def gained(self, at: AtDepth) -> str:
         """For sentences: "ranking quality by 0.021 nDCG@10 (95% CI +0.012 to +0.030)"."""
-        return f"ranking quality by {abs(at.gain[0]):.3f} {self.metric} ({_ci(self.gain_limits(at))})"
+        return f"ranking quality by {abs(at.gain[0]):.3f} {self.metric} ({self.interval_words(at)})"
+
+    def interval_words(self, at: AtDepth) -> str:
+        """ "95% CI +0.012 to +0.030", or where that of the resamples would be 0 to 0, how far it may be from it."""
+        if at.gain.any():
+            return _ci(self.gain_limits(at))
+        return (
+            f"no query changed, but up to {THREE:.0f} in {self.queries:,} still may: "
+            f"{span(self.gain_limits(at), difference)}"
+        )
 
 
 def _ci(ends: tuple[float, float]) -> str:
@@ -151,14 +185,39 @@ def limits(figures: Array) -> tuple[float, float]:
     return interval(figures[1:]) or (-np.inf, np.inf)
 
 
+def limits_of_change(drawn: Array, queries: int) -> tuple[float, float]:
+    """Of a paired difference. Where no query changed at all, it may still be that up to 3 in n would."""
+    return limits(drawn) if drawn.any() else (-THREE / queries, THREE / queries)
+
+
+def most_below(drawn: Array, *, queries: int) -> float:
+    """The most by which a paired difference may lie below 0."""
+    return max(0.0, -limits_of_change(drawn, queries)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """What keeps a verdict open: the finding, and what would decide it; `more_queries` where that is a number."""
+
+    finding: str
+    decided_by: str
+    hangs_on: str
+    more_queries: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`depth` is the one to continue with; 0 without a reranker. `more_queries` are those that an UNDECIDED needs."""
+    """`depth` is the one to continue with; 0 without a reranker. `open` is what an UNDECIDED waits for."""
 
     word: VerdictWord
     depth: int
     reason: str
-    more_queries: int | None = None
+    open: tuple[OpenQuestion, ...] = ()
+
+    @property
+    def more_queries(self) -> int | None:
+        """About how many more queries would decide it; None where it is decided or no number is known."""
+        return next((each.more_queries for each in self.open if each.more_queries is not None), None)
 
 
 def decided_words(word: VerdictWord, depth: int) -> str:
@@ -174,116 +233,197 @@ def decide(case: RerankerCase) -> Decision:
 
 
 def as_declared(case: RerankerCase) -> Decision:
-    """The first rule that applies, whatever smaller depths do."""
-    rules = (_inert, _too_few, _harmful, _too_small, _not_significant, _over_limit, _not_worth_it, _more_chunks, _rival)
-    for rule in rules:
-        if (found := rule(case)) is not None:
-            return found
+    """The first certain ground to drop it, else all that is open, whatever smaller depths do."""
+    certain = [_inert, _over_limit]
+    if case.queries >= FEWEST:
+        certain += [_harmful, _too_small, _worth_less, _more_chunks, _rival]
+    for rule in certain:
+        if (reason := rule(case)) is not None:
+            return Decision("DROP", 0, reason)
+    questions = tuple(each for rule in (_open_time, _open_money, _open_gain) if (each := rule(case)) is not None)
+    if questions:
+        reason = " ".join(f"{each.finding}; {each.decided_by}." for each in questions)
+        return Decision("UNDECIDED", case.own.depth, reason, questions)
     return Decision("KEEP", case.own.depth, f"It lifts {case.gained(case.own)}, and {_price_words(case)}.")
 
 
-def _drop(reason: str) -> Decision:
-    return Decision("DROP", 0, reason)
-
-
-def _undecided(case: RerankerCase, words: str, needed: int | None) -> Decision:
-    more = "" if needed is None else f"; about {needed:,} more would be needed"
-    return Decision("UNDECIDED", case.own.depth, f"{words}{more}.", needed)
-
-
-def _inert(case: RerankerCase) -> Decision | None:
-    inert = "It is inert: it leaves every query's candidates in the order that the search gave them."
-    return _drop(inert) if case.inert else None
-
-
-def _too_few(case: RerankerCase) -> Decision | None:
-    if case.queries >= FEWEST:
-        return None
-    return _undecided(case, f"No test can tell anything with {case.queries} queries", FEWEST - case.queries)
-
-
-def _harmful(case: RerankerCase) -> Decision | None:
-    if case.gain_limits(case.own)[1] >= 0 or case.own.p >= ALPHA:
-        return None
-    return _drop(f"It makes results worse: it lowers {case.gained(case.own)}.")
-
-
-def _too_small(case: RerankerCase) -> Decision | None:
-    low, high = case.gain_limits(case.own)
-    if high >= case.margin or (case.free and low > 0):
-        return None
-    return _drop(
-        f"It lifts ranking quality by at most {difference(high)} {case.metric}, less than the {case.margin:g} that "
-        f"counts (measured {difference(case.own.gain[0])}, {_ci((low, high))})."
+def _inert(case: RerankerCase) -> str | None:
+    return (
+        "It is inert: it leaves every query's candidates in the order that the search gave them."
+        if case.inert
+        else None
     )
 
 
-def _not_significant(case: RerankerCase) -> Decision | None:
-    low, high = case.gain_limits(case.own)
-    if low > 0 and case.own.p < ALPHA:
-        return None
-    gain = f"{difference(case.own.gain[0])} {case.metric} ({_ci((low, high))})"
-    words = f"Its gain in ranking quality, {gain}, is not significant with {case.queries:,} queries"
-    return _undecided(case, words, case.more_queries)
-
-
-def _over_limit(case: RerankerCase) -> Decision | None:
+def _over_limit(case: RerankerCase) -> str | None:
+    """A limit that is broken for certain."""
     added, most = case.own.added_p95_ms, case.max_added_p95_ms
-    if added is not None and most is not None and added[0] > most:
-        if added[1] <= most:
-            words = f"It adds {added[0]:,.0f} ms at p95, which is not significantly more than the {most:g} ms allowed"
-            return Decision("UNDECIDED", case.own.depth, f"{words}; more timed queries would be needed.")
-        return _drop(f"It adds {added[0]:,.0f} ms at p95, more than the {most:g} ms allowed.")
+    if added is not None and most is not None and added[1] > most:
+        return f"It adds {_ms(added)} at p95, more than the {most:g} ms allowed{_whatever_it_gains(case)}."
     cost, budget = case.own.cost, case.max_usd_per_1000
-    if budget is not None and cost is not None and float(cost[0]) > budget:
-        return _drop(f"It costs {usd(float(cost[0]))} per 1,000 queries, more than the {usd(budget)} allowed.")
+    if cost is not None and budget is not None and limits(cost)[0] > budget:
+        return (
+            f"It costs {usd(float(cost[0]))} per 1,000 queries, more than the {usd(budget)} "
+            f"allowed{_whatever_it_gains(case)}."
+        )
     return None
 
 
-def _not_worth_it(case: RerankerCase) -> Decision | None:
-    value = case.value(case.own)
-    if value is None or limits(value)[0] > 0:
+def _ms(added: tuple[float, float, float]) -> str:
+    """ "10.1 s (95% CI 7.50-11.2 s)"; without an interval the figure alone."""
+    found, *ends = (each * NS_PER_MS for each in added)
+    return with_interval(found, ends if np.isfinite(ends).all() else None, duration)
+
+
+def _whatever_it_gains(case: RerankerCase) -> str:
+    """For a reason to drop it that holds though nobody knows yet what it gains."""
+    if case.queries >= FEWEST and case.is_significant(case.own):
+        return ""
+    return f", whatever its gain turns out to be: measured {_change(case)}"
+
+
+def _change(case: RerankerCase) -> str:
+    """ "+0.010 nDCG@10 (95% CI -0.006 to +0.026)"."""
+    return f"{difference(case.own.gain[0])} {case.metric} ({case.interval_words(case.own)})"
+
+
+def _harmful(case: RerankerCase) -> str | None:
+    if case.gain_limits(case.own)[1] >= 0 or case.own.p >= ALPHA:
         return None
-    worth = f"at {usd(case.worth_usd_per_point)} a point (0.01 {case.metric}) and 1,000 queries"
-    if limits(value)[1] < 0:
-        return _drop(f"Its gain is worth less than it costs {worth}.")
-    needed = None
-    if not case.hourly:
-        # An hourly machine's cost rests on the timed queries alone, so more questions would not settle it.
-        error = float(np.nanstd(value[1:]))
-        needed = more_queries(float(value[0]), error, n=case.queries, alpha=ALPHA) if np.isfinite(value[0]) else None
-    words = f"Whether its gain is worth its price {worth} is not known with {case.queries:,} queries"
-    return _undecided(case, words, needed or None)
+    return f"It makes results worse: it lowers {case.gained(case.own)}."
 
 
-def _more_chunks(case: RerankerCase) -> Decision | None:
+def _too_small(case: RerankerCase) -> str | None:
+    low, high = case.gain_limits(case.own)
+    if high >= case.margin or (case.free and low > 0):
+        return None
+    if high <= 0:
+        return f"It does not lift ranking quality: measured {_change(case)}, where {case.margin:g} would count."
+    return (
+        f"It lifts ranking quality by at most {difference(high)} {case.metric}, less than the {case.margin:g} that "
+        f"counts (measured {difference(case.own.gain[0])}, {case.interval_words(case.own)})."
+    )
+
+
+def _worth_less(case: RerankerCase) -> str | None:
+    """Its price is above the most that its gain can be worth."""
+    ends, cost = case.value_limits(case.own), case.own.cost
+    if ends is None or cost is None or ends[1] >= 0:
+        return None
+    most = usd(max(0.0, float(cost[0]) + ends[1]))
+    return (
+        f"Its gain is worth less than it costs {_worth_words(case)}: at most {most} against "
+        f"{usd(float(cost[0]))} per 1,000 queries."
+    )
+
+
+def _worth_words(case: RerankerCase) -> str:
+    return f"at {usd(case.worth_usd_per_point)} a point (0.01 {case.metric}) and 1,000 queries"
+
+
+def _more_chunks(case: RerankerCase) -> str | None:
+    """The market's word, where nobody says what a point is worth."""
     found, llm = case.own.more_chunks, case.llm_usd_per_million
     if case.worth_usd_per_point is not None or found is None or case.own.cost is None or llm is None:
         return None
     dearer = case.own.cost - priced(found.extra_tokens, llm)
-    if limits(dearer)[0] <= 0:
+    if limits(dearer)[0] <= 0 or not _is_as_good(case, found.less_evidence):
         return None
+    chunks = counted(found.k, "chunk")
     sent = (
-        f"the {found.k} chunks that are sent hold as much evidence without it, which costs"
+        f"the {chunks} that {'is' if found.k == 1 else 'are'} sent "
+        f"{'holds' if found.k == 1 else 'hold'} as much evidence without it, which costs"
         if found.k <= case.k
-        else f"sending {found.k} chunks without it puts as much evidence into the prompt, and costs"
+        else f"sending {chunks} without it puts as much evidence into the prompt, and costs"
     )
-    return _drop(f"It lifts {case.gained(case.own)}, but {sent} {usd(float(dearer[0]))} less per 1,000 queries.")
+    less = f"{usd(float(dearer[0]))} less per 1,000 queries"
+    if case.is_significant(case.own):
+        return f"It lifts {case.gained(case.own)}, but {sent} {less}."
+    return f"{sent[0].upper()}{sent[1:]} {less}{_whatever_it_gains(case)}."
 
 
-def _rival(case: RerankerCase) -> Decision | None:
+def _is_as_good(case: RerankerCase, less: float) -> bool:
+    """Whether an alternative that may be worse by so much at most is as good beyond doubt.
+
+    Where the gain is significant, the same evidence or a tie of all queries is enough to compare the costs.
+    """
+    return case.is_significant(case.own) or less <= case.margin
+
+
+def _rival(case: RerankerCase) -> str | None:
     """The one that is cheapest at the case's prices, if it is clearly cheaper than this pipeline."""
     cost, llm = case.own.cost, case.llm_usd_per_million
-    if cost is None or llm is None or not case.rivals:
+    sure = [rival for rival in case.rivals if _is_as_good(case, rival.less_quality)]
+    if cost is None or llm is None or not sure:
         return None
-    cheaper = {
-        rival.name: float(cost[0]) + rival.cheaper_usd + rival.fewer_tokens * llm / 1_000 for rival in case.rivals
-    }
+    cheaper = {rival.name: float(cost[0]) + rival.cheaper_usd + rival.fewer_tokens * llm / 1_000 for rival in sure}
     name = max(cheaper, key=lambda each: cheaper[each])
     if cheaper[name] <= CLEARLY * (case.bill_usd or 0.0):
         return None
     less = f"costs {usd(cheaper[name])} less per 1,000 queries"
-    return _drop(f"{name} is as good without a reranker, {less} and answers faster.")
+    return f"{name} is as good without a reranker, {less} and answers faster."
+
+
+def _open_time(case: RerankerCase) -> OpenQuestion | None:
+    """A limit of time that is broken by the figure but not for certain, or that nothing was timed for."""
+    added, most = case.own.added_p95_ms, case.max_added_p95_ms
+    if most is None or (added is not None and added[0] <= most):
+        return None
+    decided_by = "more timed queries (seconds under [reranker.timing]) would decide it"
+    if added is None:
+        return OpenQuestion(f"What it adds at p95 was not timed, and {most:g} ms are allowed", decided_by, TIMED)
+    words = f"It adds {_ms(added)} at p95, which is not significantly more than the {most:g} ms allowed"
+    return OpenQuestion(words, decided_by, TIMED)
+
+
+def _open_money(case: RerankerCase) -> OpenQuestion | None:
+    """The same of a limit of money; without a price nothing that is said of money can be checked."""
+    cost, budget = case.own.cost, case.max_usd_per_1000
+    if cost is None:
+        if budget is None and case.worth_usd_per_point is None:
+            return None
+        against = "what a point is worth" if budget is None else f"the {usd(budget)} per 1,000 queries allowed"
+        words = f"Its price is not known (UNPRICED), so it cannot be held against {against}"
+        return OpenQuestion(words, "a rate for it under [prices] would decide it", PRICE)
+    if budget is None or float(cost[0]) <= budget:
+        return None
+    over = f"which is not significantly more than the {usd(budget)} allowed"
+    words = f"It costs {usd(float(cost[0]))} per 1,000 queries, {over}"
+    more = "more timed queries (seconds under [reranker.timing])" if case.hourly else "more queries"
+    return OpenQuestion(words, f"{more} would decide it", TIMED if case.hourly else QUERIES)
+
+
+def _open_gain(case: RerankerCase) -> OpenQuestion | None:
+    """Whether it gains, and if so whether that is worth its cost."""
+    if case.queries < FEWEST:
+        few = FEWEST - case.queries
+        words = f"No test can tell anything with {counted(case.queries, 'query', 'queries')}"
+        return OpenQuestion(words, f"at least {few:,} more would be needed", QUERIES, few)
+    needed: int | None = None
+    with_queries = f"with {case.queries:,} queries"
+    if not case.is_significant(case.own):
+        needed = case.more_queries
+        if not case.own.gain.any():
+            # So many queries without a change that the most that may still change is below what counts.
+            needed = int(THREE / case.margin) + 1 - case.queries if case.margin else None
+        words = f"Its gain in ranking quality, {_change(case)}, is not significant {with_queries}"
+        return OpenQuestion(words, _queries_words(needed), QUERIES, needed)
+    value, ends = case.value(case.own), case.value_limits(case.own)
+    if value is None or ends is None or ends[0] > 0:
+        return None
+    words = f"Whether its gain is worth its price {_worth_words(case)} is not known {with_queries}"
+    if case.hourly:
+        # An hourly machine's cost rests on the timed queries alone, so more questions would not settle it.
+        return OpenQuestion(words, "more timed queries (seconds under [reranker.timing]) would decide it", TIMED)
+    if np.isfinite(value[0]):
+        needed = more_queries(float(value[0]), float(np.nanstd(value[1:])), n=case.queries, alpha=ALPHA) or None
+    return OpenQuestion(words, _queries_words(needed), QUERIES, needed)
+
+
+def _queries_words(needed: int | None) -> str:
+    if needed is None:
+        return "no number of queries can be named that would decide it"
+    return f"about {needed:,} more would decide it"
 
 
 def _price_words(case: RerankerCase) -> str:
@@ -381,12 +521,14 @@ def _dearer(case: RerankerCase, factor: float) -> RerankerCase:
 
 def sensitive_to(case: RerankerCase, decision: Decision) -> SensitiveTo:
     """The assumption with the smallest change that flips the verdict, what it becomes, and a sentence."""
-    if decision.word == "UNDECIDED":
-        needed = decision.more_queries
-        total = None if needed is None else (needed + case.queries) / case.queries
-        times = "" if total is None else f"{total:,.0f} times " if total >= 10 else f"{total:.2g} times "
-        needs = f"{times}as many would be needed" if times else "more of them would be needed"
-        sentence = f"It hangs most on {QUERIES}: {needs}."
+    if decision.open:
+        what, needed = decision.open[0].hangs_on, decision.more_queries
+        if what != QUERIES or needed is None:
+            sentence = f"It hangs most on {what}: {decision.open[0].decided_by}."
+            return SensitiveTo(what=what, sentence=sentence, factor=None, becomes=None)
+        total = (needed + case.queries) / case.queries
+        times = f"{total:,.0f}" if total >= 10 else f"{total:.2g}"
+        sentence = f"It hangs most on {QUERIES}: {times} times as many would decide it."
         return SensitiveTo(what=QUERIES, sentence=sentence, factor=total, becomes=None)
     flips: list[tuple[str, float, str]] = []
     for what, scaled in assumptions(case):
