@@ -111,6 +111,18 @@ class ApproximateStore(Protocol):
         """A store of the same scores that misses nothing; what it finds beyond this one is the index's loss."""
 
 
+@runtime_checkable
+class Lexical(Protocol):
+    """A store that reads texts as words of a language."""
+
+    @property
+    def language(self) -> str:
+        """The language whose stop words and stems it takes; `auto` until `settle`, empty where it reads no words."""
+
+    def settle(self, docs: Sequence[Doc]) -> None:
+        """Choose the language by the whole corpus where nobody named one, once: sub-corpora are read in it too."""
+
+
 class Reranker(Part, Protocol):
     """Scores candidates. `pointwise`: the score of a pair depends on no other candidate, so it may be reused."""
 

@@ -1,17 +1,12 @@
-"""Tokens by a named tokenizer: OpenAI's tables (bpe-openai, no download) or any Hugging Face tokenizer.
-
-`words` are the search terms of the lexical stores: lower case, English stop words dropped, Snowball stems.
-"""
+"""Tokens by a named tokenizer: OpenAI's tables (bpe-openai, no download) or any Hugging Face tokenizer."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ragprof.core.caches import digest
 from ragprof.core.errors import BadInput
@@ -77,26 +72,3 @@ def _hugging_face(tokenizer: str) -> Callable[[str], list[int]]:
         return list(loaded.encode(text, add_special_tokens=False).ids)
 
     return encode
-
-
-WORD = re.compile(r"[^\W_]+(?:_[^\W_]+)*")
-# fmt: off
-STOP_WORDS = frozenset([
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of",
-    "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to", "was", "will", "with",
-])  # Lucene's English list
-# fmt: on
-
-
-def words(text: str) -> list[str]:
-    """Terms of a text in their order, repeats kept; empty where nothing but stop words is left."""
-    found = [word for word in WORD.findall(text.lower()) if word not in STOP_WORDS]
-    stems: list[str] = _stemmer().stemWords(found)
-    return stems
-
-
-@cache
-def _stemmer() -> Any:
-    import Stemmer
-
-    return Stemmer.Stemmer("english")

@@ -30,7 +30,7 @@ from ragprof.session import studies
 from ragprof.session.pages import write_report
 from ragprof.session.summary import Analysis, analyse, belonging
 from ragprof.studies.contract import Pricing, Request
-from ragprof.studies.preparation import Prepared, check_pipeline, prepare, rate_names, today
+from ragprof.studies.preparation import Prepared, check_pipeline, prepare, rate_names, settle, today
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -210,6 +210,7 @@ def profile(
     evaluation = read_evaluation_set(Path(queries), Path(qrels), corpus=docs)
     evaluation = with_own_documents(evaluation, docs, own_documents)
     parts = tuple(pipeline.parts() for pipeline in pipelines)
+    settle(parts, docs)
     for each in parts:
         check_pipeline(each, docs, config.tokenizer)
     prepared = Prepared(Subject(config, docs, evaluation.queries, parts), evaluation)

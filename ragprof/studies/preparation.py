@@ -11,6 +11,7 @@ from pathlib import Path
 from ragprof.core import Query, ScoredDoc
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
+from ragprof.core.stages import Lexical
 from ragprof.core.tokens import counter
 from ragprof.corpus import (
     Corpus,
@@ -64,6 +65,7 @@ def prepare(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path
     queries, qrels = evaluation_paths(config, eval_file, folder)
     evaluation = read_evaluation_set(queries, qrels, corpus=docs)
     evaluation = with_own_documents(evaluation, docs, config.evaluation.own_documents)
+    settle(pipelines, docs)
     for number, parts in enumerate(pipelines):
         with places.put_before("pipelines", number, "depth" if parts.depth > len(docs.docs) else "injector"):
             check_pipeline(parts, docs, config.tokenizer)
@@ -141,6 +143,13 @@ def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple
         missing = "queries" if source.queries is None else "qrels"
         raise BadInput(f"[evaluation] gives no {missing}; queries and qrels belong together", file=eval_file)
     return eval_file.parent / source.queries, eval_file.parent / source.qrels
+
+
+def settle(pipelines: Sequence[Parts], corpus: Corpus) -> None:
+    """Let stores that read words choose their language by the whole corpus."""
+    for parts in pipelines:
+        if isinstance(parts.store, Lexical):
+            parts.store.settle(corpus.docs)
 
 
 def check_pipeline(parts: Parts, corpus: Corpus, tokenizer: str) -> None:

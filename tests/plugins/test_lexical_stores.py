@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from passages import DOCS, embedded
 
 from ragprof.core import Doc, EmbeddedQuery, Query
-from ragprof.core.tokens import words
 from ragprof.parts.stores.bm25s import Bm25sStore
 from ragprof.parts.stores.rank_bm25 import RankBm25Store
+from ragprof.parts.words import words
 
 SAMPLE = [
     Doc("a", "Tea", "green tea and black tea", "a"),

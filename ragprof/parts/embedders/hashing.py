@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from ragprof.core import Embedded
-from ragprof.core.tokens import words
+from ragprof.parts.words import words
 
 
 class HashingEmbedder:

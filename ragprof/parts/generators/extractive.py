@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 
 from ragprof.core import Generated
 from ragprof.core.clock import now_ns
-from ragprof.core.tokens import words
+from ragprof.parts.words import words
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 QUESTION = re.compile(r"^Question: (.*)$", re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragprof.core import Doc, Query, Scored
-from ragprof.core.tokens import words
+from ragprof.parts.words import words
 
 
 class OverlapReranker:

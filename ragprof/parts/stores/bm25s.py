@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors
 from ragprof.core.ranking import best, id_ranks, top
-from ragprof.core.tokens import words
 from ragprof.parts.nested import nothing, standings
+from ragprof.parts.words import AUTO, detected, language_named, told, words
 
 Numbers = NDArray[np.int64]
 
@@ -32,18 +32,19 @@ class Bm25sStore:
     precision = "float32"
     shallower_is_prefix = True
 
-    def __init__(self, k1: float = 1.5, b: float = 0.75) -> None:
+    def __init__(self, k1: float = 1.5, b: float = 0.75, language: str = AUTO) -> None:
         self._k1, self._b = k1, b
+        self.language = language_named(language)
         self._index: Any = None
         self._docs: Sequence[Doc] = ()
 
     @property
     def identity(self) -> str:
-        return f"bm25s k1={self._k1} b={self._b}"
+        return f"bm25s k1={self._k1} b={self._b}{told(self.language)}"
 
     @property
     def engine(self) -> str:
-        return f"bm25s {version('bm25s')} BM25.get_scores"
+        return f"bm25s {version('bm25s')} BM25.get_scores{told(self.language)}"
 
     @property
     def index_bytes(self) -> int:
@@ -56,19 +57,24 @@ class Bm25sStore:
 
         logging.getLogger("bm25s").setLevel(logging.WARNING)  # else it logs every index to whoever listens
 
+    def settle(self, docs: Sequence[Doc]) -> None:
+        if self.language == AUTO:
+            self.language = detected([doc.content for doc in docs])
+
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
         import bm25s
 
         self.load()
+        self.settle(docs)
         self._docs, self._index = docs, None
-        terms = [words(doc.content) for doc in docs]
+        terms = [words(doc.content, self.language) for doc in docs]
         if any(terms):  # bm25s cannot index documents that have no term at all
             self._index = bm25s.BM25(k1=self._k1, b=self._b, method="lucene")
             self._index.index(terms, show_progress=False)
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         known = self._index.vocab_dict if self._index is not None else {}
-        terms = [term for term in words(query.query.text) if term in known]
+        terms = [term for term in words(query.query.text, self.language, asked=True) if term in known]
         if not terms:
             return Found((), {"searches": 1})
         scores = self._index.get_scores(terms)
@@ -85,10 +91,11 @@ class Bm25sStore:
         depth: int,
     ) -> list[list[Nearest]]:
         """Each document's terms are counted once; idf and average length are those of each sub-corpus."""
-        texts = [words(query.query.text) for query in queries]
+        self.settle(docs)
+        texts = [words(query.query.text, self.language, asked=True) for query in queries]
         numbers = {term: number for number, term in enumerate(dict.fromkeys(term for text in texts for term in text))}
         asked = [[numbers[term] for term in text] for text in texts]
-        counted = _counted(docs, layouts, numbers)
+        counted = _counted(docs, layouts, numbers, self.language)
         ranks = id_ranks([doc.doc_id for doc in docs])
         found = []
         for layout in layouts:
@@ -122,12 +129,12 @@ class _Columns:
     size: int
 
 
-def _counted(docs: Sequence[Doc], layouts: Sequence[Layout], numbers: Mapping[str, int]) -> _Postings:
+def _counted(docs: Sequence[Doc], layouts: Sequence[Layout], numbers: Mapping[str, int], language: str) -> _Postings:
     """Postings of every document that is in some layout."""
     lengths = np.zeros(len(docs), np.int64)
     keys = array("q")
     for place in np.unique(np.concatenate([np.empty(0, np.int64), *(layout.members for layout in layouts)])).tolist():
-        terms = words(docs[place].content)
+        terms = words(docs[place].content, language)
         lengths[place] = len(terms)
         keys.extend(numbers[term] * len(docs) + place for term in terms if term in numbers)
     distinct, counts = np.unique(np.array(keys, np.int64), return_counts=True)

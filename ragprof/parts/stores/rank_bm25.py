@@ -14,7 +14,7 @@ import numpy as np
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Vectors
 from ragprof.core.ranking import top
-from ragprof.core.tokens import words
+from ragprof.parts.words import AUTO, detected, language_named, told, words
 
 
 class RankBm25Store:
@@ -23,18 +23,19 @@ class RankBm25Store:
     needs_vectors = False
     precision = "float64"
 
-    def __init__(self, k1: float = 1.5, b: float = 0.75, epsilon: float = 0.25) -> None:
+    def __init__(self, k1: float = 1.5, b: float = 0.75, epsilon: float = 0.25, language: str = AUTO) -> None:
         self._k1, self._b, self._epsilon = k1, b, epsilon
+        self.language = language_named(language)
         self._index: Any = None
         self._docs: Sequence[Doc] = ()
 
     @property
     def identity(self) -> str:
-        return f"rank_bm25 k1={self._k1} b={self._b} epsilon={self._epsilon}"
+        return f"rank_bm25 k1={self._k1} b={self._b} epsilon={self._epsilon}{told(self.language)}"
 
     @property
     def engine(self) -> str:
-        return f"rank-bm25 {version('rank-bm25')} BM25Okapi.get_scores"
+        return f"rank-bm25 {version('rank-bm25')} BM25Okapi.get_scores{told(self.language)}"
 
     @property
     def index_bytes(self) -> int:
@@ -46,18 +47,23 @@ class RankBm25Store:
     def load(self) -> None:
         import rank_bm25  # noqa: F401  (the import is the loading)
 
+    def settle(self, docs: Sequence[Doc]) -> None:
+        if self.language == AUTO:
+            self.language = detected([doc.content for doc in docs])
+
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
         from rank_bm25 import BM25Okapi
 
+        self.settle(docs)
         self._docs, self._index = docs, None
-        terms = [words(doc.content) for doc in docs]
+        terms = [words(doc.content, self.language) for doc in docs]
         if any(terms):  # rank_bm25 cannot index documents that have no term at all
             self._index = BM25Okapi(terms, k1=self._k1, b=self._b, epsilon=self._epsilon)
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         if self._index is None:
             return Found((), {"searches": 1})
-        scores = np.asarray(self._index.get_scores(words(query.query.text)))
+        scores = np.asarray(self._index.get_scores(words(query.query.text, self.language, asked=True)))
         ranking = top(scores, self._docs, min(depth, len(self._docs)))
         return Found(tuple(item for item in ranking if item.score > 0), {"searches": 1})
 

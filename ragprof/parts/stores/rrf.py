@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from pydantic import PositiveInt
 from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, id_ranks, ranked
-from ragprof.core.stages import ApproximateStore, NamedEngine, Store
+from ragprof.core.stages import ApproximateStore, Lexical, NamedEngine, Store
 from ragprof.parts.nested import nothing, search_nested
 
 
@@ -32,7 +32,7 @@ class RrfStore:
             raise BadInput('the store \'rrf\' fuses at least two stores; give stores = ["bm25s", "faiss_flat"]')
         self._makers: list[Callable[[], Store]] = [partial(registry.create, "stores", spec) for spec in stores]
         self._stores = [make() for make in self._makers]
-        self._k = k
+        self._k, self._settled = k, False
 
     @property
     def identity(self) -> str:
@@ -59,7 +59,24 @@ class RrfStore:
         for store in self._stores:
             store.load()
 
+    @property
+    def language(self) -> str:
+        """Of its lexical stores, each once, in their order; empty where there is none."""
+        spoken = (store.language for store in self._stores if isinstance(store, Lexical))
+        return " and ".join(dict.fromkeys(filter(None, spoken)))
+
+    def settle(self, docs: Sequence[Doc]) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        for place, make in enumerate(self._makers):
+            empty = make()
+            if isinstance(empty, Lexical):
+                empty.settle(docs)
+                self._makers[place], self._stores[place] = partial(deepcopy, empty), deepcopy(empty)
+
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
+        self.settle(docs)
         for store in self._stores:
             store.add(docs, vectors)
 
@@ -85,6 +102,7 @@ class RrfStore:
         depth: int,
     ) -> list[list[Nearest]]:
         """Each store's own nested search, fused; stores are made for it, so that those that are filled stay so."""
+        self.settle(docs)
         parts = [
             search_nested(make(), docs, vectors, queries=queries, layouts=layouts, depth=depth) for make in self._makers
         ]
