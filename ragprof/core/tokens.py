@@ -28,9 +28,31 @@ def remembering() -> Iterator[None]:
         _remembered.reset(token)
 
 
+PIECE = 40_000
+"""Characters that every tokenizer takes: OpenAI's refuse a text of a megabyte, and one that may have 200,000 tokens."""
+WORD_BORDER = re.compile(r"(?<=\S) (?=\S)")
+
+
+def in_pieces(text: str) -> list[str]:
+    """The text in pieces of at most PIECE characters, each cut before a single blank if there is one in its last half.
+
+    A tokenizer takes a blank together with the word behind it, so no token crosses such a border.
+    """
+    pieces, start = [], 0
+    while len(text) - start > PIECE:
+        borders = [found.start() for found in WORD_BORDER.finditer(text, start + PIECE // 2, start + PIECE)]
+        end = borders[-1] if borders else start + PIECE
+        pieces.append(text[start:end])
+        start = end
+    return [*pieces, text[start:]]
+
+
 @cache
 def counter(tokenizer: str) -> Callable[[str], int]:
     """A function from a text to its number of tokens, special tokens not counted.
+
+    Texts longer than PIECE characters are counted in pieces, which end before a blank where there is one: the count is
+    then that of the whole. The function raises BadInput for a text that the tokenizer cannot read.
 
     Raises BadInput for a tokenizer that is neither one of OPENAI, a local file or folder, nor on the hub.
     """
@@ -41,13 +63,21 @@ def counter(tokenizer: str) -> Callable[[str], int]:
     else:
         encode = _hugging_face(tokenizer)
 
+    def counted(text: str) -> int:
+        try:
+            return sum(len(encode(piece)) for piece in in_pieces(text))
+        except Exception as failure:
+            begin = f"{text[:40]!r}{'...' if len(text) > 40 else ''}"
+            reason = f"the tokenizer '{tokenizer}' cannot read the text {begin} ({failure}); set another tokenizer"
+            raise BadInput(reason) from None
+
     def count(text: str) -> int:
         known = _remembered.get()
         if known is None:
-            return len(encode(text))
+            return counted(text)
         key = digest(tokenizer, text)
         if key not in known:
-            known[key] = len(encode(text))
+            known[key] = counted(text)
         return known[key]
 
     return count

@@ -9,7 +9,7 @@ import pytest
 from ragprof.core import Doc
 from ragprof.core.errors import BadInput
 from ragprof.core.prompt import TEMPLATE, build, check_template, passage
-from ragprof.core.tokens import DEFAULT_TOKENIZER, counter, remembering
+from ragprof.core.tokens import DEFAULT_TOKENIZER, OPENAI, PIECE, counter, in_pieces, remembering
 
 DOCS = [Doc("a", "Title", "first text", "a"), Doc("b", "", "{question} and {passages}", "b")]
 
@@ -99,3 +99,37 @@ def test_remembered_counts_are_those_that_were_counted() -> None:
         assert [counter("cl100k_base")(text) for text in texts] == counted
         assert counter(DEFAULT_TOKENIZER)("Straße 9") == 4
     assert [counter("cl100k_base")(text) for text in texts] == counted
+
+
+@pytest.mark.parametrize("tokenizer", OPENAI)
+def test_a_text_in_pieces_has_the_tokens_of_the_whole(tokenizer: str) -> None:
+    from bpe_openai import get_encoding
+
+    text = "Ducks don't swim, 1234567 \u65e5\u672c\u8a9e foo();\n\n  x=1 na\u00efve\t\U0001f642 " * 3000
+    pieces = in_pieces(text)
+    assert len(pieces) > 3
+    assert max(map(len, pieces)) <= PIECE
+    assert "".join(pieces) == text
+    assert counter(tokenizer)(text) == len(get_encoding(tokenizer).encode_ordinary(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("word " * 210_000, 210_001), ("a b " * 250_000, 500_001), ("\U0001f642" * 500_000, 500_000)],
+    ids=["a-megabyte", "500,000-tokens", "no-blanks"],
+)
+def test_texts_that_the_tokenizer_refuses_whole_are_counted(text: str, tokens: int) -> None:
+    assert counter("o200k_base")(text) == tokens
+
+
+def test_a_tokenizer_that_fails_says_so_in_one_line(tmp_path: Path) -> None:
+    """A table that lacks a word and has nothing to put in its place."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    path = tmp_path / "tokenizer.json"
+    Tokenizer(WordLevel({"ducks": 0})).save(str(path))
+    with pytest.raises(
+        BadInput, match=r"the tokenizer '.*tokenizer\.json' cannot read the text 'trains' \(.*\); set anot"
+    ):
+        counter(str(path))("trains")
