@@ -2,7 +2,7 @@
 
 Resample r of n queries is row r of `default_rng(seed).integers(0, n, (resamples, n))`: the percentile bootstrap over
 queries (Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 13). The rows are nested, so the 2,000
-of a report are the first of the 10,000 of a verdict, and they are the ones that `mean_estimate` lets scipy draw.
+of a report are the first of the 10,000 of a verdict, and they are those that `scipy.stats.bootstrap` draws.
 Queries are numbered in the order of their ids: every figure of a recording rests on the same resampled queries, and a
 ratio or a sum of means is computed resample by resample (section 10.6 there). Reads no file.
 
@@ -71,11 +71,10 @@ class Draws:
         """
         cells = self._in_orders(cells)
         known = ~np.isnan(cells)
-        if known.all():
-            figures = self._sums(cells) / (cells.shape[1] * self.orders.shape[1])
-        else:
-            sums, drawn = self._sums(np.where(known, cells, 0.0)), self._sums(known.astype(np.float64))
-            figures = over(sums, drawn, zero=np.nan)
+        figures, gaps = self._sums(np.where(known, cells, 0.0)), ~known.all((0, 1))
+        figures[:, ~gaps] /= cells.shape[1] * self.orders.shape[1]
+        if gaps.any():
+            figures[:, gaps] = over(figures[:, gaps], self._sums(known[:, :, gaps].astype(np.float64)), zero=np.nan)
         if len(cells) > 1:
             # A plain sum: the products add up in another order, and would move the last digit of what was measured.
             figures[0] = over(np.where(known, cells, 0.0).sum((0, 1)), known.sum((0, 1)), zero=np.nan)
@@ -90,11 +89,25 @@ class Draws:
 
         No interval below two queries. Equal values have an interval of one point, free of rounding.
         """
-        figures, known = self.means(cells), ~np.isnan(self._in_orders(cells))
-        counts, cells = known.any(0).sum(0).tolist(), self._in_orders(cells)
+        # Stages, sizes and cutoffs often have equal columns, three of four in a grid: each distinct one is drawn once.
+        cells = self._in_orders(cells)
+        rows = np.ascontiguousarray(np.moveaxis(cells, 2, 0))
+        first: dict[bytes, int] = {}
+        own = [first.setdefault(row.tobytes(), column) for column, row in enumerate(rows)]
+        columns = list(first.values())
+        distinct = dict(zip(columns, self._estimates(cells[:, :, columns]), strict=True))
+        return [dict(distinct[column]) for column in own]
+
+    def _estimates(self, cells: Array) -> list[dict[str, Any]]:
+        """Of columns of (orders, queries, columns)."""
+        figures, known = self.means(cells), ~np.isnan(cells)
+        counts = known.any(0).sum(0).tolist()
         lows, highs = np.where(known, cells, np.inf).min((0, 1)), np.where(known, cells, -np.inf).max((0, 1))
-        whole = not np.isnan(figures).any()
-        spans = np.quantile(figures[1:], ENDS, axis=0).T.tolist() if whole else [None] * len(counts)
+        whole = ~np.isnan(figures).any(0)
+        spans: list[list[float] | None] = [None] * len(counts)
+        drawn = np.quantile(figures[1:, whole], ENDS, axis=0).T.tolist()
+        for column, span in zip(np.flatnonzero(whole).tolist(), drawn, strict=True):
+            spans[column] = span
         found: list[dict[str, Any]] = []
         for column, n, low, high, ends_ in zip(figures.T, counts, lows.tolist(), highs.tolist(), spans, strict=True):
             if n and low == high:

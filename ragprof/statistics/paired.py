@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from ragprof.statistics.draws import CONFIDENCE, VERDICT_RESAMPLES, Array, blocks, interval, over, resampled_counts
 from ragprof.statistics.estimates import QUANTILES, finite, mean_estimate, quantile_draws, rounds_of
@@ -296,5 +296,5 @@ def _wald(logs: Array, n: int) -> float | None:
     if n == 1:
         return None
     error = float(logs[1:].std(ddof=1))
-    p = 2 * float(stats.t.sf(abs(logs[0]) / error, n - 1)) if error > DUST else 0.0
+    p = 2 * float(special.stdtr(n - 1, -abs(logs[0]) / error)) if error > DUST else 0.0
     return max(p, sys.float_info.min)

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from ragprof.core.errors import BadInput
 from ragprof.statistics.estimates import finite
@@ -54,4 +54,4 @@ def spread(differences: ArrayLike) -> float:
 
 
 def _standard_errors(alpha: float, degrees: float = math.inf) -> float:
-    return float(stats.t.ppf(1 - alpha / 2, degrees) + stats.t.ppf(POWER, degrees))
+    return float(special.stdtrit(degrees, 1 - alpha / 2) + special.stdtrit(degrees, POWER))

@@ -81,41 +81,61 @@ def points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
     Of the unbiased curve also how much evidence is there, and quality by what is there alone; of the biased one
     quality at each depth of a reranker that scores pairs apart from each other.
     """
-    data, draws, metrics = pipeline.data, pipeline.data.draws, pipeline.metrics
-    by_stage = {stage: pipeline.at_stage(curve, stage, metrics) for stage in pipeline.stages}
-    tokens, prompts, quality = pipeline.tokens(curve), data.prompts(pipeline.name, curve), pipeline.quality(curve)
+    data, metrics = pipeline.data, pipeline.metrics
+    tokens, quality = pipeline.tokens(curve), pipeline.quality(curve)
     # Of each query's injected tokens the share of each kind; a query without any takes no part.
     whole = tokens.sum(axis=-1, keepdims=True)
     shares = np.divide(tokens, whole, out=np.full(tokens.shape, np.nan), where=whole > 0)
     pointwise = data.is_reranked(pipeline.name) and pipeline.name not in data.manifest["listwise"]
     depths = data.settings["depths"] if curve == BIASED and pointwise else []
-    by_depth = {depth: pipeline.at_stage(BIASED, "final", metrics, depth) for depth in depths}
-    coverage = data.coverage() if curve == UNBIASED else None
     relevant = [metric for metric in metrics if not metric.startswith("Judged")]
-    present = pipeline.at_stage(UNBIASED, "present", relevant) if curve == UNBIASED else None
-
-    def scored(values: Array, place: int, names: Sequence[str] = metrics) -> dict[str, Any]:
-        return dict(zip(names, draws.estimates(values[:, place]), strict=True))
-
+    asked: dict[Any, Array | None] = {
+        **{("scores", stage): pipeline.at_stage(curve, stage, metrics) for stage in pipeline.stages},
+        **{("by_depth", depth): pipeline.at_stage(BIASED, "final", metrics, depth) for depth in depths},
+        "change": (quality - quality[:, :1])[..., None],
+        "context_share": shares,
+        "prompt_tokens": data.prompts(pipeline.name, curve)[..., None],
+    }
+    if curve == UNBIASED:
+        asked |= {
+            "coverage": data.coverage()[..., None],
+            "present": pipeline.at_stage(UNBIASED, "present", relevant),
+        }
+    known = by_size(data.draws, {name: values for name, values in asked.items() if values is not None})
     found: list[dict[str, Any]] = []
     for place, size in enumerate(data.sizes(curve)):
+        at = {name: estimates[place] for name, estimates in known.items()}
+        scores = {name: dict(zip(metrics, each, strict=True)) for name, each in at.items() if isinstance(name, tuple)}
         point: dict[str, Any] = {
             "size": size,
-            "scores": {stage: scored(values, place) for stage, values in by_stage.items() if values is not None},
-            "change": draws.estimate(quality[:, place] - quality[:, 0]),
+            "scores": {stage: scores["scores", stage] for stage in pipeline.stages if ("scores", stage) in scores},
+            "change": at["change"][0],
             "context_tokens": dict(zip(KINDS, np.nanmean(tokens[:, place], axis=(0, 1)).tolist(), strict=True)),
-            "context_share": scored(shares, place, KINDS),
-            "prompt_tokens": draws.estimate(prompts[:, place]),
+            "context_share": dict(zip(KINDS, at["context_share"], strict=True)),
+            "prompt_tokens": at["prompt_tokens"][0],
         }
         if curve == BIASED and pointwise:
-            known = {depth: values for depth, values in by_depth.items() if values is not None}
-            point["by_depth"] = [{"depth": depth, "scores": scored(each, place)} for depth, each in known.items()]
-        if coverage is not None:
-            point["coverage"] = draws.estimate(coverage[:, place])
-        if present is not None:
-            point["present"] = scored(present, place, relevant)
+            of_depth = {depth: scores["by_depth", depth] for depth in depths if ("by_depth", depth) in scores}
+            point["by_depth"] = [{"depth": depth, "scores": each} for depth, each in of_depth.items()]
+        if "coverage" in at:
+            point["coverage"] = at["coverage"][0]
+        if "present" in at:
+            point["present"] = dict(zip(relevant, at["present"], strict=True))
         found.append(point)
     return found
+
+
+def by_size(draws: Draws, asked: Mapping[Any, Array]) -> dict[Any, list[list[dict[str, Any]]]]:
+    """Name -> one list per size with an estimate per column, of values (orders, sizes, queries, columns).
+
+    All are resampled in one call: stages and sizes have many columns in common.
+    """
+    flat = [values.transpose(0, 2, 1, 3).reshape(values.shape[0], values.shape[2], -1) for values in asked.values()]
+    found = iter(draws.estimates(np.concatenate(flat, axis=2)))
+    return {
+        name: [[next(found) for _ in range(values.shape[3])] for _ in range(values.shape[1])]
+        for name, values in asked.items()
+    }
 
 
 def timings(data: GrowthData, name: str, size: int) -> dict[str, Any]:
@@ -148,14 +168,11 @@ def evidence(pipeline: PipelineData) -> list[dict[str, Any]]:
     `all_judged` minus `proportional` at the same size, where the number of passages is the same.
     """
     kept, natural = pipeline.quality(BIASED), pipeline.quality(UNBIASED)
-    estimate = pipeline.data.draws.estimate
+    parts = np.stack([kept[:, :1] - kept, kept - natural], axis=-1)
+    (found,) = by_size(pipeline.data.draws, {"": parts}).values()
     return [
-        {
-            "size": size,
-            "distractors": estimate(kept[:, 0] - kept[:, place]),
-            "missing_evidence": estimate(kept[:, place] - natural[:, place]),
-        }
-        for place, size in enumerate(pipeline.data.sizes())
+        {"size": size, "distractors": distractors, "missing_evidence": missing}
+        for size, (distractors, missing) in zip(pipeline.data.sizes(), found, strict=True)
     ]
 
 
@@ -182,12 +199,12 @@ def losses(pipeline: PipelineData) -> list[dict[str, Any]]:
         "packing": reranked - inject,
         "total": 1 - inject,
     }
+    (found,) = by_size(data.draws, {"": np.concatenate(list(parts.values()), axis=-1)}).values()
     lines: list[dict[str, Any]] = []
-    for place, size in enumerate(data.sizes()):
+    for size, estimates in zip(data.sizes(), found, strict=True):
         lines.append({"size": size, "metric": data.metric})
-        for name, values in parts.items():
-            found = data.draws.estimate(values[:, place, :, 0])
-            lines[-1] |= {name: found["mean"], f"{name}_interval": found["interval"]}
+        for name, each in zip(parts, estimates, strict=True):
+            lines[-1] |= {name: each["mean"], f"{name}_interval": each["interval"]}
     return lines
 
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.statistics.draws import CONFIDENCE, ENDS, interval
@@ -81,7 +81,7 @@ def _power_law(sizes: Array, rows: Array, at: Array) -> Array:
     # F test of two more parameters, where the residuals' variance is not believed below RESOLUTION squared.
     free, curved = max(len(sizes) - 3, 1), loss[each, best]
     variance = np.maximum(np.maximum(curved, 0.0) / free, RESOLUTION**2)
-    rises = ((weight * (rows - flat) ** 2).sum(1) - curved) / 2 > stats.f.ppf(CONFIDENCE, 2, free) * variance
+    rises = ((weight * (rows - flat) ** 2).sum(1) - curved) / 2 > special.fdtri(2, free, CONFIDENCE) * variance
     return np.asarray(np.where(rises[:, None], curve, flat))
 
 
@@ -253,7 +253,7 @@ def _predicted(curve: Model, sizes: Array, points: Array, resampled: Array, at: 
         left = [curve.fit(np.delete(sizes, i), np.delete(points, i)[None], at)[0] for i in range(len(sizes))]
         spans.append(np.array([np.min(left, axis=0), np.max(left, axis=0)]))
         free = max(len(sizes) - curve.parameters, 1)
-        margin = float(stats.t.ppf(ENDS[1], free)) * _scatter(curve, sizes, points)
+        margin = float(special.stdtrit(free, ENDS[1])) * _scatter(curve, sizes, points)
         scatter = max(margin, RESOLUTION) * values if curve.relative else scatter + margin
     down = np.sqrt(sum((np.maximum(values - span[0], 0) ** 2 for span in spans), scatter**2))
     up = np.sqrt(sum((np.maximum(span[1] - values, 0) ** 2 for span in spans), scatter**2))

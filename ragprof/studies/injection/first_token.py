@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from ragprof.report import figures
 from ragprof.statistics.draws import ENDS, RESAMPLES, Array
@@ -206,7 +206,7 @@ def _noise(residuals: Array, timings: PrefillTimings, seed: int) -> Array:
     rng, rounds, count = np.random.default_rng(seed), timings.rounds, int(timings.rounds.max()) + 1
     means = np.bincount(rounds, residuals) / np.bincount(rounds)
     within = residuals - means[rounds]
-    student = stats.t.ppf(ENDS[1], timings.degrees) / stats.norm.ppf(ENDS[1])
+    student = special.stdtrit(timings.degrees, ENDS[1]) / special.ndtri(ENDS[1])
     drawn = rng.choice(within, size=(RESAMPLES, len(residuals))) * np.sqrt(len(residuals) / timings.degrees)
     if count > 1:
         slow = (means - means.mean()) * np.sqrt(count / (count - 1))
