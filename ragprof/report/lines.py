@@ -176,7 +176,7 @@ def line_layers(lines: Lines, x: Any, y: Vertical, *, ticks: int = 5, size: int 
     points = base.encode(y=value, shape=look["shape"], tooltip=tooltip(name="Curve", x="At", words=y.title))
     empty: dict[str, Any] = {"filled": False, "fill": PAPER, "size": 110, "strokeWidth": 1.6}
     return [
-        base.mark_area(opacity=_BAND).encode(y=y.axis("low", ticks=ticks), y2="high:Q"),
+        base.mark_area(opacity=_BAND).encode(y=y.axis("low", ticks=ticks), y2=alt.Y2("high:Q")),
         base.mark_line(strokeWidth=1.8).encode(y=value, strokeDash=look["strokeDash"]),
         *([points.transform_filter(alt.datum.name == hollow).mark_point(opacity=1, **empty)] if hollow else []),
         points.transform_filter(alt.datum.name != hollow).mark_point(filled=True, size=size, opacity=1),
@@ -217,8 +217,8 @@ def lines_ahead(measured: Lines, ahead: Lines, x: Scale, y: Vertical) -> dict[st
     low, value = y.axis("low"), y.axis("value")
     layers = [
         *_border(measured, ahead),
-        now.mark_area(opacity=_BAND).encode(y=low, y2="high:Q"),
-        later.mark_area(opacity=_FORECAST_BAND).encode(y=low, y2="high:Q"),
+        now.mark_area(opacity=_BAND).encode(y=low, y2=alt.Y2("high:Q")),
+        later.mark_area(opacity=_FORECAST_BAND).encode(y=low, y2=alt.Y2("high:Q")),
         now.mark_line(strokeWidth=2).encode(y=value),
         later.mark_line(strokeWidth=1.6, strokeDash=[5, 4]).encode(y=value),
         now.mark_point(filled=True, size=46, opacity=1).encode(y=value, **points),
@@ -240,7 +240,7 @@ def _border(measured: Lines, ahead: Lines) -> list[Any]:
     if not any(ahead.values()):
         return []
     largest = max(one.x for marks in measured.values() for one in marks)
-    base = alt.Chart(rows([{"x": largest}])).encode(x="x:Q")
+    base = alt.Chart(rows([{"x": largest}])).encode(x=alt.X("x:Q"))
     look: dict[str, Any] = {"y": 2, "baseline": "top", "fill": MUTED, "fontSize": 11}
     return [
         base.mark_rule(stroke=RULE, strokeWidth=1),

@@ -126,7 +126,9 @@ def _drawable(value: Any) -> Any:
 
 def rows(values: list[dict[str, Any]]) -> Any:
     """Literal data inside the chart."""
-    return alt.InlineData(values=values)
+    return alt.InlineData(
+        values=tuple(values)
+    )  # Altair copies a list, row by row, with every layer; a tuple it does not
 
 
 def named_axis(label_offset: float = 0) -> Any:

@@ -40,7 +40,7 @@ def finite(values: ArrayLike) -> Array:
 def mean_estimate(values: ArrayLike, *, seed: int = 0) -> Estimate:
     """Return the mean over queries, given in the order of their ids, with its percentile bootstrap interval.
 
-    No interval below two queries. Resamples the queries that `draws` draws: those of `scipy.stats.bootstrap` with this seed.
+    No interval below two queries. Resamples the queries that `draws` describes, as `scipy.stats.bootstrap` would.
     """
     array = finite(values)
     if array.size == 0:

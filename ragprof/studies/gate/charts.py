@@ -126,9 +126,9 @@ def _panel(kind: Kind, found: Sequence[QuantityRow]) -> Panel:
     tooltip = [alt.Tooltip(f"{name}:N", title=title) for name, title in TOOLTIP.items()]
     zero = alt.Chart(rows([{"middle": 0}])).mark_rule(stroke=INK, strokeWidth=1)
     chart = alt.layer(
-        named.mark_bar(color=BAND, height=STEP - 8).encode(x=x("band_low"), x2="band_high:Q"),
+        named.mark_bar(color=BAND, height=STEP - 8).encode(x=x("band_low"), x2=alt.X2("band_high:Q")),
         zero.encode(x=x("middle")),
-        plain.mark_rule(strokeWidth=2).encode(x=x("low"), x2="high:Q", color=colour),
+        plain.mark_rule(strokeWidth=2).encode(x=x("low"), x2=alt.X2("high:Q"), color=colour),
         told.mark_point(size=80, filled=True, opacity=1).encode(
             x=x("middle"), color=colour, shape=shape, tooltip=tooltip
         ),

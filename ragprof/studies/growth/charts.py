@@ -306,7 +306,7 @@ def loss(section: GrowthSection, _: Context) -> Chart | None:
     x, y = _sizes_axis(section), Vertical("lost", scale, spelling(scale))
 
     def drawn(name: str, stacks: list[Stack]) -> list[Any]:
-        zero = alt.Chart(rows([{"zero": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(y="zero:Q")
+        zero = alt.Chart(rows([{"zero": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(y=alt.Y("zero:Q"))
         return [*areas(pieces(stacks, figures.difference), x, y, LOSSES), zero, *_whiskers(totals[name], x, y)]
 
     metric = next((one.metric for found in section.loss.values() for one in found), section.metric)
@@ -330,7 +330,7 @@ def _whiskers(marks: list[Mark], x: Any, y: Vertical) -> list[Any]:
     tooltip = [alt.Tooltip("x:N", title="Passages"), alt.Tooltip("words:N", title="Line")]
     return [
         base.mark_line(stroke=INK, strokeWidth=1.2).encode(y=value),
-        base.mark_rule(stroke=INK, strokeWidth=1.2).encode(y=y.axis("low", ticks=_TICKS), y2="high:Q"),
+        base.mark_rule(stroke=INK, strokeWidth=1.2).encode(y=y.axis("low", ticks=_TICKS), y2=alt.Y2("high:Q")),
         base.mark_point(shape="diamond", filled=True, fill=INK, size=40, opacity=1).encode(y=value, tooltip=tooltip),
     ]
 

@@ -84,7 +84,7 @@ def lost(section: InjectionSection, _context: Context) -> Chart | None:
     y = alt.Y("name:N", sort=names, axis=named_axis(label_offset=above))
     axis, domain = alt.Axis(format=".0%", tickCount=5), alt.Scale(domain=[0, 1], nice=False)
     across = alt.X("share:Q", title="Share of the questions", axis=axis, scale=domain, stack="zero")
-    base = alt.Chart(rows(data)).encode(y=y, order=alt.Order("place:Q"), detail="part:N")
+    base = alt.Chart(rows(data)).encode(y=y, order=alt.Order("place:Q"), detail=alt.Detail("part:N"))
     colour = alt.Color("part:N", scale=by_value(LOST), legend=None)
     bars = base.mark_bar(height=20, yOffset=above, stroke=PAPER, strokeWidth=1).encode(
         x=across, color=colour, tooltip=tooltip(pipeline="Pipeline", part="Answers", words="Share")
@@ -101,9 +101,9 @@ def lost(section: InjectionSection, _context: Context) -> Chart | None:
     layers = [
         bars,
         inside,
-        intervals.mark_rule(stroke=INK, strokeWidth=1.4, yOffset=below).encode(x="low:Q", x2="high:Q"),
-        *(intervals.mark_tick(**look).encode(x=f"{end}:Q") for end in ("low", "high")),
-        intervals.mark_circle(fill=INK, size=34, opacity=1, yOffset=below).encode(x="value:Q"),
+        intervals.mark_rule(stroke=INK, strokeWidth=1.4, yOffset=below).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
+        *(intervals.mark_tick(**look).encode(x=alt.X(f"{end}:Q")) for end in ("low", "high")),
+        intervals.mark_circle(fill=INK, size=34, opacity=1, yOffset=below).encode(x=alt.X("value:Q")),
     ]
     caption = (
         f"All questions of each pipeline, {basis(section)}: answered correctly (the line below a bar is the 95% "
@@ -242,7 +242,7 @@ def time_to_first_token(section: InjectionSection, _context: Context) -> Chart |
     )
     layers = []
     if curve:
-        layers.append(fitted.mark_area(opacity=0.16, fill=FIT_COLOUR).encode(y=y.axis("low"), y2="high:Q"))
+        layers.append(fitted.mark_area(opacity=0.16, fill=FIT_COLOUR).encode(y=y.axis("low"), y2=alt.Y2("high:Q")))
     if straight:
         layers.append(line.mark_line(stroke=MUTED, strokeWidth=1.2, strokeDash=list(THIN)).encode(y=y.axis("value")))
     if curve:
@@ -251,15 +251,15 @@ def time_to_first_token(section: InjectionSection, _context: Context) -> Chart |
         if start is not None and low <= start <= high:  # where the square begins to matter
             left = start < (low + high) / 2
             word = f"c n\u00b2 is a tenth from {figures.count(start)} tokens"
-            base = alt.Chart(rows([{"x": start, "word": word}])).encode(x="x:Q")
+            base = alt.Chart(rows([{"x": start, "word": word}])).encode(x=alt.X("x:Q"))
             text = base.mark_text(
                 align="left" if left else "right", dx=6 if left else -6, y=2, baseline="top", fill=MUTED
             )
-            layers += [base.mark_rule(strokeWidth=1), text.encode(text="word:N")]
+            layers += [base.mark_rule(strokeWidth=1), text.encode(text=alt.Text("word:N"))]
     told = [alt.Tooltip("x:Q", title="Tokens", format=","), alt.Tooltip("words:N", title="p50")]
     dots = points.mark_point(shape="circle", filled=True, fill=INK, size=58, opacity=1)
     layers += [
-        points.mark_rule(stroke=INK, strokeWidth=1.6).encode(y=y.axis("low"), y2="high:Q"),
+        points.mark_rule(stroke=INK, strokeWidth=1.6).encode(y=y.axis("low"), y2=alt.Y2("high:Q")),
         dots.encode(y=y.axis("value"), tooltip=told),
     ]
     keys = [Key("measured p50", INK, shape="circle")]
@@ -309,10 +309,10 @@ def utility(section: InjectionSection, context: Context) -> Chart | None:
     for place, (name, k) in enumerate(shown):
         above = -10 - STAIR * (len(shown) - 1 - place)
         word = name if name == f"k = {k:g}" else f"{name} ({k:g})"
-        base = alt.Chart(rows([{"x": k, "word": word}])).encode(x="x:Q")
-        layers.append(base.mark_rule(strokeWidth=1).encode(y=alt.value(above), y2=alt.value(UTILITY_HEIGHT)))
+        base = alt.Chart(rows([{"x": k, "word": word}])).encode(x=alt.X("x:Q"))
+        layers.append(base.mark_rule(strokeWidth=1).encode(y=alt.YValue(above), y2=alt.Y2Value(UTILITY_HEIGHT)))
         text = base.mark_text(align="left", dx=5, fontSize=11, fill=MUTED, baseline="middle")
-        layers.append(text.encode(y=alt.value(above + 2), text="word:N"))
+        layers.append(text.encode(y=alt.YValue(above + 2), text=alt.Text("word:N")))
     ahead = [
         {"x": max(one.from_k, x.low), "end": min(one.to_k, x.high), "name": one.pipeline}
         | {"colour": context.colours[one.pipeline]}
@@ -321,7 +321,7 @@ def utility(section: InjectionSection, context: Context) -> Chart | None:
     ]
     if ahead:
         foot = alt.value(UTILITY_HEIGHT - STRIP)
-        base = alt.Chart(rows(ahead)).encode(x="x:Q", x2="end:Q", y=foot, y2=alt.value(UTILITY_HEIGHT))
+        base = alt.Chart(rows(ahead)).encode(x=alt.X("x:Q"), x2=alt.X2("end:Q"), y=foot, y2=alt.Y2Value(UTILITY_HEIGHT))
         told = [alt.Tooltip("name:N", title="Ahead"), *(alt.Tooltip(f"{end}:Q", format=".2g") for end in ("x", "end"))]
         layers.append(base.mark_bar(stroke=PAPER).encode(fill=alt.Fill("colour:N", scale=None), tooltip=told))
     strokes = {name: (lines[name], points[name]) for name in lines}
@@ -368,7 +368,7 @@ def _strokes(
         base = alt.Chart(rows(dots)).encode(x=across, color=colour)
         shift: dict[str, Any] = {"xOffset": alt.ExprRef("datum.shift * min(1, width / 500)")}
         line = base.mark_rule(strokeWidth=1.6, opacity=0.7, **shift)
-        layers.append(line.encode(y=vertical("low"), y2="high:Q"))
+        layers.append(line.encode(y=vertical("low"), y2=alt.Y2("high:Q")))
         point = base.mark_point(filled=True, size=40, opacity=1, **shift)
         layers.append(
             point.encode(y=vertical("value"), shape=shape, tooltip=tooltip(name="Pipeline", x="k", words="U"))
@@ -416,9 +416,9 @@ def cost(section: InjectionSection, context: Context) -> Chart | None:
     colour = alt.Color("pipeline:N", scale=by_value(colours), legend=None)
     shown = tooltip(pipeline="Pipeline", words="USD")
     chart = alt.layer(
-        base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=alt.X("low:Q", **x), x2="high:Q", color=colour),
+        base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=alt.X("low:Q", **x), x2=alt.X2("high:Q"), color=colour),
         base.mark_circle(size=90, opacity=1).encode(x=alt.X("value:Q", **x), color=colour, tooltip=shown),
-        base.mark_text(dy=-13, fontWeight=500).encode(x=alt.X("value:Q", **x), text="label:N"),
+        base.mark_text(dy=-13, fontWeight=500).encode(x=alt.X("value:Q", **x), text=alt.Text("label:N")),
     )
     unbounded = " A line that goes on to the edge has no upper end: too few answers were correct." if is_open else ""
     caption = (

@@ -90,9 +90,11 @@ def stage_times(section: ProfileSection) -> Chart:
     titles = {"pipeline": "Pipeline", "quantile": "Quantile", "label": "End to end", "interval": "95% interval"}
     chart = alt.layer(
         bars.mark_bar(height=_BAR, yOffset=_BAR_ABOVE, stroke=PAPER, strokeWidth=1),
-        beneath.mark_rule(yOffset=_MARKS_BELOW, strokeWidth=1.5, stroke=MUTED).encode(x="low:Q", x2="high:Q"),
+        beneath.mark_rule(yOffset=_MARKS_BELOW, strokeWidth=1.5, stroke=MUTED).encode(
+            x=alt.X("low:Q"), x2=alt.X2("high:Q")
+        ),
         beneath.mark_point(yOffset=_MARKS_BELOW, filled=True, size=48, fill=INK, opacity=1).encode(
-            x="value:Q", shape=alt.Shape("quantile:N", scale=scale, legend=legend), tooltip=_tooltip(titles)
+            x=alt.X("value:Q"), shape=alt.Shape("quantile:N", scale=scale, legend=legend), tooltip=_tooltip(titles)
         ),
         _end_labels(totals, y, _BAR_ABOVE),
     )
@@ -148,7 +150,7 @@ def _stacked(segments: Rows, title: str, longest: float, y: Any, colours: Mappin
 
 def _end_labels(totals: Rows, y: Any, offset: float) -> Any:
     text = alt.Chart(rows(totals)).mark_text(align="left", dx=7, yOffset=offset, fontWeight=600)
-    return text.encode(x="value:Q", y=y, text="label:N")
+    return text.encode(x=alt.X("value:Q"), y=y, text=alt.Text("label:N"))
 
 
 def quality_by_stage(section: ProfileSection) -> Chart | None:
@@ -195,7 +197,7 @@ def differences(section: ProfileSection) -> Chart | None:
     axis = alt.Axis(title=f"Difference in {metric}, candidate minus baseline", format="+.2f", tickCount=7)
     present = {verdict: VERDICTS[verdict] for verdict in VERDICTS if any(row["verdict"] == verdict for row in data)}
     colour = colour_by("verdict", present, symbol="circle")
-    no_difference = alt.Chart(rows([{"score": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(x="score:Q")
+    no_difference = alt.Chart(rows([{"score": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(x=alt.X("score:Q"))
     chart = alt.layer(no_difference, *_intervals(base, Scale(-widest, widest), axis, colour, metric))
     caption = (
         f"Paired by query, 95% intervals, {_queries(section)}. Verdicts are corrected for all comparisons (Holm), "
@@ -216,7 +218,7 @@ def _intervals(base: Any, scale: Scale, axis: Any, colour: Any, metric: str) -> 
     lines = base.mark_rule(strokeWidth=2, opacity=0.55)
     points = base.mark_circle(size=70, opacity=1)
     return [
-        lines.encode(x=alt.X("low:Q", **across), x2="high:Q", color=colour),
+        lines.encode(x=alt.X("low:Q", **across), x2=alt.X2("high:Q"), color=colour),
         points.encode(x=alt.X("score:Q", **across), color=colour, tooltip=_tooltip({"tip": "For", "label": metric})),
     ]
 
@@ -369,13 +371,13 @@ def _scatter(plot: Plot, axis: Any, metric: str, x_name: str) -> Any:
     places = {key: alt.ExprRef(f"datum.{key}") for key in ("dx", "dy", "align")}
     label: dict[str, Any] = {"baseline": "middle", "lineBreak": "\n", "fontWeight": 500, **places}
     return alt.layer(
-        moved_away.encode(x2="x:Q", y2="y:Q"),
-        front.encode(order="x:Q"),
-        interval.encode(y=alt.Y("y_low:Q"), y2="y_high:Q", stroke=stroke),
-        interval.encode(x=alt.X("x_low:Q"), x2="x_high:Q", stroke=stroke),
+        moved_away.encode(x2=alt.X2("x:Q"), y2=alt.Y2("y:Q")),
+        front.encode(order=alt.Order("x:Q")),
+        interval.encode(y=alt.Y("y_low:Q"), y2=alt.Y2("y_high:Q"), stroke=stroke),
+        interval.encode(x=alt.X("x_low:Q"), x2=alt.X2("x_high:Q"), stroke=stroke),
         point.encode(fill=fill, stroke=stroke, tooltip=tooltip),
-        base.mark_text(**label, stroke=PAPER, strokeWidth=4, strokeJoin="round").encode(text="name:N"),
-        base.mark_text(**label).encode(text="name:N"),
+        base.mark_text(**label, stroke=PAPER, strokeWidth=4, strokeJoin="round").encode(text=alt.Text("name:N")),
+        base.mark_text(**label).encode(text=alt.Text("name:N")),
     )
 
 

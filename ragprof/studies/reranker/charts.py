@@ -78,8 +78,8 @@ def _upright_rules(found: Mapping[float, str], x: Any, height: float, *, worded:
     base = alt.Chart(rows([{"x": place, "word": word} for place, word in found.items()])).encode(x=x)
     rule = base.mark_rule(strokeWidth=1, stroke=MUTED, strokeDash=[2, 2])
     text = base.mark_text(baseline="bottom", fontSize=11, fill=MUTED)
-    words = [text.encode(y=alt.value(-5), text="word:N")] if worded else []
-    return [rule.encode(y=alt.value(-2), y2=alt.value(height)), *words]
+    words = [text.encode(y=alt.YValue(-5), text=alt.Text("word:N"))] if worded else []
+    return [rule.encode(y=alt.YValue(-2), y2=alt.Y2Value(height)), *words]
 
 
 def _level_rule(value: float, y: Vertical, *, dash: Sequence[float] = (1.5, 3)) -> Any:
@@ -91,8 +91,8 @@ def _level_rule(value: float, y: Vertical, *, dash: Sequence[float] = (1.5, 3)) 
 def _haloed(base: Any, look: Mapping[str, Any]) -> list[Any]:
     """A word that stands out on every ground."""
     return [
-        base.mark_text(**look, stroke=PAPER, strokeWidth=4).encode(text="word:N"),
-        base.mark_text(**look).encode(text="word:N"),
+        base.mark_text(**look, stroke=PAPER, strokeWidth=4).encode(text=alt.Text("word:N")),
+        base.mark_text(**look).encode(text=alt.Text("word:N")),
     ]
 
 
@@ -177,16 +177,16 @@ def _areas(
     base = alt.Chart(rows(data))
     filled = base.mark_rect(strokeWidth=0.6).encode(
         x=alt.X("x:Q", title=title, axis=axis, scale=x.domain()),
-        x2="x_end:Q",
+        x2=alt.X2("x_end:Q"),
         y=y.axis("y", values=y.scale.ticks(4), grid=False, labelExpr=times),
-        y2="y_end:Q",
+        y2=alt.Y2("y_end:Q"),
         color=_flip(alt.Color),
         stroke=_flip(alt.Stroke),
         tooltip=tooltip(told="Reranker", prices="LLM and reranker price", net="Net, USD per 1,000 queries"),
     )
     # Four grains to a cell, a quarter of its width and height from its edges.
     places = base.transform_calculate(right="[0.25, 0.75]", up="[0.25, 0.75]")
-    places = places.transform_flatten(["right"]).transform_flatten(["up"]).encode(x="grain_x:Q", y="grain_y:Q")
+    places = places.transform_flatten(["right"]).transform_flatten(["up"]).encode(x=alt.X("grain_x:Q"), y=alt.Y("grain_y:Q"))
     places = places.transform_calculate(
         grain_x="datum.x * pow(datum.x_end / datum.x, datum.right)",
         grain_y="datum.y * pow(datum.y_end / datum.y, datum.up)",
@@ -214,7 +214,7 @@ def _winners(grid: PriceGrid, present: Collection[str]) -> list[Any]:
         middle = tuple(map(statistics.fmean, zip(*places, strict=True)))
         x, y = (math.exp(end) for end in min(places, key=lambda place: math.dist(place, middle)))
         data.append({"x": seen(x), "y": seen(y), "word": _WON[told], "told": told})
-    base = alt.Chart(rows(data)).encode(x="x:Q", y="y:Q", text="word:N")
+    base = alt.Chart(rows(data)).encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), text=alt.Text("word:N"))
     look: dict[str, Any] = {"fontSize": 13, "fontWeight": 600}
     colour = alt.condition(alt.datum.told == "saves", alt.value(PAPER), alt.value(INK))
     halo = base.mark_text(**look, strokeWidth=6, strokeJoin="round").encode(stroke=_flip(alt.Stroke))
@@ -227,11 +227,11 @@ def _llm_prices(shown: Sequence[Scenario]) -> list[Any]:
     for place, one in enumerate(shown):
         above = -_GAP - _STAIR * (len(shown) - 1 - place)
         word = f"{one.llm} ({figures.plain_usd(one.usd_per_million_tokens)})"
-        base = alt.Chart(rows([{"x": _price(one), "word": word}])).encode(x="x:Q")
+        base = alt.Chart(rows([{"x": _price(one), "word": word}])).encode(x=alt.X("x:Q"))
         rule = base.mark_rule(strokeWidth=1, stroke=INK, opacity=0.45)
         text = base.mark_text(align="left", dx=5, fontSize=11, fill=MUTED, baseline="middle")
-        layers.append(rule.encode(y=alt.value(above), y2=alt.value(_PRICES_HEIGHT)))
-        layers.append(text.encode(y=alt.value(above + 2), text="word:N"))
+        layers.append(rule.encode(y=alt.YValue(above), y2=alt.Y2Value(_PRICES_HEIGHT)))
+        layers.append(text.encode(y=alt.YValue(above + 2), text=alt.Text("word:N")))
     return layers
 
 
@@ -240,7 +240,7 @@ def _today(grid: PriceGrid) -> list[Any]:
     price = grid.here.llm_usd_per_million_tokens
     if not price:
         return []
-    base = alt.Chart(rows([{"x": price, "y": grid.here.reranker_factor, "word": "today"}])).encode(x="x:Q", y="y:Q")
+    base = alt.Chart(rows([{"x": price, "y": grid.here.reranker_factor, "word": "today"}])).encode(x=alt.X("x:Q"), y=alt.Y("y:Q"))
     ring = base.mark_point(shape="circle", size=130, filled=True, fill=PAPER, stroke=INK, strokeWidth=2.4, opacity=1)
     return [ring, *_haloed(base, {"align": "left", "dx": 11, "dy": -11, **_LABEL})]
 
@@ -316,7 +316,7 @@ def _latency_panel(
     # Upright lines, since a band would hide that nothing was measured between the depths.
     known = [each.row() for each in every if each.low is not None]
     whisker = alt.Chart(rows(known)).mark_rule(stroke=colour, strokeWidth=1.8, opacity=0.6)
-    whiskers = [whisker.encode(x=x, y=y.axis("low", ticks=4), y2="high:Q")] if known else []
+    whiskers = [whisker.encode(x=x, y=y.axis("low", ticks=4), y2=alt.Y2("high:Q"))] if known else []
     bare = {series: [each.without_interval() for each in marks] for series, marks in lines.items()}
     layers = line_layers(bare, x, y, ticks=4, hollow=_COMPOSED)
     rules = _upright_rules(landmarks, x, _LATENCY_HEIGHT, worded=False)
@@ -353,15 +353,15 @@ def headroom(drawn: Drawn) -> Chart | None:
     axis = alt.Axis(format=".1f", tickCount=6, grid=False)
     title = f"{found.metric} (1 is a perfect ranking)"
     x = alt.X("low:Q", title=title, axis=axis, scale=alt.Scale(domain=[0, 1], nice=False))
-    base = alt.Chart(rows(parts)).encode(x=x, y=alt.value(_BAR_HEIGHT / 2))
+    base = alt.Chart(rows(parts)).encode(x=x, y=alt.YValue(_BAR_HEIGHT / 2))
     colour = alt.Color("part:N", scale=alt.Scale(domain=list(HEADROOM), range=list(HEADROOM.values())), legend=None)
     bars = base.mark_bar(height=_BAR, yOffset=_ABOVE, stroke=PAPER, strokeWidth=1)
     text = base.transform_calculate(label="format(datum.size, '.2f')").mark_text(yOffset=_ABOVE, fontWeight=600)
     layers = [
-        bars.encode(x2="high:Q", color=colour, tooltip=tooltip(words="Part")),
+        bars.encode(x2=alt.X2("high:Q"), color=colour, tooltip=tooltip(words="Part")),
         text.encode(
             x=alt.X("middle:Q"),
-            text="label:N",
+            text=alt.Text("label:N"),
             # A part of fewer pixels has no room for its figure.
             opacity=alt.condition("datum.size * width > 34", alt.value(1), alt.value(0)),
             color=alt.condition("datum.part == 'search' || datum.part == 'harm'", alt.value(PAPER), alt.value(INK)),
@@ -410,13 +410,13 @@ def _end(row: int, name: str, end: EstimateValue) -> list[Any]:
     if ends is None:
         return []
     base = alt.Chart(rows([{"low": ends[0], "high": ends[1], "value": end.mean, "name": name}]))
-    base = base.encode(y=alt.value(_BAR_HEIGHT / 2 + 12 + 13 * row))
+    base = base.encode(y=alt.YValue(_BAR_HEIGHT / 2 + 12 + 13 * row))
     has_room = ends[1] < 0.85
     look: dict[str, Any] = {"align": "left", "dx": 6} if has_room else {"align": "right", "dx": -6}
     return [
-        base.mark_rule(stroke=INK, strokeWidth=1.4).encode(x=alt.X("low:Q"), x2="high:Q"),
+        base.mark_rule(stroke=INK, strokeWidth=1.4).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         base.mark_circle(fill=INK, size=30, opacity=1).encode(x=alt.X("value:Q")),
-        base.mark_text(**look, fontSize=11).encode(x=alt.X("high:Q" if has_room else "low:Q"), text="name:N"),
+        base.mark_text(**look, fontSize=11).encode(x=alt.X("high:Q" if has_room else "low:Q"), text=alt.Text("name:N")),
     ]
 
 
@@ -448,7 +448,7 @@ def changes(drawn: Drawn) -> Chart | None:
         alt.Chart(rows(data))
         .mark_bar(size=14)
         .encode(x=x, y=y, color=colour, tooltip=tooltip(query="Query", words="Change")),
-        alt.Chart(rows([{"change": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(y="change:Q"),
+        alt.Chart(rows([{"change": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(y=alt.Y("change:Q")),
     ]
     others = {
         "more helped": queries.helped - len(helped),
@@ -458,7 +458,7 @@ def changes(drawn: Drawn) -> Chart | None:
     if words := "\n".join(f"{kind}: {figures.count(count)}" for kind, count in others.items() if count > 0):
         base = alt.Chart(rows([{"x": len(helped) + (_QUERIES_GAP - 1) / 2, "words": words}]))
         text = base.mark_text(lineBreak="\n", fontSize=11, fill=MUTED, lineHeight=15, baseline="top")
-        layers.append(text.encode(x="x:Q", text="words:N", y=alt.value(14)))
+        layers.append(text.encode(x=alt.X("x:Q"), text=alt.Text("words:N"), y=alt.YValue(14)))
     legend = tuple(
         Key(f"{kind} ({figures.count(getattr(queries, kind))} queries)", shade, area=True)
         for kind, shade in _SIDES.items()
@@ -529,7 +529,7 @@ def _chosen(choice: RoutingChoice | None) -> list[Any]:
         return []
     share, kept = choice.share_reranked, choice.share_of_gain_kept
     word = f"rerank {figures.share(share)}, keep {figures.share(kept)}"
-    base = alt.Chart(rows([{"x": share, "value": kept, "word": word}])).encode(x="x:Q", y="value:Q")
+    base = alt.Chart(rows([{"x": share, "value": kept, "word": word}])).encode(x=alt.X("x:Q"), y=alt.Y("value:Q"))
     # To the left of the mark and above it, unless it stands too far to the left for that.
     look = {"align": "left", "dx": 12, "dy": 16} if share < 0.3 else {"align": "right", "dx": -12, "dy": -12}
     return [
