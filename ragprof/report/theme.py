@@ -124,6 +124,16 @@ def _drawable(value: Any) -> Any:
     return [_drawable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def y_at(pixels: float) -> Any:
+    """A fixed height in the plot. As an object: for a plain value Altair searches all its classes, each time."""
+    return alt.YValue(pixels)  # type: ignore[no-untyped-call]  # Altair's classes of values are untyped
+
+
+def y2_at(pixels: float) -> Any:
+    """Where something ends that began at another height."""
+    return alt.Y2Value(pixels)  # type: ignore[no-untyped-call]
+
+
 def rows(values: list[dict[str, Any]]) -> Any:
     """Literal data inside the chart."""
     return alt.InlineData(

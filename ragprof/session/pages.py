@@ -9,9 +9,15 @@ from ragprof.core.files import write_text
 from ragprof.report import figures, html, markdown
 from ragprof.report.blocks import ReportPart, Sentences
 from ragprof.session import studies
+from ragprof.session.drawn import SUMMARY
 from ragprof.session.summary import Analysis
 from ragprof.studies.profile.headline import tiles
 from ragprof.studies.profile.section import ProfileSection
+
+
+def page_names() -> tuple[str, ...]:
+    """Everything that is written from an analysis, beside the recording's own files."""
+    return (SUMMARY, "report.html", "report.md", *(name for study in studies.every() for name in study.pages))
 
 
 def write_report(analysis: Analysis, folder: Path) -> Path:

@@ -27,8 +27,9 @@ from ragprof.record.belonging import holds, join
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.recording import Bench, Subject, record, redacted
 from ragprof.session import studies
-from ragprof.session.pages import write_report
-from ragprof.session.summary import Analysis, analyse, belonging
+from ragprof.session.drawn import SUMMARY, keep_drawn, last_drawn, rests_on
+from ragprof.session.pages import page_names, write_report
+from ragprof.session.summary import Analysis, analyse, belonging, read_analysis
 from ragprof.studies.contract import Pricing, Request
 from ragprof.studies.preparation import Prepared, check_pipeline, prepare, rate_names, settle, today
 
@@ -227,10 +228,18 @@ def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None,
 
 
 def redraw(folder: Path) -> Result:
-    """Summary and report of a recording, from its files."""
-    analysis = analyse(folder)
-    files.write_json(folder / "summary.json", analysis.as_json())
-    write_report(analysis, folder)
+    """Summary and report of a recording, from its files.
+
+    What still holds, by the content of all that it rests on, is neither computed nor drawn again.
+    """
+    pages = page_names()
+    found, before = rests_on(folder, pages), last_drawn(folder)
+    summary_holds = found == before.rests_on and before.holds(folder, SUMMARY)
+    analysis = read_analysis(folder) if summary_holds else analyse(folder)
+    if not summary_holds or not all(before.holds(folder, page) for page in before.pages):
+        files.write_json(folder / SUMMARY, analysis.as_json())
+        write_report(analysis, folder)
+        keep_drawn(folder, pages, found)
     return Result(folder, analysis)
 
 

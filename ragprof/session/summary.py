@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
+from threadpoolctl import threadpool_limits
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput
@@ -18,6 +19,7 @@ from ragprof.record.recording import Subject
 from ragprof.report.figures import day
 from ragprof.report.palette import pipeline_colours
 from ragprof.session import studies
+from ragprof.session.drawn import SUMMARY
 from ragprof.studies.contract import Context, Section, Study
 from ragprof.studies.profile.analysis import RETRIEVAL_ONLY
 from ragprof.studies.profile.headline import headline
@@ -94,15 +96,17 @@ def analyse(folder: Path) -> Analysis:
 
     A study's recording that is of something else is left out, with a warning.
     """
+    # The products are small: a second thread of the linear algebra does nothing but wait, at the cost of a core.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _analysed(folder)
+
+
+def _analysed(folder: Path) -> Analysis:
     profile = studies.study(studies.PROFILE).analyse(folder)
     own = belonging(folder)
     sections = {study.name: study.analyse(folder) for study in own}
     strangers = [study for study in studies.every() if study.is_recorded(folder) and study not in own]
-    stale = {
-        study.name: STALE.format(name=study.name, command=COMMANDS.get(study.name, study.name))
-        for study in own
-        if is_stale(folder, study.name)
-    }
+    stale = stale_of(folder, sections)
     changes = {"warnings": (*profile.warnings, *(study.left_out for study in strangers), *stale.values())}
     current = [study for study in own if study.name not in stale]
     answers = {name: answer for study in current for name, answer in study.answers(sections[study.name]).items()}
@@ -110,10 +114,29 @@ def analyse(folder: Path) -> Analysis:
         changes["headline"] = (*answers.values(), *headline(profile, answered=answers))
     if "injection" in sections:
         changes["limits"] = tuple(WITH_ANSWERS if line == RETRIEVAL_ONLY else line for line in profile.limits)
+    return _of_recording(folder, profile.model_copy(update=changes), sections)
+
+
+def stale_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Study -> warning, of those that an earlier recording in this folder was studied by."""
+    return {name: STALE.format(name=name, command=COMMANDS.get(name, name)) for name in names if is_stale(folder, name)}
+
+
+def read_analysis(folder: Path) -> Analysis:
+    """What `analyse` found the last time, from summary.json. Whether it still holds is asked of `session/drawn.py`."""
+    document = files.read_json(folder / SUMMARY)
+    sections = {
+        study.name: study.section.read(document, study.name) for study in studies.every() if study.name in document
+    }
+    return _of_recording(folder, ProfileSection.read(document), sections)
+
+
+def _of_recording(folder: Path, profile: ProfileSection, sections: Mapping[str, Section]) -> Analysis:
     context = context_of(tuple(profile.pipelines), settings_of(folder)["metrics"][0], profile.final_stage)
     made = f"ragprof {profile.ragprof_version}, {day(profile.created)}, {profile.corpus.size}"
-    context = replace(context, title=profile.title, origin=made, stale=stale)
-    return Analysis(profile.model_copy(update=changes), sections, context)
+    return Analysis(
+        profile, sections, replace(context, title=profile.title, origin=made, stale=stale_of(folder, sections))
+    )
 
 
 def belonging(folder: Path) -> list[Study[Any, Any]]:

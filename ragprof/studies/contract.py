@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,6 +41,11 @@ class Section(BaseModel):
     def place(self, document: dict[str, Any], name: str) -> None:
         """Put the section into the document of summary.json; a study that has more than one place says so here."""
         document[name] = self.as_json()
+
+    @classmethod
+    def read(cls, document: dict[str, Any], name: str) -> Self:
+        """The section that `place` put into the document of summary.json, as it was."""
+        return cls.model_validate(document[name])
 
     @classmethod
     def places(cls, name: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>|[red]a[/red] Überlänge für d
 
 @pytest.fixture
 def section() -> InjectionSection:
-    return InjectionSection.of(GOLDEN)
+    return InjectionSection.read(GOLDEN, "injection")
 
 
 def changed(section: Any, path: str, **fields: Any) -> Any:
@@ -60,7 +60,7 @@ def unpriced(section: InjectionSection) -> InjectionSection:
         pipeline["economics"] |= {**dict.fromkeys(money), "usd_interval": None, "unpriced": ["output tokens: no rate"]}
     for spent in study["budget"]["pipelines"].values():
         spent |= {"usd_per_1000_queries": None, "within": None}
-    return InjectionSection.of(document)
+    return InjectionSection.read(document, "injection")
 
 
 def renamed(name: str) -> InjectionSection:
@@ -68,7 +68,7 @@ def renamed(name: str) -> InjectionSection:
     text = json.dumps(GOLDEN).replace('"dense"', json.dumps(name))
     document = json.loads(text)
     document["injection"]["statements"] = document["injection"]["notes"] = [name]
-    return InjectionSection.of(document)
+    return InjectionSection.read(document, "injection")
 
 
 def row(table: Table, first: str, place: int = 0) -> list[Cell]:

@@ -39,6 +39,8 @@ from ragprof.report.theme import (
     specification,
     time_unit,
     wrap,
+    y2_at,
+    y_at,
 )
 from ragprof.studies.contract import Context
 from ragprof.studies.injection.section import InjectionSection
@@ -310,9 +312,9 @@ def utility(section: InjectionSection, context: Context) -> Chart | None:
         above = -10 - STAIR * (len(shown) - 1 - place)
         word = name if name == f"k = {k:g}" else f"{name} ({k:g})"
         base = alt.Chart(rows([{"x": k, "word": word}])).encode(x=alt.X("x:Q"))
-        layers.append(base.mark_rule(strokeWidth=1).encode(y=alt.YValue(above), y2=alt.Y2Value(UTILITY_HEIGHT)))
+        layers.append(base.mark_rule(strokeWidth=1).encode(y=y_at(above), y2=y2_at(UTILITY_HEIGHT)))
         text = base.mark_text(align="left", dx=5, fontSize=11, fill=MUTED, baseline="middle")
-        layers.append(text.encode(y=alt.YValue(above + 2), text=alt.Text("word:N")))
+        layers.append(text.encode(y=y_at(above + 2), text=alt.Text("word:N")))
     ahead = [
         {"x": max(one.from_k, x.low), "end": min(one.to_k, x.high), "name": one.pipeline}
         | {"colour": context.colours[one.pipeline]}
@@ -321,7 +323,7 @@ def utility(section: InjectionSection, context: Context) -> Chart | None:
     ]
     if ahead:
         foot = alt.value(UTILITY_HEIGHT - STRIP)
-        base = alt.Chart(rows(ahead)).encode(x=alt.X("x:Q"), x2=alt.X2("end:Q"), y=foot, y2=alt.Y2Value(UTILITY_HEIGHT))
+        base = alt.Chart(rows(ahead)).encode(x=alt.X("x:Q"), x2=alt.X2("end:Q"), y=foot, y2=y2_at(UTILITY_HEIGHT))
         told = [alt.Tooltip("name:N", title="Ahead"), *(alt.Tooltip(f"{end}:Q", format=".2g") for end in ("x", "end"))]
         layers.append(base.mark_bar(stroke=PAPER).encode(fill=alt.Fill("colour:N", scale=None), tooltip=told))
     strokes = {name: (lines[name], points[name]) for name in lines}

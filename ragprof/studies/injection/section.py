@@ -6,7 +6,7 @@ unless the name says otherwise. `correct` and the other shares are fractions of 
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import Field
 
@@ -345,7 +345,7 @@ class InjectionSection(Section):
         return {name: cls, "pipelines.economics": Economics}
 
     @classmethod
-    def of(cls, document: dict[str, Any]) -> InjectionSection:
+    def read(cls, document: dict[str, Any], name: str) -> Self:
         """The section of summary.json, with what stands there under `pipelines`."""
         pipelines = document["pipelines"]
         medians = {name: one["stages"].get("generate", {}).get("first_token") for name, one in pipelines.items()}
@@ -357,4 +357,4 @@ class InjectionSection(Section):
                 if found
             },
         }
-        return cls.model_validate({**document["injection"], **beside})
+        return cls.model_validate({**document[name], **beside})

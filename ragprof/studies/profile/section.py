@@ -7,7 +7,7 @@ applicable, never 0. Intervals are 95% and resample queries.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue
 
@@ -199,6 +199,16 @@ class ProfileSection(Section):
     """The answer in sentences, the main one first."""
     warnings: tuple[str, ...]
     """What a reader must know before believing a figure."""
+
+    @classmethod
+    def read(cls, document: dict[str, Any], _name: str = "") -> Self:
+        """The top level of summary.json without what other studies put there."""
+        pipelines = {
+            name: {key: value for key, value in one.items() if key in PipelineFigures.model_fields}
+            for name, one in document["pipelines"].items()
+        }
+        own = {key: value for key, value in document.items() if key in cls.model_fields}
+        return cls.model_validate({**own, "pipelines": pipelines})
 
     @property
     def metric(self) -> str:

@@ -31,7 +31,7 @@ from ragprof.report.lines import (
 from ragprof.report.lookup import interval, reach
 from ragprof.report.palette import DASHES, FLIP, HEADROOM, INK, MUTED, PAPER, RULE, VERDICTS
 from ragprof.report.tables import gain_span, open_span
-from ragprof.report.theme import Chart, Key, Panel, Scale, linear, rows, specification, time_unit
+from ragprof.report.theme import Chart, Key, Panel, Scale, linear, rows, specification, time_unit, y2_at, y_at
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker.section import (
     DepthStep,
@@ -78,8 +78,8 @@ def _upright_rules(found: Mapping[float, str], x: Any, height: float, *, worded:
     base = alt.Chart(rows([{"x": place, "word": word} for place, word in found.items()])).encode(x=x)
     rule = base.mark_rule(strokeWidth=1, stroke=MUTED, strokeDash=[2, 2])
     text = base.mark_text(baseline="bottom", fontSize=11, fill=MUTED)
-    words = [text.encode(y=alt.YValue(-5), text=alt.Text("word:N"))] if worded else []
-    return [rule.encode(y=alt.YValue(-2), y2=alt.Y2Value(height)), *words]
+    words = [text.encode(y=y_at(-5), text=alt.Text("word:N"))] if worded else []
+    return [rule.encode(y=y_at(-2), y2=y2_at(height)), *words]
 
 
 def _level_rule(value: float, y: Vertical, *, dash: Sequence[float] = (1.5, 3)) -> Any:
@@ -186,7 +186,9 @@ def _areas(
     )
     # Four grains to a cell, a quarter of its width and height from its edges.
     places = base.transform_calculate(right="[0.25, 0.75]", up="[0.25, 0.75]")
-    places = places.transform_flatten(["right"]).transform_flatten(["up"]).encode(x=alt.X("grain_x:Q"), y=alt.Y("grain_y:Q"))
+    places = (
+        places.transform_flatten(["right"]).transform_flatten(["up"]).encode(x=alt.X("grain_x:Q"), y=alt.Y("grain_y:Q"))
+    )
     places = places.transform_calculate(
         grain_x="datum.x * pow(datum.x_end / datum.x, datum.right)",
         grain_y="datum.y * pow(datum.y_end / datum.y, datum.up)",
@@ -230,8 +232,8 @@ def _llm_prices(shown: Sequence[Scenario]) -> list[Any]:
         base = alt.Chart(rows([{"x": _price(one), "word": word}])).encode(x=alt.X("x:Q"))
         rule = base.mark_rule(strokeWidth=1, stroke=INK, opacity=0.45)
         text = base.mark_text(align="left", dx=5, fontSize=11, fill=MUTED, baseline="middle")
-        layers.append(rule.encode(y=alt.YValue(above), y2=alt.Y2Value(_PRICES_HEIGHT)))
-        layers.append(text.encode(y=alt.YValue(above + 2), text=alt.Text("word:N")))
+        layers.append(rule.encode(y=y_at(above), y2=y2_at(_PRICES_HEIGHT)))
+        layers.append(text.encode(y=y_at(above + 2), text=alt.Text("word:N")))
     return layers
 
 
@@ -240,7 +242,9 @@ def _today(grid: PriceGrid) -> list[Any]:
     price = grid.here.llm_usd_per_million_tokens
     if not price:
         return []
-    base = alt.Chart(rows([{"x": price, "y": grid.here.reranker_factor, "word": "today"}])).encode(x=alt.X("x:Q"), y=alt.Y("y:Q"))
+    base = alt.Chart(rows([{"x": price, "y": grid.here.reranker_factor, "word": "today"}])).encode(
+        x=alt.X("x:Q"), y=alt.Y("y:Q")
+    )
     ring = base.mark_point(shape="circle", size=130, filled=True, fill=PAPER, stroke=INK, strokeWidth=2.4, opacity=1)
     return [ring, *_haloed(base, {"align": "left", "dx": 11, "dy": -11, **_LABEL})]
 
@@ -353,7 +357,7 @@ def headroom(drawn: Drawn) -> Chart | None:
     axis = alt.Axis(format=".1f", tickCount=6, grid=False)
     title = f"{found.metric} (1 is a perfect ranking)"
     x = alt.X("low:Q", title=title, axis=axis, scale=alt.Scale(domain=[0, 1], nice=False))
-    base = alt.Chart(rows(parts)).encode(x=x, y=alt.YValue(_BAR_HEIGHT / 2))
+    base = alt.Chart(rows(parts)).encode(x=x, y=y_at(_BAR_HEIGHT / 2))
     colour = alt.Color("part:N", scale=alt.Scale(domain=list(HEADROOM), range=list(HEADROOM.values())), legend=None)
     bars = base.mark_bar(height=_BAR, yOffset=_ABOVE, stroke=PAPER, strokeWidth=1)
     text = base.transform_calculate(label="format(datum.size, '.2f')").mark_text(yOffset=_ABOVE, fontWeight=600)
@@ -410,7 +414,7 @@ def _end(row: int, name: str, end: EstimateValue) -> list[Any]:
     if ends is None:
         return []
     base = alt.Chart(rows([{"low": ends[0], "high": ends[1], "value": end.mean, "name": name}]))
-    base = base.encode(y=alt.YValue(_BAR_HEIGHT / 2 + 12 + 13 * row))
+    base = base.encode(y=y_at(_BAR_HEIGHT / 2 + 12 + 13 * row))
     has_room = ends[1] < 0.85
     look: dict[str, Any] = {"align": "left", "dx": 6} if has_room else {"align": "right", "dx": -6}
     return [
@@ -458,7 +462,7 @@ def changes(drawn: Drawn) -> Chart | None:
     if words := "\n".join(f"{kind}: {figures.count(count)}" for kind, count in others.items() if count > 0):
         base = alt.Chart(rows([{"x": len(helped) + (_QUERIES_GAP - 1) / 2, "words": words}]))
         text = base.mark_text(lineBreak="\n", fontSize=11, fill=MUTED, lineHeight=15, baseline="top")
-        layers.append(text.encode(x=alt.X("x:Q"), text=alt.Text("words:N"), y=alt.YValue(14)))
+        layers.append(text.encode(x=alt.X("x:Q"), text=alt.Text("words:N"), y=y_at(14)))
     legend = tuple(
         Key(f"{kind} ({figures.count(getattr(queries, kind))} queries)", shade, area=True)
         for kind, shade in _SIDES.items()

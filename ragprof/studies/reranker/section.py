@@ -7,7 +7,7 @@ USD are decimal strings of six significant digits; None is a price or a figure t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -537,6 +537,10 @@ class RerankerSection(Section):
         """Put the verdicts under the study's name and the rest beside them."""
         whole = self.as_json()
         document |= {name: whole["verdicts"], f"{name}_study": whole["study"]}
+
+    @classmethod
+    def read(cls, document: dict[str, Any], name: str) -> Self:
+        return cls.model_validate({"verdicts": document[name], "study": document[f"{name}_study"]})
 
     @classmethod
     def places(cls, name: str) -> dict[str, Any]:
