@@ -41,7 +41,7 @@ from ragprof.statistics.paired import NS_PER_MS
 from ragprof.studies.gate import baselines
 from ragprof.studies.gate.comparison import changed, compare, gate_of
 from ragprof.studies.gate.document import GateRow, GateVerdict
-from ragprof.studies.gate.evidence import WHOLE, PipelineSide, SideEvidence, pairs_of, queries_of
+from ragprof.studies.gate.evidence import NOT_JUDGED, WHOLE, PipelineSide, SideEvidence, pairs_of, queries_of
 from ragprof.studies.gate.pages import comparison_page
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS, DEFAULTS
 
@@ -336,13 +336,13 @@ def _line(row: GateRow, against: str) -> CheckLine:
         verdict=VERDICTS.get(row.gate, "fails"), pipeline=row.pipeline, quantity=row.quantity, kind=row.kind,
         value=row.difference, interval=None if row.interval is None else list(row.interval),
         bound=row.margin if lower else -row.margin, sense="at most" if lower else "at least", n=row.n,
-        against=against, note=_more(row),
+        against=against, note=row.reason if row.reason.startswith(NOT_JUDGED) else _more(row),
     )  # fmt: skip
 
 
 def _more(row: GateRow) -> str:
     """How many more queries would tell; empty where the gate is decided."""
-    if row.gate != "undecided":
+    if row.gate != "undecided" or row.reason.startswith(NOT_JUDGED):
         return ""
     if row.more_queries:
         return f"about {row.more_queries:,} more queries would tell, if the difference stays"

@@ -13,7 +13,7 @@ from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings
 from ragprof.session.run import run
 from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_sides, side_of, unrecorded
-from ragprof.studies.gate.document import ComparedSide, Comparison, InterleavedJob
+from ragprof.studies.gate.document import ComparedSide, Comparison, GateResult, InterleavedJob, QuantityRow
 from ragprof.studies.gate.evidence import MACHINE_TIME, SideEvidence, same_job
 from ragprof.studies.gate.job import Job, run_job
 from ragprof.studies.gate.sides import check_gate, check_recorded, check_side, read_side, shown
@@ -130,13 +130,27 @@ def judged(
         why, (table, left_out) = OTHER_JOB, without_clock(table, set())
     noise, looks = (job.noise, job.looks_allowed) if job else (None, 1)
     try:
-        comparison = compare(base, candidate, noise=noise, looks=looks)
+        comparison = compare(base, candidate, noise=noise, looks=looks, clock=clock)
         found = gate_of(base, candidate, table, strict=strict, noise=noise, looks=looks)
     except Incomparable as problem:
         return refused_sides(base, candidate, table, str(problem), strict=strict)
-    comparison = replace(comparison, gate=found, against=job)
+    if not clock:  # nothing that rests on a clock was to be compared, so nothing is kept from being
+        found_alike = (
+            replace(each, blocks="nothing") if each.blocks == "latency" else each for each in comparison.differences
+        )
+        comparison = replace(comparison, differences=tuple(found_alike))
+    comparison = replace(comparison, gate=found, against=job, quantities=_told_once(comparison.quantities, found))
     notes = [why.format(left_out=", ".join(left_out))] if left_out else []
     return replace(comparison, notes=(*comparison.notes, *notes, *_job_notes(comparison)))
+
+
+def _told_once(rows: Sequence[QuantityRow], gate: GateResult) -> tuple[QuantityRow, ...]:
+    """A gated quantity with the gate's number of further queries: one page has one such number a quantity."""
+    gated = {(row.pipeline, row.quantity): row.more_queries for row in gate.gates}
+    return tuple(
+        replace(row, more_queries=gated[row.pipeline, row.quantity]) if (row.pipeline, row.quantity) in gated else row
+        for row in rows
+    )
 
 
 def _job_notes(comparison: Comparison) -> Iterator[str]:

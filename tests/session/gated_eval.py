@@ -24,6 +24,8 @@ seconds = 0.05
 rounds = 2
 min_queries = 2
 warmup = 1
+waiting_bound = 1
+noise_bound = 1000
 
 [prices]
 llm = "openai:gpt-4o-mini"

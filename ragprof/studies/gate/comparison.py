@@ -32,6 +32,7 @@ from ragprof.studies.gate.document import (
 )
 from ragprof.studies.gate.evidence import (
     MACHINE_TIME,
+    NOT_JUDGED,
     PipelinePair,
     PipelineSide,
     SideEvidence,
@@ -55,10 +56,11 @@ def compare(
     pipelines: Sequence[str] | None = None,
     noise: Noise | None = None,
     looks: int = 1,
+    clock: bool = True,
 ) -> Comparison:
     """Without a gate. A kind of which `margins` says nothing keeps its default.
 
-    `noise` and `looks` are as in `findings.ComparisonTerms`.
+    `noise` and `looks` are as in `findings.ComparisonTerms`. Without a `clock` no note is about what rests on one.
 
     Raises Incomparable for sides that rest on other documents, questions or judgements, or that have no query or no
     pipeline in common; UnknownName for a pipeline that neither has; NonFiniteScore for a figure that is no number.
@@ -79,7 +81,10 @@ def compare(
     return Comparison(
         eval=candidate.facts["eval"], title=candidate.facts["title"], base=side_of(base), candidate=side_of(candidate),
         queries=len(pairs[0].base.queries), same_job=terms.one_job, differences=tuple(terms.differences),
-        notes=tuple(_notes(base, candidate, pairs, rows=rows, margins=given, terms=terms)),
+        notes=(
+            *_notes(base, candidate, pairs, rows=rows, terms=terms),
+            *(_clock_notes(pairs, rows, terms=terms, margins=given) if clock else ()),
+        ),
         alpha=verdicts.ALPHA, confidence=1 - verdicts.ALPHA, family=family_of(rows), quantities=rows,
         worst={pair.name: lost for pair in pairs if (lost := worst(pair)) is not None},
         changed={pair.name: parts for pair in pairs if (parts := changed(pair))},
@@ -179,7 +184,6 @@ def _notes(
     pairs: Sequence[PipelinePair],
     *,
     rows: Sequence[QuantityRow],
-    margins: Mapping[Kind, GateMargin],
     terms: ComparisonTerms,
 ) -> Iterator[str]:
     for pair in pairs:
@@ -197,28 +201,33 @@ def _notes(
     family = family_of(rows)
     if family >= verdicts.ALPHA * (1 + GATE_FLIPS) / 2:  # no p is below 2 / (1 + GATE_FLIPS)
         yield f"So many figures ({family}) are compared at once that hardly any can be told; name fewer pipelines."
-    blocking = [each.field for each in terms.differences if each.blocks == "latency"]
-    if blocking:
-        yield f"Latency is not compared: {', '.join(blocking)} differ."
     if any(each.blocks == "tokens" for each in terms.differences):
         yield "Prompt tokens and the money made of them are not compared: the tokenizers differ."
-    libraries = [each.field for each in terms.differences if each.field.startswith("environment.")]
-    if terms.one_job and libraries:
-        yield f"Timed in one job with different {', '.join(libraries)}: their effect is in the figures."
     rates = [each.field.removeprefix("rates.") for each in terms.differences if each.field.startswith("rates.")]
     if rates:
         yield f"Rates differ between the sides: {', '.join(rates)}; a difference in cost may be theirs."
-    yield from _clock_notes(pairs, rows, clock=terms.clock, margins=margins)
 
 
 def _clock_notes(
     pairs: Sequence[PipelinePair],
     rows: Sequence[QuantityRow],
     *,
-    clock: verdicts.Clock,
+    terms: ComparisonTerms,
     margins: Mapping[Kind, GateMargin],
 ) -> Iterator[str]:
-    if clock == "one job":
+    """What keeps latency, and what is billed by time, from being compared, or widens their margins."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        named = reasons.setdefault(row.reason, []) if row.reason.startswith(NOT_JUDGED) else []
+        named += [] if row.pipeline in named else [row.pipeline]
+    for reason, named in reasons.items():
+        yield f"Latency, and money that is billed by time, of {', '.join(named)}: {reason}."
+    if blocking := [each.field for each in terms.differences if each.blocks == "latency"]:
+        yield f"Latency is not compared: {', '.join(blocking)} differ."
+    libraries = [each.field for each in terms.differences if each.field.startswith("environment.")]
+    if terms.one_job and libraries:
+        yield f"Timed in one job with different {', '.join(libraries)}: their effect is in the figures."
+    if terms.one_job:
         return
     share = f"{100 * verdicts.BETWEEN_JOBS:.0f} %"
     if "latency" not in margins and any(row.kind == "latency" and row.interval for row in rows):
@@ -228,7 +237,7 @@ def _clock_notes(
     columns = [cell for pair in pairs for cell in pair.candidate.columns]
     if "cost" in margins or not any(kind == "cost" and item == MACHINE_TIME for kind, _, item in columns):
         return
-    if clock == "two machines":
+    if terms.clock == "two machines":
         yield "What is billed by measured time was measured on two machines, and is left out of every bill."
     else:
         yield f"What is billed by measured time was measured in two jobs: {share} of it is within the margin."
@@ -292,6 +301,8 @@ def _gate_row(found: Finding, row: QuantityRow, margin: GateMargin, *, alpha: fl
     told = verdicts.gate_verdict(row.interval, margin=row.margin, p=row.p_holm, better=row.better, alpha=alpha)
     if found.obstacle is not None:
         told = "unpriced" if found.obstacle == "unpriced" else "incomparable"
+    elif found.withheld:
+        told = "undecided"
     more = None
     if told == "undecided":
         beyond = row.margin if row.better == "lower" else -row.margin
@@ -323,6 +334,8 @@ def _message(row: GateRow) -> str:
         return f"{what} {change}: worse by more than {margin}"
     if row.gate == "holds":
         return f"{what} {change}: within {margin}"
+    if row.reason.startswith(NOT_JUDGED):
+        return f"{what} {change}: {row.reason}"
     more = "" if row.more_queries is None else f"; about {row.more_queries} more would be needed"
     reason = f"; {row.reason}" if row.reason else ""
     return f"{what} {change}: {row.n} queries do not tell whether it is within {margin}{more}{reason}"

@@ -8,8 +8,9 @@ pipeline, query_id, rank, document_id: the first TOP documents of the final rank
 
 Other documents, questions or judgements: nothing may be compared. Another machine, or another major version of what
 runs on it: no latency, unless both were timed in one job, where such a difference is what is measured. Another
-tokenizer: no token of a prompt, and no money made of them. Refused are sides without a query or a pipeline in common,
-figures that are not numbers, and figures that stand there twice.
+tokenizer: no token of a prompt, and no money made of them. Where other work reached into the timings of a side, nothing
+that rests on a clock is judged. Refused are sides without a query or a pipeline in common, figures that are not
+numbers, and figures that stand there twice.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypedDict, cast, get_args
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,9 @@ import pandas as pd
 from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
 from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
-from ragprof.evals import settings_of
+from ragprof.evals import Timing, settings_of
 from ragprof.evals import unpriced as without_prices
+from ragprof.record.disturbance import Disturbance, disturbance_of
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import QUANTILES, noise, quantile, rounds_of
 from ragprof.statistics.paired import NS_PER_MS, Paired, Timed
@@ -49,7 +51,7 @@ class SideFacts(TypedDict):
 
     `job` is shared by recordings whose live queries were interleaved; `unpriced` (stages with the reason) and `clocked`
     (stages that are billed by measured time) are by pipeline, `noise` is the spread between the rounds of its
-    end-to-end medians.
+    end-to-end medians, `disturbance` what the fields of Disturbance hold; baselines of older versions lack that.
     """
 
     eval: str
@@ -74,6 +76,7 @@ class SideFacts(TypedDict):
     unpriced: Mapping[str, Sequence[str]]
     clocked: Mapping[str, Sequence[str]]
     noise: Mapping[str, float | None]
+    disturbance: NotRequired[Mapping[str, Mapping[str, float | None]]]
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,9 @@ def facts_of(
         "noise": {
             name: float(noise(rows, bound=0.0)["spread"]) if rows["round"].nunique() > 1 else None
             for name, rows in timed.items()
+        },
+        "disturbance": {
+            name: asdict(disturbance_of(spans[spans["pipeline"] == name], config["timing"])) for name in pipelines
         },
     }  # fmt: skip
 
@@ -300,6 +306,15 @@ class PipelineSide:
         lines = self.evidence.facts["unpriced"].get(self.pipeline, ())
         return {stage: reason for stage, _, reason in (line.partition(": ") for line in lines)}
 
+    @property
+    def disturbance(self) -> Disturbance:
+        """How far other work reached into its timings."""
+        facts = self.evidence.facts
+        usual = {name: Timing.model_fields[f"{name}_bound"].default for name in ("waiting", "noise")}
+        rounds = {"spread": facts["noise"].get(self.pipeline), "spread_bound": usual["noise"]}
+        known = {"waiting": None, "waiting_bound": usual["waiting"], **rounds}
+        return Disturbance(**{**known, **facts.get("disturbance", {}).get(self.pipeline, {})})
+
     def items(self, quantity: Quantity) -> dict[Cell, Array]:
         """The columns that a quantity is the sum of; none where it was not recorded. Not for latency."""
         if quantity.kind == "cost":
@@ -418,6 +433,7 @@ def _names(base: SideEvidence, candidate: SideEvidence) -> list[tuple[str, str]]
 
 
 UNSHARED = "no query was measured on both sides"
+NOT_JUDGED = "not judged"
 
 
 def unpriced(pair: PipelinePair, quantity: Quantity) -> str | None:
@@ -435,6 +451,16 @@ def missing(pair: PipelinePair, quantity: Quantity) -> str | None:
         return UNSHARED if timed_of(pair, quantity.stage) is None else None
     unshared = [cell[2] for cell, (before, after) in _columns(pair, quantity).items() if np.isnan(before + after).all()]
     return f"{UNSHARED} ({', '.join(unshared)})" if unshared else None
+
+
+def withheld(pair: PipelinePair, *, one_job: bool) -> str:
+    """Why nothing that rests on a clock is judged: the side and what reached into its timings. Empty where nothing did.
+
+    Rounds that disagree say nothing against sides that were asked by turns, for these disagree alike.
+    """
+    found = [(name, side.disturbance) for name, side in _named(pair)]
+    told = [f"in the {name} {each.reason}" for name, each in found if each.busy or (each.noisy and not one_job)]
+    return f"{NOT_JUDGED}: {' and '.join(told)}" if told else ""
 
 
 def paired(pair: PipelinePair, quantity: Quantity) -> Paired:

@@ -15,8 +15,17 @@ from ragprof.core.quantities import Quantity
 from ragprof.statistics.paired import FEWEST, Effect, Timed, holm, mean_effects, quantile_effects
 from ragprof.statistics.power import more_queries
 from ragprof.studies.gate import verdicts
-from ragprof.studies.gate.document import Better, FactDifference, Interval, Noise, QuantityRow
-from ragprof.studies.gate.evidence import PipelinePair, blocked, missing, own_figure, paired, timed_of, unpriced
+from ragprof.studies.gate.document import Better, FactDifference, Interval, Noise, QuantityRow, Verdict
+from ragprof.studies.gate.evidence import (
+    PipelinePair,
+    blocked,
+    missing,
+    own_figure,
+    paired,
+    timed_of,
+    unpriced,
+    withheld,
+)
 from ragprof.studies.gate.verdicts import Clock, Tolerance
 
 Obstacle: TypeAlias = Literal["unpriced", "missing", "incomparable"]
@@ -61,7 +70,10 @@ class ComparisonTerms:
 
 @dataclass(frozen=True)
 class Finding:
-    """What an ask came to: an effect, or what stands in the way of one with the reason."""
+    """What an ask came to: an effect, or what stands in the way of one with the reason.
+
+    An effect that is `withheld`, which says why, has figures and no verdict.
+    """
 
     ask: Ask
     effect: Effect | None
@@ -70,16 +82,19 @@ class Finding:
     confidence: float
     clocked_base: float = 0.0
     looks: int = 1
+    withheld: str = ""
 
     @property
     def p(self) -> float | None:
         """Times the number of looks; None where there is no test."""
-        return None if self.effect is None or self.effect.p is None else min(1.0, self.effect.p * self.looks)
+        if self.effect is None or self.effect.p is None or self.withheld:
+            return None
+        return min(1.0, self.effect.p * self.looks)
 
     def more_queries(self, *, alpha: float, beyond: float = 0.0) -> int | None:
         """How many more would tell the difference from `beyond`; at least those that a quantile lacks to have an
         interval at all."""
-        if self.effect is None:
+        if self.effect is None or self.withheld:
             return None
         effect, lacking = self.effect, 0
         if self.reason == TOO_FEW:
@@ -128,7 +143,16 @@ def _means(asks: Sequence[Ask], terms: ComparisonTerms) -> list[Finding]:
     confidences = [1 - terms.alpha / each for each in looks]
     effects = mean_effects(columns, seed=terms.seed, confidences=confidences)
     return [
-        Finding(ask, effect, None, _remark(effect), confidence, column.clocked_base, seen)
+        Finding(
+            ask,
+            effect,
+            None,
+            _remark(effect),
+            confidence,
+            column.clocked_base,
+            seen,
+            withheld(ask.pair, one_job=terms.one_job) if any(column.clocked) else "",
+        )
         for ask, effect, confidence, column, seen in zip(asks, effects, confidences, columns, looks, strict=True)
     ]
 
@@ -140,7 +164,15 @@ def _times(timed: Timed, asks: Sequence[Ask], terms: ComparisonTerms) -> list[Fi
     names = [ask.quantity.name for ask in asks]
     effects = quantile_effects(timed, names, seed=terms.seed, confidence=confidence)
     return [
-        Finding(ask, effect, None, _remark(effect), confidence, looks=looks)
+        Finding(
+            ask,
+            effect,
+            None,
+            _remark(effect),
+            confidence,
+            looks=looks,
+            withheld=withheld(ask.pair, one_job=terms.one_job),
+        )
         for ask, effect in zip(asks, effects, strict=True)
     ]
 
@@ -188,9 +220,9 @@ def _row(found: Finding, p_holm: float | None, terms: ComparisonTerms, *, alone:
     if noise is not None and quantity.kind == "cost":  # of a bill, its measured time alone is noisy
         noise = noise * found.clocked_base / base if base else None
     margin = verdicts.bound(ask.allowed, base=base, clocked_base=found.clocked_base, noise=noise, unit=quantity.unit)
-    told = found.obstacle or verdicts.verdict(
-        interval, margin=tidy(margin.value), p=p_holm, better=ask.better, alpha=terms.alpha
-    )
+    told: Verdict = found.obstacle or "undecided"
+    if not (found.obstacle or found.withheld):
+        told = verdicts.verdict(interval, margin=tidy(margin.value), p=p_holm, better=ask.better, alpha=terms.alpha)
     return QuantityRow(
         pipeline=pair.name, base_pipeline=pair.base.pipeline, quantity=quantity.label, kind=quantity.kind,
         stage=quantity.stage, name=quantity.name, unit=quantity.unit, better=ask.better,
@@ -199,6 +231,6 @@ def _row(found: Finding, p_holm: float | None, terms: ComparisonTerms, *, alone:
         relative=_tidy(effect.relative) if effect else None,
         relative_interval=_ends(effect.relative_interval) if effect else None,
         p=_tidy(effect.p) if effect else None, p_holm=_tidy(p_holm), n=effect.n if effect else 0,
-        margin=tidy(margin.value), margin_why=margin.why, verdict=told, reason=found.reason,
+        margin=tidy(margin.value), margin_why=margin.why, verdict=told, reason=found.withheld or found.reason,
         more_queries=found.more_queries(alpha=alone) if told == "undecided" else None, noise=_tidy(noise),
     )  # fmt: skip
