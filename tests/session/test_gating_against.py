@@ -24,6 +24,8 @@ name = "small"
 metrics = ["nDCG@10"]
 [corpus]
 path = "handbook"
+[timing]
+waiting_bound = 1
 [prices]
 llm = "openai:gpt-4o-mini"
 [gate]
