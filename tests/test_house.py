@@ -224,7 +224,7 @@ def test_every_function_says_what_it_returns() -> None:
 def test_the_command_line_loads_nothing_heavy_before_a_command_needs_it(tmp_path: Path) -> None:
     loaded = modules_after("import ragprof.cli.app", tmp_path)
     assert "typer" in loaded
-    assert loaded & (HEAVY | {"numpy", "pydantic"}) == set()
+    assert loaded & (HEAVY | {"numpy", "pydantic", "rich.console"}) == set()
 
 
 def test_importing_ragprof_loads_nothing_but_itself(tmp_path: Path) -> None:

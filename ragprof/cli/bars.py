@@ -14,18 +14,24 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ragprof.core import plain
+
+WIDE = 80
+"""A narrower terminal shows what is done, how much of it and how long it will take, and no bar."""
+
 
 class Bars:
     """One line a task. Implements ragprof.core.clock.Progress; use it as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        wide = console.width >= WIDE
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
+            *([BarColumn(bar_width=24)] if wide else []),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            *([TimeElapsedColumn()] if wide else []),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -41,8 +47,8 @@ class Bars:
 
     def start(self, task: str, total: int) -> None:
         if not self._console.is_terminal and total:
-            self._console.print(f"{task} ({total:,})", highlight=False)
-        self._task = self._bars.add_task(task, total=total, visible=total > 0)
+            self._console.print(f"{plain.line(task)} ({total:,})")
+        self._task = self._bars.add_task(plain.line(task), total=total, visible=total > 0)
 
     def advance(self, steps: int) -> None:
         if self._task is not None:

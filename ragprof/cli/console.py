@@ -1,24 +1,138 @@
-"""What all commands print with: one console for results, one for messages, progress with remaining time."""
+"""The one way to the terminal, for all commands: results go to the output stream, messages and progress to the other.
+
+What is printed is printed as it is: no markup is read, nothing in a title, an id or a message steers the terminal or
+commands a CI machine, and a sign that the terminal cannot show is replaced. Rich is imported by what draws with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import codecs
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from textwrap import fill
+from typing import IO, TYPE_CHECKING, Any
 
-from rich.console import Console
+from ragprof.core import plain
 
 if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
     from ragprof.cli.bars import Bars
     from ragprof.session.run import Result
 
-out = Console()
-err = Console(stderr=True)
+LOOK_ALIKE = str.maketrans(
+    {
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
+        **dict.fromkeys("\u2018\u2019", "'"),
+        **dict.fromkeys("\u201c\u201d", '"'),
+        **{"\u00d7": "x", "\u00b7": ".", "\u2022": "*", "\u2026": "...", "\u2190": "<-", "\u2192": "->"},
+        **{"\u2264": "<=", "\u2265": ">=", "\u00b5": "u", "\u03bc": "u", "\u00b1": "+/-"},
+        **{"\u25b2": "^", "\u25bc": "v", "\u25cf": "*", "\u25c7": "o"},
+    }
+)
+
+
+def open_streams() -> None:
+    """From now on a sign that a stream's encoding lacks is replaced: by one that looks like it, else by `?`."""
+
+    def replaced(failure: UnicodeError) -> tuple[str, int]:
+        if not isinstance(failure, UnicodeEncodeError):
+            raise failure
+        signs = failure.object[failure.start : failure.end].translate(LOOK_ALIKE)
+        return "".join(sign if sign.isascii() else "?" for sign in signs), failure.end
+
+    codecs.register_error("ragprof", replaced)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # a test's or an editor's own stream, or none
+            stream.reconfigure(errors="ragprof")  # type: ignore[union-attr]
+
+
+@cache
+def terminal(*, error: bool = False) -> Console:
+    """Rich's console on one of the streams. Nothing reads markup there, and a reader that leaves ends nothing."""
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class Terminal(Console):
+        """Its segments hold no control sign but rich's own."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                told = plain.no_command(plain.text(segment.text))
+                yield segment if segment.control else segment._replace(text=told)
+
+        def on_broken_pipe(self) -> None:
+            turned_off(self.file)
+
+    return Terminal(stderr=error, markup=False, emoji=False, highlight=False)
+
+
+def turned_off(stream: IO[str]) -> None:
+    """What is written from now on goes nowhere: whoever read it has left, which is no fault of the command."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def raw(text: str, *, error: bool = False) -> None:
+    """A line exactly as it is, for what other programs read."""
+    stream = sys.stderr if error else sys.stdout
+    if stream is None:
+        return
+    try:
+        stream.write(f"{text}\n")
+        stream.flush()
+    except BrokenPipeError:
+        turned_off(stream)
 
 
 def line(text: object) -> None:
-    """One line as it is: not folded, no markup read, nothing coloured."""
-    out.print(str(text), highlight=False, soft_wrap=True, markup=False)
+    """One line of results, never folded: paths and what is to be copied."""
+    raw(plain.no_command(plain.line(text)))
+
+
+def message(text: object) -> None:
+    """One line on the error stream, signed with the command's name."""
+    raw(plain.no_command(f"ragprof: {plain.line(text)}"), error=True)
+
+
+def sentence(text: object) -> None:
+    """One line of prose, folded to the terminal's width."""
+    raw(plain.no_command(fill(plain.line(text), terminal().width, subsequent_indent="  ", break_on_hyphens=False)))
+
+
+def show(drawn: RenderableType) -> None:
+    """A table or a group of them."""
+    terminal().print(drawn)
+
+
+def listing(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Names and what they mean, under a title, nothing cut: folded on a terminal, a line each for other programs."""
+    from rich.text import Text
+
+    shown, out = [(plain.line(name), plain.line(words)) for name, words in rows], terminal()
+    width = max([22, *(len(name) for name, _ in shown)]) + 2
+    out.print(Text(plain.line(title), style="bold"))
+    for name, words in shown:
+        whole = f"{name:<{width}}{words}".rstrip()
+        if out.is_terminal:
+            whole = fill(whole, out.width, subsequent_indent=" " * min(width, out.width // 3), break_on_hyphens=False)
+        told = Text(whole)
+        told.stylize("cyan", 0, len(name))
+        out.print(told, soft_wrap=True)
+    out.print()
+
+
+@contextmanager
+def status(words: str) -> Iterator[None]:
+    """A spinner on the error stream while the block runs; nothing where there is no terminal."""
+    from rich.text import Text
+
+    with terminal(error=True).status(Text(plain.line(words))):
+        yield
 
 
 @contextmanager
@@ -26,13 +140,13 @@ def progress() -> Iterator[Bars]:
     """Bars on the error stream while the block runs; a line a task where there is no terminal."""
     from ragprof.cli.bars import Bars
 
-    with Bars(err) as bars:
+    with Bars(terminal(error=True)) as bars:
         yield bars
 
 
 def result(found: Result, study: str = "profile") -> None:
     """A study's table, then where its pages and the report are."""
-    out.print(found.table(study))
+    show(found.table(study))
     for kind, page in found.pages(study):
         line(f"{kind}: {page}")
 
@@ -49,6 +163,6 @@ def numbers(listed: str | None, *, option: str) -> tuple[int, ...] | None:
         raise BadInput(f"{option} '{listed}' is no list of numbers; write it like 1000,2000,4000") from None
 
 
-def given(**options: object) -> dict[str, object]:
+def given(**options: Any) -> dict[str, Any]:
     """The options that were given: they go before the study's table of the eval file."""
     return {name: value for name, value in options.items() if value is not None}

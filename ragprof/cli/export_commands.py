@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ragprof.cli import console
 from ragprof.cli.options import Pipelines, Recording
 
 
@@ -39,16 +40,15 @@ def export(
     Figures by query, TREC runs, or data sets for Ragas and DeepEval.
     """
     from ragprof import exports as exporting
-    from ragprof.cli.console import out as out_console
 
     done = exporting.export(
         folder, into=into or folder / "export", formats=[name.strip() for name in formats.split(",")],
         eval_file=eval_file, corpus=corpus, pipelines=pipelines, k=k, books=rates or [],
     )  # fmt: skip
     for path in done.paths:
-        out_console.print(str(path), highlight=False, soft_wrap=True, markup=False)
+        console.line(path)
     for note in done.notes:
-        out_console.print(f"note: {note}", highlight=False, markup=False)
+        console.sentence(f"note: {note}")
 
 
 def mlflow(
@@ -63,8 +63,7 @@ def mlflow(
 
     Parameters, metrics with their intervals, and the reports as artefacts.
     """
-    from ragprof.cli.console import out as out_console
     from ragprof.exports.mlflow import log
 
     run_id = log(folder, tracking_uri=tracking_uri, experiment=experiment, run_name=run_name)
-    out_console.print(f"run: {run_id}", highlight=False, soft_wrap=True, markup=False)
+    console.line(f"run: {run_id}")

@@ -6,14 +6,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragprof.cli.console import err as error_console
-from ragprof.cli.console import out as out_console
-from ragprof.cli.console import progress
+from ragprof.cli import console
 from ragprof.cli.options import CorpusDir, EvalFile, Pipelines, RateBooks
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_json, write_text
@@ -71,7 +68,7 @@ def compare(
     """
     from ragprof.studies.gate import sides
 
-    with error_console.status("comparing"):
+    with console.status("comparing"):
         found = sides.compare(base, candidate, pipelines=pipelines, margins=margins_of(margins or []))
     Outputs(junit, markdown, html, json, gitlab, benchmark, github).write(found, subject=candidate)
 
@@ -122,12 +119,12 @@ def gate(
         from ragprof.studies.gate.initial import propose
 
         for line in propose(eval_file, recording=recording or baseline_dir or out).lines:
-            out_console.print(fill(line, out_console.width, subsequent_indent="  "), highlight=False, markup=False)
-        out_console.print(f"written: [gate] in {eval_file}", highlight=False, soft_wrap=True, markup=False)
+            console.sentence(line)
+        console.line(f"written: [gate] in {eval_file}")
         return
     from ragprof.session import gating
 
-    with progress() as bars:
+    with console.progress() as bars:
         found = gating.gate(
             eval_file, baseline=baseline_dir, against=against, recording=recording, strict=strict, clock=not no_clock,
             corpus=corpus, out=out, books=rates or [], progress=bars,
@@ -151,7 +148,7 @@ def baseline_save(
     side = read_side(folder)
     made = baselines.save(side, into or Path("baselines") / str(side.facts["eval"]), rankings=not no_rankings)
     size = sum(path.stat().st_size for path in made.iterdir())
-    out_console.print(f"{made} ({size / 1e3:,.0f} kB)", highlight=False, soft_wrap=True, markup=False)
+    console.line(f"{made} ({size / 1e3:,.0f} kB)")
 
 
 @baseline.command("list")
@@ -164,18 +161,16 @@ def baseline_list(
     found = listed(folder)
     if not found:
         raise BadInput("no baseline in it; make one with 'ragprof baseline save reports/<eval>'", file=folder)
-    from rich.table import Table
+    from ragprof.report.terminal import columns
 
-    table = Table(box=None)
-    for column in ("baseline", "eval", "created", "queries", "kB", "corpus"):
-        table.add_column(column, overflow="fold")
+    rows: list[tuple[str, ...]] = []
     for entry in found:
         if entry.wrong is not None:
-            table.add_row(entry.name, f"refused: {entry.wrong}")
+            rows.append((entry.name, f"refused: {entry.wrong}"))
             continue
         size, corpus = f"{entry.bytes / 1e3:,.0f}", entry.hashes["corpus"][:12]
-        table.add_row(entry.name, entry.eval, entry.created[:10], f"{entry.queries:,}", size, corpus)
-    out_console.print(table)
+        rows.append((entry.name, entry.eval, entry.created[:10], f"{entry.queries:,}", size, corpus))
+    console.show(columns(("baseline", "eval", "created", "queries", "kB", "corpus"), rows))
 
 
 @baseline.command("show")
@@ -187,12 +182,9 @@ def baseline_show(
 
     kept = read(folder)
     facts, corpus, machine = kept.facts, kept.facts["corpus"], kept.facts["environment"]
-    from rich.table import Table
+    from ragprof.report.terminal import facts as facts_table
 
-    table = Table(box=None, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, value in (
+    told = (
         ("eval", f"{facts['eval']} ({facts['title']})"),
         ("created", f"{facts['created']} by ragprof {facts['ragprof_version']}"),
         ("corpus", f"{corpus['name']}, {corpus['docs']:,} passages, {corpus['sha256'][:16]}"),
@@ -202,16 +194,15 @@ def baseline_show(
         ("machine", f"{machine['cpu']}, {machine['cores']} cores"),
         ("pipelines", ", ".join(kept.pipelines)),
         ("figures", f"{len(kept.figures):,} by query, {len(kept.times):,} durations, {len(kept.rankings):,} ranks"),
-    ):
-        table.add_row(name, value)
-    out_console.print(table)
+    )
+    console.show(facts_table(told))
     for metric in facts["metrics"][:1]:
         final = kept.figures[(kept.figures["kind"] == "quality") & (kept.figures["name"] == metric)]
         for name in kept.pipelines:
             mine = final[(final["pipeline"] == name) & final["stage"].isin(["rerank", "search"])]
             last = "rerank" if (mine["stage"] == "rerank").any() else "search"
             mean = mine.loc[mine["stage"] == last, "value"].mean()
-            out_console.print(f"{name}: {metric} {mean:.3f}", highlight=False, markup=False)
+            console.line(f"{name}: {metric} {mean:.3f}")
 
 
 def margins_of(written: Sequence[str]) -> dict[Kind, GateMargin]:
@@ -271,5 +262,5 @@ class Outputs:
                 write_text(self.benchmark / f"{name}.json", text)
         if self.github:
             for line in ci_files.write_github(found, os.environ, markdown=comparison_markdown(found)):
-                typer.echo(line)
-        out_console.print(comparison_table(found))
+                console.raw(line)
+        console.show(comparison_table(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,32 +34,28 @@ def build_corpus(name: RecipeName) -> None:
     from ragprof.corpus import build, find
 
     recipe = find(name, near=Path.cwd())
-    with console.err.status(f"building the corpus '{name}'"):
+    with console.status(f"building the corpus '{name}'"):
         folder = build(recipe, cache=cache_folder())
     manifest = read_json(folder / "manifest.json")
-    console.out.print(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}", highlight=False)
+    console.line(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}")
     for package, reason in manifest.get("left_out", {}).items():
-        console.out.print(f"left out: {package} ({reason})", highlight=False, markup=False)
+        console.sentence(f"left out: {package} ({reason})")
     console.line(folder)
 
 
 def show_corpus(name: RecipeName) -> None:
     """What a recipe makes, from which packages, under which licences."""
-    from rich.table import Table
-
     from ragprof.corpus import find, info, installed_versions
+    from ragprof.report.terminal import columns
 
     folder = find(name, near=Path.cwd())
     if not (folder / "recipe.toml").is_file():
         raise BadInput("this corpus has no recipe; only what is built on this machine has more to tell", file=folder)
     recipe = info(folder)
-    console.out.print(f"[bold]{recipe.name}[/]: {recipe.title}", highlight=False)
-    table = Table(box=None)
-    for column in ("package", "version", "licence"):
-        table.add_column(column)
-    for package, found in installed_versions(recipe).items():
-        table.add_row(package, found or "not installed", recipe.licences[package])
-    console.out.print(table)
+    console.sentence(f"{recipe.name}: {recipe.title}")
+    found = installed_versions(recipe).items()
+    rows = [(package, version or "not installed", recipe.licences[package]) for package, version in found]
+    console.show(columns(("package", "version", "licence"), rows))
 
 
 def show(
@@ -77,30 +73,17 @@ def show(
         raise UnknownName("list", what, WHAT)
     if what in ("all", "plugins"):
         for kind in registry.KINDS:
-            _table(kind, ((name, registry.summary(kind, name)) for name in registry.names(kind)))
+            console.listing(kind, ((name, registry.summary(kind, name)) for name in registry.names(kind)))
     if what in ("all", "corpora"):
-        _table("corpora", ((path.parent.name, _title(path)) for path in sorted(Path("corpora").glob("*/recipe.toml"))))
+        console.listing(
+            "corpora", ((path.parent.name, _title(path)) for path in sorted(Path("corpora").glob("*/recipe.toml")))
+        )
     if what in ("all", "rates"):
-        _table("rates", _rates())
+        console.listing("rates", _rates())
     if what in ("all", "energy"):
         from ragprof.price.energy import region_named, regions
 
-        _table("energy", ((name, _electricity(region_named(name))) for name in regions()))
-
-
-def _table(title: str, rows: Iterable[tuple[str, str]]) -> None:
-    from rich.table import Table
-
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2, 0, 0)
-    )
-    shown = list(rows)
-    table.add_column(style="cyan", no_wrap=True, min_width=max([22, *(len(name) for name, _ in shown)]))
-    table.add_column(overflow="ellipsis", no_wrap=True)
-    for name, text in shown:
-        table.add_row(name, text)
-    console.out.print(table)
-    console.out.print()
+        console.listing("energy", ((name, _electricity(region_named(name))) for name in regions()))
 
 
 def _rates() -> Iterator[tuple[str, str]]:

@@ -174,6 +174,8 @@ def reranker(
         max_usd_per_1000_queries=max_usd,
         price_trend=price_trend,
     )
+    if not subject.exists():
+        raise BadInput("no such eval file and no such folder of a recording", file=subject)
     if subject.is_dir():
         if corpus is not None or out is not None or no_text:
             raise BadInput("--corpus, --out and --no-text go with an eval file, not with a recording", file=subject)
@@ -225,20 +227,14 @@ def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None
 
     Everything is read and validated, and documents, tokens, time and money are estimated before any is spent.
     """
-    from rich.table import Table
-
+    from ragprof.report.terminal import facts
     from ragprof.session.forecast import forecast_eval
 
-    with console.err.status("reading corpus and questions, probing the models"):
+    with console.status("reading corpus and questions, probing the models"):
         found = forecast_eval(eval_file, corpus=corpus, books=rates or [])
-    table = Table(title=f"{found.name}: ready to run", title_justify="left", box=None, show_header=False)
-    table.add_column(style="bold")
-    table.add_column()
-    for row in found.rows:
-        table.add_row(*row)
-    console.out.print(table)
+    console.show(facts(found.rows, title=f"{found.name}: ready to run"))
     for notice in found.notices:
-        console.out.print(f"note: {notice}", highlight=False, markup=False)
+        console.sentence(f"note: {notice}")
 
 
 def price(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -63,8 +64,7 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Raises BadInput where another run has it, and where there is no such folder.
     """
-    if not folder.is_dir():
-        raise BadInput("no such folder; give that of a recording, such as reports/<eval>", file=folder)
+    check_folder(folder)
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,6 +73,12 @@ def claimed(folder: Path) -> Iterator[None]:
         raise BadInput("another run is writing into this folder; wait for it or give --out", file=folder) from None
     finally:
         os.close(handle)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises BadInput where there is no such folder."""
+    if not folder.is_dir():
+        raise BadInput("no such folder; give that of a recording, such as reports/<eval>", file=folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -110,6 +116,7 @@ def read_toml(path: Path, *, what: str) -> tuple[str, dict[str, Any]]:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json of a recording. Raises BadInput where it is missing or belongs to something else."""
+    check_folder(folder)
     manifest = read_json(folder / "manifest.json")
     config = manifest.get("config") if isinstance(manifest, dict) else None
     if not isinstance(config, dict) or not config.get("pipelines"):
@@ -160,8 +167,31 @@ def sha256_of(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where vectors, scores and built corpora are kept: $RAGPROF_CACHE, else the user's cache folder."""
-    chosen = os.environ.get("RAGPROF_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ragprof"
+    """Where vectors, scores and built corpora are kept: $RAGPROF_CACHE, else the user's cache folder.
+
+    Raises BadInput where nobody says which folder is the user's: a variable that is empty says nothing.
+    """
+    if chosen := os.environ.get("RAGPROF_CACHE"):
+        return written_path(chosen)
+    try:
+        return written_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ragprof"
+    except BadInput:
+        raise BadInput("there is no home folder to keep the cache in; set RAGPROF_CACHE to a folder") from None
+
+
+def written_path(written: str | Path, *, beside: Path | None = None) -> Path:
+    """A path that somebody wrote down, with `~` and environment variables as a shell reads them.
+
+    Relative to the folder of the file `beside`, where it is given. Raises BadInput for a user who does not exist.
+    """
+    try:
+        path = Path(os.path.expandvars(written)).expanduser()
+        path.lstat()
+    except RuntimeError:
+        raise BadInput(f"'{written}': there is no home folder of that user; write the path out") from None
+    except ValueError as failure:
+        raise BadInput(f"{str(written)!r} is no path ({failure})") from None
+    except OSError as failure:
+        if failure.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise BadInput(f"'{written}' is no path: {failure.strerror}") from None
+    return path if beside is None else beside.parent / path

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from pathlib import Path
 
 from ragprof.core.caches import digest
 from ragprof.core.errors import BadInput
+from ragprof.core.files import written_path
 
 OPENAI = ("o200k_base", "cl100k_base")
 DEFAULT_TOKENIZER = "o200k_base"
@@ -87,7 +87,7 @@ def counter(tokenizer: str) -> Callable[[str], int]:
 def _hugging_face(tokenizer: str) -> Callable[[str], list[int]]:
     from tokenizers import Tokenizer
 
-    path = Path(tokenizer)
+    path = written_path(tokenizer)
     path = path / "tokenizer.json" if path.is_dir() else path
     try:
         loaded = Tokenizer.from_file(str(path)) if path.exists() else Tokenizer.from_pretrained(tokenizer)

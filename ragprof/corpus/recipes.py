@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ragprof.core import environment
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.core.files import read_toml, sha256_of
+from ragprof.core.files import read_toml, sha256_of, written_path
 from ragprof.corpus.jsonl import CORPUS_FILE
 
 RECIPE_FILE = "recipe.toml"
@@ -158,7 +158,7 @@ def find(name_or_path: str, *, near: Path) -> Path:
     shelves = [parent / "corpora" for parent in dict.fromkeys([folder, *folder.parents, Path.cwd()])]
     is_name = re.fullmatch(r"[A-Za-z0-9][^/\\]*", name_or_path) is not None
     named = [shelf / name_or_path for shelf in shelves] if is_name else []
-    candidates = [*named, folder / Path(name_or_path).expanduser()]
+    candidates = [*named, folder / written_path(name_or_path)]
     found = next((path for path in candidates if path.exists()), None)
     if found is not None:
         return found

@@ -39,8 +39,8 @@ def log(
     `experiment` $MLFLOW_EXPERIMENT_NAME, else the eval's name. Raises MissingPackage without the extra, BadInput for a
     folder that is no finished recording and for what MLflow refuses.
     """
+    manifest, summary = files.read_manifest(folder), files.read_json(folder / "summary.json")
     _need("mlflow")
-    summary, manifest = files.read_json(folder / "summary.json"), files.read_manifest(folder)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from ragprof.core.errors import BadInput
+from ragprof.core.files import written_path
 from ragprof.core.quantities import Kind, Quantity
 from ragprof.report.figures import three_digits
 from ragprof.statistics.power import more_queries_needed
@@ -79,7 +80,7 @@ class RunningTest:
 
         Raises BadInput naming where it looked.
         """
-        path = Path(given).expanduser()
+        path = written_path(given)
         places = [path] if path.is_absolute() else [root / path for root in (self.file.parent, *self.settings.roots)]
         tried = list(dict.fromkeys(places))
         found = next((each for each in tried if each.exists()), None)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ragprof.core.clock import Progress, Silent
 from ragprof.core.errors import BadInput, Incomparable
+from ragprof.core.files import written_path
 from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings
 from ragprof.session.run import run
@@ -191,11 +192,11 @@ def without_clock(table: GateSettings, billed_by_time: Collection[str]) -> tuple
 
 def _baseline(given: str | Path | None, config: EvalConfig, eval_file: Path) -> Path:
     if given is not None:
-        return Path(given)
+        return written_path(given)
     if config.gate.baseline is None:
         raise BadInput(
             'nothing to compare with; give --baseline DIR or --against REV, or [gate] baseline = "..."', file=eval_file
         )
-    named = eval_file.parent / config.gate.baseline
+    named = written_path(config.gate.baseline, beside=eval_file)
     plain = Path(os.path.normpath(named))
     return plain if plain.resolve() == named.resolve() else named

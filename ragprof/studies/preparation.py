@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ragprof.core import Query, ScoredDoc
 from ragprof.core.errors import BadInput
+from ragprof.core.files import written_path
 from ragprof.core.registry import PartSpec
 from ragprof.core.stages import Lexical
 from ragprof.core.tokens import counter
@@ -131,7 +132,7 @@ def corpus_path(config: EvalConfig, eval_file: Path) -> Path:
         raise BadInput(f'{given}; give [corpus] recipe = "..." or path = "...", or --corpus DIR', file=eval_file)
     if source.recipe is not None:
         return find(source.recipe, near=eval_file)
-    return eval_file.parent / Path(source.path or "").expanduser()
+    return written_path(source.path or "", beside=eval_file)
 
 
 def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple[Path, Path]:
@@ -142,7 +143,7 @@ def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple
     if source.queries is None or source.qrels is None:
         missing = "queries" if source.queries is None else "qrels"
         raise BadInput(f"[evaluation] gives no {missing}; queries and qrels belong together", file=eval_file)
-    return eval_file.parent / source.queries, eval_file.parent / source.qrels
+    return written_path(source.queries, beside=eval_file), written_path(source.qrels, beside=eval_file)
 
 
 def settle(pipelines: Sequence[Parts], corpus: Corpus) -> None:

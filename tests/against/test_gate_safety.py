@@ -26,7 +26,7 @@ from ragprof.studies.gate.tables import comparison_table
 ENDED = """
 import sys, time
 from pathlib import Path
-from ragprof.cli.app import unwind_when_ended
+from ragprof.cli.ending import unwind_when_ended
 unwind_when_ended()
 try:
     Path("started").touch()

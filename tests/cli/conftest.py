@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commandline import Outcome, Ragprof
 
+from ragprof.cli import console
 from ragprof.cli.app import main
 
 
@@ -18,6 +19,7 @@ def ragprof(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     def command(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["ragprof", *map(str, arguments)])
         capsys.readouterr()
+        console.terminal.cache_clear()  # its width is that of this command's start
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()

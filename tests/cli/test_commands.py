@@ -170,7 +170,7 @@ sys.argv = ["ragprof", "--help"]
 try:
     main()
 except SystemExit:
-    heavy = {"rich.markdown", "torch", "numpy", "pandas", "faiss", "altair", "pydantic"}
+    heavy = {"rich", "rich.console", "torch", "numpy", "pandas", "faiss", "altair", "pydantic"}
     print("HEAVY", sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

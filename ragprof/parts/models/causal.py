@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragprof.core.clock import now_ns
 from ragprof.core.errors import NonFiniteScore
+from ragprof.core.files import written_path
 from ragprof.parts.models.encoder import FloatPrecision, fastest_float, register_attention
 from ragprof.parts.models.kernels import pack_linears
 from ragprof.parts.models.places import (
@@ -315,7 +316,7 @@ def located(model: str) -> Path | str:
         return PACKAGED_GEMMA
     if model == PACKAGED_GEMMA:
         packaged_gemma()
-    file = Path(model).expanduser()
+    file = written_path(model)
     if file.is_file():
         return file
     return locate(model)

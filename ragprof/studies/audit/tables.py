@@ -106,9 +106,8 @@ def audit_table(section: AuditSection, _context: Context) -> RenderableType:
     """For a terminal: one line per check that differs, those that do not on one together, then what was found."""
     from rich.console import Group
     from rich.padding import Padding
-    from rich.text import Text
 
-    from ragprof.report.terminal import INDENT, bullets, empty_table, styled
+    from ragprof.report.terminal import INDENT, bullets, empty_table, said, styled
 
     table = empty_table()
     for title in ("stage", "what", "outcome"):
@@ -120,12 +119,12 @@ def audit_table(section: AuditSection, _context: Context) -> RenderableType:
         for found in differing:
             what = found.what if found.variant == REPEATED else found.variant
             largest = figures.DASH if found.largest_difference is None else tiny(found.largest_difference)
-            table.add_row(Text(shown), found.stage, Text(what), styled(outcome(found)), largest)
+            table.add_row(said(shown), found.stage, said(what), styled(outcome(found)), largest)
             shown = ""
         if same := len(pipeline.stages) - len(differing):
             many = f"{same} check{'' if same == 1 else 's'}"
             table.add_row(
-                Text(shown), "others" if differing else "all", many, Text("identical", style="dim"), figures.DASH
+                said(shown), "others" if differing else "all", many, said("identical", style="dim"), figures.DASH
             )
-    lines = [*bullets(section.statements), Text(basis(section), style="dim")]
+    lines = [*bullets(section.statements), said(basis(section), style="dim")]
     return Group(table, *(Padding(line, INDENT) for line in lines))

@@ -6,7 +6,6 @@ A figure that was not measured is `n/a`, one that lacks its rate `UNPRICED`; nei
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -32,7 +31,6 @@ MARKS: dict[str, tuple[str, Tone]] = {
     "missing": ("\u2013 missing", "absent"),
 }
 """Verdict -> its mark and word, and its tone: no verdict is told by colour alone."""
-NOT_TEXT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u007f-\u009f]")
 
 
 def unit_words(row: QuantityRow) -> str:
@@ -152,14 +150,3 @@ def verdict_cell(row: QuantityRow) -> Cell:
     if row.decision == "undecided" and row.more_queries is not None:
         more = f"about {figures.count(row.more_queries)} more queries would be needed"
     return Cell(text, row.reason or more, tone)
-
-
-def text(value: object) -> str:
-    """Without the characters that XML forbids and that steer a terminal: other control characters than tab and line
-    ends, halves of surrogate pairs."""
-    return NOT_TEXT.sub("", str(value))
-
-
-def line(value: object) -> str:
-    """As `text`, on one line."""
-    return " ".join(text(value).split())

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
+from ragprof.core import plain
 from ragprof.core.quantities import KINDS, Kind
 from ragprof.report import figures
 from ragprof.report.palette import INK
@@ -141,7 +142,7 @@ def _panel(kind: Kind, found: Sequence[QuantityRow]) -> Panel:
 
 def _axis(texts: Sequence[str], **given: Any) -> alt.Axis:
     """The text of the line whose place is the value; line breaks are kept."""
-    label = f"split({json.dumps([cells.text(each) for each in texts])}[toNumber(datum.value)], '\\n')"
+    label = f"split({json.dumps([plain.text(each) for each in texts])}[toNumber(datum.value)], '\\n')"
     return alt.Axis(title=None, labelExpr=label, grid=False, labelPadding=12, **given)
 
 

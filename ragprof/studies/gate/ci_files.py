@@ -20,9 +20,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias, get_args
 
 from ragprof.core.errors import BadInput
+from ragprof.core.plain import line, text
 from ragprof.report import figures
 from ragprof.studies.gate import cells
-from ragprof.studies.gate.cells import line, text
 from ragprof.studies.gate.document import Comparison, GateRow, QuantityRow, Verdict
 from ragprof.studies.gate.words import FAILING, headline, interval_words
 

@@ -44,7 +44,7 @@ def other_side(against: str, *, eval_file: Path) -> Iterator[RunnableSide]:
     `against` is an existing .toml file, else a folder with bin/python (or a python itself), else a git revision.
     Raises BadInput for what is none of these.
     """
-    path = Path(against).expanduser()
+    path = files.written_path(against)
     if path.suffix == ".toml":
         if not path.is_file():
             raise BadInput("no such eval file to compare with", file=path)

@@ -4,18 +4,17 @@ worst with their rankings; and the comparison on a terminal, at most 80 columns 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ragprof.report import figures
 from ragprof.report.tables import PIPELINE, Cell, Column, Row, Table, Tone, figure
+from ragprof.report.terminal import FittingTable, said
 from ragprof.studies.gate import cells, words
 from ragprof.studies.gate.cells import ARROW
 from ragprof.studies.gate.document import (
@@ -207,9 +206,6 @@ def _moved(ranking: Sequence[str], place: int, other: Sequence[str], word: str, 
 
 
 WIDTH = 80
-NO_WIDTH = "\u200b"
-COMMAND = re.compile(r"(?<!\S)::")
-"""What GitHub Actions would take for a workflow command at the start of a word."""
 LABEL = 21
 STYLES: dict[Tone, str] = {
     "absent": "dim",
@@ -224,7 +220,7 @@ HEAD_STYLES = {"regression": "bold red", "undecided": "bold yellow", "incomparab
 def comparison_table(comparison: Comparison) -> RenderableType:
     """Headline, the gates (or the main quantities and all that changed), notes, worst queries. Nothing is cut."""
     style = "bold" if comparison.gate is None else HEAD_STYLES.get(comparison.gate.verdict, "bold")
-    head = [_text(comparison.title, style="dim"), _text(words.headline(comparison), style=style)]
+    head = [said(comparison.title, style="dim"), said(words.headline(comparison), style=style)]
     table = _gates(comparison) if comparison.gate else _quantities(comparison)
     return Group(*_padded(head), table, *_padded(_said(comparison)))
 
@@ -235,12 +231,12 @@ def _padded(lines: Iterable[Text]) -> list[Padding]:
 
 def _said(comparison: Comparison) -> list[Text]:
     """Notes first; then what differs, the queries that got worst, and what the figures rest on."""
-    notes = [_text(f"! {note}", style="yellow") for note in words.notes(comparison)]
-    changed = [_text(f"changed: {change}") for change in words.changes(comparison)]
+    notes = [said(f"! {note}", style="yellow") for note in words.notes(comparison)]
+    changed = [said(f"changed: {change}") for change in words.changes(comparison)]
     lost = []
     for name, one in comparison.fallen.items():
         queries = ", ".join(f"{query.query_id} {_scores(query)}" for query in one.queries)
-        lost.append(_text(f"worst: {name}, {one.metric}: {queries}"))
+        lost.append(said(f"worst: {name}, {one.metric}: {queries}"))
     gated = f"p is corrected over the gates (Holm); all quantities: {words.tally(comparison)}"
     basis = [
         f"base {words.side(comparison.base)}",
@@ -248,17 +244,12 @@ def _said(comparison: Comparison) -> list[Text]:
         words.basis(comparison),
         *([gated] if comparison.gate else []),
     ]
-    return [*notes, *changed, *lost, *(_text(one, style="dim") for one in basis)]
+    return [*notes, *changed, *lost, *(said(one, style="dim") for one in basis)]
 
 
-def _text(said: str, *, style: str = "") -> Text:
-    """On one line, with nothing that steers a terminal, and no word that GitHub would take for a command."""
-    return Text(COMMAND.sub(f":{NO_WIDTH}:", cells.line(said)), style=style)
-
-
-def _empty(titles: Sequence[str], widths: Sequence[int | None]) -> RichTable:
+def _empty(titles: Sequence[str], widths: Sequence[int | None]) -> FittingTable:
     """The first column takes what is left; the last holds verdicts."""
-    table = RichTable(box=SIMPLE_HEAD, width=WIDTH, pad_edge=False, header_style="bold", padding=0)
+    table = FittingTable(box=SIMPLE_HEAD, width=WIDTH, pad_edge=False, header_style="bold", padding=0)
     table.add_column(titles[0], overflow="fold", ratio=1, min_width=LABEL)
     for title, width in zip(titles[1:-1], widths, strict=True):
         table.add_column(title, justify="right", overflow="fold", max_width=width)
@@ -266,7 +257,7 @@ def _empty(titles: Sequence[str], widths: Sequence[int | None]) -> RichTable:
     return table
 
 
-def _gates(comparison: Comparison) -> RichTable:
+def _gates(comparison: Comparison) -> FittingTable:
     spread = words.interval_words(comparison)
     table = _empty(("gate", "base\ncandidate", f"difference\n{spread}", "margin\np", "verdict"), (12, 17, 11))
     above = ""
@@ -288,7 +279,7 @@ def _gates(comparison: Comparison) -> RichTable:
     return table
 
 
-def _quantities(comparison: Comparison) -> RichTable:
+def _quantities(comparison: Comparison) -> FittingTable:
     spread = words.interval_words(comparison)
     table = _empty(("quantity", f"base {ARROW} candidate", "change", spread, "verdict"), (17, 10, 17))
     above = ""
@@ -300,11 +291,11 @@ def _quantities(comparison: Comparison) -> RichTable:
     return table
 
 
-def _head(table: RichTable, row: QuantityRow, above: str) -> str:
+def _head(table: FittingTable, row: QuantityRow, above: str) -> str:
     """The pipeline's name above the first of its rows, unless it stands there already."""
     if row.pipeline != above:
         cell = cells.pipeline_cell(row)
-        table.add_row(_text(f"{cell.text} {cell.note}", style="bold"))
+        table.add_row(said(f"{cell.text} {cell.note}", style="bold"))
     return row.pipeline
 
 

@@ -262,7 +262,7 @@ def _pool(
                     "the curve 'similar' compares vectors, and no pipeline has an embedder; leave it out of curves"
                 )
             if curve == "foreign":
-                add(curve, read_corpus(eval_file.parent / Path(growth.foreign or "").expanduser()).docs)
+                add(curve, read_corpus(files.written_path(growth.foreign or "", beside=eval_file)).docs)
             if curve in EDITING:
                 made = EDITING[curve](kept, variants=growth.variants, seed=growth.seed)
                 add(curve, [edit.doc for edit in made])

@@ -12,7 +12,6 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ragprof.report import figures
@@ -34,6 +33,7 @@ from ragprof.report.tables import (
     quantile_cell,
     score_cell,
 )
+from ragprof.report.terminal import INDENT, WIDTH, FittingTable, said
 from ragprof.studies.contract import Context
 from ragprof.studies.growth import lookup as grown
 from ragprof.studies.growth.section import Crossover, Forecast, GrowthPoint, GrowthSection, LossParts
@@ -350,23 +350,22 @@ def writer(quantity: str) -> Write:
     return next((write for suffix, write in units.items() if quantity.endswith(suffix)), figures.score)
 
 
-_WIDTH, _INDENT = 78, (0, 1)
 _ARROW = "\u2192"
 
 
 def growth_table(section: GrowthSection, _: Context) -> RenderableType:
     """Smallest against largest corpus, crossovers and forecasts in words. Nothing is cut; long names wrap."""
-    lines = [Text(f"\u00d7 {_crossing(found)}") for found in section.crossovers]
-    lines += [*_forecast_lines(section), *(Text(f"! {note}", style="yellow") for note in section.notes)]
+    lines = [said(f"\u00d7 {_crossing(found)}") for found in section.crossovers]
+    lines += [*_forecast_lines(section), *(said(f"! {note}", style="yellow") for note in section.notes)]
     sizes = _from_to([figures.count(size) for size in _ends(section.sizes)])
     basis = f"{sizes} passages; {grown.basis(section)}; every judged document is kept"
-    table = RichTable(box=SIMPLE_HEAD, width=_WIDTH, pad_edge=False, header_style="bold", padding=(0, 1))
+    table = FittingTable(box=SIMPLE_HEAD, width=WIDTH, pad_edge=False, header_style="bold", padding=(0, 1))
     table.add_column("pipeline", overflow="fold", ratio=1)
     for title in (section.metric, "change", "relevant\nof tokens", "p50\nend to end"):
         table.add_column(title, justify="right", no_wrap=True)
     for name in section.pipelines:
-        table.add_row(Text(name), *map(Text, _printed_cells(section, name)))
-    return Group(table, *(Padding(line, _INDENT) for line in [*lines, Text(basis, style="dim")]))
+        table.add_row(said(name), *map(said, _printed_cells(section, name)))
+    return Group(table, *(Padding(line, INDENT) for line in [*lines, said(basis, style="dim")]))
 
 
 def _printed_cells(section: GrowthSection, name: str) -> list[str]:
@@ -414,4 +413,4 @@ def _forecast_lines(section: GrowthSection) -> list[Text]:
     if not lines:
         return []
     where = "Forecast" if ahead is None else f"Forecast at {figures.count(ahead)} passages"
-    return [Text(f"{where}, 95% intervals; cost is of 1,000 queries:"), *map(Text, lines)]
+    return [said(f"{where}, 95% intervals; cost is of 1,000 queries:"), *map(said, lines)]

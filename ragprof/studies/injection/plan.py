@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ragprof.core import Query
 from ragprof.core.errors import BadInput
+from ragprof.core.files import written_path
 from ragprof.core.stages import Generator, Injector
 from ragprof.corpus import read_queries
 from ragprof.evals import EvalConfig, InjectionSettings, PipelineConfig, complaint
@@ -206,7 +207,7 @@ def _unanswerable(prepared: Prepared, injection: InjectionSettings, eval_file: P
     if injection.unanswerable == 0:
         return ()
     if config.evaluation.unanswerable is not None:
-        path = eval_file.parent / config.evaluation.unanswerable
+        path = written_path(config.evaluation.unanswerable, beside=eval_file)
     else:
         path = _questions_file(prepared, eval_file).parent / UNANSWERABLE
         if not path.is_file():

@@ -583,9 +583,8 @@ def injection_table(section: InjectionSection, _context: Context) -> RenderableT
     """For a terminal: one line per pipeline, then the main findings; notes are in the report. Nothing is cut."""
     from rich.console import Group
     from rich.padding import Padding
-    from rich.text import Text
 
-    from ragprof.report.terminal import INDENT, bullets, empty_table, styled
+    from ragprof.report.terminal import INDENT, bullets, empty_table, said, styled
 
     def whole(share: float | None) -> str:
         return ABSENT if share is None else f"{100 * share:.0f}%"
@@ -598,9 +597,9 @@ def injection_table(section: InjectionSection, _context: Context) -> RenderableT
         interval = "" if correct.interval is None else f" {figures.span(correct.interval, whole)}"
         cost = cost_cell(economics, economics.usd_per_correct_answer)
         table.add_row(
-            *(Text(name), f"{whole(correct.mean)}{interval}", figures.score(found.f1.mean)),
+            *(said(name), f"{whole(correct.mean)}{interval}", figures.score(found.f1.mean)),
             *(whole(found.answer_in_context.mean), seconds(economics.time_to_first_token_s.mean), styled(cost)),
         )
-    basis_words = Text(f"{model_words(section)} {correct_words(section)}", style="dim")
+    basis_words = said(f"{model_words(section)} {correct_words(section)}", style="dim")
     lines = [*bullets(section.statements), basis_words]
     return Group(table, *(Padding(line, INDENT) for line in lines))

@@ -10,7 +10,6 @@ from typing import TypeAlias
 from pydantic import JsonValue
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.text import Text
 
 from ragprof.core import RANKED_STAGES
 from ragprof.corpus.account import shown
@@ -34,7 +33,7 @@ from ragprof.report.tables import (
     score_cell,
     verdict_cell,
 )
-from ragprof.report.terminal import INDENT, empty_table, styled
+from ragprof.report.terminal import INDENT, empty_table, said, styled
 from ragprof.statistics.estimates import QUANTILES
 from ragprof.studies.contract import ComparedPair, CostFigures, Latency
 from ragprof.studies.profile.section import AppliedRate, PipelineFigures, ProfileSection
@@ -381,12 +380,12 @@ def terminal_table(section: ProfileSection) -> RenderableType:
     for row in glance(section).rows:
         name, score, *others = row.cells[:6]
         table.add_row(
-            Text(name.text), styled(replace(score, text=f"{score.text} {score.note}".strip())), *map(styled, others)
+            said(name.text), styled(replace(score, text=f"{score.text} {score.note}".strip())), *map(styled, others)
         )
-    answer = [Text(sentence, style="" if place else "bold") for place, sentence in enumerate(section.headline)]
-    warnings = [Text(f"! {warning}", style="yellow") for warning in section.warnings]
+    answer = [said(sentence, style="" if place else "bold") for place, sentence in enumerate(section.headline)]
+    warnings = [said(f"! {warning}", style="yellow") for warning in section.warnings]
     queries, reading = figures.count(section.queries), section.corpus.reading
-    left_out = [Text(f"left out: {each}", style="dim") for each in (reading.lines(LEFT_OUT_SHOWN) if reading else ())]
-    basis = Text(f"n = {queries} queries, {section.corpus.size}; p50 and p95 are end to end", style="dim")
-    above, below = [Text(section.title, style="dim"), *answer], [*warnings, *left_out, basis]
+    left_out = [said(f"left out: {each}", style="dim") for each in (reading.lines(LEFT_OUT_SHOWN) if reading else ())]
+    basis = said(f"n = {queries} queries, {section.corpus.size}; p50 and p95 are end to end", style="dim")
+    above, below = [said(section.title, style="dim"), *answer], [*warnings, *left_out, basis]
     return Group(*(Padding(line, INDENT) for line in above), table, *(Padding(line, INDENT) for line in below))

@@ -80,7 +80,6 @@ def print_table(section: RerankerSection, _context: Context) -> RenderableType:
     """A line a pipeline, then the reasons; the rest is in the report. Nothing is cut; long names continue below."""
     from rich.console import Group
     from rich.padding import Padding
-    from rich.text import Text
 
     from ragprof.report import terminal
 
@@ -100,12 +99,12 @@ def print_table(section: RerankerSection, _context: Context) -> RenderableType:
             Cell(signed(one.statement.added_p50_ns, figures.duration)),
             *(cost, net),
         )
-        table.add_row(Text(name), *map(terminal.styled, cells))
+        table.add_row(terminal.said(name), *map(terminal.styled, cells))
     priced = section.study.priced_as
     basis = " or ".join(dict.fromkeys(map(tables.basis, section.verdicts.values())))
     small = (
         f"gain in {tables.metrics_of(section)} with its 95% interval, {basis}; USD per 1,000 queries, net below 0 saves"
         f"{f'; prompt tokens priced as {priced}' if priced else ''}"
     )
-    lines = [*terminal.bullets(section.study.statements), Text(small, style="dim")]
+    lines = [*terminal.bullets(section.study.statements), terminal.said(small, style="dim")]
     return Group(table, *(Padding(line, terminal.INDENT) for line in lines))
