@@ -55,12 +55,6 @@ def test_empty_corpus(run_complaint: RunComplaint, tmp_path: Path) -> None:
     )
 
 
-def test_document_without_text(run_complaint: RunComplaint, tmp_path: Path) -> None:
-    line = '{"_id": "blank", "title": "", "text": " "}\n'
-    changed(tmp_path / "handbook/corpus.jsonl", '{"_id": "leave-booking"', line + '{"_id": "leave-booking"')
-    assert run_complaint() == "handbook/corpus.jsonl:2: document 'blank' has neither title nor text; fill or remove it"
-
-
 def test_judgements_of_another_collection(run_complaint: RunComplaint, tmp_path: Path) -> None:
     (tmp_path / "handbook/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq01\tMED-10\t1\n")
     assert run_complaint() == (
@@ -74,7 +68,7 @@ def test_corpus_that_is_not_utf8(run_complaint: RunComplaint, tmp_path: Path) ->
     path.write_bytes(path.read_bytes().replace(b"Annual leave", b"Cong\xe9 annuel", 1))
     assert run_complaint() == (
         "handbook/corpus.jsonl:1: byte 0xe9 at offset 38 is not UTF-8; convert the file, for example: "
-        "iconv -f ISO-8859-1 -t UTF-8 corpus.jsonl > corpus.utf8.jsonl"
+        "iconv -f ISO-8859-1 -t UTF-8 corpus.jsonl > corpus.utf8.jsonl && mv corpus.utf8.jsonl corpus.jsonl"
     )
 
 
@@ -88,7 +82,7 @@ def test_unknown_plugin(run_complaint: RunComplaint, handbook: Path) -> None:
 
 def test_unknown_option_of_a_plugin(run_complaint: RunComplaint, handbook: Path) -> None:
     changed(handbook, 'store = "bm25s"', 'store = { name = "bm25s", k2 = 1.0 }')
-    assert run_complaint() == "handbook.toml:42: no option of the store 'bm25s' named 'k2'. There are: b, k1"
+    assert run_complaint() == "handbook.toml:42: no option of the store 'bm25s' named 'k2'. There are: b, k1, language"
 
 
 def test_unknown_key(run_complaint: RunComplaint, handbook: Path) -> None:
