@@ -119,9 +119,12 @@ class Vertical:
         return self.axis(field, ticks=_TICKS).stack("zero")
 
 
-def near(values: Sequence[float]) -> Scale:
-    """A linear stretch around the values; it need not reach 0, lines are read by their slope."""
-    return linear(values, margin=0.06)
+def near(values: Sequence[float], *, most: float | None = None) -> Scale:
+    """A linear stretch around the values; it need not reach 0, lines are read by their slope.
+
+    No axis goes beyond `most` where no value does: a score ends at 1.
+    """
+    return linear(values, margin=0.06, most=most)
 
 
 def spelling(_: Scale, prefix: str = "") -> str:

@@ -208,11 +208,12 @@ def logarithmic(values: Sequence[float]) -> Scale:
     return Scale(low / margin, high * margin, logarithmic=True)
 
 
-def linear(values: Sequence[float], *, margin: float) -> Scale:
-    """With a share of the range added at both ends. Does not reach below 0 where no value does."""
+def linear(values: Sequence[float], *, margin: float, most: float | None = None) -> Scale:
+    """With a share of the range added at both ends. Does not reach below 0, or above `most`, where no value does."""
     low, high = min(values), max(values)
     room = (high - low) * margin or abs(high) * margin or 1.0
-    return Scale(max(0.0, low - room) if low >= 0 else low - room, high + room)
+    top = high + room if most is None or high > most else min(high + room, most)
+    return Scale(max(0.0, low - room) if low >= 0 else low - room, top)
 
 
 def time_unit(longest_ns: float) -> tuple[str, float]:

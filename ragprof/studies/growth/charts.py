@@ -115,7 +115,8 @@ def _ahead(
     later = [one for marks in ahead.values() for one in marks]
     now = [one for marks in lines.values() for one in marks]
     # Bands of forecasts may leave the plot: they would otherwise flatten what was measured.
-    y = near([*ends_of(now), *(one.value for one in later if one.value is not None)])
+    points = [*ends_of(now), *(one.value for one in later if one.value is not None)]
+    y = near(points, most=1.0 if write is figures.score else None)
     if models:
         caption += f" Dashed, with open points and a paler band: forecast ({', '.join(sorted(models))})."
     if silent := grown.abstaining(section, quantity):
@@ -189,7 +190,7 @@ def _size_chart(
     marks = [one for lines in panels.values() for found in lines.values() for one in found]
     if not marks:
         return None
-    x, scale = size_axis(size_scale([one.x for one in marks])), near(ends_of(marks))
+    x, scale = size_axis(size_scale([one.x for one in marks])), near(ends_of(marks), most=1.0)
     y = Vertical(section.metric, scale, spelling(scale))
     drawn = tuple(Panel(name, lines_panel(lines, x, y)) for name, lines in panels.items())
     notes = tuple(f"{name}: {section.metric} {figures.ABSENT}" for name in section.pipelines if name not in panels)
@@ -218,7 +219,7 @@ def depth(section: GrowthSection, context: Context) -> Chart | None:
     axis = alt.Axis(values=depths, format="~d", grid=False, labelOverlap="greedy")
     domain = linear(depths, margin=0.06).domain()
     x = alt.X("x:Q", title="Candidates that the reranker sees", axis=axis, scale=domain)
-    scale = near(ends_of(marks))
+    scale = near(ends_of(marks), most=1.0)
     y = Vertical(section.metric, scale, spelling(scale))
     caption = (
         f"{section.metric} of the final ranking when the reranker sees that many candidates, a line per corpus "

@@ -141,7 +141,7 @@ def quality(section: InjectionSection, context: Context) -> Chart | None:
     if not panels:
         return None
     every = [one for lines in panels.values() for found in lines.values() for one in found]
-    y = Vertical("of the questions", near(ends_of(every)), ".0%")
+    y = Vertical("of the questions", near(ends_of(every), most=1.0), ".0%")
     ks = sorted({one.x for one in every})
     scale = linear(ks, margin=0.06)
     axis = alt.Axis(values=ks, format="~d", grid=False, labelOverlap="greedy")

@@ -90,6 +90,7 @@ def _pipelines(
         pipelines[name] = PipelineFigures(
             description=describe(pipeline),
             config=pipeline,
+            empty_rankings=empty_rankings(folder, name, scores[name]),
             **timing,
             billed_by_time=billed_by_time(bills[name]),
             build=BuildFigures(**{key: int(value) for key, value in builds.loc[name].items()}),
@@ -100,6 +101,13 @@ def _pipelines(
             scores=estimates(scores[name], seed=seed),
         )
     return pipelines
+
+
+def empty_rankings(folder: Path, name: str, scores: pd.DataFrame) -> int:
+    """Judged queries without a document in the ranking that is the pipeline's own."""
+    table = files.read_table(folder / "rankings" / f"{name}.parquet")
+    found = table.loc[table["stage"] == final_stage(scores), "query_id"]
+    return int((~scores["query_id"].drop_duplicates().isin(found)).sum())
 
 
 def billed_by_time(bill: Mapping[str, Any]) -> tuple[str, ...]:

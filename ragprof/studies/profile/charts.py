@@ -170,7 +170,7 @@ def quality_by_stage(section: ProfileSection) -> Chart | None:
     lanes = alt.YOffset("stage:N", sort=list(present), scale=alt.Scale(paddingOuter=0.6))
     names = list(dict.fromkeys(row["name"] for row in data))
     base = alt.Chart(rows(data)).encode(y=alt.Y("name:N", sort=names, axis=named_axis()), yOffset=lanes)
-    scale = linear([row[key] for row in data for key in ("low", "high")], margin=0.06)
+    scale = linear([row[key] for row in data for key in ("low", "high")], margin=0.06, most=1.0)
     axis = alt.Axis(title=metric, tickCount=6, format=".2f")
     chart = alt.layer(*_intervals(base, scale, axis, colour_by("stage", present, symbol="circle"), metric))
     caption = (
@@ -342,7 +342,9 @@ def _plot(
 ) -> Plot:
     """The quality axis takes in all pipelines, plotted or not, so that both plots have the same."""
     names = list(section.pipelines)
-    y = linear(_ends(_quality_reach(found) for name in names if (found := section.quality(name))), margin=0.12)
+    y = linear(
+        _ends(_quality_reach(found) for name in names if (found := section.quality(name))), margin=0.12, most=1.0
+    )
     return Plot(dots, x, y, front, colours, wide=len(names) > _FEW or max(map(len, names)) > _SHORT)
 
 

@@ -42,9 +42,15 @@ def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
             )
         if pipeline.closure < LOW_CLOSURE:
             found.append(f"{name}: the stages account for only {pipeline.closure:.1%} of the time end to end")
+        empty = pipeline.empty_rankings or 0
+        if empty:
+            found.append(f"{name}: found nothing for {empty:,} of {_queries(section)}; they count as 0")
         judged = section.final_scores(name).get("Judged@5")
-        if judged and judged.mean is not None and judged.mean < LOW_JUDGED:
-            found.append(f"{name}: only {judged.mean:.0%} of its top five are judged; its quality may be understated")
+        if judged and judged.mean is not None and empty < section.queries:
+            # Of what was found: a query without results has no unjudged ones either.
+            share = judged.mean * section.queries / (section.queries - empty)
+            if share < LOW_JUDGED:
+                found.append(f"{name}: only {share:.0%} of its top five are judged; its quality may be understated")
         found += [f"{name}: UNPRICED {reason}" for reason in pipeline.cost_usd_per_1000_queries.unpriced]
     return found
 
@@ -55,18 +61,43 @@ def _leaders(section: ProfileSection) -> str:
     if not means:
         return ""
     first, *others = sorted(section.pipelines, key=lambda name: -means.get(name, -1.0))
-    top = section.final_scores(first)[section.metric]
+    top, asked = section.final_scores(first)[section.metric], _queries(section)
+    if not top.mean:
+        return _nothing_found(section)
     reached = f"{section.metric} {figures.with_interval(top.mean, top.interval, figures.score)}"
     if not others:
-        return f"{first} reaches {reached} over {section.queries} queries."
-    pairs = {name: _compared(section, first, name) for name in others}
+        return f"{first} reaches {reached} over {asked}."
+    equal = [name for name in (first, *others) if means.get(name) == means[first]]
+    below = [name for name in others if name not in equal]
+    highest = f"{first} ranks highest" if len(equal) == 1 else f"{_listed(equal)} rank equally high"
+    pairs = {name: _compared(section, first, name) for name in below}
     tied = [name for name, row in pairs.items() if row and row.verdict == "undecided"]
-    if not tied:
-        return f"{first} ranks highest: {reached}, significantly above every other with {section.queries} queries."
-    return (
-        f"{first} ranks highest: {reached}; with {section.queries} queries it cannot be told apart from "
-        f"{_listed(tied)}. {_fastest(section, [first, *tied])}"
+    if tied:
+        they = "it" if len(equal) == 1 else "they"
+        return (
+            f"{highest}: {reached}; with {asked} {they} cannot be told apart from "
+            f"{_listed(tied)}. {_fastest(section, [*equal, *tied])}"
+        )
+    above = ", significantly above every other" if below else ""
+    fastest = f" {_fastest(section, equal)}" if len(equal) > 1 else ""
+    return f"{highest}: {reached}{above} with {asked}.{fastest}"
+
+
+def _nothing_found(section: ProfileSection) -> str:
+    """Where no pipeline ranks anything relevant, nobody leads, and something is wrong with the run."""
+    who = next(iter(section.pipelines)) if len(section.pipelines) == 1 else "No pipeline"
+    silent = all(one.empty_rankings == section.queries for one in section.pipelines.values())
+    why = (
+        "every ranking is empty: check that the search reads the language and the fields of the corpus"
+        if silent
+        else "check that the judgements name documents of this corpus"
     )
+    ranks = "ranks a relevant document" if who == "No pipeline" else "ranks no relevant document"
+    return f"{who} {ranks}: {section.metric} is 0 over {_queries(section)}; {why}."
+
+
+def _queries(section: ProfileSection) -> str:
+    return figures.counted(section.queries, "query", "queries")
 
 
 def _compared(section: ProfileSection, first: str, second: str) -> ComparedPair | None:
@@ -110,6 +141,9 @@ def _rerankers(section: ProfileSection, answered: Collection[str]) -> list[str]:
         takes = f"it adds {added} to the median query{' and ' if money else ''}{money}"
         if busy:
             takes = f"{f'it adds {money}; ' if money else ''}what it adds to the latency is withheld: {busy}"
+        if ends == [0, 0]:
+            sentences.append(f"The reranker of {name} leaves the {section.metric} of every query as it is; {takes}.")
+            continue
         sentences.append(
             f"The reranker of {name} changes {section.metric} by "
             f"{figures.with_interval(gain, ends, figures.difference)}, {verdict}{more}; {takes}."
@@ -149,7 +183,8 @@ def _slowest_stage(section: ProfileSection) -> str:
     name, pipeline = max(section.pipelines.items(), key=lambda item: item[1].end_to_end.p50_ns)
     stage, latency = max(pipeline.stages.items(), key=lambda item: item[1].mean_ns)
     p50, share = figures.duration(pipeline.end_to_end.p50_ns), latency.mean_ns / pipeline.end_to_end.mean_ns
-    return f"In the slowest pipeline, {name} ({p50} at p50), {stage} takes {share:.0%} of the time."
+    where = f"In the slowest pipeline, {name}" if len(section.pipelines) > 1 else f"In {name}"
+    return f"{where} ({p50} at p50), {stage} takes {share:.0%} of the time."
 
 
 def _context(section: ProfileSection) -> str:
@@ -160,7 +195,10 @@ def _context(section: ProfileSection) -> str:
     least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
     if len(known) == 1:
         return f"A prompt of {least} holds {known[least]:,.0f} tokens on average."
-    return f"A prompt holds {known[least]:,.0f} tokens on average with {least} and {known[most]:,.0f} with {most}."
+    fewest, largest = (f"{known[name]:,.0f}" for name in (least, most))
+    if fewest == largest:
+        return f"A prompt holds {fewest} tokens on average with every pipeline."
+    return f"A prompt holds {fewest} tokens on average with {least} and {largest} with {most}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -206,4 +244,5 @@ def _extreme(
     value, interval = known[name]
     number, _, unit = write(value).partition(" ")
     note = f"95% CI {figures.span(interval, write)}"
-    return Tile(superlative if len(known) > 1 else label, number, unit, note, name)
+    same = len(known) > 1 and len({float(figure) for figure, _ in known.values()}) == 1
+    return Tile(superlative if len(known) > 1 and not same else label, number, unit, note, "" if same else name)

@@ -93,6 +93,8 @@ class PipelineFigures(Section):
     """In one line."""
     config: dict[str, JsonValue]
     """As declared in the eval file."""
+    empty_rankings: int | None = None
+    """Judged queries for which it found nothing; they count as 0."""
     stages: dict[str, Latency]
     end_to_end: Latency
     unaccounted: Unaccounted

@@ -20,6 +20,7 @@ import pandas as pd
 from ragprof.core import DEFAULT_K, files
 from ragprof.price import read_pricing
 from ragprof.price.pricing import QUERIES
+from ragprof.record.disturbance import disturbances
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import quantile, rounds_of
 from ragprof.studies.contract import EstimateValue
@@ -47,6 +48,8 @@ class MainBills:
     p50_ns: Mapping[str, int]
     prompt_tokens: Mapping[str, float]
     reported: Mapping[str, Mapping[str, pd.Series]] = field(default_factory=dict)
+    busy: Mapping[str, str] = field(default_factory=dict)
+    """Why latencies, and what is billed by time, do not count, of the pipelines of which they do not."""
 
 
 def whole_bills(home: Path) -> MainBills:
@@ -67,6 +70,7 @@ def whole_bills(home: Path) -> MainBills:
         {str(name): round(quantile(rounds_of(rows), 0.5)) for name, rows in timed.groupby("pipeline")},
         {str(name): float(mean) for name, mean in tokens.items()},
         reported,
+        {name: flag.reason for name, flag in disturbances(home).items() if flag.busy},
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.price.pricing import QUERIES
+from ragprof.record.disturbance import Disturbance, waiting_share
 from ragprof.report import figures
 from ragprof.statistics.draws import VERDICT_RESAMPLES
 from ragprof.statistics.paired import paired_ps
@@ -81,7 +82,7 @@ def verdict_of(data: RerankerData, arm: str, whole: MainBills) -> RerankerVerdic
     facts = data.arm(arm)
     others, own = alternatives(data, arm, whole)
     net = net_of(data, arm)
-    case = case_of(data, arm, net, others=others, bill=own)
+    case = case_of(data, arm, net, others=others, bill=own, whole=whole)
     decision = decide(case)
     reported = whole.reported.get(facts.pipeline, {})
     lines = statement(data, arm, reported=reported)
@@ -140,17 +141,24 @@ def _scenario(net: Net, case: RerankerCase, name: str, price: str | None) -> Sce
     )
 
 
-def case_of(data: RerankerData, arm: str, net: Net, *, others: Sequence[Alternative], bill: OwnBill) -> RerankerCase:
+def case_of(
+    data: RerankerData, arm: str, net: Net, *, others: Sequence[Alternative], bill: OwnBill, whole: MainBills
+) -> RerankerCase:
     """What the verdict rests on, at the price of the LLM that the bills were made at."""
-    facts, settings = data.arm(arm), data.settings
+    facts, settings, hourly = data.arm(arm), data.settings, bool(data.rates["arms"][arm]["hourly"])
     depths = [depth for depth in facts.depths if depth <= facts.own_depth]
     ps = paired_ps(np.stack([data.gain(arm, data.metric, depth) for depth in depths]).T, seed=data.seed).tolist()
     at = {depth: _at(data, arm, depth, p) for depth, p in zip(depths, ps, strict=True)}
+    busy = busy_words(data, arm)
+    if busy:
+        # What was measured while others worked is in the tables, and decides nothing.
+        at = {depth: replace(each, added_p95_ms=None, cost=None if hourly else each.cost) for depth, each in at.items()}
+    quiet = not (busy or whole.busy)
     own = at.pop(facts.own_depth)
     plain = {each["name"] for each in data.pipelines if each["reranker"]["name"] == "none"}
     elsewhere = [
-        each for each in others if each.what in ("another search", "another embedder") and each.name in plain
-    ]  # fmt: skip
+        each for each in others if each.what in ("another search", "another embedder") and each.name in plain and quiet
+    ]
     return RerankerCase(
         metric=data.metric,
         own=own,
@@ -167,8 +175,18 @@ def case_of(data: RerankerData, arm: str, net: Net, *, others: Sequence[Alternat
         worth_usd_per_point=settings.worth_usd_per_point,
         max_added_p95_ms=settings.max_added_p95_ms,
         max_usd_per_1000=settings.max_usd_per_1000_queries,
-        hourly=bool(data.rates["arms"][arm]["hourly"]),
+        hourly=hourly,
+        busy=busy,
     )
+
+
+def busy_words(data: RerankerData, arm: str) -> str:
+    """Why the live times of an arm count for nothing; empty where they count, or where nothing of it was recorded."""
+    timing = data.settings.timing
+    rows = data.table("live", arm)
+    share = waiting_share(rows[rows["depth"].isin([0, data.arm(arm).own_depth])], duration="end_to_end_ns")
+    flag = Disturbance(waiting=share, waiting_bound=timing.waiting_bound, spread=None, spread_bound=timing.noise_bound)
+    return flag.reason
 
 
 def is_inert(data: RerankerData, arm: str) -> bool:
@@ -255,6 +273,11 @@ def notes(data: RerankerData, arm: str) -> list[str]:
         found.append("Whether its scores depend on the other candidates could not be checked: there were too few.")
     elif check.listwise:
         found.append("Its scores depend on the other candidates, so it was run at every depth.")
+    if busy := busy_words(data, arm):
+        found.append(
+            f"While it was timed {busy}: added time, and money that is billed by time, are those of other work too. "
+            "They stand in the tables and decide nothing; time it again when the machine does nothing else."
+        )
     timed = data.timed(arm, facts.own_depth)["query_id"].nunique()
     if timed < FEW_TIMED:
         rests = f"Latency rests on {figures.counted(timed, 'timed query', 'timed queries')}"

@@ -303,7 +303,7 @@ def _quality_panel(
 ) -> dict[str, Any]:
     """`plain` is the metric of the search order."""
     ends = ends_of(each for marks in quality.values() for each in marks)
-    scale = near([*ends, *([] if plain is None else [plain])])
+    scale = near([*ends, *([] if plain is None else [plain])], most=1.0)
     y = Vertical(" and ".join(series.name for series in quality), scale, spelling(scale), 24, _EXTENT)
     search = [] if plain is None else [_level_rule(plain, y)]
     layers = [*_upright_rules(landmarks, x, _QUALITY_HEIGHT), *search, *line_layers(quality, x, y)]
@@ -464,7 +464,7 @@ def changes(drawn: Drawn) -> Chart | None:
         text = base.mark_text(lineBreak="\n", fontSize=11, fill=MUTED, lineHeight=15, baseline="top")
         layers.append(text.encode(x=alt.X("x:Q"), text=alt.Text("words:N"), y=y_at(14)))
     legend = tuple(
-        Key(f"{kind} ({figures.count(getattr(queries, kind))} queries)", shade, area=True)
+        Key(f"{kind} ({figures.counted(getattr(queries, kind), 'query', 'queries')})", shade, area=True)
         for kind, shade in _SIDES.items()
     )
     caption = (

@@ -123,7 +123,8 @@ def truncation(data: RerankerData, arm: str) -> Truncation:
         cut = "No relevant passage is among the candidates."
         if judged is not None:
             were = "was" if judged.documents == 1 else "were"
-            cut = f"Of {judged.of:,} relevant passages among the candidates, {judged.documents:,} {were} cut."
+            passages = figures.counted(judged.of, "relevant passage")
+            cut = f"Of {passages} among the candidates, {judged.documents:,} {were} cut."
         if cost is not None:
             changed = told(cost.difference, cost.interval, figures.difference)
             cut += f" Reading them piece by piece changes {metric} by {changed}."

@@ -16,7 +16,7 @@ from ragprof.studies.reranker.section import (
     Scenario,
     Statement,
 )
-from ragprof.studies.reranker.tables import basis, metrics_of, rate_words, signed_usd, verdict_words
+from ragprof.studies.reranker.tables import metrics_of, rate_words, signed_usd, verdict_words
 
 WHOLE = 2
 """Pipelines that are told in full, so that it stays one page."""
@@ -145,7 +145,7 @@ def waited(found: Statement) -> str:
     median, slow = (f"{_longer(value)} ({figures.span(ends, _longer)})" for value, ends in quantiles)
     return (
         f"An ordinary question (the median) waits {median} longer; the time that 95 of 100 questions stay under "
-        f"rises by {slow}; n = {figures.count(found.timed_queries)} live queries."
+        f"rises by {slow}; n = {figures.counted(found.timed_queries, 'live query', 'live queries')}."
     )
 
 
@@ -176,7 +176,10 @@ def _saved(found: Statement, month: PerMonth) -> str:
         missing = figures.UNPRICED if found.is_llm_unpriced else figures.ABSENT
         return f"what shorter prompts save is {missing} at {found.llm}"
     iso = found.iso_quality_k
-    chunks = "" if iso.k_with is None else f": {iso.k_with} passages hold what {iso.k_without} did"
+    chunks = ""
+    if iso.k_with is not None:
+        holds = "holds" if iso.k_with == 1 else "hold"
+        chunks = f": {figures.counted(iso.k_with, 'passage')} {holds} what {iso.k_without} did"
     verb, monthly = "save", figures.usd(month.llm_usd_saved)
     if monthly.startswith(figures.MINUS):
         verb, monthly = "cost more, by", monthly.removeprefix(figures.MINUS)
@@ -202,8 +205,9 @@ def instead(found: Statement) -> str:
         return "Nothing else was tried."
     as_good = [other for other in found.alternatives if other.relation in ("as good", "better")]
     if not as_good:
-        tried = figures.count(len(found.alternatives))
-        return f"None of the {tried} alternatives that were tried is known to be as good."
+        if len(found.alternatives) == 1:
+            return "The one alternative that was tried is not known to be as good."
+        return f"None of the {len(found.alternatives):,} alternatives that were tried is known to be as good."
     cheapest = sorted(as_good, key=lambda other: float(other.usd_per_1000_queries or "inf"))[:MOST_ALTERNATIVES]
     more = f"; and {len(as_good) - MOST_ALTERNATIVES} more" if len(as_good) > MOST_ALTERNATIVES else ""
     own = _priced(found.own.usd_per_1000_queries)
@@ -217,7 +221,7 @@ def _priced(usd: str | None) -> str:
 def _alternative(other: Alternative) -> str:
     span = figures.span(other.difference.interval, figures.difference)
     return (
-        f"{other.name} is {other.relation} ({figures.difference(other.difference.mean)}, {span}) for "
+        f"{other.name} is {other.relation} ({other.metric} {figures.difference(other.difference.mean)}, {span}) for "
         f"{_priced(other.usd_per_1000_queries)} per 1,000 at {figures.duration(other.p50_ns)}"
     )
 
@@ -239,10 +243,6 @@ def _scenario(one: Scenario) -> str:
 def sure(one: RerankerVerdict) -> str:
     """How sure: questions, interval, and how many more would tell."""
     p = "" if one.gain.p is None else f", p = {figures.p_value(one.gain.p)}".replace("= <", "<")
-    more = (
-        f" About {figures.count(one.more_queries)} more questions would be needed to decide."
-        if one.more_queries
-        else ""
-    )
-    asked = basis(one).replace("queries", "questions")
+    more = f" About {figures.counted(one.more_queries, 'more question')} would decide it." if one.more_queries else ""
+    asked = f"n = {figures.counted(one.gain.n, 'question')}"
     return f"{asked}{p}; every range above is a 95% interval over questions.{more}"

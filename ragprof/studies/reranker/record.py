@@ -316,7 +316,7 @@ WITHOUT = 0
 STAGES = (*RETRIEVAL_STAGES, "inject")
 LIVE_COLUMNS = (
     "arm", "depth", "round", "query_id", "end_to_end_ns", *(f"{stage}_ns" for stage in STAGES), "candidates",
-    "candidate_tokens",
+    "candidate_tokens", "cpu_ns", "waiting_ns",
 )  # fmt: skip
 
 
@@ -347,7 +347,10 @@ def time_depths(
         spans = {str(span.stage): span.duration_ns for span in trace.spans}
         reranked = answer.rankings.get("rerank", ())
         tokens = sum(count(item.doc.content) for item in reranked)
-        facts = (query.query_id, trace.duration_ns, *(spans.get(stage) for stage in STAGES), len(reranked), tokens)
+        facts = (
+            query.query_id, trace.duration_ns, *(spans.get(stage) for stage in STAGES), len(reranked), tokens,
+            trace.cores.cpu_ns, trace.cores.waiting_ns,
+        )  # fmt: skip
         return trace.duration_ns, facts
 
     def duration(timed: TimedDepth, query: Query) -> int:

@@ -75,7 +75,7 @@ def verdict_words(verdict: str, depth: int | None = None) -> str:
 
 
 def basis(one: RerankerVerdict) -> str:
-    return f"n = {figures.count(one.gain.n)} queries"
+    return f"n = {figures.counted(one.gain.n, 'query', 'queries')}"
 
 
 def metrics_of(section: RerankerSection) -> str:
@@ -217,7 +217,7 @@ def statement(one: RerankerVerdict) -> Table:
         )
         for metric, gain in found.quality_gain.items()
     ]
-    timed = _quiet(f"n = {figures.count(found.timed_queries)} live queries")
+    timed = _quiet(f"n = {figures.counted(found.timed_queries, 'live query', 'live queries')}")
     taken = [(Cell(f"added time, {each}"), added_cell(found, each), _DASH, timed) for each in ("p50", "p95")]
     paid = [
         (
@@ -261,7 +261,7 @@ def statement(one: RerankerVerdict) -> Table:
 
 
 def _p_and_n(found: PairedDifference) -> str:
-    return f"p = {figures.p_value(found.p)}, n = {figures.count(found.n)} queries".replace("= <", "<")
+    return f"p = {figures.p_value(found.p)}, n = {figures.counted(found.n, 'query', 'queries')}".replace("= <", "<")
 
 
 def _billing_cell(billing: RerankerBilling) -> Cell:
@@ -296,10 +296,11 @@ def _saving_cell(found: Statement) -> Cell:
     """Iso-quality k: how many chunks hold what the search holds with its own."""
     iso = found.iso_quality_k
     if iso.k_with is None:
-        return _quiet(f"no k holds the {iso.metric} that search holds with {iso.k_without} chunks")
+        return _quiet(f"no k holds the {iso.metric} that search holds with {figures.counted(iso.k_without, 'chunk')}")
     fewer = estimate_cell(iso.tokens_saved_per_query, _tokens)
     words = (
-        f"{iso.k_with} chunks ({figures.span(iso.interval, figures.count)}) hold what search holds with "
+        f"{figures.counted(iso.k_with, 'chunk')} ({figures.span(iso.interval, figures.count)}) "
+        f"{'holds' if iso.k_with == 1 else 'hold'} what search holds with "
         f"{iso.k_without}; tokens saved a query: {fewer.text}{_bracketed(fewer)}"
     )
     return _quiet(words, f"tokens priced as {found.llm}" if found.llm else "no LLM is priced")
@@ -367,28 +368,35 @@ def alternatives(name: str, one: RerankerVerdict) -> Table:
     """This pipeline first, then what else was tried. No rows where there is nothing beside it."""
     own = one.statement.own
     columns = (
-        *(_worded("Alternative"), Column("k", "chunks"), Column("Depth", "candidates"), Column("Quality", one.metric)),
-        *(Column("Difference", "to this pipeline"), _worded("Is"), Column("Whole bill", PER_1000)),
+        *(_worded("Alternative"), Column("k", "chunks"), Column("Depth", "candidates"), _worded("Metric")),
+        *(
+            Column("Quality", "95% interval"),
+            Column("Difference", "to this pipeline"),
+            _worded("Is"),
+            Column("Whole bill", PER_1000),
+        ),
         *(Column("p50", "of a query"), Column("Prompt", "tokens a query")),
     )
     this = (
         *(Cell(name, "as it is", pipeline=name), figure(figures.count(one.k)), figure(figures.count(one.own_depth))),
-        *(estimate_cell(own.quality, figures.score), _DASH, _DASH, *_bill(own)),
+        *(Cell(one.metric), estimate_cell(own.quality, figures.score), _DASH, _DASH, *_bill(own)),
     )
-    rows = (Row(this), *(Row(_alternative_cells(other, one.metric)) for other in one.statement.alternatives))
+    rows = (Row(this), *(Row(_alternative_cells(other, one)) for other in one.statement.alternatives))
     note = (
         f"Small figures are 95% intervals, paired by query, {basis(one)}. As good: the interval of the "
-        "difference stays within the smallest gain that counts. The whole bill counts every stage and the prompt."
+        "difference stays within the smallest gain that counts. More chunks are compared by the evidence in the "
+        "prompt, which the column Metric says. The whole bill counts every stage and the prompt."
     )
     return Table("reranker-alternatives", "What else would buy the same", columns, rows if len(rows) > 1 else (), note)
 
 
-def _alternative_cells(other: Alternative, metric: str) -> tuple[Cell, ...]:
+def _alternative_cells(other: Alternative, one: RerankerVerdict) -> tuple[Cell, ...]:
     words, tone = _RELATIONS[other.relation]
     return (
-        Cell(other.name, other.what if other.metric == metric else f"{other.what}, by {other.metric}"),
+        Cell(other.name, other.what),
         figure(figures.DASH if other.k is None else figures.count(other.k)),
         figure(figures.count(other.depth)),
+        Cell(other.metric, "" if other.metric == one.metric else f"against this pipeline's evidence@{one.k}"),
         *(estimate_cell(other.quality, figures.score), score_change(other.difference)),
         *(Cell(words, tone=tone), *_bill(other)),
     )

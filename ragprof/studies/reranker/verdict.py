@@ -49,6 +49,7 @@ FEWEST = 6
 """With five queries the smallest p of a two-sided sign-flip test is 2 / 2^5 = 0.0625."""
 CLEARLY = 0.05
 SAVED = 0.05
+QUIETER = "timing it again on a quieter machine would decide it"
 QUERIES, TIMED, PRICE = "the number of queries", "the number of timed queries", "the reranker's price"
 FACTORS = tuple(float(f"{10 ** (step / 12):.3g}") for step in range(1, 25))
 """1.21 up to 100, a step each of 21 %."""
@@ -120,6 +121,8 @@ class RerankerCase:
     max_added_p95_ms: float | None = None
     max_usd_per_1000: float | None = None
     hourly: bool = False
+    busy: str = ""
+    """Why its times, and money that is billed by time, are withheld."""
 
     @property
     def free(self) -> bool:
@@ -370,6 +373,8 @@ def _open_time(case: RerankerCase) -> OpenQuestion | None:
     if most is None or (added is not None and added[0] <= most):
         return None
     decided_by = "more timed queries (seconds under [reranker.timing]) would decide it"
+    if added is None and case.busy:
+        return OpenQuestion(f"What it adds at p95 is withheld: {case.busy}", QUIETER, TIMED)
     if added is None:
         return OpenQuestion(f"What it adds at p95 was not timed, and {most:g} ms are allowed", decided_by, TIMED)
     words = f"It adds {_ms(added)} at p95, which is not significantly more than the {most:g} ms allowed"
@@ -379,6 +384,8 @@ def _open_time(case: RerankerCase) -> OpenQuestion | None:
 def _open_money(case: RerankerCase) -> OpenQuestion | None:
     """The same of a limit of money; without a price nothing that is said of money can be checked."""
     cost, budget = case.own.cost, case.max_usd_per_1000
+    if cost is None and case.busy and case.hourly:
+        return OpenQuestion(f"What it costs is billed by time and withheld: {case.busy}", QUIETER, TIMED)
     if cost is None:
         if budget is None and case.worth_usd_per_point is None:
             return None
@@ -400,7 +407,7 @@ def _open_gain(case: RerankerCase) -> OpenQuestion | None:
         words = f"No test can tell anything with {counted(case.queries, 'query', 'queries')}"
         return OpenQuestion(words, f"at least {few:,} more would be needed", QUERIES, few)
     needed: int | None = None
-    with_queries = f"with {case.queries:,} queries"
+    with_queries = f"with {counted(case.queries, 'query', 'queries')}"
     if not case.is_significant(case.own):
         needed = case.more_queries
         if not case.own.gain.any():
@@ -541,7 +548,7 @@ def sensitive_to(case: RerankerCase, decision: Decision) -> SensitiveTo:
     if not flips:
         sentence = (
             "No price and no choice within a hundredfold changes this verdict; it rests on what was "
-            f"measured with {case.queries:,} queries."
+            f"measured with {counted(case.queries, 'query', 'queries')}."
         )
         return SensitiveTo(what=QUERIES, sentence=sentence, factor=None, becomes=None)
     what, factor, becomes = min(flips, key=lambda flip: abs(np.log(flip[1])))
