@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from handbook_reranker import RERANKER, RecordedRerankers, contents, write_handbook
+from typer.testing import CliRunner
 
+from ragprof.cli.app import app
 from ragprof.core.errors import BadInput
 from ragprof.judge.scores import measure, scores_of
 from ragprof.session.run import redraw, reprice, reweigh, run, weigh
+from ragprof.statistics.estimates import quantile, rounds_of
 from ragprof.studies.preparation import prepare
 
 NAME = "hybrid+overlap"
@@ -87,9 +91,57 @@ def test_both_pages_and_the_section_are_written(recorded: RecordedRerankers) -> 
     assert recorded.summary["reranker"][NAME]["verdict"] in page
     assert len(page.splitlines()) <= 80
     assert page.startswith("# Is the reranker worth it? Handbook: which pipeline finds the rule?\n")
-    assert ", 24 passages. The whole statement: report.html.</sub>" in page
+    assert ", 24 passages of 24 documents. The whole statement: report.html.</sub>" in page
     assert "ranking quality" in page
     assert 'id="reranker"' in (recorded.folder / "report.html").read_text()
+
+
+def test_the_verdict_is_the_first_sentence_of_report_and_summary(recorded: RecordedRerankers) -> None:
+    one, headline = recorded.summary["reranker"][NAME], recorded.summary["headline"]
+    assert headline[0].endswith(f". {one['reason']}")
+    assert f"reranker of {NAME}" in headline[0].partition(". ")[0]
+    assert not [sentence for sentence in headline if f"The reranker of {NAME} changes" in sentence]
+    page = (recorded.folder / "report.html").read_text()
+    answer = page.partition('<p class="answer">')[2].partition("</p>")[0]
+    assert unescape(answer) == headline[0]
+    (bold,) = [line for line in (recorded.folder / "report.md").read_text().splitlines()[:4] if line.startswith("**")]
+    assert f"reranker of {NAME}" in bold
+
+
+def test_limits_and_worth_are_options_of_the_command(reranker_copy: RecordedRerankers) -> None:
+    limits = ["--max-added-p95-ms", "600000", "--max-usd", "0", "--worth", "0.5"]
+    result = CliRunner().invoke(app, ["reranker", str(reranker_copy.folder), *limits])
+    assert result.exit_code == 0, result.output
+    settings = json.loads((reranker_copy.place / "settings.json").read_text())["reranker"]
+    kept = (settings["max_added_p95_ms"], settings["max_usd_per_1000_queries"], settings["worth_usd_per_point"])
+    assert kept == (600_000.0, 0.0, 0.5)
+    assert f"{NAME}: DROP. It costs $" in result.output
+    assert "more than the $0 allowed, whatever its gain" in " ".join(result.output.split())
+
+
+def test_what_was_timed_on_a_busy_machine_decides_nothing(reranker_copy: RecordedRerankers) -> None:
+    live = reranker_copy.table("live").assign(cpu_ns=1_000_000_000, waiting_ns=3_000_000_000)
+    live.to_parquet(reranker_copy.place / "live.parquet")
+    one = reweigh(reranker_copy.folder, changes={"max_added_p95_ms": 0.0001}).summary["reranker"][NAME]
+    assert one["verdict"] == "UNDECIDED"
+    busy = "the machine was busy (75% of the time waiting for a core)"
+    assert one["reason"].startswith(
+        f"What it adds at p95 is withheld: {busy}; timing it again on a quieter machine would decide it. "
+        f"What it costs is billed by time and withheld: {busy}; "
+    )
+    assert one["statement"]["added_p50_ns"] == reranker_copy.summary["reranker"][NAME]["statement"]["added_p50_ns"]
+    assert any(note.startswith(f"While it was timed {busy}: ") for note in one["notes"])
+    live.assign(waiting_ns=10_000_000).to_parquet(reranker_copy.place / "live.parquet")
+    quiet = redraw(reranker_copy.folder).summary["reranker"][NAME]
+    assert "withheld" not in quiet["reason"]
+
+
+def test_added_time_is_the_difference_of_two_quantiles_of_all_rounds(recorded: RecordedRerankers) -> None:
+    live = recorded.table("live")
+    rounds = [rounds_of(live[live["depth"] == depth], column="end_to_end_ns") for depth in (0, 10)]
+    plain, reranked = (quantile(each, 0.5) for each in rounds)
+    added = recorded.summary["reranker"][NAME]["statement"]["added_p50_ns"]
+    assert added == pytest.approx(reranked - plain, abs=1)
 
 
 def test_a_second_run_scores_no_pair_again(reranker_copy: RecordedRerankers) -> None:

@@ -194,6 +194,14 @@ def test_a_reranker_that_harms_takes_from_what_search_won(section: RerankerSecti
     assert chart.legend[1].texture == "hatched"
 
 
+def test_a_score_axis_ends_at_1(dense: RerankerVerdict) -> None:
+    top = EstimateValue(mean=0.999, interval=(0.99, 1.0), n=12)
+    steps = tuple(step.model_copy(update={"scores": dict.fromkeys(step.scores, top)}) for step in dense.depth_curve)
+    chart = drawn("depth", dense.model_copy(update={"depth_curve": steps}))
+    ends = {found["scale"]["domain"][1] for found in channels(chart.panels[0].spec) if found.get("field") == "value"}
+    assert ends == {1.0}
+
+
 def test_routing_has_a_line_a_signal_and_the_choice(dense: RerankerVerdict) -> None:
     chart = drawn("routing", dense)
     assert [key.label for key in chart.legend] == ["margin", "top_score", "queries picked at random"]

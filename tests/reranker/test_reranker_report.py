@@ -161,7 +161,10 @@ def test_the_reranker_is_billed_by_its_true_unit(dense: RerankerVerdict) -> None
 def test_the_saving_says_how_many_chunks_hold_the_same(section: RerankerSection, dense: RerankerVerdict) -> None:
     iso = dense.statement.iso_quality_k
     cell = cells(tables.statement(dense), "prompt tokens saved", column=1)[-1]
-    assert cell.text.startswith(f"{iso.k_with} chunks (")
+    assert cell.text.startswith("1 chunk (1\u20131) holds what search holds with 3; ")
+    more = dense.statement.model_copy(update={"iso_quality_k": iso.model_copy(update={"k_with": 2})})
+    cell = cells(tables.statement(dense.model_copy(update={"statement": more})), "prompt tokens saved", column=1)[-1]
+    assert cell.text.startswith("2 chunks (")
     assert f"hold what search holds with {iso.k_without}; tokens saved a query: " in cell.text
     none = iso.model_copy(update={"k_with": None})
     cell = cells(
@@ -202,8 +205,11 @@ def test_scenarios_alternatives_and_trend_tell_their_verdicts_in_words(dense: Re
     assert [row.cells[4].text for row in tables.scenarios(dense).rows] == ["\u25bc DROP", "\u25bc DROP"]
     table = tables.alternatives(DENSE, dense)
     assert table.rows[0].cells[0] == Cell(DENSE, "as it is", pipeline=DENSE)
-    assert [row.cells[5].text for row in table.rows][:3] == ["\u2013", "\u25c7 undecided", "\u25b2 better"]
-    assert cells(table, "dense+overlap without its reranker, k = 7")[0].note == "larger k, by evidence@7"
+    assert [row.cells[6].text for row in table.rows][:3] == ["\u2013", "\u25c7 undecided", "\u25b2 better"]
+    larger = cells(table, "dense+overlap without its reranker, k = 7")
+    assert larger[0].note == "larger k"
+    assert shown([larger[3]]) == [("evidence@7", "against this pipeline's evidence@3")]
+    assert {row.cells[3].text for row in table.rows if row.cells[0].note != "larger k"} == {"nDCG@10"}
     assert [row.cells[0].text for row in tables.price_trend(dense).rows] == ["0", "1", "2", "3", "4", "5"]
     assert tables.price_history(dense).rows == ()
     history = (*dense.price_history, dense.price_history[0].model_copy(update={"usd": "1.50", "since": "2099-01-01"}))
@@ -316,9 +322,9 @@ def test_one_page_says_it_in_plain_words(section: RerankerSection) -> None:
         "At 100,000 questions a month: the reranker costs \\$200.00 (\\$2.00 per 1,000, ",
         "billed at \\$2.00 per 1,000 searches",
         "In all it costs \\$199.23 a month (+\\$1.99 per 1,000, 95% interval +\\$1.99 to +\\$2.00).",
-        "hybrid is better (+0.",
+        "hybrid is better (nDCG@10 +0.",
         "n = 12 questions, p = 0.0",
-        "About 503 more questions would be needed to decide.",
+        "About 503 more questions would decide it.",
         "<sub>ragprof 1, 18 passages. The whole statement: report.html.</sub>",
     ):
         assert words in text, words

@@ -8,7 +8,7 @@ import pytest
 from main_runs import changed, cut, disturbed, led_by, scored, timed, unpriced
 
 from ragprof.core.quantities import duration
-from ragprof.studies.profile.headline import headline, twins, warnings
+from ragprof.studies.profile.headline import headline, tiles, twins, warnings
 from ragprof.studies.profile.section import Noise, ProfileSection
 
 
@@ -80,6 +80,55 @@ def test_the_evals_first_metric_leads(main_run: ProfileSection) -> None:
     found = headline(led_by(main_run, "P@5"))
     assert ": P@5 0." in found[0]
     assert "changes P@5 by " in found[1]
+
+
+def test_equals_lead_together(pair: ProfileSection) -> None:
+    same = scored(scored(pair, "bm25", 0.6), "dense", 0.6)
+    assert headline(same)[0] == (
+        "bm25 and dense rank equally high: nDCG@10 0.600 (95% CI 0.550\u20130.650) with 12 queries. "
+        "Of these bm25 is the fastest: 10.0 ms at p50 against 20.0 ms."
+    )
+    assert tiles(same)[0].label == "nDCG@10"
+    assert tiles(same)[0].pipeline == ""
+
+
+def test_nobody_leads_where_nothing_relevant_was_found(pair: ProfileSection) -> None:
+    run = scored(scored(pair, "bm25", 0.0), "dense", 0.0)
+    assert headline(run)[0] == (
+        "No pipeline ranks a relevant document: nDCG@10 is 0 over 12 queries; check that the judgements name documents "
+        "of this corpus."
+    )
+    silent = changed(changed(run, "bm25", empty_rankings=12), "dense", empty_rankings=12)
+    assert "nDCG@10 is 0 over 12 queries; every ranking is empty: " in headline(silent)[0]
+    assert headline(cut(run, "dense"))[0].startswith("dense ranks no relevant document: nDCG@10 is 0")
+
+
+def test_prompts_of_one_length_are_told_once(pair: ProfileSection) -> None:
+    run = pair
+    for name in run.pipelines:
+        run = changed(run, name, usage_per_query={"inject.prompt_tokens": 43.2})
+    assert headline(run)[2] == "A prompt holds 43 tokens on average with every pipeline."
+
+
+def test_one_query_is_no_queries(pair: ProfileSection) -> None:
+    assert "over 1 query." in headline(cut(pair.model_copy(update={"queries": 1}), "dense"))[0]
+
+
+def test_a_reranker_that_moves_nothing_changes_nothing(reranked: ProfileSection) -> None:
+    run = compared(reranked, "hybrid", "hybrid+overlap", 0.0, interval=(0.0, 0.0), verdict="undecided")
+    assert headline(run)[1].startswith("The reranker of hybrid+overlap leaves the nDCG@10 of every query as it is; it")
+
+
+def test_of_a_reranker_with_a_study_of_its_own_the_profile_says_nothing(reranked: ProfileSection) -> None:
+    assert len(headline(reranked)) == len(headline(reranked, answered=["hybrid+overlap"])) + 1
+
+
+def test_empty_rankings_are_counted_and_are_not_unjudged_ones(main_run: ProfileSection) -> None:
+    run = _quiet(main_run)
+    scores = run.pipelines["bm25"].scores
+    half = scores["search"]["Judged@5"].model_copy(update={"mean": 0.5})
+    run = changed(run, "bm25", empty_rankings=6, scores={**scores, "search": {**scores["search"], "Judged@5": half}})
+    assert warnings(run, []) == ["bm25: found nothing for 6 of 12 queries; they count as 0"]
 
 
 @pytest.mark.parametrize(
