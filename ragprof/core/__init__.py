@@ -97,8 +97,8 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class PairLength:
-    """A pair as its reranker reads it: `tokens` in all, of which it reads `kept`; both of the document alone where the
-    reranker reads query and document apart."""
+    """A text as its embedder reads it, or a pair as its reranker does: `tokens` in all, of which it reads `kept`; both
+    of the document alone where the reranker reads query and document apart."""
 
     tokens: int
     kept: int

@@ -65,6 +65,21 @@ class UntimedEmbedder(Protocol):
         """The vectors of `embed_queries` within rounding. Only ever used untimed."""
 
 
+@runtime_checkable
+class CutsTexts(Protocol):
+    """An embedder that reads no more than so much of a text, and says what it leaves out. Only ever asked untimed."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The most tokens that it reads of a text; None: no limit."""
+
+    def document_lengths(self, texts: Sequence[str]) -> list[PairLength]:
+        """How long each text is as a document, prompt and special tokens included, and how much of it is read."""
+
+    def query_lengths(self, texts: Sequence[str]) -> list[PairLength]:
+        """The same of queries."""
+
+
 class Store(Part, Protocol):
     """An index over one corpus. A store with `needs_vectors` is given vectors, shape (docs, dimensions)."""
 

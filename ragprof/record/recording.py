@@ -33,6 +33,7 @@ from ragprof.evals import EvalConfig
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
 from ragprof.record.timings import ColdStarts, Timings, count_flops, time_pipelines
+from ragprof.record.unread import Unread, left_out_by_injectors, unread_by_embedders, unread_by_rerankers
 
 BUILD_COLUMNS = ("pipeline", "duration_ns", "index_bytes", "peak_rss_bytes")
 
@@ -146,7 +147,28 @@ def record(subject: Subject, bench: Bench) -> None:
         subject.pipelines, timed, timing=subject.config.timing, clock=bench.clock, progress=bench.progress
     )
     count_flops(subject.pipelines, timed[: subject.config.gate.flop_queries], timings, bench.progress)
-    write(subject, bench, made, ranked, timings)
+    found = unread(subject, ranked, bench.progress)
+    write(subject, bench, made, ranked, timings, unread=[each.model_dump(mode="json") for each in found])
+
+
+def unread(subject: Subject, ranked: Mapping[str, Ranked], progress: Progress) -> list[Unread]:
+    """What embedders, rerankers and injectors left unread of what they were given."""
+    progress.start("find cut texts", 1)
+    docs = {doc.doc_id: doc for doc in subject.corpus.docs}
+    queries = {query.query_id: query for query in subject.queries}
+    candidates = {}
+    for name, result in ranked.items():
+        found = result.rankings[result.rankings["stage"] == "search"]
+        pairs = zip(found["query_id"], found["doc_id"], strict=True)
+        candidates[name] = [(queries[query_id], docs[doc_id]) for query_id, doc_id in pairs]
+    passages, asked = [doc.content for doc in docs.values()], [query.text for query in subject.queries]
+    told = [
+        *unread_by_embedders(subject.config, subject.pipelines, passages=passages, queries=asked),
+        *unread_by_rerankers(subject.config, subject.pipelines, candidates),
+        *left_out_by_injectors({name: result.tokens for name, result in ranked.items()}),
+    ]
+    progress.done()
+    return told
 
 
 def clear(folder: Path) -> None:

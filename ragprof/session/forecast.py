@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from ragprof.core import DEFAULT_K, Doc, Query, files
 from ragprof.core.caches import digest, known_keys
 from ragprof.core.clock import now_ns
 from ragprof.core.errors import BadInput
-from ragprof.core.stages import Embedder
+from ragprof.core.stages import CutsTexts, Embedder, LengthLimited
 from ragprof.core.tokens import counter
 from ragprof.evals import PipelineConfig
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity
 from ragprof.record.recording import Subject
+from ragprof.record.unread import Unread, unread_by_embedders, unread_by_rerankers
 from ragprof.report.figures import corpus_size
 from ragprof.session import studies
 from ragprof.studies.contract import Request
@@ -81,8 +83,24 @@ def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:
         rows.append((f"rerank with {name}", f"at most {pairs:,} pairs if none is cached: about {_minutes(needed)}"))
     seconds += subject.config.timing.seconds
     rows.append(("time", f"about {_minutes(seconds)} in all, {subject.config.timing.seconds:.0f} s of it live timings"))
+    rows += [("cut", each.sentence) for each in _unread(subject, sample)]
     rows.extend(_prompts(subject, pipeline, mean_tokens) for pipeline in subject.config.pipelines)
     return rows
+
+
+def _unread(subject: Subject, sample: Sequence[Doc]) -> list[Unread]:
+    """What would be left unread of a sample of the passages, of all queries, and of pairs made of both."""
+    pairs = list(zip(cycle(subject.queries), sample, strict=False))
+    candidates = {parts.name: pairs for parts in subject.pipelines}
+    passages, queries = [doc.content for doc in sample], [query.text for query in subject.queries]
+    for parts in subject.pipelines:
+        for part in (parts.embedder, parts.reranker):
+            if isinstance(part, CutsTexts | LengthLimited):
+                part.load()
+    return [
+        *unread_by_embedders(subject.config, subject.pipelines, passages=passages, queries=queries),
+        *unread_by_rerankers(subject.config, subject.pipelines, candidates),
+    ]
 
 
 def _embedders(subject: Subject) -> dict[str, Embedder]:

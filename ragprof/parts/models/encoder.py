@@ -165,6 +165,13 @@ class Transformer:
         encoded = self.model.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, padding=False)
         return list(encoded["input_ids"])
 
+    def lengths(self, texts: Sequence[str], purpose: Literal["query", "document"]) -> list[PairLength]:
+        """How long each text is, prompt and special tokens included, and how much of it is read."""
+        tokenizer, prompt = self.model.tokenizer, self.prompt(purpose)
+        special = tokenizer.num_special_tokens_to_add(pair=False)
+        counts = [count + special for count in token_counts(tokenizer, [prompt + text for text in texts])]
+        return [PairLength(count, min(count, self.max_tokens)) for count in counts]
+
     def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
         """Batches in order of falling length. Only ever used untimed. Raises NonFiniteScore for NaN."""
         import torch
@@ -222,23 +229,25 @@ class EncoderPart:
     def load(self) -> None:
         self._transformer.load()
 
+    @property
+    def max_tokens(self) -> int:
+        return self._transformer.max_tokens
+
+    def document_lengths(self, texts: Sequence[str]) -> list[PairLength]:
+        return self._transformer.lengths(texts, "document")
+
+    def query_lengths(self, texts: Sequence[str]) -> list[PairLength]:
+        return self._transformer.lengths(texts, "query")
+
 
 class EncoderReranker(EncoderPart):
     """A reranker that reads query and document apart, so that its limit is on the document alone."""
 
     pointwise = True
 
-    @property
-    def max_tokens(self) -> int:
-        return self._transformer.max_tokens
-
     def lengths(self, pairs: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
         """Of each pair the document's tokens, prompt and special tokens included."""
-        tokenizer, most = self._transformer.model.tokenizer, self.max_tokens
-        prompt = self._transformer.prompt("document")
-        special = tokenizer.num_special_tokens_to_add(pair=False)
-        counts = token_counts(tokenizer, [prompt + doc.content for _, doc in pairs])
-        return [PairLength(count + special, min(count + special, most)) for count in counts]
+        return self.document_lengths([doc.content for _, doc in pairs])
 
     def windows(self, query: Query, doc: Doc) -> list[Doc]:
         tokenizer = self._transformer.model.tokenizer

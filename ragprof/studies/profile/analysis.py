@@ -66,6 +66,7 @@ def profile_of(folder: Path) -> ProfileSection:
             "pareto": Pareto(latency=(), cost=()),
             "headline": (),
             "warnings": (),
+            **({"unread": manifest["unread"]} if manifest.get("unread") else {}),
         }
     )
     section = section.model_copy(update={"pareto": _fronts(section)})

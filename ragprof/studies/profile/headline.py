@@ -28,7 +28,7 @@ def headline(section: ProfileSection, *, answered: Collection[str] = ()) -> list
 
 def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
     """What a reader must know before believing a figure; the judge pass's notices first."""
-    found = list(notices)
+    found = [*notices, *(each.sentence for each in section.unread)]
     for name, pipeline in section.pipelines.items():
         if pipeline.latency_withheld:
             found.append(
