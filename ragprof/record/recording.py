@@ -33,7 +33,7 @@ from ragprof.evals import EvalConfig
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
 from ragprof.record.timings import ColdStarts, Timings, count_flops, time_pipelines
-from ragprof.record.unread import Unread, left_out_by_injectors, unread_by_embedders, unread_by_rerankers
+from ragprof.record.unread import UnreadTexts, left_out_by_injectors, unread_by_embedders, unread_by_rerankers
 
 BUILD_COLUMNS = ("pipeline", "duration_ns", "index_bytes", "peak_rss_bytes")
 
@@ -151,7 +151,7 @@ def record(subject: Subject, bench: Bench) -> None:
     write(subject, bench, made, ranked, timings, unread=[each.model_dump(mode="json") for each in found])
 
 
-def unread(subject: Subject, ranked: Mapping[str, Ranked], progress: Progress) -> list[Unread]:
+def unread(subject: Subject, ranked: Mapping[str, Ranked], progress: Progress) -> list[UnreadTexts]:
     """What embedders, rerankers and injectors left unread of what they were given."""
     progress.start("find cut texts", 1)
     docs = {doc.doc_id: doc for doc in subject.corpus.docs}

@@ -25,7 +25,7 @@ SPECIAL = 8
 """More special tokens than any model puts around its texts."""
 
 
-class Unread(BaseModel):
+class UnreadTexts(BaseModel):
     """What one part leaves unread of texts of one kind."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -66,7 +66,7 @@ class Unread(BaseModel):
 
 def unread_by_embedders(
     config: EvalConfig, pipelines: Sequence[Parts], *, passages: Sequence[str], queries: Sequence[str]
-) -> Iterator[Unread]:
+) -> Iterator[UnreadTexts]:
     """What embedders leave unread of passages and of queries, each embedder once."""
     for names, parts in _distinct(pipelines, "embedder"):
         embedder = parts.embedder
@@ -80,7 +80,7 @@ def unread_by_embedders(
 
 def unread_by_rerankers(
     config: EvalConfig, pipelines: Sequence[Parts], candidates: Mapping[str, Sequence[tuple[Query, Doc]]]
-) -> Iterator[Unread]:
+) -> Iterator[UnreadTexts]:
     """What rerankers leave unread of the candidates of each pipeline, each reranker once and each pair once."""
     for names, parts in _distinct(pipelines, "reranker"):
         reranker = parts.reranker
@@ -92,13 +92,13 @@ def unread_by_rerankers(
             )
 
 
-def left_out_by_injectors(tokens: Mapping[str, pd.DataFrame]) -> Iterator[Unread]:
+def left_out_by_injectors(tokens: Mapping[str, pd.DataFrame]) -> Iterator[UnreadTexts]:
     """Chunks that a budget passed over or a window had no room for. `tokens` by pipeline has query_id, unit, count."""
     for name, table in tokens.items():
         sums = table.groupby("unit")["count"].sum()
         out = int(sums.get("docs_passed_over", 0) + sums.get("docs_dropped", 0))
         if out:
-            yield Unread(
+            yield UnreadTexts(
                 part="injector", pipelines=(name,), what="chunks", limit=None, cut=out,
                 of=out + int(sums.get("docs_injected", 0)), tokens=0, kept=0, max_characters=None,
             )  # fmt: skip
@@ -126,7 +126,7 @@ def _told(
     lengths: Callable[[Sequence[T]], list[PairLength]],
     *,
     limit: int | None,
-) -> Iterator[Unread]:
+) -> Iterator[UnreadTexts]:
     """One account, or none where all is read. What has fewer bytes than the limit has tokens is not counted at all."""
     if limit is None:
         return
@@ -137,7 +137,7 @@ def _told(
             sum(each) for each in zip(*((of.tokens, len(text_of(one))) for one, of in cut), strict=True)
         )
         room = characters / tokens * limit * ROOM
-        yield Unread(
+        yield UnreadTexts(
             part=part, pipelines=tuple(pipelines), what=what, limit=limit, cut=len(cut), of=len(given), tokens=tokens,
             kept=sum(length.kept for _, length in cut), max_characters=max(STEP, int(room // STEP) * STEP),
         )  # fmt: skip

@@ -20,7 +20,7 @@ from ragprof.evals import PipelineConfig
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity
 from ragprof.record.recording import Subject
-from ragprof.record.unread import Unread, unread_by_embedders, unread_by_rerankers
+from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
 from ragprof.report.figures import corpus_size
 from ragprof.session import studies
 from ragprof.studies.contract import Request
@@ -88,7 +88,7 @@ def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:
     return rows
 
 
-def _unread(subject: Subject, sample: Sequence[Doc]) -> list[Unread]:
+def _unread(subject: Subject, sample: Sequence[Doc]) -> list[UnreadTexts]:
     """What would be left unread of a sample of the passages, of all queries, and of pairs made of both."""
     pairs = list(zip(cycle(subject.queries), sample, strict=False))
     candidates = {parts.name: pairs for parts in subject.pipelines}

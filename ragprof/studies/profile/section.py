@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 
 from ragprof.core import STAGES
 from ragprof.corpus.account import ReadingAccount
-from ragprof.record.unread import Unread
+from ragprof.record.unread import UnreadTexts
 from ragprof.report.figures import corpus_size
 from ragprof.studies.contract import BuildFigures, ComparedPair, CostFigures, EstimateValue, Latency, Section
 
@@ -200,7 +200,7 @@ class ProfileSection(Section):
     pareto: Pareto
     headline: tuple[str, ...]
     """The answer in sentences, the main one first."""
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadTexts, ...] = ()
     """What embedders, rerankers and injectors left unread of the texts that they were given."""
     warnings: tuple[str, ...]
     """What a reader must know before believing a figure."""
