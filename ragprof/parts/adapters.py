@@ -1,8 +1,18 @@
-"""Any callable as a stage: what comes out of it is counted and checked, never cached."""
+"""Any callable as a stage, async ones too: what comes out of it is counted and checked, never cached.
+
+What does not fit is told in one line that says what was expected and what came, and never prints what was retrieved.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import atexit
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,11 +34,35 @@ from ragprof.core.errors import BadInput
 from ragprof.core.ranking import ranked
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
 
+ID_NAMES = ("id", "_id", "id_", "doc_id", "document_id", "node_id")
+SOURCE_NAMES = ("source", "file_path", "path", "file_name", "url")
+"""Where readers of LangChain, LlamaIndex and Haystack say which file a text is of."""
+SCORE_NAMES = ("score", "_score", "relevance_score", "similarity")
+TEXT_NAMES = ("page_content", "text", "content")
+SHOWN = 60
+"""Characters of a text that a message shows."""
+
+
+def short(text: str | bytes) -> str:
+    return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}..."
+
+
+def what(value: object) -> str:
+    """A value as a message names it: its type and, where that is short by nature, the value."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, str | bytes):
+        return f"{type(value).__name__} {short(value)}"
+    if isinstance(value, tuple) and len(value) < 5:
+        return f"({', '.join(map(what, value))})"
+    return type(value).__name__
+
 
 class FunctionPart:
     """What all adapted callables share: no identity, so nothing they return is ever reused; nothing to load."""
 
     identity = None
+    role = "function"
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -40,12 +74,53 @@ class FunctionPart:
     def load(self) -> None:
         """Nothing to load."""
 
+    def _call(self, *given: object) -> Any:
+        """What the function returns; a coroutine is run to its end."""
+        returned = self._function(*given)
+        if not inspect.isawaitable(returned):
+            return returned
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return event_loop().run(_awaited(returned))
+        # A notebook's cell runs within a loop, which cannot wait for another one on its own thread.
+        with ThreadPoolExecutor(1) as elsewhere:
+            return elsewhere.submit(event_loop().run, _awaited(returned)).result()
+
+    def _unexpected(self, returned: object, expected: str) -> BadInput:
+        return BadInput(f"{self.role} '{self._name}' returned {what(returned)}; expected {expected}")
+
+    def _text(self, returned: object) -> str:
+        """A text, or the content of a message object. Raises BadInput."""
+        text = returned if isinstance(returned, str) else getattr(returned, "content", None)
+        if not isinstance(text, str):
+            raise self._unexpected(returned, "a text")
+        return text
+
+
+@cache
+def event_loop() -> asyncio.Runner:
+    """One loop for all async stages, as long as the process lives: a client that two stages share stays on its loop."""
+    runner = asyncio.Runner()
+    atexit.register(runner.close)
+    return runner
+
+
+async def _awaited(returned: Awaitable[Any]) -> Any:
+    return await returned
+
 
 class FunctionEmbedder(FunctionPart):
     """`function(texts) -> array of shape (texts, dimensions)`, for documents and queries alike."""
 
+    role = "embedder"
+
     def embed_documents(self, texts: Sequence[str]) -> Embedded:
-        vectors = np.asarray(self._function(list(texts)), dtype=np.float32)
+        returned = self._call(list(texts))
+        try:
+            vectors = np.asarray(returned, dtype=np.float32)
+        except (TypeError, ValueError, RuntimeError):
+            raise self._unexpected(returned, f"numbers of shape ({len(texts)}, dimensions)") from None
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise BadInput(
                 f"embedder '{self._name}' gave shape {vectors.shape} for {len(texts)} texts; it owes one row a text"
@@ -56,38 +131,136 @@ class FunctionEmbedder(FunctionPart):
         return self.embed_documents(texts)
 
 
-class FunctionStore(FunctionPart):
-    """`function(question, depth) -> [(doc_id, score), ...]`: a retriever that has its own index."""
+@dataclass(frozen=True)
+class Hit:
+    """One result as a retriever gave it: ids that it may mean, likeliest first, its score, and its text.
 
+    `exact` where the retriever named an id itself, so that naming it twice is a mistake.
+    """
+
+    ids: tuple[str, ...]
+    score: float | None
+    text: str
+    exact: bool
+
+
+class FunctionStore(FunctionPart):
+    """`function(question, depth) -> results, best first`: a retriever that has its own index.
+
+    A result is an id, a pair (id, score), a mapping, or an object with an id or a source, such as LangChain's
+    documents, alone or in a pair with its score. An id is a passage's or a document's: a document stands for its
+    passage that holds the result's text, else for its first.
+    """
+
+    role = "retriever"
     needs_vectors = False
     index_bytes = 0
+    expected = "ids, pairs (id, score), or objects with an id or a metadata source, best first"
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self._docs: dict[str, Doc] = {}
+        self._passages: dict[str, list[Doc]] = {}
 
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
-        self._docs = {doc.doc_id: doc for doc in docs}
+        self._docs, self._passages = {doc.doc_id: doc for doc in docs}, {}
+        for doc in docs:
+            self._passages.setdefault(doc.document_id, []).append(doc)
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
-        pairs: list[tuple[str, float]] = list(self._function(query.query.text, depth))
-        returned = [doc_id for doc_id, _ in pairs]
-        if len(set(returned)) < len(returned):
-            twice = next(doc_id for doc_id in returned if returned.count(doc_id) > 1)
-            raise BadInput(f"retriever '{self._name}' returned the document '{twice}' twice; give each one once")
-        strange = next((doc_id for doc_id in returned if doc_id not in self._docs), None)
-        if strange is not None:
-            raise BadInput(f"retriever '{self._name}' returned the document '{strange}', which is not in the corpus")
-        return Found(ranked((self._docs[doc_id], score) for doc_id, score in pairs)[:depth], {"searches": 1})
+        returned = self._call(query.query.text, depth)
+        if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
+            raise self._unexpected(returned, self.expected)
+        hits = [self._hit(item) for item in (returned.items() if isinstance(returned, Mapping) else returned)]
+        scored = [hit.score for hit in hits if hit.score is not None]
+        if scored and len(scored) < len(hits):
+            raise BadInput(
+                f"retriever '{self._name}' returned some results with a score and some without; give all one"
+            )
+        if hits and not all(hit.exact for hit in hits) and len(scored) > 1 and scored == sorted(set(scored)):
+            raise BadInput(
+                f"retriever '{self._name}' returned scores that rise from {scored[0]:g} to {scored[-1]:g}, but the "
+                "best result comes first: return the negative of a distance"
+            )
+        found: dict[str, tuple[Doc, float]] = {}
+        for place, hit in enumerate(hits):
+            doc = self._doc(hit)
+            if doc.doc_id in found and hit.exact:
+                raise BadInput(
+                    f"retriever '{self._name}' returned the document '{hit.ids[0]}' twice; give each one once"
+                )
+            found.setdefault(doc.doc_id, (doc, float(-place) if hit.score is None else hit.score))
+        return Found(ranked(found.values())[:depth], {"searches": 1})
+
+    def _hit(self, item: object) -> Hit:
+        """Raises BadInput for what names no document."""
+        of: Any = item
+        if isinstance(item, tuple | list) and len(item) == 2:
+            of, score = item
+        else:
+            score = next((each for name in SCORE_NAMES if (each := _member(item, name)) is not None), None)
+        try:
+            score = None if score is None else float(score)
+        except (TypeError, ValueError):
+            raise self._unexpected(item, self.expected) from None
+        if isinstance(of, str | int | np.integer) and not isinstance(of, bool):
+            return Hit((str(of),), score, "", exact=True)
+        ids = tuple(dict.fromkeys(_ids(of)))
+        if not ids:
+            raise self._unexpected(item, self.expected)
+        holders = (of, _member(of, "node"))
+        texts = (_member(each, name) for each in holders if each is not None for name in TEXT_NAMES)
+        text = next((each for each in texts if isinstance(each, str)), "")
+        return Hit(ids, score, text, exact=False)
+
+    def _doc(self, hit: Hit) -> Doc:
+        for name in hit.ids:
+            if name in self._docs:
+                return self._docs[name]
+            if passages := self._passages.get(name):
+                holding = (doc for doc in passages if hit.text and hit.text.strip() in doc.text)
+                return next(holding, passages[0])
+        raise BadInput(
+            f"retriever '{self._name}' returned the document {short(hit.ids[0])}, which is not in the corpus"
+            + (f" (whose ids look like '{next(iter(self._docs))}')" if self._docs else "")
+        )
+
+
+def _member(of: object, name: str) -> Any:
+    return of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)
+
+
+def _ids(of: object) -> Iterator[str]:
+    """Ids that an object may go by: its own, those of its metadata, then its source by ever fewer folders."""
+    inner = _member(of, "node")
+    places = [of, _member(of, "metadata"), _member(of, "meta"), inner, _member(inner, "metadata")]
+    known = [place for place in places if place is not None]
+    for place in known:
+        for name in ID_NAMES:
+            if isinstance(value := _member(place, name), str | int) and not isinstance(value, bool):
+                yield str(value)
+    for place in known:
+        for name in SOURCE_NAMES:
+            if isinstance(value := _member(place, name), str):
+                parts = PurePosixPath(value.replace("\\", "/")).parts
+                yield value
+                yield from ("/".join(parts[start:]) for start in range(len(parts)))
 
 
 class FunctionReranker(FunctionPart):
     """`function(question, texts) -> one score a text`, higher is better."""
 
+    role = "reranker"
     pointwise = False
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        scores = tuple(float(score) for score in self._function(query.text, [doc.content for doc in docs]))
+        returned = self._call(query.text, [doc.content for doc in docs])
+        try:
+            values = returned.tolist() if hasattr(returned, "tolist") else list(returned)
+            alone = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
+            scores = tuple(float(score) for score in alone)
+        except (TypeError, ValueError):
+            raise self._unexpected(returned, f"one number for each of {len(docs)} texts") from None
         if len(scores) != len(docs):
             raise BadInput(f"reranker '{self._name}' gave {len(scores)} scores for {len(docs)} documents")
         return Scored(scores, {"requests": 1, "docs_scored": len(docs)})
@@ -96,6 +269,7 @@ class FunctionReranker(FunctionPart):
 class FunctionGenerator(FunctionPart):
     """`function(prompt) -> answer`. Its tokens, its window and its time to first token are unknown."""
 
+    role = "generator"
     context_tokens: int | None = None
     max_new_tokens = 0
 
@@ -107,11 +281,13 @@ class FunctionGenerator(FunctionPart):
         return counter(DEFAULT_TOKENIZER)(prompt)
 
     def generate(self, prompt: str) -> Generated:
-        return Generated(str(self._function(prompt)), {"requests": 1, "retries": 0}, None, "stop")
+        return Generated(self._text(self._call(prompt)), {"requests": 1, "retries": 0}, None, "stop")
 
 
 class FunctionInjector(FunctionPart):
     """`function(question, texts) -> prompt`; all `k` best chunks are given to it."""
+
+    role = "injector"
 
     def __init__(self, function: Callable[..., Any], k: int = DEFAULT_K) -> None:
         super().__init__(function)
@@ -119,5 +295,5 @@ class FunctionInjector(FunctionPart):
 
     def inject(self, query: Query, ranking: Ranking) -> Injected:
         chosen = ranking[: self.k]
-        prompt = str(self._function(query.text, [item.doc.content for item in chosen]))
+        prompt = self._text(self._call(query.text, [item.doc.content for item in chosen]))
         return Injected(prompt, chosen, {"docs_injected": len(chosen)})

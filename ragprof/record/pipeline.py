@@ -17,6 +17,7 @@ from ragprof.parts.adapters import (
     FunctionInjector,
     FunctionReranker,
     FunctionStore,
+    what,
 )
 
 Given: TypeAlias = str | dict[str, Any] | PartSpec | Callable[..., Any] | Part
@@ -101,7 +102,10 @@ def part(kind: Kind, given: Given) -> Any:
         return given
     if callable(given):
         return ADAPTERS[kind](given)
-    raise BadInput(f"{given!r} is no {kind.removesuffix('s')}: give a plugin's name, a table, a part or a callable")
+    invoked = "; wrap it, as in lambda question, depth: retriever.invoke(question)" if hasattr(given, "invoke") else ""
+    raise BadInput(
+        f"{what(given)} is no {kind.removesuffix('s')}: give a plugin's name, a table, a part or a callable{invoked}"
+    )
 
 
 class Workshop:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 from passages import CONTENTS, DOCS, embedded, ranking_of
 
-from ragprof.core import Query
+from ragprof.core import Doc, Query
 from ragprof.core.errors import BadInput, NonFiniteScore
-from ragprof.parts.adapters import FunctionEmbedder, FunctionInjector, FunctionReranker, FunctionStore
+from ragprof.parts.adapters import (
+    FunctionEmbedder,
+    FunctionGenerator,
+    FunctionInjector,
+    FunctionReranker,
+    FunctionStore,
+)
+from ragprof.record.pipeline import Pipeline
 
 QUERY = Query("q", "why?")
 
@@ -117,3 +128,209 @@ def test_an_object_that_can_be_called_is_named_by_its_class() -> None:
 
     with pytest.raises(BadInput, match="reranker 'Stingy' gave 0 scores for 1 documents"):
         FunctionReranker(Stingy()).score(QUERY, DOCS[:1])
+
+
+@dataclass
+class Document:
+    """As LangChain has it."""
+
+    page_content: str
+    metadata: dict[str, object] = field(default_factory=dict)
+    id: str | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, object]]:
+        return iter(vars(self).items())
+
+
+@dataclass
+class Node:
+    """As LlamaIndex has it: a node and its score."""
+
+    node: object
+    score: float
+
+
+PAGES = [
+    Doc("guides/leave.md#0001", "Leave", "Thirty days a year.", "guides/leave.md"),
+    Doc("guides/leave.md#0002", "Leave", "Sick leave is paid.", "guides/leave.md"),
+    Doc("travel.md#0001", "Travel", "Second class.", "travel.md"),
+    Doc("42", "Number", "Forty-two.", "42"),
+]
+RESULTS: dict[str, tuple[object, list[tuple[str, float]]]] = {
+    "ids, best first": (["travel.md#0001", "42"], [("travel.md#0001", 0.0), ("42", -1.0)]),
+    "a generator of ids": ((name for name in ["42", "travel.md#0001"]), [("42", 0.0), ("travel.md#0001", -1.0)]),
+    "numbers as ids": (np.array([42]), [("42", 0.0)]),
+    "ids of documents": (["guides/leave.md", "travel.md"], [("guides/leave.md#0001", 0.0), ("travel.md#0001", -1.0)]),
+    "a mapping of scores": ({"42": 0.25, "travel.md": 0.5}, [("travel.md#0001", 0.5), ("42", 0.25)]),
+    "hits of a search engine": (
+        [{"_id": "42", "_score": 7.5, "_source": {"text": "x"}}, {"id": "travel.md", "score": 3.0}],
+        [("42", 7.5), ("travel.md#0001", 3.0)],
+    ),
+    "documents with a source, whose text tells the passage": (
+        [
+            Document("Sick leave is paid.", {"source": "/home/me/docs/guides/leave.md"}),
+            Document("Second", {"source": "travel.md"}),
+        ],
+        [("guides/leave.md#0002", 0.0), ("travel.md#0001", -1.0)],
+    ),
+    "several chunks of one passage": (
+        [Document("Second", {"source": "travel.md"}), Document("class.", {"source": "travel.md"})],
+        [("travel.md#0001", 0.0)],
+    ),
+    "documents with an id of their own beside the corpus's": (
+        [Document("x", {"doc_id": "42"}, id="0b5c")], [("42", 0.0)]
+    ),
+    "pairs of a document and a score": (
+        [(Document("x", id="42"), 0.9), (Document("x", id="travel.md"), 0.4)],
+        [("42", 0.9), ("travel.md#0001", 0.4)],
+    ),
+    "nodes": (
+        [Node(Document("Sick leave is paid.", {"file_path": "guides\\leave.md"}), 0.8)], [("guides/leave.md#0002", 0.8)]
+    ),
+}  # fmt: skip
+
+
+def found_by(returned: object) -> list[tuple[str, float]]:
+    store = FunctionStore(lambda question, depth: returned)
+    store.add(PAGES, None)
+    return [(item.doc.doc_id, item.score) for item in store.search(embedded("why?"), 3).ranking]
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_retriever_may_return_what_people_return(name: str) -> None:
+    returned, expected = RESULTS[name]
+    assert found_by(returned) == expected
+
+
+@pytest.mark.parametrize(
+    ("returned", "named"),
+    [
+        (None, "None"),
+        ("leave", "str 'leave'"),
+        (7, "7"),
+        ([("42", 0.5, "more")], "(str '42', 0.5, str 'more')"),
+        ([("42", "much")], "(str '42', str 'much')"),
+        ([Document("long " * 50_000, {"page": 3})], "Document"),
+        ([{"text": "long " * 50_000}], "dict"),
+        ({"documents": [Document("long " * 50_000)]}, "(str 'documents', list)"),
+        ([None], "None"),
+    ],
+)
+def test_what_is_no_result_is_told_in_one_short_line(returned: object, named: str) -> None:
+    with pytest.raises(BadInput) as told:
+        found_by(returned)
+    assert str(told.value) == (
+        f"retriever '<lambda>' returned {named}; expected ids, pairs (id, score), or objects with an id or a "
+        "metadata source, best first"
+    )
+
+
+def test_an_unknown_id_is_shown_short_beside_one_of_the_corpus() -> None:
+    with pytest.raises(
+        BadInput, match=r"which is not in the corpus \(whose ids look like 'guides/leave.md#0001'\)"
+    ) as told:
+        found_by([Document("long " * 50_000, {"source": "elsewhere" * 1_000})])
+    assert len(str(told.value)) < 250
+
+
+def test_distances_for_scores_are_refused_and_not_ranked_upside_down() -> None:
+    with pytest.raises(BadInput, match=r"scores that rise from 0\.1 to 0\.7, but the best result comes first"):
+        found_by([(Document("x", id="42"), 0.1), (Document("x", id="travel.md"), 0.7)])
+    with pytest.raises(BadInput, match="some results with a score and some without"):
+        found_by([("42", 0.5), "travel.md"])
+
+
+def test_every_stage_may_be_an_async_function_in_or_outside_of_a_running_loop() -> None:
+    loops = set()
+
+    async def search(question: str, depth: int) -> list[str]:
+        loops.add(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        return ["42"]
+
+    async def score(question: str, texts: list[str]) -> list[float]:
+        return [float(len(text)) for text in texts]
+
+    async def embed(texts: list[str]) -> list[list[float]]:
+        return lengths(texts)
+
+    async def answer(prompt: str) -> str:
+        return f"{prompt}!"
+
+    async def prompt(question: str, texts: list[str]) -> str:
+        return question
+
+    store = FunctionStore(search)
+    store.add(PAGES, None)
+
+    def all_stages() -> list[object]:
+        return [
+            [item.doc.doc_id for item in store.search(embedded("why?"), 3).ranking],
+            FunctionReranker(score).score(QUERY, PAGES[:1]).scores,
+            FunctionEmbedder(embed).embed_queries(["ab"]).vectors.tolist(),
+            FunctionGenerator(answer).generate("why").text,
+            FunctionInjector(prompt).inject(QUERY, ranking_of(0)).prompt,
+        ]
+
+    async def within_a_notebook() -> list[object]:
+        return all_stages()
+
+    expected = [["42"], (float(len(PAGES[0].content)),), [[2.0, 1.0]], "why!", "why?"]
+    assert all_stages() == expected
+    assert asyncio.run(within_a_notebook()) == expected
+    assert len(loops) == 1  # clients keep their connections on the loop that they were made on
+
+
+@pytest.mark.parametrize(
+    ("part", "returned", "message"),
+    [
+        (FunctionReranker, None, "reranker '<lambda>' returned None; expected one number for each of 2 texts"),
+        (
+            FunctionReranker,
+            ["good", "bad"],
+            "returned list; expected one number for each of 2 texts",
+        ),
+        (FunctionEmbedder, [[1.0], [1.0, 2.0]], "returned list; expected numbers of shape (2, dimensions)"),
+        (FunctionGenerator, None, "generator '<lambda>' returned None; expected a text"),
+        (FunctionInjector, [{"role": "user"}], "injector '<lambda>' returned list; expected a text"),
+    ],
+)
+def test_every_stage_says_what_was_expected_and_what_came(part: Any, returned: object, message: str) -> None:
+    made = part(lambda *_: returned)
+    calls = {
+        FunctionReranker: lambda: made.score(QUERY, PAGES[:2]),
+        FunctionEmbedder: lambda: made.embed_documents(["a", "b"]),
+        FunctionGenerator: lambda: made.generate("why?"),
+        FunctionInjector: lambda: made.inject(QUERY, ranking_of(0)),
+    }
+    with pytest.raises(BadInput) as told:
+        calls[part]()
+    assert str(told.value).endswith(message)
+
+
+def test_a_message_object_is_a_text_and_a_column_of_scores_is_scores() -> None:
+    class Message:
+        content = "thirty days"
+
+    assert FunctionGenerator(lambda prompt: Message()).generate("why?").text == "thirty days"
+    scored = FunctionReranker(lambda question, texts: np.array([[0.5], [0.25]], np.float32)).score(QUERY, PAGES[:2])
+    assert scored.scores == (0.5, 0.25)
+
+
+def test_what_is_no_part_is_named_without_what_it_holds() -> None:
+    class Retriever:
+        def __init__(self) -> None:
+            self.docs = ["long " * 50_000]
+
+        def __repr__(self) -> str:
+            return f"Retriever({self.docs})"
+
+        def invoke(self, question: str) -> list[str]:
+            return self.docs
+
+    with pytest.raises(BadInput) as told:
+        Pipeline("own", store=Retriever()).parts()  # type: ignore[arg-type]
+    assert str(told.value) == (
+        "Retriever is no store: give a plugin's name, a table, a part or a callable; wrap it, as in "
+        "lambda question, depth: retriever.invoke(question)"
+    )
