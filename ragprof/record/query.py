@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from ragprof.core import Answer, EmbeddedQuery, Injected, Query, Ranking, Span, StageName, Trace, Usage, cores
+import numpy as np
+
+from ragprof.core import Answer, EmbeddedQuery, Injected, Query, Ranking, Span, StageName, Trace, Usage, Vectors, cores
+from ragprof.core.caches import sound
 from ragprof.core.clock import Clock, exclude, excluded_ns
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.ranking import ranked, without
@@ -14,6 +17,7 @@ from ragprof.core.stages import Reranker
 from ragprof.record.pipeline import Parts
 
 T = TypeVar("T")
+SHOWN = 80
 
 
 class Call(Protocol):
@@ -29,7 +33,7 @@ def ask(parts: Parts, query: Query, call: Call) -> Answer:
     vector = None
     if parts.embedder is not None:
         embedded = call("embed", parts.embedder.embed_queries, [query.text])
-        vector, usage["embed"] = embedded.vectors[0], embedded.usage
+        vector, usage["embed"] = trusted(embedded.vectors, [query.text])[0], embedded.usage
     found = call("search", parts.store.search, EmbeddedQuery(query, vector), parts.depth)
     ranking, usage["search"] = without(found.ranking, query.own_document), found.usage
     rankings["search"] = ranking
@@ -74,6 +78,22 @@ def reranked(reranker: Reranker, query: Query, ranking: Ranking) -> tuple[Rankin
     docs = [item.doc for item in ranking]
     scored = reranker.score(query, docs)
     return ranked(zip(docs, one_each(scored.scores, docs), strict=True)), scored.usage
+
+
+def trusted(vectors: Vectors, texts: Sequence[str]) -> Vectors:
+    """The vectors of these texts as float32. Raises NonFiniteScore for NaN, infinity, and zeros all through.
+
+    A vector of zeros is as far from everything as from anything: what it finds is the order of the store.
+    """
+    if len(vectors) != len(texts):
+        raise NonFiniteScore(f"the embedder gave {len(vectors)} vectors for {len(texts)} texts")
+    right = sound(vectors)
+    if not right.all():
+        text = texts[int(np.argmin(right))]
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        fault = "a vector of zeros" if np.isfinite(vectors).all() else "NaN or infinity"
+        raise NonFiniteScore(f"the embedder returned {fault}; no ranking could be trusted. The text: {shown!r}")
+    return np.ascontiguousarray(vectors, np.float32)
 
 
 def one_each(scores: Sequence[float], docs: Sequence[object]) -> Sequence[float]:

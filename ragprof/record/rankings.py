@@ -25,7 +25,7 @@ from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
 from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker, UntimedEmbedder, UntimedReranker
 from ragprof.record.pipeline import Parts
-from ragprof.record.query import one_each, reranked, within_window
+from ragprof.record.query import one_each, reranked, trusted, within_window
 
 
 def cache_identity(part: Part, purpose: str) -> str | None:
@@ -91,7 +91,9 @@ class PairScores(CountedReranker):
         Pairs of one document stand together (longest documents first): it is read once for all its queries. A reranker
         that is sent a query at a time, and billed so, gets all of a query's pairs at once.
         """
-        missing = {key: pair for pair in pairs if (key := _pair_key(*pair)) not in self._rows}
+        wanted = {_pair_key(*pair): pair for pair in pairs}
+        absent = self._rows.lacking(wanted)
+        missing = {key: pair for key, pair in wanted.items() if key in absent}
         by_query = isinstance(self._reranker, QueryReranker) and self._reranker.asks_by_query
         progress.start("score pairs", len(missing))
         for chunk in _by_query(missing) if by_query else _by_document(missing):
@@ -265,23 +267,18 @@ def _through_cache(
 ) -> Reused:
     identity = cache_identity(embedder, purpose)
     if identity is None:
-        return Reused(_checked(embed(texts).vectors), len(texts))
+        return Reused(trusted(embed(texts).vectors, texts), len(texts))
     keys = [digest(text) for text in texts]
     dimensions = embed(["dimensions"]).vectors.shape[1]
     rows = RowCache(cache / "vectors", identity=identity, width=dimensions, dtype=np.float32)
-    missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in rows}
+    absent = rows.lacking(keys)
+    missing = {key: text for key, text in zip(keys, texts, strict=True) if key in absent}
     todo = sorted(missing.items(), key=lambda item: -len(item[1]))
     progress.start(f"embed {purpose} texts", len(todo))
     for start in range(0, len(todo), VECTORS_CHUNK):
         chunk = todo[start : start + VECTORS_CHUNK]
-        vectors = _checked(embed([text for _, text in chunk]).vectors)
-        rows.put([key for key, _ in chunk], vectors)
+        some = [text for _, text in chunk]
+        rows.put([key for key, _ in chunk], trusted(embed(some).vectors, some))
         progress.advance(len(chunk))
     progress.done()
     return Reused(np.asanyarray(rows.get_mapped(keys), np.float32), len(todo))
-
-
-def _checked(vectors: Vectors) -> Vectors:
-    if not np.isfinite(vectors).all():
-        raise NonFiniteScore("the embedder returned NaN or infinity; no ranking could be trusted")
-    return np.ascontiguousarray(vectors, np.float32)

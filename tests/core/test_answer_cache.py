@@ -123,3 +123,82 @@ def test_a_file_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:
         cache.put(["one"], [PARIS])
     assert raised.value.file == identity.parent / "answers.jsonl"
     assert cache.get("one") is None
+
+
+def broken(line: bytes, how: str) -> bytes:
+    record = json.loads(line)
+    changes = {
+        "other answer": {"text": "Rome"},
+        "other key": {"key": key_of("Capital of Spain?")},
+        "other finish": {"finish": "length"},
+        "usage that is no table": {"usage": [1]},
+        "count that is no number": {"usage": {"output_tokens": "many"}},
+        "text that is none": {"text": None},
+        "key that is none": {"key": 7},
+    }
+    if how in changes:
+        return json.dumps({**record, **changes[how]}).encode()
+    shapes = {
+        "no object": b"[1, 2]",
+        "a number": b"7",
+        "without a text": json.dumps({name: value for name, value in record.items() if name != "text"}).encode(),
+        "sum of another name": line.replace(b'"sum"', b'"sun"'),
+        "not UTF-8": line[:20] + b"\xff\xfe" + line[22:],
+        "half a line": line[: len(line) // 2],
+        "no JSON": b"<html>502</html>",
+        "deeper than any parser": b"[" * 100_000,
+        "one bit": line[:60] + bytes([line[60] ^ 1]) + line[61:],
+        "zeros": bytes(len(line)),
+    }
+    return shapes[how]
+
+
+HOWS = (
+    "other answer", "other key", "other finish", "usage that is no table", "count that is no number",
+    "text that is none", "key that is none", "no object", "a number", "without a text", "sum of another name",
+    "not UTF-8", "half a line", "no JSON", "deeper than any parser", "one bit", "zeros",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_damaged_line_costs_its_own_answer_and_is_told_once(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened(tmp_path).put(["one", "Capital of France?", "three"], [ROME, PARIS, ROME])
+    file = lines_file(tmp_path)
+    lines = file.read_bytes().split(b"\n")
+    lines[2] = broken(lines[2], how)
+    file.write_bytes(b"\n".join(lines))
+    damaged = opened(tmp_path)
+    prompts = ("one", "Capital of France?", "three", "Capital of Spain?")
+    assert [damaged.get(prompt) for prompt in prompts] == [ROME, None, ROME, None]
+    assert caplog.messages == [
+        f"1 of the cached answers are damaged or cut off and are asked for again; the first is line 3 of {file}"
+    ]
+    damaged.put(["Capital of France?"], [PARIS])
+    caplog.clear()
+    assert opened(tmp_path).get("Capital of France?") == PARIS
+    assert caplog.messages == []
+
+
+def test_answers_of_an_older_version_have_no_checksum_and_are_taken_as_they_are(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    cache.put(["Capital of France?"], [PARIS])
+    file = lines_file(tmp_path)
+    record = {name: value for name, value in json.loads(file.read_bytes()).items() if name != "sum"}
+    file.write_text(f"\n{json.dumps(record)}")
+    assert opened(tmp_path).get("Capital of France?") == PARIS
+
+
+def test_answers_are_not_written_through_a_link(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    opened(tmp_path / "cache").put(["one"], [PARIS])
+    file = lines_file(tmp_path / "cache")
+    precious = tmp_path / "precious"
+    file.rename(precious)
+    before = precious.read_bytes()
+    file.symlink_to(precious)
+    cache = opened(tmp_path / "cache")
+    cache.put(["two"], [ROME])
+    assert precious.read_bytes() == before
+    assert (cache.get("one"), opened(tmp_path / "cache").get("two")) == (None, ROME)
+    assert caplog.messages == [f"a cache is not written through a symbolic link; this one was taken away: {file}"]

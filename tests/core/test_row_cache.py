@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ragprof.core import caches as row_cache
 from ragprof.core.caches import RowCache, digest
+from ragprof.core.errors import BadInput
 
 KEYS = [digest(name) for name in ("one", "two", "three")]
 ROWS = np.array([[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]], np.float32)
@@ -29,7 +30,7 @@ cache = RowCache(Path(sys.argv[1]), identity="model", width=500, dtype=np.float3
 first, last, step = (int(number) for number in sys.argv[2:])
 for start in range(first, last, step):
     numbers = range(start, start + {BATCH})
-    rows = np.repeat(np.array(numbers, np.float32)[:, None], 500, axis=1)
+    rows = np.repeat(np.array(numbers, np.float32)[:, None] + 1, 500, axis=1)
     cache.put([digest(str(number)) for number in numbers], rows)
     print(start + {BATCH}, flush=True)
 """
@@ -109,7 +110,7 @@ def test_a_key_that_is_there_keeps_its_first_row_and_is_stored_once(tmp_path: Pa
     cache = written(tmp_path)
     cache.put(KEYS, ROWS + 100)
     assert np.array_equal(opened(tmp_path).get(KEYS), ROWS)
-    assert [path.stat().st_size for path in sorted(tmp_path.glob("*/*.bin"))] == [KEY_BYTES, ROW_BYTES]
+    assert [path.stat().st_size for path in sorted(tmp_path.glob("*/*.bin"))] == [KEY_BYTES, ROW_BYTES, 3 * 8]
 
 
 def test_a_key_that_stands_twice_in_one_batch_is_stored_once(tmp_path: Path) -> None:
@@ -133,12 +134,12 @@ def test_whatever_is_put_in_whatever_batches_comes_back(batches: list[list[int]]
     with tempfile.TemporaryDirectory() as name:
         cache = opened(Path(name))
         for batch in batches:
-            cache.put([digest(str(number)) for number in batch], np.array([[n, -n] for n in batch], np.float32))
+            cache.put([digest(str(number)) for number in batch], np.array([[n + 1, -n] for n in batch], np.float32))
         numbers = sorted({number for batch in batches for number in batch})
         for each in (cache, opened(Path(name))):
             assert len(each) == len(numbers)
             rows = each.get([digest(str(number)) for number in numbers])
-            assert rows.tolist() == [[number, -number] for number in numbers]
+            assert rows.tolist() == [[number + 1, -number] for number in numbers]
 
 
 @pytest.mark.parametrize("name", ["rows.bin", "keys.bin"])
@@ -186,7 +187,7 @@ def test_two_processes_writing_at_once_keep_all_rows_once(tmp_path: Path, writer
     cache = RowCache(tmp_path, identity="model", width=500, dtype=np.float32)
     rows = cache.get([digest(str(number)) for number in range(2050)])
     assert len(cache) == 2050
-    assert np.array_equal(rows, np.repeat(np.arange(2050, dtype=np.float32)[:, None], 500, axis=1))
+    assert np.array_equal(rows, np.repeat(np.arange(1, 2051, dtype=np.float32)[:, None], 500, axis=1))
     assert (next(tmp_path.glob("*/keys.bin"))).stat().st_size == 2050 * 20
 
 
@@ -203,15 +204,15 @@ def test_a_killed_process_loses_at_most_the_batch_in_flight(
     cache = RowCache(tmp_path, identity="model", width=500, dtype=np.float32)
     assert acknowledged <= len(cache) <= acknowledged + BATCH
     rows = cache.get([digest(str(number)) for number in range(len(cache))])
-    assert np.array_equal(rows[:, 0], np.arange(len(cache)))
-    assert np.array_equal(rows[:, 499], np.arange(len(cache)))
+    assert np.array_equal(rows[:, 0], np.arange(1, len(cache) + 1))
+    assert np.array_equal(rows[:, 499], np.arange(1, len(cache) + 1))
 
 
 def test_mapped_rows_are_the_same_rows_and_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_cache, "BLOCK_ROWS", 7)
     rows = RowCache(tmp_path, identity="x", width=3, dtype=np.float32)
     keys = [digest(str(number)) for number in range(40)]
-    rows.put(keys, np.arange(120, dtype=np.float32).reshape(40, 3))
+    rows.put(keys, np.arange(1, 121, dtype=np.float32).reshape(40, 3))
     wanted = [keys[number] for number in (39, 3, 3, *range(20))]
     before = sorted(path.name for path in tmp_path.rglob("*"))
     found = rows.get_mapped(wanted)
@@ -219,3 +220,35 @@ def test_mapped_rows_are_the_same_rows_and_leave_no_file(tmp_path: Path, monkeyp
     assert np.array_equal(found, rows.get(wanted))
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
     assert rows.get_mapped([]).shape == (0, 3)
+
+
+def test_a_hole_that_another_process_has_filled_is_not_written_over(tmp_path: Path) -> None:
+    """Both see the damage; the first mends it with one row, the second has another one to add."""
+    written(tmp_path)
+    (path,) = tmp_path.glob("*/rows.bin")
+    path.write_bytes(bytes(8) + path.read_bytes()[8:])
+    first, second = opened(tmp_path), opened(tmp_path)
+    assert first.lacking(KEYS) == second.lacking(KEYS) == {KEYS[0]}
+    four = digest("four")
+    first.put([four], np.array([[4.0, -4.0]], np.float32))
+    second.put(KEYS[:1], ROWS[:1])
+    for each in (first, second, opened(tmp_path)):
+        each.put([], ROWS[:0])
+        assert each.lacking([*KEYS, four]) == set()
+        assert each.get([*KEYS, four]).tolist() == [[1.0, -1.0], [2.0, -2.0], [3.0, -3.0], [4.0, -4.0]]
+    assert path.stat().st_size == 4 * 8
+
+
+def test_a_damaged_row_is_a_key_error_and_never_a_value(tmp_path: Path) -> None:
+    written(tmp_path)
+    (path,) = tmp_path.glob("*/rows.bin")
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(KeyError):
+        opened(tmp_path).get(KEYS)
+
+
+def test_a_folder_in_the_place_of_a_file_is_no_traceback(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    next(tmp_path.glob("*/identity.json")).with_name("rows.bin").mkdir()
+    with pytest.raises(BadInput, match="cannot write the cache: Is a directory"):
+        cache.put(KEYS, ROWS)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from counting import CountingEmbedder, InfiniteEmbedder
 
+from ragprof.core import Doc, Embedded, Query
 from ragprof.core.clock import Silent
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.stages import Embedder
 from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.record import rankings as vectors
-from ragprof.record.pipeline import part
+from ragprof.record.pipeline import Pipeline, part
+from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Reused, document_vectors, query_vectors
 
 TEXTS = [f"passage about {'very ' * number}much" for number in range(10)]
@@ -114,6 +117,34 @@ def test_a_function_without_finite_numbers_is_refused(tmp_path: Path) -> None:
     embedder = part("embedders", lambda texts: np.full((len(texts), 3), np.nan))
     with pytest.raises(NonFiniteScore, match="the embedder returned NaN or infinity; no ranking could be trusted"):
         documents(embedder, tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0])
+def test_vectors_that_nothing_can_be_found_with_are_refused_live_too(value: float) -> None:
+    """A live query meets the check as well: its vector comes straight from the part, or from the server behind it."""
+
+    def embed(texts: list[str]) -> np.ndarray:
+        return np.full((len(texts), 3), value)
+
+    parts = Pipeline("p", embedder=embed, store="faiss_flat").parts()
+    parts.store.add([Doc("d", "", "text", "d")], np.ones((1, 3), np.float32))
+    fault = "a vector of zeros" if value == 0 else "NaN or infinity"
+    told = f"the embedder returned {fault}; no ranking could be trusted. The text: 'which one?'"
+    with pytest.raises(NonFiniteScore) as raised:
+        ask(parts, Query("q", "which one?"), bare)
+    assert str(raised.value) == told
+
+
+def test_a_vector_of_zeros_names_its_text_and_is_not_kept(tmp_path: Path) -> None:
+    class Empty(HashingEmbedder):
+        def embed_documents(self, texts: Sequence[str]) -> Embedded:
+            made = super().embed_documents(texts)
+            made.vectors[[text == TEXTS[3] for text in texts]] = 0
+            return made
+
+    with pytest.raises(NonFiniteScore, match=r"a vector of zeros; .* The text: 'passage about very very very much'"):
+        documents(Empty(64), tmp_path)
+    assert not list(tmp_path.rglob("rows.bin"))
 
 
 def test_a_part_without_finite_numbers_leaves_nothing_in_the_cache(tmp_path: Path) -> None:

@@ -16,11 +16,10 @@ import pandas as pd
 
 from ragprof.core import Answer, Doc, EmbeddedQuery, Generated, Query, Ranking, StageName, Vectors
 from ragprof.core.clock import Progress
-from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import ranked, without
 from ragprof.core.stages import Embedder, ManyGenerator, Reranker
 from ragprof.record.pipeline import Parts
-from ragprof.record.query import ask, one_each, within_window
+from ragprof.record.query import ask, one_each, trusted, within_window
 from ragprof.record.rankings import answer_of, final_of
 
 What: TypeAlias = Literal["vectors", "ranking", "scores", "prompt", "answer", "batch size", "threads"]
@@ -190,7 +189,7 @@ class Alone:
     def vector(self, embedder: Embedder, doc: Doc) -> Vectors:
         key = (id(embedder), doc.doc_id)
         if key not in self._vectors:
-            self._vectors[key] = finite(embedder.embed_documents([doc.content]).vectors)[0]
+            self._vectors[key] = trusted(embedder.embed_documents([doc.content]).vectors, [doc.content])[0]
         return self._vectors[key]
 
 
@@ -198,7 +197,8 @@ def query_checks(parts: Parts, lives: Sequence[LiveQuery]) -> Iterator[Check]:
     """Query vectors: alone, as a live query is, against one call with all of them."""
     if parts.embedder is None:
         return
-    together = finite(parts.embedder.embed_queries([live.query.text for live in lives]).vectors)
+    texts = [live.query.text for live in lives]
+    together = trusted(parts.embedder.embed_queries(texts).vectors, texts)
     for live, vector in zip(lives, together, strict=True):
         yield vector_check(parts, live, vector, ("batch size", IN_A_BATCH))
 
@@ -225,7 +225,8 @@ def document_checks(parts: Parts, lives: Sequence[LiveQuery], alone: Alone) -> I
     docs = list({item.doc.doc_id: item.doc for live in lives for item in live.searched}.values())
     if parts.embedder is None or not parts.store.needs_vectors or not docs:
         return
-    vectors = finite(parts.embedder.embed_documents([doc.content for doc in docs]).vectors)
+    contents = [doc.content for doc in docs]
+    vectors = trusted(parts.embedder.embed_documents(contents).vectors, contents)
     together = {doc.doc_id: vector for doc, vector in zip(docs, vectors, strict=True)}
     by_product = {live.query.query_id: products(live, together) for live in lives}
     knows_prompt = parts.reranker is None and all(
@@ -279,13 +280,6 @@ def scored(reranker: Reranker, query: Query, docs: Sequence[Doc]) -> list[tuple[
     return list(zip(docs, one_each(reranker.score(query, docs).scores, docs), strict=True))
 
 
-def finite(vectors: Vectors) -> Vectors:
-    """The same vectors. Raises NonFiniteScore."""
-    if not np.isfinite(vectors).all():
-        raise NonFiniteScore("the embedder returned NaN or infinity; no ranking could be trusted")
-    return np.asarray(vectors, np.float32)
-
-
 def thread_settings() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
     """How the number of threads is read and written, for each library that is loaded; nothing is imported for it.
 
@@ -323,7 +317,7 @@ def threads(number: int) -> Iterator[None]:
 def thread_checks(parts: Parts, live: LiveQuery) -> Iterator[Check]:
     """Embedding, search and reranking of one query as they are now, each against what it gave live for that input."""
     if parts.embedder is not None:
-        vector = finite(parts.embedder.embed_queries([live.query.text]).vectors)[0]
+        vector = trusted(parts.embedder.embed_queries([live.query.text]).vectors, [live.query.text])[0]
         yield vector_check(parts, live, vector, ("threads", OTHER_THREADS))
     found = searched(parts, live.query, live.vector)
     difference, effect = score_difference(live.searched, found), effect_of_search(parts, live, found)
