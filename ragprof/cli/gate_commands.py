@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,12 +125,19 @@ def gate(
         return
     from ragprof.session import gating
 
-    with console.progress() as bars:
-        found = gating.gate(
-            eval_file, baseline=baseline_dir, against=against, recording=recording, strict=strict, clock=not no_clock,
-            corpus=corpus, out=out, books=rates or [], progress=bars,
-        )  # fmt: skip
-    Outputs(junit, markdown, html, json, gitlab, benchmark, github).write(found, subject=eval_file)
+    outputs = Outputs(junit, markdown, html, json, gitlab, benchmark, github)
+    try:
+        with console.progress() as bars:
+            found = gating.gate(
+                eval_file, baseline=baseline_dir, against=against, recording=recording, strict=strict,
+                clock=not no_clock, corpus=corpus, out=out, books=rates or [], progress=bars,
+            )  # fmt: skip
+    except Exception as problem:
+        # Whoever reads the files has to learn of it there: a missing one looks like none that was asked for.
+        if (told := gating.unjudged(eval_file, problem, strict=strict)) is not None:
+            outputs.keep(told, subject=eval_file)
+        raise
+    outputs.write(found, subject=eval_file)
     raise typer.Exit(found.exit_code)
 
 
@@ -238,29 +246,42 @@ class Outputs:
     benchmark: Path | None
     github: bool
 
-    def write(self, found: Comparison, *, subject: Path) -> None:
-        """Every file that was asked for, each whole; then the terminal, GitHub's commands first. `subject` is what
-        GitLab's findings are about, relative to where the command runs, as CI runs it at the repository's top."""
+    def keep(self, found: Comparison, *, subject: Path) -> list[BadInput]:
+        """Write every file that was asked for, each whole, and say to GitHub what it is to hear; return what could not
+        be written. `subject` is what GitLab's findings are about, relative to where the command runs, as CI runs it at
+        the repository's top."""
         from ragprof.studies.gate import ci_files
         from ragprof.studies.gate.pages import comparison_markdown, comparison_page
-        from ragprof.studies.gate.tables import comparison_table
 
-        if self.junit:
-            write_text(self.junit, ci_files.junit(found))
-        if self.markdown:
-            write_text(self.markdown, comparison_markdown(found))
-        if self.html:
-            write_text(self.html, comparison_page(found))
-        if self.gitlab:
-            whole, here = subject.resolve(), Path.cwd().resolve()
-            place = whole.relative_to(here).as_posix() if whole.is_relative_to(here) else subject.name
-            write_text(self.gitlab, ci_files.code_quality(found, eval_file=place))
-        if self.json:
-            write_json(self.json, found.document)
-        if self.benchmark:
-            for name, text in ci_files.entries(found).items():
-                write_text(self.benchmark / f"{name}.json", text)
+        whole, here = subject.resolve(), Path.cwd().resolve()
+        place = whole.relative_to(here).as_posix() if whole.is_relative_to(here) else subject.name
+        writers: list[tuple[Path | None, Callable[[Path], None]]] = [
+            (self.json, lambda path: write_json(path, found.document)),
+            (self.junit, lambda path: write_text(path, ci_files.junit(found))),
+            (self.gitlab, lambda path: write_text(path, ci_files.code_quality(found, eval_file=place))),
+            (self.markdown, lambda path: write_text(path, comparison_markdown(found))),
+            (self.html, lambda path: write_text(path, comparison_page(found))),
+        ]
+        for name in ci_files.BENCHMARKS if self.benchmark else ():
+            entries = partial(write_text, text=ci_files.entries(found)[name])
+            writers.append((self.benchmark and self.benchmark / f"{name}.json", entries))
+        problems = []
+        for path, write in writers:
+            try:
+                if path:
+                    write(path)
+            except BadInput as problem:
+                problems.append(problem)
         if self.github:
             for line in ci_files.write_github(found, os.environ, markdown=comparison_markdown(found)):
                 console.raw(line)
+        return problems
+
+    def write(self, found: Comparison, *, subject: Path) -> None:
+        """The files, then the terminal, GitHub's commands first. A file that cannot be written keeps back no other."""
+        from ragprof.studies.gate.tables import comparison_table
+
+        problems = self.keep(found, subject=subject)
         console.show(comparison_table(found))
+        for problem in problems:
+            raise problem

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ragprof.core.clock import Progress, Silent
-from ragprof.core.errors import BadInput, Incomparable
+from ragprof.core.errors import BadInput, Incomparable, RagprofError
 from ragprof.core.files import written_path
 from ragprof.core.quantities import quantity
-from ragprof.evals import EvalConfig, GateSettings
+from ragprof.evals import EvalConfig, GateSettings, read_eval
 from ragprof.session.run import run
 from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_sides, side_of, unrecorded
 from ragprof.studies.gate.document import ComparedSide, Comparison, GateResult, InterleavedJob, QuantityRow
@@ -25,6 +25,8 @@ OTHER_JOB = (
     "Latency is not gated against another job's, which may differ by 26 % on the same machine; left out: {left_out}. "
     "'ragprof gate --against REV' times both sides in one job; [gate] across_jobs = true gates it all the same."
 )
+CRASHED = 70
+"""Exit code of a fault of ragprof: EX_SOFTWARE of sysexits.h."""
 OVERRUN = 1.2
 """By how much live queries may take longer than they should before a note says so."""
 
@@ -80,6 +82,31 @@ def gate(
             )
         recording = run(path, corpus=corpus, out=folder, books=books, progress=bars).folder
     return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
+
+
+def unjudged(eval_file: Path, problem: Exception, *, strict: bool) -> Comparison | None:
+    """A gate that ended without a verdict, for the files that were asked for: every gate incomparable, with the reason.
+
+    Its exit code is that of the command. None where the eval file tells of no gate.
+    """
+    try:
+        config = read_eval(eval_file)
+    except RagprofError:
+        return None
+    if not config.gate.quantities:
+        return None
+    code, why = (
+        CRASHED,
+        f"ragprof ended by a fault of its own ({type(problem).__name__}); the log of this step has more",
+    )
+    if isinstance(problem, RagprofError):
+        code, why = problem.exit_code, str(problem)
+    sides = unrecorded("base", queries=0), unrecorded(shown(eval_file), queries=0)
+    found = refused(
+        sides, config.gate, why, eval_name=config.name, title=config.title or config.name,
+        pipelines=[each.name for each in config.pipelines], strict=strict,
+    )  # fmt: skip
+    return replace(found, gate=found.gate and replace(found.gate, exit_code=code))
 
 
 def _in_one_job(job: Job, prepared: Prepared, progress: Progress, *, strict: bool) -> Comparison:

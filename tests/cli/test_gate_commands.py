@@ -301,3 +301,45 @@ def test_export_writes_into_the_recording_where_nothing_else_is_said(ragprof: Ra
         "base/export/per_query.parquet",
         "base/export/per_query.csv",
     ]
+
+
+def test_a_gate_that_ends_without_a_verdict_still_writes_what_was_asked(
+    ragprof: Ragprof, gated: str, base: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """CI shows a missing report as a step that made none: why nothing could be judged stands in every file."""
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "told"))
+    ragprof("baseline", "save", base, "--into", "broken")
+    (Path("broken") / "figures.parquet").write_bytes(b"PAR1")
+    outcome = ragprof("gate", gated, "--baseline", "broken", "--recording", base, *outputs(), "--github")
+    assert outcome.code == 2
+    assert outcome.message.startswith("ragprof: broken/figures.parquet: it was cut short: 4 of ")
+    assert sorted(path.name for path in Path("written").iterdir()) == sorted([*WRITTEN, "benchmark"])
+    assert {error.get("type") for error in suite_of().findall("testcase/error")} == {"incomparable"}
+    assert all("it was cut short" in str(error.get("message")) for error in suite_of().findall("testcase/error"))
+    assert dict(document()["gate"])["exit_code"] == 2  # type: ignore[call-overload]
+    assert "it was cut short" in Path("written/comment.md").read_text()
+    assert "exit_code=2\n" in (tmp_path / "told").read_text()
+
+
+@pytest.mark.parametrize("name", ["scores", "usage", "costs", "spans"])
+def test_a_recording_with_a_table_missing_is_one_message_and_no_verdict(
+    ragprof: Ragprof, gated: str, base: str, name: str
+) -> None:
+    shutil.copytree(base, "lacking")
+    (Path("lacking") / f"{name}.parquet").unlink()
+    outcome = ragprof("gate", gated, "--baseline", base, "--recording", "lacking", "--junit", "junit.xml")
+    assert outcome.code == 2
+    assert outcome.message.startswith(f"ragprof: lacking/{name}.parquet: this file is missing")
+    assert outcome.message.count("\n") == 1
+    assert f"lacking/{name}.parquet" in Path("junit.xml").read_text()
+
+
+def test_one_file_that_cannot_be_written_keeps_back_no_other(ragprof: Ragprof, gated: str, base: str) -> None:
+    Path("written").mkdir()
+    (Path("written") / "junit.xml").mkdir()
+    outcome = ragprof("gate", gated, "--baseline", base, "--recording", base, *outputs())
+    assert outcome.code == 2
+    assert outcome.message.startswith("ragprof: written/junit.xml: cannot write it: Is a directory")
+    assert "HOLDS: all 2 gates hold" in outcome.output
+    assert sorted(path.name for path in Path("written").iterdir()) == sorted([*WRITTEN, "benchmark"])
+    assert "<html" in Path("written/page.html").read_text()

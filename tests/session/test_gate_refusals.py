@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from gated_eval import EVAL, QUALITY, Recorded, gating, refused
+from gated_eval import EVAL, QUALITY, TOKENS, Recorded, gating, refused
 
 from ragprof.core.errors import BadInput
-from ragprof.session.gating import gate
+from ragprof.session.gating import gate, unjudged
 from ragprof.studies.gate.sides import save_baseline
 
 
@@ -128,3 +128,18 @@ def test_a_recording_does_not_take_the_place_of_its_own_baseline(small: Path, re
     assert refused(small, baseline="reports/small", out="reports/small").startswith(
         "reports/small: this folder is the baseline, and a new recording would take its place; keep it with 'ragprof "
     )
+
+
+def test_a_crash_is_no_verdict_and_has_an_exit_code_of_its_own(small: Path) -> None:
+    """1 means a regression; whoever reads the files learns that ragprof is at fault, and nothing of its insides."""
+    gating(small, QUALITY, TOKENS)
+    found = unjudged(small, KeyError("secret"), strict=False)
+    assert found is not None
+    assert found.exit_code == 70
+    assert {each.gate for each in found.gates} == {"incomparable"}
+    assert found.notes == ("ragprof ended by a fault of its own (KeyError); the log of this step has more",)
+
+
+def test_an_eval_file_without_gates_tells_nothing_of_what_could_not_be_judged(small: Path) -> None:
+    assert unjudged(small, RuntimeError(), strict=False) is None
+    assert unjudged(small.with_name("nowhere.toml"), RuntimeError(), strict=False) is None

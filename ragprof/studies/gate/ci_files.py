@@ -302,6 +302,10 @@ def code_quality(comparison: Comparison, *, eval_file: str) -> str:
     return _json(findings)
 
 
+BENCHMARKS = ("smaller", "bigger")
+"""Which figures are better."""
+
+
 def entries(comparison: Comparison) -> dict[str, str]:
     """`smaller` and `bigger` (is better) -> a JSON list of the candidate's figures for github-action-benchmark: name,
     unit, value, range and extra; empty where there is nothing. Primary and gated quantities only, each once.
@@ -312,7 +316,7 @@ def entries(comparison: Comparison) -> dict[str, str]:
     primary = [row for row in comparison.quantities if row.primary]
     rows = [*primary, *(comparison.gate.gates if comparison.gate else ())]
     first = {(row.pipeline, row.quantity): row for row in reversed(rows) if row.candidate is not None}
-    found: dict[str, list[dict[str, Any]]] = {"smaller": [], "bigger": []}
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in BENCHMARKS}
     for key in dict.fromkeys((row.pipeline, row.quantity) for row in rows):
         if key in first:
             row = first[key]
