@@ -53,7 +53,7 @@ Money = Annotated[Decimal, BeforeValidator(str)]
 
 
 class Prices(EvalTable):
-    """Names of rates; one that is left out makes its stage UNPRICED."""
+    """Names of rates; one that is left out makes its stage UNPRICED. `hour` (UTC) is said once, for the whole eval."""
 
     llm: str | None = None
     embed: str | None = None
@@ -61,6 +61,7 @@ class Prices(EvalTable):
     rerank: str | None = None
     machine: str | None = None
     utilisation: Money | None = Field(None, gt=0, le=1)
+    hour: int | None = Field(None, ge=0, le=23)
 
 
 class PipelineConfig(EvalTable):
@@ -77,6 +78,8 @@ class PipelineConfig(EvalTable):
 
     @model_validator(mode="after")
     def k_within_depth(self) -> PipelineConfig:
+        if self.prices.hour is not None:
+            raise Misplaced("hour is said once, under [prices] of the eval", "prices", "hour")
         k = self.injector.options.get("k", DEFAULT_K)
         if isinstance(k, int) and k > self.depth:
             raise Misplaced(

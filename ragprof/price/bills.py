@@ -276,11 +276,17 @@ ENTRY: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class PriceList:
-    """What names mean on one day. `file` is where a name that nobody has is complained of."""
+    """What names mean at one hour (UTC) of a day. `file` is where a name that nobody has is complained of."""
 
     known: Catalogue
     on: date
     file: Path
+    hour: int = 0
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], *, books: Sequence[Path], on: date, file: Path) -> PriceList:
+        """The shipped books with these on top, at the hour that the eval states under [prices]."""
+        return cls(catalogue(books), on, file, (config.get("prices") or {}).get("hour") or 0)
 
     def rate(self, name: str) -> PublishedRate:
         """Raises UnknownName or BadInput for a name nobody has, Unpriced where it has no rate on that day."""
@@ -289,7 +295,7 @@ class PriceList:
         if name in self.known:
             return valid_on(self.known[name], self.on)
         if ":" in name:
-            return model_rate(name, self.on)
+            return model_rate(name, self.on, self.hour)
         raise UnknownName("rate", name, [FREE, "provider:model", *self.known], file=self.file)
 
     def entry(self, name: str, stage: str) -> PublishedRate:
@@ -342,7 +348,7 @@ def price_recording(
     under a name that does not exist.
     """
     recording = read_recording(folder, settings)
-    prices = PriceList(catalogue(books), on, folder / "manifest.json")
+    prices = PriceList.of(recording.config, books=books, on=on, file=folder / "manifest.json")
     bills: dict[str, list[BillLine]] = {}
     facts: dict[str, PipelineFacts] = {}
     with localcontext(EXACT):

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -298,40 +298,47 @@ QUOTED = 1_000  # a prompt of this length is in every model's lowest step
 class ModelRate(PublishedRate):
     """A model's prices. genai-prices does not say since when, so `since` is the day asked for.
 
-    `usd` is for tokens of a short prompt, `output_usd` for those of its answer.
+    `usd` is for tokens of a short prompt, `output_usd` for those of its answer, `request_usd` for each request besides.
+    `hour` is the hour of the day in UTC whose prices these are; None where the day has one price.
     """
 
     provider: str = ""
     model: str = ""
+    request_usd: Decimal = Decimal(0)
+    hour: int | None = None
 
     def cost(self, units: Decimal) -> Decimal:
-        """One request of so many input tokens: prices with steps by length are met as they are."""
-        usd: Decimal = _price(self.provider, self.model, on=self.since, input_tokens=int(units)).total_price
+        """One request of so many input tokens, with its fee: prices with steps by length are met as they are."""
+        usd: Decimal = self._priced(input_tokens=int(units)).total_price
         return usd
 
     def call(self, *, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> CallCost:
         """One request as the provider bills it: with steps by length of the prompt and its price of cached tokens."""
         if self.output_usd is None:
             raise Unpriced(f"genai-prices lists '{self.name}' without a price of output tokens")
-        priced = _price(
-            self.provider, self.model, on=self.since,
-            input_tokens=prompt_tokens, output_tokens=answer_tokens, cache_read_tokens=cached_tokens,
-        )  # fmt: skip
+        priced = self._priced(input_tokens=prompt_tokens, output_tokens=answer_tokens, cache_read_tokens=cached_tokens)
         return CallCost(priced.total_price - priced.output_price, priced.output_price)
 
+    def _priced(self, **tokens: int) -> Any:
+        return _price(self.provider, self.model, at=moment(self.since, self.hour or 0), **tokens)
+
     def as_json(self) -> dict[str, Any]:
-        return {**PublishedRate.as_json(self), "since": None, "on": self.since.isoformat()}
+        """`request_usd` and `hour` are there where the model has them."""
+        own = {"request_usd": format(self.request_usd, "f")} if self.request_usd else {}
+        hour = {} if self.hour is None else {"hour": self.hour}
+        return {**PublishedRate.as_json(self), "since": None, "on": self.since.isoformat(), **own, **hour}
 
 
-def model_rate(name: str, on: date) -> ModelRate:
-    """The rate of `provider:model` on a day.
+@cache
+def model_rate(name: str, on: date, hour: int = 0) -> ModelRate:
+    """The rate of `provider:model` on a day, at an hour in UTC where its price depends on that.
 
     Raises UnknownName or BadInput for a provider or model that genai-prices does not have, Unpriced for a model
     that it has without a price of input tokens.
     """
     provider, _, model = name.partition(":")
     try:
-        priced = _price(provider, model, on=on, input_tokens=QUOTED)
+        priced = _price(provider, model, at=moment(on, hour), input_tokens=QUOTED)
     except LookupError:
         from genai_prices import data
 
@@ -345,13 +352,21 @@ def model_rate(name: str, on: date) -> ModelRate:
         ) from None
     if priced.model_price.input_mtok is None:
         raise Unpriced(f"genai-prices lists '{name}' without a price of input tokens")
-    answered = _price(provider, model, on=on, input_tokens=QUOTED, output_tokens=QUOTED)
+    answered = _price(provider, model, at=moment(on, hour), input_tokens=QUOTED, output_tokens=QUOTED)
+    totals = {
+        _price(provider, model, at=moment(on, each), input_tokens=QUOTED, output_tokens=QUOTED).total_price
+        for each in range(24)
+    }
+    note = f"From genai-prices {version('genai-prices')}."
+    note += f" Its price depends on the hour; this is that of {hour:02d}:00 UTC." if len(totals) > 1 else ""
     has_answers = answered.model_price.output_mtok is not None
     urls = priced.provider.pricing_urls or ["https://github.com/pydantic/genai-prices"]
     return ModelRate(
-        name=name, unit="input token", usd=_per_million(priced.total_price), per=PER, since=on, source=urls[0],
-        shape="per_input_token", verified=None, note=f"From genai-prices {version('genai-prices')}.",
+        name=name, unit="input token", usd=_per_million(priced.input_price), per=PER, since=on, source=urls[0],
+        shape="per_input_token", verified=None, note=note,
         output_usd=_per_million(answered.output_price) if has_answers else None, provider=provider, model=model,
+        request_usd=priced.total_price - priced.input_price - priced.output_price,
+        hour=hour if len(totals) > 1 else None,
     )  # fmt: skip
 
 
@@ -359,8 +374,12 @@ def _per_million(usd: Decimal) -> Decimal:
     return (usd * (PER // QUOTED)).normalize() + 0
 
 
-def _price(provider: str, model: str, *, on: date, **tokens: int) -> Any:
+def moment(on: date, hour: int) -> datetime:
+    return datetime(on.year, on.month, on.day, hour, tzinfo=UTC)
+
+
+def _price(provider: str, model: str, *, at: datetime, **tokens: int) -> Any:
+    """The only place that asks genai-prices."""
     from genai_prices import Usage, calc_price
 
-    moment = datetime(on.year, on.month, on.day, tzinfo=UTC)
-    return calc_price(Usage(**tokens), model_ref=model, provider_id=provider, genai_request_timestamp=moment)
+    return calc_price(Usage(**tokens), model_ref=model, provider_id=provider, genai_request_timestamp=at)

@@ -106,7 +106,7 @@ def rate_names(config: EvalConfig) -> list[tuple[tuple[str | int, ...], str]]:
     named: list[tuple[tuple[str | int, ...], str]] = [
         ((*location, stage), name)
         for prices, location in tables
-        for stage, name in prices.model_dump(exclude={"utilisation"}, exclude_none=True).items()
+        for stage, name in prices.model_dump(exclude={"utilisation", "hour"}, exclude_none=True).items()
     ]
     return named + [(("reranker", "llms"), name) for name in config.reranker.llms]
 

@@ -35,7 +35,7 @@ from ragprof.price.bills import (
     price_terms,
 )
 from ragprof.price.pricing import EXACT
-from ragprof.price.rates import FREE, PublishedRate, Unpriced, catalogue, shipped_books
+from ragprof.price.rates import FREE, PublishedRate, Unpriced, shipped_books
 
 COLUMNS = {"pipeline": TEXT, "setting": TEXT, "query_id": TEXT, "item": TEXT, "usd": USD, "rate": TEXT}
 PROMPT, ANSWER, MACHINE, RETRIEVAL = STAGE_ITEMS["inject"], STAGE_ITEMS["generate"], ITEMS["per_hour"], "retrieval"
@@ -85,7 +85,7 @@ def price_answers(
     """
     home = folder / "injection"
     manifest, config = read_manifest(home), settings or settings_of(home)
-    prices = PriceList(catalogue(books), on, home / "manifest.json")
+    prices = PriceList.of(config, books=books, on=on, file=home / "manifest.json")
     applied: dict[str, PublishedRate] = {}
     bills: list[tuple[Asked, list[Line]]] = []
     with localcontext(EXACT):

@@ -149,6 +149,8 @@ class AppliedRate(Section):
     """Of `per` units."""
     output_usd: str | None = None
     """Of `per` output tokens."""
+    request_usd: str | None = None
+    """Of each request, besides its tokens."""
     per: int
     since: str | None
     """Date from which the price holds."""
@@ -162,6 +164,8 @@ class AppliedRate(Section):
     max_tokens: int | None = None
     on: str | None = None
     """Of a model's price: the day for which it was looked up."""
+    hour: int | None = None
+    """Of a model's price that depends on the hour of the day: the hour, in UTC, for which it was looked up."""
 
 
 class Pareto(Section):

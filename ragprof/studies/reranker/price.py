@@ -39,7 +39,7 @@ from ragprof.price.bills import (
     units,
 )
 from ragprof.price.pricing import EXACT
-from ragprof.price.rates import FREE, PublishedRate, Unpriced, catalogue, shipped_books
+from ragprof.price.rates import FREE, PublishedRate, Unpriced, shipped_books
 from ragprof.studies.reranker.recorded import (
     RERANK,
     SEARCH,
@@ -193,7 +193,7 @@ def price(
     under a name that does not exist.
     """
     recorded, place = Recorded.read(folder, settings), folder / "reranker"
-    prices = PriceList(catalogue(books), on, place / "manifest.json")
+    prices = PriceList.of(recorded.config, books=books, on=on, file=place / "manifest.json")
     with localcontext(EXACT):
         bills = {name: _bill(recorded, name, prices) for name in recorded.arms}
         llms = {name: _llms(recorded, recorded.entries(name, llm), prices) for name in recorded.arms}
