@@ -52,7 +52,7 @@ class EvaluationSet:
     """Judged queries and their judgements, both in the order of their files; `qrels` has exactly these queries.
 
     Judged documents that the corpus lacks stay in `qrels`, so that recall stays honest; `judged_documents_missing`
-    counts them. Every query in `queries` has at least one judgement, though perhaps none above 0.
+    counts them. Every query in `queries` has at least one judgement, though perhaps none above 0; or no query has any.
     """
 
     queries: tuple[Query, ...]
@@ -62,6 +62,11 @@ class EvaluationSet:
     judged_documents_missing: int
     queries_without_judgements: int = 0
     judged_queries_unknown: int = 0
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are judgements. Without any, what needs none is measured and no pipeline is ranked."""
+        return bool(self.qrels)
 
     @cached_property
     def judged_documents(self) -> frozenset[str]:

@@ -163,12 +163,24 @@ def _from_table(path: Path) -> Iterator[tuple[int, Query]]:
         yield line, Query(query_id, text.strip())
 
 
-def read_evaluation_set(queries: Path, qrels: Path, *, corpus: Corpus) -> EvaluationSet:
+NO_JUDGEMENTS = (
+    "no relevance judgements: times, tokens, memory and money are measured, quality is not, and no pipeline is ranked; "
+    "to get them, say for 30 questions or more which documents answer them (`ragprof trec` writes the results to look "
+    "at), a line `query_id 0 doc_id 1` each, and name the file as qrels in [evaluation]"
+)
+
+
+def read_evaluation_set(queries: Path, qrels: Path | None, *, corpus: Corpus) -> EvaluationSet:
     """Judged queries with their judgements, which name documents (not passages) of the corpus.
 
-    Raises BadInput where queries and qrels, or qrels and corpus, have not one id in common.
+    Without a file of judgements all queries, none of them judged, and a notice that says so. Raises BadInput where
+    queries and qrels, or qrels and corpus, have not one id in common.
     """
-    asked, judged = read_questions(queries), read_qrels(qrels)
+    asked = read_questions(queries)
+    if qrels is None:
+        said = (NO_JUDGEMENTS, *asked.notices)
+        return EvaluationSet(asked.queries, {}, said, fingerprint_of_qrels({}), judged_documents_missing=0)
+    judged = read_qrels(qrels)
     known = {query.query_id for query in asked.queries}
     unjudged = [query.query_id for query in asked.queries if query.query_id not in judged]
     unknown = [each for each in judged if each not in known and each not in asked.without_text]

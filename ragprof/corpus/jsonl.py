@@ -200,13 +200,19 @@ CORPUS_FILE = "corpus.jsonl"
 QUERIES_FILE = "queries.jsonl"
 
 
-def read_beir_folder_paths(folder: Path, split: str = "test") -> tuple[Path, Path]:
-    """Where the queries and the qrels of one split are. Raises UnknownName for a split that is not there."""
+def read_beir_folder_paths(folder: Path, split: str = "test") -> tuple[Path, Path | None]:
+    """Where the queries and the qrels of one split are; no qrels in a folder that has none of any split.
+
+    Raises UnknownName for a split that is not there.
+    """
     queries, qrels = folder / QUERIES_FILE, folder / "qrels" / f"{split}.tsv"
     if not queries.is_file():
         raise BadInput(
             f"no {QUERIES_FILE} in this folder; BEIR has corpus.jsonl, queries.jsonl and qrels/", file=folder
         )
-    if not qrels.is_file():
-        raise UnknownName("split", split, [path.stem for path in qrels.parent.glob("*.tsv")], file=qrels.parent)
-    return queries, qrels
+    if qrels.is_file():
+        return queries, qrels
+    splits = [path.stem for path in qrels.parent.glob("*.tsv")]
+    if splits:
+        raise UnknownName("split", split, splits, file=qrels.parent)
+    return queries, None

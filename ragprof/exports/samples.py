@@ -144,7 +144,7 @@ def samples_of(source: Source, pipeline: str) -> list[Sample]:
                 "the recording was edited: record it again with 'ragprof run'",
                 file=ranking,
             )
-        judged = source.prepared.evaluation.qrels[query.query_id]
+        judged = source.prepared.evaluation.qrels.get(query.query_id, {})
         relevant = sorted((doc for doc, grade in judged.items() if grade > 0), key=lambda doc: -judged[doc])
         contexts, reference = tuple(source.docs[doc_id] for doc_id in doc_ids), next(iter(gold_answers(query)), None)
         made = pipeline, query.query_id, query.text, contexts, response, reference, tuple(relevant)

@@ -26,8 +26,8 @@ FAMILIES = ("AP", "Judged@10", "P@5", "R@20", "RR@10", "Success@5", "nDCG@10", "
 
 
 def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) -> pd.DataFrame:
-    """Write scores.parquet and judgement.json into a recording and return the scores."""
-    parsed = [measure(name) for name in metrics]
+    """Write scores.parquet and judgement.json into a recording and return the scores: none without judgements."""
+    parsed = [measure(name) for name in metrics] if evaluation.is_judged else []
     manifest = files.manifest_of(folder)
     stages = {pipeline["name"]: ranking_stages(pipeline) for pipeline in manifest.pipelines}
     tables = [
@@ -39,6 +39,7 @@ def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) ->
     facts = {
         "qrels_sha256": evaluation.qrels_sha256,
         "queries": len(evaluation.queries),
+        "judged": evaluation.is_judged,
         "notices": list(evaluation.notices),
         "recording": manifest.recording,
     }
@@ -66,7 +67,7 @@ def scores_of(
     for stage in stages:
         at_stage = ranking_table[ranking_table["stage"] == stage]
         rows.extend((stage, *row) for row in _per_query(trec_run(at_stage), qrels, measures))
-    return pd.DataFrame(rows, columns=["stage", "metric", "query_id", "value"])
+    return pd.DataFrame(rows, columns=["stage", "metric", "query_id", "value"]).astype({"value": float})
 
 
 def trec_run(at_stage: pd.DataFrame) -> Run:
@@ -133,6 +134,8 @@ def _per_query(run: Run, qrels: Qrels, measures: Sequence[Any]) -> list[tuple[st
     import ir_measures
 
     values = {(str(measure), query_id): 0.0 for measure in measures for query_id in qrels}
+    if not values:
+        return []
     judged = {query_id: _countable(grades) for query_id, grades in qrels.items()}
     for metric in ir_measures.iter_calc(list(measures), judged, run):
         name, value = str(metric.measure), float(metric.value)

@@ -146,7 +146,7 @@ class Profiler:
         config = read_eval(path)
         corpus = corpus_path(config, path)
         paths = corpus, *evaluation_paths(config, path, corpus)
-        rests_on = [str(path), config.model_dump_json(), *map(stamp, paths)]
+        rests_on = [str(path), config.model_dump_json(), *(stamp(place) for place in paths if place is not None)]
         recorded = self._recordings().once(path.stem, rests_on, lambda folder: run(path, out=folder))
         return self._result(path.stem, recorded)
 

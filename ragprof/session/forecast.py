@@ -46,7 +46,7 @@ def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequenc
     Raises RagprofError for what the main recording cannot do without. A study that cannot be made says why in its row.
     """
     prepared = prepare(eval_file, corpus=corpus, books=books)
-    rows = forecast(prepared.subject, cache=files.cache_folder())
+    rows = forecast(prepared.subject, judged=prepared.evaluation.is_judged, cache=files.cache_folder())
     for study in studies.every():
         try:
             plan = study.plan(prepared, Request(eval_file, books=books))
@@ -57,7 +57,7 @@ def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequenc
     return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
 
 
-def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:
+def forecast(subject: Subject, *, judged: bool, cache: Path) -> list[tuple[str, str]]:
     """Rows of (what, how much). Every estimate says what it rests on."""
     docs = subject.corpus.docs
     sample = random.Random(subject.config.seed).sample(docs, min(SAMPLE, len(docs)))
@@ -67,7 +67,7 @@ def forecast(subject: Subject, *, cache: Path) -> list[tuple[str, str]]:
         ("read", str(subject.corpus.account)),
         *(("left out", str(each)) for each in subject.corpus.account.left_out),
         ("corpus", f"{subject.corpus.name}: {size}, about {mean_tokens * len(docs):,.0f} tokens"),
-        ("questions", f"{len(subject.queries):,} judged"),
+        ("questions", f"{len(subject.queries):,} {'judged' if judged else 'without judgements'}"),
         ("pipelines", ", ".join(parts.name for parts in subject.pipelines)),
     ]
     seconds = 0.0

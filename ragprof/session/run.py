@@ -182,7 +182,7 @@ def profile(
     *,
     corpus: str | Path,
     queries: str | Path,
-    qrels: str | Path,
+    qrels: str | Path | None = None,
     name: str = "profile",
     out: str | Path | None = None,
     prices: Prices | None = None,
@@ -193,7 +193,7 @@ def profile(
 ) -> Result:
     """Profile pipelines that are declared in Python, callables among their stages included. Raises as `run` does.
 
-    `own_documents` as in the eval file's table [evaluation].
+    Without `qrels` nothing is said of quality. `own_documents` as in the eval file's table [evaluation].
     """
     try:
         config = EvalConfig(
@@ -208,7 +208,7 @@ def profile(
     for _, rate in rate_names(config):
         check_rate(rate, on=today(), file=Path(name))
     docs = read_corpus(Path(corpus))
-    evaluation = read_evaluation_set(Path(queries), Path(qrels), corpus=docs)
+    evaluation = read_evaluation_set(Path(queries), _path(qrels), corpus=docs)
     evaluation = with_own_documents(evaluation, docs, own_documents)
     parts = tuple(pipeline.parts() for pipeline in pipelines)
     settle(parts, docs)

@@ -38,6 +38,11 @@ class Prepared:
     subject: Subject
     evaluation: EvaluationSet
 
+    def need_judgements(self, study: str) -> None:
+        """Raises BadInput for an eval without relevance judgements."""
+        if not self.evaluation.is_judged:
+            raise BadInput(f"{study} needs relevance judgements, and this eval has none; name qrels in [evaluation]")
+
     def with_growth(self, growth: GrowthSettings) -> Prepared:
         """The same with other settings of growth."""
         config = self.subject.config.model_copy(update={"growth": growth})
@@ -135,15 +140,18 @@ def corpus_path(config: EvalConfig, eval_file: Path) -> Path:
     return written_path(source.path or "", beside=eval_file)
 
 
-def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple[Path, Path]:
-    """Queries and qrels: those that the eval names (relative to its file), else those of the BEIR folder."""
+def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple[Path, Path | None]:
+    """Queries and qrels: those that the eval names (relative to its file), else those of the BEIR folder.
+
+    An eval that names queries and no qrels has no judgements.
+    """
     source = config.evaluation
     if source.queries is None and source.qrels is None:
         return read_beir_folder_paths(corpus, source.split)
-    if source.queries is None or source.qrels is None:
-        missing = "queries" if source.queries is None else "qrels"
-        raise BadInput(f"[evaluation] gives no {missing}; queries and qrels belong together", file=eval_file)
-    return written_path(source.queries, beside=eval_file), written_path(source.qrels, beside=eval_file)
+    if source.queries is None:
+        raise BadInput("[evaluation] gives qrels and no queries; name the questions that they judge", file=eval_file)
+    qrels = None if source.qrels is None else written_path(source.qrels, beside=eval_file)
+    return written_path(source.queries, beside=eval_file), qrels
 
 
 def settle(pipelines: Sequence[Parts], corpus: Corpus) -> None:

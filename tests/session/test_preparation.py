@@ -89,7 +89,7 @@ def test_elsewhere_equal_ids_mean_nothing(handbook: Path) -> None:
         ('path = "handbook"', "", r"handbook\.toml(:\d+)?: no corpus; give \[corpus\] recipe"),
         ('path = "handbook"', 'path = "handbook"\nrecipe = "python-docs"', "both a recipe and a path; give"),
         ('path = "handbook"', 'path = "nowhere"', "nowhere"),
-        ("[timing]", '[evaluation]\nqueries = "handbook/queries.jsonl"\n\n[timing]', "gives no qrels; queries and"),
+        ("[timing]", '[evaluation]\nqrels = "handbook/qrels/test.tsv"\n\n[timing]', "gives qrels and no queries; name"),
         ("[timing]", '[evaluation]\nsplit = "dev"\n\n[timing]', "no split named 'dev'"),
         ('embedder = "hashing"', "", r"handbook\.toml:\d+: pipeline 'dense': its store compares vectors"),
         ("rounds = 3", "rounds = 1", r"handbook\.toml:11: timing\.rounds: Input should be greater than or equal to 2"),

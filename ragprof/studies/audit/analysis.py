@@ -60,9 +60,8 @@ def analyse(folder: Path) -> AuditSection:
     """The section of the summary. Raises BadInput where a file of the audit is missing."""
     place = folder / "audit"
     manifest, metric = files.read_json(place / "manifest.json"), files.read_json(place / "judgement.json")["metric"]
-    checks, ties, scores = (
-        files.read_table(place / f"{name}.parquet").groupby("pipeline") for name in ("checks", "ties", "scores")
-    )
+    checks, ties = (files.read_table(place / f"{name}.parquet").groupby("pipeline") for name in ("checks", "ties"))
+    every = files.read_table(place / "scores.parquet")
     config = manifest["config"]
     configs = {
         pipeline["name"]: {**pipeline, "generator": pipeline.get("generator") or config["injection"]["generator"]}
@@ -71,7 +70,8 @@ def analyse(folder: Path) -> AuditSection:
     counts = ThreadCounts(**manifest["threads"])
     pipelines = {}
     for name in configs:
-        found = _pipeline(checks.get_group(name), ties.get_group(name), scores.get_group(name), metric, manifest)
+        scores = every[every["pipeline"] == name]
+        found = _pipeline(checks.get_group(name), ties.get_group(name), scores, metric, manifest)
         listwise = manifest["pointwise"].get(name) is False
         stages = noted(found.stages, counts, times=manifest["times"], listwise=listwise)
         pipelines[name] = found.model_copy(update={"stages": stages})
@@ -91,7 +91,11 @@ def _pipeline(
     interval = mean_estimate(first.to_numpy(), seed=manifest["config"]["seed"]).interval
     width = None if interval is None else interval[1] - interval[0]
     repeated = [mean for run, mean in means.items() if run.isdigit()]
-    spread = max(repeated) - min(repeated)
+    quality = None
+    if repeated:
+        spread = max(repeated) - min(repeated)
+        explained = spread / width if width else None
+        quality = RepeatedQuality(metric=metric, mean=means["1"], spread=spread, interval_width=width, share=explained)
     rows = [
         stage_check(each, means, width)
         for _, each in checks.groupby(["stage", "what", "variant"], sort=False, observed=True)
@@ -102,9 +106,7 @@ def _pipeline(
     return AuditedPipeline(
         stages=sorted(rows, key=lambda row: STAGES.index(row.stage)),
         ties=CutTies(queries=tied, share=share, at_depth=int(at_depth.sum()), at_k=int(at_k.sum()), checked=len(ties)),
-        quality=RepeatedQuality(
-            metric=metric, mean=means["1"], spread=spread, interval_width=width, share=spread / width if width else None
-        ),
+        quality=quality,
     )
 
 
@@ -118,7 +120,7 @@ def stage_check(checks: pd.DataFrame, means: Mapping[str, float], width: float |
     )
     shift = None
     # Of vectors of documents only the order of what was found is known: no ranking was recorded that could be judged.
-    if rankings is not None and (rankings == 0 or variant != DOCUMENTS_IN_A_BATCH):
+    if means and rankings is not None and (rankings == 0 or variant != DOCUMENTS_IN_A_BATCH):
         shift = means.get(f"{stage}: {variant}", means["1"]) - means["1"]
     return StageCheck(
         stage=stage,
@@ -246,16 +248,19 @@ def _of_pipelines(section: AuditSection) -> Iterator[str]:
         yield f"equal scores on both sides of the cut at the depth or at k, so that ids decide: {listed(counts)}"
     else:
         yield f"no tie goes through a cut at the depth or at k in any of {section.queries} queries"
-    name = max(section.pipelines, key=lambda each: section.pipelines[each].quality.spread)
-    quality, over = section.pipelines[name].quality, f"over {section.times} repetitions"
+    qualities = {name: one.quality for name, one in section.pipelines.items() if one.quality is not None}
+    if not qualities:
+        return
+    name = max(qualities, key=lambda each: qualities[each].spread)
+    quality, over = qualities[name], f"over {section.times} repetitions"
     if quality.spread:
         yield f"mean {quality.metric} moves by up to {quality.spread:.2g} {over}{_of_width(quality.share)} ({name})"
     else:
         yield f"mean {quality.metric} is the same {over} in every pipeline"
     shifted = [
-        (abs(row.quality_shift), name, row, pipeline.quality.metric)
-        for name, pipeline in section.pipelines.items()
-        for row in pipeline.stages
+        (abs(row.quality_shift), name, row, quality.metric)
+        for name, quality in qualities.items()
+        for row in section.pipelines[name].stages
         if row.quality_shift
     ]
     if shifted:

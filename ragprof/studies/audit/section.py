@@ -64,7 +64,8 @@ class AuditedPipeline(Section):
 
     stages: list[StageCheck]
     ties: CutTies
-    quality: RepeatedQuality
+    quality: RepeatedQuality | None = None
+    """None without relevance judgements."""
 
 
 class ThreadCounts(Section):

@@ -9,7 +9,7 @@ from ragprof.report.blocks import ReportPart, Sentences
 from ragprof.report.figures import signed
 from ragprof.report.tables import PIPELINE, Cell, Column, Row, Table, figure, group
 from ragprof.studies.audit.checks import REPEATED
-from ragprof.studies.audit.section import AuditSection, CutTies, StageCheck
+from ragprof.studies.audit.section import AuditSection, CutTies, RepeatedQuality, StageCheck
 from ragprof.studies.contract import Context
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def tiny(value: float | None) -> str:
 
 def quality(section: AuditSection) -> Table:
     """Ties at the cut, and how much of the quality interval repeating explains."""
-    metrics = {pipeline.quality.metric for pipeline in section.pipelines.values()}
+    metrics = {one.quality.metric for one in section.pipelines.values() if one.quality is not None}
     metric = metrics.pop() if len(metrics) == 1 else "Quality"
     columns = (
         *(PIPELINE, Column("Ties at the cut", "queries"), Column("Ties at the cut", "share")),
@@ -83,8 +83,7 @@ def quality(section: AuditSection) -> Table:
         Row(
             (
                 *(Cell(name, pipeline=name), figure(figures.count(one.ties.queries), _where(one.ties))),
-                *(figure(figures.share(one.ties.share)), figure(tiny(one.quality.spread))),
-                *(figure(figures.score(one.quality.interval_width)), figure(figures.share(one.quality.share))),
+                *(figure(figures.share(one.ties.share)), *_quality_cells(one.quality)),
             )
         )
         for name, one in section.pipelines.items()
@@ -94,6 +93,13 @@ def quality(section: AuditSection) -> Table:
         "a matter of order. Explained: the spread over repetitions as a share of the interval over queries."
     )
     return Table("audit-quality", "What that does to quality", columns, rows, note)
+
+
+def _quality_cells(quality: RepeatedQuality | None) -> tuple[Cell, ...]:
+    if quality is None:
+        return (figure(figures.ABSENT),) * 3
+    width, share = figures.score(quality.interval_width), figures.share(quality.share)
+    return figure(tiny(quality.spread)), figure(width), figure(share)
 
 
 def _where(ties: CutTies) -> str:

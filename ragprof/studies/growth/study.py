@@ -24,6 +24,7 @@ from ragprof.studies.preparation import Prepared
 
 def plan(prepared: Prepared, request: Request) -> Growing:
     """Check and lay out how the corpus grows. Raises BadInput."""
+    prepared.need_judgements("growth")
     return plan_growth(prepared, request.eval_file, changes=request.changes, fresh=request.fresh)
 
 

@@ -25,6 +25,7 @@ from ragprof.studies.preparation import Prepared
 
 
 def plan(prepared: Prepared, request: Request) -> InjectionPlan:
+    prepared.need_judgements("injection")
     return plan_injection(prepared, request.eval_file, changes=request.changes, keep_text=request.keep_text)
 
 

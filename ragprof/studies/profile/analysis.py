@@ -17,15 +17,19 @@ from ragprof.statistics.estimates import latency_quantiles
 from ragprof.studies.contract import BuildFigures, CostFigures, Latency
 from ragprof.studies.profile.headline import headline, reranker_of, warnings
 from ragprof.studies.profile.latency import latency_of, mean_usage
-from ragprof.studies.profile.quality import comparisons, estimates, final_stage, pareto
+from ragprof.studies.profile.overlap import overlaps
+from ragprof.studies.profile.quality import comparisons, estimates, pareto
 from ragprof.studies.profile.section import FORMAT, Pareto, PipelineFigures, ProfileSection
 
 RETRIEVAL_ONLY = (
     "Money covers retrieval and the prompt's tokens. The answer's tokens are not in it: no answer was generated."
 )
+JUDGED_ONLY = (
+    "Quality rests on the judged documents: a result that nobody judged counts as not relevant (see Judged@k)."
+)
 LIMITS = (
     "Latency is that of one query at a time on the machine named below; it says nothing of throughput under load.",
-    "Quality rests on the judged documents: a result that nobody judged counts as not relevant (see Judged@k).",
+    JUDGED_ONLY,
     RETRIEVAL_ONLY,
     "Machine cost is measured busy time at the stated utilisation; batching under load is not seen.",
     "Peak memory is that of the whole process with all pipelines loaded.",
@@ -38,7 +42,8 @@ def profile_of(folder: Path) -> ProfileSection:
     if judgement.get("recording") != manifest.get("recording"):  # a run was stopped between its passes
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
     config = settings_of(folder)
-    seed, metric = config["seed"], config["metrics"][0]
+    seed, metric, judged = config["seed"], config["metrics"][0], judgement.get("judged", True)
+    final_stage = {one["name"]: "rerank" if reranker_of(one) else "search" for one in config["pipelines"]}
     table = files.read_table(folder / "scores.parquet")
     scores = {one["name"]: table[table["pipeline"] == one["name"]] for one in config["pipelines"]}
     pipelines = _pipelines(folder, config, scores, peaks=manifest["peak_rss_bytes"])
@@ -52,17 +57,19 @@ def profile_of(folder: Path) -> ProfileSection:
             "created": manifest["created"],
             "corpus": manifest["corpus"],
             "queries": judgement["queries"],
+            "judged": judged,
             "qrels_sha256": judgement["qrels_sha256"],
             "seed": seed,
             "environment": {**manifest["environment"], "ragprof": manifest["ragprof_version"]},
             "work": manifest["work"],
             "pipelines": pipelines,
-            "comparisons": comparisons(scores, metric, seed=seed),
-            "final_stage": {name: final_stage(rows) for name, rows in scores.items()},
+            "comparisons": comparisons(scores, metric, seed=seed) if judged else (),
+            "overlaps": overlaps(rankings(folder, config), final_stage, seed=seed),
+            "final_stage": final_stage,
             "traffic": config["traffic"],
             "rates": [{"name": name, **rate} for name, rate in rates.items()],
             "method": method(config, manifest.get("engines", {})),
-            "limits": LIMITS,
+            "limits": LIMITS if judged else tuple(line for line in LIMITS if line != JUDGED_ONLY),
             "pareto": Pareto(latency=(), cost=()),
             "headline": (),
             "warnings": (),
@@ -72,6 +79,12 @@ def profile_of(folder: Path) -> ProfileSection:
     section = section.model_copy(update={"pareto": _fronts(section)})
     said = {"headline": tuple(headline(section)), "warnings": tuple(warnings(section, judgement["notices"]))}
     return section.model_copy(update=said)
+
+
+def rankings(folder: Path, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """The ranking tables by pipeline, in the order of the eval."""
+    names = [one["name"] for one in config["pipelines"]]
+    return {name: files.read_table(folder / "rankings" / f"{name}.parquet") for name in names}
 
 
 def _pipelines(
@@ -87,11 +100,12 @@ def _pipelines(
         timing = latency_of(spans[spans["pipeline"] == name], timing=config["timing"], seed=seed)
         if (first := first_token(folder, name, seed=seed)) is not None:
             timing["stages"]["generate"] = timing["stages"]["generate"].model_copy(update={"first_token": first})
-        usage_estimates = mean_usage(usage[usage["pipeline"] == name], seed=seed)
+        mine = usage[usage["pipeline"] == name]
+        usage_estimates = mean_usage(mine, seed=seed)
         pipelines[name] = PipelineFigures(
             description=describe(pipeline),
             config=pipeline,
-            empty_rankings=empty_rankings(folder, name, scores[name]),
+            empty_rankings=empty_rankings(folder, pipeline, (scores[name] if len(scores[name]) else mine)["query_id"]),
             **timing,
             billed_by_time=billed_by_time(bills[name]),
             build=BuildFigures(**{key: int(value) for key, value in builds.loc[name].items()}),
@@ -104,11 +118,12 @@ def _pipelines(
     return pipelines
 
 
-def empty_rankings(folder: Path, name: str, scores: pd.DataFrame) -> int:
-    """Judged queries without a document in the ranking that is the pipeline's own."""
-    table = files.read_table(folder / "rankings" / f"{name}.parquet")
-    found = table.loc[table["stage"] == final_stage(scores), "query_id"]
-    return int((~scores["query_id"].drop_duplicates().isin(found)).sum())
+def empty_rankings(folder: Path, pipeline: Mapping[str, Any], asked: pd.Series) -> int:
+    """How many of the queries asked have no document in the ranking that is the pipeline's own."""
+    table = files.read_table(folder / "rankings" / f"{pipeline['name']}.parquet")
+    final = "rerank" if reranker_of(pipeline) else "search"
+    found = table.loc[table["stage"] == final, "query_id"]
+    return int((~asked.drop_duplicates().isin(found)).sum())
 
 
 def billed_by_time(bill: Mapping[str, Any]) -> tuple[str, ...]:

@@ -56,7 +56,9 @@ def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
 
 
 def _leaders(section: ProfileSection) -> str:
-    """Who ranks highest, and who cannot be told apart from it; of several equals the fastest."""
+    """Who ranks highest, and who cannot be told apart from it; of several equals the fastest. Unjudged, nobody does."""
+    if not section.judged:
+        return _unjudged(section)
     means = {name: found.mean or 0.0 for name in section.pipelines if (found := section.quality(name))}
     if not means:
         return ""
@@ -98,6 +100,16 @@ def _nothing_found(section: ProfileSection) -> str:
 
 def _queries(section: ProfileSection) -> str:
     return figures.counted(section.queries, "query", "queries")
+
+
+def _unjudged(section: ProfileSection) -> str:
+    """Which pipelines are least alike: what judgements would have to decide."""
+    nobody = "Nobody has judged these results, so no pipeline is ranked"
+    if not section.overlaps:
+        return f"{nobody}."
+    least = min(section.overlaps, key=lambda pair: 1.0 if pair.shared.mean is None else pair.shared.mean)
+    alike = figures.with_interval(least.shared.mean, least.shared.interval, figures.share)
+    return f"{nobody}; {least.one} and {least.other} share {alike} of their first {least.depth} documents."
 
 
 def _compared(section: ProfileSection, first: str, second: str) -> ComparedPair | None:
@@ -223,8 +235,11 @@ def tiles(section: ProfileSection) -> tuple[Tile, ...]:
     basis = f"{section.corpus.size}, {figures.rough_count(section.corpus.tokens)} tokens"
     unpriced = Tile("Cost of 1,000 queries", figures.UNPRICED, "", "no pipeline is fully priced")
     cheapest = _extreme("Cost of 1,000 queries", "Lowest cost, 1,000 queries", totals, figures.usd, pick=min)
+    quality = Tile("Quality", figures.ABSENT, "", "no relevance judgements")
     return (
-        _extreme(section.metric, f"Highest {section.metric}", qualities, figures.score, pick=max),
+        quality
+        if not section.judged
+        else _extreme(section.metric, f"Highest {section.metric}", qualities, figures.score, pick=max),
         Tile("Latency p50", WITHHELD, "", busy)
         if busy
         else _extreme("Latency p50", "Lowest latency p50", latencies, figures.duration, pick=min),

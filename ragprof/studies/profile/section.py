@@ -175,6 +175,19 @@ class Pareto(Section):
     cost: tuple[str, ...]
 
 
+class Overlap(Section):
+    """How alike the results of two pipelines are, by the documents of their final rankings."""
+
+    one: str
+    other: str
+    depth: int
+    """How many of the first documents are compared."""
+    shared: EstimateValue
+    """Share of them that both have; of the longer list where one is shorter."""
+    same_first: EstimateValue
+    """Share of the queries with the same first document."""
+
+
 class ProfileSection(Section):
     """The top level of summary.json as `ragprof run` writes it."""
 
@@ -185,7 +198,9 @@ class ProfileSection(Section):
     created: str
     """Time stamp in UTC, ISO 8601."""
     corpus: CorpusFacts
-    queries: int = Field(ge=1, description="judged queries")
+    queries: int = Field(ge=1, description="queries that were asked: the judged ones, where there are judgements")
+    judged: bool = True
+    """Whether there are relevance judgements. Without them nothing is said of quality and no pipeline is ranked."""
     qrels_sha256: str
     seed: int
     environment: dict[str, JsonValue]
@@ -195,6 +210,8 @@ class ProfileSection(Section):
     pipelines: Mapping[str, PipelineFigures] = Field(min_length=1)
     comparisons: tuple[ComparedPair, ...]
     """Every pair of pipelines on the leading metric."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Every pair of pipelines by the results that both have."""
     final_stage: dict[str, Literal["rerank", "search"]]
     """The stage whose ranking is the pipeline's own."""
     traffic: Traffic
@@ -221,8 +238,9 @@ class ProfileSection(Section):
 
     @property
     def metric(self) -> str:
-        """The eval's first metric, which leads."""
-        return next(metric for one in self.pipelines.values() for scores in one.scores.values() for metric in scores)
+        """The eval's first metric, which leads; empty without judgements."""
+        every = (metric for one in self.pipelines.values() for scores in one.scores.values() for metric in scores)
+        return next(every, "")
 
     @property
     def stages(self) -> list[str]:

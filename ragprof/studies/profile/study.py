@@ -50,28 +50,10 @@ def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
     """What was found goes before the other studies, what it rests on behind them."""
     from ragprof.studies.profile import charts, tables
 
-    latency, cost = (
-        draw(section, context.colours) for draw in (charts.quality_against_latency, charts.quality_against_cost)
-    )
-    is_wide = any(chart is not None and chart.wide for chart in (latency, cost))
-    scatter: list[Block] = [latency, cost] if is_wide else [Pair(latency, cost)]
     return (
         ReportPart("glance", "", [tables.glance(section)]),
         ReportPart("time", "Time", [charts.stage_times(section), tables.latency(section)], "Time", details=True),
-        ReportPart(
-            "trade-off", "Quality for time and money", [*scatter, tables.cost(section)], "Trade-off", details=True
-        ),
-        ReportPart(
-            "quality",
-            "Quality",
-            [
-                charts.differences(section),
-                tables.comparisons(section),
-                charts.quality_by_stage(section),
-                tables.quality(section),
-            ],
-            "Quality",
-        ),
+        *(_quality_parts(section, context) if section.judged else _unjudged_parts(section)),
         ReportPart(
             "resources",
             "Tokens, builds and memory",
@@ -106,6 +88,36 @@ def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
             last=True,
             details=True,
         ),
+    )
+
+
+def _quality_parts(section: ProfileSection, context: Context) -> tuple[ReportPart, ...]:
+    from ragprof.studies.profile import charts, tables
+
+    latency, cost = (
+        draw(section, context.colours) for draw in (charts.quality_against_latency, charts.quality_against_cost)
+    )
+    is_wide = any(chart is not None and chart.wide for chart in (latency, cost))
+    scatter: list[Block] = [latency, cost] if is_wide else [Pair(latency, cost)]
+    blocks = [
+        *(charts.differences(section), tables.comparisons(section)),
+        *(charts.quality_by_stage(section), tables.quality(section), tables.overlaps(section)),
+    ]
+    return (
+        ReportPart(
+            "trade-off", "Quality for time and money", [*scatter, tables.cost(section)], "Trade-off", details=True
+        ),
+        ReportPart("quality", "Quality", blocks, "Quality"),
+    )
+
+
+def _unjudged_parts(section: ProfileSection) -> tuple[ReportPart, ...]:
+    """What can be said without relevance judgements."""
+    from ragprof.studies.profile import tables
+
+    return (
+        ReportPart("money", "Money", [tables.cost(section)], "Money", details=True),
+        ReportPart("overlap", "Overlap of the results", [tables.overlaps(section)], "Overlap"),
     )
 
 

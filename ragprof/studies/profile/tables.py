@@ -36,7 +36,7 @@ from ragprof.report.tables import (
 from ragprof.report.terminal import INDENT, empty_table, said, styled
 from ragprof.statistics.estimates import QUANTILES
 from ragprof.studies.contract import ComparedPair, CostFigures, Latency
-from ragprof.studies.profile.section import AppliedRate, PipelineFigures, ProfileSection
+from ragprof.studies.profile.section import AppliedRate, Overlap, PipelineFigures, ProfileSection
 
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
 """Of tables with a row a pipeline: what a column says of the pipeline of that name."""
@@ -56,24 +56,34 @@ def glance(section: ProfileSection) -> Table:
     """Quality of the final ranking, latency, money and tokens of each pipeline."""
     metric, judged, of = section.metric, figures.judged_beside(section.metric), section.pipelines
     fronts = dict(section.pareto)
-    columns: Columns = {
-        PIPELINE: lambda name: Cell(name, of[name].description, pipeline=name),
+    quality: Columns = {
         Column(metric, "final ranking"): lambda name: score_cell(section.final_scores(name), metric),
         Column(judged): lambda name: judged_cell(section.final_scores(name), metric),
+    }
+    front: Columns = {
+        Column("On the front", numeric=False): lambda name: Cell(
+            ", ".join(front for front in fronts if name in fronts[front]) or figures.DASH, tone="quiet"
+        )
+    }
+    columns: Columns = {
+        PIPELINE: lambda name: Cell(name, of[name].description, pipeline=name),
+        **(quality if section.judged else {}),
         **{Column(quantile, "end to end"): partial(_end_to_end_cell, of, quantile) for quantile in ("p50", "p95")},
         Column("Cost", "per 1,000 queries"): lambda name: marked(
             bill_cell(of[name].cost_usd_per_1000_queries), of[name].cost_withheld
         ),
         Column("Context", "tokens per query"): lambda name: _usage_cell(of[name], "inject.context_tokens"),
-        Column("On the front", numeric=False): lambda name: Cell(
-            ", ".join(front for front in fronts if name in fronts[front]) or figures.DASH, tone="quiet"
-        ),
+        **(front if section.judged else {}),
     }
     cutoff = judged.partition("@")[2]
-    note = (
-        f"Small figures are 95% intervals. {judged} is the share of the {f'first {cutoff} ' if cutoff else ''}results "
+    told = (
+        f"{judged} is the share of the {f'first {cutoff} ' if cutoff else ''}results "
         "that has a relevance judgement: unjudged is not irrelevant. On the front: no other pipeline measured here has "
-        f"both a higher {metric} and a lower latency (or cost). {HOW_QUANTILES}{mark_note(_withheld(section))}"
+        f"both a higher {metric} and a lower latency (or cost). "
+    )
+    note = (
+        f"Small figures are 95% intervals. {told if section.judged else ''}"
+        f"{HOW_QUANTILES}{mark_note(_withheld(section))}"
     )
     return Table.of("glance", "At a glance", columns, of, note)
 
@@ -275,6 +285,25 @@ def comparisons(section: ProfileSection) -> Table:
     return Table.of("comparisons", "All comparisons", columns, section.comparisons, note)
 
 
+def overlaps(section: ProfileSection) -> Table:
+    """How alike the results of every two pipelines are."""
+    columns: dict[Column, Callable[[Overlap], Cell]] = {
+        PIPELINE: lambda pair: Cell(pair.one, pipeline=pair.one),
+        Column("And", numeric=False): lambda pair: Cell(pair.other, pipeline=pair.other),
+        Column(
+            "Shared", f"of the first {section.overlaps[0].depth if section.overlaps else 0} documents"
+        ): lambda pair: interval_cell(pair.shared.mean, pair.shared.interval, figures.share),
+        Column("Same first", "document"): lambda pair: interval_cell(
+            pair.same_first.mean, pair.same_first.interval, figures.share
+        ),
+        Column("n", "queries"): lambda pair: figure(figures.count(pair.shared.n)),
+    }
+    note = (
+        "Small figures are 95% intervals. Needs no judgement: it says how alike two pipelines are, not which is better."
+    )
+    return Table.of("overlaps", "Overlap of the results", columns, section.overlaps, note)
+
+
 def rates(section: ProfileSection) -> Table:
     columns: dict[Column, Callable[[AppliedRate], Cell]] = {
         Column("Rate", numeric=False): lambda rate: Cell(rate.name, rate.note),
@@ -379,13 +408,14 @@ def terminal_table(section: ProfileSection) -> RenderableType:
     """Headline, one row a pipeline, warnings. Long names go on over several lines; nothing is cut."""
     table, metric = empty_table(), section.metric
     judged = figures.judged_beside(metric).lower().replace("@", "\n@")
-    for title in (f"{metric}\n95% interval", judged, "p50", "p95", "USD per\n1,000"):
+    quality = (f"{metric}\n95% interval", judged) if section.judged else ()
+    titles = (*quality, "p50", "p95", "USD per\n1,000", *(() if section.judged else ("context\ntokens",)))
+    for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for row in glance(section).rows:
-        name, score, *others = row.cells[:6]
-        table.add_row(
-            said(name.text), styled(replace(score, text=f"{score.text} {score.note}".strip())), *map(styled, others)
-        )
+        name, first, *others = row.cells[: len(titles) + 1]
+        score = replace(first, text=f"{first.text} {first.note}".strip()) if section.judged else first
+        table.add_row(said(name.text), styled(score), *map(styled, others))
     answer = [said(sentence, style="" if place else "bold") for place, sentence in enumerate(section.headline)]
     warnings = [said(f"! {warning}", style="yellow") for warning in section.warnings]
     queries, reading = figures.count(section.queries), section.corpus.reading

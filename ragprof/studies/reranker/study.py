@@ -33,6 +33,7 @@ RESTATED = (
 
 def plan(prepared: Prepared, request: Request) -> RerankerPlan:
     """Check and lay out what is asked. Raises BadInput for a price that has no rate, too."""
+    prepared.need_judgements("what a reranker is worth")
     planned = plan_reranker(prepared, request.eval_file, changes=request.changes, keep_text=request.keep_text)
     for name in planned.settings.llms:
         check_rate(name, on=today(), file=request.eval_file, books=request.books)

@@ -1,0 +1,43 @@
+"""How alike the results of two pipelines are. Needs no relevance judgement, and says nothing of which is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from ragprof.statistics.estimates import mean_estimate
+from ragprof.studies.contract import EstimateValue
+from ragprof.studies.profile.section import Overlap
+
+DEPTH = 10
+
+
+def overlaps(rankings: Mapping[str, pd.DataFrame], final_stage: Mapping[str, str], *, seed: int) -> tuple[Overlap, ...]:
+    """Every pair of pipelines, by the documents of their final rankings, over queries that one answers."""
+    firsts = {name: _first_documents(table[table["stage"] == final_stage[name]]) for name, table in rankings.items()}
+    return tuple(_overlap(one, other, firsts, seed) for one, other in combinations(firsts, 2))
+
+
+def _first_documents(final: pd.DataFrame) -> dict[str, list[str]]:
+    """query_id -> its first documents, each where its best passage stands."""
+    best = final.sort_values("rank").drop_duplicates(["query_id", "document_id"])
+    return {str(query_id): rows["document_id"].tolist()[:DEPTH] for query_id, rows in best.groupby("query_id")}
+
+
+def _overlap(one: str, other: str, firsts: Mapping[str, Mapping[str, list[str]]], seed: int) -> Overlap:
+    pairs = [
+        (firsts[one].get(query_id, []), firsts[other].get(query_id, []))
+        for query_id in sorted({*firsts[one], *firsts[other]})
+    ]
+    shared = np.array([len({*mine} & {*theirs}) / max(len(mine), len(theirs)) for mine, theirs in pairs])
+    same = np.array([float(mine[:1] == theirs[:1]) for mine, theirs in pairs])
+    return Overlap(
+        one=one,
+        other=other,
+        depth=DEPTH,
+        shared=EstimateValue.of(mean_estimate(shared, seed=seed)),
+        same_first=EstimateValue.of(mean_estimate(same, seed=seed)),
+    )
