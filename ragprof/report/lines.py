@@ -244,7 +244,7 @@ def _border(measured: Lines, ahead: Lines) -> list[Any]:
         return []
     largest = max(one.x for marks in measured.values() for one in marks)
     base = alt.Chart(rows([{"x": largest}])).encode(x=alt.X("x:Q"))
-    look: dict[str, Any] = {"y": 2, "baseline": "top", "fill": MUTED, "fontSize": 11}
+    look: dict[str, Any] = {"y": -4, "baseline": "bottom", "fill": MUTED, "fontSize": 11}
     return [
         base.mark_rule(stroke=RULE, strokeWidth=1),
         base.mark_text(text="measured", align="right", dx=-6, **look),

@@ -19,7 +19,7 @@ from ragprof.studies.reranker import tables
 from ragprof.studies.reranker.effects import per_words
 from ragprof.studies.reranker.page import reranker_page
 from ragprof.studies.reranker.section import RerankerSection, RerankerVerdict
-from ragprof.studies.reranker.show import print_table, show
+from ragprof.studies.reranker.show import answers, print_table, show
 
 HYBRID, DENSE = "hybrid+overlap", "dense+overlap"
 HOSTILE = "<script>alert('x')</script> **bold** | [link](javascript:alert(1)) @team"
@@ -215,6 +215,28 @@ def test_scenarios_alternatives_and_trend_tell_their_verdicts_in_words(dense: Re
     history = (*dense.price_history, dense.price_history[0].model_copy(update={"usd": "1.50", "since": "2099-01-01"}))
     shown_twice = tables.price_history(dense.model_copy(update={"price_history": history}))
     assert [row.cells[1].text for row in shown_twice.rows] == ["$2.00", "$1.50"]
+
+
+def test_the_head_of_the_report_has_the_advice_and_its_ground_alone(
+    section: RerankerSection, dense: RerankerVerdict
+) -> None:
+    reasons = {
+        "KEEP": "It lifts ranking quality, and costs $1.00; whether that is paid for is not known.",
+        "DROP": "It adds 100 ms. From 5 candidates instead of 20 this is open: it gains; about 3 more would decide it.",
+        "SHRINK": "It adds 100 ms; but from 5 candidates instead of 15 it lifts more.",
+        "UNDECIDED": "Its gain is not significant; about 3 more would decide it.",
+    }
+    told = {
+        word: answers(section.model_copy(update={"verdicts": {DENSE: one}}))[DENSE]
+        for word, reason in reasons.items()
+        for one in [dense.model_copy(update={"verdict": word, "reason": reason, "depth": 5})]
+    }
+    assert told == {
+        "KEEP": f"Keep the reranker of {DENSE}. It lifts ranking quality, and costs $1.00.",
+        "DROP": f"Drop the reranker of {DENSE}. It adds 100 ms.",
+        "SHRINK": f"Let the reranker of {DENSE} read 5 candidates instead of 15. {reasons['SHRINK']}",
+        "UNDECIDED": f"Whether the reranker of {DENSE} is worth it is undecided. {reasons['UNDECIDED']}",
+    }
 
 
 def test_depths_are_marked_and_a_latency_that_was_not_timed_is_absent(section: RerankerSection) -> None:

@@ -264,6 +264,16 @@ def test_what_is_too_slow_is_shrunk_to_what_is_not_or_dropped() -> None:
     assert decide(case(PERFECT, max_added_p95_ms=50.0)).word == "DROP"
 
 
+def test_where_a_smaller_depth_is_open_a_drop_says_so_and_what_would_decide_it() -> None:
+    fast = at(5, around(0.02, 0.03), p=0.2, p95=(40.0, 4.0))
+    verdict = decide(case(PERFECT, fast, max_added_p95_ms=50.0, more_queries=247))
+    assert (verdict.word, verdict.depth) == ("DROP", 0)
+    assert verdict.reason.endswith(
+        " ms allowed. From 5 candidates instead of 20 this is open: its gain in ranking quality, +0.020 "
+        "nDCG@10 (95% CI \u22120.008 to +0.049), is not significant with 300 queries; about 247 more would decide it."
+    )
+
+
 def test_a_clock_that_does_not_tell_leaves_a_limit_undecided() -> None:
     assert decide(case(at(20, around(0.3, 0.05), p95=(100.0, 60.0)), max_added_p95_ms=50.0)).word == "UNDECIDED"
 

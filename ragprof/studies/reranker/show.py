@@ -73,7 +73,11 @@ def _answer(name: str, one: RerankerVerdict) -> str:
         "SHRINK": f"Let the reranker of {name} read {one.depth:,} candidates instead of {one.own_depth:,}",
         "UNDECIDED": f"Whether the reranker of {name} is worth it is undecided",
     }
-    return f"{advice[one.verdict]}. {one.reason}"
+    reason = one.reason
+    if one.verdict in ("KEEP", "DROP"):
+        # What is decided needs its ground alone; the section goes on to what else was found.
+        reason = f"{reason.partition('; ')[0].partition('. From ')[0].removesuffix('.')}."
+    return f"{advice[one.verdict]}. {reason}"
 
 
 def print_table(section: RerankerSection, _context: Context) -> RenderableType:

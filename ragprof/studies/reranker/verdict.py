@@ -469,13 +469,22 @@ def _shallower(case: RerankerCase) -> Decision | None:
 
 
 def _smaller_instead(case: RerankerCase, declared: Decision) -> Decision | None:
-    """The smaller depth that gains most among those at which it would be kept."""
-    kept = [at for at in _eligible(case) if as_declared(case.alone(at)).word == "KEEP"]
-    best = max(kept, key=lambda at: (float(at.gain[0]), -at.depth), default=None)
-    if best is None:
-        return None
-    instead = f"but from {best.depth} candidates instead of {case.own.depth} it lifts {case.gained(best)}"
-    return Decision("SHRINK", best.depth, f"{declared.reason.removesuffix('.')}; {instead}.")
+    """The smaller depth that gains most among those at which it would be kept; of a DROP, where it is open."""
+    alone = [(at, as_declared(case.alone(at))) for at in _eligible(case)]
+
+    def best(word: VerdictWord) -> tuple[AtDepth, Decision] | None:
+        found = [each for each in alone if each[1].word == word]
+        return max(found, key=lambda each: (float(each[0].gain[0]), -each[0].depth), default=None)
+
+    if (found := best("KEEP")) is not None:
+        kept = found[0]
+        instead = f"but from {kept.depth} candidates instead of {case.own.depth} it lifts {case.gained(kept)}"
+        return Decision("SHRINK", kept.depth, f"{declared.reason.removesuffix('.')}; {instead}.")
+    if declared.word == "DROP" and (found := best("UNDECIDED")) is not None:
+        waiting, reason = found[0], found[1].reason
+        shallow = f"From {counted(waiting.depth, 'candidate')} instead of {case.own.depth} this is open"
+        return replace(declared, reason=f"{declared.reason} {shallow}: {reason[0].lower()}{reason[1:]}")
+    return None
 
 
 def _eligible(case: RerankerCase) -> list[AtDepth]:
