@@ -99,6 +99,11 @@ def test_the_context_of_each_kind_is_told_by_what_it_is(section: GrowthSection) 
     assert texts(rows(table, "bm25")[3])[1:] == ["contradicting", "112", "11.0%", "0.0%", "1.8%", "0.0%", "87.2%"]
 
 
+def test_what_a_search_by_words_loses_is_not_called_embedding(section: GrowthSection) -> None:
+    titles = [column.title for column in tables.loss(section).columns]
+    assert titles[2:] == ["Scoring", "Index", "Rerank", "Packing", "Total"]
+
+
 def test_losses_are_those_of_the_smallest_and_the_largest_corpus(section: GrowthSection) -> None:
     first, last = rows(tables.loss(section), "dense+overlap")
     assert texts(first)[1:] == ["40", "+0.288", "+0.000", "\u22120.029", "+0.003", "+0.263"]

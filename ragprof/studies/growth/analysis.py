@@ -300,7 +300,7 @@ def notes(data: GrowthData) -> list[str]:
         found.append(
             f"The best possible {data.metric} is below 1 for a question with "
             f"{'fewer' if data.metric.startswith('P') else 'more'} relevant documents than the cutoff; of the losses, "
-            "that part stands under embedding."
+            "that part stands under scoring."
         )
     found += [f"No curve '{curve}': {reason}." for curve, reason in data.manifest["left_out"].items()]
     if data.settings["depths"] and listwise:

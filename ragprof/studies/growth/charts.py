@@ -288,9 +288,10 @@ def context_worth(section: GrowthSection, _: Context) -> Chart | None:
 def loss(section: GrowthSection, _: Context) -> Chart | None:
     """Where quality is lost; what a reranker wins lies below zero. None where no loss was decomposed."""
     readings = {
-        name: {one.size: {part: getattr(one, part) for part in LOSSES} for one in found}
+        name: {one.size: {grown.loss_words(part): getattr(one, part) for part in LOSSES} for one in found}
         for name, found in section.loss.items()
     }
+    colours = {grown.loss_words(part): colour for part, colour in LOSSES.items()}
     totals = {
         name: [
             mark(one.size, one.total, interval(one, "total_interval"), figures.difference)
@@ -308,16 +309,16 @@ def loss(section: GrowthSection, _: Context) -> Chart | None:
 
     def drawn(name: str, stacks: list[Stack]) -> list[Any]:
         zero = alt.Chart(rows([{"zero": 0}])).mark_rule(stroke=INK, strokeWidth=1).encode(y=alt.Y("zero:Q"))
-        return [*areas(pieces(stacks, figures.difference), x, y, LOSSES), zero, *_whiskers(totals[name], x, y)]
+        return [*areas(pieces(stacks, figures.difference), x, y, colours), zero, *_whiskers(totals[name], x, y)]
 
     metric = next((one.metric for found in section.loss.values() for one in found), section.metric)
     caption = (
-        f"{metric} lost in each part, {grown.basis(section)}: embedding (exact search against "
+        f"{metric} lost in each part, {grown.basis(section)}: scoring (exact search against "
         "the labels), index (approximate against exact), rerank and packing (what the prompt leaves out). Below zero: "
         "won. The line is the total with its 95% interval; a part that was not measured is not in the stack."
     )
     key = Key("total", INK, shape="diamond")
-    return _stack_chart("growth-loss", "Where quality is lost", caption, readings, LOSSES, drawn, key)
+    return _stack_chart("growth-loss", "Where quality is lost", caption, readings, colours, drawn, key)
 
 
 def _sizes_axis(section: GrowthSection) -> Any:

@@ -69,3 +69,8 @@ def timings(section: GrowthSection) -> str:
         return f"n {figures.ABSENT}"
     ends = dict.fromkeys(figures.count(count) for count in (counts[0], counts[-1]))
     return f"n = {' to '.join(ends)} timings per pipeline and size"
+
+
+def loss_words(part: str) -> str:
+    """What a reader calls a part of the loss. Not every search embeds: BM25 loses by how it scores words."""
+    return "scoring" if part == "embedding" else part

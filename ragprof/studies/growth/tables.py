@@ -190,7 +190,7 @@ def context_worth(section: GrowthSection) -> Table:
 def loss(section: GrowthSection) -> Table:
     """Where quality is lost at the smallest and at the largest size."""
     parts = (*LOSSES, "total")
-    columns = (PIPELINE, SIZE, *(Column(part.capitalize()) for part in parts))
+    columns = (PIPELINE, SIZE, *(Column(grown.loss_words(part).capitalize()) for part in parts))
 
     def cell(line: LossParts, part: str) -> Cell:
         ends = getattr(line, f"{part}_interval")
