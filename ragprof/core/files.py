@@ -81,6 +81,21 @@ def check_folder(folder: Path) -> None:
         raise BadInput("no such folder; give that of a recording, such as reports/<eval>", file=folder)
 
 
+@contextmanager
+def unchanged_on_failure(folder: Path, *names: str) -> Iterator[None]:
+    """Files of these names, in the folder and below it, are what they were if the block fails."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.name in names}
+    try:
+        yield
+    except BaseException:
+        for path in [path for path in folder.rglob("*") if path.name in names and path not in before]:
+            path.unlink()
+        for path, content in before.items():
+            with whole(path) as partial:
+                partial.write_bytes(content)
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -28,7 +28,7 @@ import pyarrow as pa
 from ragprof.core import STAGES
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import read_table, write_json, write_table
-from ragprof.evals import settings_of
+from ragprof.evals.settings import SETTINGS_FILE, settings_of
 from ragprof.price.pricing import EXACT, PricedRecording, read_pricing
 from ragprof.price.rates import (
     FREE,
@@ -286,7 +286,9 @@ class PriceList:
     @classmethod
     def of(cls, config: Mapping[str, Any], *, books: Sequence[Path], on: date, file: Path) -> PriceList:
         """The shipped books with these on top, at the hour that the eval states under [prices]."""
-        return cls(catalogue(books), on, file, (config.get("prices") or {}).get("hour") or 0)
+        settings = file.with_name(SETTINGS_FILE)
+        named_in = settings if settings.exists() else file
+        return cls(catalogue(books), on, named_in, (config.get("prices") or {}).get("hour") or 0)
 
     def rate(self, name: str) -> PublishedRate:
         """Raises UnknownName or BadInput for a name nobody has, Unpriced where it has no rate on that day."""

@@ -27,6 +27,8 @@ from ragprof.core.files import read_toml
 
 FREE = "free"
 ENERGY = "energy.toml"
+KEPT_BOOKS = "rate-books"
+"""Folder of a recording with the books that it was priced by, so that a later command knows their names too."""
 TOKENIZER_NOTE = "Tokens are counted by the recording's tokenizer, which stands in for the provider's."
 KEYS = ("name", "shape", "unit", "usd", "per", "since", "source", "verified", "note")
 REQUIRED = ("name", "shape", "usd", "since", "source")
@@ -133,9 +135,13 @@ def free_rate() -> PublishedRate:
 
 
 def catalogue(books: Sequence[Path] = ()) -> Catalogue:
-    """The shipped books with these on top: a book's entries replace all earlier ones of the same name."""
+    """The shipped books with these on top: a book's entries replace all earlier ones of the same name.
+
+    Those that a recording has kept go below all: they name what nobody else does.
+    """
     merged: dict[str, tuple[PublishedRate, ...]] = {}
-    for path in [*shipped_books(), *books]:
+    kept = [path for path in books if path.parent.name == KEPT_BOOKS]
+    for path in [*kept, *shipped_books(), *(path for path in books if path not in kept)]:
         merged.update(read_book(path))
     return merged
 

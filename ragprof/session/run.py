@@ -23,6 +23,7 @@ from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, T
 from ragprof.evals.settings import keep_settings
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate, price_recording
+from ragprof.price.rates import KEPT_BOOKS
 from ragprof.record.belonging import holds, join
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.recording import Bench, Subject, record, redacted
@@ -153,6 +154,9 @@ def audit(
     return run_study("audit", eval_file, changes=changes, **options)
 
 
+PRICED = ("costs.parquet", "rates.json", "settings.json")
+"""What pricing writes, in the folder of a recording and in those of its studies."""
+
 weigh = reranker
 """The former name, for one release."""
 
@@ -167,8 +171,8 @@ def restate(
 ) -> Result:
     """Analyse a study's recording anew, with other settings among those that it does not rest on. Runs no pipeline."""
     home, study = Path(folder), studies.study(name)
-    with files.claimed(home):
-        study.restate(home, changes or {}, Pricing(books, on or today()))
+    with files.claimed(home), files.unchanged_on_failure(home, *PRICED):
+        study.restate(home, changes or {}, Pricing(_with_kept_books(home, books), on or today()))
         return reprice(home, books=books, on=on)
 
 
@@ -219,12 +223,23 @@ def profile(
 
 
 def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None, llm: str | None = None) -> Result:
-    """Price a recording with its studies anew and write its summary and report again. Runs no pipeline."""
-    pricing = Pricing(books, on or today(), llm)
-    price_recording(folder, books=books, on=pricing.on, llm=llm)
-    for study in belonging(folder):
-        study.price(folder, pricing)
+    """Price a recording with its studies anew and write its summary and report again. Runs no pipeline.
+
+    Where one of them cannot be priced, all keep the prices that they had. The books stay beside the recording.
+    """
+    pricing = Pricing(_with_kept_books(folder, books), on or today(), llm)
+    with files.unchanged_on_failure(folder, *PRICED):
+        price_recording(folder, books=pricing.books, on=pricing.on, llm=llm)
+        for study in belonging(folder):
+            study.price(folder, pricing)
+    for book in books:
+        files.write_text(folder / KEPT_BOOKS / book.name, book.read_text(encoding="utf-8"))
     return redraw(folder)
+
+
+def _with_kept_books(folder: Path, books: Sequence[Path]) -> tuple[Path, ...]:
+    given = {book.name for book in books}
+    return (*(book for book in sorted((folder / KEPT_BOOKS).glob("*.toml")) if book.name not in given), *books)
 
 
 def redraw(folder: Path) -> Result:
