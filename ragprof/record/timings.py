@@ -5,7 +5,8 @@ Three things are measured, each apart from the others:
   share is cold once; each of them shows that one span.
 - Rounds: after a few warm-up queries that are thrown away, every pipeline answers its queries in each round, and the
   order of the pipelines moves on by one from round to round. Once over all rounds each query is also asked bare, right
-  before or after: the paired difference is the overhead.
+  before or after: the paired difference is the overhead. Where threads waited for a core for longer than the bound, a
+  quieter moment is waited for and the busiest round timed again, as far as patience lasts.
 - Floating point operations, which need no clock: torch's own counter counts matrix products, convolutions and
   attention, a multiplication and an addition as two. What runs outside torch (FAISS, BM25, a server) does not count.
 """
@@ -20,14 +21,18 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from ragprof.core import Answer, Query, Span, StageName, Trace, cores, environment
-from ragprof.core.clock import Clock, Progress, excluded_ns
+from ragprof.core.clock import Clock, Progress, excluded_ns, sleep
 from ragprof.evals import Timing
+from ragprof.record.disturbance import waiting_of
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare, traced
 
 SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns", *cores.FIELDS)
 """What the cores did stands with the spans of a trace; of the machine as a whole, with the whole query alone."""
+T = TypeVar("T")
 FIRST_TOKEN_COLUMNS = ("pipeline", "round", "query_id", "first_token_ns")
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0
+"""Seconds between two looks at a busy machine."""
 USAGE_COLUMNS = ("pipeline", "query_id", "stage", "unit", "count")
 
 
@@ -39,6 +44,18 @@ class Timings:
     usage: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
     first_tokens: list[tuple[str, int, str, int]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, rounds: Sequence[Timings]) -> Timings:
+        """All rounds as one."""
+        whole = cls()
+        for each in rounds:
+            whole.spans += each.spans
+            whole.usage |= each.usage
+            whole.first_tokens += each.first_tokens
+            for name, peak in each.peaks.items():
+                whole.peaks[name] = max(whole.peaks.get(name, 0), peak)
+        return whole
 
     def add(self, pipeline: str, phase: str, number: int, trace: Trace) -> None:
         whose = (pipeline, phase, number, trace.query_id)
@@ -72,11 +89,15 @@ def time_pipelines(
     pipelines: Sequence[Parts], queries: Sequence[Query], *, timing: Timing, clock: Clock, progress: Progress
 ) -> Timings:
     """Warm-up and interleaved rounds. `queries` must be in a seeded order: a prefix of them is timed."""
-    timings = Timings()
-    estimates = {parts.name: warm_up(parts, queries, timing.warmup, clock) for parts in pipelines}
-    counts = shares(estimates, len(queries), timing)
-    progress.start("time live queries", sum(counts.values()) * timing.rounds)
-    for number in range(timing.rounds):
+    patience = QuietMoments(timing, clock, progress)
+
+    def warmed_up() -> dict[str, int]:
+        return {parts.name: warm_up(parts, queries, timing.warmup, clock) for parts in pipelines}
+
+    counts = shares(patience.quiet(warmed_up), len(queries), timing)
+
+    def one_round(number: int) -> Timings:
+        timings = Timings()
         for parts in rotated(pipelines, number):
             environment.reset_peak()
             for place, query in enumerate(queries[: counts[parts.name]]):
@@ -88,8 +109,73 @@ def time_pipelines(
                     _bare_query(parts, query, number, timings, clock)
                 progress.advance(1)
             timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())
-    progress.done()
-    return timings
+        return timings
+
+    return Timings.of(patience.rounds(one_round, count=timing.rounds, steps=sum(counts.values())))
+
+
+class QuietMoments:
+    """Waits for quieter moments, and has busy work done again, for `timing.patience` seconds in all.
+
+    What is kept is chosen by how long threads waited for a core, never by a latency. Where nothing is read nothing is
+    waited for.
+    """
+
+    def __init__(self, timing: Timing, clock: Clock, progress: Progress) -> None:
+        self._left_ns, self._bound = round(timing.patience * 1e9), timing.waiting_bound
+        self._clock, self._progress, self._pause = clock, progress, FIRST_PAUSE
+
+    def quiet(self, work: Callable[[], T]) -> T:
+        """Do it, and while the machine is busy and patience lasts, pause and do it again: what the last time gave."""
+        meter = cores.meter()
+        while True:
+            before, start = meter.of_process(), self._clock()
+            made = work()
+            duration, added = self._clock() - start, meter.of_process().since(before)
+            waited = added.waiting_ns or 0
+            busy = waited > self._bound * max(duration, waited + (added.cpu_ns or 0))
+            if not busy or not self._paused(duration):
+                return made
+
+    def rounds(self, one: Callable[[int], Timings], *, count: int, steps: int) -> list[Timings]:
+        """All rounds; then the busiest is timed again while it is above the bound and patience lasts."""
+        self._progress.start("time live queries", steps * count)
+        found = [self._round(one, number) for number in range(count)]
+        self._progress.done()
+        while True:
+            number = max(range(count), key=lambda number: found[number][0])
+            waiting, duration, _ = found[number]
+            if waiting <= self._bound or not self._paused(duration):
+                return [made for _, _, made in found]
+            self._progress.start("time the busiest round again", steps)
+            again = self._round(one, number)
+            self._progress.done()
+            if again[0] < waiting:
+                found[number] = again
+
+    def _round(self, one: Callable[[int], Timings], number: int) -> tuple[float, int, Timings]:
+        """The highest share of waiting of a pipeline, how long the round took, and the round."""
+        start = self._clock()
+        made = one(number)
+        duration, spans = self._clock() - start, made.span_table()
+        timed = spans[spans["phase"] == "timed"]
+        shares = [waiting_of(rows) or 0.0 for _, rows in timed.groupby("pipeline")]
+        return max(shares, default=0.0), duration, made
+
+    def _paused(self, duration_ns: int) -> bool:
+        """Wait a little, each time longer; False without a wait where patience does not last for that and the work.
+
+        The work that follows, as long as it was before, is taken off what is left.
+        """
+        pause_ns = round(self._pause * 1e9)
+        if self._left_ns < pause_ns + duration_ns:
+            return False
+        self._progress.start("wait for a quieter moment", 1)
+        sleep(self._pause)
+        self._progress.done()
+        self._left_ns -= pause_ns + duration_ns
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        return True
 
 
 def rotated(pipelines: Sequence[Parts], number: int) -> Iterator[Parts]:
@@ -115,19 +201,31 @@ def shares(estimates: dict[str, int], available: int, timing: Timing) -> dict[st
 
 
 def warmed(
-    askers: Mapping[str, Callable[[Query], int]], queries: Sequence[Query], *, count: int, progress: Progress
+    askers: Mapping[str, Callable[[Query], int]],
+    queries: Sequence[Query],
+    *,
+    count: int,
+    progress: Progress,
+    patience: QuietMoments,
 ) -> dict[str, int]:
-    """Let each answer a few queries that are forgotten; the median of the durations in ns that it returns."""
-    progress.start("warm up", len(askers) * count)
-    medians: dict[str, int] = {}
-    for name, asker in askers.items():
-        durations = []
-        for place in range(count):
-            durations.append(asker(queries[place % len(queries)]))
-            progress.advance(1)
-        medians[name] = sorted(durations)[len(durations) // 2]
-    progress.done()
-    return medians
+    """Let each answer a few queries that are forgotten; the median of the durations in ns that it returns.
+
+    All of them do so again in a quieter moment where the machine is busy and patience lasts.
+    """
+
+    def once() -> dict[str, int]:
+        progress.start("warm up", len(askers) * count)
+        medians: dict[str, int] = {}
+        for name, asker in askers.items():
+            durations = []
+            for place in range(count):
+                durations.append(asker(queries[place % len(queries)]))
+                progress.advance(1)
+            medians[name] = sorted(durations)[len(durations) // 2]
+        progress.done()
+        return medians
+
+    return patience.quiet(once)
 
 
 def warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -> int:
@@ -208,7 +306,6 @@ def _attention(queries: Sequence[int], keys: Sequence[int], values: Sequence[int
 
 
 FLOPS = "flops"
-T = TypeVar("T")
 
 
 def count_flops(pipelines: Sequence[Parts], queries: Sequence[Query], timings: Timings, progress: Progress) -> None:

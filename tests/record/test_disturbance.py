@@ -13,9 +13,10 @@ from ragprof.core import cores, files
 from ragprof.core.clock import Silent
 from ragprof.core.cores import CoreTimes
 from ragprof.evals import Timing
+from ragprof.record import timings as timings_module
 from ragprof.record.disturbance import Disturbance, disturbance_of, disturbances, waiting_of, waiting_share
 from ragprof.record.query import traced
-from ragprof.record.timings import Timings, time_pipelines
+from ragprof.record.timings import QuietMoments, Timings, time_pipelines, warmed
 
 ONCE = Timing(seconds=1.0, rounds=2, min_queries=1, warmup=1, patience=0)
 BOUNDS = {"waiting_bound": 0.10, "noise_bound": 0.10}
@@ -160,3 +161,86 @@ def test_what_was_timed_without_a_meter_has_no_reading() -> None:
     timings = Timings()
     timings.add("a", "timed", 0, traced(Workbench(clock).pipeline(), QUESTIONS[0], clock)[1])
     assert timings.span_table()["waiting_ns"].isna().all()
+
+
+@dataclass
+class Weather(HandMeter):
+    """Busy between two moments of the clock, and quiet before and after."""
+
+    since: int = 0
+    until: int = 0
+
+    def of_process(self) -> CoreTimes:
+        self.waiting = 0.7 if self.since <= self.clock.now <= self.until else 0.0
+        return super().of_process()
+
+
+@pytest.fixture
+def pauses(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited; the clock moves by them."""
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock.moved(round(seconds * 1e9))
+
+    monkeypatch.setattr(timings_module, "sleep", sleep)
+    return waited
+
+
+PATIENT = ONCE.model_copy(update={"patience": 20.0, "rounds": 3})
+
+
+def test_a_quiet_machine_is_waited_for_before_the_rounds(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    weather = Weather(clock, until=5_000_000_000)
+    monkeypatch.setattr(cores, "meter", lambda: weather)
+    found = disturbance_of(spans_of(clock, timing=PATIENT), BOUNDS)
+    assert (pauses, found.busy) == ([1.0, 2.0, 4.0], False)
+
+
+def test_the_busiest_round_is_timed_again_and_replaced(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    """Of three rounds of 80 us the second is busy; after a pause it is not."""
+    weather = Weather(clock, since=100_000, until=170_000)
+    monkeypatch.setattr(cores, "meter", lambda: weather)
+    spans = spans_of(clock, timing=PATIENT)
+    whole = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
+    assert pauses == [1.0]
+    assert whole.groupby("round").size().to_dict() == {0: 6, 1: 6, 2: 6}
+    assert whole.groupby("round")["start_ns"].min().gt(1_000_000_000).to_dict() == {0: False, 1: True, 2: False}
+    assert disturbance_of(spans, BOUNDS).waiting == 0.0
+
+
+def test_patience_ends_and_what_is_still_busy_is_flagged(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    weather = Weather(clock, until=10**15)
+    monkeypatch.setattr(cores, "meter", lambda: weather)
+    found = disturbance_of(spans_of(clock, timing=PATIENT), BOUNDS)
+    assert sum(pauses) <= 20.0
+    assert (pauses, found.busy) == ([1.0, 2.0, 4.0, 8.0], True)
+
+
+def test_without_patience_nothing_is_waited_for(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    weather = Weather(clock, until=10**15)
+    monkeypatch.setattr(cores, "meter", lambda: weather)
+    assert disturbance_of(spans_of(clock), BOUNDS).busy
+    assert pauses == []
+
+
+def test_warm_ups_of_a_study_wait_for_a_quieter_moment_too(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    """The reranker's and the injection's live rounds begin with `warmed`."""
+    weather = Weather(clock, until=2_000_000_000)
+    monkeypatch.setattr(cores, "meter", lambda: weather)
+    parts = Workbench(clock).pipeline()
+    asking = {"a": lambda query: traced(parts, query, clock)[1].duration_ns}
+    patience = QuietMoments(PATIENT, clock, Silent())
+    assert warmed(asking, QUESTIONS, count=2, progress=Silent(), patience=patience) == {"a": 100}
+    assert pauses == [1.0, 2.0]

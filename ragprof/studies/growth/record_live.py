@@ -26,7 +26,7 @@ from ragprof.core.stages import Injector
 from ragprof.core.tokens import counter
 from ragprof.record.rankings import RANKING_COLUMNS
 from ragprof.record.recording import Bench, build_indexes, redacted, shuffled
-from ragprof.record.timings import Timings, rotated, shares, timed_query, warm_up
+from ragprof.record.timings import QuietMoments, Timings, rotated, shares, timed_query, warm_up
 from ragprof.studies.growth.plan import Growing
 from ragprof.studies.growth.record_cells import Cells
 
@@ -57,6 +57,11 @@ def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None
     """Every cell that is not recorded yet, as growth/live/<round>-<size>/{spans,usage,builds}.parquet."""
     timing, sizes, pipelines = growing.growth.timing, growing.ground.sizes, growing.subject.pipelines
     queries = shuffled(growing.subject.queries, growing.subject.config.seed)
+    patience = QuietMoments(timing, bench.clock, Silent())
+
+    def warmed_up() -> dict[str, int]:
+        return {parts.name: warm_up(parts, queries, timing.warmup, bench.clock) for parts in pipelines}
+
     bench.progress.start("time live queries at every size", timing.rounds * len(sizes))
     for number in range(timing.rounds):
         for size in [sizes[(place - number) % len(sizes)] for place in range(len(sizes))]:
@@ -65,7 +70,7 @@ def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None
                 timings = Timings()
                 prefix = {key: vectors[:size] for key, vectors in rows.vectors.items()}
                 builds = build_indexes(pipelines, rows.docs[:size], prefix, clock=bench.clock, progress=Silent())
-                estimates = {parts.name: warm_up(parts, queries, timing.warmup, bench.clock) for parts in pipelines}
+                estimates = patience.quiet(warmed_up)
                 counts = _counts(growing, estimates, len(queries), size=size, folder=folder)
                 for parts in rotated(pipelines, number):
                     for query in queries[: counts[parts.name]]:

@@ -17,7 +17,7 @@ from ragprof.core.stages import Generator
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.recording import Bench, shuffled
-from ragprof.record.timings import shares, warmed
+from ragprof.record.timings import QuietMoments, shares, warmed
 from ragprof.studies.injection.meters import Meter, joules
 from ragprof.studies.injection.plan import InjectionPlan, Setting, with_injector
 
@@ -88,7 +88,8 @@ def time_answers(planned: InjectionPlan, bench: Bench, meter: Meter | None) -> p
     queries = shuffled(planned.queries, planned.injection.seed)
     live = LiveAnswers(bench, meter)
     asking = {key: partial(live.ask, asker, number=-1) for key, asker in askers.items()}
-    taken = warmed(asking, queries, count=timing.warmup, progress=bench.progress)
+    patience = QuietMoments(timing, bench.clock, bench.progress)
+    taken = warmed(asking, queries, count=timing.warmup, progress=bench.progress, patience=patience)
     counts = shares(taken, len(queries), timing)
     bench.progress.start("time live answers", sum(counts.values()) * timing.rounds)
     keys = list(askers)

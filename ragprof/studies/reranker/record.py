@@ -42,7 +42,7 @@ from ragprof.record.recording import (
     redacted,
     shuffled,
 )
-from ragprof.record.timings import shares, warmed
+from ragprof.record.timings import QuietMoments, shares, warmed
 from ragprof.studies.reranker.plan import Arm, RerankerPlan
 from ragprof.studies.reranker.recorded import ListwiseCheck, RecordedArm
 
@@ -358,7 +358,8 @@ def time_depths(
 
     timing, every = plan.settings.timing, timed_depths(plan)
     asking = {timed.key: partial(duration, timed) for timed in every}
-    estimates = warmed(asking, queries, count=timing.warmup, progress=bench.progress)
+    patience = QuietMoments(timing, bench.clock, bench.progress)
+    estimates = warmed(asking, queries, count=timing.warmup, progress=bench.progress, patience=patience)
     by_arm: dict[str, int] = {}
     for timed in every:
         by_arm[timed.arm] = by_arm.get(timed.arm, 0) + estimates[timed.key]
