@@ -280,6 +280,7 @@ def comparisons(section: ProfileSection) -> Table:
     }
     note = (
         "Paired by query; candidate minus baseline. p (Holm) is corrected for all comparisons in this table. "
+        "How many more queries would be needed holds for all of them together; a study of one pair asks for fewer. "
         "Undecided means not distinguishable with these queries, which is not the same as equal."
     )
     return Table.of("comparisons", "All comparisons", columns, section.comparisons, note)
