@@ -17,11 +17,21 @@ from typing import Any, Literal, TypeAlias, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
+from ragprof.core import stages
 from ragprof.core.errors import BadInput, UnknownName
 
 Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators", "signals"]
 PARTS = Path(__file__).parents[1] / "parts"
 KINDS: tuple[Kind, ...] = ("embedders", "stores", "rerankers", "injectors", "generators", "signals")
+PROTOCOLS: Mapping[Kind, type] = {
+    "embedders": stages.Embedder,
+    "stores": stages.Store,
+    "rerankers": stages.Reranker,
+    "injectors": stages.Injector,
+    "generators": stages.Generator,
+    "signals": stages.Signal,
+}
+"""What a part of each kind promises; mypy holds the built-in parts to it where their modules end."""
 
 
 class PartSpec(BaseModel):
@@ -54,7 +64,7 @@ def names(kind: Kind) -> list[str]:
 
 
 def create(kind: Kind, spec: PartSpec) -> Any:
-    """Build a part. Raises UnknownName for the name or an option, BadInput for an option's value."""
+    """Build a part. Raises UnknownName for a name or an option, BadInput for a value or for a member that it lacks."""
     factory = find(kind, spec.name)
     parameters = inspect.signature(factory).parameters
     what = f"option of the {kind.removesuffix('s')} '{spec.name}'"
@@ -72,7 +82,28 @@ def create(kind: Kind, spec: PartSpec) -> Any:
     except ValidationError as failure:
         first = failure.errors()[0]
         raise BadInput(f"{what} '{'.'.join(map(str, first['loc']))}': {first['msg']}") from None
-    return factory(**{name: getattr(checked, name) for name in spec.options})
+    return whole(kind, spec.name, factory(**{name: getattr(checked, name) for name in spec.options}))
+
+
+def members(kind: Kind) -> list[str]:
+    """Names that every part of a kind has, sorted."""
+    return sorted({name for each in PROTOCOLS[kind].__mro__ for name in vars(each) if not name.startswith("_")})
+
+
+def whole(kind: Kind, name: str, part: Any) -> Any:
+    """The part itself, once it has every member of its kind. Raises BadInput that names those that it lacks.
+
+    Members are looked up without being asked for their values: a property may load a model.
+    """
+    lacking = [each for each in members(kind) if inspect.getattr_static(part, each, None) is None]
+    lacking = [each for each in lacking if not hasattr(part, each)]
+    if lacking:
+        single = kind.removesuffix("s")
+        raise BadInput(
+            f"the {single} '{name}' lacks {', '.join(lacking)}; every {single} has {', '.join(members(kind))} "
+            f"(ragprof.core.stages.{PROTOCOLS[kind].__name__} says what each of them is)"
+        )
+    return part
 
 
 def find(kind: Kind, name: str) -> Any:

@@ -233,3 +233,12 @@ class ManyGenerator(Protocol):
 
     def generate_many(self, prompts: Sequence[str]) -> list[Generated]:
         """One answer a prompt, in order, with nothing measured."""
+
+
+@runtime_checkable
+class ConcurrentGenerator(Protocol):
+    """A generator whose answers are asked for several at a time and paid for one by one, such as a server's."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls of `generate`, from as many threads, may be under way at once. Only ever used untimed."""

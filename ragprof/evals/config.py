@@ -80,8 +80,8 @@ class PipelineConfig(EvalTable):
     def k_within_depth(self) -> PipelineConfig:
         if self.prices.hour is not None:
             raise Misplaced("hour is said once, under [prices] of the eval", "prices", "hour")
-        k = self.injector.options.get("k", DEFAULT_K)
-        if isinstance(k, int) and k > self.depth:
+        k = own_k(self)
+        if k > self.depth:
             raise Misplaced(
                 f"k = {k} chunks cannot be injected from depth = {self.depth} candidates; raise depth or lower k",
                 *(("injector", "k") if "k" in self.injector.options else ("depth",)),
@@ -141,6 +141,10 @@ class EvalConfig(EvalTable):
 
 
 def own_k(config: PipelineConfig) -> int:
-    """How many chunks a pipeline injects as it is declared; at most, where a budget of tokens may cut it short."""
-    k = config.injector.options.get("k", DEFAULT_K)
+    """How many chunks a pipeline injects as it is declared; at most, where a budget of tokens may cut it short.
+
+    An injector of another package need not have a `k` that could be lowered, so its usual number fits every depth.
+    """
+    usual = DEFAULT_K if config.injector.name in ("top_k", "token_budget") else min(DEFAULT_K, config.depth)
+    k = config.injector.options.get("k", usual)
     return k if isinstance(k, int) else config.depth

@@ -99,7 +99,7 @@ def part(kind: Kind, given: Given) -> Any:
     if isinstance(given, str | dict):
         return registry.create(kind, PartSpec.model_validate(given))
     if hasattr(given, VERBS[kind]):
-        return given
+        return registry.whole(kind, type(given).__name__, given)
     if callable(given):
         return ADAPTERS[kind](given)
     invoked = "; wrap it, as in lambda question, depth: retriever.invoke(question)" if hasattr(given, "invoke") else ""

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from ragprof.core import Embedded
+from ragprof.core.stages import Embedder
 from ragprof.parts.words import words
 
 
@@ -43,4 +44,4 @@ class HashingEmbedder:
         return Embedded(vectors / np.maximum(norms, 1e-12), {"texts": len(texts), "input_tokens": tokens})
 
 
-plugin = HashingEmbedder
+plugin: type[Embedder] = HashingEmbedder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragprof.core import Embedded
+from ragprof.core.stages import Embedder
 from ragprof.parts.models.encoder import EncoderPart
 
 
@@ -29,4 +30,4 @@ class SentenceTransformersEmbedder(EncoderPart):
         return Embedded(vectors, {"texts": len(texts), "input_tokens": tokens})
 
 
-plugin = SentenceTransformersEmbedder
+plugin: type[Embedder] = SentenceTransformersEmbedder

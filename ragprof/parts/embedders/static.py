@@ -13,6 +13,7 @@ import numpy as np
 from ragprof.core import Embedded
 from ragprof.core.errors import MissingPackage
 from ragprof.core.files import sha256_of
+from ragprof.core.stages import Embedder
 from ragprof.parts.models.encoder import library, tokens_read
 
 if TYPE_CHECKING:
@@ -81,4 +82,4 @@ class StaticEmbedder:
         return Embedded(vectors, {"texts": len(texts), "input_tokens": tokens})
 
 
-plugin = StaticEmbedder
+plugin: type[Embedder] = StaticEmbedder

@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 
 from ragprof.core import Generated
 from ragprof.core.clock import now_ns
+from ragprof.core.stages import Generator
 from ragprof.parts.words import words
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -46,4 +47,4 @@ class ExtractiveGenerator:
         return Generated(" ".join(kept), usage, now_ns() - start, "length" if len(kept) < len(whole) else "stop")
 
 
-plugin = ExtractiveGenerator
+plugin: type[Generator] = ExtractiveGenerator

@@ -16,6 +16,7 @@ from pydantic import PositiveInt
 from ragprof.core import Doc, Generated
 from ragprof.core import prompt as prompts
 from ragprof.core.clock import now_ns
+from ragprof.core.stages import Generator
 from ragprof.parts.models.causal import CausalModel, answers_of, library
 from ragprof.parts.models.encoder import FloatPrecision
 from ragprof.parts.models.places import PACKAGED_GEMMA
@@ -110,4 +111,4 @@ class LocalGenerator:
         return Generated(text, usage, first_token_ns, "length" if cut else "stop")
 
 
-plugin = LocalGenerator
+plugin: type[Generator] = LocalGenerator

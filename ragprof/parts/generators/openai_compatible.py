@@ -17,6 +17,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ragprof.core import Generated
 from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.stages import Generator
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
 from ragprof.parts.http import formats as completions
 from ragprof.parts.http.calls import CallFailed, Patience, Server, attempted, persistently
@@ -61,7 +62,7 @@ class OpenAICompatibleGenerator:
         self._server = Server(base_url, key_name=api_key_env, timeout_s=timeout_seconds, connections=concurrency)
         self.max_new_tokens, self.context_tokens = max_new_tokens, context_tokens
         self.patience = Patience(retries)
-        self._model, self._tokenizer, self._concurrency = model, tokenizer, concurrency
+        self._model, self._tokenizer, self.concurrency = model, tokenizer, concurrency
         self._seed, self._style, self._stop = seed, style, stop
         self._unsupported: frozenset[str] = frozenset()
         self._probed = False
@@ -70,6 +71,10 @@ class OpenAICompatibleGenerator:
     def identity(self) -> str:
         asked = f"max_new_tokens={self.max_new_tokens} seed={self._seed} stop={list(self._stop)}"
         return f"openai_compatible {self._server.url} {self._model} {self._style} {asked}"
+
+    @property
+    def model_name(self) -> str:
+        return self._model
 
     @property
     def engine(self) -> str:
@@ -103,7 +108,7 @@ class OpenAICompatibleGenerator:
         return Generated(reply.text, usage, first_token_ns, "length" if reply.finish == "length" else "stop")
 
     def generate_many(self, prompts: Sequence[str]) -> list[Generated]:
-        with ThreadPoolExecutor(self._concurrency) as pool:
+        with ThreadPoolExecutor(self.concurrency) as pool:
             return [replace(generated, first_token_ns=None) for generated in pool.map(self.generate, prompts)]
 
     def _attempt(self, prompt: str) -> tuple[Reply, int | None]:
@@ -171,4 +176,4 @@ class OpenAICompatibleGenerator:
         )
 
 
-plugin = OpenAICompatibleGenerator
+plugin: type[Generator] = OpenAICompatibleGenerator

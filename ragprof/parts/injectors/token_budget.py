@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import PositiveInt
 
 from ragprof.core import DEFAULT_K, Injected, Query, Ranking, ScoredDoc, prompt
+from ragprof.core.stages import Injector
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
 
 
@@ -60,4 +61,4 @@ class TokenBudgetInjector:
         return Injected(text, injected, {"docs_injected": len(chosen), "docs_passed_over": passed_over})
 
 
-plugin = TokenBudgetInjector
+plugin: type[Injector] = TokenBudgetInjector

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import PositiveInt
 
 from ragprof.core import DEFAULT_K, Injected, Query, Ranking, prompt
+from ragprof.core.stages import Injector
 
 
 class TopKInjector:
@@ -29,4 +30,4 @@ class TopKInjector:
         return Injected(text, chosen, {"docs_injected": len(chosen)})
 
 
-plugin = TopKInjector
+plugin: type[Injector] = TopKInjector

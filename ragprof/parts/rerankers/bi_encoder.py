@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ragprof.core import Doc, Query, Scored, Vectors
+from ragprof.core.stages import Reranker
 from ragprof.parts.models.encoder import EncoderReranker
 
 
@@ -29,4 +30,4 @@ class BiEncoderReranker(EncoderReranker):
         return Scored(tuple((found @ asked[0]).tolist()), usage)
 
 
-plugin = BiEncoderReranker
+plugin: type[Reranker] = BiEncoderReranker

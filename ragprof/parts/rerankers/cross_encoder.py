@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 
 from ragprof.core import Doc, PairLength, Query, Scored, Usage
 from ragprof.core.errors import BadInput
+from ragprof.core.stages import Reranker
 from ragprof.parts.models.encoder import (
     Precision,
     encoder_numbers,
@@ -136,4 +137,4 @@ class CrossEncoderReranker:
         return pieces(doc, tokenizer, most=left if left * 4 >= room else room // 2)
 
 
-plugin = CrossEncoderReranker
+plugin: type[Reranker] = CrossEncoderReranker

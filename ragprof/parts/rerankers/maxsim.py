@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ragprof.core import Doc, Query, Scored
+from ragprof.core.stages import Reranker
 from ragprof.parts.models.encoder import EncoderReranker
 
 if TYPE_CHECKING:
@@ -69,4 +70,4 @@ def unit(vectors: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(vectors.float(), dim=-1)
 
 
-plugin = MaxSimReranker
+plugin: type[Reranker] = MaxSimReranker

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragprof.core import Doc, Query, Scored
+from ragprof.core.stages import Reranker
 
 
 class NoReranker:
@@ -23,4 +24,4 @@ class NoReranker:
         return Scored(tuple(float(-place) for place in range(len(docs))), {})
 
 
-plugin = NoReranker
+plugin: type[Reranker] = NoReranker

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragprof.core import Doc, Query, Scored
+from ragprof.core.stages import Reranker
 from ragprof.parts.words import words
 
 
@@ -28,4 +29,4 @@ class OverlapReranker:
         return Scored(scores, {"requests": 1, "docs_scored": len(docs), "input_tokens": tokens})
 
 
-plugin = OverlapReranker
+plugin: type[Reranker] = OverlapReranker

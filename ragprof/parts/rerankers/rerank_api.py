@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ragprof.core import Doc, Query, Scored, Usage
 from ragprof.core.errors import BadInput
+from ragprof.core.stages import Reranker
 from ragprof.parts.http.calls import CallFailed, Patience, Server, attempted, is_loopback, parsed, persistently
 from ragprof.parts.http.formats import (
     FORMATS,
@@ -199,4 +200,4 @@ def summed(counts: Sequence[Usage]) -> dict[str, int]:
     return {unit: sum(some[unit] for some in counts) for unit in sorted(units)}
 
 
-plugin = RerankApiReranker
+plugin: type[Reranker] = RerankApiReranker

@@ -43,4 +43,4 @@ class SlowedReranker:
         return scored
 
 
-plugin = SlowedReranker
+plugin: type[Reranker] = SlowedReranker

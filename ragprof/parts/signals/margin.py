@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ragprof.core import Query, Ranking
+from ragprof.core.stages import Signal
 
 
 class MarginSignal:
@@ -15,4 +16,4 @@ class MarginSignal:
         return (first - second) / (first - last) if first > last else 0.0
 
 
-plugin = MarginSignal
+plugin: type[Signal] = MarginSignal

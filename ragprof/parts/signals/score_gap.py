@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ragprof.core import Query, Ranking
+from ragprof.core.stages import Signal
 
 
 class ScoreGap:
@@ -12,4 +13,4 @@ class ScoreGap:
         return ranking[0].score - ranking[1].score if len(ranking) > 1 else 0.0
 
 
-plugin = ScoreGap
+plugin: type[Signal] = ScoreGap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ragprof.core import Query, Ranking
+from ragprof.core.stages import Signal
 
 
 class TopScore:
@@ -12,4 +13,4 @@ class TopScore:
         return ranking[0].score if ranking else -1.0
 
 
-plugin = TopScore
+plugin: type[Signal] = TopScore

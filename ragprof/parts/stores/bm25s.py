@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors
 from ragprof.core.ranking import best, id_ranks, top
+from ragprof.core.stages import Store
 from ragprof.parts.nested import nothing, standings
 from ragprof.parts.words import AUTO, detected, language_named, told, words
 
@@ -183,4 +184,4 @@ def _nearest(
     return found
 
 
-plugin = Bm25sStore
+plugin: type[Store] = Bm25sStore

@@ -19,6 +19,7 @@ from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors
 from ragprof.core.caches import blocks
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, id_ranks, ranked
+from ragprof.core.stages import Store
 from ragprof.parts.nested import PoolCandidates, nothing, standings, take_first
 
 NO_BLAS = 2**31 - 1
@@ -167,4 +168,4 @@ def _candidates(
     return PoolCandidates(part, places, scores)
 
 
-plugin = FaissFlatStore
+plugin: type[Store] = FaissFlatStore

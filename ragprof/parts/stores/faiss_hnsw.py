@@ -93,4 +93,4 @@ class FaissHnswStore:
         return store
 
 
-plugin = FaissHnswStore
+plugin: type[Store] = FaissHnswStore

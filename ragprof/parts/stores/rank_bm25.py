@@ -14,6 +14,7 @@ import numpy as np
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Vectors
 from ragprof.core.ranking import top
+from ragprof.core.stages import Store
 from ragprof.parts.words import AUTO, detected, language_named, told, words
 
 
@@ -68,4 +69,4 @@ class RankBm25Store:
         return Found(tuple(item for item in ranking if item.score > 0), {"searches": 1})
 
 
-plugin = RankBm25Store
+plugin: type[Store] = RankBm25Store

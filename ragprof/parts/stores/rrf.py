@@ -145,4 +145,4 @@ def _fused(parts: Sequence[Nearest], *, k: int, ranks: NDArray[np.int64]) -> Nea
     return found
 
 
-plugin = RrfStore
+plugin: type[Store] = RrfStore

@@ -7,8 +7,9 @@ where it stopped. Live timings always start anew. Of passages ids and counts are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ import pandas as pd
 from ragprof.core import Doc, Generated, Query, Ranking, StageName, environment, files
 from ragprof.core.caches import AnswerCache, digest
 from ragprof.core.clock import Progress, excluded_ns
-from ragprof.core.stages import Generator, ManyGenerator
+from ragprof.core.stages import ConcurrentGenerator, Generator, ManyGenerator
 from ragprof.core.tokens import counter, remembering
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import within_window
@@ -109,7 +110,7 @@ class PromptTables:
 
 ANSWER_COLUMNS = ("digest", "text", "output_tokens", "answer_tokens", "finish")
 AT_ONCE = 96
-"""Prompts between two writes to the cache: what a kill loses."""
+"""Prompts that a generator which answers many together is given at once, and so what a kill loses."""
 
 
 def answer_prompts(
@@ -117,7 +118,8 @@ def answer_prompts(
 ) -> tuple[dict[str, Generated], int]:
     """The answer of each prompt by its digest, and how many had to be generated.
 
-    `texts` are in the order of their questions: prompts that share their beginning stand near each other.
+    `texts` are in the order of their questions: prompts that share their beginning stand near each other. What came
+    before an error is in the cache when it is raised.
     """
     identity = cache_identity(generator, "answer")
     known = AnswerCache(cache / "answers", identity=identity) if identity is not None else None
@@ -125,19 +127,44 @@ def answer_prompts(
     answers = {key: answer for key, answer in found.items() if answer is not None}
     todo = [key for key in texts if key not in answers]
     progress.start("answer prompts", len(todo))
-    for start in range(0, len(todo), AT_ONCE):
-        keys = todo[start : start + AT_ONCE]
-        prompts = [texts[key] for key in keys]
-        if isinstance(generator, ManyGenerator):
-            given = list(generator.generate_many(prompts))
-        else:
-            given = [generator.generate(prompt) for prompt in prompts]
+    for given in as_they_come(generator, {key: texts[key] for key in todo}):
         if known is not None:
-            known.put(prompts, given)
-        answers.update(zip(keys, given, strict=True))
-        progress.advance(len(keys))
+            known.put([texts[key] for key in given], list(given.values()))
+        answers |= given
+        progress.advance(len(given))
     progress.done()
-    return answers, len(todo)
+    return {key: answers[key] for key in texts}, len(todo)
+
+
+def as_they_come(generator: Generator, texts: Mapping[str, str]) -> Iterator[dict[str, Generated]]:
+    """Answers by the keys of their prompts, in the pieces in which they come.
+
+    Of several that are asked for at once, those that were answered come out before the error of another is raised.
+    """
+    if isinstance(generator, ConcurrentGenerator):
+        pool, failed = ThreadPoolExecutor(generator.concurrency), None
+        asked = {pool.submit(generator.generate, prompt): key for key, prompt in texts.items()}
+        try:
+            for future in as_completed(asked):
+                if future.cancelled():
+                    continue
+                if (error := future.exception()) is None:
+                    yield {asked[future]: replace(future.result(), first_token_ns=None)}
+                elif failed is None:
+                    failed = error
+                    pool.shutdown(wait=False, cancel_futures=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if failed is not None:
+            raise failed
+    elif isinstance(generator, ManyGenerator):
+        keys = list(texts)
+        for start in range(0, len(keys), AT_ONCE):
+            some = keys[start : start + AT_ONCE]
+            yield dict(zip(some, generator.generate_many([texts[key] for key in some]), strict=True))
+    else:
+        for key, prompt in texts.items():
+            yield {key: generator.generate(prompt)}
 
 
 FORMAT = 1
@@ -157,14 +184,15 @@ def record_injection(planned: InjectionPlan, bench: Bench) -> None:
     with remembering():
         prompts = build_prompts(planned, embedding, bench)
     answers, generated = answer_all(planned, prompts, bench)
+    # What was paid for is on disk before anything else can fail.
+    for name, table in {**prompts.tables(), "answers": answers}.items():
+        files.write_table(folder / f"{name}.parquet", table)
     stated = planned.subject.config.energy.watts
     meter = find_meter(stated, clock=lambda: bench.clock() - excluded_ns())  # waiting draws none of the stated watts
-    live = time_answers(planned, bench, meter)
+    files.write_table(folder / "live.parquet", time_answers(planned, bench, meter))
     repeats, lengths = planned.injection.timing.repeats, planned.injection.lengths
     prefill = time_lengths(planned.generators[0], docs, lengths, repeats=repeats, progress=bench.progress)
-    tables = {**prompts.tables(), "answers": answers, "live": live, "prefill": prefill}
-    for name, table in tables.items():
-        files.write_table(folder / f"{name}.parquet", table)
+    files.write_table(folder / "prefill.parquet", prefill)
     work = {"prompts": len(prompts.prompts), "distinct": len(answers), "generated": generated}
     work["reused"] = work["distinct"] - generated
     files.write_json(folder / "manifest.json", manifest(planned, work, meter))
