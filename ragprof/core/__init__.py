@@ -118,13 +118,17 @@ class Generated:
     """An answer. `first_token_ns` is the time from the call to its first token; None where it was not measured.
 
     `usage` counts `input_tokens` (as the model read them), `output_tokens`, `requests`, `retries`, and where they are
-    known `cached_tokens`. `finish` is "length" where the answer was cut at the most tokens that it may have.
+    known `cached_tokens` and `reasoning_tokens`, which are among the `output_tokens`. `finish` is "length" where the
+    answer was cut at the most tokens that it may have, "content_filter" where somebody held it back. `reasoning` is
+    what the model said to itself before, where that is known; its first token is timed apart from the answer's.
     """
 
     text: str
     usage: Usage
     first_token_ns: int | None
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "content_filter"]
+    reasoning: str = ""
+    first_reasoning_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

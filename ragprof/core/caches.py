@@ -388,6 +388,8 @@ def key_of(prompt: str) -> str:
 
 def _line_of(key: str, answer: Generated) -> str:
     record = {"key": key, "text": answer.text, "usage": dict(answer.usage), "finish": answer.finish}
+    if answer.reasoning:
+        record["reasoning"] = answer.reasoning
     return json.dumps({**record, "sum": _sum_of(record)}, ensure_ascii=True)
 
 
@@ -408,4 +410,4 @@ def _answer_of(line: bytes) -> tuple[str, Generated]:
         raise ValueError("no counts")
     if stated != _sum_of(record) and not (stated is None and len(record) == 4):
         raise ValueError("not its checksum")
-    return key, Generated(text, usage, None, cast(Any, finish))
+    return key, Generated(text, usage, None, cast(Any, finish), str(record.get("reasoning", "")))

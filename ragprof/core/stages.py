@@ -208,7 +208,10 @@ class Injector(Part, Protocol):
 
 
 class Generator(Part, Protocol):
-    """Answers a prompt, greedily where the model allows it. Time spent on waiting and failed attempts is `excluded`."""
+    """Answers a prompt, greedily where the model allows it. Time spent on waiting and failed attempts is `excluded`.
+
+    Reasoning that stands in the text between <think> and </think> is told apart from the answer by whoever calls.
+    """
 
     @property
     def model_name(self) -> str:

@@ -58,8 +58,6 @@ class InjectionSettings(EvalTable):
             steps: tuple[int, ...] = getattr(self, key)
             if list(steps) != sorted(set(steps)):
                 raise Misplaced(f"{key} must rise, each once; write them like {sorted(set(steps))}", key)
-        if 0 < len(self.lengths) < 3:
-            raise Misplaced("a line with a bend needs at least three lengths; add some or write none", "lengths")
         if self.orders and "best_first" not in self.orders:
             raise Misplaced("'best_first' is missing; the other orders are compared with it", "orders")
         return self

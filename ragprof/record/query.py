@@ -13,6 +13,7 @@ from ragprof.core.caches import sound
 from ragprof.core.clock import Clock, exclude, excluded_ns
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.ranking import ranked, without
+from ragprof.core.reasoning import apart
 from ragprof.core.stages import Reranker
 from ragprof.record.pipeline import Parts
 
@@ -44,7 +45,7 @@ def ask(parts: Parts, query: Query, call: Call) -> Answer:
     rankings["inject"], usage["inject"] = injected.ranking, injected.usage
     generated = None
     if parts.generator is not None:
-        generated = call("generate", parts.generator.generate, injected.prompt)
+        generated = apart(call("generate", parts.generator.generate, injected.prompt))
         usage["generate"] = generated.usage
     return Answer(query, rankings, injected.prompt, usage, generated)
 

@@ -222,11 +222,18 @@ def test_orders_without_the_one_they_are_compared_with(inject_complaint: InjectC
     )
 
 
-def test_too_few_lengths(inject_complaint: InjectComplaint, handbook: Path) -> None:
-    changed(handbook, "lengths = [64, 128, 256, 512]", "lengths = [64, 128]")
-    assert inject_complaint() == (
-        "handbook.toml:20: injection: a line with a bend needs at least three lengths; add some or write none"
-    )
+@pytest.mark.parametrize(("lengths", "timed"), [("[64, 128]", [64, 128]), ("[]", [])])
+def test_fewer_lengths_than_a_fit_needs_are_timed_and_the_fit_says_so(
+    ragprof: Ragprof, brief: Path, tmp_path: Path, lengths: str, timed: list[int]
+) -> None:
+    changed(brief, "lengths = [64, 128, 256, 512]", f"lengths = {lengths}")
+    assert ragprof("inject", brief, "--out", tmp_path / "out", "--questions", 2).code == 0
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())["injection"]["time_to_first_token"]
+    measured = [point["prompt_tokens"] for point in found["points"]]
+    assert len(measured) == len(timed)
+    assert all(length - 8 <= tokens <= length for tokens, length in zip(measured, timed, strict=True))
+    assert found["fit"]["a_ns"] is None
+    assert "lengths" in found["fit"]["statement"]
 
 
 def test_a_window_that_no_question_fits(ragprof: Ragprof, brief: Path, tmp_path: Path) -> None:

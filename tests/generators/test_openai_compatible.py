@@ -121,8 +121,13 @@ def test_an_empty_answer_has_no_first_token(asking: Asker, server: SpeakingServe
     assert (generated.text, generated.finish, generated.first_token_ns) == ("", "stop", None)
 
 
-@pytest.mark.parametrize(("finish", "expected"), [("content_filter", "stop"), ("length", "length"), ("eos", "stop")])
-def test_only_length_is_a_cut_answer(asking: Asker, server: SpeakingServer, finish: str, expected: str) -> None:
+ENDS = [("content_filter", "content_filter"), ("length", "length"), ("model_length", "length"), ("eos", "stop")]
+
+
+@pytest.mark.parametrize(("finish", "expected"), ENDS)
+def test_how_the_answer_ended_is_said_in_one_word(
+    asking: Asker, server: SpeakingServer, finish: str, expected: str
+) -> None:
     server.plan.append(partial(says, words=Words(["a"], finish=finish)))
     assert asking().generate(PROMPT).finish == expected
 

@@ -8,6 +8,7 @@ with its line. The examples are part of what the model reads, so of its time to 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
@@ -16,6 +17,7 @@ from pydantic import PositiveInt
 from ragprof.core import Doc, Generated
 from ragprof.core import prompt as prompts
 from ragprof.core.clock import now_ns
+from ragprof.core.reasoning import apart, reasoning_ends
 from ragprof.core.stages import Generator
 from ragprof.parts.models.causal import CausalModel, answers_of, library
 from ragprof.parts.models.encoder import FloatPrecision
@@ -75,13 +77,13 @@ class LocalGenerator:
     def generate(self, prompt: str) -> Generated:
         start = now_ns()
         ids = self._ids(prompt)
-        tokens, first_at_ns = self._model.generate(ids, most=self.max_new_tokens, ended=self._ended)
-        return self._generated(ids, tokens, first_at_ns - start)
+        tokens, at_ns = self._model.generate(ids, most=self.max_new_tokens, ended=self._ended)
+        return self._generated(ids, tokens, [reading - start for reading in at_ns])
 
     def generate_many(self, prompts: Sequence[str]) -> list[Generated]:
         every = [self._ids(prompt) for prompt in prompts]
         answers = answers_of(self._model, every, most=self.max_new_tokens, ended=self._ended)
-        return [self._generated(ids, tokens, None) for ids, tokens in zip(every, answers, strict=True)]
+        return [self._generated(ids, tokens, []) for ids, tokens in zip(every, answers, strict=True)]
 
     @cached_property
     def _before(self) -> str:
@@ -103,12 +105,21 @@ class LocalGenerator:
             return False
         return "\n" in self._model.text_of(tokens).lstrip()
 
-    def _generated(self, ids: Sequence[int], tokens: list[int], first_token_ns: int | None) -> Generated:
+    def _generated(self, ids: Sequence[int], tokens: list[int], came_ns: Sequence[int]) -> Generated:
+        """The answer of these tokens; `came_ns` is when each of them came, empty where nobody looked."""
         usage = {"input_tokens": len(ids), "output_tokens": len(tokens), "requests": 1, "retries": 0}
         cut = len(tokens) == self.max_new_tokens and not self._ended(tokens)
         text = self._model.text_of(tokens).strip()
         text = text if self._model.chats else text.split("\n", 1)[0].strip()
-        return Generated(text, usage, first_token_ns, "length" if cut else "stop")
+        found = apart(Generated(text, usage, came_ns[0] if came_ns else None, "length" if cut else "stop"))
+        if not found.reasoning:
+            return found
+        # The answer begins with the first token after which something stands behind the reasoning.
+        texts = (self._model.text_of(tokens[: place + 1]) for place in range(len(tokens)))
+        begun = (place for place, said in enumerate(texts) if 0 < reasoning_ends(said) < len(said.rstrip()))
+        thought = next(begun, len(tokens))
+        counted = {**usage, "reasoning_tokens": thought}
+        return replace(found, usage=counted, first_token_ns=came_ns[thought] if thought < len(came_ns) else None)
 
 
 plugin: type[Generator] = LocalGenerator

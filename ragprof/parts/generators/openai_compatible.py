@@ -10,13 +10,13 @@ import difflib
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ragprof.core import Generated
 from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.reasoning import untimed
 from ragprof.core.stages import Generator
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
 from ragprof.parts.http import formats as completions
@@ -39,8 +39,9 @@ NO_MODEL = re.compile(r"model_not_found|model.*(not exist|not found|unknown|no s
 class OpenAICompatibleGenerator:
     """Counts of tokens are the server's own, and absent where it gives none; `count_tokens` is by `tokenizer`.
 
-    The first token is timed from the sending of the attempt that succeeds. Where the server refuses a setting that not
-    all of them know (`stream_options`, `temperature`, `max_tokens`), it is asked again without, or by the newer name.
+    The first token is timed from the sending of the attempt that succeeds, that of the reasoning apart. Where the
+    server refuses a setting that not all of them know (`stream_options`, `temperature`, `max_tokens`), it is asked
+    again without, or by the newer name.
     """
 
     def __init__(
@@ -99,20 +100,25 @@ class OpenAICompatibleGenerator:
         return counter(self._tokenizer)(prompt) + around
 
     def generate(self, prompt: str) -> Generated:
-        """One answer. Raises BadInput where the server refuses, or fails more often than `retries`."""
+        """One answer. Raises BadInput where the server refuses, or fails more often than `retries`.
+
+        A prompt that a content filter refuses has an empty answer, for which nothing is billed.
+        """
         answered = attempted(lambda: persistently(lambda: self._attempt(prompt), self.patience))
         if isinstance(answered, CallFailed):
-            raise self._explained(answered, prompt)
-        (reply, first_token_ns), failed = answered
-        usage = {**reply.usage, "requests": 1, "retries": failed}
-        return Generated(reply.text, usage, first_token_ns, "length" if reply.finish == "length" else "stop")
+            if not answered.filtered:
+                raise self._explained(answered, prompt)
+            unbilled = {"input_tokens": 0, "output_tokens": 0, "requests": 1, "retries": answered.attempts - 1}
+            return Generated("", unbilled, None, "content_filter")
+        (reply, sent_ns), failed = answered
+        return reply.generated(sent_ns, {"requests": 1, "retries": failed})
 
     def generate_many(self, prompts: Sequence[str]) -> list[Generated]:
         with ThreadPoolExecutor(self.concurrency) as pool:
-            return [replace(generated, first_token_ns=None) for generated in pool.map(self.generate, prompts)]
+            return [untimed(generated) for generated in pool.map(self.generate, prompts)]
 
-    def _attempt(self, prompt: str) -> tuple[Reply, int | None]:
-        """The answer, and the ns from the request to its first text."""
+    def _attempt(self, prompt: str) -> tuple[Reply, int]:
+        """The answer, and the clock's reading when it was asked for."""
         body: dict[str, Any] = {
             "model": self._model,
             **({"messages": [{"role": "user", "content": prompt}]} if self._style == "chat" else {"prompt": prompt}),
@@ -133,7 +139,7 @@ class OpenAICompatibleGenerator:
                 reply = completions.read(response, self.patience.clock)
         except CallFailed as failure:
             raise self._amended(failure, body) from None
-        return reply, None if reply.first_at_ns is None else reply.first_at_ns - sent_ns
+        return reply, sent_ns
 
     def _amended(self, failure: CallFailed, body: dict[str, Any]) -> CallFailed:
         """The same failure, to be repeated at once where a setting that can be left out was refused."""

@@ -27,7 +27,14 @@ from ragprof.core.errors import BadInput
 
 T = TypeVar("T")
 BUSY = frozenset({408, 425, 429})
+REFUSALS = frozenset({400, 403, 422, 451})
 OUT_OF_MONEY = "insufficient_quota"
+FILTERED = re.compile(
+    r"content_?filter|content_policy|ResponsibleAIPolicy|content management policy|potentially violating|"
+    r"input was flagged",
+    re.IGNORECASE,
+)
+"""How servers say that their content filter refused a prompt: Azure, OpenAI, and OpenRouter."""
 SHOWN_CHARACTERS = 300
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 KEEP_ALIVE_S = 30.0
@@ -46,6 +53,11 @@ class CallFailed(Exception):
         super().__init__(reason)
         self.reason, self.status, self.code = reason, status, code
         self.again, self.wait_s, self.attempts = again, wait_s, 1
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a content filter refused the prompt; the next one may be answered."""
+        return self.status in REFUSALS and FILTERED.search(f"{self.code} {self.reason}") is not None
 
     def at(self, status: int | None, reason: str) -> CallFailed:
         """The same with the response's status, where it has none of its own, and another wording."""
@@ -249,6 +261,8 @@ def complaint(payload: object, status: int, wait_s: float | None = None) -> Call
         said = "; ".join(" ".join(str(each[key]) for key in ("loc", "type", "msg") if each.get(key)) for each in told)
     reason = str(said or "no reason given")
     code = " ".join(str(named[name]) for name in ("code", "type", "param") if named.get(name))
+    if status >= 500 and FILTERED.search(code):  # an error within a stream, which has no status of its own
+        status = 400
     again = (status in BUSY or status >= 500) and OUT_OF_MONEY not in code
     return CallFailed(reason, status=status, code=code, again=again, wait_s=wait_s)
 

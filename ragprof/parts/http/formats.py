@@ -27,25 +27,34 @@ from typing import Any, Literal, TypeAlias
 
 import httpx2
 
+from ragprof.core import Generated
 from ragprof.core.clock import Clock
 from ragprof.core.errors import NonFiniteScore
+from ragprof.core.reasoning import inner, reasoning_ends
 from ragprof.parts.http.calls import CallFailed, complaint, parsed
 
 DONE = "[DONE]"
 STREAM = "text/event-stream"
+CUT = frozenset({"length", "max_tokens", "model_length"})
+HELD_BACK = frozenset({"content_filter", "safety"})
+THINKING = frozenset({"thinking", "reasoning"})
+Piece: TypeAlias = tuple[str, int | None]
 
 
 @dataclass
 class Reply:
-    """An answer as it comes in. `first_at_ns` is the clock's reading at its first text; None if there was none."""
+    """An answer as it comes in: its text in pieces, each with the clock's reading (None where nothing was streamed).
 
-    text: str = ""
+    `thoughts` are pieces of reasoning that the server sends apart from the answer.
+    """
+
+    pieces: list[Piece] = field(default_factory=list)
+    thoughts: list[Piece] = field(default_factory=list)
     usage: dict[str, int] = field(default_factory=dict)
     finish: str | None = None
-    first_at_ns: int | None = None
     has_answer: bool = False
 
-    def take(self, chunk: Mapping[str, Any]) -> None:
+    def take(self, chunk: Mapping[str, Any], clock: Clock | None = None) -> None:
         """Add what a chunk, or a whole response, says. Raises CallFailed where it is not of the format."""
         self.usage |= counted(chunk.get("usage"))
         choices = chunk.get("choices") or []
@@ -53,8 +62,36 @@ class Reply:
             raise malformed()
         for choice in choices[:1]:
             self.has_answer = True
-            self.text += text_of(choice)
+            thought, said = said_by(choice)
+            at_ns = clock() if clock is not None and (thought or said) else None
+            self.thoughts += [(thought, at_ns)] if thought else []
+            self.pieces += [(said, at_ns)] if said else []
             self.finish = choice.get("finish_reason") or self.finish
+
+    def generated(self, sent_ns: int, usage: Mapping[str, int]) -> Generated:
+        """The answer, its reasoning apart: what the server sent apart, or what stands before </think>."""
+        text = "".join(piece for piece, _ in self.pieces)
+        start = reasoning_ends(text)
+        thoughts = self.thoughts or (self.pieces if start else [])
+        reasoning = "".join(piece for piece, _ in self.thoughts) or inner(text[:start])
+        answer = text[start:].lstrip() if reasoning else text
+        # The first piece that reaches beyond the reasoning and the blanks after it holds the answer's first token.
+        length, place = len(text) - len(answer), 0
+        first_at_ns = None
+        for piece, at_ns in self.pieces:
+            place += len(piece)
+            if place > length:
+                first_at_ns = at_ns
+                break
+        thought_at_ns = thoughts[0][1] if thoughts else None
+        return Generated(
+            answer,
+            {**self.usage, **usage},
+            None if first_at_ns is None else first_at_ns - sent_ns,
+            "length" if self.finish in CUT else "content_filter" if self.finish in HELD_BACK else "stop",
+            reasoning,
+            None if thought_at_ns is None else thought_at_ns - sent_ns,
+        )
 
 
 def read(response: httpx2.Response, clock: Clock) -> Reply:
@@ -75,9 +112,7 @@ def read(response: httpx2.Response, clock: Clock) -> Reply:
         if event.data.strip() == DONE:
             ended = True
             continue
-        reply.take(object_of(event.data))
-        if reply.text and reply.first_at_ns is None:
-            reply.first_at_ns = clock()
+        reply.take(object_of(event.data), clock)
     if not reply.has_answer or not (ended or reply.finish):
         raise CallFailed("the stream ended before the answer did")
     return reply
@@ -94,28 +129,63 @@ def object_of(content: bytes | str) -> Mapping[str, Any]:
     return chunk
 
 
-def text_of(choice: Any) -> str:
-    """The text that a choice adds: of a delta or a message in chat, its own in a text completion."""
+def said_by(choice: Any) -> tuple[str, str]:
+    """Reasoning and text that a choice adds: of a delta or a message in chat, its own in a text completion.
+
+    Reasoning stands in `reasoning_content` (DeepSeek, SGLang, llama.cpp), in `reasoning` (vLLM, OpenRouter, Ollama), or
+    among the parts of `content` (Mistral). A model that refuses may say so in `refusal` (OpenAI).
+    """
     if not isinstance(choice, dict):
         raise malformed()
-    inner = choice.get("delta", choice.get("message"))
-    text = choice.get("text") if inner is None else inner.get("content") if isinstance(inner, dict) else inner
-    if text is not None and not isinstance(text, str):
+    inside = choice.get("delta", choice.get("message"))
+    if not isinstance(inside, dict):
+        return "", plain_text(choice.get("text") if inside is None else inside)
+    content = inside.get("content")
+    thought = plain_text(inside.get("reasoning_content") or inside.get("reasoning"))
+    if isinstance(content, list):
+        thoughts = [part for part in content if isinstance(part, dict) and part.get("type") in THINKING]
+        thought += plain_text(thoughts)
+        content = [part for part in content if part not in thoughts]
+    return thought, plain_text(content or inside.get("refusal"))
+
+
+def plain_text(given: Any) -> str:
+    """A text, or the texts of a list of parts ({"type": "text", "text": ...}); parts of another kind say nothing."""
+    if given is None or isinstance(given, str):
+        return given or ""
+    if not isinstance(given, list):
         raise malformed()
-    return text or ""
+    texts = []
+    for part in given:
+        if not isinstance(part, str | dict):
+            raise malformed()
+        inside = part if isinstance(part, str) else part.get("text", part.get(str(part.get("type"))))
+        texts.append("" if isinstance(inside, dict) else plain_text(inside))
+    return "".join(texts)
 
 
 def counted(usage: Any) -> dict[str, int]:
-    """Tokens as the server counted them; a unit that it does not give is left out."""
+    """Tokens as the server counted them; a unit that it does not give is left out.
+
+    Reasoning is part of the completion (OpenAI), or stands beside it in the total alone (xAI, Gemini): `output_tokens`
+    holds it either way, as it is billed.
+    """
     if not isinstance(usage, dict):
         return {}
-    details = usage.get("prompt_tokens_details")
+    read, told = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     given = {
         "input_tokens": usage.get("prompt_tokens"),
         "output_tokens": usage.get("completion_tokens"),
-        "cached_tokens": details.get("cached_tokens") if isinstance(details, dict) else None,
+        "cached_tokens": read.get("cached_tokens") if isinstance(read, dict) else None,
+        "reasoning_tokens": told.get("reasoning_tokens") if isinstance(told, dict) else None,
+        "total": usage.get("total_tokens"),
     }
-    return {unit: count for unit, count in given.items() if type(count) is int and count >= 0}
+    known = {unit: count for unit, count in given.items() if type(count) is int and count >= 0}
+    beside = known.pop("total", 0) - known.get("input_tokens", 0) - known.get("output_tokens", 0)
+    if beside > 0 and {"input_tokens", "output_tokens"} <= known.keys():
+        known["output_tokens"] += beside
+        known["reasoning_tokens"] = max(beside, known.get("reasoning_tokens", 0))
+    return known
 
 
 def malformed() -> CallFailed:

@@ -226,10 +226,11 @@ class CausalModel:
 
         return DynamicCache(config=self.model.config)
 
-    def generate(self, ids: Sequence[int], *, most: int, ended: Ended) -> tuple[list[int], int]:
-        """The answer's tokens by the library's own call, greedily, and the clock's reading at the first token.
+    def generate(self, ids: Sequence[int], *, most: int, ended: Ended) -> tuple[list[int], list[int]]:
+        """The answer's tokens by the library's own call, greedily, and the clock's reading as each of them came.
 
-        At most so many tokens; an end token is not among them. Raises NonFiniteScore where the model yields NaN.
+        There is a reading at least. At most so many tokens; an end token is not among them. Raises NonFiniteScore where
+        the model yields NaN.
         """
         import torch
         from transformers import LogitsProcessorList, StoppingCriteriaList
@@ -255,7 +256,7 @@ class CausalModel:
             streamer=arrivals,
         )
         tokens = answered[0, len(ids) :].tolist()
-        return tokens[:-1] if tokens[-1] in self.ends else tokens, arrivals.at_ns[1]
+        return tokens[:-1] if tokens[-1] in self.ends else tokens, arrivals.at_ns[1:]
 
     def read(self, ids: Sequence[int], cache: Any, *, before: int = 0, block: int = BLOCK_TOKENS) -> Reading:
         """Read tokens behind the `before` that the cache holds, `block` at a time. Only ever used untimed.

@@ -17,6 +17,7 @@ import pandas as pd
 from ragprof.core import Answer, Doc, EmbeddedQuery, Generated, Query, Ranking, StageName, Vectors
 from ragprof.core.clock import Progress
 from ragprof.core.ranking import ranked, without
+from ragprof.core.reasoning import apart
 from ragprof.core.stages import Embedder, ManyGenerator, Reranker
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, one_each, trusted, within_window
@@ -168,7 +169,7 @@ def answer_checks(parts: Parts, lives: Sequence[LiveQuery], *, times: int, progr
     for live in asked:
         texts = []
         for _ in range(times):
-            texts.append(parts.generator.generate(live.answer.prompt).text)
+            texts.append(apart(parts.generator.generate(live.answer.prompt)).text)
             progress.advance(1)
         alone.append(texts[0])
         yield Check("generate", "answer", REPEATED, live.query.query_id, Difference(len(set(texts)) == 1))
@@ -176,7 +177,7 @@ def answer_checks(parts: Parts, lives: Sequence[LiveQuery], *, times: int, progr
     if isinstance(parts.generator, ManyGenerator):
         together = parts.generator.generate_many([live.answer.prompt for live in asked])
         for live, text, generated in zip(asked, alone, together, strict=True):
-            same = Difference(generated.text == text)
+            same = Difference(apart(generated).text == text)
             yield Check("generate", "batch size", IN_A_BATCH, live.query.query_id, same)
 
 

@@ -21,7 +21,17 @@ from ragprof.report.tables import open_span
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, rounded
 from ragprof.statistics.paired import compared, holm, paired_p
 from ragprof.studies.contract import ComparedPair, EstimateValue
-from ragprof.studies.injection.data import OWN, InjectionData, read_injection, usd_for_each, usd_interval, usd_per_1000
+from ragprof.studies.injection.data import (
+    OWN,
+    AnswerBill,
+    InjectionData,
+    endings,
+    read_injection,
+    usd_for_each,
+    usd_interval,
+    usd_per_1000,
+    withheld,
+)
 from ragprof.studies.injection.economics import (
     PRESETS,
     AnswerFacts,
@@ -32,9 +42,12 @@ from ragprof.studies.injection.economics import (
     utility_of,
 )
 from ragprof.studies.injection.first_token import decode_per_token, first_token
+from ragprof.studies.injection.price import REASONING
 from ragprof.studies.injection.section import (
     Abstention,
+    AnswerEndings,
     AnsweringModel,
+    AnswerReasoning,
     BudgetSection,
     BudgetSpent,
     ChunkMargin,
@@ -111,10 +124,16 @@ def analyse(folder: Path) -> InjectionSection:
         orders={name: found for name in data.names if (found := _orders(data, name))},
         marginal={name: _marginal(data, name) for name in swept},
         answers={
-            name: answers_of(rows, data.asked(name, answerable=False), judge=judges.get(name), seed=data.seed)
+            name: answers_of(
+                rows,
+                data.asked(name, answerable=False),
+                judge=judges.get(name),
+                reasoning=_reasoning(data, name),
+                seed=data.seed,
+            )
             for name, rows in asked.items()
         },
-        comparisons=comparisons(asked, seed=data.seed),
+        comparisons=comparisons({name: rows for name, rows in asked.items() if withheld(rows) is None}, seed=data.seed),
         utility=utility_of(facts, sensitivities=data.settings["sensitivities"]),
         budget=_budget(data, facts),
         energy=None if energy is None else EnergyBasis(**energy),
@@ -185,6 +204,7 @@ def swept_settings(data: InjectionData, name: str, kind: str, key: str) -> list[
                 usd_interval=usd_interval(bill, data.draws),
                 tokens=tokens,
                 usd_per_relevant_token=usd_for_each(bill, tokens.relevant),
+                withheld=withheld(asked),
             )
         )
     return rows
@@ -200,13 +220,18 @@ def _orders(data: InjectionData, name: str) -> list[ChunkOrder]:
 
 def _marginal(data: InjectionData, name: str) -> ChunkMargin:
     value = data.config["budget"].get("usd_per_correct_answer")
-    settings = []
+    settings, reasons = [], [data.withheld(name, f"k={k}") for k in data.steps(name, "k")]
     for k in data.steps(name, "k"):
         asked, timed = data.asked(name, f"k={k}"), data.timed(name, f"k={k}")
         settings.append(
             SweptAnswers(k, asked["correct"], asked["f1"], timed["first_token_ns"], data.bill(name, f"k={k}"))
         )
-    return marginal(name, settings, value_usd=None if value is None else float(value), seed=data.seed)
+    found = marginal(name, settings, value_usd=None if value is None else float(value), seed=data.seed)
+    if not any(reasons):
+        return found
+    k, why = next((k, reason) for k, reason in zip(data.steps(name, "k"), reasons, strict=True) if reason)
+    said = f"{name}: what one more chunk brings is withheld, for with k = {k} {why}."
+    return found.model_copy(update={"last_worthwhile_k": None, "status": "undecided", "statement": said})
 
 
 def _budget(data: InjectionData, facts: Mapping[str, AnswerFacts]) -> BudgetSection | None:
@@ -227,7 +252,12 @@ def _budget(data: InjectionData, facts: Mapping[str, AnswerFacts]) -> BudgetSect
 
 
 def answers_of(
-    asked: pd.DataFrame, unanswerable: pd.DataFrame, *, judge: Mapping[str, Any] | None, seed: int
+    asked: pd.DataFrame,
+    unanswerable: pd.DataFrame,
+    *,
+    judge: Mapping[str, Any] | None,
+    reasoning: AnswerReasoning | None,
+    seed: int,
 ) -> PipelineAnswers:
     """How well one pipeline answers at its own setting; tables are rows of cells by query_id."""
     known = asked[asked["correct"].notna()]
@@ -245,6 +275,37 @@ def answers_of(
             answerable=_estimate(asked["abstained"], seed),
         ),
         judge=None if judge is None else JudgeAgreement(**judge),
+        endings=AnswerEndings(
+            asked=len(asked),
+            **endings(asked),
+            filtered_queries=[
+                str(query) for rows in (asked, unanswerable) for query in rows.index[rows["ending"] == "filtered"]
+            ],
+            withheld=withheld(asked),
+        ),
+        reasoning=reasoning,
+    )
+
+
+def _reasoning(data: InjectionData, name: str) -> AnswerReasoning | None:
+    """Tokens, time and money of what the model said to itself in a pipeline's own setting; None where it said nothing.
+
+    Where the server's count of output holds the reasoning, the answer is what is left of it.
+    """
+    asked, timed = data.asked(name), data.timed(name)
+    thought = asked["reasoning_tokens"].fillna(0)
+    if not thought.sum():
+        return None
+    answered = (asked["output_tokens"] - thought).clip(lower=0).fillna(asked["answer_tokens"])
+    bill = data.bill(name)
+    items = {} if bill is None else {item: usd for item, usd in bill.items.items() if item == REASONING}
+    return AnswerReasoning(
+        tokens=_estimate(thought, data.seed),
+        answer_tokens=_estimate(answered, data.seed),
+        share=float(thought.sum() / (thought + answered).sum()),
+        time_ns=_estimate(timed["first_token_ns"] - timed["first_reasoning_ns"], data.seed),
+        first_token_ns=_estimate(timed["first_reasoning_ns"], data.seed),
+        usd_per_1000_queries=usd_per_1000(AnswerBill(items)) if items else None,
     )
 
 
@@ -284,7 +345,7 @@ def orders(by_order: Mapping[str, pd.DataFrame], *, k: int, seed: int) -> list[C
             key: _estimate(rows[column], seed)
             for key, column in (("answer_f1", "f1"), ("correct", "correct"), ("evidence_position", "evidence_position"))
         }
-        found.append(ChunkOrder(order=order, k=k, **means, **against))
+        found.append(ChunkOrder(order=order, k=k, withheld=withheld(rows), **means, **against))
     return found
 
 
@@ -296,14 +357,15 @@ def _common(first: pd.Series, second: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 def statements(section: InjectionSection) -> list[str]:
     """Main findings, every one with its interval or its n."""
-    shares = {name: each.correct.mean for name, each in section.answers.items()}
+    shares = {name: each.correct.mean for name, each in section.answers.items() if not each.endings.withheld}
     known = {name: share for name, share in shares.items() if share is not None}
     leader = max(known, key=lambda name: known[name], default=None)  # the first of equals
     # What one more chunk brings, of the leader where it was swept.
     swept = leader if leader in section.marginal else next(iter(section.marginal), None)
     found = [
         "" if swept is None else section.marginal[swept].statement,
-        "No question has a gold answer, so no answer could be judged." if leader is None else _losses(section, leader),
+        *_withheld(section),
+        _losses(section, leader),
         "" if leader is None else _price(section.economics[leader], leader),
         section.time_to_first_token.fit.statement,
         section.utility.statement,
@@ -317,8 +379,24 @@ def statements(section: InjectionSection) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def _losses(section: InjectionSection, leader: str) -> str:
+def _withheld(section: InjectionSection) -> list[str]:
+    """One sentence per reason why a pipeline's share of correct answers is not told, and what was held back."""
+    reasons: dict[str, list[str]] = {}
+    for name, each in section.answers.items():
+        if each.endings.withheld:
+            reasons.setdefault(each.endings.withheld, []).append(name)
+    found = [f"Shares of correct answers of {', '.join(names)} are withheld: {why}." for why, names in reasons.items()]
+    queries = sorted({query for each in section.answers.values() for query in each.endings.filtered_queries})
+    if queries:
+        found.append(f"A content filter held answers back, of the questions {', '.join(queries)}.")
+    return found
+
+
+def _losses(section: InjectionSection, leader: str | None) -> str:
     """How much the leader answers correctly, who cannot be told apart from it, and where it lost the others."""
+    if leader is None:
+        told = any(each.endings.withheld for each in section.answers.values())
+        return "" if told else "No question has a gold answer, so no answer could be judged."
     answers = section.answers[leader]
     rows = [row for row in section.comparisons if row.metric == "correct" and row.verdict == "undecided"]
     pairs = [(row.baseline, row.candidate) for row in rows if leader in (row.baseline, row.candidate)]
@@ -331,7 +409,8 @@ def _losses(section: InjectionSection, leader: str) -> str:
         return f"{lead}."
     where = {"model": "the model, which had the evidence"}
     parts = ", ".join(f"{count} in {where.get(stage, stage)}" for stage, count in lost.items())
-    return f"{lead}; where the {sum(lost.values())} wrong answers were lost: {parts}."
+    wrong = sum(lost.values())
+    return f"{lead}; where the {'wrong answer was' if wrong == 1 else f'{wrong} wrong answers were'} lost: {parts}."
 
 
 def _price(economics: Economics, leader: str) -> str:
@@ -356,7 +435,8 @@ def notes(data: InjectionData, section: InjectionSection) -> list[str]:
             f"Answers are priced as {section.priced_as}, whatever {model} costs where it runs: another model would "
             "write answers of another length and quality."
         )
-    missing = int(data.asked(data.names[0])["correct"].isna().sum()) if data.names else 0
+    first = data.asked(data.names[0]) if data.names else pd.DataFrame({"f1": [], "ending": []})
+    missing = int((first["f1"].isna() & first["ending"].isin(["whole", "cut"])).sum())
     own = data.cells[(data.cells["setting"] == OWN) & data.cells["answerable"].astype(bool)]
     kinds = own[["relevant_tokens", "irrelevant_tokens", "unjudged_tokens", "duplicate_tokens"]].sum()
     unjudged = kinds["unjudged_tokens"] / kinds.sum() if kinds.sum() else 0.0
@@ -372,7 +452,8 @@ def notes(data: InjectionData, section: InjectionSection) -> list[str]:
         f"All figures of answers are those of {model}; a larger model loses fewer answers in the model, and may make "
         "more of long contexts.",
         priced,
-        f"{missing} questions have no gold answer and take no part in the shares of correct answers."
+        f"{missing} question{' has' if missing == 1 else 's have'} no gold answer and "
+        f"take{'s' if missing == 1 else ''} no part in the shares of correct answers."
         if missing
         else "",
         f"{figures.share(unjudged)} of the injected tokens are unjudged: that is not irrelevant, but R counts it so."

@@ -44,7 +44,7 @@ from ragprof.report.theme import (
 )
 from ragprof.studies.contract import Context
 from ragprof.studies.injection.section import InjectionSection
-from ragprof.studies.injection.tables import basis, correct_words, cost_cell, fields, utility_at
+from ragprof.studies.injection.tables import WITHHELD, basis, correct_words, cost_cell, fields, utility_at
 
 Rows = list[dict[str, Any]]
 K_TITLE = "Chunks in the prompt (k)"
@@ -67,7 +67,7 @@ def lost(section: InjectionSection, _context: Context) -> Chart | None:
     ends: Rows = []
     for pipeline, found in section.answers.items():
         mean, name = found.correct.mean, wrap(pipeline, NAME_WIDTH)
-        if mean is None:  # without a share the bar would look whole
+        if mean is None or found.endings.withheld:  # without a share the bar would look whole
             continue
         shares = {"correct": mean, **{str(part): share for part, share in found.attribution.items()}}
         for place, (part, share) in enumerate((part, shares[part] or 0.0) for part in LOST):
@@ -118,7 +118,11 @@ def lost(section: InjectionSection, _context: Context) -> Chart | None:
         for part, colour in LOST.items()
         if part in present
     )
-    notes = tuple(f"{name}: {figures.ABSENT}" for name, one in section.answers.items() if one.correct.mean is None)
+    notes = tuple(
+        f"{name}: {WITHHELD if one.endings.withheld else figures.ABSENT}"
+        for name, one in section.answers.items()
+        if one.endings.withheld or one.correct.mean is None
+    )
     spec = specification(alt.layer(*layers), height=rows_height(names, 48))
     return Chart("injection-lost", "Where answers are lost", caption, spec, notes, legend=legend)
 
@@ -133,7 +137,8 @@ def quality(section: InjectionSection, context: Context) -> Chart | None:
     for name, steps in section.by_k.items():
         panels[name] = {}
         for key, _, dash, shape, white in looks:
-            marks = [estimate_mark(step.k, getattr(step, key), figures.share) for step in steps]
+            told = [step for step in steps if key != "correct" or step.withheld is None]
+            marks = [estimate_mark(step.k, getattr(step, key), figures.share) for step in told]
             if any(one.value is not None for one in marks):
                 colour = tint(context.colours[name], white)
                 panels[name][Series(key.replace("_", " "), colour, DASHES[dash], shape)] = marks

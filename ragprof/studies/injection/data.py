@@ -95,10 +95,17 @@ NUMBERS = (
     "prompt_tokens", "template_tokens", "context_tokens", "query_tokens", "model_tokens", "docs_injected",
     "docs_dropped", "truncated_tokens", "exact_match", "f1", "in_context", "in_answer", "correct", "abstained", "ndcg",
     "relevant_tokens", "irrelevant_tokens", "unjudged_tokens", "duplicate_tokens", "evidence_position",
-    "output_tokens",
+    "output_tokens", "answer_tokens", "reasoning_tokens",
 )  # fmt: skip
+VERDICTS = ["exact_match", "f1", "in_answer", "correct", "abstained"]
+"""What rests on an answer's words."""
+UNFINISHED = 0.05
+"""Share of answers without an end above which no rate of them is told: it could be off by as much."""
 SPANS = ("embed_ns", "search_ns", "rerank_ns", "inject_ns")
-LIVE = (*KEYS, "end_to_end_ns", *SPANS, "first_token_ns", "decode_ns", "output_tokens", "joules")
+LIVE = (
+    *(*KEYS, "end_to_end_ns", *SPANS, "first_token_ns", "first_reasoning_ns", "decode_ns", "output_tokens"),
+    *("reasoning_tokens", "joules"),
+)
 COSTS = (*KEYS, "item", "usd", "rate")
 PREFILL = ("round", "prompt_tokens", "first_token_ns")
 NEEDED = ("manifest.json", "judgement.json", "judged.parquet", "prompts.parquet", "answers.parquet")
@@ -108,9 +115,10 @@ NEEDED = ("manifest.json", "judgement.json", "judged.parquet", "prompts.parquet"
 class InjectionData:
     """What a recording of answers holds.
 
-    `cells` has one row for each pipeline, setting and question: prompts, judged and the answer's `output_tokens`, all
-    of NUMBERS as floats with NaN for what is unknown. What was not written is empty: `live`, `costs`, `prefill`,
-    `rates`.
+    `cells` has one row for each pipeline, setting and question: prompts, judged, the answer's tokens and how it ended
+    (`ending`), all of NUMBERS as floats with NaN for what is unknown. An answer that never began, because reasoning
+    took all tokens or a content filter held it back, has no verdict. What was not written is empty: `live`, `costs`,
+    `prefill`, `rates`.
     """
 
     manifest: Mapping[str, Any]
@@ -168,6 +176,10 @@ class InjectionData:
         rows = self.cells[chosen & (self.cells["answerable"] == answerable)]
         return rows.set_index("query_id").sort_index()
 
+    def withheld(self, pipeline: str, setting: str = OWN) -> str | None:
+        """Why no rate of these answers is told; None where all but a few of them came to their end."""
+        return withheld(self.asked(pipeline, setting))
+
     def bill(self, pipeline: str, setting: str = OWN) -> AnswerBill | None:
         rows = self.costs[(self.costs["pipeline"] == pipeline) & (self.costs["setting"] == setting)]
         return bill_of(rows, self.manifest["questions"])
@@ -183,6 +195,28 @@ class InjectionData:
         """The values that were swept, rising: `k` of "k=3", `tokens` of "tokens=1000"."""
         settings = self.cells[self.cells["pipeline"] == pipeline]["setting"].unique()
         return sorted(int(text.removeprefix(f"{kind}=")) for text in settings if text.startswith(f"{kind}="))
+
+
+def endings(asked: pd.DataFrame) -> dict[str, int]:
+    """How many answers are `empty`, were `cut`, were cut before they were right (`cut_wrong`), or `filtered`."""
+    counts = {kind: int((asked["ending"] == kind).sum()) for kind in ("empty", "cut", "filtered")}
+    return counts | {"cut_wrong": int(((asked["ending"] == "cut") & (asked["correct"] == 0)).sum())}
+
+
+def withheld(asked: pd.DataFrame) -> str | None:
+    """Why no rate of these answers is told; None where all but a few of them came to their end."""
+    counts = endings(asked)
+    unfinished = counts["empty"] + counts["filtered"] + counts["cut_wrong"]
+    if not len(asked) or unfinished / len(asked) <= UNFINISHED:
+        return None
+    words = {
+        "empty": "empty",
+        "cut_wrong": "cut at max_new_tokens before they were right",
+        "filtered": "held back by a content filter",
+    }
+    told = ", ".join(f"{counts[kind]} {said}" for kind, said in words.items() if counts[kind])
+    remedy = "" if counts["filtered"] == unfinished else "; raise max_new_tokens of the generator"
+    return f"{unfinished} of {len(asked)} answers did not come to their end ({told}){remedy}"
 
 
 def is_recorded(folder: Path) -> bool:
@@ -212,10 +246,18 @@ def read_injection(folder: Path) -> InjectionData:
     prompts, judged, answers = (
         files.read_table(place / f"{name}.parquet") for name in ("prompts", "judged", "answers")
     )
+    answers = answers.reindex(columns=["digest", "finish", "output_tokens", "answer_tokens", "reasoning_tokens"])
     cells = judged.merge(prompts, on=KEYS, how="left", validate="one_to_one").merge(
-        answers[["digest", "output_tokens"]], on="digest", how="left", validate="many_to_one"
+        answers, on="digest", how="left", validate="many_to_one"
     )
-    cells = cells.reindex(columns=[*KEYS, "answerable", "lost_at", *NUMBERS]).astype(dict.fromkeys(NUMBERS, "float64"))
+    cells = cells.reindex(columns=[*KEYS, "answerable", "lost_at", "finish", *NUMBERS])
+    cells = cells.astype(dict.fromkeys(NUMBERS, "float64"))
+    empty, finish = cells["answer_tokens"] == 0, cells["finish"]
+    kinds = [finish == "content_filter", empty, finish == "length"]
+    cells["ending"] = np.select(kinds, ["filtered", "empty", "cut"], "whole")
+    never_began = (finish == "content_filter") | (empty & (finish == "length"))
+    cells.loc[never_began, VERDICTS] = np.nan
+    cells.loc[never_began, "lost_at"] = ""
     optional = []
     for name, columns in (("live", LIVE), ("costs", COSTS), ("prefill", PREFILL)):
         path = place / f"{name}.parquet"

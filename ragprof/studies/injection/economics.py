@@ -40,7 +40,7 @@ from ragprof.statistics.estimates import estimated, gained
 from ragprof.statistics.paired import paired_p
 from ragprof.statistics.power import ALPHA, more_queries_needed
 from ragprof.studies.contract import EstimateValue
-from ragprof.studies.injection.data import OWN, AnswerBill, added_usd
+from ragprof.studies.injection.data import OWN, AnswerBill, added_usd, withheld
 from ragprof.studies.injection.section import (
     ChunkMargin,
     ChunkStep,
@@ -108,12 +108,13 @@ def facts_of(
     tokens = asked["model_tokens"] + asked["output_tokens"]
     unknown = np.full(len(draws.counts), np.nan)
     known_joules = joules(timed, watts)
+    told = withheld(asked) is None
     return AnswerFacts(
-        accuracy=draws.mean(asked["correct"]),
+        accuracy=draws.mean(asked["correct"]) if told else unknown,
         relevance=draws.mean(asked["ndcg"]),
         usd=unknown if bill is None else bill.drawn(draws),
         tokens=draws.mean(tokens),
-        correct_tokens=draws.mean(asked["correct"] * asked["output_tokens"]),
+        correct_tokens=draws.mean(asked["correct"] * asked["output_tokens"]) if told else unknown,
         joules=unknown if timed_draws is None else timed_draws.mean(known_joules),
         seconds=unknown if timed_draws is None else timed_draws.mean(timed["until_token_ns"] / 1e9),
         asked=len(asked),

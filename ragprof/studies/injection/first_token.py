@@ -97,8 +97,13 @@ def first_token(prefill: pd.DataFrame, *, model: str, seed: int) -> tuple[list[T
 
 
 def decode_per_token(live: pd.DataFrame, *, seed: int) -> dict[str, Any]:
-    """ns a token after the first: of each question the time over its tokens, then the mean over questions."""
-    counted = live.assign(after=live["output_tokens"] - 1)
+    """ns a token of the answer after its first: of each question the time over its tokens, then the mean over them.
+
+    Reasoning is no part of it. A question whose reasoning was seen but not counted tells nothing.
+    """
+    uncounted = live["first_reasoning_ns"].notna() & live["reasoning_tokens"].isna()
+    thought = live["reasoning_tokens"].astype("Float64").fillna(0).where(~uncounted)
+    counted = live.assign(after=live["output_tokens"] - thought - 1)
     sums = counted[counted["decode_ns"].notna() & (counted["after"] > 0)]
     sums = sums.groupby("query_id")[["decode_ns", "after"]].sum()
     return estimated(sums["decode_ns"] / sums["after"], seed=seed)

@@ -37,10 +37,11 @@ from ragprof.price.bills import (
 from ragprof.price.pricing import EXACT
 from ragprof.price.rates import FREE, PublishedRate, Unpriced, shipped_books
 
+REASONING = "reasoning tokens"
 COLUMNS = {"pipeline": TEXT, "setting": TEXT, "query_id": TEXT, "item": TEXT, "usd": USD, "rate": TEXT}
 PROMPT, ANSWER, MACHINE, RETRIEVAL = STAGE_ITEMS["inject"], STAGE_ITEMS["generate"], ITEMS["per_hour"], "retrieval"
-Tokens: TypeAlias = Mapping[str, tuple[int, int]]
-"""query_id -> tokens of its prompt and of its answer."""
+Tokens: TypeAlias = Mapping[str, tuple[int, int, int]]
+"""query_id -> tokens of its prompt, of all that the model wrote, and of the reasoning in that."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,11 @@ def _asked(home: Path, manifest: Mapping[str, Any]) -> dict[str, list[Asked]]:
                 f"it has no answer for '{unanswered.iloc[0]}'; run 'ragprof inject' again",
                 file=home / "answers.parquet",
             )
-        prompt, answer = rows["prompt_tokens"], rows["answer_tokens"]
+        reasoning = rows["reasoning_tokens"].fillna(0) if "reasoning_tokens" in rows else rows["answer_tokens"] * 0
+        prompt, answer = rows["prompt_tokens"], rows["answer_tokens"] + reasoning
         if remote:  # a server's own count goes first
             prompt, answer = rows["model_tokens"].fillna(prompt), rows["output_tokens"].fillna(answer)
-        counts = zip(prompt.astype(int).tolist(), answer.astype(int).tolist(), strict=True)
+        counts = zip(*(column.astype(int).tolist() for column in (prompt, answer, reasoning)), strict=True)
         tokens = dict(zip(rows["query_id"].tolist(), counts, strict=True))
         busy: dict[str, Decimal] = {}
         if (timed := live.get((pipeline, setting))) is not None:
@@ -164,11 +166,18 @@ def _generation(
         items = [MACHINE] if hourly else [PROMPT, ANSWER]
         if not hourly:
             call = cache(lambda tokens: rate.call(prompt_tokens=tokens[0], answer_tokens=tokens[1]))
-            calls = {query_id: call(tokens) for query_id, tokens in asked.tokens.items()}
-            costs = [
-                {query_id: cost.prompt for query_id, cost in calls.items()},
-                {query_id: cost.answer for query_id, cost in calls.items()},
-            ]
+            calls = {query_id: call(tokens[:2]) for query_id, tokens in asked.tokens.items()}
+            answers = {query_id: cost.answer for query_id, cost in calls.items()}
+            costs = [{query_id: cost.prompt for query_id, cost in calls.items()}, answers]
+            if any(thought for _, _, thought in asked.tokens.values()):
+                # Reasoning is billed as output; its share of the output's price stands in a line of its own.
+                shares = {
+                    query_id: (answers[query_id] * min(thought, written) / written if written else Decimal(0))
+                    for query_id, (_, written, thought) in asked.tokens.items()
+                }
+                thoughts = {query_id: usd.quantize(PLACES) for query_id, usd in shares.items()}
+                items = [PROMPT, ANSWER, REASONING]
+                costs = [costs[0], {query_id: usd - thoughts[query_id] for query_id, usd in answers.items()}, thoughts]
         elif rate.shape == FREE:
             costs = [dict.fromkeys(asked.tokens, Decimal(0))]
         elif asked.generate_ns:

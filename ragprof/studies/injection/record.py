@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +19,7 @@ import pandas as pd
 from ragprof.core import Doc, Generated, Query, Ranking, StageName, environment, files
 from ragprof.core.caches import AnswerCache, digest
 from ragprof.core.clock import Progress, excluded_ns
+from ragprof.core.reasoning import apart, untimed
 from ragprof.core.stages import ConcurrentGenerator, Generator, ManyGenerator
 from ragprof.core.tokens import counter, remembering
 from ragprof.record.pipeline import Parts
@@ -108,7 +109,7 @@ class PromptTables:
         }
 
 
-ANSWER_COLUMNS = ("digest", "text", "output_tokens", "answer_tokens", "finish")
+ANSWER_COLUMNS = ("digest", "text", "output_tokens", "answer_tokens", "finish", "reasoning_tokens")
 AT_ONCE = 96
 """Prompts that a generator which answers many together is given at once, and so what a kill loses."""
 
@@ -133,7 +134,7 @@ def answer_prompts(
         answers |= given
         progress.advance(len(given))
     progress.done()
-    return {key: answers[key] for key in texts}, len(todo)
+    return {key: apart(answers[key]) for key in texts}, len(todo)
 
 
 def as_they_come(generator: Generator, texts: Mapping[str, str]) -> Iterator[dict[str, Generated]]:
@@ -149,7 +150,7 @@ def as_they_come(generator: Generator, texts: Mapping[str, str]) -> Iterator[dic
                 if future.cancelled():
                     continue
                 if (error := future.exception()) is None:
-                    yield {asked[future]: replace(future.result(), first_token_ns=None)}
+                    yield {asked[future]: untimed(future.result())}
                 elif failed is None:
                     failed = error
                     pool.shutdown(wait=False, cancel_futures=True)
@@ -229,10 +230,14 @@ def answer_all(planned: InjectionPlan, prompts: PromptTables, bench: Bench) -> t
         texts = prompts.texts.get(id(generator), {})
         answers, fresh = answer_prompts(generator, texts, cache=bench.cache, progress=bench.progress)
         rows = [
-            (key, answer.text, answer.usage.get("output_tokens"), count(answer.text), answer.finish)
+            (
+                *(key, answer.text, answer.usage.get("output_tokens")),
+                *(count(answer.text) if answer.text.strip() else 0, answer.finish),
+                answer.usage.get("reasoning_tokens", count(answer.reasoning)),
+            )
             for key, answer in answers.items()
         ]
-        # output_tokens is null where the generator does not say.
+        # output_tokens is null where the generator does not say; it holds the reasoning, answer_tokens does not.
         tables.append(pd.DataFrame(rows, columns=list(ANSWER_COLUMNS)).astype({"output_tokens": "Int64"}))
         generated += fresh
     return pd.concat(tables).drop_duplicates("digest", ignore_index=True), generated

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ragprof.core import STAGES, Doc, Query, prompt
 from ragprof.core.clock import Progress, excluded_ns
+from ragprof.core.reasoning import apart
 from ragprof.core.stages import Generator
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
@@ -21,10 +22,10 @@ from ragprof.record.timings import QuietMoments, shares, warmed
 from ragprof.studies.injection.meters import Meter, joules
 from ragprof.studies.injection.plan import InjectionPlan, Setting, with_injector
 
-COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "retries")
+COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "retries")
 LIVE_COLUMNS = (
     "pipeline", "setting", "round", "query_id", "end_to_end_ns", *(f"{stage}_ns" for stage in STAGES),
-    "first_token_ns", "decode_ns", *COUNTS, "excluded_ns", "joules",
+    "first_token_ns", "first_reasoning_ns", "decode_ns", *COUNTS, "excluded_ns", "joules",
 )  # fmt: skip
 PREFILL_COLUMNS = ("round", "prompt_tokens", "first_token_ns")
 APART = 7_919
@@ -51,19 +52,19 @@ class LiveAnswers:
     rows: list[tuple[object, ...]] = field(default_factory=list)
 
     def ask(self, asker: AnsweringPipeline, query: Query, number: int) -> int:
-        """One live query, kept unless its round is below 0; its duration in ns."""
+        """One live query, kept unless its round is below 0 or its answer was held back; its duration in ns."""
         before, apart = self.meter.read_nj() if self.meter else 0, excluded_ns()
         answer, trace = traced(asker.parts, query, self.bench.clock)
         drawn = joules(self.meter, since_nj=before) if self.meter else None
-        if number >= 0:
+        generated = answer.generated
+        if number >= 0 and generated is not None and generated.finish != "content_filter":
             spans: Mapping[str, int] = {span.stage: span.duration_ns for span in trace.spans}
-            usage = answer.usage.get("generate", {})
-            first = answer.generated.first_token_ns if answer.generated else None
+            usage, first = generated.usage, generated.first_token_ns
             self.rows.append(
                 (
                     *(asker.name, asker.setting.name, number, trace.query_id, trace.duration_ns),
                     *(spans.get(stage) for stage in STAGES),
-                    *(first, None if first is None else spans["generate"] - first),
+                    *(first, generated.first_reasoning_ns, None if first is None else spans["generate"] - first),
                     *(usage.get(unit) for unit in COUNTS),
                     *(excluded_ns() - apart, drawn),
                 )
@@ -124,10 +125,13 @@ def time_lengths(
     if warm is not None:
         generator.generate(warm)
     for (number, _), text in built.items():
-        generated = generator.generate(text)
-        if generated.first_token_ns is not None:
+        generated = apart(generator.generate(text))
+        # The prompt is read when the model says its first word, be it to itself. Reasoning that is not shown hides it.
+        hidden = generated.first_reasoning_ns is None and generated.usage.get("reasoning_tokens", 0) > 0
+        first_ns = generated.first_token_ns if generated.first_reasoning_ns is None else generated.first_reasoning_ns
+        if first_ns is not None and not hidden:
             tokens = generated.usage.get("input_tokens", generator.count_tokens(text))
-            rows.append((number, tokens, generated.first_token_ns))
+            rows.append((number, tokens, first_ns))
         progress.advance(1)
     progress.done()
     return pd.DataFrame(rows, columns=list(PREFILL_COLUMNS))

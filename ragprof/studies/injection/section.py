@@ -115,6 +115,7 @@ class SweptSetting(Section):
     usd_interval: tuple[str | None, str | None] | None
     tokens: PromptParts
     usd_per_relevant_token: str | None = Field(description="the whole bill over the relevant tokens; null without any")
+    withheld: str | None = Field(description="why no rate of these answers is told; null where they are")
 
     @property
     def size(self) -> int:
@@ -129,6 +130,7 @@ class ChunkOrder(Section):
     k: int
     answer_f1: EstimateValue
     correct: EstimateValue
+    withheld: str | None = Field(description="why no rate of these answers is told; null where they are")
     evidence_position: EstimateValue = Field(
         description="place of the first chunk that holds a gold answer: 0 first, 1 last"
     )
@@ -181,6 +183,29 @@ class JudgeAgreement(Section):
     unparsable: int = Field(description="replies that are neither CORRECT nor INCORRECT")
 
 
+class AnswerEndings(Section):
+    """How answers ended. A rate is withheld where more than 5 % of them are empty, filtered, or cut and not right."""
+
+    asked: int = Field(description="answerable questions that were asked")
+    empty: int = Field(description="answers without a word: all tokens went into reasoning, or the model said nothing")
+    cut: int = Field(description="answers with words that were cut at max_new_tokens")
+    cut_wrong: int = Field(description="those of them that held no gold answer yet")
+    filtered: int = Field(description="answers that a content filter refused or held back")
+    filtered_queries: list[str] = Field(description="the questions of those")
+    withheld: str | None = Field(description="why no rate of these answers is told; null where they are")
+
+
+class AnswerReasoning(Section):
+    """What the model said to itself before it answered."""
+
+    tokens: EstimateValue = Field(description="tokens of reasoning per question")
+    answer_tokens: EstimateValue = Field(description="tokens of the answer alone per question")
+    share: float | None = Field(description="of all tokens that the model wrote")
+    time_ns: EstimateValue = Field(description="from the first token of the reasoning to the first of the answer")
+    first_token_ns: EstimateValue = Field(description="from the generator's call to the first token of the reasoning")
+    usd_per_1000_queries: str | None = Field(description="part of the cost of the answers; null where unpriced")
+
+
 class PipelineAnswers(Section):
     """How well a pipeline answers with its own injector."""
 
@@ -195,6 +220,8 @@ class PipelineAnswers(Section):
     attribution_counts: dict[Attribution, int]
     abstention: Abstention
     judge: JudgeAgreement | None
+    endings: AnswerEndings
+    reasoning: AnswerReasoning | None = Field(description="null where the model showed and reported none")
 
 
 class TimeSensitivity(Section):

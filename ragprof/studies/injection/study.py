@@ -82,6 +82,8 @@ def show(section: InjectionSection, context: Context) -> list[ReportPart]:
         tables.glance(section),
         charts.lost(section, context),
         Folded(tables.attribution(section)),
+        tables.endings(section),
+        tables.reasoning(section),
         tables.comparisons(section),
         Folded(tables.abstention(section)),
         Folded(tables.agreement(section)),

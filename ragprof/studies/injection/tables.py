@@ -77,6 +77,7 @@ _QUANTITIES = {
     "time_to_first_token_s": "Time to first token (L)",
     "utility": "Utility (U)",
 }
+WITHHELD = "withheld"
 WHAT_AND_VALUE = (Column("What", numeric=False), Column("Value", numeric=False))
 
 
@@ -136,6 +137,11 @@ def points_cell(estimate: EstimateValue) -> Cell:
     return figure(points(estimate.mean), points_span(estimate.interval))
 
 
+def told(cell: Cell, withheld: str | None) -> Cell:
+    """A rate of answers; where it is withheld, the rate of the answers as they stand is marked as no result."""
+    return cell if withheld is None else Cell(WITHHELD, f"{cell.text} as they stand", "undecided")
+
+
 def by_pipeline(found: dict[str, Any], cells: Callable[[Any], Iterable[Cell]]) -> tuple[Row, ...]:
     """One row per pipeline."""
     return tuple(Row((Cell(name, pipeline=name), *cells(one))) for name, one in found.items())
@@ -154,9 +160,11 @@ def glance(section: InjectionSection) -> Table:
 
     def cells(name: str) -> Iterable[Cell]:
         found, economics = section.answers[name], section.economics[name]
-        shares = (found.exact_match, found.answer_in_context, found.answer_in_answer)
+        why = found.endings.withheld
         return (
-            *(share_cell(found.correct), estimate_cell(found.f1, figures.score), *map(share_cell, shares)),
+            *(told(share_cell(found.correct), why), told(estimate_cell(found.f1, figures.score), why)),
+            *(told(share_cell(found.exact_match), why), share_cell(found.answer_in_context)),
+            *(told(share_cell(found.answer_in_answer), why),),
             estimate_cell(economics.time_to_first_token_s, seconds),
             *((quantile_cell(section.first_tokens.get(name), "p50"),) if streamed else ()),
             *(price_cell(economics), cost_cell(economics, economics.usd_per_correct_answer)),
@@ -181,7 +189,7 @@ def attribution(section: InjectionSection) -> Table:
     def cells(found: Any) -> Iterable[Cell]:
         counts, shares = found.attribution_counts, found.attribution
         lost = (figure(count(counts[part]), figures.share(shares[part]) if found.n else "") for part in parts)
-        return figure(count(found.n)), share_cell(found.correct), *lost
+        return figure(count(found.n)), told(share_cell(found.correct), found.endings.withheld), *lost
 
     note = (
         "Each wrong answer is put down to the first part that lost it; small figures are shares of all questions asked "
@@ -190,6 +198,57 @@ def attribution(section: InjectionSection) -> Table:
     )
     rows = by_pipeline(section.answers, cells)
     return Table("injection-attribution", "Where answers are lost", columns, rows, note)
+
+
+def endings(section: InjectionSection) -> Table:
+    """How answers ended. No rows where all came to their own end."""
+    columns = (
+        *(PIPELINE, Column("Asked", "questions"), Column("Empty", "no word of an answer")),
+        *(Column("Cut", "at max_new_tokens"), Column("Cut", "and not right"), Column("Filtered", "held back")),
+        Column("Rates", numeric=False),
+    )
+    rows = by_pipeline(
+        {
+            name: one.endings
+            for name, one in section.answers.items()
+            if one.endings.empty or one.endings.cut or one.endings.filtered
+        },
+        lambda one: (
+            *(figure(count(one.asked)), figure(count(one.empty)), figure(count(one.cut))),
+            *(figure(count(one.cut_wrong)), figure(count(one.filtered))),
+            Cell("told", tone="quiet") if one.withheld is None else Cell(WITHHELD, tone="undecided"),
+        ),
+    )
+    note = (
+        "An answer that is empty because reasoning took all tokens, or that a content filter held back, is no wrong "
+        "answer: it has no verdict. Rates are withheld where more than 5 % of the answers are empty, filtered, or cut "
+        "before they were right; what stands in their place is said of the answers as they are."
+    )
+    return Table("injection-endings", "How the answers ended", columns, rows, note)
+
+
+def reasoning(section: InjectionSection) -> Table:
+    """What the model said to itself before it answered. No rows where it said nothing."""
+    columns = (
+        *(PIPELINE, Column("Reasoning", "tokens"), Column("Answer", "tokens"), Column("Share", "of all tokens")),
+        *(Column("First token", "of the reasoning"), Column("Reasoning", "until the answer's first token")),
+        Column("Cost", "of reasoning, per 1,000 queries"),
+    )
+    rows = by_pipeline(
+        {name: one.reasoning for name, one in section.answers.items() if one.reasoning},
+        lambda one: (
+            *(estimate_cell(one.tokens, figures.mean_count), estimate_cell(one.answer_tokens, figures.mean_count)),
+            figure(figures.share(one.share)),
+            *(estimate_cell(one.first_token_ns, figures.duration), estimate_cell(one.time_ns, figures.duration)),
+            usd_cell(one.usd_per_1000_queries),
+        ),
+    )
+    note = (
+        f"Means per question, small figures are 95% intervals; {basis(section)}. Reasoning is billed as output and is "
+        "part of every cost here. Times are of the timed questions; where the server sends no reasoning, only its "
+        "tokens are known."
+    )
+    return Table("injection-reasoning", "Reasoning and answer", columns, rows, note)
 
 
 def abstention(section: InjectionSection) -> Table:
@@ -325,9 +384,11 @@ def swept(section: InjectionSection) -> list[Table]:
     )
 
     def answers(step: SweptSetting) -> tuple[Cell, ...]:
-        shares = (step.exact_match, step.answer_in_context, step.answer_in_answer)
         return (
-            *(share_cell(step.correct), estimate_cell(step.answer_f1, figures.score), *map(share_cell, shares)),
+            *(told(share_cell(step.correct), step.withheld),),
+            *(told(estimate_cell(step.answer_f1, figures.score), step.withheld),),
+            *(told(share_cell(step.exact_match), step.withheld), share_cell(step.answer_in_context)),
+            *(told(share_cell(step.answer_in_answer), step.withheld),),
             *(estimate_cell(step.ndcg, figures.score), price_cell(step)),
         )
 
@@ -390,8 +451,9 @@ def orders(section: InjectionSection) -> Table:
         if found.difference is not None:
             compared = [points_cell(found.difference), *verdict_cells(found)]
         return (
-            *(Cell(_ORDERS.get(found.order, found.order)), figure(count(found.k)), share_cell(found.correct)),
-            *(estimate_cell(found.answer_f1, figures.score), *compared),
+            *(Cell(_ORDERS.get(found.order, found.order)), figure(count(found.k))),
+            *(told(share_cell(found.correct), found.withheld),),
+            *(told(estimate_cell(found.answer_f1, figures.score), found.withheld), *compared),
             estimate_cell(found.evidence_position, figures.score),
         )
 
@@ -596,8 +658,9 @@ def injection_table(section: InjectionSection, _context: Context) -> RenderableT
         correct, economics = found.correct, section.economics[name]
         interval = "" if correct.interval is None else f" {figures.span(correct.interval, whole)}"
         cost = cost_cell(economics, economics.usd_per_correct_answer)
+        rates = (f"{whole(correct.mean)}{interval}", figures.score(found.f1.mean))
         table.add_row(
-            *(said(name), f"{whole(correct.mean)}{interval}", figures.score(found.f1.mean)),
+            *(said(name), *(rates if found.endings.withheld is None else (WITHHELD, WITHHELD))),
             *(whole(found.answer_in_context.mean), seconds(economics.time_to_first_token_s.mean), styled(cost)),
         )
     basis_words = said(f"{model_words(section)} {correct_words(section)}", style="dim")
