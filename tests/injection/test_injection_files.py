@@ -23,11 +23,11 @@ COLUMNS = {
     ],
     "chunks": [*KEY, "position", "rank", "doc_id", "document_id", "tokens", "content"],
     "candidates": ["pipeline", "stage", "query_id", "rank", "doc_id", "document_id"],
-    "answers": ["digest", "text", "output_tokens", "answer_tokens", "finish"],
+    "answers": ["digest", "text", "output_tokens", "answer_tokens", "finish", "reasoning_tokens"],
     "live": [
         "pipeline", "setting", "round", "query_id", "end_to_end_ns", "embed_ns", "search_ns", "rerank_ns", "inject_ns",
-        "generate_ns", "first_token_ns", "decode_ns", "input_tokens", "output_tokens", "cached_tokens", "retries",
-        "excluded_ns", "joules",
+        "generate_ns", "first_token_ns", "first_reasoning_ns", "decode_ns", "input_tokens", "output_tokens",
+        "cached_tokens", "reasoning_tokens", "retries", "excluded_ns", "joules",
     ],
     "prefill": ["round", "prompt_tokens", "first_token_ns"],
     "judged": [
@@ -36,8 +36,9 @@ COLUMNS = {
     ],
     "costs": [*KEY, "item", "usd", "rate"],
 }  # fmt: skip
+WRITTEN = ("beside", "judgement", "manifest", "rates")
 MAY_BE_UNKNOWN = {
-    "live": {"embed_ns", "rerank_ns", "cached_tokens", "joules"},
+    "live": {"embed_ns", "rerank_ns", "first_reasoning_ns", "cached_tokens", "reasoning_tokens", "joules"},
     "judged": {"exact_match", "f1", "in_context", "in_answer", "correct", "ndcg", "evidence_position"},
 }
 
@@ -49,7 +50,7 @@ def of_every_prompt(sums: pd.Series, prompts: pd.DataFrame) -> list[int]:
 
 def test_all_that_belongs_to_a_study_is_there_and_nothing_else(studied: Study) -> None:
     names = sorted(path.name for path in studied.place.iterdir())
-    assert names == sorted([*(f"{name}.parquet" for name in COLUMNS), "judgement.json", "manifest.json", "rates.json"])
+    assert names == sorted([*(f"{name}.parquet" for name in COLUMNS), *(f"{name}.json" for name in WRITTEN)])
     assert not list(studied.folder.rglob("*.partial"))
 
 
@@ -198,7 +199,7 @@ def test_stages_of_a_live_query_are_within_it_and_the_first_token_within_its_sta
     stages = live[["embed_ns", "search_ns", "rerank_ns", "inject_ns", "generate_ns"]]
     assert (stages.sum(axis=1) <= live["end_to_end_ns"]).all()
     assert (live["first_token_ns"] + live["decode_ns"] == live["generate_ns"]).all()
-    assert (live["excluded_ns"] == 0).all()
+    assert (live["excluded_ns"] < 50_000_000).all()  # the profiler's own look at its threads, and no waiting
     for name, absent in {"bm25": [True, True], "dense": [False, True], "hybrid+overlap": [False, False]}.items():
         stages = live[live["pipeline"] == name][["embed_ns", "rerank_ns"]]
         assert stages.isna().all().tolist() == stages.isna().any().tolist() == absent

@@ -106,8 +106,8 @@ def test_what_is_read_again_is_what_was_recorded(section: InjectionSection) -> N
 
 def test_every_row_is_as_long_as_its_table_is_wide(section: InjectionSection) -> None:
     for table in every_table(section):
-        assert table.rows, table.key
-        assert {len(each.cells) for each in table.rows} == {len(table.columns)}
+        assert bool(table.rows) != (table.key in ("injection-endings", "injection-reasoning")), table.key
+        assert not table.rows or {len(each.cells) for each in table.rows} == {len(table.columns)}
 
 
 def test_answers_at_a_glance_have_their_intervals(section: InjectionSection) -> None:

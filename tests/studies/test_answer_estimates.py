@@ -17,6 +17,7 @@ def asked(correct: Sequence[float | None], lost: Sequence[str] | None = None, *,
         {
             "correct": values, "f1": values / 2, "exact_match": values, "in_context": values.notna() * 1.0,
             "in_answer": values, "abstained": 0.0, "evidence_position": place,
+            "ending": "whole",
             "lost_at": lost or ["" if value else "model" for value in values.fillna(1.0)],
         }
     )  # fmt: skip

@@ -22,7 +22,7 @@ BILL = AnswerBill(
 def asked(right: int = 9) -> pd.DataFrame:
     """900 prompt and 100 output tokens a question; the first ones are answered correctly."""
     correct = [float(number < right) for number in range(len(IDS))]
-    columns = {"correct": correct, "ndcg": 0.8, "model_tokens": 900.0, "output_tokens": 100.0}
+    columns = {"correct": correct, "ndcg": 0.8, "model_tokens": 900.0, "output_tokens": 100.0, "ending": "whole"}
     return pd.DataFrame(columns, index=IDS)
 
 

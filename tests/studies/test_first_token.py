@@ -148,6 +148,22 @@ def test_decoding_is_the_time_of_a_token_after_the_first() -> None:
             "query_id": ["a", "a", "b", "c", "d"],
             "decode_ns": [100.0, 300.0, 90.0, 7.0, None],
             "output_tokens": [11.0, 11.0, 4.0, 1.0, 5.0],
+            "first_reasoning_ns": None,
+            "reasoning_tokens": None,
         }
     )
     assert decode_per_token(live, seed=0) == {"mean": 25.0, "interval": [20.0, 30.0], "n": 2}
+
+
+def test_reasoning_is_no_part_of_decoding_and_what_was_not_counted_tells_nothing() -> None:
+    live = pd.DataFrame(
+        {
+            "query_id": ["a", "b"],
+            "decode_ns": [100.0, 300.0],
+            "output_tokens": [15.0, 15.0],
+            "first_reasoning_ns": [5.0, 5.0],
+            "reasoning_tokens": [4.0, None],
+        }
+    )
+    found = decode_per_token(live, seed=0)
+    assert (found["mean"], found["n"]) == (10.0, 1)

@@ -256,7 +256,7 @@ def answers_of(
     unanswerable: pd.DataFrame,
     *,
     judge: Mapping[str, Any] | None,
-    reasoning: AnswerReasoning | None,
+    reasoning: AnswerReasoning | None = None,
     seed: int,
 ) -> PipelineAnswers:
     """How well one pipeline answers at its own setting; tables are rows of cells by query_id."""

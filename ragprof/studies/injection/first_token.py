@@ -102,7 +102,7 @@ def decode_per_token(live: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     Reasoning is no part of it. A question whose reasoning was seen but not counted tells nothing.
     """
     uncounted = live["first_reasoning_ns"].notna() & live["reasoning_tokens"].isna()
-    thought = live["reasoning_tokens"].astype("Float64").fillna(0).where(~uncounted)
+    thought = live["reasoning_tokens"].astype(float).fillna(0.0).where(~uncounted)
     counted = live.assign(after=live["output_tokens"] - thought - 1)
     sums = counted[counted["decode_ns"].notna() & (counted["after"] > 0)]
     sums = sums.groupby("query_id")[["decode_ns", "after"]].sum()
