@@ -53,7 +53,7 @@ def test_a_rate_of_ones_own_book_is_known_to_later_commands_without_the_book(
     for again in (reprice(folder), restate("reranker", folder), redraw(folder)):
         section = again.analysis.sections["reranker"]
         assert isinstance(section, RerankerSection)
-        scenarios = section.verdicts["hybrid+overlap"].scenarios
+        scenarios = section.verdicts["hybrid+overlap"].statement.scenarios
         assert [one.usd_per_million_tokens for one in scenarios if one.llm == "own/llm"] == ["7"]
 
 
