@@ -126,7 +126,7 @@ def verdict_cell(comparison: Decided) -> Cell:
 def needed(comparison: Any) -> str:
     """How many more queries would decide it; empty where nothing is missing or nothing is known."""
     more = at(comparison, "more_queries")
-    return "" if more is None else f"about {figures.count(more)} more queries would be needed"
+    return "" if more is None else f"about {figures.counted(more, 'more query', 'more queries')} would be needed"
 
 
 class Billed(Protocol):

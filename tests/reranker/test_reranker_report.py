@@ -205,7 +205,7 @@ def test_scenarios_alternatives_and_trend_tell_their_verdicts_in_words(dense: Re
     assert [row.cells[4].text for row in tables.scenarios(dense).rows] == ["\u25bc DROP", "\u25bc DROP"]
     table = tables.alternatives(DENSE, dense)
     assert table.rows[0].cells[0] == Cell(DENSE, "as it is", pipeline=DENSE)
-    assert [row.cells[6].text for row in table.rows][:3] == ["\u2013", "\u25c7 undecided", "\u25b2 better"]
+    assert [row.cells[6].text for row in table.rows][:3] == ["\u2013", "\u25c7\u00a0undecided", "\u25b2 better"]
     larger = cells(table, "dense+overlap without its reranker, k = 7")
     assert larger[0].note == "larger k"
     assert shown([larger[3]]) == [("evidence@7", "against this pipeline's evidence@3")]
@@ -337,7 +337,7 @@ def test_one_page_says_it_in_plain_words(section: RerankerSection) -> None:
     for words in (
         "# Is the reranker worth it? Handbook",
         "**\u25bc DROP**: go without the reranker",
-        "**\u25c7 UNDECIDED**: these questions do not tell; about 503 more would",
+        "**\u25c7 UNDECIDED**: not decided yet; about 503 more questions would decide it",
         "Of 100 questions, a right passage is among the first five for ",
         "The 3 passages in the prompt hold ",
         "An ordinary question (the median) waits ",

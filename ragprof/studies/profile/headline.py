@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ragprof.report import figures
-from ragprof.report.tables import WITHHELD, Tile
+from ragprof.report.tables import WITHHELD, Tile, needed
 from ragprof.studies.contract import ComparedPair
 from ragprof.studies.profile.section import ProfileSection
 
@@ -143,7 +143,7 @@ def _rerankers(section: ProfileSection, answered: Collection[str]) -> list[str]:
         gain = sign * (row.difference or 0.0)
         ends = sorted(sign * end for end in row.interval) if row.interval else None
         verdict = "not significant" if row.verdict == "undecided" else "a real gain" if gain > 0 else "a real loss"
-        more = f"; about {row.more_queries:,} more queries would be needed" if row.more_queries else ""
+        more = f"; {needed(row)}" if row.more_queries else ""
         reranked, plain = section.pipelines[name], section.pipelines[base]
         added = figures.duration(reranked.end_to_end.p50_ns - plain.end_to_end.p50_ns)
         usd, busy = reranked.cost_usd_per_1000_queries.of_stage("rerank"), _busy(section, [base, name])

@@ -28,7 +28,7 @@ _FIRST = {
 _ADVICE = {
     "KEEP": "keep the reranker",
     "DROP": "go without the reranker",
-    "UNDECIDED": "these questions do not tell",
+    "UNDECIDED": "not decided yet",
 }
 _GLOSSARY = (
     ("Reranker", "reads the question together with each passage that search found, and puts the best ones first."),
@@ -86,8 +86,9 @@ def _told(name: str, one: RerankerVerdict) -> str:
 def advised(one: RerankerVerdict) -> str:
     """The verdict as something to do."""
     if one.verdict == "SHRINK":
-        return f"keep it, but let it read {figures.count(one.depth)} candidates only"
-    more = f"; about {figures.count(one.more_queries)} more would" if one.more_queries else ""
+        return f"keep it, but let it read {figures.counted(one.depth, 'candidate')} only"
+    asked = "" if one.more_queries is None else figures.counted(one.more_queries, "more question")
+    more = f"; about {asked} would decide it" if asked else ""
     return _ADVICE[one.verdict] + (more if one.verdict == "UNDECIDED" else "")
 
 

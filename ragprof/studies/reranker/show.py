@@ -67,10 +67,11 @@ def answers(section: RerankerSection) -> dict[str, str]:
 
 
 def _answer(name: str, one: RerankerVerdict) -> str:
+    candidates = figures.counted(one.depth, "candidate")
     advice = {
         "KEEP": f"Keep the reranker of {name}",
         "DROP": f"Drop the reranker of {name}",
-        "SHRINK": f"Let the reranker of {name} read {one.depth:,} candidates instead of {one.own_depth:,}",
+        "SHRINK": f"Let the reranker of {name} read {candidates} instead of {one.own_depth:,}",
         "UNDECIDED": f"Whether the reranker of {name} is worth it is undecided",
     }
     reason = one.reason

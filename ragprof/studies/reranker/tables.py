@@ -60,7 +60,7 @@ _RELATIONS: dict[str, tuple[str, Tone]] = {
     "better": ("\u25b2 better", "better"),
     "as good": ("= as good", "strong"),
     "worse": ("\u25bc worse", "worse"),
-    "undecided": ("\u25c7 undecided", "undecided"),
+    "undecided": ("\u25c7\u00a0undecided", "undecided"),
 }
 _KINDS = {"helped": "\u25b2 helped", "hurt": "\u25bc hurt", "unchanged": "= unchanged"}
 _DASH = Cell(figures.DASH, tone="quiet")
@@ -130,7 +130,9 @@ def glance(section: RerankerSection) -> Table:
     """One row a pipeline: the verdict, what the reranker brings, takes and costs."""
     of = section.verdicts
     columns: dict[Column, Callable[[str], Cell]] = {
-        PIPELINE: lambda name: Cell(name, f"{of[name].reranker} over {of[name].own_depth:,} candidates", pipeline=name),
+        PIPELINE: lambda name: Cell(
+            name, f"{of[name].reranker} over {figures.counted(of[name].own_depth, 'candidate')}", pipeline=name
+        ),
         _worded("Verdict"): lambda name: verdict_cell(of[name]),
         Column("Gain", metrics_of(section)): lambda name: difference_cell(of[name].gain),
         Column("Added time", "p50 of a query"): lambda name: added_cell(of[name].statement, "p50"),
@@ -145,8 +147,8 @@ def glance(section: RerankerSection) -> Table:
     unpriced = f"{figures.UNPRICED}: {'; '.join(reasons)}." if reasons else ""
     note = (
         "Small figures are 95% intervals. Gain: paired by query, against the same pipeline without its reranker. "
-        "Net above 0 costs, below 0 saves. KEEP, DROP and SHRINK rest on the intervals; UNDECIDED means that these "
-        f"queries are not enough. {unpriced}"
+        "Net above 0 costs, below 0 saves. KEEP, DROP and SHRINK rest on the intervals; of UNDECIDED the reason "
+        f"says what is open and what would decide it. {unpriced}"
     )
     return Table.of("reranker-glance", "Verdicts at a glance", columns, of, note.strip())
 
@@ -154,7 +156,7 @@ def glance(section: RerankerSection) -> Table:
 def verdict_cell(one: RerankerVerdict) -> Cell:
     """With how many more questions would decide it, where that is known."""
     undecided = one.verdict == "UNDECIDED" and one.more_queries
-    needed = f"needs about {figures.count(one.more_queries)} more queries" if undecided else ""
+    needed = f"needs about {figures.counted(one.more_queries or 0, 'more query', 'more queries')}" if undecided else ""
     return Cell(verdict_words(one.verdict, one.depth), needed, MARKS[one.verdict][1])
 
 

@@ -463,7 +463,7 @@ def _shallower(case: RerankerCase) -> Decision | None:
         saved = _savings_words(case, at)
         if high < bound and saved and _as_valuable(case, at) and as_declared(case.alone(at)).word == "KEEP":
             lost = f"{difference(-at.loss[0])} against the full depth ({_ci((-high, -low))})"
-            instead = f"From {at.depth} candidates instead of {case.own.depth} it lifts {case.gained(at)}"
+            instead = f"From {counted(at.depth, 'candidate')} instead of {case.own.depth} it lifts {case.gained(at)}"
             return Decision("SHRINK", at.depth, f"{instead}, {lost}, and saves {saved}.")
     return None
 
@@ -478,7 +478,9 @@ def _smaller_instead(case: RerankerCase, declared: Decision) -> Decision | None:
 
     if (found := best("KEEP")) is not None:
         kept = found[0]
-        instead = f"but from {kept.depth} candidates instead of {case.own.depth} it lifts {case.gained(kept)}"
+        instead = (
+            f"but from {counted(kept.depth, 'candidate')} instead of {case.own.depth} it lifts {case.gained(kept)}"
+        )
         return Decision("SHRINK", kept.depth, f"{declared.reason.removesuffix('.')}; {instead}.")
     if declared.word == "DROP" and (found := best("UNDECIDED")) is not None:
         waiting, reason = found[0], found[1].reason
