@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -343,3 +346,30 @@ def test_one_file_that_cannot_be_written_keeps_back_no_other(ragprof: Ragprof, g
     assert "HOLDS: all 2 gates hold" in outcome.output
     assert sorted(path.name for path in Path("written").iterdir()) == sorted([*WRITTEN, "benchmark"])
     assert "<html" in Path("written/page.html").read_text()
+
+
+def test_a_gate_that_crashes_exits_with_70_and_leaves_its_files(
+    ragprof: Ragprof, gated: str, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 would tell the build that the change made something worse."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ragprof.session.gating.judged", broken)
+    outcome = ragprof("gate", gated, "--baseline", base, "--recording", base, *outputs())
+    assert outcome.code == 70
+    assert dict(document()["gate"])["exit_code"] == 70  # type: ignore[call-overload]
+    assert "ended by a fault of its own (ZeroDivisionError)" in Path("written/comment.md").read_text()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_equal_recordings_hold_on_a_terminal_that_knows_few_characters(
+    gated: str, base: str, cache: Path, encoding: str
+) -> None:
+    """Arrows and marks of a table once ended such a gate with 1, which means a regression."""
+    command = [sys.executable, "-m", "ragprof", "gate", gated, "--baseline", base, "--recording", base, "--github"]
+    surroundings = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    ended = subprocess.run(command, check=False, capture_output=True, env=surroundings)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"HOLDS: all 2 gates hold" in ended.stdout
