@@ -373,3 +373,24 @@ def test_equal_recordings_hold_on_a_terminal_that_knows_few_characters(
     ended = subprocess.run(command, check=False, capture_output=True, env=surroundings)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert b"HOLDS: all 2 gates hold" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("rates.json", '"pipelines"', '"pipeline"', "a file in it is not as ragprof writes it (KeyError: 'pipelines')"),
+        ("manifest.json", '"created"', '"made"', "a file in it is not as ragprof writes it (KeyError: 'created')"),
+        ("manifest.json", '"environment"', '"surroundings"', "is not as ragprof writes it"),
+        ("manifest.json", '"packages"', '"wheels"', "its 'environment.packages' is not what it has to be"),
+    ],
+)
+def test_a_recording_whose_files_were_changed_is_one_message(
+    ragprof: Ragprof, gated: str, base: str, name: str, old: str, new: str, said: str
+) -> None:
+    shutil.copytree(base, "odd")
+    changed(Path("odd") / name, old, new)
+    for arguments in (("compare", base, "odd"), ("gate", gated, "--baseline", base, "--recording", "odd")):
+        outcome = ragprof(*arguments)
+        assert (outcome.code, outcome.message.count("\n")) == (2, 1)
+        assert outcome.message.startswith("ragprof: odd: ")
+        assert said in outcome.message

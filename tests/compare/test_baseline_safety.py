@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,25 @@ def test_a_table_of_more_rows_than_any_comparison_has_is_not_unpacked(
     monkeypatch.setattr(baselines, "MOST_ROWS", 10)
     with pytest.raises(BadInput, match=r"figures\.parquet: it has \d+ rows, of at most 10"):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "said"),
+    [
+        ("environment", [], "its 'environment' is not what it has to be"),
+        ("environment", {"cpu": "x", "cores": 2}, "its 'environment.packages' is not what it has to be"),
+        ("pipelines", ["plain"], "its 'pipelines' is not what it has to be"),
+        ("corpus", {}, "its 'corpus.name' is not what it has to be"),
+        ("metrics", None, "its 'metrics' is not what it has to be"),
+        ("created", "yesterday", "its 'created' is not what it has to be"),
+        ("queries", "20", "its 'queries' is not what it has to be"),
+        ("depths", None, "its 'depths' is not what it has to be"),
+        ("disturbance", {"plain": {"waiting": "much"}}, "its 'disturbance.plain.waiting' is not what it has to be"),
+    ],
+)
+def test_a_fact_of_another_type_is_named(folder: Path, fact: str, value: object, said: str) -> None:
+    """Each of them was a traceback, and so an exit code of 1 or 70, somewhere behind the reading."""
+    reseal(folder, lambda document: document["facts"].update({fact: value}))
+    with pytest.raises(BadInput, match=re.escape(f"baseline.json: {said}")):
+        read(folder)
+    assert said in (listed(folder)[0].wrong or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 
 import pytest
 from compare_data import cost, environment, ndcg, row, side, timings, tokens
@@ -224,3 +225,25 @@ def test_the_document_is_plain_json_and_says_who_was_compared() -> None:
         "recording": "r1",
         "queries": 4,
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "beauty"}, "is of no kind or stage that there is"),
+        ({"stage": "nowhere"}, "is of no kind or stage that there is"),
+        ({"value": 1e308}, "is beyond all that is measured (1e+15)"),
+    ],
+)
+def test_a_figure_that_nothing_can_be_is_named(change: dict[str, object], said: str) -> None:
+    made = side(ndcg([0.5, 0.25]))
+    odd = dataclasses.replace(made, figures=made.figures.assign(**change))
+    with pytest.raises(BadInput, match=re.escape(said)):
+        compare(odd, made)
+
+
+@pytest.mark.parametrize("rows", [timings([[-1.0, 2.0]]), timings([[1.0, 2.0]], stage="nowhere")])
+def test_a_duration_that_none_can_be_is_refused(rows: list[tuple[object, ...]]) -> None:
+    made = side(ndcg([0.5, 0.25]))
+    with pytest.raises(BadInput, match="a duration is negative or of no stage; record or save it again"):
+        compare(side(ndcg([0.5, 0.25]), times=[rows]), made)

@@ -20,14 +20,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput, NonFiniteScore
-from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, SideEvidence, SideFacts
+from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, SideEvidence, SideFacts, checked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,7 +120,7 @@ def read(folder: Path) -> SideEvidence:
         raise BadInput("there is no such folder; make a baseline with 'ragprof baseline save'", file=folder)
     with locked(folder, fcntl.LOCK_SH):
         document, packed = _checked(folder)
-    facts = cast(SideFacts, {"job": document["facts"]["recording"], **document["facts"]})
+    facts = document["facts"]
     tables = {name: _schema(name).empty_table().to_pandas() for name in COLUMNS}
     tables |= {name: unpacked(name, content, file=folder / f"{name}.parquet") for name, content in packed.items()}
     return SideEvidence(label=str(folder), source="baseline", facts=facts, **tables)
@@ -232,6 +232,7 @@ def _checked(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     )
     if not FILES - {"rankings.parquet"} <= set(entries) <= FILES or not all(described):
         raise BadInput(f"its files are not those of a baseline; {AGAIN}", file=path)
+    document["facts"] = checked({"job": facts["recording"], **facts}, file=path)
     packed = {name: _as_saved(folder / name, entry) for name, entry in entries.items()}
     return document, {name.removesuffix(".parquet"): content for name, content in packed.items()}
 

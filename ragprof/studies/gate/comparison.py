@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import cast
 
 import pandas as pd
 
@@ -119,7 +120,7 @@ def _examined(
 
 def side_of(evidence: SideEvidence) -> ComparedSide:
     """Who a side is."""
-    facts, corpus = evidence.facts, dict(evidence.facts["corpus"])
+    facts, corpus = evidence.facts, dict(cast(Mapping[str, str | int], evidence.facts["corpus"]))
     made = facts["created"], facts["ragprof_version"], facts["recording"], facts["queries"]
     return ComparedSide(evidence.label, evidence.source, corpus, *made)
 

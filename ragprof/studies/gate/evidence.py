@@ -19,12 +19,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypeAlias, TypedDict, cast, get_args
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, cast, get_args
 
 import numpy as np
 import pandas as pd
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
@@ -46,6 +49,24 @@ JUDGED = "Judged"
 BLOCKS: tuple[Blocks, ...] = get_args(Blocks)
 
 
+Dated: TypeAlias = Annotated[str, AfterValidator(lambda text: datetime.fromisoformat(text) and text)]
+
+
+class CorpusFacts(TypedDict):
+    name: str
+    docs: int
+    sha256: str
+    documents: NotRequired[int]
+
+
+class EnvironmentFacts(TypedDict):
+    """Of a machine, and what else `environment.describe` says of it."""
+
+    cpu: str | None
+    cores: int | None
+    packages: Mapping[str, str | None]
+
+
 class SideFacts(TypedDict):
     """What the figures of a side rest on, as plain JSON.
 
@@ -56,19 +77,19 @@ class SideFacts(TypedDict):
 
     eval: str
     title: str
-    created: str
+    created: Dated
     recording: str
     job: str
     ragprof_version: str
     eval_sha256: str
-    corpus: Mapping[str, Any]
+    corpus: CorpusFacts
     questions: str
     qrels_sha256: str
     queries: int
     seed: int
     tokenizer: str
     metrics: Sequence[str]
-    environment: Mapping[str, Any]
+    environment: EnvironmentFacts
     pipelines: Mapping[str, Mapping[str, str | None]]
     depths: Mapping[str, int]
     rates: Mapping[str, Mapping[str, str | None]]
@@ -98,22 +119,40 @@ class SideEvidence:
 
 def of_recording(folder: Path, *, label: str | None = None) -> SideEvidence:
     """Read a judged and priced recording. Raises BadInput for an incomplete one, NonFiniteScore for NaN in it."""
-    manifest = {**files.read_manifest(folder), "config": settings_of(folder)}
-    judgement = files.read_json(folder / "judgement.json")
-    if judgement.get("recording") != manifest.get("recording"):
-        raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
-    rates = files.read_json(folder / "rates.json")
-    spans = files.read_table(folder / "spans.parquet")
-    figures = _figures(folder)
-    refuse_broken(folder, figures[figures["value"].isna()])
-    return SideEvidence(
-        label=label or str(folder),
-        source="recording",
-        facts=facts_of(manifest, judgement, rates, spans),
-        figures=figures[list(FIGURES)],
-        times=spans.loc[spans["phase"] == "timed", list(TIMES)].reset_index(drop=True),
-        rankings=_rankings(folder, manifest),
-    )
+    try:
+        manifest = {**files.read_manifest(folder), "config": settings_of(folder)}
+        judgement = files.read_json(folder / "judgement.json")
+        if judgement.get("recording") != manifest.get("recording"):
+            raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
+        rates = files.read_json(folder / "rates.json")
+        spans = files.read_table(folder / "spans.parquet")
+        figures = _figures(folder)
+        refuse_broken(folder, figures[figures["value"].isna()])
+        return SideEvidence(
+            label=label or str(folder),
+            source="recording",
+            facts=checked(facts_of(manifest, judgement, rates, spans), file=folder),
+            figures=figures[list(FIGURES)],
+            times=spans.loc[spans["phase"] == "timed", list(TIMES)].reset_index(drop=True),
+            rankings=_rankings(folder, manifest),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:  # what is in a file was changed, or is of others
+        raise BadInput(
+            f"a file in it is not as ragprof writes it ({type(fault).__name__}: {fault}); record it again with "
+            "'ragprof run'",
+            file=folder,
+        ) from None
+
+
+def checked(facts: object, *, file: Path) -> SideFacts:
+    """Facts of which all have the type that they are to have. Raises BadInput naming the first that has not."""
+    try:
+        TypeAdapter(SideFacts).validate_python(facts, strict=True)
+    except ValidationError as failure:
+        problem = failure.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise BadInput(f"its '{place}' is not what it has to be ({problem['msg']}); make it anew", file=file) from None
+    return cast(SideFacts, facts)
 
 
 def refuse_broken(folder: Path, rows: pd.DataFrame) -> None:
@@ -130,6 +169,9 @@ def facts_of(
 ) -> SideFacts:
     """What the figures rest on."""
     config, bills = manifest["config"], rates["pipelines"]
+    corpus = cast(CorpusFacts, {key: manifest["corpus"].get(key) for key in ("name", "docs", "sha256")})
+    if (documents := manifest["corpus"].get("documents")) is not None:
+        corpus["documents"] = documents
     pipelines = {entry["name"]: manifest["identities"][entry["name"]] for entry in config["pipelines"]}
     whole = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
     timed = {name: whole[whole["pipeline"] == name] for name in pipelines}
@@ -144,11 +186,7 @@ def facts_of(
         "eval": config["name"], "title": config["title"] or config["name"], "created": manifest["created"],
         "recording": manifest["recording"], "job": manifest.get("job", manifest["recording"]),
         "ragprof_version": manifest["ragprof_version"], "eval_sha256": eval_sha256(config),
-        "corpus": {
-            key: manifest["corpus"][key]
-            for key in ("name", "docs", "documents", "sha256")
-            if key in manifest["corpus"]
-        },
+        "corpus": corpus,
         "questions": manifest["questions"], "qrels_sha256": judgement["qrels_sha256"], "queries": judgement["queries"],
         "seed": config["seed"], "tokenizer": config["tokenizer"],
         "metrics": [name for name in config["metrics"] if not name.startswith(JUDGED)],
@@ -266,6 +304,8 @@ def blocked(quantity: Quantity, found: Sequence[FactDifference]) -> str | None:
 Cell: TypeAlias = tuple[Kind, str, str]
 """kind, stage, name"""
 WHOLE = "query"
+BEYOND = 1e15
+"""Sums and squares of larger figures leave what a float can hold."""
 KEY = ["pipeline", "kind", "stage", "name", "query_id"]
 
 
@@ -311,9 +351,11 @@ class PipelineSide:
         """How far other work reached into its timings."""
         facts = self.evidence.facts
         usual = {name: Timing.model_fields[f"{name}_bound"].default for name in ("waiting", "noise")}
-        rounds = {"spread": facts["noise"].get(self.pipeline), "spread_bound": usual["noise"]}
-        known = {"waiting": None, "waiting_bound": usual["waiting"], **rounds}
-        return Disturbance(**{**known, **facts.get("disturbance", {}).get(self.pipeline, {})})
+        known = facts.get("disturbance", {}).get(self.pipeline, {"spread": facts["noise"].get(self.pipeline)})
+        return Disturbance(
+            waiting=known.get("waiting"), waiting_bound=known.get("waiting_bound") or usual["waiting"],
+            spread=known.get("spread"), spread_bound=known.get("spread_bound") or usual["noise"],
+        )  # fmt: skip
 
     def items(self, quantity: Quantity) -> dict[Cell, Array]:
         """The columns that a quantity is the sum of; none where it was not recorded. Not for latency."""
@@ -405,13 +447,26 @@ def only_one_side(base: SideEvidence, candidate: SideEvidence) -> list[tuple[str
 
 
 def check_figures(evidence: SideEvidence) -> None:
-    """Raises NonFiniteScore for a figure that is no finite number, BadInput for one that stands there twice."""
-    odd = evidence.figures[~np.isfinite(evidence.figures["value"].to_numpy(dtype=np.float64))]
-    if len(odd):
+    """Raises NonFiniteScore for a figure that is no finite number, BadInput for one that stands there twice, that is of
+    no kind or stage or beyond all that is measured, and for a negative duration."""
+    figures, times = evidence.figures, evidence.times
+    values, durations = (table.to_numpy(dtype=np.float64) for table in (figures["value"], times["duration_ns"]))
+    if len(odd := figures[~np.isfinite(values)]):
         raise NonFiniteScore(f"'{evidence.label}': {_where(odd)} is not a finite number; record or save it again")
-    if not np.isfinite(evidence.times["duration_ns"].to_numpy(dtype=np.float64)).all():
+    if not np.isfinite(durations).all():
         raise NonFiniteScore(f"'{evidence.label}': a duration is not a finite number; record or save it again")
-    twice = evidence.figures[evidence.figures.duplicated(KEY)]
+    for told, rows in (
+        (
+            "is of no kind or stage that there is",
+            figures[~figures["kind"].isin(KINDS) | ~figures["stage"].isin(("", *STAGES))],
+        ),
+        (f"is beyond all that is measured ({BEYOND:g})", figures[np.abs(values) > BEYOND]),
+    ):
+        if len(rows):
+            raise BadInput(f"'{evidence.label}': {_where(rows)} {told}; record or save it again")
+    if (durations < 0).any() or not times["stage"].isin((WHOLE, *STAGES)).all():
+        raise BadInput(f"'{evidence.label}': a duration is negative or of no stage; record or save it again")
+    twice = figures[figures.duplicated(KEY)]
     if len(twice):
         raise BadInput(f"'{evidence.label}': {_where(twice)} stands there twice; record or save it again")
 
