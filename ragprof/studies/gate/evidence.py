@@ -52,14 +52,14 @@ BLOCKS: tuple[Blocks, ...] = get_args(Blocks)
 Dated: TypeAlias = Annotated[str, AfterValidator(lambda text: datetime.fromisoformat(text) and text)]
 
 
-class CorpusFacts(TypedDict):
+class SideCorpus(TypedDict):
     name: str
     docs: int
     sha256: str
     documents: NotRequired[int]
 
 
-class EnvironmentFacts(TypedDict):
+class SideEnvironment(TypedDict):
     """Of a machine, and what else `environment.describe` says of it."""
 
     cpu: str | None
@@ -82,14 +82,14 @@ class SideFacts(TypedDict):
     job: str
     ragprof_version: str
     eval_sha256: str
-    corpus: CorpusFacts
+    corpus: SideCorpus
     questions: str
     qrels_sha256: str
     queries: int
     seed: int
     tokenizer: str
     metrics: Sequence[str]
-    environment: EnvironmentFacts
+    environment: SideEnvironment
     pipelines: Mapping[str, Mapping[str, str | None]]
     depths: Mapping[str, int]
     rates: Mapping[str, Mapping[str, str | None]]
@@ -169,7 +169,7 @@ def facts_of(
 ) -> SideFacts:
     """What the figures rest on."""
     config, bills = manifest["config"], rates["pipelines"]
-    corpus = cast(CorpusFacts, {key: manifest["corpus"].get(key) for key in ("name", "docs", "sha256")})
+    corpus = cast(SideCorpus, {key: manifest["corpus"].get(key) for key in ("name", "docs", "sha256")})
     if (documents := manifest["corpus"].get("documents")) is not None:
         corpus["documents"] = documents
     pipelines = {entry["name"]: manifest["identities"][entry["name"]] for entry in config["pipelines"]}
