@@ -53,6 +53,8 @@ Dated: TypeAlias = Annotated[str, AfterValidator(lambda text: datetime.fromisofo
 
 
 class SideCorpus(TypedDict):
+    """What was searched: passages, and the documents that they were cut from where these are others."""
+
     name: str
     docs: int
     sha256: str
