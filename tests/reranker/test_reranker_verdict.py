@@ -161,6 +161,18 @@ def test_an_inert_one_is_dropped_and_called_so() -> None:
     assert "inert" in verdict.reason
 
 
+def test_where_the_search_found_nothing_no_reranker_is_called_inert() -> None:
+    empty = case(at(20, around(0.0)), inert=True, nothing_found=True)
+    verdict = decide(empty)
+    assert verdict.word == "UNDECIDED"
+    assert verdict.reason == (
+        "The search found no candidate for any of 300 queries, so there was nothing to rerank; a search that finds "
+        "something would decide it."
+    )
+    hangs_on = sensitive_to(empty, verdict)
+    assert hangs_on.sentence == "It hangs most on the search: a search that finds something would decide it."
+
+
 def test_a_harmful_one_is_dropped() -> None:
     verdict = decide(case(at(20, around(-0.1, 0.05))))
     assert verdict.word == "DROP"

@@ -164,6 +164,7 @@ def case_of(
         own=own,
         smaller=tuple(at.values()),
         inert=is_inert(data, arm),
+        nothing_found=data.candidates(arm, facts.own_depth).empty,
         queries=len(data.query_ids),
         more_queries=more_queries_needed(data.gain(arm, data.metric)) or None,
         margin=settings.margin,

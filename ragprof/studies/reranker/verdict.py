@@ -19,7 +19,7 @@ UNDECIDED, for all of these that are open, each with what would decide it:
 8. fewer than six queries, or a gain that is not significant
 9. where somebody says what a point is worth: whether a significant gain is worth its cost
 
-KEEP where nothing is open.
+KEEP where nothing is open. Where the search found nothing at all, nothing can be said: UNDECIDED.
 
 Then the smaller depths, down to the k chunks that are sent: where it would be kept as declared, SHRINK to the smallest
 that would be kept too, loses significantly less than the smallest gain that counts and than half the gain, and saves
@@ -121,6 +121,8 @@ class RerankerCase:
     max_added_p95_ms: float | None = None
     max_usd_per_1000: float | None = None
     hourly: bool = False
+    nothing_found: bool = False
+    """Whether the search gave it no candidate for any query."""
     busy: str = ""
     """Why its times, and money that is billed by time, are withheld."""
 
@@ -237,6 +239,11 @@ def decide(case: RerankerCase) -> Decision:
 
 def as_declared(case: RerankerCase) -> Decision:
     """The first certain ground to drop it, else all that is open, whatever smaller depths do."""
+    if case.nothing_found:
+        asked = counted(case.queries, "query", "queries")
+        words = f"The search found no candidate for any of {asked}, so there was nothing to rerank"
+        question = OpenQuestion(words, "a search that finds something would decide it", "the search")
+        return Decision("UNDECIDED", case.own.depth, f"{words}; {question.decided_by}.", (question,))
     certain = [_inert, _over_limit]
     if case.queries >= FEWEST:
         certain += [_harmful, _too_small, _worth_less, _more_chunks, _rival]
