@@ -15,7 +15,7 @@ from ragprof.core.errors import BadInput
 from ragprof.corpus.evaluation import NO_JUDGEMENTS
 from ragprof.judge.scores import judge
 from ragprof.session.forecast import forecast_eval
-from ragprof.session.run import Result, audit, redraw, run, run_study
+from ragprof.session.run import Result, audit, grow, redraw, run, run_study
 from ragprof.studies.preparation import prepare
 
 
@@ -124,3 +124,27 @@ def test_queries_without_qrels_are_enough_in_an_eval_and_in_python(unjudged: Pat
     assert found.summary["judged"] is False
     assert found.summary["overlaps"] == []
     assert found.summary["headline"][0] == "Nobody has judged these results, so no pipeline is ranked."
+
+
+def test_growth_of_time_memory_tokens_and_money_needs_no_judgements(
+    unjudged: Path, cache: Path, tmp_path: Path
+) -> None:
+    found = grow(unjudged, out=tmp_path / "out", changes={"sizes": (12, 18, 24), "orders": 2})
+    growth = found.summary["growth"]
+    assert (growth["judged"], growth["sizes"], list(growth["curves"])) == (False, [12, 18, 24], ["all_judged"])
+    for name, curves in growth["pipelines"].items():
+        for point in curves["all_judged"]:
+            assert point["end_to_end"]["p50_ns"] > 0
+            assert point["build"]["index_bytes"] > 0
+            assert point["prompt_tokens"]["mean"] > 0
+            assert float(point["cost_usd_per_1000_queries"]["total"]) > 0
+            assert point["scores"] == {}, name
+    assert growth["crossovers"] == []
+    assert {line["quantity"] for line in growth["forecast"]}.isdisjoint({"nDCG@10"})
+    text = printed(found.table("growth"))
+    page = found.report.read_text(encoding="utf-8")
+    assert "No relevance judgements: time, memory, tokens and money are told at every size" in text
+    assert "Cost as the corpus grows" in page
+    for word in ("nDCG@10", "relevant of tokens", "Judged@"):
+        assert word not in text
+        assert word not in page

@@ -49,6 +49,9 @@ WHAT = {
 }
 
 
+AT_RANDOM = "Passages of the corpus, whole documents in a random order."
+
+
 def analyse(folder: Path) -> GrowthSection:
     """The growth section of a recording's summary. Raises BadInput where the growth recording is incomplete."""
     data = read_growth(folder)
@@ -64,11 +67,16 @@ def analyse(folder: Path) -> GrowthSection:
         "orders": data.manifest["plan"]["orders"],
         "sizes": data.sizes(),
         "metric": data.metric,
-        "curves": {curve: {"what": WHAT[curve], "flatters": curve != UNBIASED} for curve in data.curves},
+        "curves": {curve: {"what": WHAT[curve], "flatters": curve != UNBIASED} for curve in data.curves}
+        if data.judged
+        else {BIASED: {"what": AT_RANDOM, "flatters": False}},
         "pipelines": curves,
         "evidence": {name: evidence(each) for name, each in pipelines.items() if UNBIASED in data.curves},
-        "loss": {name: losses(each) for name, each in pipelines.items()},
-        "crossovers": crossovers(data, {name: each.quality(BIASED) for name, each in pipelines.items()}),
+        "judged": data.judged,
+        "loss": {name: losses(each) for name, each in pipelines.items() if data.judged},
+        "crossovers": crossovers(data, {name: each.quality(BIASED) for name, each in pipelines.items()})
+        if data.judged
+        else [],
         "forecast": [line for each in pipelines.values() for line in forecasts(each)],
         "notes": notes(data),
     }
@@ -87,10 +95,11 @@ def points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
     whole = tokens.sum(axis=-1, keepdims=True)
     shares = np.divide(tokens, whole, out=np.full(tokens.shape, np.nan), where=whole > 0)
     pointwise = data.is_reranked(pipeline.name) and pipeline.name not in data.manifest["listwise"]
-    depths = data.settings["depths"] if curve == BIASED and pointwise else []
+    depths = data.settings["depths"] if curve == BIASED and pointwise and data.judged else []
+    stages = pipeline.stages if data.judged else []
     relevant = [metric for metric in metrics if not metric.startswith("Judged")]
     asked: dict[Any, Array | None] = {
-        **{("scores", stage): pipeline.at_stage(curve, stage, metrics) for stage in pipeline.stages},
+        **{("scores", stage): pipeline.at_stage(curve, stage, metrics) for stage in stages},
         **{("by_depth", depth): pipeline.at_stage(BIASED, "final", metrics, depth) for depth in depths},
         "change": (quality - quality[:, :1])[..., None],
         "context_share": shares,
@@ -108,7 +117,7 @@ def points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
         scores = {name: dict(zip(metrics, each, strict=True)) for name, each in at.items() if isinstance(name, tuple)}
         point: dict[str, Any] = {
             "size": size,
-            "scores": {stage: scores["scores", stage] for stage in pipeline.stages if ("scores", stage) in scores},
+            "scores": {stage: scores["scores", stage] for stage in stages if ("scores", stage) in scores},
             "change": at["change"][0],
             "context_tokens": dict(zip(KINDS, np.nanmean(tokens[:, place], axis=(0, 1)).tolist(), strict=True)),
             "context_share": dict(zip(KINDS, at["context_share"], strict=True)),
@@ -287,6 +296,12 @@ def notes(data: GrowthData) -> list[str]:
     kept, listwise = data.manifest["kept"], data.manifest["listwise"]
     whole = data.sizes()[-1] == data.manifest["corpus_docs"]
     in_the_end = "; at the largest size all orders are the same corpus" if whole else ""
+    if not data.judged:
+        return [
+            "No relevance judgements: time, memory, tokens and money are told at every size, and nothing of quality.",
+            f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{in_the_end}.",
+            "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
+        ]
     found = [
         f"The {kept['passages']:,} passages of {kept['documents']:,} relevant documents are in every sub-corpus of all "
         "curves but 'proportional': small sizes are flattered, since their evidence is complete.",

@@ -44,6 +44,11 @@ class GrowthData:
     def metric(self) -> str:
         return str(self.settings["metric"])
 
+    @cached_property
+    def judged(self) -> bool:
+        """Whether there were relevance judgements; without, every metric is NaN."""
+        return bool(files.read_json(self.folder / "judgement.json").get("judged", True))
+
     @property
     def names(self) -> list[str]:
         return [pipeline["name"] for pipeline in self.config["pipelines"]]

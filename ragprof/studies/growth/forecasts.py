@@ -49,7 +49,7 @@ def forecasts(pipeline: PipelineData) -> list[dict[str, Any]]:
             data.sizes(), each.replicates, each.means, targets=targets(data), model=each.model, bounds=each.bounds
         )
         lines.append({"pipeline": pipeline.name, "quantity": each.quantity, "unit": each.unit, **found})
-    distributed = _by_score_distribution(pipeline)
+    distributed = _by_score_distribution(pipeline) if data.judged else None
     if distributed is not None:
         lines.insert(1, distributed)
     shown = [_as_money(line) if line["quantity"] == COST else line for line in lines if len(data.sizes()) > 1]
@@ -66,7 +66,7 @@ def _series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
     """Quality and prompt tokens over queries and orders; latencies, index and cost from live timings at each size."""
     data = pipeline.data
     resampled = [
-        (data.metric, "", pipeline.quality(BIASED), UNIT_INTERVAL),
+        *([(data.metric, "", pipeline.quality(BIASED), UNIT_INTERVAL)] if data.judged else []),
         ("prompt_tokens", "tokens", data.prompts(pipeline.name, BIASED), POSITIVE),
     ]
     for quantity, unit, values, bounds in resampled:

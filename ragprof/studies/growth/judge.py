@@ -85,11 +85,12 @@ class Judged:
         return np.take_along_axis(np.where(inside, self.rankings.places, -1), order, axis=-1)
 
     def _table(self, stage: str, depth: int, places: Places, *, ideal: Values | None = None) -> pd.DataFrame:
-        """Values of every metric; NaN for a query without anything to find in an ideal of its own."""
+        """Values of every metric; NaN for a query without anything to find in an ideal of its own, and unjudged."""
         possible = self.labels.ideal if ideal is None else ideal
         grades = self.labels.of(by_document(self.collection.codes[places]))
         values = metrics(grades, possible, self.cutoffs)
-        answerable = np.broadcast_to(ideal is None or (possible > 0).any(axis=-1), grades.shape[:-1])
+        of_some = (self.labels.ideal > 0).any() if ideal is None else (possible > 0).any(axis=-1)
+        answerable = np.broadcast_to(of_some, grades.shape[:-1])
         keys = self._keys().assign(stage=stage, depth=depth)
         return keys.assign(**{name: np.where(answerable, each, np.nan).ravel() for name, each in values.items()})
 
@@ -256,7 +257,11 @@ def judge_growth(folder: Path, evaluation: EvaluationSet) -> None:
     for pipeline in manifest["config"]["pipelines"]:
         _judge_pipeline(bench, pipeline, presence)
         judge_tails(place, pipeline["name"], collection, qrels)
-    facts = {"recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256}
+    facts = {
+        "recording": manifest["recording"],
+        "qrels_sha256": evaluation.qrels_sha256,
+        "judged": evaluation.is_judged,
+    }
     files.write_json(place / "judgement.json", facts)
 
 

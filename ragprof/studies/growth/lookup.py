@@ -49,7 +49,7 @@ def abstaining(section: GrowthSection, quantity: str) -> list[str]:
 
 def basis(section: GrowthSection) -> str:
     """What a quality figure rests on: n and the orders."""
-    n = max((point.change.n for name in section.pipelines for point in points(section, name)), default=0)
+    n = max((point.prompt_tokens.n for name in section.pipelines for point in points(section, name)), default=0)
     orders = f"{figures.count(section.orders)} order{'' if section.orders == 1 else 's'} of the documents"
     return f"n = {figures.count(n)} queries, {orders}"
 

@@ -190,11 +190,13 @@ def plan_growth(
         raise BadInput(f"[growth] {complaint(failure)}") from None
     places, docs, pipelines = EvalPlaces(eval_file), prepared.subject.corpus.docs, prepared.subject.pipelines
     # All passages of all documents that are relevant to some query are in every sub-corpus.
-    asked = [prepared.evaluation.qrels[query.query_id] for query in prepared.subject.queries]
+    asked = [prepared.evaluation.qrels.get(query.query_id, {}) for query in prepared.subject.queries]
     relevant = {document for judged in asked for document, grade in judged.items() if grade > 0}
     kept = np.array([place for place, doc in enumerate(docs) if doc.document_id in relevant], np.int64)
     deepest = max([*growth.depths, *(parts.depth for parts in pipelines)])
     with nullcontext() if "sizes" in (changes or {}) else places.put_before("growth", "sizes"):
+        if prepared.evaluation.is_judged and not len(kept):
+            raise BadInput("no relevant document is in this corpus, so there is nothing to keep while it grows")
         sizes = _sizes(growth, total=len(docs), kept=len(kept), deepest=deepest)
     with places.put_before("growth", "forecast"):
         if growth.forecast and len(sizes) < 3:
@@ -214,8 +216,6 @@ def plan_growth(
 
 def _sizes(growth: GrowthSettings, *, total: int, kept: int, deepest: int) -> tuple[int, ...]:
     least = max(kept, deepest)
-    if not kept:
-        raise BadInput("no relevant document is in this corpus, so there is nothing to keep while it grows")
     if not growth.sizes:
         smallest = max(int(least * ROOM_BESIDE_KEPT), total // LARGEST_OVER_SMALLEST)
         if smallest >= total:
@@ -257,6 +257,8 @@ def _pool(
 
     for curve in growth.curves:
         try:
+            if curve != "all_judged" and not prepared.evaluation.is_judged:
+                raise BadInput("it shows what happens to quality, and there are no relevance judgements")
             if curve == "similar" and all(parts.embedder is None for parts in prepared.subject.pipelines):
                 raise BadInput(
                     "the curve 'similar' compares vectors, and no pipeline has an embedder; leave it out of curves"

@@ -151,6 +151,9 @@ class GrowthSection(Section):
     orders: int = Field(description="shuffles of the documents")
     sizes: list[int]
     metric: str = Field(description="the growth metric, such as nDCG@10")
+    judged: bool = Field(
+        True, description="whether there are relevance judgements; without, nothing is said of quality"
+    )
     cutoffs: list[int]
     depths: list[int] = Field(description="candidates of the depth curve")
     kept: KeptPassages

@@ -24,7 +24,6 @@ from ragprof.studies.preparation import Prepared
 
 def plan(prepared: Prepared, request: Request) -> Growing:
     """Check and lay out how the corpus grows. Raises BadInput."""
-    prepared.need_judgements("growth")
     return plan_growth(prepared, request.eval_file, changes=request.changes, fresh=request.fresh)
 
 
@@ -72,6 +71,13 @@ def show(section: GrowthSection, context: Context) -> list[ReportPart]:
     """What flatters first, then quality, what moves it, and what it takes."""
     from ragprof.studies.growth import charts
 
+    if not section.judged:
+        costs = [
+            *(Sentences(section.notes), tables.resources(section), charts.time(section, context)),
+            *(charts.cost(section, context), tables.forecasts(section), Folded(tables.other_forecasts(section))),
+            Pair(tables.curves(section), tables.work(section)),
+        ]
+        return [ReportPart("growth", "Growth", costs, link="Growth")]
     blocks = [
         *(Sentences(section.notes), tables.glance(section), charts.quality(section, context)),
         *(tables.crossovers(section), tables.forecasts(section), Folded(tables.other_forecasts(section))),

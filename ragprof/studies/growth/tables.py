@@ -358,10 +358,12 @@ def growth_table(section: GrowthSection, _: Context) -> RenderableType:
     lines = [said(f"\u00d7 {_crossing(found)}") for found in section.crossovers]
     lines += [*_forecast_lines(section), *(said(f"! {note}", style="yellow") for note in section.notes)]
     sizes = _from_to([figures.count(size) for size in _ends(section.sizes)])
-    basis = f"{sizes} passages; {grown.basis(section)}; every judged document is kept"
+    kept = "every judged document is kept" if section.judged else "passages are added at random"
+    basis = f"{sizes} passages; {grown.basis(section)}; {kept}"
     table = FittingTable(box=SIMPLE_HEAD, width=WIDTH, pad_edge=False, header_style="bold", padding=(0, 1))
     table.add_column("pipeline", overflow="fold", ratio=1)
-    for title in (section.metric, "change", "relevant\nof tokens", "p50\nend to end"):
+    quality = (section.metric, "change", "relevant\nof tokens", "p50\nend to end")
+    for title in quality if section.judged else ("p50\nend to end", "index", "prompt\ntokens", "USD per\n1,000"):
         table.add_column(title, justify="right", no_wrap=True)
     for name in section.pipelines:
         table.add_row(said(name), *map(said, _printed_cells(section, name)))
@@ -370,6 +372,13 @@ def growth_table(section: GrowthSection, _: Context) -> RenderableType:
 
 def _printed_cells(section: GrowthSection, name: str) -> list[str]:
     points = _ends(grown.points(section, name))
+    if not section.judged:
+        return [
+            _from_to([figures.duration(at(point, "end_to_end", "p50_ns")) for point in points]),
+            _from_to([figures.size(at(point, "build", "index_bytes")) for point in points]),
+            _from_to([figures.mean_count(point.prompt_tokens.mean) for point in points]),
+            _from_to([figures.usd(at(point, "cost_usd_per_1000_queries", "total")) for point in points]),
+        ]
     return [
         _from_to([figures.score(at(grown.score(section, name, point), "mean")) for point in points]),
         figures.difference(points[-1].change.mean) if len(points) > 1 else figures.ABSENT,
