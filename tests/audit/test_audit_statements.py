@@ -45,3 +45,9 @@ def test_how_much_of_the_interval_repetition_explains_is_said(handbook: Path, ca
         f"Mean nDCG@10 moves by up to {quality.spread:.2g} over 2 repetitions, {quality.share:.1%} of its "
         "interval's width (hybrid+overlap)."
     ) in section.statements
+
+
+def test_one_query_is_said_as_one(handbook: Path, cache: Path) -> None:
+    said = audited(handbook, cache, queries=1).statements
+    assert said[0] == "Embed gave the same vectors 3 times for 1 of 1 query in hybrid+overlap."
+    assert not [sentence for sentence in said if "1 queries" in sentence]

@@ -14,7 +14,16 @@ from ragprof.session.run import inject, redraw
 from ragprof.studies.injection.record import AT_ONCE
 
 COUNTING = ('generator = "extractive"', 'generator = "counting"')
-DRAWN = {"summary.json", "report.html", "report.md", "costs.parquet", "rates.json", "judgement.json", "scores.parquet"}
+DRAWN = {
+    "summary.json",
+    "report.html",
+    "report.md",
+    "costs.parquet",
+    "rates.json",
+    "judgement.json",
+    "scores.parquet",
+    "drawn.json",
+}
 """Made anew by every verb from what was recorded."""
 
 

@@ -19,6 +19,7 @@ from ragprof.report.tables import Cell, Table, open_span, points, points_span
 from ragprof.report.theme import Chart
 from ragprof.studies.contract import Context, EstimateValue
 from ragprof.studies.injection import charts, tables
+from ragprof.studies.injection.analysis import statements
 from ragprof.studies.injection.section import InjectionSection, UtilityWinner
 from ragprof.studies.injection.study import show
 
@@ -470,3 +471,10 @@ def test_an_interval_may_be_open_at_one_end_and_points_are_percentage_points() -
     assert (points(0.067), points(-0.021), points(None)) == ("+6.7 pp", "\u22122.1 pp", "n/a")
     assert points_span([-0.021, 0.083]) == "\u22122.1 to +8.3 pp"
     assert points_span(None) == "n/a"
+
+
+def test_one_wrong_answer_is_said_as_one(section: InjectionSection) -> None:
+    counts = {"search": 1, "rerank": 0, "packing": 0, "model": 0}
+    answers = {name: one.model_copy(update={"attribution_counts": counts}) for name, one in section.answers.items()}
+    said = statements(section.model_copy(update={"answers": answers}))
+    assert [each for each in said if each.endswith("; where the wrong answer was lost: 1 in search.")]

@@ -220,3 +220,14 @@ def test_a_truncated_gguf_file_is_no_traceback(base: Path, cache: Path, tmp_path
         converted(file)
     assert raised.value.file == file
     assert list((cache / "models").iterdir()) == []
+
+
+def test_a_local_models_reasoning_has_its_own_tokens_and_first_token(chatting: Path) -> None:
+    generator = local(chatting, max_new_tokens=99)
+    said = "<think>hm</think>\nyes"
+    tokens = generator._model.tokens_of(said)[1:]
+    generated = generator._generated([1, 2], tokens, list(range(100, 100 + len(tokens))))
+    assert (generated.text, generated.reasoning, generated.finish) == ("yes", "hm", "stop")
+    thought = len("<think>hm</think>\n")
+    assert generated.usage["reasoning_tokens"] == thought
+    assert (generated.first_reasoning_ns, generated.first_token_ns) == (100, 100 + thought)

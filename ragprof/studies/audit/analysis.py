@@ -15,6 +15,7 @@ import pandas as pd
 from ragprof.core import STAGES, files
 from ragprof.evals import unpriced
 from ragprof.record.belonging import Basis, belongs
+from ragprof.report.figures import counted
 from ragprof.statistics.estimates import mean_estimate
 from ragprof.studies.audit.checks import DOCUMENTS_IN_A_BATCH, IN_A_BATCH, ONE_BY_ONE, REPEATED, REVERSED
 from ragprof.studies.audit.section import (
@@ -184,6 +185,11 @@ def effect(rows: Sequence[StageCheck]) -> str:
     return f"{changed} and {sum(prompts)} of {sum(row.prompts_checked for row in rows)} prompts"
 
 
+def queries(number: int) -> str:
+    """`1 query`, `20 queries`."""
+    return counted(number, "query", "queries")
+
+
 def listed(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
@@ -208,8 +214,8 @@ def _repeated(section: AuditSection) -> Iterator[str]:
                 every = "both" if len(having) == 2 else f"all {len(having)}"
                 where = f"{every} pipelines" if len(names) == len(having) > 1 else listed(names)
                 moved = f" (up to {largest:.2g} apart)" if largest else ""
-                queries = f"{same} of {checked} queries in {where}{moved}"
-                yield f"{stage} gave the same {listed(whats)} {section.times} times for {queries}"
+                same_of = f"{same} of {queries(checked)} in {where}{moved}"
+                yield f"{stage} gave the same {listed(whats)} {section.times} times for {same_of}"
 
 
 def _other_ways(section: AuditSection, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -232,7 +238,7 @@ def _other_ways(section: AuditSection, configs: Mapping[str, Mapping[str, Any]])
         where = "" if len(rows) == 1 else f" in {len(rows)} pipelines"
         did = f", which {effect(rows)}" if effect(rows) else ""
         reason = f" ({LISTWISE})" if any(LISTWISE in row.note for row in rows) else ""
-        yield f"{subject} of {part}, {in_ways}: {apart} for {differing} of {checked} queries{where}{did}{reason}"
+        yield f"{subject} of {part}, {in_ways}: {apart} for {differing} of {queries(checked)}{where}{did}{reason}"
     for in_ways, subjects in same.items():
         yield f"{in_ways}, the same to the last bit: {listed(subjects)}"
 
@@ -243,11 +249,11 @@ def _of_pipelines(section: AuditSection) -> Iterator[str]:
     A shift is what another batch or another number of threads brings.
     """
     tied = {name: pipeline.ties for name, pipeline in section.pipelines.items() if pipeline.ties.queries}
-    counts = [f"{ties.queries} of {ties.checked} queries in {name}" for name, ties in tied.items()]
+    counts = [f"{ties.queries} of {queries(ties.checked)} in {name}" for name, ties in tied.items()]
     if tied:
         yield f"equal scores on both sides of the cut at the depth or at k, so that ids decide: {listed(counts)}"
     else:
-        yield f"no tie goes through a cut at the depth or at k in any of {section.queries} queries"
+        yield f"no tie goes through a cut at the depth or at k in any of {queries(section.queries)}"
     qualities = {name: one.quality for name, one in section.pipelines.items() if one.quality is not None}
     if not qualities:
         return

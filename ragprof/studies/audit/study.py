@@ -9,6 +9,7 @@ from pathlib import Path
 from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.record.recording import Bench, Subject
+from ragprof.report.figures import counted
 from ragprof.studies.audit.analysis import analyse, audit_belongs, is_audited
 from ragprof.studies.audit.checks import ANSWERED
 from ragprof.studies.audit.judge import judge_audit
@@ -40,7 +41,7 @@ def plan(prepared: Prepared, request: Request) -> AuditPlan:
     times, queries = int(request.changes.get("times", TIMES)), request.changes.get("queries")
     there = len(prepared.subject.queries)
     if queries is not None and not 1 <= queries <= there:
-        raise BadInput(f"queries = {queries}, but the eval has {there} judged questions; give 1 to {there}")
+        raise BadInput(f"queries = {queries}, but the eval has {counted(there, 'judged question')}; give 1 to {there}")
     if times < 2:
         raise BadInput(f"times = {times}, but what is asked once cannot differ; give 2 or more")
     subject = prepared.subject
@@ -53,7 +54,10 @@ def estimate(planned: AuditPlan, _cache: Path) -> Sequence[tuple[str, str]]:
     """What the audit asks, live."""
     pipelines = planned.subject.pipelines
     asked = len(pipelines) * planned.times * planned.queries
-    words = f"{asked:,} ({planned.queries} queries, {planned.times} times, {len(pipelines)} pipelines)"
+    many = (
+        f"{counted(planned.queries, 'query', 'queries')}, {planned.times} times, {counted(len(pipelines), 'pipeline')}"
+    )
+    words = f"{asked:,} ({many})"
     generators = sum(parts.generator is not None for parts in pipelines)
     answers = generators * planned.times * min(ANSWERED, planned.queries)
     return [("live queries", words), *([("answers", f"{answers:,}")] if answers else [])]

@@ -37,7 +37,8 @@ def stages(section: AuditSection) -> Table:
 
 def basis(section: AuditSection) -> str:
     """What the audit rests on."""
-    return f"{figures.count(section.queries)} queries, each {figures.count(section.times)} times through every stage."
+    queries = figures.counted(section.queries, "query", "queries")
+    return f"{queries}, each {figures.count(section.times)} times through every stage."
 
 
 def _stage_cells(found: StageCheck) -> tuple[Cell, ...]:

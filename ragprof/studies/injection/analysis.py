@@ -375,7 +375,8 @@ def statements(section: InjectionSection) -> list[str]:
         over, unknown = (", ".join(name for name, within in verdicts.items() if within is one) for one in (False, None))
         parts = [f"Over the budget: {over}." if over else "", f"Unknown: {unknown}." if unknown else ""]
         words = " ".join(part for part in parts if part)
-        found.append(words or f"All {len(verdicts)} pipelines keep within the budget.")
+        many = "The pipeline keeps" if len(verdicts) == 1 else f"All {len(verdicts)} pipelines keep"
+        found.append(words or f"{many} within the budget.")
     return [sentence for sentence in found if sentence]
 
 
@@ -388,7 +389,8 @@ def _withheld(section: InjectionSection) -> list[str]:
     found = [f"Shares of correct answers of {', '.join(names)} are withheld: {why}." for why, names in reasons.items()]
     queries = sorted({query for each in section.answers.values() for query in each.endings.filtered_queries})
     if queries:
-        found.append(f"A content filter held answers back, of the questions {', '.join(queries)}.")
+        word = "question" if len(queries) == 1 else "questions"
+        found.append(f"A content filter held answers back, of the {word} {', '.join(queries)}.")
     return found
 
 
@@ -403,14 +405,15 @@ def _losses(section: InjectionSection, leader: str | None) -> str:
     others = [second if first == leader else first for first, second in pairs]
     tied = f" (not told apart from {', '.join(others)})" if others else ""
     share = figures.with_interval(answers.correct.mean, answers.correct.interval, figures.share)
-    lead = f"{leader} answers {share} of {answers.n} questions correctly{tied}"
+    lead = f"{leader} answers {share} of {figures.counted(answers.n, 'question')} correctly{tied}"
     lost = {stage: count for stage, count in answers.attribution_counts.items() if count}
     if not lost:
         return f"{lead}."
     where = {"model": "the model, which had the evidence"}
     parts = ", ".join(f"{count} in {where.get(stage, stage)}" for stage, count in lost.items())
     wrong = sum(lost.values())
-    return f"{lead}; where the {'wrong answer was' if wrong == 1 else f'{wrong} wrong answers were'} lost: {parts}."
+    many = "wrong answer was" if wrong == 1 else f"{wrong} wrong answers were"
+    return f"{lead}; where the {many} lost: {parts}."
 
 
 def _price(economics: Economics, leader: str) -> str:
@@ -445,15 +448,16 @@ def notes(data: InjectionData, section: InjectionSection) -> list[str]:
     if any(counts):
         few = f" Fewer than {FEW} are little to rest an interval on." if min(counts) < FEW else ""
         span = " to ".join(dict.fromkeys(str(end) for end in (min(counts), max(counts))))
-        timed = f"Times to first token rest on {span} timed questions a pipeline, one at a time.{few}"
+        many = "question" if span == "1" else "questions"
+        timed = f"Times to first token rest on {span} timed {many} a pipeline, one at a time.{few}"
     candidates = [
         f"An answer counts as correct where {CORRECT[section.correct]}. That is a proxy: right answers in other "
         "words are missed, and a gold answer may stand in a wrong sentence.",
         f"All figures of answers are those of {model}; a larger model loses fewer answers in the model, and may make "
         "more of long contexts.",
         priced,
-        f"{missing} question{' has' if missing == 1 else 's have'} no gold answer and "
-        f"take{'s' if missing == 1 else ''} no part in the shares of correct answers."
+        f"{figures.counted(missing, 'question')} without a gold answer "
+        f"{'takes' if missing == 1 else 'take'} no part in the shares of correct answers."
         if missing
         else "",
         f"{figures.share(unjudged)} of the injected tokens are unjudged: that is not irrelevant, but R counts it so."

@@ -22,6 +22,7 @@ from ragprof.evals import unpriced
 from ragprof.price.pricing import EXACT, QUERIES, plain
 from ragprof.record import belonging
 from ragprof.record.belonging import Basis
+from ragprof.report import figures
 from ragprof.statistics.draws import Array, Draws, ends
 
 
@@ -216,7 +217,7 @@ def withheld(asked: pd.DataFrame) -> str | None:
     }
     told = ", ".join(f"{counts[kind]} {said}" for kind, said in words.items() if counts[kind])
     remedy = "" if counts["filtered"] == unfinished else "; raise max_new_tokens of the generator"
-    return f"{unfinished} of {len(asked)} answers did not come to their end ({told}){remedy}"
+    return f"{unfinished} of {figures.counted(len(asked), 'answer')} did not come to their end ({told}){remedy}"
 
 
 def is_recorded(folder: Path) -> bool:

@@ -292,7 +292,7 @@ def _statement(
         return f"more chunks than k = {best.k} bring no more than they cost{worth} ({_change(most)})."
     if not most.net.n:
         return f"something is unpriced, so what more than k = {best.k} chunks are worth is not known ({_change(most)})."
-    more = f"; about {most.more:,} more questions would tell" if most.more else ""
+    more = f"; about {figures.counted(most.more, 'more question')} would tell" if most.more else ""
     return f"whether more than k = {best.k} chunks are worth it{worth} is undecided ({_change(most)}{more})."
 
 

@@ -168,7 +168,8 @@ def judge_answers(folder: Path, evaluation: EvaluationSet, contents: Mapping[str
     answers = files.read_table(path).drop_duplicates("digest").set_index("digest")["text"]
     lacking = prompts.loc[~prompts["digest"].isin(answers.index), "query_id"]
     if len(lacking):
-        message = f"{len(lacking)} prompts have no answer in it (the first is of the question '{lacking.iloc[0]}')"
+        many = "a prompt has" if len(lacking) == 1 else f"{len(lacking)} prompts have"
+        message = f"{many} no answer in it (the first is of the question '{lacking.iloc[0]}')"
         raise BadInput(f"{message}; run 'ragprof inject' again, it goes on where it stopped", file=path)
     texts = answers.loc[prompts["digest"]].reset_index(drop=True)
     if texts.isna().any():  # they were not kept

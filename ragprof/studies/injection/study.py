@@ -11,6 +11,7 @@ from ragprof.evals import handed_down, settings_of
 from ragprof.record.query import within_window
 from ragprof.record.recording import Bench
 from ragprof.report.blocks import Folded, Pair, ReportPart, Sentences, Small
+from ragprof.report.figures import counted
 from ragprof.studies.contract import Context, Pricing, Request, Study
 from ragprof.studies.injection import tables
 from ragprof.studies.injection.analysis import analyse
@@ -33,11 +34,11 @@ def estimate(planned: InjectionPlan, _cache: Path) -> Sequence[tuple[str, str]]:
     """What is asked of the generators."""
     timing, lengths = planned.injection.timing, len(planned.injection.lengths)
     prompts = sum(len(planned.queries_of(one)) for settings in planned.settings.values() for one in settings)
-    asked = f"{len(planned.queries):,} questions, {len(planned.unanswerable):,} unanswerable ones"
+    asked = f"{counted(len(planned.queries), 'question')}, {counted(len(planned.unanswerable), 'unanswerable one')}"
     return [
         ("prompts to answer", f"at most {prompts:,} ({asked}); each distinct one once, those in the cache not again"),
-        ("live answers", f"about {timing.seconds:.0f} s, {timing.rounds} rounds"),
-        ("prompts by length", f"{lengths * timing.repeats:,} ({lengths} lengths, {timing.repeats} times)"),
+        ("live answers", f"about {timing.seconds:.0f} s, {counted(timing.rounds, 'round')}"),
+        ("prompts by length", f"{lengths * timing.repeats:,} ({counted(lengths, 'length')}, {timing.repeats} times)"),
     ]
 
 

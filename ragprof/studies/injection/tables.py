@@ -83,7 +83,7 @@ WHAT_AND_VALUE = (Column("What", numeric=False), Column("Value", numeric=False))
 
 def basis(section: InjectionSection) -> str:
     """What a figure of the answers rests on."""
-    return f"n = {count(section.questions)} questions"
+    return f"n = {figures.counted(section.questions, 'question')}"
 
 
 def correct_words(section: InjectionSection) -> str:
@@ -96,7 +96,7 @@ def model_words(section: InjectionSection) -> str:
     generator = section.generator
     traits = [trait for trait in (generator.name, generator.precision, generator.device) if trait]
     told = f" ({', '.join(traits)})" if traits else ""
-    besides = f" and {count(section.unanswerable)} unanswerable ones" if section.unanswerable else ""
+    besides = f" and {figures.counted(section.unanswerable, 'unanswerable one')}" if section.unanswerable else ""
     priced = f"; tokens priced as {section.priced_as}" if section.priced_as else ""
     who = generator.model or section.time_to_first_token.model
     return f"Answered by {who}{told}; {basis(section)}{besides}{priced}."
