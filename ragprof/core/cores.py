@@ -65,11 +65,11 @@ class CoreMeter:
             os.register_at_fork(after_in_child=self._forget)
 
     def of_process(self) -> CoreTimes:
-        """CPU time, waiting and switches. Cheap enough to be read around every stage."""
-        return CoreTimes(cpu_ns(), self._waiting_ns(), _switches())
+        """CPU time and waiting. Cheap enough to be read around every stage."""
+        return CoreTimes(cpu_ns(), self._waiting_ns())
 
     def of_machine(self) -> CoreTimes:
-        """The same and what the machine did, to be read around a whole query: on many cores that takes longer."""
+        """The same, switches, and what the machine did, to be read around a whole query: it takes longer."""
         machine_ns, stolen_ns = _machine()
         return CoreTimes(cpu_ns(), self._waiting_ns(), _switches(), machine_ns, stolen_ns, _pressure_ns())
 
