@@ -129,7 +129,7 @@ def test_a_content_filter_names_the_question_and_the_others_are_answered(server:
     found = injection["answers"]["one"]
     assert (found["correct"]["mean"], found["n"]) == (1.0, 3)
     assert (found["endings"]["filtered"], found["endings"]["filtered_queries"]) == (1, ["q2"])
-    assert "A content filter held answers back, of the questions q2." in injection["statements"]
+    assert "A content filter held answers back, of the question q2." in injection["statements"]
     assert found["endings"]["withheld"] == (
         "1 of 4 answers did not come to their end (1 held back by a content filter)"
     )
