@@ -91,13 +91,13 @@ class PairScores(CountedReranker):
         Pairs of one document stand together (longest documents first): it is read once for all its queries. A reranker
         that is sent a query at a time, and billed so, gets all of a query's pairs at once.
         """
-        wanted = {_pair_key(*pair): pair for pair in pairs}
+        wanted = {pair_key(*pair): pair for pair in pairs}
         absent = self._rows.lacking(wanted)
         missing = {key: pair for key, pair in wanted.items() if key in absent}
         by_query = isinstance(self._reranker, QueryReranker) and self._reranker.asks_by_query
         progress.start("score pairs", len(missing))
         for chunk in _by_query(missing) if by_query else _by_document(missing):
-            scores = np.array(_scores(self._reranker, [pair for _, pair in chunk]), np.float64)
+            scores = np.array(score_pairs(self._reranker, [pair for _, pair in chunk]), np.float64)
             if not np.isfinite(scores).all():
                 raise NonFiniteScore("the reranker gave NaN or infinity; no ranking could be trusted")
             self._rows.put([key for key, _ in chunk], scores[:, None])
@@ -107,7 +107,7 @@ class PairScores(CountedReranker):
 
     def scores_of(self, pairs: Sequence[tuple[Query, Doc]]) -> NDArray[np.float64]:
         """One score a pair, all of them prepared before."""
-        return np.asarray(self._rows.get([_pair_key(*pair) for pair in pairs])[:, 0], np.float64)
+        return np.asarray(self._rows.get([pair_key(*pair) for pair in pairs])[:, 0], np.float64)
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
         return Scored(tuple(self.scores_of([(query, doc) for doc in docs]).tolist()), {})
@@ -138,11 +138,11 @@ def _query_of(item: Keyed) -> str:
     return item[1][0].query_id
 
 
-def _pair_key(query: Query, doc: Doc) -> bytes:
+def pair_key(query: Query, doc: Doc) -> bytes:
     return digest(query.text, doc.content)
 
 
-def _scores(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
+def score_pairs(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
     """One score a pair, in order; query by query where the reranker knows no other way."""
     if isinstance(reranker, PairReranker):
         return list(one_each(reranker.score_pairs(pairs), pairs))

@@ -49,6 +49,13 @@ def duration(value: float | None) -> str:
     return f"{int(seconds // 60):,} min {int(seconds % 60)} s"
 
 
+def rough_duration(seconds: float) -> str:
+    """An estimate in the unit that reads best: `40 s`, `3.5 min`, `2.1 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def size(value: float | None) -> str:
     """Bytes in decimal units, kB and up."""
     if value is None:

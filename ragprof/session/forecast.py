@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -10,25 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ragprof.core import DEFAULT_K, Doc, Query, files
-from ragprof.core.caches import digest, known_keys
-from ragprof.core.clock import now_ns
+from ragprof.core import Doc, files
 from ragprof.core.errors import BadInput
-from ragprof.core.stages import CutsTexts, Embedder, LengthLimited
+from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
 from ragprof.core.tokens import counter
 from ragprof.evals import PipelineConfig
-from ragprof.record.pipeline import Parts
-from ragprof.record.rankings import cache_identity
 from ragprof.record.recording import Subject
+from ragprof.record.trial import Trial, recording_s, scoring
 from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
-from ragprof.report.figures import corpus_size
+from ragprof.report.figures import corpus_size, rough_duration
 from ragprof.session import studies
 from ragprof.studies.contract import Request
 from ragprof.studies.preparation import prepare
-
-SAMPLE = 400
-PROBE = 24
-NS = 1e9
 
 
 @dataclass(frozen=True)
@@ -46,21 +38,22 @@ def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequenc
     Raises RagprofError for what the main recording cannot do without. A study that cannot be made says why in its row.
     """
     prepared = prepare(eval_file, corpus=corpus, books=books)
-    rows = forecast(prepared.subject, judged=prepared.evaluation.is_judged, cache=files.cache_folder())
+    rows, trial = forecast(prepared.subject, judged=prepared.evaluation.is_judged, cache=files.cache_folder())
     for study in studies.every():
         try:
             plan = study.plan(prepared, Request(eval_file, books=books))
         except BadInput as problem:
             rows.append((study.name, f"not possible as it stands: {problem.message}"))
         else:
-            rows += [(f"{study.name}: {what}", much) for what, much in study.estimate(plan, files.cache_folder())]
+            rows += [(f"{study.name}: {what}", much) for what, much in study.estimate(plan, trial)]
     return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
 
 
-def forecast(subject: Subject, *, judged: bool, cache: Path) -> list[tuple[str, str]]:
-    """Rows of (what, how much). Every estimate says what it rests on."""
+def forecast(subject: Subject, *, judged: bool, cache: Path) -> tuple[list[tuple[str, str]], Trial]:
+    """Rows of (what, how much), and the trial that the estimates rest on."""
     docs = subject.corpus.docs
-    sample = random.Random(subject.config.seed).sample(docs, min(SAMPLE, len(docs)))
+    trial = Trial(subject, cache)
+    sample = trial.sample
     mean_tokens = float(np.mean([counter(subject.config.tokenizer)(doc.content) for doc in sample]))
     size = corpus_size(len(docs), subject.corpus.documents)
     rows = [
@@ -70,22 +63,26 @@ def forecast(subject: Subject, *, judged: bool, cache: Path) -> list[tuple[str, 
         ("questions", f"{len(subject.queries):,} {'judged' if judged else 'without judgements'}"),
         ("pipelines", ", ".join(parts.name for parts in subject.pipelines)),
     ]
-    seconds = 0.0
     for label, embedder in _embedders(subject).items():
-        missing = _missing(embedder, docs, cache)
-        needed = missing / _speed(embedder, sample[:PROBE]) if missing else 0.0
-        seconds += needed
-        rows.append((f"embed with {label}", f"{missing:,} of {len(docs):,} passages are new: about {_minutes(needed)}"))
-    for name, parts in _rerankers(subject).items():
-        pairs = len(subject.queries) * parts.depth
-        needed = pairs / _pair_speed(parts, subject.queries[0], sample[:PROBE])
-        seconds += needed
-        rows.append((f"rerank with {name}", f"at most {pairs:,} pairs if none is cached: about {_minutes(needed)}"))
-    seconds += subject.config.timing.seconds
-    rows.append(("time", f"about {_minutes(seconds)} in all, {subject.config.timing.seconds:.0f} s of it live timings"))
+        missing = trial.missing(embedder, docs)
+        needed = trial.embedding_s(embedder, missing)
+        rows.append(
+            (
+                f"embed with {label}",
+                f"{len(missing):,} of {len(docs):,} passages are new: about {rough_duration(needed)}",
+            )
+        )
+    for name, (pairs, needed) in scoring(trial).items():
+        rows.append(
+            (f"rerank with {name}", f"{pairs:,} pairs, those in the cache not again: about {rough_duration(needed)}")
+        )
+    seconds, live = recording_s(trial)
+    rows.append(("time", f"about {rough_duration(seconds)} in all, {rough_duration(live)} of it live timings"))
+    spoken = {parts.name: parts.store.language for parts in subject.pipelines if isinstance(parts.store, Lexical)}
+    rows += [("language", f"{name} reads {language}") for name, language in spoken.items() if language]
     rows += [("cut", each.sentence) for each in _unread(subject, sample)]
-    rows.extend(_prompts(subject, pipeline, mean_tokens) for pipeline in subject.config.pipelines)
-    return rows
+    rows.extend(_prompts(subject, pipeline, trial) for pipeline in subject.config.pipelines)
+    return rows, trial
 
 
 def _unread(subject: Subject, sample: Sequence[Doc]) -> list[UnreadTexts]:
@@ -112,45 +109,8 @@ def _embedders(subject: Subject) -> dict[str, Embedder]:
     return dict(found.values())
 
 
-def _rerankers(subject: Subject) -> dict[str, Parts]:
-    """Each distinct reranker by its name, with the pipeline that asks it for the most."""
-    found: dict[int, Parts] = {}
-    for parts in sorted(subject.pipelines, key=lambda parts: -parts.depth):
-        if parts.reranker is not None:
-            found.setdefault(id(parts.reranker), parts)
-    return {parts.name: parts for parts in found.values()}
-
-
-def _pair_speed(parts: Parts, query: Query, docs: list[Doc]) -> float:
-    """Pairs a second on a small sample, the model's cold start left out."""
-    if parts.reranker is None:
-        return 1.0
-    parts.reranker.load()
-    parts.reranker.score(query, docs[:1])
-    start = now_ns()
-    parts.reranker.score(query, docs)
-    return len(docs) / max(1e-9, (now_ns() - start) / NS)
-
-
-def _missing(embedder: Embedder, docs: tuple[Doc, ...], cache: Path) -> int:
-    distinct = {digest(doc.content) for doc in docs}
-    identity = cache_identity(embedder, "document")
-    return len(docs) if identity is None else len(distinct - known_keys(cache / "vectors", identity))
-
-
-def _speed(embedder: Embedder, docs: list[Doc]) -> float:
-    """Passages a second on a small sample, the model's cold start left out."""
-    embedder.load()
-    embedder.embed_documents([docs[0].content])
-    start = now_ns()
-    embedder.embed_documents([doc.content for doc in docs])
-    return len(docs) / max(1e-9, (now_ns() - start) / NS)
-
-
-def _prompts(subject: Subject, pipeline: PipelineConfig, mean_tokens: float) -> tuple[str, str]:
-    k = int(pipeline.injector.options.get("k", DEFAULT_K))
-    budget = pipeline.injector.options.get("tokens")
-    tokens = k * mean_tokens if budget is None else min(float(budget), k * mean_tokens)
+def _prompts(subject: Subject, pipeline: PipelineConfig, trial: Trial) -> tuple[str, str]:
+    tokens = trial.pipelines[pipeline.name].prompt_tokens
     llm = pipeline.prices.llm or subject.config.prices.llm
     return f"prompt of {pipeline.name}", f"about {tokens:,.0f} tokens a query{_cost(llm, tokens)}"
 
@@ -165,7 +125,3 @@ def _cost(llm: str | None, tokens: float) -> str:
     provider, _, model = llm.partition(":")
     price = calc_price(Usage(input_tokens=round(tokens)), model_ref=model, provider_id=provider)
     return f", about ${float(price.total_price) * 1000:,.3g} per 1,000 queries with {llm}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

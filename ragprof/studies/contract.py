@@ -19,6 +19,7 @@ from ragprof.core import Estimate
 from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.record.recording import Bench
+from ragprof.record.trial import Trial
 from ragprof.report.blocks import ReportPart
 from ragprof.studies.preparation import Prepared
 
@@ -216,8 +217,8 @@ class Study(Generic[PlanT, SectionT]):
     """The section as parts of the report."""
     print: Callable[[SectionT, Context], RenderableType]
     """The section for a terminal of 80 columns."""
-    estimate: Callable[[PlanT, Path], Sequence[tuple[str, str]]] = lambda _plan, _cache: ()
-    """Rows of (what, how much) for `ragprof check`: what recording this plan would take. Takes the cache's folder."""
+    estimate: Callable[[PlanT, Trial], Sequence[tuple[str, str]]] = lambda _plan, _trial: ()
+    """Rows of (what, how much) for `ragprof check`: what recording this plan would take, by what was tried."""
     ready: Callable[[PlanT, Bench], None] = _nothing
     """Load models and greet servers, so that what is wrong with them is known before anything is recorded."""
     judge: Callable[[PlanT, EvaluationSet, Bench], None] = _nothing

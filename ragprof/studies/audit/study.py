@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.record.recording import Bench, Subject
-from ragprof.report.figures import counted
+from ragprof.record.trial import Trial
+from ragprof.report.figures import counted, rough_duration
 from ragprof.studies.audit.analysis import analyse, audit_belongs, is_audited
 from ragprof.studies.audit.checks import ANSWERED
 from ragprof.studies.audit.judge import judge_audit
@@ -50,7 +50,7 @@ def plan(prepared: Prepared, request: Request) -> AuditPlan:
     return AuditPlan(subject, times, min(QUERIES, there) if queries is None else queries)
 
 
-def estimate(planned: AuditPlan, _cache: Path) -> Sequence[tuple[str, str]]:
+def estimate(planned: AuditPlan, trial: Trial) -> Sequence[tuple[str, str]]:
     """What the audit asks, live."""
     pipelines = planned.subject.pipelines
     asked = len(pipelines) * planned.times * planned.queries
@@ -60,7 +60,11 @@ def estimate(planned: AuditPlan, _cache: Path) -> Sequence[tuple[str, str]]:
     words = f"{asked:,} ({many})"
     generators = sum(parts.generator is not None for parts in pipelines)
     answers = generators * planned.times * min(ANSWERED, planned.queries)
-    return [("live queries", words), *([("answers", f"{answers:,}")] if answers else [])]
+    seconds = planned.times * planned.queries * sum(trial.pipelines[parts.name].query_s for parts in pipelines)
+    return [
+        ("live queries", f"{words}: about {rough_duration(seconds)}"),
+        *([("answers", f"{answers:,}")] if answers else []),
+    ]
 
 
 def record(planned: AuditPlan, bench: Bench) -> None:

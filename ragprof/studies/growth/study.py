@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ from ragprof.corpus import EvaluationSet
 from ragprof.evals.settings import handed_down, settings_of
 from ragprof.price import price_recording
 from ragprof.record.recording import Bench
+from ragprof.record.trial import Trial, rounds_s, scoring
 from ragprof.report.blocks import Folded, Pair, ReportPart, Sentences
+from ragprof.report.figures import rough_duration
 from ragprof.studies.contract import Context, Pricing, Request, Study
 from ragprof.studies.growth import tables
 from ragprof.studies.growth.analysis import analyse
@@ -27,7 +30,7 @@ def plan(prepared: Prepared, request: Request) -> Growing:
     return plan_growth(prepared, request.eval_file, changes=request.changes, fresh=request.fresh)
 
 
-def estimate(growing: Growing, _cache: Path) -> Sequence[tuple[str, str]]:
+def estimate(growing: Growing, trial: Trial) -> Sequence[tuple[str, str]]:
     """What growing records: rankings in every sub-corpus, pairs to score, and live timings at every size."""
     growth, sizes, queries = growing.growth, growing.ground.sizes, len(growing.subject.queries)
     cells = len(sizes) * growth.orders * len(growth.curves)
@@ -43,8 +46,38 @@ def estimate(growing: Growing, _cache: Path) -> Sequence[tuple[str, str]]:
     if rerankers:
         pairs = cells * queries * growing.depth * len(rerankers)
         rows.append(("pairs to rerank", f"at most {pairs:,}; each distinct one is scored once"))
-    rows.append(("live timings", f"about {growth.timing.seconds:,.0f} s, all sizes together"))
-    return rows
+    live = sum(_live_s(growing, trial, size) for size in sizes)
+    rows.append(("live timings", f"about {rough_duration(live)}, all sizes together"))
+    return [*rows, ("time", f"about {rough_duration(live + _ranking_s(growing, trial))} beside the main recording")]
+
+
+def _live_s(growing: Growing, trial: Trial, size: int) -> float:
+    """Seconds of the live rounds at one size: indexes are filled and every pipeline warms up in each round."""
+    timing, share = growing.growth.timing, size / len(growing.subject.corpus.docs)
+    latencies = {name: one.query_s - one.search_s * (1 - share) for name, one in trial.pipelines.items()}
+    each = timing.model_copy(update={"seconds": timing.seconds / len(growing.ground.sizes)})
+    live = rounds_s(latencies, each, available=len(growing.subject.queries))
+    again = (timing.rounds - 1) * timing.warmup * sum(latencies.values())
+    return live + again + timing.rounds * share * trial.building_s
+
+
+def _ranking_s(growing: Growing, trial: Trial) -> float:
+    """Seconds of embedding what is added, of scoring the pairs and of injecting in every sub-corpus.
+
+    While a corpus grows by a factor, the best `depth` of it change about depth * log(factor) times.
+    """
+    growth, sizes, queries = growing.growth, growing.ground.sizes, len(growing.subject.queries)
+    orders = growth.orders * len(growth.curves)
+    added = [doc.content for doc in growing.pool.docs[growing.pool.corpus :]]
+    embedders = {id(each.embedder): each.embedder for each in growing.subject.pipelines if each.embedder is not None}
+    seconds = sum(trial.embedding_s(embedder, added) for embedder in embedders.values())
+    changes = 1 + orders * math.log(sizes[-1] / sizes[0])
+    for pairs, needed in scoring(trial).values():
+        seconds += needed * min(changes, len(growing.pool.docs) * queries / max(1, pairs))
+    for one in trial.pipelines.values():
+        prompts = queries * min(orders * len(sizes), changes * len(sizes))
+        seconds += prompts * (one.inject_s + one.count_s) + orders * queries * one.search_s
+    return seconds
 
 
 def ready(growing: Growing, bench: Bench) -> None:

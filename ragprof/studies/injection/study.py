@@ -10,8 +10,9 @@ from ragprof.corpus import EvaluationSet
 from ragprof.evals import handed_down, settings_of
 from ragprof.record.query import within_window
 from ragprof.record.recording import Bench
+from ragprof.record.trial import Trial, rounds_s
 from ragprof.report.blocks import Folded, Pair, ReportPart, Sentences, Small
-from ragprof.report.figures import counted
+from ragprof.report.figures import counted, rough_duration
 from ragprof.studies.contract import Context, Pricing, Request, Study
 from ragprof.studies.injection import tables
 from ragprof.studies.injection.analysis import analyse
@@ -30,16 +31,30 @@ def plan(prepared: Prepared, request: Request) -> InjectionPlan:
     return plan_injection(prepared, request.eval_file, changes=request.changes, keep_text=request.keep_text)
 
 
-def estimate(planned: InjectionPlan, _cache: Path) -> Sequence[tuple[str, str]]:
-    """What is asked of the generators."""
+def estimate(planned: InjectionPlan, trial: Trial) -> Sequence[tuple[str, str]]:
+    """What is asked of the generators. Only where the eval has a table [injection] is a local one loaded and tried."""
     timing, lengths = planned.injection.timing, len(planned.injection.lengths)
     prompts = sum(len(planned.queries_of(one)) for settings in planned.settings.values() for one in settings)
     asked = f"{counted(len(planned.queries), 'question')}, {counted(len(planned.unanswerable), 'unanswerable one')}"
-    return [
+    rows = [
         ("prompts to answer", f"at most {prompts:,} ({asked}); each distinct one once, those in the cache not again"),
-        ("live answers", f"about {timing.seconds:.0f} s, {counted(timing.rounds, 'round')}"),
+        ("live answers", f"about {timing.seconds:.0f} s, {counted(timing.rounds, 'round')}, or what min_queries takes"),
         ("prompts by length", f"{lengths * timing.repeats:,} ({counted(lengths, 'length')}, {timing.repeats} times)"),
     ]
+    if "injection" not in trial.subject.config.model_fields_set:
+        return rows
+    seconds, latencies = 0.0, dict[str, float]()
+    for parts in planned.subject.pipelines:
+        answer_s = None if parts.generator is None else trial.answer_s(parts.generator, parts)
+        if answer_s is None:
+            return [*rows, ("time", "not known: a server answers, and is not asked before it is needed")]
+        for one in planned.settings[parts.name]:
+            seconds += answer_s * len(planned.queries_of(one))
+            if one.timed:
+                latencies[f"{parts.name} {one.name}"] = trial.pipelines[parts.name].query_s + answer_s
+    seconds += rounds_s(latencies, timing, available=len(planned.queries))
+    seconds += lengths * timing.repeats * sum(latencies.values()) / max(1, len(latencies))
+    return [*rows, ("time", f"about {rough_duration(seconds)} beside the main recording")]
 
 
 def ready(planned: InjectionPlan, bench: Bench) -> None:

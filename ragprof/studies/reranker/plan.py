@@ -9,14 +9,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ragprof.core import registry
+from ragprof.core import Doc, Query, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.core.stages import NestedStore, Reranker, Signal
 from ragprof.evals import EvalConfig, PipelineConfig, RerankerSettings, complaint
 from ragprof.evals.config import own_k
 from ragprof.record.pipeline import Parts, Workshop
+from ragprof.record.rankings import pair_key
 from ragprof.record.recording import Subject, redacted
+from ragprof.record.trial import Trial, rounds_s
+from ragprof.report.figures import rough_duration
 from ragprof.studies.preparation import Places, Prepared
 
 
@@ -119,16 +122,30 @@ def validated(settings: Mapping[str, Any]) -> RerankerSettings:
         raise BadInput(f"[reranker] {complaint(failure)}") from None
 
 
-def estimate(plan: RerankerPlan, _cache: Path) -> list[tuple[str, str]]:
-    """What recording takes: pairs to score, and the time of live queries."""
+def estimate(plan: RerankerPlan, trial: Trial) -> list[tuple[str, str]]:
+    """What recording takes: pairs to score, and the time of live queries; every depth of an arm answers as many."""
     queries, timing = len(plan.subject.queries), plan.settings.timing
-    rows = []
+    rows, latencies, times = list[tuple[str, str]](), dict[str, float](), 0
+    pairs: dict[int, dict[bytes, tuple[Query, Doc]]] = {}
     for arm in plan.arms:
         candidates = arm.deepest if arm.reranker.pointwise else sum(arm.depths)
         rows.append((f"pairs of {arm.name}", f"at most {queries * candidates:,} pairs if none is cached"))
-    timed = len(plan.own) + sum(len(arm.depths) for arm in plan.arms)
-    rows.append(("live timings", f"{timed} depths, about {timing.seconds:.0f} s in {timing.rounds} rounds"))
-    return rows
+        tried, found = trial.pipelines[arm.pipeline], trial.found(arm.parts, arm.deepest)
+        mine = pairs.setdefault(id(arm.reranker), {})
+        mine.update({pair_key(query, item.doc): (query, item.doc) for query, ranking in found for item in ranking})
+        if arm.student is None:
+            for query, ranking in tried.found:
+                for item in ranking:
+                    mine.pop(pair_key(query, item.doc), None)  # scored by the main recording
+        candidate_s = trial.candidate_s(arm.reranker, *max(found, key=lambda one: len(one[1])))
+        depths = arm.depths if arm.student is not None else (0, *arm.depths)
+        plain_s = tried.query_s - tried.rerank_s
+        latencies[arm.name], times = sum(plain_s + depth * candidate_s for depth in depths), times + len(depths)
+    rerankers = {id(arm.reranker): arm.reranker for arm in plan.arms}
+    scoring_s = sum(trial.scoring_s(rerankers[key], list(some.values())) for key, some in pairs.items())
+    live_s = rounds_s(latencies, timing, available=queries)
+    rows.append(("live timings", f"{times} depths, about {rough_duration(live_s)} in {timing.rounds} rounds"))
+    return [*rows, ("time", f"about {rough_duration(scoring_s + live_s)} beside the main recording")]
 
 
 def _chosen(config: EvalConfig, settings: RerankerSettings) -> list[PipelineConfig]:
