@@ -19,7 +19,7 @@ from ragprof.studies.preparation import prepare
 
 
 def rows(handbook: Path, cache: Path) -> dict[str, str]:
-    return dict(forecast(prepare(handbook).subject, cache=cache)[0])
+    return dict(forecast(prepare(handbook).subject, judged=True, cache=cache)[0])
 
 
 def test_what_there_is_to_do(handbook: Path, cache: Path) -> None:
