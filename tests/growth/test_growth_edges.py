@@ -19,7 +19,8 @@ from ragprof.parts.rerankers.overlap import OverlapReranker
 from ragprof.record.rankings import CountedReranker
 from ragprof.session.run import grow
 from ragprof.studies.growth.data import read_growth
-from ragprof.studies.growth.forecasts import _cost
+from ragprof.studies.growth.extrapolation import LINEAR
+from ragprof.studies.growth.forecasts import cost_series
 from ragprof.studies.growth.judge import Collection, judge_tails
 from ragprof.studies.growth.record_cells import Cells, scored_cell_by_cell, union
 from ragprof.studies.growth.record_live import InjectedPrompts
@@ -109,11 +110,12 @@ def test_a_replicate_without_a_timed_query_has_no_cost(copy: Path) -> None:
     for path in (copy / "growth" / "sizes").glob("*/costs.parquet"):
         costs = pd.read_parquet(path)
         costs[(costs["item"] != "machine time") | costs["query_id"].isin(["q01", "q02"])].to_parquet(path)
-    series = _cost(read_growth(copy).read("dense"))
+    series = cost_series(read_growth(copy).read("dense"), LINEAR)
     assert series is not None
-    missing = np.isnan(series.replicates).all(axis=1)
+    (machine,) = [part for part in series.parts if part.model == LINEAR]
+    missing = np.isnan(machine.replicates).all(axis=1)
     assert 0.05 < missing.mean() < 0.2
-    assert np.isfinite(series.replicates[~missing]).all()
+    assert np.isfinite(machine.replicates[~missing]).all()
 
 
 def small(eval_file: Path, pipeline: str) -> None:

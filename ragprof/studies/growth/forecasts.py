@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,18 @@ from ragprof.price.pricing import QUERIES, plain
 from ragprof.statistics.draws import interval
 from ragprof.statistics.estimates import QUANTILES, quantile_draws, rounds_of
 from ragprof.studies.growth.data import BIASED, Array, GrowthData, PipelineData
-from ragprof.studies.growth.extrapolation import LOG_LINEAR, POWER_LAW, Predicted, checked, forecast
+from ragprof.studies.growth.extrapolation import (
+    CONSTANT,
+    LINEAR,
+    LOG_LINEAR,
+    LOGARITHMIC,
+    POWER_LAW,
+    Held,
+    Part,
+    Predicted,
+    checked,
+    forecast_sum,
+)
 from ragprof.studies.growth.score_distribution import FAMILIES, expected, padded
 
 MULTIPLES = (2, 5, 10, 20)
@@ -24,16 +35,35 @@ COST = "cost_usd_per_1000_queries"
 UNIT_INTERVAL, POSITIVE = (0.0, 1.0), (0.0, np.inf)
 
 
+SEARCHED = {"bm25s": LINEAR, "rank_bm25": LINEAR, "faiss_flat": LINEAR, "faiss_hnsw": LOGARITHMIC}
+"""Store -> how the time of a search grows with the corpus. Of any other store nothing is known."""
+STORED = {"faiss_flat": LINEAR, "faiss_hnsw": LINEAR}
+"""Store -> how its bytes grow. The vocabulary of BM25 grows more slowly than its postings."""
+BUILT = {"faiss_flat": LINEAR}
+
+
 @dataclass(frozen=True)
 class MeasuredSeries:
-    """One quantity at rising sizes: means (sizes,) and resampled means (replicates, sizes)."""
+    """One quantity at rising sizes, as the sum of its parts."""
 
     quantity: str
     unit: str
-    model: str
     bounds: tuple[float, float]
-    means: Array
-    replicates: Array
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(
+        cls, quantity: str, unit: str, model: str, figures: Array, bounds: tuple[float, float] = (0.0, np.inf)
+    ) -> MeasuredSeries:
+        """A quantity of one part; row 0 of (1 + replicates, sizes) is what was measured."""
+        return cls(quantity, unit, bounds, (Part(model, figures[0], figures[1:]),))
+
+
+def by_store(store: Mapping[str, Any], known: Mapping[str, str]) -> str:
+    """The model of a store; of a fusion that of its part that grows fastest, if all of them are known."""
+    inner = store.get("stores") or [store["name"]]
+    found = {known.get(each if isinstance(each, str) else each["name"], POWER_LAW) for each in inner}
+    return next(model for model in (POWER_LAW, LINEAR, LOGARITHMIC) if model in found)
 
 
 def targets(data: GrowthData) -> list[int]:
@@ -44,10 +74,8 @@ def targets(data: GrowthData) -> list[int]:
 def forecasts(pipeline: PipelineData) -> list[dict[str, Any]]:
     """Every quantity of one pipeline, in the shape of summary.json."""
     data, lines = pipeline.data, []
-    for each in _series(pipeline):
-        found = forecast(
-            data.sizes(), each.replicates, each.means, targets=targets(data), model=each.model, bounds=each.bounds
-        )
+    for each in measured_series(pipeline):
+        found = forecast_sum(data.sizes(), each.parts, targets=targets(data), bounds=each.bounds)
         lines.append({"pipeline": pipeline.name, "quantity": each.quantity, "unit": each.unit, **found})
     distributed = _by_score_distribution(pipeline) if data.judged else None
     if distributed is not None:
@@ -62,43 +90,49 @@ def preferred(lines: Sequence[dict[str, Any]], quantity: str) -> dict[str, Any] 
     return min(given, key=lambda line: (-len(line["at"]), abs(float(line["held_out"]["error"]))), default=None)
 
 
-def _series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
+def measured_series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
     """Quality and prompt tokens over queries and orders; latencies, index and cost from live timings at each size."""
     data = pipeline.data
-    resampled = [
-        *([(data.metric, "", pipeline.quality(BIASED), UNIT_INTERVAL)] if data.judged else []),
-        ("prompt_tokens", "tokens", data.prompts(pipeline.name, BIASED), POSITIVE),
-    ]
-    for quantity, unit, values, bounds in resampled:
-        figures = data.draws.means(values.transpose(0, 2, 1))
-        yield MeasuredSeries(quantity, unit, LOG_LINEAR, bounds, figures[0], figures[1:])
+    store = data.pipeline(pipeline.name)["store"]
+    search, prompts = by_store(store, SEARCHED), data.prompts(pipeline.name, BIASED)
+    if data.judged:
+        figures = data.draws.means(pipeline.quality(BIASED).transpose(0, 2, 1))
+        yield MeasuredSeries.of(data.metric, "", LOG_LINEAR, figures, UNIT_INTERVAL)
+    yield MeasuredSeries.of("prompt_tokens", "tokens", LOG_LINEAR, data.draws.means(prompts.transpose(0, 2, 1)))
     spans, builds = (
         [files.read_table(data.size_folder(size) / f"{name}.parquet") for size in data.sizes()]
         for name in ("spans", "builds")
     )
     timed = [table[(table["pipeline"] == pipeline.name) & (table["phase"] == "timed")] for table in spans]
     stages = [stage for stage in STAGES if all((table["stage"] == stage).any() for table in timed)]
-    wanted = [(stage, stage, "p50") for stage in stages]
-    for stage, name, quantile in [*wanted, ("query", "end_to_end", "p50"), ("query", "end_to_end", "p95")]:
+    asked: list[tuple[str, str, str, str]] = [
+        (stage, stage, "p50", search if stage == "search" else CONSTANT) for stage in stages
+    ]
+    asked += [("query", "end_to_end", quantile, search) for quantile in ("p50", "p95")]
+    for stage, name, quantile, model in asked:
         rounds = [rounds_of(table[table["stage"] == stage]) for table in timed]
         drawn = [quantile_draws(each, [QUANTILES[quantile]], seed=data.config["seed"])[:, 0] for each in rounds]
-        figures = np.stack(drawn, axis=1)
-        yield MeasuredSeries(f"{name}_{quantile}_ns", "ns", POWER_LAW, POSITIVE, figures[0], figures[1:])
-    for column, quantity, unit in (("index_bytes", "index_bytes", "bytes"), ("duration_ns", "build_ns", "ns")):
+        yield MeasuredSeries.of(f"{name}_{quantile}_ns", "ns", model, np.stack(drawn, axis=1))
+    for column, quantity, unit, models in (
+        ("index_bytes", "index_bytes", "bytes", STORED),
+        ("duration_ns", "build_ns", "ns", BUILT),
+    ):
         # Nothing is resampled: one figure per size.
         medians = [table.loc[table["pipeline"] == pipeline.name, column].median() for table in builds]
-        yield MeasuredSeries(quantity, unit, POWER_LAW, POSITIVE, np.array(medians, float), np.empty((0, len(medians))))
-    cost = _cost(pipeline)
+        yield MeasuredSeries.of(quantity, unit, by_store(store, models), np.array([medians], float))
+    cost = cost_series(pipeline, search)
     if cost is not None:
         yield cost
 
 
-def _cost(pipeline: PipelineData) -> MeasuredSeries | None:
-    """USD per 1,000 queries; None where something is unpriced at some size.
+def cost_series(pipeline: PipelineData, search: str) -> MeasuredSeries | None:
+    """USD per 1,000 queries, in parts that grow alike; None where something is unpriced at some size.
 
-    A replicate that drew none of the timed queries has no machine time, so no total: NaN.
+    Searching grows as its time does, the prompt as its tokens do; what is paid for any other stage does not grow. A
+    replicate that drew none of the timed queries has no machine time, so no total: NaN.
     """
-    data, figures = pipeline.data, []
+    data, by_model = pipeline.data, {"search": search, "inject": LOG_LINEAR}
+    figures: dict[str, list[Array]] = {}
     for size in data.sizes():
         costs = files.read_table(data.size_folder(size) / "costs.parquet")
         mine = costs[costs["pipeline"] == pipeline.name]
@@ -108,9 +142,16 @@ def _cost(pipeline: PipelineData) -> MeasuredSeries | None:
             index="query_id", columns=["stage", "item"], values="usd", aggfunc="sum"
         )
         # What each item costs each query; NaN where the query was not timed.
-        figures.append(data.draws.means(items.reindex(list(data.query_ids)).to_numpy(float)).sum(axis=1))
-    found = np.stack(figures, axis=1) * QUERIES
-    return MeasuredSeries(COST, "usd", POWER_LAW, POSITIVE, found[0], found[1:])
+        drawn = data.draws.means(items.reindex(list(data.query_ids)).to_numpy(float)) * QUERIES
+        models = np.array([by_model.get(column[0], CONSTANT) for column in items.columns.tolist()])
+        for model in dict.fromkeys(models.tolist()):
+            figures.setdefault(model, []).append(drawn[:, models == model].sum(axis=1))
+    whole = [
+        Part(model, found[0], found[1:]) for model, each in figures.items() if (found := np.stack(each, axis=1)).any()
+    ]
+    if any(len(each) != len(data.sizes()) for each in figures.values()) or not whole:
+        return None
+    return MeasuredSeries(COST, "usd", POSITIVE, tuple(whole))
 
 
 def _as_money(line: dict[str, Any]) -> dict[str, Any]:
@@ -121,9 +162,12 @@ def _as_money(line: dict[str, Any]) -> dict[str, Any]:
             return [written(end) for end in value]
         return None if value is None else plain(Decimal(repr(float(value))))
 
-    held = {key: value if key == "size" else written(value) for key, value in line["held_out"].items()}
-    at = [{key: value if key == "size" else written(value) for key, value in each.items()} for each in line["at"]]
-    return {**line, "held_out": held, "at": at}
+    def priced(each: dict[str, Any]) -> dict[str, Any]:
+        return {key: value if key == "size" else written(value) for key, value in each.items()}
+
+    before = line.get("held_out_before")
+    line = line if before is None else {**line, "held_out_before": priced(before)}
+    return {**line, "held_out": priced(line["held_out"]), "at": [priced(each) for each in line["at"]]}
 
 
 def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
@@ -139,19 +183,16 @@ def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
     found = Distribution(data, files.read_table(path), family, int(cutoff))
     if found.depth() <= max(int(cutoff), SHALLOWEST) or int(cutoff) > data.pipeline(pipeline.name)["depth"]:
         return None
-    before, largest = data.sizes()[-2:]
-    held, at_largest = found.values(before, largest), pipeline.quality(BIASED)[:, -1]
-    predicted, measured = (data.draws.means(each[..., None])[:, 0] for each in (held, at_largest))
-    at = [_predicted(data, found.values(largest, size), size) for size in targets(data)]
-    answer = checked(
-        SCORE_DISTRIBUTION,
-        _predicted(data, held, largest),
-        measured=float(measured[0]),
-        fitted=data.sizes()[:-1],
-        at=at,
-        bounds=UNIT_INTERVAL,
-        errors=(predicted - measured)[1:],
-    )
+    sizes, quality = data.sizes(), pipeline.quality(BIASED)
+    held = []
+    recorded = set(found.table["size"])  # the scores of others are kept of the largest sizes alone
+    for last in [last for last in (len(sizes) - 1, len(sizes) - 2) if last > 0 and sizes[last - 1] in recorded]:
+        said = found.values(sizes[last - 1], sizes[last])
+        predicted, measured = (data.draws.means(each[..., None])[:, 0] for each in (said, quality[:, last]))
+        there = _predicted(data, said, sizes[last])
+        held.append(Held(there, float(measured[0]), sizes[last - 1], (predicted - measured)[1:]))
+    at = [_predicted(data, found.values(sizes[-1], size), size) for size in targets(data)]
+    answer = checked(SCORE_DISTRIBUTION, held, at=at, bounds=UNIT_INTERVAL)
     return {"pipeline": pipeline.name, "quantity": data.metric, "unit": "", **answer}
 
 

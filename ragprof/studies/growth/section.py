@@ -137,6 +137,9 @@ class Forecast(Section):
     unit: str
     model: str
     held_out: HeldOut
+    held_out_before: HeldOut | None = Field(
+        None, description="the same at the second largest size; null where too few sizes are below it"
+    )
     abstained: bool
     reason: str = Field(description="why it abstains, or says nothing of some size")
     at: list[ForecastValue]

@@ -330,8 +330,9 @@ def _forecasts(section: GrowthSection, key: str, title: str, *, foremost: bool) 
     said = dict.fromkeys(f"{one.model}, {one.interval_kind}" for one in section.forecast if one.interval_kind)
     kinds = f"The intervals take in: {'; '.join(said)}." if said else ""
     note = (
-        "Each model is first made from the smaller sizes for the largest measured one; where that misses its own "
-        f"interval, it abstains. Error: predicted minus measured. Small figures are 95% intervals; "
+        "Each model is first made from the smaller sizes for the largest measured one, and likewise for the one "
+        "before; where it misses its own interval, it abstains. An interval that is wider than the value and than what "
+        f"was measured is no forecast. Error: predicted minus measured. Small figures are 95% intervals; "
         f"{grown.basis(section)}. {kinds}"
     ).strip()
     return Table(key, title, columns, _by_pipeline(section, rows), note)
