@@ -2,9 +2,9 @@
 
 What a stage does says how its figure grows with the corpus of n passages; the figures only say how fast.
 
-- "constant": c. Embedding a query, reranking so many candidates, building a prompt, answering.
+- "constant": c. Embedding a query, reranking so many candidates, answering.
 - "linear": c + a n. An exact scan, the postings of BM25, the vectors of an index.
-- "logarithmic": c + a ln (n / smallest). A search through a graph (HNSW).
+- "logarithmic": c + a ln (n / smallest). A search through a graph (HNSW); fetching the few texts of a prompt.
 - "power law": c + a n^b with b on a grid of 0 .. 1.5, for a store of which nothing is known; flat unless the rise beats
   the scatter about a constant (F test at 5 %, scatter taken as 1 % at least).
 - "log-linear": a + b ln n, ordinary least squares, for quality and tokens, which no theory bounds more closely.

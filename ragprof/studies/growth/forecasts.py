@@ -106,9 +106,10 @@ def measured_series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
     timed = [table[(table["pipeline"] == pipeline.name) & (table["phase"] == "timed")] for table in spans]
     stages = [stage for stage in STAGES if all((table["stage"] == stage).any() for table in timed)]
     asked: list[tuple[str, str, str, str]] = [
-        (stage, stage, "p50", search if stage == "search" else CONSTANT) for stage in stages
+        (stage, stage, "p50", {"search": search, "inject": LOGARITHMIC}.get(stage, CONSTANT)) for stage in stages
     ]
     asked += [("query", "end_to_end", quantile, search) for quantile in ("p50", "p95")]
+    # The texts of a prompt are few, but they lie in a memory that grows: the caches hold ever less of it.
     for stage, name, quantile, model in asked:
         rounds = [rounds_of(table[table["stage"] == stage]) for table in timed]
         drawn = [quantile_draws(each, [QUANTILES[quantile]], seed=data.config["seed"])[:, 0] for each in rounds]
