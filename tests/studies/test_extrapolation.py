@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.studies.growth.extrapolation import (
     MODELS,
+    Addend,
     Held,
-    Part,
     Predicted,
     checked,
     figure,
@@ -251,9 +251,9 @@ def test_money_is_the_sum_of_what_it_pays_for() -> None:
     """$0.10 for the prompt and $0.03 for the reranker stay; a scan of $0.02 at 32,000 doubles with the corpus."""
     none = np.empty((0, 6))
     parts = [
-        Part("log-linear", np.full(6, 0.10), none),
-        Part("constant", np.full(6, 0.03), none),
-        Part("linear", 0.02 * N / 32_000, none),
+        Addend("log-linear", np.full(6, 0.10), none),
+        Addend("constant", np.full(6, 0.03), none),
+        Addend("linear", 0.02 * N / 32_000, none),
     ]
     answer = forecast_sum(SIZES, parts, targets=TARGETS, bounds=POSITIVE)
     assert answer["model"] == "sum of parts"

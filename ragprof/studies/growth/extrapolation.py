@@ -118,8 +118,8 @@ MODELS: Mapping[str, Model] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One addend of a figure: its model, its means (sizes,), and the same resampled (replicates, sizes)."""
+class Addend:
+    """One part of a figure: its model, its means (sizes,), and the same resampled (replicates, sizes)."""
 
     model: str
     means: Array
@@ -186,12 +186,12 @@ def forecast(
     bounds: tuple[float, float],
 ) -> dict[str, Any]:
     """The forecast of a figure that is one part: `points` (sizes,) and `replicates` (replicates, sizes)."""
-    part = Part(model, np.asarray(points, dtype=np.float64), np.asarray(replicates, dtype=np.float64))
+    part = Addend(model, np.asarray(points, dtype=np.float64), np.asarray(replicates, dtype=np.float64))
     return forecast_sum(sizes, [part], targets=targets, bounds=bounds)
 
 
 def forecast_sum(
-    sizes: Sequence[int], parts: Sequence[Part], *, targets: Sequence[int], bounds: tuple[float, float]
+    sizes: Sequence[int], parts: Sequence[Addend], *, targets: Sequence[int], bounds: tuple[float, float]
 ) -> dict[str, Any]:
     """{"model", "held_out", "held_out_before", "abstained", "reason", "at", "interval_kind"}; `at` is empty where it
     abstains.

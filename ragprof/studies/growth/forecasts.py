@@ -21,8 +21,8 @@ from ragprof.studies.growth.extrapolation import (
     LOG_LINEAR,
     LOGARITHMIC,
     POWER_LAW,
+    Addend,
     Held,
-    Part,
     Predicted,
     checked,
     forecast_sum,
@@ -49,14 +49,14 @@ class MeasuredSeries:
     quantity: str
     unit: str
     bounds: tuple[float, float]
-    parts: tuple[Part, ...]
+    parts: tuple[Addend, ...]
 
     @classmethod
     def of(
         cls, quantity: str, unit: str, model: str, figures: Array, bounds: tuple[float, float] = (0.0, np.inf)
     ) -> MeasuredSeries:
         """A quantity of one part; row 0 of (1 + replicates, sizes) is what was measured."""
-        return cls(quantity, unit, bounds, (Part(model, figures[0], figures[1:]),))
+        return cls(quantity, unit, bounds, (Addend(model, figures[0], figures[1:]),))
 
 
 def by_store(store: Mapping[str, Any], known: Mapping[str, str]) -> str:
@@ -148,7 +148,7 @@ def cost_series(pipeline: PipelineData, search: str) -> MeasuredSeries | None:
         for model in dict.fromkeys(models.tolist()):
             figures.setdefault(model, []).append(drawn[:, models == model].sum(axis=1))
     whole = [
-        Part(model, found[0], found[1:]) for model, each in figures.items() if (found := np.stack(each, axis=1)).any()
+        Addend(model, found[0], found[1:]) for model, each in figures.items() if (found := np.stack(each, axis=1)).any()
     ]
     if any(len(each) != len(data.sizes()) for each in figures.values()) or not whole:
         return None
