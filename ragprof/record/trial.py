@@ -195,7 +195,7 @@ class Trial:
         if key not in self._calls:
             docs = [item.doc for item in ranking]
             reranker.load()
-            reranker.score(query, docs[:1])
+            reranker.score(query, docs)
             self._calls[key] = self.timed(lambda: reranker.score(query, docs)) / max(1, len(docs))
         return self._calls[key]
 
@@ -245,15 +245,15 @@ def rounds_s(latencies_s: dict[str, float], timing: Timing, *, available: int, b
     return sum(seconds * (counts[name] * times + timing.warmup) for name, seconds in latencies_s.items())
 
 
-AFTERWARDS_S = 5.0
-"""Judging, pricing, resampling and drawing the main report, and imports that nothing before needs."""
+AFTERWARDS_S, PIPELINE_AFTERWARDS_S = 2.8, 0.4
+"""In all, and of each pipeline: judging, pricing, resampling and drawing the main report, and imports that nothing before needs."""
 
 
 def recording_s(trial: Trial) -> tuple[float, float]:
     """Seconds of the main recording in all, and of its live rounds among them; without the answers of generators."""
     subject, tried = trial.subject, trial.pipelines
     embedders = {id(parts.embedder): parts.embedder for parts in subject.pipelines if parts.embedder is not None}
-    seconds = AFTERWARDS_S + trial.counting_s + trial.building_s
+    seconds = AFTERWARDS_S + len(tried) * PIPELINE_AFTERWARDS_S + trial.counting_s + trial.building_s
     for embedder in embedders.values():
         seconds += trial.embedding_s(embedder, trial.missing(embedder, subject.corpus.docs))
         seconds += trial.embedding_s(embedder, [query.text for query in subject.queries])
