@@ -246,7 +246,7 @@ def rounds_s(latencies_s: dict[str, float], timing: Timing, *, available: int, b
 
 
 AFTERWARDS_S, PIPELINE_AFTERWARDS_S = 2.8, 0.4
-"""In all, and of each pipeline: judging, pricing, resampling and drawing the main report, and imports that nothing before needs."""
+"""In all, and of each pipeline: judging, pricing, resampling, drawing, and imports that nothing before needs."""
 
 
 def recording_s(trial: Trial) -> tuple[float, float]:
