@@ -40,13 +40,14 @@ class ReadingAccount(BaseModel):
 
     def __str__(self) -> str:
         """In one line: `140 .md, 10 .txt`."""
-        return ", ".join(f"{count:,} {kind}" for kind, count in self.read.items()) or "nothing"
+        kinds = {kind: kind if kind.startswith(".") or count == 1 else f"{kind}s" for kind, count in self.read.items()}
+        return ", ".join(f"{count:,} {kinds[kind]}" for kind, count in self.read.items()) or "nothing"
 
     def lines(self, most: int) -> list[str]:
-        """A line for each of the first kinds that were left out, and one for the others together."""
-        others = self.left_out[most:]
+        """A line for each of the first kinds that were left out, and one for all others where they are several."""
+        others = self.left_out[most:] if len(self.left_out) > most + 1 else ()
         rest = f"{sum(each.count for each in others):,} more of {len(others):,} kinds: see the report"
-        return [*map(str, self.left_out[:most]), *([rest] if others else [])]
+        return [*map(str, self.left_out[: len(self.left_out) - len(others)]), *([rest] if others else [])]
 
 
 class Tally:

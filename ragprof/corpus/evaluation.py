@@ -192,7 +192,8 @@ def read_evaluation_set(queries: Path, qrels: Path | None, *, corpus: Corpus) ->
     kept = {query_id: judgements for query_id, judgements in judged.items() if query_id in known}
     documents = list(dict.fromkeys(document_id for judgements in kept.values() for document_id in judgements))
     present = set(corpus.document_of.values())
-    missing = sum(document_id not in present for document_id in documents)
+    absent = [document_id for document_id in documents if document_id not in present]
+    missing = len(absent)
     if missing == len(documents):
         found = f"none of the judged documents ({shown(documents)}) is in the corpus '{corpus.name}'"
         example = corpus.docs[0].document_id
@@ -210,7 +211,9 @@ def read_evaluation_set(queries: Path, qrels: Path | None, *, corpus: Corpus) ->
         guess = "other package versions?" if "versions" in corpus.manifest else "another version of it?"
         if empty := sum(document_id in corpus.without_text for document_id in documents):
             guess = f"{empty:,} of them without text" + (f"; {guess}" if empty < missing else "")
-        notices.append(f"{missing:,} of {len(documents):,} judged documents {verb} not in this corpus ({guess})")
+        notices.append(
+            f"{missing:,} of {len(documents):,} judged documents {verb} not in this corpus ({guess}): {shown(absent)}"
+        )
     if hopeless:
         what = f"{'has' if len(hopeless) == 1 else 'have'} no relevant document, only irrelevant ones"
         notices.append(f"{_counted(len(hopeless), 'query', 'queries')} {what}: {shown(hopeless)}")

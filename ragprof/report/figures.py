@@ -74,6 +74,15 @@ def counted(value: int, one: str, many: str = "") -> str:
     return f"{value:,} {one if value == 1 else many or f'{one}s'}"
 
 
+def per_words(per: int | None, unit: str | None) -> str:
+    """What a price is for: 1,000 searches, or one hour."""
+    one = str(unit or "unit").replace("_", " ").removesuffix("s")
+    if per in (None, 1):
+        return one
+    many = "queries" if one == "query" else f"{one}es" if one.endswith("ch") else f"{one}s"
+    return f"{count(per)} {many}"
+
+
 def corpus_size(passages: int, documents: int | None) -> str:
     """Both counts of a corpus, named: `382 passages of 150 documents`; old recordings know passages alone."""
     counts = [(passages, "passage"), (documents, "document")]

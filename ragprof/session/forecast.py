@@ -77,9 +77,16 @@ def forecast(subject: Subject, *, judged: bool, cache: Path) -> tuple[list[tuple
             (f"rerank with {name}", f"{pairs:,} pairs, those in the cache not again: about {rough_duration(needed)}")
         )
     seconds, live = recording_s(trial)
-    rows.append(("time", f"about {rough_duration(seconds)} in all, {rough_duration(live)} of it live timings"))
-    spoken = {parts.name: parts.store.language for parts in subject.pipelines if isinstance(parts.store, Lexical)}
-    rows += [("language", f"{name} reads {language}") for name, language in spoken.items() if language]
+    patience = subject.config.timing.patience
+    busy = f"; where the machine is busy, up to {rough_duration(patience)} more (timing.patience)" if patience else ""
+    rows.append(("time", f"about {rough_duration(seconds)} in all, {rough_duration(live)} of it live timings{busy}"))
+    spoken: dict[str, list[str]] = {}
+    for parts in subject.pipelines:
+        if isinstance(parts.store, Lexical) and parts.store.language:
+            spoken.setdefault(parts.store.language, []).append(parts.name)
+    rows += [
+        ("language", f"{language.capitalize()} is read by {', '.join(names)}") for language, names in spoken.items()
+    ]
     rows += [("cut", each.sentence) for each in _unread(subject, sample)]
     rows.extend(_prompts(subject, pipeline, trial) for pipeline in subject.config.pipelines)
     return rows, trial

@@ -61,14 +61,15 @@ def test_judged_documents_that_the_corpus_lacks_stay_and_are_counted(tmp_path: P
     found = evaluation(tmp_path, queries=["q1"], qrels=qrels)
     assert len(found.qrels["q1"]) == 1201
     assert found.judged_documents_missing == 1200
-    expected = "1,200 of 1,201 judged documents are not in this corpus (another version of it?)"
+    which = "gone0, gone1, gone2, gone3, gone4, ..."
+    expected = f"1,200 of 1,201 judged documents are not in this corpus (another version of it?): {which}"
     assert found.notices == (expected,)
 
 
 def test_a_corpus_of_packages_is_suspected_of_other_versions(tmp_path: Path) -> None:
     corpus = corpus_of(("d1", "d1"), manifest={"versions": {"numpy": "2.0"}})
     found = evaluation(tmp_path, queries=["q1"], qrels=["q1 d1 1", "q1 d2 1"], corpus=corpus)
-    assert found.notices == ("1 of 2 judged documents is not in this corpus (other package versions?)",)
+    assert found.notices == ("1 of 2 judged documents is not in this corpus (other package versions?): d2",)
 
 
 def test_judgements_name_documents_and_not_passages(tmp_path: Path) -> None:

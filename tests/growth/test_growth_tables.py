@@ -213,7 +213,7 @@ def test_pipelines_fit_into_eighty_columns_a_line_each(section: GrowthSection) -
 
 def test_crossovers_and_forecasts_are_sentences(section: GrowthSection) -> None:
     said = words(section)
-    assert "\u00d7 bm25 beats dense: undecided, interval up to 65" in said
+    assert "Where pipelines change places: \u2192 bm25 beats dense: undecided, interval up to 65" in said
     assert "Forecast at 4,800 passages, 95% intervals; cost is of 1,000 queries:" in said
     assert "bm25: nDCG@10 0.461 (0.178\u20130.720), p50 abstains, cost $0.0208 ($0.0203\u2013$0.0213)" in said
     assert "dense+overlap: nDCG@10 0.373 (0.000\u20131.000), p50 181 µs (0 ns\u20131.65 ms) !" in said

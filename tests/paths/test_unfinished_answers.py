@@ -108,7 +108,9 @@ def test_answers_that_are_cut_are_counted_and_no_rate_is_told(server: SpeakingSe
     assert "4 cut at max_new_tokens before they were right" in endings["withheld"]
     assert injection["comparisons"] == []
     assert injection["marginal"]["one"]["status"] == "undecided"
-    assert injection["marginal"]["one"]["statement"].startswith("one: what one more chunk brings is withheld, for with")
+    assert injection["marginal"]["one"]["statement"].startswith(
+        "one: what one more chunk brings is withheld: of those with"
+    )
 
 
 def test_a_cut_answer_that_is_right_already_counts(server: SpeakingServer) -> None:

@@ -33,10 +33,26 @@ def test_a_free_stage_costs_zero(main_run: ProfileSection) -> None:
     assert _cells(tables.cost(changed(main_run, "bm25", cost_usd_per_1000_queries=free)), "bm25")[2].text == "$0"
 
 
-def test_judged_stands_beside_every_quality_column(main_run: ProfileSection) -> None:
-    titles = [column.title for column in tables.quality(main_run).columns[2:-1]]
-    assert titles[::2] == ["nDCG@10", "RR@10", "R@10", "P@5", "AP", "Success@5"]
-    assert titles[1::2] == ["Judged@10", "Judged@10", "Judged@10", "Judged@5", "Judged", "Judged@5"]
+def test_the_share_of_judged_results_stands_once_for_every_cutoff(main_run: ProfileSection) -> None:
+    table = tables.quality(main_run)
+    assert [column.title for column in table.columns[2:-1]] == [
+        *("nDCG@10", "RR@10", "R@10", "P@5", "AP", "Success@5"),
+        *("Judged@10", "Judged@5"),
+    ]
+    assert [cell.text for cell in _cells(table, "bm25")[-3:-1]] == ["30.0%", "32.8%"]
+
+
+def test_money_by_the_hour_of_a_busy_machine_is_marked_in_the_bill_too(main_run: ProfileSection) -> None:
+    table = tables.cost(disturbed(main_run, "bm25", share=0.5))
+    search, inject, total = (_cells(table, "bm25")[place].text for place in (2, 4, 5))
+    assert (search[-1], inject[-1] == "*", total[-1]) == ("*", False, "*")
+    assert table.note.endswith("bm25: the machine was busy (50% of the time waiting for a core).")
+    assert "*" not in "".join(cell.text for cell in _cells(table, "dense"))
+
+
+def test_what_a_rate_is_for_is_in_the_plural(main_run: ProfileSection) -> None:
+    per = {row.cells[0].text: row.cells[2].text for row in tables.rates(main_run).rows}
+    assert per == {"aws/m7i.large": "1 hour", "openai:gpt-4o-mini": "1,000,000 input tokens"}
 
 
 def test_quality_at_a_glance_is_that_of_the_final_stage(main_run: ProfileSection) -> None:

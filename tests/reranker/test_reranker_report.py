@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from ragprof.report.blocks import Block, Folded, PipelineFold, Sentences
+from ragprof.report.figures import per_words
 from ragprof.report.html import Front, charts_of, page
 from ragprof.report.markdown import as_part
 from ragprof.report.palette import pipeline_colours
 from ragprof.report.tables import Cell, Table
 from ragprof.studies.contract import Context
 from ragprof.studies.reranker import tables
-from ragprof.studies.reranker.effects import per_words
 from ragprof.studies.reranker.page import reranker_page
 from ragprof.studies.reranker.section import RerankerSection, RerankerVerdict
 from ragprof.studies.reranker.show import answers, print_table, show

@@ -28,7 +28,9 @@ def test_what_there_is_to_do(handbook: Path, cache: Path) -> None:
     assert found["questions"] == "12 judged"
     assert found["pipelines"] == "bm25, dense, hybrid, hybrid+overlap"
     assert found["embed with hashing"].startswith("24 of 24 passages are new: about ")
-    assert re.fullmatch(r"about \d+ s in all, \d+ s of it live timings", found["time"])
+    busy = "; where the machine is busy, up to 60 s more (timing.patience)"
+    assert re.fullmatch(rf"about \d+ s in all, \d+ s of it live timings{re.escape(busy)}", found["time"])
+    assert found["language"] == "English is read by bm25, hybrid, hybrid+overlap"
 
 
 def test_prompts_and_their_price(handbook: Path, cache: Path) -> None:
@@ -82,7 +84,6 @@ def test_every_study_says_how_long_it_takes(handbook: Path, cache: Path) -> None
     found = dict(forecast_eval(handbook).rows)
     assert all("beside the main recording" in found[f"{study}: time"] for study in ("growth", "injection", "reranker"))
     assert re.search(r"about \d+ s$", found["audit: live queries"])
-    assert found["language"] == "hybrid+overlap reads english" or "english" in found["language"]
 
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "beir"

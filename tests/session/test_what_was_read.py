@@ -91,3 +91,9 @@ def test_a_terminal_lists_five_kinds_and_counts_the_others() -> None:
     lines = ReadingAccount(left_out=tuple(kinds)).lines(5)
     assert lines[0] == "9 .k9 (no kind of page): a, ..."
     assert lines[5:] == ["9 more of 3 kinds: see the report"]
+    assert ReadingAccount(left_out=tuple(kinds[:6])).lines(5)[5:] == ["4 .k4 (no kind of page): a, ..."]
+
+
+def test_documents_that_were_read_are_counted_in_words() -> None:
+    counts = {"document": 1}, {"document": 24}, {".md": 4, "document": 2}
+    assert [str(ReadingAccount(read=read)) for read in counts] == ["1 document", "24 documents", "4 .md, 2 documents"]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import nnls
 
+from ragprof.studies.injection.data import LIVE, InjectionData
 from ragprof.studies.injection.first_token import (
     PrefillTimings,
     decode_per_token,
@@ -167,3 +168,12 @@ def test_reasoning_is_no_part_of_decoding_and_what_was_not_counted_tells_nothing
     )
     found = decode_per_token(live, seed=0)
     assert (found["mean"], found["n"]) == (10.0, 1)
+
+
+def test_time_of_reasoning_is_that_of_the_rounds_in_which_the_model_reasoned() -> None:
+    """One question, two rounds: 5 ms of reasoning in one; in the other, which was quicker, none."""
+    rows = pd.DataFrame([dict.fromkeys(LIVE, 0)] * 2).assign(pipeline="one", setting="own", query_id="q1")
+    rows = rows.assign(first_token_ns=[45_000_000, 20_000_000], first_reasoning_ns=[40_000_000, None])
+    data = InjectionData({}, {}, {}, pd.DataFrame(), rows, pd.DataFrame(), pd.DataFrame())
+    assert data.timed("one")["reasoning_ns"].tolist() == [5_000_000]
+    assert data.timed("one")["first_token_ns"].tolist() == [32_500_000]

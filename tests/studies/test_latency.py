@@ -71,6 +71,9 @@ def test_each_stage_says_how_long_its_threads_ran_and_waited() -> None:
     assert (found.switches_per_query, found.stolen_share, found.pressure_share) == (4.0, 0.25, 0.2)
     assert found.share == 1200 / 1670
     assert (found.busy, found.reason) == (True, "the machine was busy (72% of the time waiting for a core)")
+    pressed = waiting(table.assign(pressure_ns=900), disturbance_of(table, TIMING))
+    assert pressed is not None
+    assert pressed.pressure_share == 1.0
 
 
 def test_stages_stand_in_the_order_of_the_hops() -> None:

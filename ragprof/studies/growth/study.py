@@ -13,7 +13,7 @@ from ragprof.price import price_recording
 from ragprof.record.recording import Bench
 from ragprof.record.trial import Trial, rounds_s, scoring
 from ragprof.report.blocks import Folded, Pair, ReportPart, Sentences
-from ragprof.report.figures import rough_duration
+from ragprof.report.figures import counted, rough_duration
 from ragprof.studies.contract import Context, Pricing, Request, Study
 from ragprof.studies.growth import tables
 from ragprof.studies.growth.analysis import analyse
@@ -38,7 +38,7 @@ def estimate(growing: Growing, trial: Trial) -> Sequence[tuple[str, str]]:
     edited = len(growing.pool.docs) - growing.pool.corpus
     rows = [
         ("sub-corpora", f"{cells:,} ({len(sizes)} sizes from {sizes[0]:,} to {sizes[-1]:,} passages, "
-         f"{growth.orders} orders, {len(growth.curves)} curves)"),
+         f"{counted(growth.orders, 'order')}, {counted(len(growth.curves), 'curve')})"),
         ("rankings", f"{cells * queries * len(growing.subject.pipelines):,}, from one search of the largest of each"),
     ]  # fmt: skip
     if edited:

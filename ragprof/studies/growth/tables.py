@@ -356,7 +356,8 @@ _ARROW = "\u2192"
 
 def growth_table(section: GrowthSection, _: Context) -> RenderableType:
     """Smallest against largest corpus, crossovers and forecasts in words. Nothing is cut; long names wrap."""
-    lines = [said(f"\u00d7 {_crossing(found)}") for found in section.crossovers]
+    lines = [said(f"{_ARROW} {_crossing(found)}") for found in section.crossovers]
+    lines = [said("Where pipelines change places:"), *lines] if lines else []
     lines += [*_forecast_lines(section), *(said(f"! {note}", style="yellow") for note in section.notes)]
     sizes = _from_to([figures.count(size) for size in _ends(section.sizes)])
     kept = "every judged document is kept" if section.judged else "passages are added at random"

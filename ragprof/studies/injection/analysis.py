@@ -230,7 +230,7 @@ def _marginal(data: InjectionData, name: str) -> ChunkMargin:
     if not any(reasons):
         return found
     k, why = next((k, reason) for k, reason in zip(data.steps(name, "k"), reasons, strict=True) if reason)
-    said = f"{name}: what one more chunk brings is withheld, for with k = {k} {why}."
+    said = f"{name}: what one more chunk brings is withheld: of those with k = {k}, {why}."
     return found.model_copy(update={"last_worthwhile_k": None, "status": "undecided", "statement": said})
 
 
@@ -303,7 +303,7 @@ def _reasoning(data: InjectionData, name: str) -> AnswerReasoning | None:
         tokens=_estimate(thought, data.seed),
         answer_tokens=_estimate(answered, data.seed),
         share=float(thought.sum() / (thought + answered).sum()),
-        time_ns=_estimate(timed["first_token_ns"] - timed["first_reasoning_ns"], data.seed),
+        time_ns=_estimate(timed["reasoning_ns"], data.seed),
         first_token_ns=_estimate(timed["first_reasoning_ns"], data.seed),
         usd_per_1000_queries=usd_per_1000(AnswerBill(items)) if items else None,
     )

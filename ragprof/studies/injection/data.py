@@ -186,10 +186,14 @@ class InjectionData:
         return bill_of(rows, self.manifest["questions"])
 
     def timed(self, pipeline: str, setting: str = OWN) -> pd.DataFrame:
-        """Means over the rounds of each timed question: columns of LIVE, and `until_token_ns` from end to end."""
+        """Means over the rounds of each timed question: columns of LIVE, and what follows from two of one round.
+
+        That is `until_token_ns`, from end to end, and `reasoning_ns`, where the model reasoned in that round.
+        """
         rows = self.live[(self.live["pipeline"] == pipeline) & (self.live["setting"] == setting)]
         numbers = rows[[column for column in LIVE if column not in KEYS]].astype(float)
         numbers["until_token_ns"] = numbers[list(SPANS)].sum(axis=1) + numbers["first_token_ns"]
+        numbers["reasoning_ns"] = numbers["first_token_ns"] - numbers["first_reasoning_ns"]
         return numbers.groupby(rows["query_id"]).mean().sort_index()
 
     def steps(self, pipeline: str, kind: str) -> list[int]:

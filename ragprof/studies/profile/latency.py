@@ -77,7 +77,8 @@ def waiting(timed: pd.DataFrame, flag: Disturbance) -> Waiting | None:
         share=flag.waiting, bound=flag.waiting_bound, busy=flag.busy, reason=flag.reason if flag.busy else "",
         stages=stages, switches_per_query=_mean(whole, "switches"),
         stolen_share=None if stolen is None or not machine else stolen / (machine + stolen),
-        pressure_share=None if pressed is None else pressed / float(whole["duration_ns"].mean()),
+        # it is read around the query, so on a query of microseconds more of it passes than the query takes
+        pressure_share=None if pressed is None else min(1.0, pressed / float(whole["duration_ns"].mean())),
     )  # fmt: skip
 
 

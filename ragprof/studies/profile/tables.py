@@ -35,7 +35,7 @@ from ragprof.report.tables import (
 )
 from ragprof.report.terminal import INDENT, empty_table, said, styled
 from ragprof.statistics.estimates import QUANTILES
-from ragprof.studies.contract import ComparedPair, CostFigures, Latency
+from ragprof.studies.contract import ComparedPair, Latency
 from ragprof.studies.profile.section import AppliedRate, Overlap, PipelineFigures, ProfileSection
 
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
@@ -135,26 +135,27 @@ def _latency_cells(stage: str, found: Latency, cold_start: int | None, *, why: s
 
 
 def quality(section: ProfileSection) -> Table:
-    """Every metric at every stage that ranks, each with the share of its results that is judged."""
+    """Every metric at every stage that ranks, and at each of their cutoffs the share of results that is judged."""
     every = [scores for pipeline in section.pipelines.values() for scores in pipeline.scores.values()]
     names = dict.fromkeys(metric for scores in every for metric in scores)
     metrics = [metric for metric in names if not metric.startswith(figures.JUDGED)]
-    pairs = [pair for metric in metrics for pair in (Column(metric), Column(figures.judged_beside(metric), quiet=True))]
-    columns = (PIPELINE, Column("After", numeric=False), *pairs, Column("n", "queries"))
+    shares = {figures.judged_beside(metric): metric for metric in metrics if figures.judged_beside(metric) in names}
+    scored = (*map(Column, metrics), *(Column(share, quiet=True) for share in shares))
+    columns = (PIPELINE, Column("After", numeric=False), *scored, Column("n", "queries"))
     rows: list[Row] = []
     for name, pipeline in section.pipelines.items():
         stages = []
         for stage in RANKED_STAGES:
             if scores := pipeline.scores.get(stage):
                 cells = [Cell(stage, tone="strong" if stage == section.final_stage[name] else "")]
-                for metric in metrics:
-                    cells += [score_cell(scores, metric), judged_cell(scores, metric)]
+                cells += [score_cell(scores, metric) for metric in metrics]
+                cells += [judged_cell(scores, metric) for metric in shares.values()]
                 n = max((scores[metric].n for metric in metrics if metric in scores), default=0)
                 stages.append((*cells, figure(figures.count(n or None))))
         rows += group(Cell(name, pipeline=name), stages)
     note = (
         "Means over queries with 95% bootstrap intervals. The row in bold is the pipeline's final ranking. "
-        "Judged@k stands beside each metric with the same cutoff; n/a where it was not scored."
+        "Judged@k is the share of the first k results that somebody has judged; it qualifies the metrics at that k."
     )
     return Table("quality", "Ranking quality after each stage", columns, tuple(rows), note)
 
@@ -162,29 +163,32 @@ def quality(section: ProfileSection) -> Table:
 def cost(section: ProfileSection) -> Table:
     month = section.traffic.queries_per_month
     bills = {name: one.cost_usd_per_1000_queries for name, one in section.pipelines.items()}
+    reasons = {name: one.cost_withheld for name, one in section.pipelines.items()}
     traffic = "" if month is None else f"{figures.rough_count(month)} queries"
     columns: Columns = {
         PIPELINE: lambda name: Cell(name, pipeline=name),
-        **{Column(stage): partial(_stage_cost, bills, stage) for stage in section.stages},
-        Column("Total", "per 1,000 queries"): lambda name: bill_cell(bills[name]),
+        **{Column(stage): partial(_stage_cost, section, stage) for stage in section.stages},
+        Column("Total", "per 1,000 queries"): lambda name: marked(bill_cell(bills[name]), reasons[name]),
         Column("Per month", traffic): lambda name: figure(
-            UNPRICED if bills[name].total is None else figures.usd(bills[name].per_month),
-            tone="strong",
+            UNPRICED if bills[name].total is None else figures.usd(bills[name].per_month), tone="strong"
         ),
     }
     note = (
         "USD per 1,000 queries; small figures are 95% intervals. n/a: the pipeline has no such stage, or nothing was "
         "recorded for it. UNPRICED: the stage was measured, but no rate for it is known; it is not free."
+        f"{mark_note(reasons)}"
     )
     return Table.of("cost", "Cost of 1,000 queries, by stage", columns, bills, note)
 
 
-def _stage_cost(bills: Mapping[str, CostFigures], stage: str, name: str) -> Cell:
-    bill = bills[name]
+def _stage_cost(section: ProfileSection, stage: str, name: str) -> Cell:
+    pipeline = section.pipelines[name]
+    bill = pipeline.cost_usd_per_1000_queries
     usd, interval = bill.of_stage(stage), bill.stage_intervals.get(stage)
     if usd is None and stage in bill.unpriced_stages:
         return figure(UNPRICED)
-    return figure(figures.usd(usd), "" if interval is None else figures.span(interval, figures.usd))
+    found = figure(figures.usd(usd), "" if interval is None else figures.span(interval, figures.usd))
+    return marked(found, pipeline.cost_withheld if stage in pipeline.billed_by_time else "")
 
 
 def builds(section: ProfileSection) -> Table:
@@ -258,9 +262,10 @@ def cores(section: ProfileSection) -> Table | None:
         )
         rows += group(Cell(name, pipeline=name), [*cells, whole])
     note = (
-        "Threads of one stage run and wait at the same time, so both may exceed its duration; waiting is subtracted "
-        "from no figure. Above the bound the machine was busy: latency, and money by the hour, are in no headline or "
-        "verdict. Pressure is the share of the time in which some task of the machine, whoever's, waited."
+        "Threads of one stage run and wait at the same time, and reading the counters takes tens of microseconds, so "
+        "both may exceed its duration; waiting is subtracted from no figure. Above the bound the machine was busy: "
+        "latency, and money by the hour, are in no headline or verdict. Pressure is the share of the time in which "
+        "some task of the machine, whoever's, waited."
     )
     return Table("cores", "What the cores did", columns, tuple(rows), note) if rows else None
 
@@ -323,8 +328,8 @@ def _fee(rate: AppliedRate) -> str:
 
 
 def _per_cell(rate: AppliedRate) -> Cell:
-    unit = rate.unit.replace("_", " ")
-    return figure(f"{figures.count(rate.per)} {unit.removesuffix('s') if rate.per == 1 else unit}".strip())
+    words = figures.per_words(rate.per, rate.unit)
+    return figure(f"1 {words}" if rate.per == 1 else words)
 
 
 def _source_cell(rate: AppliedRate) -> Cell:
@@ -362,7 +367,10 @@ def measured(section: ProfileSection) -> Table:
         "Queries": figures.count(section.queries),
         "Seed": str(section.seed),
     }
-    work = {key.replace("_", " ").capitalize(): figures.text(count) for key, count in section.work.items()}
+    work = {
+        key.replace("docs_", "passages_").replace("_", " ").capitalize(): figures.text(count)
+        for key, count in section.work.items()
+    }
     return _facts("measured", "What was measured", facts | work)
 
 

@@ -153,15 +153,6 @@ def money_ends(usd: Array | None, n: int) -> tuple[str | None, str | None] | Non
     return None if found is None else (money(found[0]), money(found[1]))
 
 
-def per_words(per: int | None, unit: str | None) -> str:
-    """What a price is for: 1,000 searches, or one hour."""
-    one = str(unit or "unit").replace("_", " ").removesuffix("s")
-    if per in (None, 1):
-        return one
-    many = "queries" if one == "query" else f"{one}es" if one.endswith("ch") else f"{one}s"
-    return f"{figures.count(per)} {many}"
-
-
 def told(value: float | None, interval: Sequence[float | None] | None, write: Callable[[Any], str]) -> str:
     """For sentences: "0.612 (95% CI 0.550-0.671)", without an interval the value alone."""
     span = open_span(interval, write)

@@ -31,7 +31,6 @@ from ragprof.studies.reranker.effects import (
     means,
     money,
     money_ends,
-    per_words,
     quality_gain,
 )
 from ragprof.studies.reranker.section import (
@@ -222,7 +221,7 @@ def _reranker_price(net: Net, rate: Mapping[str, Any] | None, *, units: Array, n
         value=found_money(prices),
         per=per,
         unit=unit,
-        sentence=f"It pays for itself up to {figures.usd(float(prices[0]))} per {per_words(per, unit)}{now}.",
+        sentence=f"It pays for itself up to {figures.usd(float(prices[0]))} per {figures.per_words(per, unit)}{now}.",
         interval=money_ends(np.maximum(prices, 0.0), min(n, net.queries) if by_unit else net.queries),
     )
 

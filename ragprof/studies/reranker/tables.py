@@ -26,7 +26,6 @@ from ragprof.report.tables import (
     share_cell,
 )
 from ragprof.studies.contract import EstimateValue
-from ragprof.studies.reranker.effects import per_words
 from ragprof.studies.reranker.section import (
     AddedLatency,
     Alternative,
@@ -271,7 +270,7 @@ def _billing_cell(billing: RerankerBilling) -> Cell:
     if billing.unpriced:
         return _quiet(billing.unpriced)
     units = estimate_cell(billing.units_per_query, plain)
-    unit = per_words(2, billing.unit).removeprefix("2 ")
+    unit = figures.per_words(2, billing.unit).removeprefix("2 ")
     words = f"{rate_words(billing)}; {units.text} {unit} a query{_bracketed(units)}"
     if billing.utilisation is not None:
         words += f", machine used to {figures.share(float(billing.utilisation))}"
@@ -291,7 +290,7 @@ def _bracketed(cell: Cell) -> str:
 
 def rate_words(billing: RerankerBilling) -> str:
     """The published rate: $2.00 per 1,000 searches."""
-    return f"{figures.plain_usd(billing.usd)} per {per_words(billing.per, billing.unit)}"
+    return f"{figures.plain_usd(billing.usd)} per {figures.per_words(billing.per, billing.unit)}"
 
 
 def _saving_cell(found: Statement) -> Cell:
@@ -317,7 +316,7 @@ def break_even(one: RerankerVerdict) -> Table:
     """Where the sign of net flips, one price or volume at a time."""
     found, reranker = one.statement.break_even, one.statement.break_even.reranker_usd
     lines: list[tuple[str, FlipPrice | FlipVolume, Callable[[Any], str], str]] = [
-        ("the reranker's price", reranker, figures.usd, f"USD per {per_words(reranker.per, reranker.unit)}"),
+        ("the reranker's price", reranker, figures.usd, f"USD per {figures.per_words(reranker.per, reranker.unit)}"),
         ("the LLM's price", found.llm_usd_per_million_tokens, figures.usd, "USD per million tokens"),
         ("traffic", found.queries_per_month, figures.rough_count, "queries a month"),
     ]
