@@ -18,6 +18,7 @@ COMMAND = [sys.executable, "-m", "ragprof"]
 FILES = [
     "builds.parquet",
     "costs.parquet",
+    "drawn.json",
     "first_tokens.parquet",
     "judgement.json",
     "manifest.json",
@@ -49,6 +50,7 @@ def test_run_prints_80_columns_and_leaves_a_whole_recording(
         "build indexes (3)",
         "score pairs (120)",
         "time live queries (144)",
+        "find cut texts (1)",
         "count tokens (24)",
     ]
     assert sorted(path.name for path in (tmp_path / "reports" / "handbook").iterdir()) == FILES
@@ -67,7 +69,7 @@ def test_check_spends_nothing_and_writes_no_recording(ragprof: Ragprof, handbook
         "embed with hashing 24 of 24 passages are new: about 0 s",
     ):
         assert said in whole
-    assert "prompt of bm25 about 80 tokens a query, about $0.012 per" in whole
+    assert "prompt of bm25 about 115 tokens a query, about $0.0172 per" in whole
     for study in ("growth: sub-corpora", "injection: prompts to answer", "reranker: ", "audit: live queries 240"):
         assert study in whole
     assert sorted(path.name for path in tmp_path.iterdir()) == ["handbook", "handbook.toml"]

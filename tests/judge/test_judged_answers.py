@@ -334,7 +334,7 @@ def test_a_prompt_without_an_answer_is_named(tmp_path: Path) -> None:
     folder = Recorded([Prompt(["gold"])]).write(tmp_path)
     path = folder / "injection" / "answers.parquet"
     pd.read_parquet(path).assign(digest="other").to_parquet(path, index=False)
-    with pytest.raises(BadInput, match=r"answers\.parquet: 1 prompts have no answer .*question 'q'"):
+    with pytest.raises(BadInput, match=r"answers\.parquet: a prompt has no answer in it .*question 'q'"):
         judge_answers(folder, evaluation(), CONTENTS)
 
 
