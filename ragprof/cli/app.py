@@ -1,4 +1,4 @@
-"""`ragprof`: all commands in one line."""
+"""`ragprof`: the command line, assembled from the modules of its commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ragprof.cli.ending import ended_plainly, unwind_when_ended
 
 
 class Commands(TyperGroup):
-    """All commands. Their errors are told here, before typer turns some of them into an exit code of 1."""
+    """All commands. Their errors are reported here, before typer turns some of them into an exit code of 1."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         with ended_plainly():

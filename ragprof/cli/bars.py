@@ -17,11 +17,11 @@ from rich.progress import (
 from ragprof.core import plain
 
 WIDE = 80
-"""A narrower terminal shows what is done, how much of it and how long it will take, and no bar."""
+"""A narrower terminal shows the task, its count and the remaining time, without a bar."""
 
 
 class Bars:
-    """One line a task. Implements ragprof.core.clock.Progress; use it as a context manager."""
+    """One line per task. Implements ragprof.core.clock.Progress; use it as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -36,7 +36,7 @@ LOOK_ALIKE = str.maketrans(
 
 
 def open_streams() -> None:
-    """From now on a sign that a stream's encoding lacks is replaced: by one that looks like it, else by `?`."""
+    """Replace characters that a stream's encoding lacks from now on: by a similar one, else by `?`."""
 
     def replaced(failure: UnicodeError) -> tuple[str, int]:
         if not isinstance(failure, UnicodeEncodeError):
@@ -52,12 +52,12 @@ def open_streams() -> None:
 
 @cache
 def terminal(*, error: bool = False) -> Console:
-    """Rich's console on one of the streams. Nothing reads markup there, and a reader that leaves ends nothing."""
+    """Return rich's console on one of the streams, without markup; a closed pipe does not end the command."""
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
 
     class Terminal(Console):
-        """Its segments hold no control sign but rich's own."""
+        """Its segments contain no control characters but rich's own."""
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
@@ -71,14 +71,14 @@ def terminal(*, error: bool = False) -> Console:
 
 
 def turned_off(stream: IO[str]) -> None:
-    """What is written from now on goes nowhere: whoever read it has left, which is no fault of the command."""
+    """Discard all further output: the reader has closed the pipe, which is no error of the command."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def raw(text: str, *, error: bool = False) -> None:
-    """A line exactly as it is, for what other programs read."""
+    """Write a line unchanged, for other programs to read."""
     stream = sys.stderr if error else sys.stdout
     if stream is None:
         return
@@ -90,27 +90,27 @@ def raw(text: str, *, error: bool = False) -> None:
 
 
 def line(text: object) -> None:
-    """One line of results, never folded: paths and what is to be copied."""
+    """Print one line of results, never folded: paths and other text to be copied."""
     raw(plain.no_command(plain.line(text)))
 
 
 def message(text: object) -> None:
-    """One line on the error stream, signed with the command's name."""
+    """Print one line on the error stream, with the command's name in front."""
     raw(plain.no_command(f"ragprof: {plain.line(text)}"), error=True)
 
 
 def sentence(text: object) -> None:
-    """One line of prose, folded to the terminal's width."""
+    """Print a sentence, folded to the terminal's width."""
     raw(plain.no_command(fill(plain.line(text), terminal().width, subsequent_indent="  ", break_on_hyphens=False)))
 
 
 def show(drawn: RenderableType) -> None:
-    """A table or a group of them."""
+    """Print a table or a group of tables."""
     terminal().print(drawn)
 
 
 def listing(title: str, rows: Iterable[tuple[str, str]]) -> None:
-    """Names and what they mean, under a title, nothing cut: folded on a terminal, a line each for other programs."""
+    """Print names with their meanings under a title, untruncated: folded on a terminal, else one line per name."""
     from rich.text import Text
 
     shown, out = [(plain.line(name), plain.line(words)) for name, words in rows], terminal()
@@ -128,7 +128,7 @@ def listing(title: str, rows: Iterable[tuple[str, str]]) -> None:
 
 @contextmanager
 def status(words: str) -> Iterator[None]:
-    """A spinner on the error stream while the block runs; nothing where there is no terminal."""
+    """Show a spinner on the error stream while the block runs; nothing if that is not a terminal."""
     from rich.text import Text
 
     with terminal(error=True).status(Text(plain.line(words))):
@@ -137,7 +137,7 @@ def status(words: str) -> Iterator[None]:
 
 @contextmanager
 def progress() -> Iterator[Bars]:
-    """Bars on the error stream while the block runs; a line a task where there is no terminal."""
+    """Show bars on the error stream while the block runs; one line per task if that is not a terminal."""
     from ragprof.cli.bars import Bars
 
     with Bars(terminal(error=True)) as bars:
@@ -145,14 +145,14 @@ def progress() -> Iterator[Bars]:
 
 
 def result(found: Result, study: str = "profile") -> None:
-    """A study's table, then where its pages and the report are."""
+    """Print a study's table, then the paths of its pages and of the report."""
     show(found.table(study))
     for kind, page in found.pages(study):
         line(f"{kind}: {page}")
 
 
 def numbers(listed: str | None, *, option: str) -> tuple[int, ...] | None:
-    """`1000,2000` as numbers; None where the option was not given. Raises BadInput for anything else."""
+    """Parse `1000,2000` as numbers; None if the option was not given. Raises BadInput for anything else."""
     from ragprof.core.errors import BadInput
 
     if listed is None:
@@ -160,9 +160,9 @@ def numbers(listed: str | None, *, option: str) -> tuple[int, ...] | None:
     try:
         return tuple(int(number.strip().replace("_", "")) for number in listed.split(","))
     except ValueError:
-        raise BadInput(f"{option} '{listed}' is no list of numbers; write it like 1000,2000,4000") from None
+        raise BadInput(f"{option} '{listed}' is not a list of numbers; write it like 1000,2000,4000") from None
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that were given: they go before the study's table of the eval file."""
+    """Return the options that were given, which override the study's table of the eval file."""
     return {name: value for name, value in options.items() if value is not None}

@@ -22,7 +22,7 @@ from ragprof.core.files import cache_folder
 
 INTERRUPTED = 130
 CRASHED = 70
-"""EX_SOFTWARE of sysexits.h. Not 1, which is a gate's word for a regression."""
+"""EX_SOFTWARE of sysexits.h. Not 1, which means that a gate found a regression."""
 ENDING = ("SIGTERM", "SIGHUP")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # typer carries its own copy of click since 0.20, so that its errors are found by way of one that it exports.
@@ -32,7 +32,7 @@ SHORT = 200
 
 @contextmanager
 def ended_plainly() -> Iterator[None]:
-    """Turn whatever ends the block into one line and an exit code. What typer says of wrong options is left to it.
+    """Turn any error of the block into one line and an exit code. Wrong options are left to typer.
 
     2: what the user can mend; 3: recordings that cannot be compared; 70: a crash, with a log; 130: interrupted.
     """
@@ -57,7 +57,7 @@ def ended_plainly() -> Iterator[None]:
 
 
 def crashed(error: Exception) -> int:
-    """Keep what led to the error and say where it is. Returns the exit code."""
+    """Write the traceback to a log and print its path. Returns the exit code."""
     told = f"{type(error).__name__}: {' '.join(str(error).split())}"
     told = told if len(told) <= SHORT else f"{told[:SHORT]} ..."
     log = kept_log(error)
@@ -69,7 +69,7 @@ def crashed(error: Exception) -> int:
 
 
 def kept_log(error: Exception) -> Path | None:
-    """Where the traceback, the command and the versions lie now: in the cache, else where temporary files are."""
+    """Write traceback, command and versions to the cache, else to the folder of temporary files. Returns the path."""
     from importlib.metadata import version
 
     about = f"ragprof {version('ragprof')}, Python {platform.python_version()}, {platform.platform()}"
@@ -86,7 +86,7 @@ def kept_log(error: Exception) -> Path | None:
 
 
 def unwind_when_ended() -> None:
-    """From now on these signals unwind what runs, as Ctrl-C does, so that check-outs and processes are taken away.
+    """Let these signals unwind the command as Ctrl-C does, so that check-outs and processes are removed.
 
     A signal that is ignored already (nohup) or that has a handler keeps it.
     """
@@ -97,7 +97,7 @@ def unwind_when_ended() -> None:
 
 
 def _end(number: int, _frame: object) -> None:
-    """Exit with 128 + number, the shell's convention; a second signal does not disturb the tidying."""
+    """Exit with 128 + number, the shell's convention; a second signal does not interrupt the clean-up."""
     signal.signal(number, signal.SIG_IGN)
     console.message(f"ended by {signal.Signals(number).name}")
     sys.exit(128 + number)

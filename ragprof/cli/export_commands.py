@@ -26,11 +26,11 @@ def export(
         Path | None, typer.Option("--eval", metavar="EVAL.toml", help="Where the texts are; for ragas and deepeval.")
     ] = None,
     corpus: Annotated[
-        Path | None, typer.Option("--corpus", metavar="DIR", help="The corpus, where it was another than the eval's.")
+        Path | None, typer.Option("--corpus", metavar="DIR", help="The corpus, if it was not the eval's.")
     ] = None,
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/export.")] = None,
     pipelines: Pipelines = None,
-    k: Annotated[int | None, typer.Option("--k", help="Answers with so many chunks; default: the eval's.")] = None,
+    k: Annotated[int | None, typer.Option("--k", help="Answers from this many chunks; default: the eval's.")] = None,
     rates: Annotated[
         list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book, where the eval names one.")
     ] = None,

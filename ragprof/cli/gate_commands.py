@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ragprof.studies.gate.document import Comparison
 
 
-Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="JUnit XML, a case a gate.")]
+Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="JUnit XML, one case per gate.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="The body of a comment.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="One page with charts.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="The whole comparison.")]
@@ -45,7 +45,7 @@ def add_to(app: typer.Typer) -> None:
 
 def compare(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Folder of a recording or of a baseline.")],
-    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The same, of what is new.")],
+    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="Folder of the new recording or baseline.")],
     pipelines: Pipelines = None,
     margins: Annotated[
         list[str] | None,
@@ -146,7 +146,7 @@ def baseline_save(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording.")],
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: baselines/<eval name>.")] = None,
     no_rankings: Annotated[
-        bool, typer.Option("--no-rankings", help="Keep no document ids; the queries that got worst show none.")
+        bool, typer.Option("--no-rankings", help="Keep no document ids; queries that lost most show none.")
     ] = False,
 ) -> None:
     """Keep the figures of a recording, query by query and without any text."""
@@ -163,7 +163,7 @@ def baseline_save(
 def baseline_list(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to look.")] = Path("baselines"),
 ) -> None:
-    """Every baseline below a folder, with what it rests on."""
+    """List every baseline below a folder, with its origin."""
     from ragprof.studies.gate.baselines import listed
 
     found = listed(folder)
@@ -185,7 +185,7 @@ def baseline_list(
 def baseline_show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a baseline.")],
 ) -> None:
-    """What a baseline holds: its figures and what it is tied to."""
+    """Show what a baseline holds: its figures and their origin."""
     from ragprof.studies.gate.baselines import read
 
     kept = read(folder)
@@ -229,7 +229,7 @@ def margins_of(written: Sequence[str]) -> dict[Kind, GateMargin]:
             margins[found] = GateMargin(absolute=number) if kind == "quality" else GateMargin(relative=number)
         except (ValueError, StopIteration, ValidationError):
             raise BadInput(
-                f"--margin '{text}' is none; write KIND=SHARE, such as quality=0.02 or latency=0.1"
+                f"--margin '{text}' is not a margin; write KIND=SHARE, such as quality=0.02 or latency=0.1"
             ) from None
     return margins
 
@@ -278,7 +278,7 @@ class Outputs:
         return problems
 
     def write(self, found: Comparison, *, subject: Path) -> None:
-        """The files, then the terminal, GitHub's commands first. A file that cannot be written keeps back no other."""
+        """Write the files, then print the comparison. A file that cannot be written does not prevent the others."""
         from ragprof.studies.gate.tables import comparison_table
 
         problems = self.keep(found, subject=subject)

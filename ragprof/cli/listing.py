@@ -1,4 +1,4 @@
-"""`ragprof list` and `ragprof corpora`: what there is to choose from, from names and first lines. Imports no plugin."""
+"""`ragprof list` and `ragprof corpora`: what is available, from names and first lines. Imports no plugin."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build_corpus(name: RecipeName) -> None:
 
 
 def show_corpus(name: RecipeName) -> None:
-    """What a recipe makes, from which packages, under which licences."""
+    """Show what a recipe makes, from which packages, under which licences."""
     from ragprof.corpus import find, info, installed_versions
     from ragprof.report.terminal import columns
 
@@ -87,7 +87,7 @@ def show(
 
 
 def _rates() -> Iterator[tuple[str, str]]:
-    """Every dated price of the shipped books, a name's oldest first, and under its last one what it is limited to."""
+    """Yield every dated price of the shipped books, oldest first per name, followed by its limits."""
     from ragprof.price.rates import FREE, catalogue
 
     books = catalogue()

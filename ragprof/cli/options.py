@@ -11,13 +11,13 @@ EvalFile = Annotated[Path, typer.Argument(metavar="EVAL.toml", help="The eval fi
 Recording = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording, such as reports/python-docs.")]
 CorpusDir = Annotated[
     Path | None,
-    typer.Option("--corpus", metavar="DIR", help="Another corpus; a BEIR folder brings its questions along."),
+    typer.Option("--corpus", metavar="DIR", help="Another corpus; the questions of a BEIR folder are used too."),
 ]
 OutDir = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: reports/<eval name>.")]
 Pipelines = Annotated[
     list[str] | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline; repeatable.")
 ]
 RateBooks = Annotated[
-    list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; goes before the shipped ones.")
+    list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; overrides the shipped ones.")
 ]
 NoText = Annotated[bool, typer.Option("--no-text", help="Keep no question and no passage.")]

@@ -36,7 +36,7 @@ def plain(name: str) -> Callable[..., None]:
             result = run_study(name, eval_file, corpus=corpus, out=out, books=rates or [], progress=bars)
         console.result(result, name)
 
-    command.__doc__ = f"The study '{name}' of an eval."
+    command.__doc__ = f"Run the study '{name}' of an eval."
     return command
 
 
@@ -134,7 +134,7 @@ def reranker(
     llms: Annotated[
         list[str] | None,
         typer.Option(
-            "--llm", metavar="PROVIDER:MODEL", help="Also at this LLM's price, not at the file's llms; repeatable."
+            "--llm", metavar="PROVIDER:MODEL", help="A further LLM price, instead of the file's llms; repeatable."
         ),
     ] = None,
     worth: Annotated[
@@ -149,7 +149,7 @@ def reranker(
         float | None, typer.Option("--max-usd", metavar="USD", help="More per 1,000 queries is too dear.")
     ] = None,
     price_trend: Annotated[
-        float | None, typer.Option("--price-trend", metavar="PERCENT", help="LLM prices fall by so much a year.")
+        float | None, typer.Option("--price-trend", metavar="PERCENT", help="LLM prices fall by this much a year.")
     ] = None,
     on: Annotated[
         datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="A recording's prices as of this day.")

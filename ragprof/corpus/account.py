@@ -81,6 +81,6 @@ class Tally:
 
 
 def shown(names: Sequence[str], *, of: int | None = None) -> str:
-    """The first few names; an ellipsis where there are more."""
+    """Join the first few names, with an ellipsis if there are more."""
     more = (len(names) if of is None else of) > len(names[:EXAMPLES])
     return ", ".join(names[:EXAMPLES]) + (", ..." if more else "")

@@ -118,7 +118,7 @@ class Chunking(BaseModel):
 
 UNBROKEN = 10_000
 SENTENCE = re.compile(r".+?(?:[.!?][\"')\]]*\s+|[\u3002\uff01\uff1f]|\n+|\Z)", re.DOTALL)
-"""The splitter's time grows with the square of the longest stretch without a sentence's end."""
+"""UNBROKEN exists because the splitter's time grows with the square of the longest stretch without a sentence's end."""
 
 
 def cut(docs: Iterable[Doc], chunking: Chunking) -> Iterator[Doc]:

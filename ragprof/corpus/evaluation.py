@@ -91,7 +91,7 @@ def _grade(written: str, path: Path, line: int) -> int:
         raise BadInput(message, file=path, line=line)
     if len(written) > 18 or abs(int(written)) > MOST_RELEVANT:
         bounds = f"lie between -{MOST_RELEVANT:,} and {MOST_RELEVANT:,}, and most are 0 to 3"
-        message = f"relevance {written[:40]} is no grade: they {bounds}; is this column a time, a count or an id?"
+        message = f"relevance {written[:40]} is not a grade: grades {bounds}; is this column a time, a count or an id?"
         raise BadInput(message, file=path, line=line)
     return int(written)
 
@@ -126,7 +126,7 @@ def read_queries(path: Path) -> list[Query]:
 
 
 def read_questions(path: Path) -> Questions:
-    """As `read_queries`, and what was left out of them. Raises BadInput where none is left."""
+    """As `read_queries`, with the queries that were left out. Raises BadInput if none remains."""
     rows = _from_table(path) if path.suffix.lower() in TABLE_SUFFIXES else _from_jsonl(path)
     queries, without_text, seen = [], [], SeenIds(path, what="query")
     for line, query in rows:
@@ -233,7 +233,7 @@ OwnDocuments: TypeAlias = Literal["beir", "leave_out", "keep"]
 
 
 def with_own_documents(evaluation: EvaluationSet, corpus: Corpus, rule: OwnDocuments = "beir") -> EvaluationSet:
-    """Queries that know their own document, which is left out of their results as BEIR does, and a notice of it.
+    """Mark each query's own document, which is left out of its results as in BEIR, and add a notice.
 
     A collection of arguments or duplicate questions asks for documents like one that it holds: query and document then
     have one id. Where the two were merely numbered alike, the document may be an answer: one that is judged relevant

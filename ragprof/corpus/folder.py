@@ -1,7 +1,7 @@
 """A folder of pages (.md .txt .rst .html .htm) as documents. Follows no linked folder; a broken file stops nothing.
 
 Title and text of one page: Markdown, reStructuredText, HTML, plain text. Only HTML is rewritten: scripts and the site's
-navigation are no text. What is not read, of whatever kind and for whatever reason, is told to the tally.
+navigation are no text. Everything that is not read is counted in the tally, with kind and reason.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ LINES_OF_THEIR_OWN = (
 """What the HTML standard shows apart besides the block elements, of which Beautiful Soup keeps the list."""
 SECTIONS = frozenset(["article", "aside", "main", "nav", "section"])
 OF_THE_SITE = frozenset(["banner", "contentinfo", "navigation"])
-"""Roles of what stands on every page. <nav> has one, and <header> and <footer> have that belong to no section."""
+"""Roles of content repeated on every page: those of <nav>, and of <header> and <footer> outside any section."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a file says: `title` is empty where it names none."""
+    """Title and text of a file; `title` is empty if it has none."""
 
     title: str
     text: str
@@ -194,7 +194,7 @@ def read_folder(folder: Path, tally: Tally) -> list[Doc]:
                 kind, "no text" if is_blank(source) else "no text beside scripts and navigation", doc_id
             )
         elif doc_id in docs:
-            tally.leave_out(kind, "its name is that of another page, with accents encoded otherwise", name)
+            tally.leave_out(kind, "another page has this name, with its accents encoded differently", name)
         else:
             tally.read(kind)
             docs[doc_id] = Doc(doc_id, page.title or path.stem, text, document_id=doc_id)
@@ -247,7 +247,7 @@ def pages(folder: Path, tally: Tally) -> list[Path]:
             elif kind in PAGES:
                 found.append(path)
             else:
-                tally.leave_out(kind or "file without a suffix", "no kind of page that is read", _shown(path, folder))
+                tally.leave_out(kind or "file without a suffix", "this kind of file is not read", _shown(path, folder))
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 

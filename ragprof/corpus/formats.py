@@ -1,4 +1,4 @@
-"""One way in for every kind of corpus: BEIR folder, JSONL file, folder of pages, recipe. Looks to tell which."""
+"""Read every kind of corpus: BEIR folder, JSONL file, folder of pages, recipe. Detects which one it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text files line by line, JSON objects one a line, and the documents in them. Every complaint names its line.
+"""Text files by line, JSON objects one per line, and the documents in them. Every error names its line.
 
 Files are UTF-8 and nothing else; a BOM and CRLF line ends are taken off without a word. A BEIR folder has corpus.jsonl,
 queries.jsonl and qrels/<split>.tsv, unpacked.
@@ -131,7 +131,7 @@ def identifier(record: Record, fields: Sequence[str], *, file: Path, line: int) 
 
 
 def clean_id(value: str, field: str, *, file: Path, line: int | None = None) -> str:
-    """The id as every file is taken to mean it: without blanks around it, in Unicode's form NFC.
+    """Return the id without surrounding blanks, in Unicode form NFC, so that ids of all files match.
 
     Formats differ in what blanks they keep, and file systems in how they write an accent; judgements of one must meet
     documents of the other. Raises BadInput for NUL, at which the metrics' C code would end the id.
@@ -144,7 +144,7 @@ def clean_id(value: str, field: str, *, file: Path, line: int | None = None) -> 
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing in it can be seen or read: blanks, controls and marks of no width only."""
+    """Whether the text has no visible character: only blanks, controls and zero-width marks."""
     return all(sign.isspace() or unicodedata.category(sign) in ("Cc", "Cf") for sign in text)
 
 
@@ -201,9 +201,9 @@ QUERIES_FILE = "queries.jsonl"
 
 
 def read_beir_folder_paths(folder: Path, split: str = "test") -> tuple[Path, Path | None]:
-    """Where the queries and the qrels of one split are; no qrels in a folder that has none of any split.
+    """Return the paths of queries and qrels of one split; None for qrels if the folder has none at all.
 
-    Raises UnknownName for a split that is not there.
+    Raises UnknownName for a missing split.
     """
     queries, qrels = folder / QUERIES_FILE, folder / "qrels" / f"{split}.tsv"
     if not queries.is_file():

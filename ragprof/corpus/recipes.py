@@ -124,7 +124,7 @@ def build(recipe_folder: Path, *, cache: Path) -> Path:
         _run(recipe, partial)
         if not is_built(partial):
             expected = f"{CORPUS_FILE} and a {MANIFEST_FILE} with its sha256"
-            raise BadInput(f"the script ended well, but did not write {expected}", file=recipe.script)
+            raise BadInput(f"the script succeeded, but did not write {expected}", file=recipe.script)
         if is_built(target):  # another build was faster; its corpus is kept
             return target
         shutil.rmtree(target, ignore_errors=True)
@@ -138,7 +138,7 @@ def build(recipe_folder: Path, *, cache: Path) -> Path:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """What the build wrote down about the corpus."""
+    """Read the manifest that the build wrote."""
     path = folder / MANIFEST_FILE
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

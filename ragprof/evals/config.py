@@ -44,7 +44,7 @@ class EvaluationSettings(EvalTable):
 
 
 class TrafficSettings(EvalTable):
-    """What a month holds."""
+    """Monthly traffic, for bills by month."""
 
     queries_per_month: int = Field(1_000_000, ge=1)
 
@@ -53,7 +53,7 @@ Money = Annotated[Decimal, BeforeValidator(str)]
 
 
 class Prices(EvalTable):
-    """Names of rates; one that is left out makes its stage UNPRICED. `hour` (UTC) is said once, for the whole eval."""
+    """Names of rates; a stage without one is UNPRICED. `hour` (UTC) is set once, for the whole eval."""
 
     llm: str | None = None
     embed: str | None = None
@@ -65,7 +65,7 @@ class Prices(EvalTable):
 
 
 class PipelineConfig(EvalTable):
-    """One pipeline. Its own prices go before the eval's."""
+    """One pipeline. Its own prices override the eval's."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._ -]*$")
     embedder: PartSpec | None = None
@@ -79,7 +79,7 @@ class PipelineConfig(EvalTable):
     @model_validator(mode="after")
     def k_within_depth(self) -> PipelineConfig:
         if self.prices.hour is not None:
-            raise Misplaced("hour is said once, under [prices] of the eval", "prices", "hour")
+            raise Misplaced("hour is set once, under [prices] of the eval", "prices", "hour")
         k = own_k(self)
         if k > self.depth:
             raise Misplaced(
@@ -115,9 +115,7 @@ class EvalConfig(EvalTable):
         names = [pipeline.name for pipeline in self.pipelines]
         for place, name in enumerate(names):
             if name in names[:place]:
-                raise Misplaced(
-                    f"two pipelines are named {name}; every name must be its own", "pipelines", place, "name"
-                )
+                raise Misplaced(f"two pipelines are named {name}; each needs its own name", "pipelines", place, "name")
         return self
 
     @model_validator(mode="after")

@@ -57,14 +57,14 @@ class InjectionSettings(EvalTable):
         for key in ("ks", "budgets", "lengths"):
             steps: tuple[int, ...] = getattr(self, key)
             if list(steps) != sorted(set(steps)):
-                raise Misplaced(f"{key} must rise, each once; write them like {sorted(set(steps))}", key)
+                raise Misplaced(f"{key} must ascend, without repeats; write them like {sorted(set(steps))}", key)
         if self.orders and "best_first" not in self.orders:
             raise Misplaced("'best_first' is missing; the other orders are compared with it", "orders")
         return self
 
 
 class BudgetSettings(EvalTable):
-    """What a query may take, for a run to report against, and what a correct answer is worth in USD."""
+    """Limits of a query, which a run reports but does not enforce, and the worth of a correct answer in USD."""
 
     tokens_per_query: int | None = Field(None, ge=1)
     usd_per_1000_queries: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -72,7 +72,7 @@ class BudgetSettings(EvalTable):
 
 
 class EnergySettings(EvalTable):
-    """Where the machine stands, and what it draws while it works where it cannot say so itself.
+    """Where the machine is, and its power under load, used if there is no energy counter.
 
     `watts` is used only where neither a GPU nor the processor reports its energy; `book` is a table of your own.
     """

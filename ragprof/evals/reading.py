@@ -1,4 +1,4 @@
-"""Eval files from disk: parse, check, and say where in the file something stands."""
+"""Read eval files: parse, check, and find the line of a key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_eval(path: Path) -> EvalConfig:
 
 
 def line_of(text: str, location: Sequence[str | int]) -> int | None:
-    """The line on which a key stands, by reading tables as TOML writes them; None where it cannot be told."""
+    """Find the line of a key by scanning the file's tables; None if it is not found."""
     place: list[str | int] = []
     counts: dict[str, int] = {}
     best: tuple[int, int] | None = None
@@ -75,7 +75,7 @@ def _keys(dotted: str) -> list[str]:
 
 
 def complaint(failure: ValidationError) -> str:
-    """The first thing that is wrong with a configuration, with the place of the value in front."""
+    """Describe the first error of a configuration, with the location of the value in front."""
     problem = failure.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""[reranker]: at which depths and ks a reranker is looked at, and what its verdict goes by."""
+"""[reranker]: the depths and ks at which a reranker is studied, and the settings of its verdict."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RerankerSettings(EvalTable):
         for key in ("ks", "depths"):
             steps: tuple[int, ...] = getattr(self, key)
             if list(steps) != sorted(set(steps)):
-                raise Misplaced(f"{key} must rise, each once; write them like {sorted(set(steps))}", key)
+                raise Misplaced(f"{key} must ascend, without repeats; write them like {sorted(set(steps))}", key)
         return self
 
     @model_validator(mode="after")

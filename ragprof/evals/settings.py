@@ -1,6 +1,6 @@
-"""What a recording goes by now: the settings that it does not rest on may change after it was made.
+"""The current settings of a recording: those that did not affect it may change after it was made.
 
-A recording is never edited. Changed settings stand beside its manifest, in settings.json, and go before the manifest's.
+A recording is never edited. Changed settings are kept beside its manifest, in settings.json, and override it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ragprof.core.errors import BadInput
 from ragprof.evals.tables import Timing
 
 UNRECORDED = ("growth", "injection", "reranker", "gate", "budget", "energy", "metrics", "prices", "traffic")
-"""What of a configuration a recording does not rest on; neither does it on the pipelines' own prices."""
+"""Settings that do not affect a recording; the pipelines' own prices do not either."""
 SETTINGS_FILE = "settings.json"
 
 
@@ -24,9 +24,9 @@ def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def lasting(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration the main recording rests on. Keys of [timing] that it was made without are as by default.
+    """Return the settings that affect the main recording. Keys of [timing] that it lacks have their defaults.
 
-    How long a run was ready to wait for a quiet moment is not a fact that anything rests on.
+    `patience` is left out: how long a run may wait for a quiet moment affects no figure.
     """
     kept = {key: value for key, value in config.items() if key not in UNRECORDED}
     timing = {**Timing().model_dump(mode="json"), **config.get("timing", {})}
@@ -43,7 +43,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
     manifest, path = files.manifest_of(folder), folder / SETTINGS_FILE
     kept = files.read_json(path) if path.exists() else {}
     if not isinstance(kept, dict) or not isinstance(kept.get("pipelines", {}), dict):
-        raise BadInput("these are no settings of a recording; delete the file and run again", file=path)
+        raise BadInput("these are not the settings of a recording; delete the file and run again", file=path)
     if kept.get("recording") != manifest.recording:
         return dict(manifest.config)
     prices = kept.get("pipelines", {})
@@ -55,7 +55,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
 
 
 def keep_settings(folder: Path, config: Mapping[str, Any]) -> None:
-    """Let a recording go by the settings of `config` from now on; what it rests on is not changed by that."""
+    """Use the settings of `config` for a recording from now on; those that affected it stay unchanged."""
     if config != settings_of(folder):
         kept = {key: config[key] for key in UNRECORDED if key in config}
         prices = {pipeline["name"]: pipeline.get("prices") for pipeline in config["pipelines"]}

@@ -1,4 +1,4 @@
-"""What every table of an eval file has in common."""
+"""The base of every table of an eval file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Misplaced(ValueError):
-    """What is wrong with a table as a whole, and where inside it the key stands that makes it so."""
+    """An error that concerns a table as a whole, with the location of the key that causes it."""
 
     def __init__(self, message: str, *inside: str | int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Whether what was drawn of a recording still holds, told by content: nothing is believed by its name or its date.
+"""Whether the pages of a recording are up to date, decided by content and never by name or date.
 
 A summary rests on every other file in the recording's folder, on ragprof's own files and on what is installed. One
 digest over all of them is kept in drawn.json, with a digest of each page; where one does not agree, what it covers is
@@ -34,7 +34,7 @@ class LastDrawn:
 
 
 def last_drawn(folder: Path) -> LastDrawn:
-    """What was drawn the last time; of nothing where that is not known."""
+    """Return what was drawn the last time; empty if that is not known."""
     try:
         kept = files.read_json(folder / DRAWN_FILE)
         return LastDrawn(str(kept["rests_on"]), dict(kept["pages"]))
@@ -49,7 +49,7 @@ def keep_drawn(folder: Path, pages: tuple[str, ...], rests_on: str) -> None:
 
 
 def rests_on(folder: Path, pages: tuple[str, ...]) -> str:
-    """A digest of everything that the pages of a recording follow from."""
+    """Return a digest of everything that the pages of a recording are made from."""
     whole = hashlib.sha256(_program().encode())
     made = {folder / name for name in (*pages, DRAWN_FILE)}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path not in made):

@@ -1,4 +1,4 @@
-"""What a run and each study would take, said before they run, from small live probes and from the studies' plans."""
+"""Estimates of a run and of each study before they run, from small live probes and the studies' plans."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ragprof.studies.preparation import prepare
 
 @dataclass(frozen=True)
 class EvalForecast:
-    """Rows of (what, how much) for an eval, and what a reader must know of its questions and judgements."""
+    """Rows of (what, how much) for an eval, and notices about its questions and judgements."""
 
     name: str
     rows: Sequence[tuple[str, str]]
@@ -43,7 +43,7 @@ def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequenc
         try:
             plan = study.plan(prepared, Request(eval_file, books=books))
         except BadInput as problem:
-            rows.append((study.name, f"not possible as it stands: {problem.message}"))
+            rows.append((study.name, f"not possible with this eval file: {problem.message}"))
         else:
             rows += [(f"{study.name}: {what}", much) for what, much in study.estimate(plan, trial)]
     return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
@@ -73,9 +73,7 @@ def forecast(subject: Subject, *, judged: bool, cache: Path) -> tuple[list[tuple
             )
         )
     for name, (pairs, needed) in scoring(trial).items():
-        rows.append(
-            (f"rerank with {name}", f"{pairs:,} pairs, those in the cache not again: about {rough_duration(needed)}")
-        )
+        rows.append((f"rerank with {name}", f"{pairs:,} pairs, cached ones are reused: about {rough_duration(needed)}"))
     seconds, live = recording_s(trial)
     patience = subject.config.timing.patience
     busy = f"; where the machine is busy, up to {rough_duration(patience)} more (timing.patience)" if patience else ""
@@ -119,7 +117,7 @@ def _embedders(subject: Subject) -> dict[str, Embedder]:
 def _prompts(subject: Subject, pipeline: PipelineConfig, trial: Trial) -> tuple[str, str]:
     tokens = trial.pipelines[pipeline.name].prompt_tokens
     llm = pipeline.prices.llm or subject.config.prices.llm
-    return f"prompt of {pipeline.name}", f"about {tokens:,.0f} tokens a query{_cost(llm, tokens)}"
+    return f"prompt of {pipeline.name}", f"about {tokens:,.0f} tokens per query{_cost(llm, tokens)}"
 
 
 def _cost(llm: str | None, tokens: float) -> str:

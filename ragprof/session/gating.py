@@ -97,7 +97,7 @@ def unjudged(eval_file: Path, problem: Exception, *, strict: bool) -> Comparison
         return None
     code, why = (
         CRASHED,
-        f"ragprof ended by a fault of its own ({type(problem).__name__}); the log of this step has more",
+        f"ragprof crashed ({type(problem).__name__}); the log of this step has more",
     )
     if isinstance(problem, RagprofError):
         code, why = problem.exit_code, str(problem)
@@ -173,7 +173,7 @@ def judged(
 
 
 def _told_once(rows: Sequence[QuantityRow], gate: GateResult) -> tuple[QuantityRow, ...]:
-    """A gated quantity with the gate's number of further queries: one page has one such number a quantity."""
+    """Give a gated quantity the gate's number of further queries, so that a page has one such number per quantity."""
     gated = {(row.pipeline, row.quantity): row.more_queries for row in gate.gates}
     return tuple(
         replace(row, more_queries=gated[row.pipeline, row.quantity]) if (row.pipeline, row.quantity) in gated else row
@@ -182,7 +182,7 @@ def _told_once(rows: Sequence[QuantityRow], gate: GateResult) -> tuple[QuantityR
 
 
 def _job_notes(comparison: Comparison) -> Iterator[str]:
-    """What another machine keeps from being judged, and that live queries took longer than they may."""
+    """Yield notes: timings of another machine that were not judged, and live queries that exceeded their budget."""
     if comparison.gate and any(each.blocks == "latency" for each in comparison.differences):
         rows = [row for row in comparison.gate.gates if row.gate == "incomparable" and row.kind in ("latency", "cost")]
         if rows:

@@ -16,7 +16,7 @@ from ragprof.studies.profile.section import ProfileSection
 
 
 def page_names() -> tuple[str, ...]:
-    """Everything that is written from an analysis, beside the recording's own files."""
+    """Return the names of all files that are written from an analysis."""
     return (SUMMARY, "report.html", "report.md", *(name for study in studies.every() for name in study.pages))
 
 

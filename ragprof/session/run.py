@@ -1,4 +1,4 @@
-"""The runner: what all studies have in common, for the command line and for Python.
+"""The runner: the steps that all studies share, for the command line and for Python.
 
 Prepare, take or make the main recording, let the study record and judge, price, write summary.json, draw.
 """
@@ -58,7 +58,7 @@ class Result:
         return self.analysis.printed(study)
 
     def pages(self, study: str = studies.PROFILE) -> list[tuple[str, Path]]:
-        """What was written, with a word for it: the study's own pages and the report, or its section alone."""
+        """Return (word, path) of each page written: the study's own and the report, or its section alone."""
         if self.analysis.profile is None:
             return [(study, self.folder / study / f"{study}.json")]
         own = [self.folder / name for name in studies.study(study).pages]
@@ -94,7 +94,7 @@ def run_study(
 ) -> Result:
     """Run one study of an eval; its section joins the main recording's folder, summary and report.
 
-    `changes` go before the study's table of the eval file, such as {"orders": 3} before [growth]. A recording of the
+    `changes` override the study's table of the eval file, such as {"orders": 3} for [growth]. A recording of the
     same eval that is in the folder is taken as it is, else it is made first. A study that was killed is continued;
     another one's recording in the folder is an error (BadInput), unless `fresh` throws it away. Without `keep_text` no
     question, passage or answer is kept. Raises RagprofError for what the user can mend, before anything is recorded.
@@ -169,7 +169,7 @@ def restate(
     on: date | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Analyse a study's recording anew, with other settings among those that it does not rest on. Runs no pipeline."""
+    """Analyse a study's recording again with other settings that need no new recording. Runs no pipeline."""
     home, study = Path(folder), studies.study(name)
     with files.claimed(home), files.unchanged_on_failure(home, *PRICED):
         study.restate(home, changes or {}, Pricing(_with_kept_books(home, books), on or today()))
@@ -245,7 +245,7 @@ def _with_kept_books(folder: Path, books: Sequence[Path]) -> tuple[Path, ...]:
 def redraw(folder: Path) -> Result:
     """Summary and report of a recording, from its files.
 
-    What still holds, by the content of all that it rests on, is neither computed nor drawn again.
+    Pages whose sources have not changed, by content, are neither computed nor drawn again.
     """
     pages = page_names()
     found, before = rests_on(folder, pages), last_drawn(folder)
@@ -267,7 +267,7 @@ def take_or_make(prepared: Prepared, bench: Bench) -> None:
 
 
 def bench_of(prepared: Prepared, out: Path | None, progress: Progress | None) -> Bench:
-    """The folders of a recording, once they can be written."""
+    """Return the folders of a recording after checking that they can be written."""
     folder, cache = out or Path("reports") / prepared.subject.config.name, files.cache_folder()
     files.ready_folder(folder, remedy="give another one with --out (in Python out=)")
     files.ready_folder(cache, remedy="set RAGPROF_CACHE to one that can be written")
@@ -283,7 +283,7 @@ def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progres
 
 
 def _alone(name: str, prepared: Prepared, folder: Path) -> Result:
-    """A study without a main recording: its section, and whose it is."""
+    """Write the summary of a study that has no main recording."""
     analysis = Analysis.alone(name, studies.study(name).analyse(folder), prepared.subject)
     files.write_json(folder / name / f"{name}.json", analysis.as_json())
     return Result(folder, analysis)

@@ -39,14 +39,14 @@ STALE = (
     "record it anew with 'ragprof {command}'."
 )
 COMMANDS = {"growth": "grow --fresh", "injection": "inject"}
-"""Where recording a study anew is not called as the study is."""
+"""Studies whose command is not named like the study."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that was found out: the main profile, and the sections of the studies that belong to it, by name.
+    """The analysis of a recording: the main profile, and the sections of its studies by name.
 
-    `profile` is None for a study that stands alone; `about` then says of what it is.
+    `profile` is None for a study without a main recording; `about` then describes eval and corpus.
     """
 
     profile: ProfileSection | None
@@ -118,12 +118,12 @@ def _analysed(folder: Path) -> Analysis:
 
 
 def stale_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Study -> warning, of those that an earlier recording in this folder was studied by."""
+    """Return study -> warning for the studies made with an earlier main recording of this folder."""
     return {name: STALE.format(name=name, command=COMMANDS.get(name, name)) for name in names if is_stale(folder, name)}
 
 
 def read_analysis(folder: Path) -> Analysis:
-    """What `analyse` found the last time, from summary.json. Whether it still holds is asked of `session/drawn.py`."""
+    """Read the last result of `analyse` from summary.json. `session/drawn.py` decides whether it is up to date."""
     document = files.read_json(folder / SUMMARY)
     sections = {
         study.name: study.section.read(document, study.name) for study in studies.every() if study.name in document
@@ -149,7 +149,7 @@ def belonging(folder: Path) -> list[Study[Any, Any]]:
 
 
 def context_of(pipelines: tuple[str, ...], metric: str, final_stage: Mapping[str, str]) -> Context:
-    """What sections may know of the report that they stand in."""
+    """Return what sections may know about the report that contains them."""
     return Context(pipelines, metric, final_stage, pipeline_colours(dict.fromkeys(pipelines)))
 
 

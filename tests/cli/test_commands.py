@@ -69,7 +69,7 @@ def test_check_spends_nothing_and_writes_no_recording(ragprof: Ragprof, handbook
         "embed with hashing 24 of 24 passages are new: about 0 s",
     ):
         assert said in whole
-    assert "prompt of bm25 about 115 tokens a query, about $0.0172 per" in whole
+    assert "prompt of bm25 about 115 tokens per query, about $0.0172 per" in whole
     for study in ("growth: sub-corpora", "injection: prompts to answer", "reranker: ", "audit: live queries 240"):
         assert study in whole
     assert sorted(path.name for path in tmp_path.iterdir()) == ["handbook", "handbook.toml"]

@@ -113,7 +113,7 @@ def test_compare_takes_margins_by_kind(ragprof: Ragprof, base: str) -> None:
                                   "money=0.1", "=0.1", "Quality=0.1", "quality=0.1=2"])  # fmt: skip
 def test_a_margin_that_is_none_is_refused(ragprof: Ragprof, base: str, tmp_path: Path, text: str) -> None:
     assert complaint(ragprof, "compare", base, base, "--margin", text, folder=tmp_path) == (
-        f"--margin '{text}' is none; write KIND=SHARE, such as quality=0.02 or latency=0.1"
+        f"--margin '{text}' is not a margin; write KIND=SHARE, such as quality=0.02 or latency=0.1"
     )
 
 
@@ -360,7 +360,7 @@ def test_a_gate_that_crashes_exits_with_70_and_leaves_its_files(
     outcome = ragprof("gate", gated, "--baseline", base, "--recording", base, *outputs())
     assert outcome.code == 70
     assert dict(document()["gate"])["exit_code"] == 70  # type: ignore[call-overload]
-    assert "ended by a fault of its own (ZeroDivisionError)" in Path("written/comment.md").read_text()
+    assert "ragprof crashed (ZeroDivisionError)" in Path("written/comment.md").read_text()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])

@@ -108,15 +108,17 @@ def test_numbers_of_chunks_that_do_not_rise(
     inject_complaint: InjectComplaint, handbook: Path, ks: str, sorted_ks: str
 ) -> None:
     changed(handbook, "ks = [1, 2, 3, 5]", f"ks = {ks}")
-    assert inject_complaint() == (f"handbook.toml:17: injection: ks must rise, each once; write them like {sorted_ks}")
+    assert inject_complaint() == (
+        f"handbook.toml:17: injection: ks must ascend, without repeats; write them like {sorted_ks}"
+    )
 
 
 def test_numbers_of_chunks_on_the_command_line_that_do_not_rise(inject_complaint: InjectComplaint) -> None:
-    assert inject_complaint("--ks", "3,1") == "[injection] ks must rise, each once; write them like [1, 3]"
+    assert inject_complaint("--ks", "3,1") == "[injection] ks must ascend, without repeats; write them like [1, 3]"
 
 
 def test_numbers_of_chunks_that_are_none(inject_complaint: InjectComplaint) -> None:
-    assert inject_complaint("--ks", "a,b") == "--ks 'a,b' is no list of numbers; write it like 1000,2000,4000"
+    assert inject_complaint("--ks", "a,b") == "--ks 'a,b' is not a list of numbers; write it like 1000,2000,4000"
 
 
 def test_no_chunk_at_all(inject_complaint: InjectComplaint) -> None:

@@ -160,7 +160,7 @@ def test_a_missing_key_of_the_file_is_said_without_a_line(eval_file: Path, text:
 
 def test_two_pipelines_of_one_name_are_refused_at_the_second(eval_file: Path) -> None:
     text = MINIMAL + '\n[[pipelines]]\nstore = "bm25s"\nname = "a"\n'
-    assert complaint(eval_file, text) == "eval.toml:8: two pipelines are named a; every name must be its own"
+    assert complaint(eval_file, text) == "eval.toml:8: two pipelines are named a; each needs its own name"
 
 
 def test_more_chunks_than_candidates_are_refused_where_k_stands(eval_file: Path) -> None:

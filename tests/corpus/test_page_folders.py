@@ -203,12 +203,12 @@ def test_what_is_no_page_is_told_by_kind_and_reason(tmp_path: Path) -> None:
     assert read_corpus(folder).account == ReadingAccount(
         read={".md": 1},
         left_out=(
-            LeftOut(kind=".pdf", reason="no kind of page that is read", count=2, examples=("b.pdf", "c.pdf")),
-            LeftOut(kind=".ipynb", reason="no kind of page that is read", count=1, examples=("e/f.ipynb",)),
-            LeftOut(kind=".mdx", reason="no kind of page that is read", count=1, examples=("d.mdx",)),
+            LeftOut(kind=".pdf", reason="this kind of file is not read", count=2, examples=("b.pdf", "c.pdf")),
+            LeftOut(kind=".ipynb", reason="this kind of file is not read", count=1, examples=("e/f.ipynb",)),
+            LeftOut(kind=".mdx", reason="this kind of file is not read", count=1, examples=("d.mdx",)),
             LeftOut(kind="file", reason="hidden", count=1, examples=("e/.draft.md",)),
             LeftOut(
-                kind="file without a suffix", reason="no kind of page that is read", count=1, examples=("LICENSE",)
+                kind="file without a suffix", reason="this kind of file is not read", count=1, examples=("LICENSE",)
             ),
             LeftOut(kind="folder", reason="a link", count=1, examples=("linked",)),
             LeftOut(kind="folder", reason="hidden", count=1, examples=(".git",)),
@@ -260,7 +260,7 @@ def test_names_with_composed_and_decomposed_accents_are_one_id(tmp_path: Path) -
     both = written(tmp_path / "both", {composed: "# A\n", decomposed: "# B\n"})
     if len(list(both.iterdir())) == 2:  # some file systems hold the two for one
         (told,) = read_corpus(both).account.left_out
-        assert (told.count, told.reason) == (1, "its name is that of another page, with accents encoded otherwise")
+        assert (told.count, told.reason) == (1, "another page has this name, with its accents encoded differently")
 
 
 def test_the_sites_header_navigation_and_footer_are_no_text() -> None:

@@ -159,7 +159,7 @@ def test_queries_without_text_are_left_out_and_listed(tmp_path: Path) -> None:
 def test_a_grade_that_is_none_is_refused_with_its_line(tmp_path: Path, relevance: str) -> None:
     said = qrels_complaint(tmp_path, HEADER + f"q1\td1\t{relevance}\n")
     assert said == (
-        f":2: relevance {relevance[:40]} is no grade: they lie between -1,000 and 1,000, and most are 0 to 3; "
+        f":2: relevance {relevance[:40]} is not a grade: grades lie between -1,000 and 1,000, and most are 0 to 3; "
         "is this column a time, a count or an id?"
     )
 

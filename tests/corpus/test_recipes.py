@@ -111,7 +111,7 @@ def test_a_failing_script_leaves_nothing_and_is_quoted(recipe: Path, cache: Path
 
 def test_a_script_that_writes_too_little_is_refused(recipe: Path, cache: Path) -> None:
     (recipe / "make.py").write_text("")
-    expected = r"make\.py: the script ended well, but did not write corpus\.jsonl and a manifest\.json with its sha256"
+    expected = r"make\.py: the script succeeded, but did not write corpus\.jsonl and a manifest\.json with its sha256"
     with pytest.raises(BadInput, match=expected):
         build(recipe, cache=cache)
 

@@ -46,7 +46,7 @@ def test_an_unknown_key_of_the_table(eval_file: Path, cache: Path) -> None:
 
 def test_depths_that_fall(eval_file: Path, cache: Path) -> None:
     found = problem(eval_file, "depths = [1, 2, 4, 7]", "depths = [7, 4]")
-    assert "depths must rise, each once; write them like [4, 7]" in found
+    assert "depths must ascend, without repeats; write them like [4, 7]" in found
 
 
 def test_an_unknown_signal(eval_file: Path, cache: Path) -> None:

@@ -35,7 +35,7 @@ def test_what_there_is_to_do(handbook: Path, cache: Path) -> None:
 
 def test_prompts_and_their_price(handbook: Path, cache: Path) -> None:
     """The prompts that the run makes, template and all; gpt-4o-mini reads a million tokens for $0.15."""
-    expected = "about 115 tokens a query, about $0.0172 per 1,000 queries with openai:gpt-4o-mini"
+    expected = "about 115 tokens per query, about $0.0172 per 1,000 queries with openai:gpt-4o-mini"
     assert rows(handbook, cache)["prompt of bm25"] == expected
 
 
@@ -47,7 +47,7 @@ def test_prompts_and_their_price(handbook: Path, cache: Path) -> None:
 def test_prompts_without_a_models_price(handbook: Path, cache: Path, llm: str, expected: str) -> None:
     text = handbook.read_text()
     handbook.write_text(text.replace('llm = "openai:gpt-4o-mini"\n', llm))
-    assert rows(handbook, cache)["prompt of bm25"] == f"about 115 tokens a query{expected}"
+    assert rows(handbook, cache)["prompt of bm25"] == f"about 115 tokens per query{expected}"
 
 
 def test_what_is_embedded_already_is_not_counted_again(handbook: Path, cache: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_crash_is_no_verdict_and_has_an_exit_code_of_its_own(small: Path) -> N
     assert found is not None
     assert found.exit_code == 70
     assert {each.gate for each in found.gates} == {"incomparable"}
-    assert found.notes == ("ragprof ended by a fault of its own (KeyError); the log of this step has more",)
+    assert found.notes == ("ragprof crashed (KeyError); the log of this step has more",)
 
 
 def test_an_eval_file_without_gates_tells_nothing_of_what_could_not_be_judged(small: Path) -> None:
