@@ -8,7 +8,7 @@ where it stopped. Live timings always start anew. Of passages ids and counts are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,15 +145,18 @@ def as_they_come(generator: Generator, texts: Mapping[str, str]) -> Iterator[dic
     if isinstance(generator, ConcurrentGenerator):
         pool, failed = ThreadPoolExecutor(generator.concurrency), None
         asked = {pool.submit(generator.generate, prompt): key for key, prompt in texts.items()}
+        waiting = set(asked)
         try:
-            for future in as_completed(asked):
-                if future.cancelled():
-                    continue
-                if (error := future.exception()) is None:
-                    yield {asked[future]: untimed(future.result())}
-                elif failed is None:
-                    failed = error
-                    pool.shutdown(wait=False, cancel_futures=True)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    if (error := future.exception()) is None:
+                        yield {asked[future]: untimed(future.result())}
+                    else:
+                        failed = failed or error
+                if failed is not None:
+                    # Who is cancelled leaves the set: waiting for it would never end (no worker tells of it any more).
+                    waiting = {future for future in waiting if not future.cancel()}
         finally:
             pool.shutdown(cancel_futures=True)
         if failed is not None:
