@@ -78,7 +78,7 @@ def gate(
     eval_file: EvalFile,
     baseline_dir: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="DIR", help="A baseline or recording; default: the one of \\[gate]."),
+        typer.Option("--baseline", metavar="DIR", help="A baseline or recording; default: the one of [gate]."),
     ] = None,
     against: Annotated[
         str | None,
@@ -92,7 +92,7 @@ def gate(
         Path | None, typer.Option("--recording", metavar="DIR", help="Judge this recording; run nothing.")
     ] = None,
     init: Annotated[
-        bool, typer.Option("--init", help="Write a sensible \\[gate] into EVAL.toml, from a recording of it.")
+        bool, typer.Option("--init", help="Write a sensible [gate] into EVAL.toml, from a recording of it.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where a gate is undecided.")] = False,
     no_clock: Annotated[

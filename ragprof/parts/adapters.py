@@ -58,6 +58,15 @@ def what(value: object) -> str:
     return type(value).__name__
 
 
+def listed(returned: object) -> list[Any] | None:
+    """What a function returned, in its order; None for a text, for one value, and for a set, which has no order."""
+    if hasattr(returned, "tolist"):
+        returned = returned.tolist()
+    if isinstance(returned, str | bytes | set | frozenset) or not isinstance(returned, Iterable):
+        return None
+    return list(returned)
+
+
 class FunctionPart:
     """What all adapted callables share: no identity, so nothing they return is ever reused; nothing to load."""
 
@@ -118,8 +127,11 @@ class FunctionEmbedder(FunctionPart):
     def embed_documents(self, texts: Sequence[str]) -> Embedded:
         returned = self._call(list(texts))
         try:
-            vectors = np.asarray(returned, dtype=np.float32)
-        except (TypeError, ValueError, RuntimeError):
+            given = np.asarray(list(returned) if isinstance(returned, Iterator) else returned)
+            if given.dtype.kind in "cmM":
+                raise TypeError("no real numbers")
+            vectors = np.asarray(given, dtype=np.float32)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
             raise self._unexpected(returned, f"numbers of shape ({len(texts)}, dimensions)") from None
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise BadInput(
@@ -169,9 +181,10 @@ class FunctionStore(FunctionPart):
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         returned = self._call(query.query.text, depth)
-        if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
+        results = listed(returned.items() if isinstance(returned, Mapping) else returned)
+        if results is None:
             raise self._unexpected(returned, self.expected)
-        hits = [self._hit(item) for item in (returned.items() if isinstance(returned, Mapping) else returned)]
+        hits = [self._hit(item) for item in results]
         scored = [hit.score for hit in hits if hit.score is not None]
         if scored and len(scored) < len(hits):
             raise BadInput(
@@ -201,7 +214,7 @@ class FunctionStore(FunctionPart):
             score = next((each for name in SCORE_NAMES if (each := _member(item, name)) is not None), None)
         try:
             score = None if score is None else float(score)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._unexpected(item, self.expected) from None
         if isinstance(of, str | int | np.integer) and not isinstance(of, bool):
             return Hit((str(of),), score, "", exact=True)
@@ -256,10 +269,12 @@ class FunctionReranker(FunctionPart):
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
         returned = self._call(query.text, [doc.content for doc in docs])
         try:
-            values = returned.tolist() if hasattr(returned, "tolist") else list(returned)
+            values = listed(returned)
+            if values is None or isinstance(returned, Mapping):
+                raise TypeError("in no order")
             alone = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
             scores = tuple(float(score) for score in alone)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._unexpected(returned, f"one number for each of {len(docs)} texts") from None
         if len(scores) != len(docs):
             raise BadInput(f"reranker '{self._name}' gave {len(scores)} scores for {len(docs)} documents")

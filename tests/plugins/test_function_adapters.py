@@ -51,6 +51,11 @@ def test_an_embedder_becomes_float32_rows() -> None:
     assert dict(embedded_texts.usage) == {"texts": 2}
 
 
+def test_an_embedder_may_give_its_rows_one_by_one() -> None:
+    rows = FunctionEmbedder(lambda texts: (np.array([len(text), 1]) for text in texts)).embed_documents(["ab", "abcd"])
+    assert rows.vectors.tolist() == [[2.0, 1.0], [4.0, 1.0]]
+
+
 @pytest.mark.parametrize("returned", [[[1.0, 2.0]], [1.0, 2.0], [[[1.0]], [[2.0]]]])
 def test_an_embedder_that_does_not_give_one_row_a_text_is_told_so(returned: object) -> None:
     def wrong(texts: list[str]) -> object:
@@ -159,6 +164,7 @@ PAGES = [
 RESULTS: dict[str, tuple[object, list[tuple[str, float]]]] = {
     "ids, best first": (["travel.md#0001", "42"], [("travel.md#0001", 0.0), ("42", -1.0)]),
     "a generator of ids": ((name for name in ["42", "travel.md#0001"]), [("42", 0.0), ("travel.md#0001", -1.0)]),
+    "an array of pairs": (np.array([("42", 0.5), ("travel.md", 0.4)], object), [("42", 0.5), ("travel.md#0001", 0.4)]),
     "numbers as ids": (np.array([42]), [("42", 0.0)]),
     "ids of documents": (["guides/leave.md", "travel.md"], [("guides/leave.md#0001", 0.0), ("travel.md#0001", -1.0)]),
     "a mapping of scores": ({"42": 0.25, "travel.md": 0.5}, [("travel.md#0001", 0.5), ("42", 0.25)]),
@@ -214,6 +220,10 @@ def test_a_retriever_may_return_what_people_return(name: str) -> None:
         ([{"text": "long " * 50_000}], "dict"),
         ({"documents": [Document("long " * 50_000)]}, "(str 'documents', list)"),
         ([None], "None"),
+        ({"42", "travel.md"}, "set"),
+        (frozenset({"42"}), "frozenset"),
+        (np.array("42"), "ndarray"),
+        ([("42", 10**400)], f"(str '42', {10**400})"),
     ],
 )
 def test_what_is_no_result_is_told_in_one_short_line(returned: object, named: str) -> None:
@@ -290,6 +300,13 @@ def test_every_stage_may_be_an_async_function_in_or_outside_of_a_running_loop() 
             ["good", "bad"],
             "returned list; expected one number for each of 2 texts",
         ),
+        (FunctionReranker, {0: 0.5, 1: 0.4}, "returned dict; expected one number for each of 2 texts"),
+        (FunctionReranker, {0.5, 0.4}, "returned set; expected one number for each of 2 texts"),
+        (FunctionReranker, "12", "returned str '12'; expected one number for each of 2 texts"),
+        (FunctionReranker, b"12", "returned bytes b'12'; expected one number for each of 2 texts"),
+        (FunctionReranker, [10**400, 1], "returned list; expected one number for each of 2 texts"),
+        (FunctionEmbedder, [[10**400], [1]], "returned list; expected numbers of shape (2, dimensions)"),
+        (FunctionEmbedder, np.ones((2, 2), complex), "returned ndarray; expected numbers of shape (2, dimensions)"),
         (FunctionEmbedder, [[1.0], [1.0, 2.0]], "returned list; expected numbers of shape (2, dimensions)"),
         (FunctionGenerator, None, "generator '<lambda>' returned None; expected a text"),
         (FunctionInjector, [{"role": "user"}], "injector '<lambda>' returned list; expected a text"),
