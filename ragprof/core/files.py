@@ -105,13 +105,23 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> dict[str, Any]:
+    """An object that ragprof wrote. It, and every object in it, raises BadInput for a member that it lacks."""
     if not path.exists():
         raise BadInput("this file is missing; is this the folder of a ragprof recording?", file=path)
+    remedy = f"record it again with '{_command(path)}'"
+
+    class Kept(dict[str, Any]):
+        def __missing__(self, name: str) -> Any:
+            raise BadInput(f"it has no '{name}'; {remedy}", file=path)
+
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as failure:
-        raise BadInput(f"not valid JSON ({failure}); record it again with '{_command(path)}'", file=path) from None
+        kept = json.loads(path.read_text(encoding="utf-8"), object_hook=Kept)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as failure:
+        raise BadInput(f"not valid JSON ({failure}); {remedy}", file=path) from None
+    if not isinstance(kept, dict):
+        raise BadInput(f"not a JSON object; {remedy}", file=path)
+    return kept
 
 
 def read_toml(path: Path, *, what: str) -> tuple[str, dict[str, Any]]:
@@ -133,7 +143,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json of a recording. Raises BadInput where it is missing or belongs to something else."""
     check_folder(folder)
     manifest = read_json(folder / "manifest.json")
-    config = manifest.get("config") if isinstance(manifest, dict) else None
+    config = manifest.get("config")
     if not isinstance(config, dict) or not config.get("pipelines"):
         raise BadInput(
             "it has no 'config' with pipelines; record it again with 'ragprof run'", file=folder / "manifest.json"
@@ -144,7 +154,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 "a pipeline in it has a name that none can have; it was edited: record it again with 'ragprof run'",
                 file=folder / "manifest.json",
             )
-    return dict(manifest)
+    return manifest
 
 
 def manifest_of(folder: Path) -> Manifest:

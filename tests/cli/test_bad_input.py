@@ -226,3 +226,23 @@ def test_unknown_llm_on_the_command_line_changes_nothing(
     said = complaint(ragprof, "price", handbook_recording, "--llm", "openai:gpt-9", folder=tmp_path)
     assert said.startswith("genai-prices has no model 'gpt-9' of 'openai'; did you mean ")
     assert {path: path.read_bytes() for path in handbook_recording.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("manifest", "[]"), ("manifest", "{}"), ("judgement", "[]"), ("rates", "[]"), ("rates", "{}")]
+)
+def test_a_file_of_a_recording_that_holds_something_else_is_named(
+    ragprof: Ragprof, handbook_recording: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    (handbook_recording / f"{name}.json").write_text(content, encoding="utf-8")
+    said = complaint(ragprof, "report", handbook_recording, folder=tmp_path)
+    assert said.startswith(f"recording/{name}.json: ")
+    assert said.endswith("; record it again with 'ragprof run'")
+
+
+def test_a_manifest_that_lacks_a_member_is_told_which(
+    ragprof: Ragprof, handbook_recording: Path, tmp_path: Path
+) -> None:
+    changed(handbook_recording / "manifest.json", '"created"', '"made"')
+    said = complaint(ragprof, "report", handbook_recording, folder=tmp_path)
+    assert said == "recording/manifest.json: it has no 'created'; record it again with 'ragprof run'"

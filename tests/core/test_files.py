@@ -83,12 +83,31 @@ def test_a_truncated_table_says_to_record_again(tmp_path: Path) -> None:
         read_table(path)
 
 
-@pytest.mark.parametrize("content", [b'{"half": ', b"\xff\xfe", b""])
+@pytest.mark.parametrize("content", [b'{"half": ', b"\xff\xfe", b"", b"[" * 100_000])
 def test_broken_json_says_to_record_again(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "manifest.json"
     path.write_bytes(content)
     with pytest.raises(BadInput, match=r"manifest\.json: not valid JSON .* record it again"):
         read_json(path)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "7", '"text"'])
+def test_json_that_is_no_object_says_to_record_again(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "growth" / "judgement.json"
+    write_text(path, content)
+    with pytest.raises(BadInput, match=r"judgement\.json: not a JSON object; record it again with 'ragprof grow'"):
+        read_json(path)
+
+
+def test_a_member_that_json_lacks_is_named_at_every_depth(tmp_path: Path) -> None:
+    path = tmp_path / "rates.json"
+    write_text(path, '{"rates": [{"name": "a"}]}')
+    kept = read_json(path)
+    for lacking, of in (("pipelines", kept), ("usd", kept["rates"][0])):
+        with pytest.raises(BadInput, match=rf"rates\.json: it has no '{lacking}'; record it again with 'ragprof run'"):
+            of[lacking]
+    assert kept.get("pipelines") is None
+    assert "pipelines" not in kept
 
 
 def test_the_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
