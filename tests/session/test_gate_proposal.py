@@ -22,14 +22,11 @@ def test_a_gate_that_was_proposed_reads_and_holds_and_keeps_what_was_there(small
     assert "# Two ways to the same handbook." in text
     assert "[timing]  # short" in text
     assert set(tomllib.loads(text)["gate"]["quantities"]) == set(read_eval(small).gate.quantities)
-    assert {
-        "nDCG@10",
-        "R@10",
-        "latency_p50",
-        "rerank.latency_p95",
-        "inject.prompt_tokens",
-        "rerank.docs_scored",
-    } <= set(read_eval(small).gate.quantities)
+    gated = set(read_eval(small).gate.quantities)
+    assert {"nDCG@10", "R@10", "inject.prompt_tokens", "rerank.docs_scored"} <= gated
+    for timed in ("latency_p50", "rerank.latency_p95"):
+        # On a busy machine rounds of a few microseconds may differ by more than themselves: then a sentence says so.
+        assert timed in gated or any(f"{timed} of " in line and "is left out" in line for line in proposal.lines)
     found = gate(small, baseline=recorded.base, recording=recorded.base)
     assert {each["gate"] for each in found.rows} == {"holds"}
     assert found.exit_code == 0
