@@ -105,11 +105,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """An object that ragprof wrote. It, and every object in it, raises BadInput for a member that it lacks."""
+def read_json(path: Path, *, remedy: str | None = None) -> dict[str, Any]:
+    """An object that ragprof wrote. It, and every object in it, raises BadInput for a member that it lacks.
+
+    `remedy` is what to do then; else to make the recording again.
+    """
     if not path.exists():
         raise BadInput("this file is missing; is this the folder of a ragprof recording?", file=path)
-    remedy = f"record it again with '{_command(path)}'"
+    remedy = remedy or f"record it again with '{_command(path)}'"
 
     class Kept(dict[str, Any]):
         def __missing__(self, name: str) -> Any:

@@ -41,9 +41,10 @@ def settings_of(folder: Path) -> dict[str, Any]:
     a recording and for settings that are none.
     """
     manifest, path = files.manifest_of(folder), folder / SETTINGS_FILE
-    kept = files.read_json(path) if path.exists() else {}
-    if not isinstance(kept, dict) or not isinstance(kept.get("pipelines", {}), dict):
-        raise BadInput("these are not the settings of a recording; delete the file and run again", file=path)
+    remedy = "delete the file and run again"
+    kept = files.read_json(path, remedy=remedy) if path.exists() else {}
+    if not isinstance(kept.get("pipelines", {}), dict):
+        raise BadInput(f"these are not the settings of a recording; {remedy}", file=path)
     if kept.get("recording") != manifest.recording:
         return dict(manifest.config)
     prices = kept.get("pipelines", {})
