@@ -25,6 +25,11 @@ def cpu_ns() -> int:
     return time.process_time_ns()
 
 
+def thread_cpu_ns() -> int:
+    """Time on a core of the calling thread alone."""
+    return time.thread_time_ns()
+
+
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
 

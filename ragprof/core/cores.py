@@ -3,8 +3,8 @@
 Linux tells all of it: `schedstat` of every thread (time that it was ready to run and had no core), pressure stall
 information, and the time that a hypervisor took away ("steal"). Elsewhere there are CPU time and involuntary switches.
 What a system does not tell is None, never 0. A thread that came and went between two readings is in the CPU time alone.
-A reading takes some ten microseconds, so it is never taken within a measured span. `RAGPROF_CORE_TIMES=off` turns all
-readings off.
+A reading takes microseconds, so it is never taken within a measured span, and only around what is 200 times as long.
+`RAGPROF_CORE_TIMES=off` turns all readings off.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from ragprof.core.clock import cpu_ns
+from ragprof.core.clock import cpu_ns, thread_cpu_ns
 
 NS_PER_S = 10**9
+MOST_OVERHEAD = 0.01
+"""Two readings may take so much of what they are taken around."""
+TRIES = 16
 TASKS = Path("/proc/self/task")
 STAT, PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")
 
@@ -53,9 +56,10 @@ NOTHING = CoreTimes()
 
 
 class CoreMeter:
-    """Reads the counters of this process; keeps the files of its threads open, for that is most of a reading."""
+    """Reads the counters of this process; keeps their files open, for opening them is most of a reading."""
 
     def __init__(self) -> None:
+        self._stat, self._pressure = _opened(STAT), _opened(PRESSURE)
         self._tasks: int | None = None
         self._files: dict[str, int] = {}
         self._ended_ns = 0
@@ -65,13 +69,24 @@ class CoreMeter:
             os.register_at_fork(after_in_child=self._forget)
 
     def of_process(self) -> CoreTimes:
-        """CPU time and waiting. Cheap enough to be read around every stage."""
+        """CPU time and waiting: a few microseconds, and one more per thread."""
         return CoreTimes(cpu_ns(), self._waiting_ns())
 
     def of_machine(self) -> CoreTimes:
-        """The same, switches, and what the machine did, to be read around a whole query: it takes longer."""
-        machine_ns, stolen_ns = _machine()
-        return CoreTimes(cpu_ns(), self._waiting_ns(), _switches(), machine_ns, stolen_ns, _pressure_ns())
+        """The same, switches, and what the machine did, to be read around many queries: it takes some times longer."""
+        machine_ns, stolen_ns = _machine(self._stat)
+        pressure_ns = _pressure_ns(self._pressure)
+        return CoreTimes(cpu_ns(), self._waiting_ns(), _switches(), machine_ns, stolen_ns, pressure_ns)
+
+    def shortest_ns(self) -> int:
+        """What takes as long may be read around with `of_process`: two readings take at most MOST_OVERHEAD of it.
+
+        Measured each time, for a reading takes longer with every thread. CPU time: other work does not change it.
+        """
+        start = thread_cpu_ns()
+        for _ in range(TRIES):
+            self.of_process()
+        return round(2 * (thread_cpu_ns() - start) / TRIES / MOST_OVERHEAD)
 
     def _forget(self) -> None:
         """Close all files; a forked child would read its parent's threads in them."""
@@ -122,31 +137,43 @@ def _switches() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def _machine() -> tuple[int | None, int | None]:
-    """Busy and stolen time of all cores, from the first line of /proc/stat: in it guests are part of user and nice."""
+def _opened(path: Path) -> int | None:
     try:
-        with STAT.open("rb") as stream:
-            user, nice, system, _idle, _io, irq, soft, steal = (int(field) for field in stream.readline().split()[1:9])
+        return os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+
+
+def _machine(stat: int | None) -> tuple[int | None, int | None]:
+    """Busy and stolen time of all cores, from the first line of /proc/stat: in it guests are part of user and nice."""
+    if stat is None:
+        return None, None
+    try:
+        user, nice, system, _idle, _io, irq, soft, steal = (int(field) for field in os.pread(stat, 256, 0).split()[1:9])
     except (OSError, ValueError):
         return None, None
     tick_ns = NS_PER_S // os.sysconf("SC_CLK_TCK")
     return (user + nice + system + irq + soft) * tick_ns, steal * tick_ns
 
 
-def _pressure_ns() -> int | None:
+def _pressure_ns(pressure: int | None) -> int | None:
+    if pressure is None:
+        return None
     try:
-        line = PRESSURE.read_text(encoding="ascii").partition("\n")[0]
-        return int(line.rpartition("total=")[2]) * 1_000
-    except (OSError, ValueError):
+        line = os.pread(pressure, 256, 0).partition(b"\n")[0]
+        return int(line.rpartition(b"total=")[2]) * 1_000
+    except (OSError, ValueError):  # a kernel that was told to keep no pressure refuses to be read
         return None
 
 
 class CoreReader(Protocol):
-    """What is read around a stage, and what around a whole query."""
+    """What is read around a stage or a query, what around many queries, and what is long enough for the first."""
 
     def of_process(self) -> CoreTimes: ...
 
     def of_machine(self) -> CoreTimes: ...
+
+    def shortest_ns(self) -> int: ...
 
 
 class Unread:
@@ -157,6 +184,9 @@ class Unread:
 
     def of_machine(self) -> CoreTimes:
         return NOTHING
+
+    def shortest_ns(self) -> int:
+        return 0
 
 
 @cache

@@ -6,7 +6,7 @@ or a gate. Two things raise it: threads that waited for a core (`busy`), and rou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ import pandas as pd
 from ragprof.core import files
 from ragprof.evals import Timing, settings_of
 from ragprof.statistics.estimates import noise
+
+ROUND = "round"
+"""The phase of rows that hold all queries of a pipeline in a round, and what the cores did meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,26 +66,32 @@ def disturbance_of(spans: pd.DataFrame, timing: Mapping[str, Any]) -> Disturbanc
     whole = timed[timed["stage"] == "query"]
     spread = noise(whole, bounds["noise_bound"])["spread"] if len(whole) else None
     return Disturbance(
-        waiting=waiting_of(timed), waiting_bound=bounds["waiting_bound"],
+        waiting=waiting_of(spans), waiting_bound=bounds["waiting_bound"],
         spread=spread, spread_bound=bounds["noise_bound"],
     )  # fmt: skip
 
 
-def waiting_of(timed: pd.DataFrame) -> float | None:
-    """Share of the time of traces that was waiting: for a core of this machine, and for what a hypervisor took away.
+def waiting_of(spans: pd.DataFrame) -> float | None:
+    """Share of the rounds' time that was waiting: for a core of this machine, and for what a hypervisor took away.
 
     Where the system keeps no waiting by thread it is the share in which any task of the machine waited.
     """
-    stages, whole = timed[timed["stage"] != "query"], timed[timed["stage"] == "query"]
-    waited, took = waiting_share(stages), whole["duration_ns"].sum()
+    rounds = spans[spans["phase"] == ROUND]
+    waited, took = waiting_share(rounds), rounds["duration_ns"].sum()
     if waited is None:
-        pressed = _sum(whole, "pressure_ns")
+        pressed = _sum(rounds, "pressure_ns")
         return None if pressed is None or not took else min(1.0, pressed / took)
-    stolen, machine, own = (_sum(whole, column) for column in ("stolen_ns", "machine_ns", "cpu_ns"))
+    stolen, machine, own = (_sum(rounds, column) for column in ("stolen_ns", "machine_ns", "cpu_ns"))
     if not stolen or machine is None or own is None:
         return waited
     # a core is stolen from whoever runs on it: this process in the share of its own time that it ran
     return min(1.0, waited + stolen / (machine + stolen) * min(1.0, own / took))
+
+
+def busiest_share(live: pd.DataFrame, *, by: Sequence[str]) -> float:
+    """The highest share of waiting of live queries that belong together; 0 where nobody read it."""
+    groups = live.groupby(list(by), sort=False)
+    return max((waiting_share(rows, duration="end_to_end_ns") or 0.0 for _, rows in groups), default=0.0)
 
 
 def waiting_share(rows: pd.DataFrame, *, duration: str = "duration_ns") -> float | None:

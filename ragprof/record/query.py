@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -109,27 +109,33 @@ def bare(_stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
     return function(*arguments)
 
 
-def traced(parts: Parts, query: Query, clock: Clock) -> tuple[Answer, Trace]:
+def traced(parts: Parts, query: Query, clock: Clock, *, read: Container[str] = ()) -> tuple[Answer, Trace]:
     """`ask` with a span around each stage and one around the whole; what a stage `excluded` is in none of them.
 
-    What the cores did is read between the spans, once for the end of one and the beginning of the next; these readings
-    are in no duration either.
+    What the cores did is read around the stages named in `read`, and around the whole where "query" is one of them.
+    Readings are in no duration.
     """
     spans: list[Span] = []
     meter = cores.meter()
-    before = last = meter.of_machine()
 
     def call(stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
-        nonlocal last
+        if stage not in read:
+            start, apart = clock(), excluded_ns()
+            result = function(*arguments)
+            spans.append(Span(stage, start, clock() - start - (excluded_ns() - apart)))
+            return result
+        reached, before = clock(), meter.of_process()
         start, apart = clock(), excluded_ns()
         result = function(*arguments)
         end = clock()
-        duration, previous, last = end - start - (excluded_ns() - apart), last, meter.of_process()
-        spans.append(Span(stage, start, duration, last.since(previous)))
-        exclude(clock() - end)
+        duration, added = end - start - (excluded_ns() - apart), meter.of_process().since(before)
+        spans.append(Span(stage, start, duration, added))
+        exclude(start - reached + clock() - end)
         return result
 
+    before = meter.of_process() if "query" in read else cores.NOTHING
     start, apart = clock(), excluded_ns()
     answer = ask(parts, query, call)
     duration = clock() - start - (excluded_ns() - apart)
-    return answer, Trace(query.query_id, tuple(spans), start, duration, meter.of_machine().since(before))
+    added = meter.of_process().since(before) if "query" in read else cores.NOTHING
+    return answer, Trace(query.query_id, tuple(spans), start, duration, added)

@@ -5,17 +5,21 @@ Three things are measured, each apart from the others:
   share is cold once; each of them shows that one span.
 - Rounds: after a few warm-up queries that are thrown away, every pipeline answers its queries in each round, and the
   order of the pipelines moves on by one from round to round. Once over all rounds each query is also asked bare, right
-  before or after: the paired difference is the overhead. Where threads waited for a core for longer than the bound, a
-  quieter moment is waited for and the busiest round timed again, as far as patience lasts.
+  before or after: the paired difference is the overhead.
+- What the cores did, around all queries of a pipeline in a round, and around those stages in which it adds next to
+  nothing. Where threads waited for a core for longer than the bound, a quieter moment is waited for and the busiest
+  round timed again, as far as patience lasts.
 - Floating point operations, which need no clock: torch's own counter counts matrix products, convolutions and
   attention, a multiplication and an addition as two. What runs outside torch (FAISS, BM25, a server) does not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
+from statistics import median_high
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -23,12 +27,12 @@ import pandas as pd
 from ragprof.core import Answer, Query, Span, StageName, Trace, cores, environment
 from ragprof.core.clock import Clock, Progress, excluded_ns, sleep
 from ragprof.evals import Timing
-from ragprof.record.disturbance import waiting_of
+from ragprof.record.disturbance import ROUND, waiting_of
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare, traced
 
 SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns", *cores.FIELDS)
-"""What the cores did stands with the spans of a trace; of the machine as a whole, with the whole query alone."""
+"""What the cores did stands with stages that were read, and with the phase ROUND, a row for all queries of a round."""
 T = TypeVar("T")
 FIRST_TOKEN_COLUMNS = ("pipeline", "round", "query_id", "first_token_ns")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0
@@ -56,6 +60,16 @@ class Timings:
             for name, peak in each.peaks.items():
                 whole.peaks[name] = max(whole.peaks.get(name, 0), peak)
         return whole
+
+    @contextmanager
+    def reading(self, pipeline: str, number: int, clock: Clock) -> Iterator[None]:
+        """Add a row of the phase ROUND: how long what is done within takes, and what the cores do meanwhile."""
+        meter = cores.meter()
+        before, start, apart = meter.of_machine(), clock(), excluded_ns()
+        yield
+        duration = clock() - start - (excluded_ns() - apart)
+        added = meter.of_machine().since(before)
+        self.spans.append((pipeline, ROUND, number, "", "query", start, duration, *added.values()))
 
     def add(self, pipeline: str, phase: str, number: int, trace: Trace) -> None:
         whose = (pipeline, phase, number, trace.query_id)
@@ -91,27 +105,32 @@ def time_pipelines(
     """Warm-up and interleaved rounds. `queries` must be in a seeded order: a prefix of them is timed."""
     patience = QuietMoments(timing, clock, progress)
 
-    def warmed_up() -> dict[str, int]:
-        return {parts.name: warm_up(parts, queries, timing.warmup, clock) for parts in pipelines}
-
-    counts = shares(patience.quiet(warmed_up), len(queries), timing)
+    warm = patience.quiet(lambda: {parts.name: warm_up(parts, queries, timing.warmup, clock) for parts in pipelines})
+    counts = shares({name: one.duration_ns for name, one in warm.items()}, len(queries), timing)
 
     def one_round(number: int) -> Timings:
         timings = Timings()
         for parts in rotated(pipelines, number):
             environment.reset_peak()
-            for place, query in enumerate(queries[: counts[parts.name]]):
-                paired = place % timing.rounds == number
-                if paired and place % 2:
-                    _bare_query(parts, query, number, timings, clock)
-                timed_query(parts, query, number, timings, clock)
-                if paired and not place % 2:
-                    _bare_query(parts, query, number, timings, clock)
-                progress.advance(1)
+            with timings.reading(parts.name, number, clock):
+                for place, query in enumerate(queries[: counts[parts.name]]):
+                    paired = place % timing.rounds == number
+                    if paired and place % 2:
+                        _bare_query(parts, query, number, timings, clock)
+                    timed_query(parts, query, number, timings, clock, read=warm[parts.name].read)
+                    if paired and not place % 2:
+                        _bare_query(parts, query, number, timings, clock)
+                    progress.advance(1)
             timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())
         return timings
 
-    return Timings.of(patience.rounds(one_round, count=timing.rounds, steps=sum(counts.values())))
+    steps, numbers = sum(counts.values()), range(timing.rounds)
+    return Timings.of(patience.rounds(one_round, busiest, numbers, task="time live queries", steps=steps))
+
+
+def busiest(timings: Timings) -> float:
+    """The highest share of waiting of a pipeline."""
+    return max((waiting_of(rows) or 0.0 for _, rows in timings.span_table().groupby("pipeline")), default=0.0)
 
 
 class QuietMoments:
@@ -137,30 +156,32 @@ class QuietMoments:
             if not busy or not self._paused(duration):
                 return made
 
-    def rounds(self, one: Callable[[int], Timings], *, count: int, steps: int) -> list[Timings]:
-        """All rounds; then the busiest is timed again while it is above the bound and patience lasts."""
-        self._progress.start("time live queries", steps * count)
-        found = [self._round(one, number) for number in range(count)]
+    def rounds(
+        self, one: Callable[[int], T], waiting: Callable[[T], float], numbers: Sequence[int], *, task: str, steps: int
+    ) -> list[T]:
+        """The rounds of these numbers; then the busiest is timed again while it is above the bound and patience lasts.
+
+        `waiting` is the share of waiting of a round, `steps` how many of the task one reports.
+        """
+
+        def timed(number: int) -> tuple[float, int, T]:
+            start = self._clock()
+            made = one(number)
+            return waiting(made), self._clock() - start, made
+
+        self._progress.start(task, steps * len(numbers))
+        found = {number: timed(number) for number in numbers}
         self._progress.done()
         while True:
-            number = max(range(count), key=lambda number: found[number][0])
-            waiting, duration, _ = found[number]
-            if waiting <= self._bound or not self._paused(duration):
-                return [made for _, _, made in found]
+            number = max(found, key=lambda number: found[number][0])
+            share, duration, _ = found[number]
+            if share <= self._bound or not self._paused(duration):
+                return [made for _, _, made in found.values()]
             self._progress.start("time the busiest round again", steps)
-            again = self._round(one, number)
+            again = timed(number)
             self._progress.done()
-            if again[0] < waiting:
+            if again[0] < share:
                 found[number] = again
-
-    def _round(self, one: Callable[[int], Timings], number: int) -> tuple[float, int, Timings]:
-        """The highest share of waiting of a pipeline, how long the round took, and the round."""
-        start = self._clock()
-        made = one(number)
-        duration, spans = self._clock() - start, made.span_table()
-        timed = spans[spans["phase"] == "timed"]
-        shares = [waiting_of(rows) or 0.0 for _, rows in timed.groupby("pipeline")]
-        return max(shares, default=0.0), duration, made
 
     def _paused(self, duration_ns: int) -> bool:
         """Wait a little, each time longer; False without a wait where patience does not last for that and the work.
@@ -221,23 +242,38 @@ def warmed(
             for place in range(count):
                 durations.append(asker(queries[place % len(queries)]))
                 progress.advance(1)
-            medians[name] = sorted(durations)[len(durations) // 2]
+            medians[name] = median_high(durations)
         progress.done()
         return medians
 
     return patience.quiet(once)
 
 
-def warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -> int:
-    """Ask a few queries and forget them; the median duration tells how many can be timed."""
-    durations = sorted(traced(parts, queries[place % len(queries)], clock)[1].duration_ns for place in range(count))
-    return durations[len(durations) // 2]
+@dataclass(frozen=True, slots=True)
+class WarmedUp:
+    """How long a query takes, and the stages that take long enough to be read around. Medians over the warm-up."""
+
+    duration_ns: int
+    read: frozenset[StageName]
 
 
-def timed_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
-    """One live query, its spans and its usage written down."""
+def warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -> WarmedUp:
+    """Ask a few queries and forget them; how long they take tells how many can be timed."""
+    traces = [traced(parts, queries[place % len(queries)], clock)[1] for place in range(count)]
+    taken: dict[StageName, list[int]] = {}
+    for span in (span for trace in traces for span in trace.spans):
+        taken.setdefault(span.stage, []).append(span.duration_ns)
+    shortest = cores.meter().shortest_ns()
+    read = frozenset(stage for stage, durations in taken.items() if median_high(durations) >= shortest)
+    return WarmedUp(median_high(trace.duration_ns for trace in traces), read)
+
+
+def timed_query(
+    parts: Parts, query: Query, number: int, timings: Timings, clock: Clock, *, read: Container[str]
+) -> None:
+    """One live query, its spans and its usage written down; the cores are read around the stages in `read`."""
     start, apart = clock(), excluded_ns()
-    answer, trace = traced(parts, query, clock)
+    answer, trace = traced(parts, query, clock, read=read)
     outer = clock() - start - (excluded_ns() - apart)
     timings.add(parts.name, "timed", number, trace)
     timings.add_whole(parts.name, "instrumented", number, query.query_id, start, outer)

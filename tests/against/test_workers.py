@@ -181,7 +181,7 @@ def test_what_is_written_is_a_recording_of_the_job(served: Served) -> None:
     assert set(manifest["identities"]) == {"talkative", "mortal"}
     spans = pd.read_parquet(served.folder / "spans.parquet")
     whole = spans[(spans["stage"] == "query") & (spans["pipeline"] == "talkative")]
-    assert whole["phase"].value_counts().to_dict() == {"timed": 3, "cold": 1, "itself": 1}
+    assert whole["phase"].value_counts().to_dict() == {"timed": 3, "round": 3, "cold": 1, "itself": 1}
     timed = whole[whole["phase"] == "timed"]
     assert timed["round"].tolist() == [0, 0, 1]
     assert timed["duration_ns"].tolist() == [answer["query"] for answer in served.answers]

@@ -130,3 +130,27 @@ def test_the_environment_turns_readings_off(monkeypatch: pytest.MonkeyPatch) -> 
     off = meter()
     assert isinstance(off, Unread)
     assert (off.of_process(), off.of_machine()) == (NOTHING, NOTHING)
+
+
+@TOLD
+def test_two_readings_take_at_most_a_hundredth_of_what_they_are_taken_around() -> None:
+    """CPU time of real readings, with threads that sleep: other work on the machine does not change it."""
+    reader, leave = CoreMeter(), threading.Event()
+    alone = reader.shortest_ns()
+    threads = [threading.Thread(target=leave.wait) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    shortest, start = reader.shortest_ns(), time.thread_time_ns()
+    for _ in range(200):
+        reader.of_process()
+    reading = (time.thread_time_ns() - start) / 200
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert alone < shortest
+    assert 0.5 < 2 * reading / shortest / 0.01 < 2
+    assert reading < 1_000_000
+
+
+def test_where_nothing_is_read_everything_is_long_enough() -> None:
+    assert Unread().shortest_ns() == 0

@@ -81,7 +81,7 @@ def test_spans_hold_every_phase_of_every_pipeline(recorded_handbook: Path) -> No
     ]
     phases = spans[spans["stage"] == "query"].groupby(["pipeline", "phase"]).size().unstack()
     assert phases.to_dict("index") == {
-        name: {"bare": 12, "cold": 1, "instrumented": 36, "timed": 36}
+        name: {"bare": 12, "cold": 1, "instrumented": 36, "round": 3, "timed": 36}
         for name in ("bm25", "dense", "hybrid", "hybrid+overlap")
     }
 

@@ -114,7 +114,7 @@ def test_each_stage_shows_what_its_threads_did(main_run: ProfileSection) -> None
     assert table is not None
     assert [[cell.text for cell in row.cells] for row in table.rows] == [
         ["bm25", "search", "2.00 ms", "6.00 ms", "74.0%", "", "", ""],
-        ["bm25", "all stages", "", "", "74.0%", "3.0", "0.0%", "90.0%"],
+        ["bm25", "whole queries", "", "", "74.0%", "3.0", "0.0%", "90.0%"],
     ]
 
 

@@ -126,8 +126,8 @@ def test_both_recordings_are_left_and_the_twins_is_not(beside: Place) -> None:
     keys = ["pipeline", "round", "query_id"]
     assert len(timed["base"]) == len(timed["candidate"]) > 0
     assert sorted(timed["base"][keys].to_numpy().tolist()) == sorted(timed["candidate"][keys].to_numpy().tolist())
-    assert set(spans["base"]["phase"]) == {"cold", "warm", "itself", "timed"}
-    assert set(spans["candidate"]["phase"]) == {"cold", "warm", "timed"}
+    assert set(spans["base"]["phase"]) == {"cold", "warm", "itself", "round", "timed"}
+    assert set(spans["candidate"]["phase"]) == {"cold", "warm", "round", "timed"}
     ends = timed["base"].set_index(keys)["start_ns"].sort_values(), timed["candidate"].set_index(keys)["start_ns"]
     first = (ends[0] < ends[1].reindex(ends[0].index)).groupby("pipeline").mean()
     assert first.to_dict() == {"plain": 0.5, "reranked": 0.5}
@@ -142,7 +142,7 @@ def test_without_a_clock_nothing_is_timed_against_itself(tmp_path: Path, monkeyp
     assert {each["quantity"]: each["difference"] for each in found.rows} == {"nDCG@10": 0, "rerank.docs_scored": 0}
     assert found.document["against"] is None
     spans = pd.read_parquet("out/against/base/spans.parquet")
-    assert set(spans["phase"]) == {"cold", "timed"}
+    assert set(spans["phase"]) == {"cold", "round", "timed"}
 
 
 @pytest.mark.slow

@@ -58,19 +58,17 @@ def test_every_entry_of_a_pipelines_summary() -> None:
 
 
 def test_each_stage_says_how_long_its_threads_ran_and_waited() -> None:
-    table = TWO_ROUNDS.query("phase == 'timed'").assign(cpu_ns=0, waiting_ns=0, switches=4, machine_ns=60)
-    table = table.assign(stolen_ns=20, pressure_ns=30)
-    search = table["stage"] == "search"
+    rounds = spans(("round", 0, "", "query", 500), ("round", 1, "", "query", 500)).assign(cpu_ns=200, waiting_ns=600)
+    rounds = rounds.assign(switches=9, machine_ns=60, stolen_ns=20, pressure_ns=100)
+    table = pd.concat([TWO_ROUNDS, rounds], ignore_index=True).astype({"cpu_ns": "Int64", "waiting_ns": "Int64"})
+    search = (table["phase"] == "timed") & (table["stage"] == "search")
     table.loc[search, "cpu_ns"], table.loc[search, "waiting_ns"] = 100, 300
     found = waiting(table, disturbance_of(table, TIMING))
     assert found is not None
-    assert found.stages == {
-        "search": StageCores(cpu_ns=100, waiting_ns=300, share=0.75),
-        "inject": StageCores(cpu_ns=0, waiting_ns=0, share=0.0),
-    }
-    assert (found.switches_per_query, found.stolen_share, found.pressure_share) == (4.0, 0.25, 0.2)
-    assert found.share == 1200 / 1670
-    assert (found.busy, found.reason) == (True, "the machine was busy (72% of the time waiting for a core)")
+    assert found.stages == {"search": StageCores(cpu_ns=100, waiting_ns=300, share=0.75)}
+    assert (found.switches_per_query, found.stolen_share, found.pressure_share) == (18 / 6, 0.25, 0.2)
+    assert found.share == 1200 / 1600 + 0.25 * 400 / 1000
+    assert (found.busy, found.reason) == (True, "the machine was busy (85% of the time waiting for a core)")
     pressed = waiting(table.assign(pressure_ns=900), disturbance_of(table, TIMING))
     assert pressed is not None
     assert pressed.pressure_share == 1.0

@@ -168,7 +168,7 @@ def test_a_recording_of_a_busy_machine_has_no_front_over_time(handbook_recording
     quiet = profile_of(handbook_recording)
     path = handbook_recording / "spans.parquet"
     spans = files.read_table(path)
-    waited = (spans["pipeline"] == "dense") & (spans["stage"] != "query")
+    waited = (spans["pipeline"] == "dense") & (spans["phase"] == "round")
     read = {"cpu_ns": spans["duration_ns"], "waiting_ns": 3 * spans["duration_ns"] * waited}
     files.write_table(path, spans.assign(**{column: values.astype("Int64") for column, values in read.items()}))
     busy = profile_of(handbook_recording)

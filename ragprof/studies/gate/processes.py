@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -207,7 +207,10 @@ class Worker:
         bench, _ = self._bench_and_indexes
         if pipeline not in self._parts or query not in self._queries:
             raise BadInput(f"there is no pipeline '{pipeline}' or no query '{query}' on this side")
-        answer, trace = traced(self._parts[pipeline], self._queries[query], bench.clock)
+        # Its round is read around each query alone: between them this process waits for the other side.
+        watched = self._timings.reading(pipeline, number, bench.clock) if phase == "timed" else nullcontext()
+        with watched:
+            answer, trace = traced(self._parts[pipeline], self._queries[query], bench.clock)
         self._timings.add(pipeline, phase, number, trace)
         self._timings.add_usage(pipeline, answer)
         return {"query": trace.duration_ns, **{span.stage: span.duration_ns for span in trace.spans}}

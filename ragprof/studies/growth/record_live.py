@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from ragprof.core.stages import Injector
 from ragprof.core.tokens import counter
 from ragprof.record.rankings import RANKING_COLUMNS
 from ragprof.record.recording import Bench, build_indexes, redacted, shuffled
-from ragprof.record.timings import QuietMoments, Timings, rotated, shares, timed_query, warm_up
+from ragprof.record.timings import QuietMoments, Timings, WarmedUp, busiest, rotated, shares, timed_query, warm_up
 from ragprof.studies.growth.plan import Growing
 from ragprof.studies.growth.record_cells import Cells
 
@@ -59,22 +60,29 @@ def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None
     queries = shuffled(growing.subject.queries, growing.subject.config.seed)
     patience = QuietMoments(timing, bench.clock, Silent())
 
-    def warmed_up() -> dict[str, int]:
+    def warmed_up() -> dict[str, WarmedUp]:
         return {parts.name: warm_up(parts, queries, timing.warmup, bench.clock) for parts in pipelines}
+
+    def timed(warm: Mapping[str, WarmedUp], counts: Mapping[str, int], number: int) -> Timings:
+        timings = Timings()
+        for parts in rotated(pipelines, number):
+            with timings.reading(parts.name, number, bench.clock):
+                for query in queries[: counts[parts.name]]:
+                    timed_query(parts, query, number, timings, bench.clock, read=warm[parts.name].read)
+        return timings
 
     bench.progress.start("time live queries at every size", timing.rounds * len(sizes))
     for number in range(timing.rounds):
         for size in [sizes[(place - number) % len(sizes)] for place in range(len(sizes))]:
             cell = _cell_folder(folder, number, size)
             if not all((cell / f"{name}.parquet").exists() for name in TABLES):
-                timings = Timings()
                 prefix = {key: vectors[:size] for key, vectors in rows.vectors.items()}
                 builds = build_indexes(pipelines, rows.docs[:size], prefix, clock=bench.clock, progress=Silent())
-                estimates = patience.quiet(warmed_up)
+                warm = patience.quiet(warmed_up)
+                estimates = {name: one.duration_ns for name, one in warm.items()}
                 counts = _counts(growing, estimates, len(queries), size=size, folder=folder)
-                for parts in rotated(pipelines, number):
-                    for query in queries[: counts[parts.name]]:
-                        timed_query(parts, query, number, timings, bench.clock)
+                again = partial(timed, warm, counts)
+                (timings,) = patience.rounds(again, busiest, [number], task="time a size", steps=0)
                 cell.mkdir(parents=True, exist_ok=True)
                 files.write_table(cell / "usage.parquet", timings.usage_table())
                 files.write_table(cell / "builds.parquet", builds.assign(round=number, size=size))

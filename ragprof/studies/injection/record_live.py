@@ -15,6 +15,7 @@ from ragprof.core import STAGES, Doc, Query, prompt
 from ragprof.core.clock import Progress, excluded_ns
 from ragprof.core.reasoning import apart
 from ragprof.core.stages import Generator
+from ragprof.record.disturbance import busiest_share
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.recording import Bench, shuffled
@@ -25,7 +26,7 @@ from ragprof.studies.injection.plan import InjectionPlan, Setting, with_injector
 COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "retries")
 LIVE_COLUMNS = (
     "pipeline", "setting", "round", "query_id", "end_to_end_ns", *(f"{stage}_ns" for stage in STAGES),
-    "first_token_ns", "first_reasoning_ns", "decode_ns", *COUNTS, "excluded_ns", "joules",
+    "first_token_ns", "first_reasoning_ns", "decode_ns", *COUNTS, "excluded_ns", "cpu_ns", "waiting_ns", "joules",
 )  # fmt: skip
 PREFILL_COLUMNS = ("round", "prompt_tokens", "first_token_ns")
 APART = 7_919
@@ -54,7 +55,7 @@ class LiveAnswers:
     def ask(self, asker: AnsweringPipeline, query: Query, number: int) -> int:
         """One live query, kept unless its round is below 0 or its answer was held back; its duration in ns."""
         before, apart = self.meter.read_nj() if self.meter else 0, excluded_ns()
-        answer, trace = traced(asker.parts, query, self.bench.clock)
+        answer, trace = traced(asker.parts, query, self.bench.clock, read={"query"})
         drawn = joules(self.meter, since_nj=before) if self.meter else None
         generated = answer.generated
         if number >= 0 and generated is not None and generated.finish != "content_filter":
@@ -66,7 +67,7 @@ class LiveAnswers:
                     *(spans.get(stage) for stage in STAGES),
                     *(first, generated.first_reasoning_ns, None if first is None else spans["generate"] - first),
                     *(usage.get(unit) for unit in COUNTS),
-                    *(excluded_ns() - apart, drawn),
+                    *(excluded_ns() - apart, trace.cores.cpu_ns, trace.cores.waiting_ns, drawn),
                 )
             )
         return trace.duration_ns
@@ -87,21 +88,26 @@ def time_answers(planned: InjectionPlan, bench: Bench, meter: Meter | None) -> p
         if setting.timed
     }
     queries = shuffled(planned.queries, planned.injection.seed)
-    live = LiveAnswers(bench, meter)
-    asking = {key: partial(live.ask, asker, number=-1) for key, asker in askers.items()}
+    asking = {key: partial(LiveAnswers(bench, meter).ask, asker, number=-1) for key, asker in askers.items()}
     patience = QuietMoments(timing, bench.clock, bench.progress)
     taken = warmed(asking, queries, count=timing.warmup, progress=bench.progress, patience=patience)
     counts = shares(taken, len(queries), timing)
-    bench.progress.start("time live answers", sum(counts.values()) * timing.rounds)
     keys = list(askers)
-    for number in range(timing.rounds):
+
+    def one_round(number: int) -> pd.DataFrame:
+        live = LiveAnswers(bench, meter)
         for place in range(len(keys)):
             key = keys[(place - number) % len(keys)]
             for query in queries[: counts[key]]:
                 live.ask(askers[key], query, number)
                 bench.progress.advance(1)
-    bench.progress.done()
-    return live.table()
+        return live.table()
+
+    busiest = partial(busiest_share, by=["pipeline", "setting"])
+    steps = sum(counts.values())
+    rounds = patience.rounds(one_round, busiest, range(timing.rounds), task="time live answers", steps=steps)
+    table: pd.DataFrame = pd.concat(rounds, ignore_index=True)
+    return table
 
 
 def time_lengths(

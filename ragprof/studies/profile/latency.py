@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import pandas as pd
 
 from ragprof.core import STAGES, Estimate
-from ragprof.record.disturbance import Disturbance, disturbance_of, waiting_share
+from ragprof.record.disturbance import ROUND, Disturbance, disturbance_of, waiting_share
 from ragprof.statistics.estimates import (
     latency_quantiles,
     mean_estimate,
@@ -54,31 +54,34 @@ def latency_of(spans: pd.DataFrame, *, timing: Mapping[str, Any], seed: int) -> 
         "overhead": extra.mean,
         "overhead_interval": extra.interval,
         "noise": Noise(**noise(whole, timing["noise_bound"])),
-        "waiting": waiting(timed, disturbance_of(spans, timing)),
+        "waiting": waiting(spans, disturbance_of(spans, timing)),
         "cold_start_ns": cold_start(spans),
     }
 
 
-def waiting(timed: pd.DataFrame, flag: Disturbance) -> Waiting | None:
+def waiting(spans: pd.DataFrame, flag: Disturbance) -> Waiting | None:
     """What the cores did while the pipeline was timed; None where nothing of it was recorded."""
-    if "cpu_ns" not in timed or not timed["cpu_ns"].notna().any():
+    rounds, timed = spans[spans["phase"] == ROUND], spans[spans["phase"] == "timed"]
+    if rounds.empty or not rounds["cpu_ns"].notna().any():
         return None
-    whole = timed[timed["stage"] == "query"]
     stages = {}
     for stage in STAGES:
-        rows = timed[timed["stage"] == stage]
+        rows = timed[(timed["stage"] == stage) & timed["cpu_ns"].notna()]
         if len(rows):
-            ran, waited = (_mean(rows, column) for column in ("cpu_ns", "waiting_ns"))
+            waited = _mean(rows, "waiting_ns")
             stages[stage] = StageCores(
-                cpu_ns=round(ran or 0), waiting_ns=None if waited is None else round(waited), share=waiting_share(rows)
-            )
-    stolen, machine, pressed = (_mean(whole, column) for column in ("stolen_ns", "machine_ns", "pressure_ns"))
+                cpu_ns=round(float(rows["cpu_ns"].mean())), waiting_ns=None if waited is None else round(waited),
+                share=waiting_share(rows),
+            )  # fmt: skip
+    asked = int((spans["phase"].isin(["timed", "bare"]) & (spans["stage"] == "query")).sum())
+    switches = _mean(rounds, "switches")
+    stolen, machine, pressed = (_mean(rounds, column) for column in ("stolen_ns", "machine_ns", "pressure_ns"))
     return Waiting(
         share=flag.waiting, bound=flag.waiting_bound, busy=flag.busy, reason=flag.reason if flag.busy else "",
-        stages=stages, switches_per_query=_mean(whole, "switches"),
+        stages=stages, switches_per_query=None if switches is None else switches * len(rounds) / asked,
         stolen_share=None if stolen is None or not machine else stolen / (machine + stolen),
-        # it is read around the query, so on a query of microseconds more of it passes than the query takes
-        pressure_share=None if pressed is None else min(1.0, pressed / float(whole["duration_ns"].mean())),
+        # it is counted by the microsecond and read around the clock, so a little more of it passes than time
+        pressure_share=None if pressed is None else min(1.0, pressed / float(rounds["duration_ns"].mean())),
     )  # fmt: skip
 
 

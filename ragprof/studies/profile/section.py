@@ -72,13 +72,14 @@ class Waiting(Section):
     """How long the pipeline's threads waited for a core while it was timed; subtracted from nothing."""
 
     share: float | None
-    """Of the time of all stages, with what a hypervisor took away; None where the system does not tell."""
+    """Of the time of all rounds, with what a hypervisor took away; None where the system does not tell."""
     bound: float
     busy: bool
     """Whether the share is above the bound, so that latency and what is billed by time are withheld."""
     reason: str
     """In words, where it is."""
     stages: dict[str, StageCores]
+    """Those that take so long that reading around them adds at most 1 %."""
     switches_per_query: float | None
     """How often a thread was taken off its core."""
     stolen_share: float | None

@@ -253,7 +253,7 @@ def cores(section: ProfileSection) -> Table | None:
             for stage, one in found.stages.items()
         ]
         whole = (
-            *(Cell("all stages", tone="strong"), Cell(""), Cell("")),
+            *(Cell("whole queries", tone="strong"), Cell(""), Cell("")),
             figure(
                 figures.share(found.share), f"bound {figures.share(found.bound)}", "worse" if found.busy else "strong"
             ),
@@ -262,8 +262,9 @@ def cores(section: ProfileSection) -> Table | None:
         )
         rows += group(Cell(name, pipeline=name), [*cells, whole])
     note = (
-        "Threads of one stage run and wait at the same time, and reading the counters takes tens of microseconds, so "
-        "both may exceed its duration; waiting is subtracted from no figure. Above the bound the machine was busy: "
+        "Threads of one stage run and wait at the same time, so both may exceed its duration; waiting is subtracted "
+        "from no figure. Stages so short that reading the counters around them would add more than 1 % are counted "
+        "in the whole alone. Above the bound the machine was busy: "
         "latency, and money by the hour, are in no headline or verdict. Pressure is the share of the time in which "
         "some task of the machine, whoever's, waited."
     )

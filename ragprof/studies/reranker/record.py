@@ -28,6 +28,7 @@ from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.ranking import without
 from ragprof.core.stages import LengthLimited, RemoteReranker, Reranker
 from ragprof.core.tokens import counter, remembering
+from ragprof.record.disturbance import busiest_share
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, traced
 from ragprof.record.rankings import CountedReranker, PairScores, economical
@@ -343,7 +344,7 @@ def time_depths(
 
     def ask(timed: TimedDepth, query: Query) -> tuple[int, tuple[object, ...]]:
         """One live query: its duration in ns, and what there is to write down of it."""
-        answer, trace = traced(timed.parts, query, bench.clock)
+        answer, trace = traced(timed.parts, query, bench.clock, read={"query"})
         spans = {str(span.stage): span.duration_ns for span in trace.spans}
         reranked = answer.rankings.get("rerank", ())
         tokens = sum(count(item.doc.content) for item in reranked)
@@ -364,18 +365,23 @@ def time_depths(
     for timed in every:
         by_arm[timed.arm] = by_arm.get(timed.arm, 0) + estimates[timed.key]
     counts = shares(by_arm, len(queries), timing)
-    bench.progress.start("time every depth", sum(counts[timed.arm] for timed in every) * timing.rounds)
-    rows: list[tuple[object, ...]] = []
-    for number in range(timing.rounds):
+
+    def one_round(number: int) -> pd.DataFrame:
+        rows: list[tuple[object, ...]] = []
         for place in range(len(every)):
             # Each round starts one further (A B C, C A B, ...), so that no depth always follows the same other.
             timed = every[(place - number) % len(every)]
             for query in queries[: counts[timed.arm]]:
                 rows.append((timed.arm, timed.depth, number, *ask(timed, query)[1]))
                 bench.progress.advance(1)
-    bench.progress.done()
-    table = pd.DataFrame(rows, columns=list(LIVE_COLUMNS))
-    return table.astype({column: "Int64" for column in LIVE_COLUMNS if column not in ("arm", "query_id")})
+        table = pd.DataFrame(rows, columns=list(LIVE_COLUMNS))
+        return table.astype({column: "Int64" for column in LIVE_COLUMNS if column not in ("arm", "query_id")})
+
+    steps = sum(counts[timed.arm] for timed in every)
+    busiest = partial(busiest_share, by=["arm", "depth"])
+    rounds = patience.rounds(one_round, busiest, range(timing.rounds), task="time every depth", steps=steps)
+    live: pd.DataFrame = pd.concat(rounds, ignore_index=True)
+    return live
 
 
 def timed_depths(plan: RerankerPlan) -> list[TimedDepth]:
