@@ -29,7 +29,7 @@ from ragprof.core import STAGES
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import read_table, write_json, write_table
 from ragprof.evals.settings import SETTINGS_FILE, settings_of
-from ragprof.price.pricing import EXACT, PricedRecording, read_pricing
+from ragprof.price.pricing import EXACT, MACHINE_TIME, PricedRecording, read_pricing
 from ragprof.price.rates import (
     FREE,
     Catalogue,
@@ -172,7 +172,7 @@ ITEMS: Mapping[str, str] = {
     "per_search": "search units",
     "per_request": "requests",
     "per_input_token": "input tokens",
-    "per_hour": "machine time",
+    "per_hour": MACHINE_TIME,
     "per_month": "monthly fee",
     FREE: "free",
 }

@@ -21,6 +21,8 @@ from ragprof.statistics.draws import Array, Draws, interval
 
 EXACT = Context(prec=60)
 QUERIES = 1_000
+MACHINE_TIME = "machine time"
+"""What is billed by the hour is called so in a bill."""
 DIGITS = Context(prec=6)
 Interval: TypeAlias = tuple[Decimal, Decimal]
 Column: TypeAlias = tuple[str, str]
@@ -42,6 +44,8 @@ class PipelinePricing:
     stage_intervals: Mapping[str, Interval | None]
     unpriced: tuple[str, ...]
     per_month: Decimal | None
+    billed_by_time: tuple[str, ...] = ()
+    """Stages whose price is measured machine time."""
 
     def as_json(self) -> dict[str, Any]:
         """The `cost_usd_per_1000_queries` of summary.json: decimal strings of six significant digits."""
@@ -116,6 +120,7 @@ def _pipeline(rows: pd.DataFrame, entry: Mapping[str, Any], *, monthly: int | No
         stage_intervals={stage: None if stage in missing else stage_intervals[stage] for stage in stages},
         unpriced=tuple(f"{line['stage']}: {line['reason']}" for line in entry["unpriced"]),
         per_month=per_month,
+        billed_by_time=tuple(sorted({line["stage"] for line in entry["applied"] if line["item"] == MACHINE_TIME})),
     )
 
 

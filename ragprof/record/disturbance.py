@@ -61,14 +61,23 @@ def disturbances(folder: Path) -> dict[str, Disturbance]:
 
 def disturbance_of(spans: pd.DataFrame, timing: Mapping[str, Any]) -> Disturbance:
     """The flag of one pipeline, from its rows of spans.parquet and the eval's [timing]."""
-    bounds = {key: timing.get(key, Timing.model_fields[key].default) for key in ("waiting_bound", "noise_bound")}
     timed = spans[spans["phase"] == "timed"]
     whole = timed[timed["stage"] == "query"]
-    spread = noise(whole, bounds["noise_bound"])["spread"] if len(whole) else None
-    return Disturbance(
-        waiting=waiting_of(spans), waiting_bound=bounds["waiting_bound"],
-        spread=spread, spread_bound=bounds["noise_bound"],
-    )  # fmt: skip
+    spread = noise(whole, bound=0.0)["spread"] if len(whole) else None
+    return _flag(waiting_of(spans), spread, timing)
+
+
+def busy_words(live: pd.DataFrame, timing: Mapping[str, Any]) -> str:
+    """Why no sentence rests on live queries of a study, from `end_to_end_ns` and what their threads did; else empty."""
+    return _flag(waiting_share(live, duration="end_to_end_ns"), None, timing).reason
+
+
+def _flag(waiting: float | None, spread: float | None, timing: Mapping[str, Any]) -> Disturbance:
+    """By the bounds of a [timing], or by the usual ones where an older version wrote it."""
+    waiting_bound, spread_bound = (
+        timing.get(key, Timing.model_fields[key].default) for key in ("waiting_bound", "noise_bound")
+    )
+    return Disturbance(waiting=waiting, waiting_bound=waiting_bound, spread=spread, spread_bound=spread_bound)
 
 
 def waiting_of(spans: pd.DataFrame) -> float | None:

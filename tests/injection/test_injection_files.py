@@ -27,9 +27,9 @@ COLUMNS = {
     "live": [
         "pipeline", "setting", "round", "query_id", "end_to_end_ns", "embed_ns", "search_ns", "rerank_ns", "inject_ns",
         "generate_ns", "first_token_ns", "first_reasoning_ns", "decode_ns", "input_tokens", "output_tokens",
-        "cached_tokens", "reasoning_tokens", "retries", "excluded_ns", "joules",
+        "cached_tokens", "reasoning_tokens", "retries", "excluded_ns", "cpu_ns", "waiting_ns", "joules",
     ],
-    "prefill": ["round", "prompt_tokens", "first_token_ns"],
+    "prefill": ["round", "prompt_tokens", "first_token_ns", "end_to_end_ns", "cpu_ns", "waiting_ns"],
     "judged": [
         *KEY, "answerable", "exact_match", "f1", "in_context", "in_answer", "correct", "abstained", "lost_at", "ndcg",
         "relevant_tokens", "irrelevant_tokens", "unjudged_tokens", "duplicate_tokens", "evidence_position",
@@ -38,7 +38,11 @@ COLUMNS = {
 }  # fmt: skip
 WRITTEN = ("beside", "judgement", "manifest", "rates")
 MAY_BE_UNKNOWN = {
-    "live": {"embed_ns", "rerank_ns", "first_reasoning_ns", "cached_tokens", "reasoning_tokens", "joules"},
+    "live": {
+        *("embed_ns", "rerank_ns", "first_reasoning_ns", "cached_tokens", "reasoning_tokens", "joules"),
+        *("cpu_ns", "waiting_ns"),
+    },
+    "prefill": {"cpu_ns", "waiting_ns"},
     "judged": {"exact_match", "f1", "in_context", "in_answer", "correct", "ndcg", "evidence_position"},
 }
 
@@ -199,7 +203,7 @@ def test_stages_of_a_live_query_are_within_it_and_the_first_token_within_its_sta
     stages = live[["embed_ns", "search_ns", "rerank_ns", "inject_ns", "generate_ns"]]
     assert (stages.sum(axis=1) <= live["end_to_end_ns"]).all()
     assert (live["first_token_ns"] + live["decode_ns"] == live["generate_ns"]).all()
-    assert (live["excluded_ns"] < 50_000_000).all()  # the profiler's own look at its threads, and no waiting
+    assert (live["excluded_ns"] == 0).all()
     for name, absent in {"bm25": [True, True], "dense": [False, True], "hybrid+overlap": [False, False]}.items():
         stages = live[live["pipeline"] == name][["embed_ns", "rerank_ns"]]
         assert stages.isna().all().tolist() == stages.isna().any().tolist() == absent

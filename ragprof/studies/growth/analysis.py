@@ -26,7 +26,6 @@ from numpy.typing import ArrayLike
 
 from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput
-from ragprof.price import read_pricing
 from ragprof.statistics.draws import Draws, observed_interval
 from ragprof.statistics.estimates import latency_quantiles, rounded
 from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, Array, GrowthData, PipelineData, read_growth
@@ -56,11 +55,13 @@ def analyse(folder: Path) -> GrowthSection:
     """The growth section of a recording's summary. Raises BadInput where the growth recording is incomplete."""
     data = read_growth(folder)
     pipelines = {name: data.read(name) for name in data.names}
-    bills = {size: read_pricing(data.size_folder(size)).pipelines for size in data.sizes()}
     curves = {name: {curve: points(each, curve) for curve in data.curves} for name, each in pipelines.items()}
     for name in data.names:
         for size, point in zip(data.sizes(), curves[name][BIASED], strict=True):
-            point.update(timings(data, name, size), cost_usd_per_1000_queries=bills[size][name].as_json())
+            flag, bill = data.disturbances[name, size], data.bills[size][name]
+            busy = flag.reason if flag.busy else ""
+            withheld = {"latency_withheld": busy, "cost_withheld": busy if bill.billed_by_time else ""}
+            point.update(timings(data, name, size), cost_usd_per_1000_queries=bill.as_json(), **withheld)
     section = {
         **{key: data.settings[key] for key in ("seed", "cutoffs", "depths")},
         **{key: data.manifest[key] for key in ("kept", "work", "environment")},
@@ -294,6 +295,12 @@ def crossings(logs: Array, differences: Array) -> Array:
 def notes(data: GrowthData) -> list[str]:
     """What a reader must know before believing a curve."""
     kept, listwise = data.manifest["kept"], data.manifest["listwise"]
+    busy = [
+        f"{name}: {why}. Its live times there, and money that is billed by time, are marked in the tables and forecast "
+        "nothing; grow again when the machine does nothing else."
+        for name in data.names
+        if (why := data.busy_words(name))
+    ]
     whole = data.sizes()[-1] == data.manifest["corpus_docs"]
     in_the_end = "; at the largest size all orders are the same corpus" if whole else ""
     if not data.judged:
@@ -301,6 +308,7 @@ def notes(data: GrowthData) -> list[str]:
             "No relevance judgements: time, memory, tokens and money are told at every size, and nothing of quality.",
             f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{in_the_end}.",
             "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
+            *busy,
         ]
     found = [
         f"The {kept['passages']:,} passages of {kept['documents']:,} relevant documents are in every sub-corpus of all "
@@ -308,6 +316,7 @@ def notes(data: GrowthData) -> list[str]:
         f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{in_the_end}.",
         "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
         "Unjudged passages count as not relevant: see Judged@k, which falls where a distractor was never judged.",
+        *busy,
     ]
     if {"duplicate", "contradicting"} & set(data.curves):
         found.append("Near-copies and contradictions are made by rules (docs/distractors.md), not written by people.")

@@ -79,10 +79,20 @@ def cost(section: GrowthSection, context: Context) -> Chart | None:
         notes[name] = f"{figures.UNPRICED} ({'; '.join(reasons)})" if reasons else f"cost {figures.ABSENT}"
     caption = (
         f"Cost of 1,000 queries on a real index of each size, {grown.timings(section)}; bands are 95% intervals over "
-        "queries."
+        f"queries.{_busy_words(section, 'cost_withheld')}"
     )
     axis = ("USD per 1,000 queries", "$", figures.usd)
     return _ahead(section, context, "growth-cost", "Cost as the corpus grows", caption, COST, axis, measured, notes)
+
+
+def _busy_words(section: GrowthSection, withheld: str) -> str:
+    """Whose figures are those of other work too; empty where the machine was quiet."""
+    busy = {
+        name: [point.size for point in grown.points(section, name) if getattr(point, withheld)]
+        for name in section.pipelines
+    }
+    told = [f"{name} at {', '.join(map(figures.count, sizes))}" for name, sizes in busy.items() if sizes]
+    return f" Of a busy machine, and not to be relied on: {'; '.join(told)}." if told else ""
 
 
 def _ahead(
@@ -257,7 +267,7 @@ def time(section: GrowthSection, _: Context) -> Chart | None:
     caption = (
         "Bars: mean time of each stage in live queries on a real index of that size, and in pale what no stage "
         f"accounts for. Diamonds: p95 end to end with 95% intervals over queries, {grown.timings(section)}. Each "
-        "panel has its own vertical scale and unit."
+        f"panel has its own vertical scale and unit.{_busy_words(section, 'latency_withheld')}"
     )
     title, key = "Where the time goes as the corpus grows", Key("p95 end to end", INK, shape="diamond")
     return _stack_chart("growth-time", title, caption, readings, STAGES, drawn, key)

@@ -13,8 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import RANKED_STAGES, files
+from ragprof.price import read_pricing
+from ragprof.price.pricing import PipelinePricing
 from ragprof.record import belonging
 from ragprof.record.belonging import Basis
+from ragprof.record.disturbance import Disturbance, disturbance_of
 from ragprof.statistics.draws import Draws
 
 Array = NDArray[np.float64]
@@ -62,6 +65,30 @@ class GrowthData:
 
     def size_folder(self, size: int) -> Path:
         return self.folder / "sizes" / str(size)
+
+    @cached_property
+    def bills(self) -> dict[int, Mapping[str, PipelinePricing]]:
+        """What each pipeline costs at each size."""
+        return {size: read_pricing(self.size_folder(size)).pipelines for size in self.sizes()}
+
+    @cached_property
+    def disturbances(self) -> dict[tuple[str, int], Disturbance]:
+        """How far other work reached into the live timings of each pipeline at each size."""
+        found = {}
+        for size in self.sizes():
+            spans = files.read_table(self.size_folder(size) / "spans.parquet")
+            for name in self.names:
+                found[name, size] = disturbance_of(spans[spans["pipeline"] == name], self.settings["timing"])
+        return found
+
+    def busy_words(self, name: str) -> str:
+        """Why no sentence rests on a pipeline's live timings: at which sizes the machine was busy. Empty where none."""
+        busy = {size: flag.waiting for size in self.sizes() if (flag := self.disturbances[name, size]).busy}
+        if not busy:
+            return ""
+        sizes = ", ".join(f"{size:,}" for size in busy)
+        most = max(waiting for waiting in busy.values() if waiting is not None)
+        return f"the machine was busy at {sizes} passages (up to {most:.0%} of the time waiting for a core)"
 
     def pipeline(self, name: str) -> Mapping[str, Any]:
         return next(pipeline for pipeline in self.config["pipelines"] if pipeline["name"] == name)

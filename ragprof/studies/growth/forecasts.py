@@ -76,6 +76,10 @@ def forecasts(pipeline: PipelineData) -> list[dict[str, Any]]:
     data, lines = pipeline.data, []
     for each in measured_series(pipeline):
         found = forecast_sum(data.sizes(), each.parts, targets=targets(data), bounds=each.bounds)
+        live = each.unit == "ns" and each.quantity != "build_ns"
+        live |= each.quantity == COST and any(bills[pipeline.name].billed_by_time for bills in data.bills.values())
+        if live and (busy := data.busy_words(pipeline.name)):
+            found |= {"abstained": True, "reason": busy, "at": []}
         lines.append({"pipeline": pipeline.name, "quantity": each.quantity, "unit": each.unit, **found})
     distributed = _by_score_distribution(pipeline) if data.judged else None
     if distributed is not None:

@@ -47,6 +47,16 @@ def abstaining(section: GrowthSection, quantity: str) -> list[str]:
     return [name for name in section.pipelines if name in silent and not drawn_forecast(section, name, quantity)]
 
 
+def withheld(section: GrowthSection) -> dict[str, str]:
+    """Pipeline and size -> why no sentence rests on its live times. Empty where the machine was quiet."""
+    return {
+        f"{name} at {figures.count(point.size)}": point.latency_withheld
+        for name in section.pipelines
+        for point in points(section, name)
+        if point.latency_withheld
+    }
+
+
 def basis(section: GrowthSection) -> str:
     """What a quality figure rests on: n and the orders."""
     n = max((point.prompt_tokens.n for name in section.pipelines for point in points(section, name)), default=0)

@@ -63,6 +63,8 @@ class GrowthPoint(Section):
     unaccounted: UnaccountedTime | None = None
     build: SizeBuild | None = None
     cost_usd_per_1000_queries: CostFigures | None = None
+    latency_withheld: str = Field("", description="why no sentence rests on the live times; empty where one may")
+    cost_withheld: str = Field("", description="the same of the money, where it is billed by time")
     by_depth: list[DepthQuality] = Field(default_factory=list, description="of a pointwise reranker")
     coverage: EstimateValue | None = Field(
         None, description="of `proportional`: share of each query's relevant documents that are in the corpus"

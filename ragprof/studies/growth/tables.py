@@ -20,6 +20,7 @@ from ragprof.report.lookup import COST, at, reach
 from ragprof.report.palette import CONTEXT, LOSSES
 from ragprof.report.tables import (
     HOW_QUANTILES,
+    MARK,
     PIPELINE,
     Cell,
     Column,
@@ -30,6 +31,8 @@ from ragprof.report.tables import (
     figure,
     group,
     judged_cell,
+    mark_note,
+    marked,
     quantile_cell,
     score_cell,
 )
@@ -86,14 +89,14 @@ def glance(section: GrowthSection) -> Table:
             *(_quiet() if first else _estimate(point.change, figures.difference), score_cell(scores, precision)),
             *(
                 _share(point, "relevant"),
-                quantile_cell(point.end_to_end, "p50"),
-                bill_cell(point.cost_usd_per_1000_queries),
+                marked(quantile_cell(point.end_to_end, "p50"), point.latency_withheld),
+                marked(bill_cell(point.cost_usd_per_1000_queries), point.cost_withheld),
             ),
         )
 
     note = (
         f"Small figures are 95% intervals; {grown.basis(section)}. Every judged document is in every corpus, which "
-        f"flatters the small sizes. {HOW_QUANTILES}"
+        f"flatters the small sizes. {HOW_QUANTILES}{mark_note(grown.withheld(section))}"
     )
     return Table("growth-glance", "Growth at a glance", columns, _by_size(section, cells), note)
 
@@ -223,11 +226,15 @@ def resources(section: GrowthSection) -> Table:
             *(figures.size(at(point, "build", key)) for key in ("index_bytes", "peak_rss_bytes")),
         )
         return (
-            *(_size(point.size), *(quantile_cell(point.end_to_end, quantile) for quantile in ("p50", "p95"))),
+            _size(point.size),
+            *(marked(quantile_cell(point.end_to_end, each), point.latency_withheld) for each in ("p50", "p95")),
             *(*map(figure, built), _estimate(point.prompt_tokens, figures.mean_count)),
         )
 
-    note = f"On a real index of each size, {grown.timings(section)}. Small figures are 95% intervals. {HOW_QUANTILES}"
+    note = (
+        f"On a real index of each size, {grown.timings(section)}. Small figures are 95% intervals. {HOW_QUANTILES}"
+        f"{mark_note(grown.withheld(section))}"
+    )
     return Table("growth-resources", "Time, builds and memory", columns, _by_size(section, cells), note)
 
 
@@ -374,18 +381,25 @@ def growth_table(section: GrowthSection, _: Context) -> RenderableType:
 
 def _printed_cells(section: GrowthSection, name: str) -> list[str]:
     points = _ends(grown.points(section, name))
+
+    def live(write: Write, withheld: str, *path: str) -> str:
+        """Both ends, marked where no sentence may rest on them."""
+        ends = [(write(at(point, *path)), getattr(point, withheld)) for point in points]
+        return _from_to([f"{text} {MARK}" if why and text != figures.ABSENT else text for text, why in ends])
+
+    p50 = live(figures.duration, "latency_withheld", "end_to_end", "p50_ns")
     if not section.judged:
         return [
-            _from_to([figures.duration(at(point, "end_to_end", "p50_ns")) for point in points]),
+            p50,
             _from_to([figures.size(at(point, "build", "index_bytes")) for point in points]),
             _from_to([figures.mean_count(point.prompt_tokens.mean) for point in points]),
-            _from_to([figures.usd(at(point, "cost_usd_per_1000_queries", "total")) for point in points]),
+            live(figures.usd, "cost_withheld", "cost_usd_per_1000_queries", "total"),
         ]
     return [
         _from_to([figures.score(at(grown.score(section, name, point), "mean")) for point in points]),
         figures.difference(points[-1].change.mean) if len(points) > 1 else figures.ABSENT,
         _from_to([figures.share(at(point, "context_share", "relevant", "mean")) for point in points]),
-        _from_to([figures.duration(at(point, "end_to_end", "p50_ns")) for point in points]),
+        p50,
     ]
 
 

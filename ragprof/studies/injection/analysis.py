@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ragprof.core import files
+from ragprof.record.disturbance import disturbances
 from ragprof.report import figures
 from ragprof.report.tables import open_span
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, rounded
@@ -108,7 +109,12 @@ def analyse(folder: Path) -> InjectionSection:
     decoding = decode_per_token(data.live[~data.live["pipeline"].isin(own)], seed=data.seed)
     model = " ".join(str(generator[key]) for key in ("model", "precision") if generator.get(key)) or generator["name"]
     points, fit = first_token(data.prefill, model=model, seed=data.seed)
+    if data.prefill_busy:
+        said = f"How the time to the first token grows with the prompt is withheld: {data.prefill_busy}."
+        fit = fit.model_copy(update={"statement": said})
     judges = data.judgement.get("judges") or {}
+    busy = {name: data.busy(name) for name in data.names}
+    disturbed = next(filter(None, busy.values()), "")
     section = InjectionSection(
         generator=AnsweringModel(**{key: generator.get(key) for key in AnsweringModel.model_fields}),
         priced_as=data.priced_as,
@@ -117,7 +123,11 @@ def analyse(folder: Path) -> InjectionSection:
         correct=data.settings["correct"],
         seed=data.seed,
         time_to_first_token=FirstTokenSection(
-            model=model, points=points, fit=fit, decode_ns_per_token=EstimateValue(**decoding)
+            model=model,
+            points=points,
+            fit=fit,
+            decode_ns_per_token=EstimateValue(**decoding),
+            withheld=data.prefill_busy,
         ),
         by_k={name: swept_settings(data, name, "k", "k") for name in swept},
         by_budget={name: rows for name, rows in budgets.items() if rows},
@@ -134,7 +144,7 @@ def analyse(folder: Path) -> InjectionSection:
             for name, rows in asked.items()
         },
         comparisons=comparisons({name: rows for name, rows in asked.items() if withheld(rows) is None}, seed=data.seed),
-        utility=utility_of(facts, sensitivities=data.settings["sensitivities"]),
+        utility=utility_of(facts, sensitivities=data.settings["sensitivities"], busy=disturbed),
         budget=_budget(data, facts),
         energy=None if energy is None else EnergyBasis(**energy),
         work=data.manifest["work"],
@@ -148,17 +158,19 @@ def analyse(folder: Path) -> InjectionSection:
                 "usd_per_1000_queries": usd_per_1000(bills[name]),
                 "usd_interval": usd_interval(bills[name], data.draws),
                 "unpriced": data.unpriced(name),
+                "latency_withheld": busy[name],
+                "cost_withheld": data.dear(name),
             }
         )
         for name, each in facts.items()
     }
     section = section.model_copy(update={"economics": economics})
-    said = {"statements": statements(section), "notes": notes(data, section)}
+    sentences = {"statements": statements(section), "notes": notes(data, section)}
     beside = {
         "economics": {name: rounded(found.as_json()) for name, found in economics.items()},
         "first_tokens": _medians(folder),
     }
-    return InjectionSection.model_validate({**rounded(section.as_json()), **said, **beside})
+    return InjectionSection.model_validate({**rounded(section.as_json()), **sentences, **beside})
 
 
 def _estimate(values: pd.Series, seed: int) -> EstimateValue:
@@ -170,11 +182,15 @@ def _medians(folder: Path) -> dict[str, FirstTokenMedian]:
     path = folder / "first_tokens.parquet"
     if not path.exists():
         return {}
-    seed = files.read_manifest(folder)["config"]["seed"]
+    seed, flags = files.read_manifest(folder)["config"]["seed"], disturbances(folder)
     table = files.read_table(path).rename(columns={"first_token_ns": "duration_ns"})
     found = {str(name): latency_quantiles(rows, seed=seed) for name, rows in table.groupby("pipeline", sort=False)}
     return {
-        name: FirstTokenMedian(**{key: one[key] for key in FirstTokenMedian.model_fields})
+        name: FirstTokenMedian(
+            p50_ns=one["p50_ns"],
+            p50_interval_ns=one["p50_interval_ns"],
+            withheld=flags[name].reason if flags[name].busy else "",
+        )
         for name, one in found.items()
     }
 
@@ -221,12 +237,16 @@ def _orders(data: InjectionData, name: str) -> list[ChunkOrder]:
 def _marginal(data: InjectionData, name: str) -> ChunkMargin:
     value = data.config["budget"].get("usd_per_correct_answer")
     settings, reasons = [], [data.withheld(name, f"k={k}") for k in data.steps(name, "k")]
+    dear = "" if value is None else data.dear(name)
     for k in data.steps(name, "k"):
         asked, timed = data.asked(name, f"k={k}"), data.timed(name, f"k={k}")
         settings.append(
             SweptAnswers(k, asked["correct"], asked["f1"], timed["first_token_ns"], data.bill(name, f"k={k}"))
         )
     found = marginal(name, settings, value_usd=None if value is None else float(value), seed=data.seed)
+    if dear:
+        said = f"{name}: what one more chunk is worth is withheld, for it is billed by time: {dear}."
+        return found.model_copy(update={"last_worthwhile_k": None, "status": "undecided", "statement": said})
     if not any(reasons):
         return found
     k, why = next((k, reason) for k, reason in zip(data.steps(name, "k"), reasons, strict=True) if reason)
@@ -244,8 +264,9 @@ def _budget(data: InjectionData, facts: Mapping[str, AnswerFacts]) -> BudgetSect
     for name in data.names:
         tokens, usd = float(facts[name].tokens[0]), usd_per_1000(data.bill(name))
         spent = {"tokens_per_query": None if isnan(tokens) else tokens, "usd_per_1000_queries": usd}
-        within: bool | None = None if any(spent[key] is None for key in known) else True
-        if any(spent[key] is not None and Decimal(str(spent[key])) > limit for key, limit in known.items()):
+        told = {key: None if key == "usd_per_1000_queries" and data.dear(name) else spent[key] for key in known}
+        within: bool | None = None if None in told.values() else True
+        if any(value is not None and Decimal(str(value)) > known[key] for key, value in told.items()):
             within = False
         pipelines[name] = BudgetSpent(**spent, within=within)
     return BudgetSection(**limits, pipelines=pipelines)
@@ -417,6 +438,8 @@ def _losses(section: InjectionSection, leader: str | None) -> str:
 
 
 def _price(economics: Economics, leader: str) -> str:
+    if economics.cost_withheld:
+        return f"What a correct answer of {leader} costs is billed by time and withheld: {economics.cost_withheld}."
     each, correct = economics.usd_per_query, economics.usd_per_correct_answer
     if correct is None or each is None:
         return f"What a correct answer of {leader} costs is UNPRICED."
@@ -468,5 +491,11 @@ def notes(data: InjectionData, section: InjectionSection) -> list[str]:
         "conventions.",
         f"A wrong answer is put down to the first place ({', '.join(ATTRIBUTED)}) after which no gold answer is left.",
         section.energy.statement if section.energy else "",
+        *(
+            f"{name}: {one.latency_withheld}. Its live times, and what rests on them, are marked and decide nothing; "
+            "inject again when the machine does nothing else."
+            for name, one in section.economics.items()
+            if one.latency_withheld
+        ),
     ]
     return [note for note in candidates if note]

@@ -25,7 +25,7 @@ from ragprof.report.lines import (
     tooltip,
 )
 from ragprof.report.palette import DASHES, INK, LOST, MUTED, PAPER, PROMPT, SHAPES, STAGES, tint
-from ragprof.report.tables import open_span, plain
+from ragprof.report.tables import WITHHELD, open_span, plain
 from ragprof.report.theme import (
     Chart,
     Key,
@@ -44,7 +44,7 @@ from ragprof.report.theme import (
 )
 from ragprof.studies.contract import Context
 from ragprof.studies.injection.section import InjectionSection
-from ragprof.studies.injection.tables import WITHHELD, basis, correct_words, cost_cell, fields, utility_at
+from ragprof.studies.injection.tables import basis, correct_words, cost_cell, fields, utility_at
 
 Rows = list[dict[str, Any]]
 K_TITLE = "Chunks in the prompt (k)"
@@ -428,9 +428,11 @@ def cost(section: InjectionSection, context: Context) -> Chart | None:
         base.mark_text(dy=-13, fontWeight=500).encode(x=alt.X("value:Q", **x), text=alt.Text("label:N")),
     )
     unbounded = " A line that goes on to the edge has no upper end: too few answers were correct." if is_open else ""
+    dear = [name for name, one in section.economics.items() if one.cost_withheld]
+    busy = f" Of a busy machine, and not to be relied on: {', '.join(dear)}." if dear else ""
     caption = (
         "USD for each correct answer: what all queries cost, divided by the answers that are correct, with 95% "
-        f"intervals, {basis(section)}. {correct_words(section)}{unbounded}"
+        f"intervals, {basis(section)}. {correct_words(section)}{unbounded}{busy}"
     )
     spec = specification(chart, height=rows_height(names, 46))
     return Chart("injection-cost", "What a correct answer costs", caption, spec, tuple(notes))

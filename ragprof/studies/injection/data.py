@@ -8,7 +8,7 @@ its intervals, which are statistics, go through floats.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,11 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.evals import unpriced
-from ragprof.price.pricing import EXACT, QUERIES, plain
+from ragprof.price import read_pricing
+from ragprof.price.pricing import EXACT, MACHINE_TIME, QUERIES, plain
 from ragprof.record import belonging
 from ragprof.record.belonging import Basis
+from ragprof.record.disturbance import busy_words, disturbances
 from ragprof.report import figures
 from ragprof.statistics.draws import Array, Draws, ends
 
@@ -105,10 +107,10 @@ UNFINISHED = 0.05
 SPANS = ("embed_ns", "search_ns", "rerank_ns", "inject_ns")
 LIVE = (
     *(*KEYS, "end_to_end_ns", *SPANS, "first_token_ns", "first_reasoning_ns", "decode_ns", "output_tokens"),
-    *("reasoning_tokens", "joules"),
+    *("reasoning_tokens", "joules", "cpu_ns", "waiting_ns"),
 )
 COSTS = (*KEYS, "item", "usd", "rate")
-PREFILL = ("round", "prompt_tokens", "first_token_ns")
+PREFILL = ("round", "prompt_tokens", "first_token_ns", "end_to_end_ns", "cpu_ns", "waiting_ns")
 NEEDED = ("manifest.json", "judgement.json", "judged.parquet", "prompts.parquet", "answers.parquet")
 
 
@@ -129,6 +131,8 @@ class InjectionData:
     live: pd.DataFrame
     costs: pd.DataFrame
     prefill: pd.DataFrame
+    retrieval_busy: Mapping[str, str] = field(default_factory=dict)
+    """Pipeline -> why its retrieval's bill is withheld: by time, on a machine that was busy in the main recording."""
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -180,6 +184,20 @@ class InjectionData:
     def withheld(self, pipeline: str, setting: str = OWN) -> str | None:
         """Why no rate of these answers is told; None where all but a few of them came to their end."""
         return withheld(self.asked(pipeline, setting))
+
+    def busy(self, pipeline: str) -> str:
+        """Why no sentence rests on the live times of a pipeline; empty where one may."""
+        return busy_words(self.live[self.live["pipeline"] == pipeline], self.settings["timing"])
+
+    @property
+    def prefill_busy(self) -> str:
+        """The same of the prompts of chosen lengths."""
+        return busy_words(self.prefill, self.settings["timing"])
+
+    def dear(self, pipeline: str) -> str:
+        """The same of the pipeline's bills, where they hold machine time."""
+        rows = self.costs[(self.costs["pipeline"] == pipeline) & (self.costs["item"] == MACHINE_TIME)]
+        return (self.busy(pipeline) if len(rows) else "") or self.retrieval_busy.get(pipeline, "")
 
     def bill(self, pipeline: str, setting: str = OWN) -> AnswerBill | None:
         rows = self.costs[(self.costs["pipeline"] == pipeline) & (self.costs["setting"] == setting)]
@@ -263,15 +281,30 @@ def read_injection(folder: Path) -> InjectionData:
     never_began = (finish == "content_filter") | (empty & (finish == "length"))
     cells.loc[never_began, VERDICTS] = np.nan
     cells.loc[never_began, "lost_at"] = ""
-    optional = []
-    for name, columns in (("live", LIVE), ("costs", COSTS), ("prefill", PREFILL)):
-        path = place / f"{name}.parquet"
-        found = files.read_table(path) if path.exists() else pd.DataFrame(columns=list(columns))
-        optional.append(found.reindex(columns=list(columns)))
+    live, costs, prefill = (
+        (files.read_table(path) if (path := place / f"{name}.parquet").exists() else pd.DataFrame()).reindex(
+            columns=list(columns)
+        )
+        for name, columns in (("live", LIVE), ("costs", COSTS), ("prefill", PREFILL))
+    )
     return InjectionData(
         files.read_json(place / "manifest.json"),
         files.read_json(place / "judgement.json"),
         files.read_json(place / "rates.json") if (place / "rates.json").exists() else {},
         cells,
-        *optional,
+        live,
+        costs,
+        prefill,
+        _retrieval_busy(folder),
     )
+
+
+def _retrieval_busy(folder: Path) -> dict[str, str]:
+    if not (folder / "rates.json").exists():
+        return {}
+    flags, bills = disturbances(folder), read_pricing(folder).pipelines
+    return {
+        name: flag.reason
+        for name, flag in flags.items()
+        if flag.busy and name in bills and set(bills[name].billed_by_time) - {"generate"}
+    }

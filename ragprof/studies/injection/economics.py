@@ -320,10 +320,13 @@ Line: TypeAlias = tuple[float, float]
 """Slope and value at k = 0 of log U."""
 
 
-def utility_of(facts: Mapping[str, AnswerFacts], *, sensitivities: Sequence[float]) -> UtilitySection:
-    """U of the pipelines; those without answers judged, relevance or timings take no part."""
+def utility_of(facts: Mapping[str, AnswerFacts], *, sensitivities: Sequence[float], busy: str = "") -> UtilitySection:
+    """U of the pipelines; those without answers judged, relevance or timings take no part.
+
+    `busy` is why the timings of one of them count for nothing: then nobody wins.
+    """
     known = {name: each for name, each in facts.items() if np.isfinite(each.utility(1.0)[0])}
-    found = winners(known)
+    found = [] if busy else winners(known)
     own = [(f"k = {k:g}", k, "from the eval file") for k in sensitivities if k not in {k for _, k, _ in PRESETS}]
     curve = [float(k) for k in np.geomspace(LOWEST, HIGHEST, CURVE_POINTS)]
     return UtilitySection(
@@ -332,7 +335,7 @@ def utility_of(facts: Mapping[str, AnswerFacts], *, sensitivities: Sequence[floa
             UtilityPoint(k=k, values={name: float(each.utility(k)[0]) for name, each in known.items()}) for k in curve
         ],
         winners=found,
-        statement=statement(found, len(known)),
+        statement=f"Who is ahead by {FORMULA} is withheld: {busy}." if busy else statement(found, len(known)),
         formula=FORMULA,
     )
 

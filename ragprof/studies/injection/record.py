@@ -195,7 +195,7 @@ def record_injection(planned: InjectionPlan, bench: Bench) -> None:
     meter = find_meter(stated, clock=lambda: bench.clock() - excluded_ns())  # waiting draws none of the stated watts
     files.write_table(folder / "live.parquet", time_answers(planned, bench, meter))
     repeats, lengths = planned.injection.timing.repeats, planned.injection.lengths
-    prefill = time_lengths(planned.generators[0], docs, lengths, repeats=repeats, progress=bench.progress)
+    prefill = time_lengths(planned.generators[0], docs, lengths, repeats=repeats, bench=bench)
     files.write_table(folder / "prefill.parquet", prefill)
     work = {"prompts": len(prompts.prompts), "distinct": len(answers), "generated": generated}
     work["reused"] = work["distinct"] - generated

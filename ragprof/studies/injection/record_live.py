@@ -11,8 +11,8 @@ from functools import partial
 
 import pandas as pd
 
-from ragprof.core import STAGES, Doc, Query, prompt
-from ragprof.core.clock import Progress, excluded_ns
+from ragprof.core import STAGES, Doc, Query, cores, prompt
+from ragprof.core.clock import excluded_ns
 from ragprof.core.reasoning import apart
 from ragprof.core.stages import Generator
 from ragprof.record.disturbance import busiest_share
@@ -28,7 +28,7 @@ LIVE_COLUMNS = (
     "pipeline", "setting", "round", "query_id", "end_to_end_ns", *(f"{stage}_ns" for stage in STAGES),
     "first_token_ns", "first_reasoning_ns", "decode_ns", *COUNTS, "excluded_ns", "cpu_ns", "waiting_ns", "joules",
 )  # fmt: skip
-PREFILL_COLUMNS = ("round", "prompt_tokens", "first_token_ns")
+PREFILL_COLUMNS = ("round", "prompt_tokens", "first_token_ns", "end_to_end_ns", "cpu_ns", "waiting_ns")
 APART = 7_919
 """Passages between the places of the corpus where two prompts begin; prime, so that they meet late."""
 SPREAD = 0.02
@@ -111,7 +111,7 @@ def time_answers(planned: InjectionPlan, bench: Bench, meter: Meter | None) -> p
 
 
 def time_lengths(
-    generator: Generator, docs: Sequence[Doc], lengths: Sequence[int], *, repeats: int, progress: Progress
+    generator: Generator, docs: Sequence[Doc], lengths: Sequence[int], *, repeats: int, bench: Bench
 ) -> pd.DataFrame:
     """Time to first token of prompts of real passages, other ones each time, so that no cache knows their beginning.
 
@@ -126,21 +126,24 @@ def time_lengths(
         if (text := prompt_of_length(generator, docs, length, start=place * APART)) is not None
     }
     warm = prompt_of_length(generator, docs, fitting[0], start=-APART) if built else None
-    progress.start("time prompts by length", len(built))
-    rows = []
+    bench.progress.start("time prompts by length", len(built))
+    rows, meter = [], cores.meter()
     if warm is not None:
         generator.generate(warm)
     for (number, _), text in built.items():
+        before, start = meter.of_process(), bench.clock()
         generated = apart(generator.generate(text))
+        took, added = bench.clock() - start, meter.of_process().since(before)
         # The prompt is read when the model says its first word, be it to itself. Reasoning that is not shown hides it.
         hidden = generated.first_reasoning_ns is None and generated.usage.get("reasoning_tokens", 0) > 0
         first_ns = generated.first_token_ns if generated.first_reasoning_ns is None else generated.first_reasoning_ns
         if first_ns is not None and not hidden:
             tokens = generated.usage.get("input_tokens", generator.count_tokens(text))
-            rows.append((number, tokens, first_ns))
-        progress.advance(1)
-    progress.done()
-    return pd.DataFrame(rows, columns=list(PREFILL_COLUMNS))
+            rows.append((number, tokens, first_ns, took, added.cpu_ns, added.waiting_ns))
+        bench.progress.advance(1)
+    bench.progress.done()
+    table = pd.DataFrame(rows, columns=list(PREFILL_COLUMNS))
+    return table.astype(dict.fromkeys(("cpu_ns", "waiting_ns"), "Int64"))
 
 
 def prompt_of_length(generator: Generator, docs: Sequence[Doc], length: int, *, start: int) -> str | None:

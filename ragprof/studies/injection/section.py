@@ -83,6 +83,7 @@ class FirstTokenSection(Section):
     points: list[TimedLength]
     fit: FirstTokenFit
     decode_ns_per_token: EstimateValue = Field(description="time per token of the answer after the first")
+    withheld: str = Field("", description="why no sentence rests on these times; empty where one may")
 
 
 class PromptParts(Section):
@@ -320,6 +321,8 @@ class Economics(Section):
     usd_per_1000_queries: str | None = None
     usd_interval: tuple[str | None, str | None] | None = None
     unpriced: list[str] = Field(default_factory=list, description="what has no price, and why")
+    latency_withheld: str = Field("", description="why no sentence rests on the live times; empty where one may")
+    cost_withheld: str = Field("", description="the same of the money, where it is billed by time")
 
     @property
     def is_unpriced(self) -> bool:
@@ -331,6 +334,7 @@ class FirstTokenMedian(Section):
 
     p50_ns: int | None
     p50_interval_ns: tuple[int, int] | None
+    withheld: str = Field("", description="why no sentence rests on it: the main recording's machine was busy")
 
 
 class InjectionSection(Section):
@@ -379,7 +383,10 @@ class InjectionSection(Section):
         beside = {
             "economics": {name: one["economics"] for name, one in pipelines.items() if "economics" in one},
             "first_tokens": {
-                name: {key: found[key] for key in ("p50_ns", "p50_interval_ns")}
+                name: {
+                    **{key: found[key] for key in ("p50_ns", "p50_interval_ns")},
+                    "withheld": (pipelines[name].get("waiting") or {}).get("reason", ""),
+                }
                 for name, found in medians.items()
                 if found
             },

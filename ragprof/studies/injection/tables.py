@@ -10,6 +10,7 @@ from ragprof.report.figures import ABSENT, DASH, UNPRICED, count, signed
 from ragprof.report.palette import LOST, PROMPT
 from ragprof.report.tables import (
     PIPELINE,
+    WITHHELD,
     Cell,
     Column,
     Row,
@@ -19,6 +20,8 @@ from ragprof.report.tables import (
     figure,
     group,
     interval_cell,
+    mark_note,
+    marked,
     open_span,
     plain,
     points,
@@ -33,6 +36,7 @@ from ragprof.studies.injection.section import (
     ChunkStep,
     Economics,
     EnergyBasis,
+    FirstTokenMedian,
     InjectionSection,
     SweptSetting,
     TimedLength,
@@ -77,7 +81,6 @@ _QUANTITIES = {
     "time_to_first_token_s": "Time to first token (L)",
     "utility": "Utility (U)",
 }
-WITHHELD = "withheld"
 WHAT_AND_VALUE = (Column("What", numeric=False), Column("Value", numeric=False))
 
 
@@ -124,13 +127,19 @@ def usd_cell(
 def cost_cell(economics: Economics, cost: EstimateValue | None) -> Cell:
     """An estimate in USD: UNPRICED where the query has no price either; else there was nothing to divide by."""
     if cost is not None and cost.mean is not None:
-        return estimate_cell(cost, figures.usd)
+        return marked(estimate_cell(cost, figures.usd), economics.cost_withheld)
     return figure(UNPRICED if economics.is_unpriced else ABSENT)
 
 
-def price_cell(found: Economics | SweptSetting) -> Cell:
-    """The cost of 1,000 queries with its interval."""
-    return usd_cell(found.usd_per_1000_queries, found.usd_interval)
+def price_cell(found: Economics | SweptSetting, withheld: str) -> Cell:
+    """The cost of 1,000 queries with its interval, marked where it is withheld."""
+    priced = found.usd_per_1000_queries is not None
+    return marked(usd_cell(found.usd_per_1000_queries, found.usd_interval), withheld if priced else "")
+
+
+def busy_note(section: InjectionSection) -> str:
+    """What the mark means, for the note of a table. Empty where the machine was quiet."""
+    return mark_note({name: one.latency_withheld or one.cost_withheld for name, one in section.economics.items()})
 
 
 def points_cell(estimate: EstimateValue) -> Cell:
@@ -165,14 +174,19 @@ def glance(section: InjectionSection) -> Table:
             *(told(share_cell(found.correct), why), told(estimate_cell(found.f1, figures.score), why)),
             *(told(share_cell(found.exact_match), why), share_cell(found.answer_in_context)),
             *(told(share_cell(found.answer_in_answer), why),),
-            estimate_cell(economics.time_to_first_token_s, seconds),
-            *((quantile_cell(section.first_tokens.get(name), "p50"),) if streamed else ()),
-            *(price_cell(economics), cost_cell(economics, economics.usd_per_correct_answer)),
+            marked(estimate_cell(economics.time_to_first_token_s, seconds), economics.latency_withheld),
+            *((streaming_cell(section.first_tokens.get(name)),) if streamed else ()),
+            price_cell(economics, economics.cost_withheld),
+            cost_cell(economics, economics.usd_per_correct_answer),
         )
+
+    def streaming_cell(median: FirstTokenMedian | None) -> Cell:
+        return marked(quantile_cell(median, "p50"), "" if median is None else median.withheld)
 
     note = (
         f"Small figures are 95% intervals; {basis(section)}. {correct_words(section)} The gap between in context and "
         "correct is what the model leaves unused. First token, end to end: retrieval and the time to the first token."
+        f"{busy_note(section)}"
     )
     rows = by_pipeline({name: name for name in section.answers}, cells)
     return Table("injection-glance", "Answers at a glance", columns, rows, note)
@@ -234,19 +248,23 @@ def reasoning(section: InjectionSection) -> Table:
         *(Column("First token", "of the reasoning"), Column("Reasoning", "until the answer's first token")),
         Column("Cost", "of reasoning, per 1,000 queries"),
     )
-    rows = by_pipeline(
-        {name: one.reasoning for name, one in section.answers.items() if one.reasoning},
-        lambda one: (
+
+    def cells(name: str) -> Iterable[Cell]:
+        one, why = section.answers[name].reasoning, section.economics[name].latency_withheld
+        if one is None:
+            return ()
+        return (
             *(estimate_cell(one.tokens, figures.mean_count), estimate_cell(one.answer_tokens, figures.mean_count)),
             figure(figures.share(one.share)),
-            *(estimate_cell(one.first_token_ns, figures.duration), estimate_cell(one.time_ns, figures.duration)),
+            *(marked(estimate_cell(time, figures.duration), why) for time in (one.first_token_ns, one.time_ns)),
             usd_cell(one.usd_per_1000_queries),
-        ),
-    )
+        )
+
+    rows = by_pipeline({name: name for name, one in section.answers.items() if one.reasoning}, cells)
     note = (
         f"Means per question, small figures are 95% intervals; {basis(section)}. Reasoning is billed as output and is "
         "part of every cost here. Times are of the timed questions; where the server sends no reasoning, only its "
-        "tokens are known."
+        f"tokens are known.{busy_note(section)}"
     )
     return Table("injection-reasoning", "Reasoning and answer", columns, rows, note)
 
@@ -330,13 +348,15 @@ def budget(section: InjectionSection) -> Table:
     )
     verdicts = {True: Cell("within", tone="better"), False: Cell("over", tone="worse"), None: figure(ABSENT)}
     rows = by_pipeline(
-        {} if found is None else found.pipelines,
+        {} if found is None else {name: (name, spent) for name, spent in found.pipelines.items()},
         lambda spent: (
-            *(figure(figures.mean_count(spent.tokens_per_query)), usd_cell(spent.usd_per_1000_queries)),
-            verdicts[spent.within],
+            figure(figures.mean_count(spent[1].tokens_per_query)),
+            marked(usd_cell(spent[1].usd_per_1000_queries), section.economics[spent[0]].cost_withheld),
+            verdicts[spent[1].within],
         ),
     )
-    return Table("injection-budget", "Against the budget", columns, rows, "Limits are those of the eval file.")
+    note = f"Limits are those of the eval file.{busy_note(section)}"
+    return Table("injection-budget", "Against the budget", columns, rows, note)
 
 
 def energy(section: InjectionSection) -> Table:
@@ -383,23 +403,25 @@ def swept(section: InjectionSection) -> list[Table]:
         (section.by_budget, Column("Budget", "tokens"), "injection-budget", "by token budget"),
     )
 
-    def answers(step: SweptSetting) -> tuple[Cell, ...]:
+    def answers(name: str, step: SweptSetting) -> tuple[Cell, ...]:
         return (
             *(told(share_cell(step.correct), step.withheld),),
             *(told(estimate_cell(step.answer_f1, figures.score), step.withheld),),
             *(told(share_cell(step.exact_match), step.withheld), share_cell(step.answer_in_context)),
             *(told(share_cell(step.answer_in_answer), step.withheld),),
-            *(estimate_cell(step.ndcg, figures.score), price_cell(step)),
+            *(estimate_cell(step.ndcg, figures.score), price_cell(step, section.economics[name].cost_withheld)),
         )
 
-    def tokens(step: SweptSetting) -> tuple[Cell, ...]:
+    def tokens(name: str, step: SweptSetting) -> tuple[Cell, ...]:
         """The cost of a relevant token is n/a where the prompt has a price and no relevant token."""
         nothing = step.usd_per_relevant_token is None and step.usd_per_1000_queries is not None
+        price = marked(usd_cell(step.usd_per_relevant_token), section.economics[name].cost_withheld)
+        first = estimate_cell(step.time_to_first_token_ns, figures.duration)
         return (
             estimate_cell(step.prompt_tokens, figures.mean_count),
             *(figure(figures.mean_count(getattr(step.tokens, kind))) for kind in PROMPT),
-            figure(ABSENT) if nothing else usd_cell(step.usd_per_relevant_token),
-            estimate_cell(step.time_to_first_token_ns, figures.duration),
+            figure(ABSENT) if nothing else price,
+            marked(first, section.economics[name].latency_withheld),
         )
 
     found = []
@@ -409,7 +431,7 @@ def swept(section: InjectionSection) -> list[Table]:
             *(Column("In context", "a gold answer"), Column("In answer", "a gold answer")),
             *(Column("nDCG", "of the prompt"), Column("Cost", "per 1,000 queries")),
         )
-        note = f"Small figures are 95% intervals; {basis(section)}. {correct_words(section)}"
+        note = f"Small figures are 95% intervals; {basis(section)}. {correct_words(section)}{busy_note(section)}"
         # "injection-k" and "injection-budgets": "injection-budget" is the table of limits kept.
         name = key if key.endswith("-k") else f"{key}s"
         found.append(Table(name, f"Answers {by}", columns, swept_rows(settings, answers), note))
@@ -421,7 +443,7 @@ def swept(section: InjectionSection) -> list[Table]:
         note = (
             f"Mean tokens per prompt, {basis(section)}; small figures are 95% intervals. Parts are counted by the "
             "eval's tokenizer, the whole by the model's. Truncated: within reach and not in the prompt. Unjudged is "
-            "not irrelevant."
+            f"not irrelevant.{busy_note(section)}"
         )
         rows = swept_rows(settings, tokens)
         found.append(Table(f"{key}-tokens", f"Tokens and time {by}", columns, rows, note))
@@ -429,12 +451,12 @@ def swept(section: InjectionSection) -> list[Table]:
 
 
 def swept_rows(
-    settings: dict[str, list[SweptSetting]], cells: Callable[[SweptSetting], tuple[Cell, ...]]
+    settings: dict[str, list[SweptSetting]], cells: Callable[[str, SweptSetting], tuple[Cell, ...]]
 ) -> tuple[Row, ...]:
     """A group of rows per pipeline, one per k or budget, rising."""
     rows = []
     for name, found in settings.items():
-        rows += group(Cell(name, pipeline=name), [(figure(count(one.size)), *cells(one)) for one in found])
+        rows += group(Cell(name, pipeline=name), [(figure(count(one.size)), *cells(name, one)) for one in found])
     return tuple(rows)
 
 
@@ -475,28 +497,33 @@ def marginal(section: InjectionSection) -> Table:
         Column("Price", "of one more correct answer"),
     )
 
-    def cells(step: ChunkStep) -> tuple[Cell, ...]:
+    def cells(name: str, step: ChunkStep) -> tuple[Cell, ...]:
         """The price is n/a where the added tokens have a price and bring nothing."""
-        added = step.added_first_token_ns
+        added, economics = step.added_first_token_ns, section.economics[name]
         later = figures.span(added.interval, lambda end: signed(end, figures.duration))
         price = usd_cell(step.usd_per_extra_correct, step.usd_per_extra_correct_interval or ())
+        price = marked(price, economics.cost_withheld)
         if step.usd_per_extra_correct is None and step.added_usd_per_1000 is not None:
             price = figure(ABSENT)
         return (
             *(Cell(f"{step.from_k} \u2192 {step.to_k}"), points_cell(step.correct_gain)),
             estimate_cell(step.f1_gain, figures.difference),
-            usd_cell(step.added_usd_per_1000, write=lambda value: signed(value, figures.usd)),
-            *(figure(signed(added.mean, figures.duration), later), price),
+            marked(
+                usd_cell(step.added_usd_per_1000, write=lambda value: signed(value, figures.usd)),
+                economics.cost_withheld,
+            ),
+            marked(figure(signed(added.mean, figures.duration), later), economics.latency_withheld),
+            price,
         )
 
     rows: list[Row] = []
     for name, found in section.marginal.items():
         last = found.last_worthwhile_k
         worth = "undecided" if found.status == "undecided" else f"worth it up to k = {count(last)}"
-        rows += group(Cell(name, worth, pipeline=name), [cells(step) for step in found.steps])
+        rows += group(Cell(name, worth, pipeline=name), [cells(name, step) for step in found.steps])
     note = (
         f"What the added chunks bring (paired) and what they add; small figures are 95% intervals, "
-        f"{basis(section)}. The price of one more correct answer is n/a where a step brings none."
+        f"{basis(section)}. The price of one more correct answer is n/a where a step brings none.{busy_note(section)}"
     )
     return Table("injection-marginal", "What one more chunk brings and costs", columns, tuple(rows), note)
 
@@ -523,9 +550,11 @@ def fit(section: InjectionSection) -> Table:
     if decoding.mean is not None:
         spent = estimate_cell(decoding, figures.duration)
         terms.append(("decoding", spent, "per token of the answer, after the first"))
-    rows = tuple(Row((Cell(term), value, Cell(words, tone="quiet"))) for term, value, words in terms)
+    why = section.time_to_first_token.withheld
+    rows = tuple(Row((Cell(term), marked(value, why), Cell(words, tone="quiet"))) for term, value, words in terms)
     note = (
         "Time to first token = a + b n + c n\u00b2, with n the tokens of the prompt. Small figures are 95% intervals."
+        f"{mark_note({'prompts of set lengths': why})}"
     )
     return Table("injection-fit", "The fitted curve, term by term", columns, rows, note)
 
@@ -536,13 +565,18 @@ def lengths(section: InjectionSection) -> Table:
     residuals = {one.prompt_tokens: one.residual_ns for one in found.fit.residuals}
     columns: dict[Column, Callable[[TimedLength], Cell]] = {
         Column("Prompt", "tokens", numeric=False): lambda one: Cell(count(one.prompt_tokens)),
-        Column("First token", "p50"): lambda one: interval_cell(one.p50_ns, one.interval_ns, figures.duration),
+        Column("First token", "p50"): lambda one: marked(
+            interval_cell(one.p50_ns, one.interval_ns, figures.duration), found.withheld
+        ),
         Column("Residual", "measured minus fitted"): lambda one: figure(
             signed(residuals.get(one.prompt_tokens), figures.duration)
         ),
         Column("n", "timings"): lambda one: figure(count(one.n)),
     }
-    note = f"Live prompts of set lengths, small figures are 95% intervals. {found.model}."
+    note = (
+        f"Live prompts of set lengths, small figures are 95% intervals. {found.model}."
+        f"{mark_note({'prompts of set lengths': found.withheld})}"
+    )
     return Table.of("injection-lengths", "Time to first token by prompt length", columns, found.points, note)
 
 
@@ -565,6 +599,7 @@ def economics(section: InjectionSection) -> Table:
     told = ", ".join(f"{name} ({reason})" for name, reason in reasons.items() if reason)
     note = f"Small figures are 95% intervals, resampled by question; {basis(section)}."
     note = f"{note} {UNPRICED}: {told}." if told else note
+    note += busy_note(section)
     return Table("injection-economics", "Unit economics", columns, rows, note)
 
 
@@ -577,14 +612,17 @@ def energy_used(section: InjectionSection) -> Table:
     rows = by_pipeline(
         {name: one for name, one in section.economics.items() if one.joules_per_query},
         lambda one: (
-            *(estimate_cell(one.joules_per_query, plain), estimate_cell(one.joules_per_correct_answer, plain)),
-            estimate_cell(one.energy_usd_per_1000_queries, figures.usd),
-            estimate_cell(one.kg_co2_per_1000_queries, plain),
+            marked(cell, one.latency_withheld)
+            for cell in (
+                *(estimate_cell(one.joules_per_query, plain), estimate_cell(one.joules_per_correct_answer, plain)),
+                estimate_cell(one.energy_usd_per_1000_queries, figures.usd),
+                estimate_cell(one.kg_co2_per_1000_queries, plain),
+            )
         ),
     )
     estimated = is_estimated(section.energy)
     told = "From a stated wattage, not metered. " if estimated else ""
-    note = f"{told}Small figures are 95% intervals; {basis(section)}."
+    note = f"{told}Small figures are 95% intervals; {basis(section)}.{busy_note(section)}"
     title = f"Energy and CO\u2082 of an answer{' (estimate)' if estimated else ''}"
     return Table("injection-energy-used", title, columns, rows, note)
 
@@ -620,12 +658,12 @@ def utility(section: InjectionSection) -> Table:
         section.economics,
         lambda found: (
             *(estimate_cell(found.accuracy, figures.score), estimate_cell(found.relevance, figures.score)),
-            estimate_cell(found.time_to_first_token_s, seconds),
-            *(estimate_cell(utility_at(found, one.k), plain) for one in presets),
+            marked(estimate_cell(found.time_to_first_token_s, seconds), found.latency_withheld),
+            *(marked(estimate_cell(utility_at(found, one.k), plain), found.latency_withheld) for one in presets),
         ),
     )
     reasons = "; ".join(f"{one.name} ({one.reason})" for one in presets if one.reason)
-    note = f"{section.utility.formula}, L in seconds; small figures are 95% intervals. {reasons}."
+    note = f"{section.utility.formula}, L in seconds; small figures are 95% intervals. {reasons}.{busy_note(section)}"
     return Table("injection-utility", "Utility by how much time matters", columns, rows, note)
 
 
@@ -661,8 +699,11 @@ def injection_table(section: InjectionSection, _context: Context) -> RenderableT
         rates = (f"{whole(correct.mean)}{interval}", figures.score(found.f1.mean))
         table.add_row(
             *(said(name), *(rates if found.endings.withheld is None else (WITHHELD, WITHHELD))),
-            *(whole(found.answer_in_context.mean), seconds(economics.time_to_first_token_s.mean), styled(cost)),
+            whole(found.answer_in_context.mean),
+            styled(marked(Cell(seconds(economics.time_to_first_token_s.mean)), economics.latency_withheld)),
+            styled(cost),
         )
     basis_words = said(f"{model_words(section)} {correct_words(section)}", style="dim")
-    lines = [*bullets(section.statements), basis_words]
+    busy = busy_note(section).strip()
+    lines = [*bullets(section.statements), *([said(busy, style="yellow")] if busy else []), basis_words]
     return Group(table, *(Padding(line, INDENT) for line in lines))

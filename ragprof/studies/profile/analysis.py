@@ -12,7 +12,6 @@ from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput
 from ragprof.evals import settings_of
 from ragprof.price import read_pricing
-from ragprof.price.bills import ITEMS
 from ragprof.statistics.estimates import latency_quantiles
 from ragprof.studies.contract import BuildFigures, CostFigures, Latency
 from ragprof.studies.profile.headline import headline, reranker_of, warnings
@@ -93,7 +92,6 @@ def _pipelines(
     seed, pricing = config["seed"], read_pricing(folder).pipelines
     spans, usage = (files.read_table(folder / f"{table}.parquet") for table in ("spans", "usage"))
     builds = files.read_table(folder / "builds.parquet").set_index("pipeline")
-    bills = files.read_json(folder / "rates.json")["pipelines"]
     pipelines = {}
     for pipeline in config["pipelines"]:
         name = pipeline["name"]
@@ -107,7 +105,7 @@ def _pipelines(
             config=pipeline,
             empty_rankings=empty_rankings(folder, pipeline, (scores[name] if len(scores[name]) else mine)["query_id"]),
             **timing,
-            billed_by_time=billed_by_time(bills[name]),
+            billed_by_time=pricing[name].billed_by_time,
             build=BuildFigures(**{key: int(value) for key, value in builds.loc[name].items()}),
             peak_rss_bytes=peaks.get(name),
             usage_per_query={key: estimate.mean for key, estimate in usage_estimates.items()},
@@ -124,11 +122,6 @@ def empty_rankings(folder: Path, pipeline: Mapping[str, Any], asked: pd.Series) 
     final = "rerank" if reranker_of(pipeline) else "search"
     found = table.loc[table["stage"] == final, "query_id"]
     return int((~asked.drop_duplicates().isin(found)).sum())
-
-
-def billed_by_time(bill: Mapping[str, Any]) -> tuple[str, ...]:
-    """The stages of a bill in rates.json whose price is measured machine time."""
-    return tuple(sorted({line["stage"] for line in bill["applied"] if line["item"] == ITEMS["per_hour"]}))
 
 
 def first_token(folder: Path, name: str, *, seed: int) -> Latency | None:

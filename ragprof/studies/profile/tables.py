@@ -169,8 +169,9 @@ def cost(section: ProfileSection) -> Table:
         PIPELINE: lambda name: Cell(name, pipeline=name),
         **{Column(stage): partial(_stage_cost, section, stage) for stage in section.stages},
         Column("Total", "per 1,000 queries"): lambda name: marked(bill_cell(bills[name]), reasons[name]),
-        Column("Per month", traffic): lambda name: figure(
-            UNPRICED if bills[name].total is None else figures.usd(bills[name].per_month), tone="strong"
+        Column("Per month", traffic): lambda name: marked(
+            figure(UNPRICED if bills[name].total is None else figures.usd(bills[name].per_month), tone="strong"),
+            reasons[name],
         ),
     }
     note = (

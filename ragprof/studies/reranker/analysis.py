@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from ragprof.price.pricing import QUERIES
-from ragprof.record.disturbance import Disturbance, waiting_share
 from ragprof.report import figures
 from ragprof.statistics.draws import VERDICT_RESAMPLES
 from ragprof.statistics.paired import paired_ps
@@ -149,7 +148,7 @@ def case_of(
     depths = [depth for depth in facts.depths if depth <= facts.own_depth]
     ps = paired_ps(np.stack([data.gain(arm, data.metric, depth) for depth in depths]).T, seed=data.seed).tolist()
     at = {depth: _at(data, arm, depth, p) for depth, p in zip(depths, ps, strict=True)}
-    busy = busy_words(data, arm)
+    busy = data.busy(arm)
     if busy:
         # What was measured while others worked is in the tables, and decides nothing.
         at = {depth: replace(each, added_p95_ms=None, cost=None if hourly else each.cost) for depth, each in at.items()}
@@ -179,15 +178,6 @@ def case_of(
         hourly=hourly,
         busy=busy,
     )
-
-
-def busy_words(data: RerankerData, arm: str) -> str:
-    """Why the live times of an arm count for nothing; empty where they count, or where nothing of it was recorded."""
-    timing = data.settings.timing
-    rows = data.table("live", arm)
-    share = waiting_share(rows[rows["depth"].isin([0, data.arm(arm).own_depth])], duration="end_to_end_ns")
-    flag = Disturbance(waiting=share, waiting_bound=timing.waiting_bound, spread=None, spread_bound=timing.noise_bound)
-    return flag.reason
 
 
 def is_inert(data: RerankerData, arm: str) -> bool:
@@ -274,7 +264,7 @@ def notes(data: RerankerData, arm: str) -> list[str]:
         found.append("Whether its scores depend on the other candidates could not be checked: there were too few.")
     elif check.listwise:
         found.append("Its scores depend on the other candidates, so it was run at every depth.")
-    if busy := busy_words(data, arm):
+    if busy := data.busy(arm):
         found.append(
             f"While it was timed {busy}: added time, and money that is billed by time, are those of other work too. "
             "They stand in the tables and decide nothing; time it again when the machine does nothing else."

@@ -15,6 +15,7 @@ from ragprof.core import files
 from ragprof.evals import RerankerSettings, settings_of, unpriced
 from ragprof.record import belonging
 from ragprof.record.belonging import Basis
+from ragprof.record.disturbance import busy_words
 from ragprof.statistics.draws import VERDICT_RESAMPLES, Array, Draws
 from ragprof.studies.reranker.recorded import RERANK, SEARCH, RecordedArm, candidates_at
 
@@ -138,6 +139,12 @@ class RerankerData:
         """Live rows of one depth (0: without the reranker), every round of every timed query."""
         rows = self.tables["live"]
         return rows[(rows["arm"] == arm) & (rows["depth"] == depth)]
+
+    def busy(self, arm: str) -> str:
+        """Why its live times count for nothing; empty where they count, or where nothing of it was recorded."""
+        depths = [0, self.arm(arm).own_depth]
+        live = self.table("live", arm)
+        return busy_words(live[live["depth"].isin(depths)], self.settings.timing.model_dump())
 
     def llms(self, arm: str) -> list[Mapping[str, Any]]:
         """Prices of a prompt's tokens, the one that the arm's pipeline is billed by first."""

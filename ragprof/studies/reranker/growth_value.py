@@ -39,7 +39,8 @@ def growth_value(data: RerankerData, arm: str) -> GrowthValue | None:
         return None
     search, reranked = before[..., 0], after[..., 0]
     usd, worth, margin = data.usd(arm, data.arm(arm).own_depth), data.settings.worth_usd_per_point, data.settings.margin
-    cost = None if usd is None else float(np.nanmean(usd)) * QUERIES
+    busy = data.busy(arm) if data.rates["arms"][arm]["hourly"] else ""
+    cost = None if usd is None or busy else float(np.nanmean(usd)) * QUERIES
     # It pays from the smallest gain that counts, or from the one that is worth its cost where that is more.
     bound = margin if cost is None or not worth else max(margin, cost / worth / POINTS)
     found = crossover(grown.sizes(), reranked.swapaxes(0, 1), search.swapaxes(0, 1), bound=bound, draws=grown.draws)
@@ -51,7 +52,8 @@ def growth_value(data: RerankerData, arm: str) -> GrowthValue | None:
         points.append(SizePoint(size=size, gain=gain, worth=money(value), net_usd_per_1000_queries=money(net)))
     pays_from = PaysFrom(**found)
     other = "" if metric == data.metric else f"The growth recording has no {data.metric}, so the gain is in {metric}. "
-    sentence = f"{other}{_sentence(pays_from, metric, bound)} {NO_TOKENS}"
+    dear = f" Its cost is billed by time and withheld: {busy}." if busy else ""
+    sentence = f"{other}{_sentence(pays_from, metric, bound)}{dear} {NO_TOKENS}"
     return GrowthValue(
         curve=BIASED, metric=metric, bound=bound, points=tuple(points), pays_from=pays_from, sentence=sentence
     )
