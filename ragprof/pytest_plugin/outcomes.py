@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ragprof.core import plain
 from ragprof.core.errors import RagprofError
 from ragprof.pytest_plugin.checks import (
     WIDTH,
@@ -53,7 +54,11 @@ def tell(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
             item.user_properties.append(found)
             report.user_properties.append(found)
     if report.failed:
-        report.sections += [(f"ragprof: {check.title}", check.explanation) for check in checks if not check.passed]
+        report.sections += [
+            (f"ragprof: {plain.line(check.title)}", plain.no_command(plain.text(check.explanation)))
+            for check in checks
+            if not check.passed
+        ]
 
 
 def properties(line: CheckLine) -> Iterator[tuple[str, Any]]:
@@ -99,14 +104,15 @@ def write_summary(terminal: pytest.TerminalReporter, *, under: str) -> None:
     for name, lines in sorted(
         found.items(), key=lambda test: (min(ORDER.index(each.verdict) for each in test[1]), test[0])
     ):
-        terminal.line(name if len(name) <= WIDTH else f"...{name[3 - WIDTH :]}")
+        told = plain.no_command(plain.line(name))
+        terminal.line(told if len(told) <= WIDTH else f"...{told[3 - WIDTH :]}")
         for line in lines:
             for text in _row(line):
-                terminal.line(text, **{COLOURS[line.verdict]: True})
+                terminal.line(plain.no_command(text), **{COLOURS[line.verdict]: True})
     counted = Counter(line.verdict for lines in found.values() for line in lines)
     terminal.line(", ".join(f"{counted[verdict]} {verdict}" for verdict in ORDER if counted[verdict]))
     if out := terminal.config.getoption("ragprof_out"):
-        terminal.line(f"recordings and comparisons: {out}")
+        terminal.line(plain.no_command(f"recordings and comparisons: {plain.line(out)}"))
 
 
 def _row(line: CheckLine) -> Iterator[str]:
@@ -116,7 +122,7 @@ def _row(line: CheckLine) -> Iterator[str]:
         value = signed(line.value, line.kind) if line.against else number(line.value, line.kind)
         bound = f"{SIGNS[line.sense]} {number(line.bound, line.kind)}"
         figures = f"{value} {span(line.interval, line.kind)} {bound}, n {line.n}"
-    name = f"{line.pipeline}: {line.quantity}{f' vs {line.against}' if line.against else ''}"
+    name = plain.line(f"{line.pipeline}: {line.quantity}{f' vs {line.against}' if line.against else ''}")
     start = f"  {line.verdict:<9} {name}"
     if len(start) + len(figures) + 2 <= WIDTH:
         yield f"{start}{figures:>{WIDTH - len(start)}}".rstrip()
@@ -124,4 +130,6 @@ def _row(line: CheckLine) -> Iterator[str]:
         yield start if len(start) <= WIDTH else f"{start[: WIDTH - 3]}..."
         yield f"{figures:>{WIDTH}}"
     for remark in (line.note, "" if line.asserted else "no assert asked for this check, so it cannot fail"):
-        yield from textwrap.wrap(remark, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False)
+        yield from textwrap.wrap(
+            plain.line(remark), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
+        )

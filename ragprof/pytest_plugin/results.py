@@ -196,8 +196,17 @@ class ProfiledResult:
         estimate, by_query = self.by_query(chosen, asked)
         if estimate.mean is None:
             raise BadInput(f"{asked.label} of {chosen} was measured for no query; record it again")
-        rankings = self.evidence.rankings
-        return CheckedFigure(asked, chosen, estimate.mean, estimate.interval, estimate.n, by_query, rankings, self.test)
+        return CheckedFigure(
+            asked, chosen, estimate.mean, estimate.interval, estimate.n, by_query, self.evidence.rankings, self.test,
+            withheld=self._withheld(chosen, asked),
+        )  # fmt: skip
+
+    def _withheld(self, pipeline: str, asked: Quantity) -> str:
+        """Why no bound of a figure can be judged: it rests on times of a busy machine. Empty where it can."""
+        clocked = set(self.evidence.facts["clocked"][pipeline])
+        timed = asked.kind == "cost" and bool(clocked & {asked.stage} if asked.stage else clocked)
+        flag = PipelineSide(self.evidence, pipeline, ()).disturbance
+        return f"{NOT_JUDGED}: {flag.reason}" if flag.busy and (timed or asked.kind == "latency") else ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -18,9 +18,10 @@ from ragprof.parts.injectors.top_k import TopKInjector
 from ragprof.parts.rerankers.overlap import OverlapReranker
 from ragprof.record.rankings import CountedReranker
 from ragprof.session.run import grow
+from ragprof.studies.growth.analysis import analyse
 from ragprof.studies.growth.data import read_growth
 from ragprof.studies.growth.extrapolation import LINEAR
-from ragprof.studies.growth.forecasts import cost_series
+from ragprof.studies.growth.forecasts import COST, cost_series
 from ragprof.studies.growth.judge import Collection, judge_tails
 from ragprof.studies.growth.record_cells import Cells, scored_cell_by_cell, union
 from ragprof.studies.growth.record_live import InjectedPrompts
@@ -164,3 +165,29 @@ def test_questions_that_find_nothing_score_nothing(eval_file: Path, tmp_path: Pa
     point = summary["growth"]["pipelines"]["lost"]["all_judged"][0]
     assert point["scores"]["rerank"]["nDCG@10"]["mean"] == 0
     assert point["context_share"]["relevant"] == {"mean": None, "interval": None, "n": 0}
+
+
+def test_sizes_that_were_timed_on_a_busy_machine_are_flagged_and_forecast_no_time_and_no_machine_money(
+    grown: Grown, copy: Path
+) -> None:
+    path = copy / "growth" / "sizes" / "150" / "spans.parquet"
+    spans = pd.read_parquet(path)
+    timed = (spans["phase"] == "round") & (spans["pipeline"] == "dense")
+    read = {"cpu_ns": spans["duration_ns"] * timed, "waiting_ns": 3 * spans["duration_ns"] * timed}
+    spans.assign(**{name: values.astype("Int64") for name, values in read.items()}).to_parquet(path)
+    found, quiet = analyse(copy), analyse(grown.folder)
+    busy = "the machine was busy (75% of the time waiting for a core)"
+    assert {
+        (name, curve, point.size): (point.latency_withheld, point.cost_withheld)
+        for name, curves in found.pipelines.items()
+        for curve, points in curves.items()
+        for point in points
+        if point.latency_withheld or point.cost_withheld
+    } == {("dense", "all_judged", 150): (busy, busy)}
+    why = "the machine was busy at 150 passages (up to 75% of the time waiting for a core)"
+    assert any(note.startswith(f"dense: {why}. Its live times there") for note in found.notes)
+    silent = {line.quantity for line in found.forecast if line.pipeline == "dense" and line.reason == why}
+    assert silent == {"embed_p50_ns", "search_p50_ns", "inject_p50_ns", "end_to_end_p50_ns", "end_to_end_p95_ns", COST}
+    assert all(line.abstained and not line.at for line in found.forecast if line.reason == why)
+    others = [line for line in quiet.forecast if line.pipeline != "dense" or line.quantity not in silent]
+    assert [line for line in found.forecast if line.reason != why] == others

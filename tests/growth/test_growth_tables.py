@@ -14,8 +14,8 @@ from variants import abstaining, changed, context_of, each_point, one_size, rena
 from ragprof.report.figures import signed
 from ragprof.report.lookup import reach
 from ragprof.report.tables import Cell, Table
-from ragprof.studies.growth import tables
-from ragprof.studies.growth.section import GrowthSection
+from ragprof.studies.growth import charts, tables
+from ragprof.studies.growth.section import GrowthPoint, GrowthSection
 
 
 def rows(table: Table, first: str) -> list[list[Cell]]:
@@ -250,3 +250,34 @@ def test_hostile_names_are_text_and_nothing_is_cut(section: GrowthSection, width
 def test_a_state_that_is_no_state_is_refused(section: GrowthSection) -> None:
     with pytest.raises(ValueError, match="status"):
         changed(section, lambda document: document["crossovers"][0].update(status="perhaps"))
+
+
+BUSY = "the machine was busy (74% of the time waiting for a core)"
+
+
+def busy_at(section: GrowthSection, pipeline: str, size: int) -> GrowthSection:
+    """As recorded on a machine that did other work while one pipeline was timed at one size."""
+
+    def at(name: str, curve: str, point: GrowthPoint) -> GrowthPoint:
+        if (name, curve, point.size) != (pipeline, "all_judged", size):
+            return point
+        return point.model_copy(update={"latency_withheld": BUSY, "cost_withheld": BUSY})
+
+    return each_point(section, at)
+
+
+def test_times_and_money_of_a_busy_machine_are_marked_where_they_stand(section: GrowthSection) -> None:
+    busy = busy_at(section, "dense", 240)
+    for table, places in ((tables.glance, (7, 8)), (tables.resources, (2, 3))):
+        quiet, marked = (rows(table(each), "dense") for each in (section, busy))
+        for before, after in zip(quiet[-1], marked[-1], strict=True):
+            told = f"{before.text} *" if quiet[-1].index(before) in places else before.text
+            assert after.text == told
+        assert [texts(line) for line in quiet[:-1]] == [texts(line) for line in marked[:-1]]
+        assert table(busy).note.endswith(f" * measured, but in no headline or verdict: dense at 240: {BUSY}.")
+        assert "*" not in table(section).note
+    assert row(busy, "dense").endswith(f"{row(section, 'dense')[-6:]} *")
+    time, cost = charts.time(busy, context_of(busy)), charts.cost(busy, context_of(busy))
+    for chart in (time, cost):
+        assert chart is not None
+        assert " Of a busy machine, and not to be relied on: dense at 240." in chart.caption

@@ -6,12 +6,16 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from small_suites import Run
 
 from ragprof.core.files import read_json, write_json
+from ragprof.evals.settings import settings_of
+from ragprof.price import price_recording
 
 HOLDS = """
 def test_figures(ragprof):
@@ -312,3 +316,71 @@ def test_a_suite_without_checks_has_no_summary(suite: Run) -> None:
     result = suite("def test_it(): pass")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("=*= ragprof =*")
+
+
+def make_busy(folder: Path, *, waiting: int = 3, cpu: int = 1) -> None:
+    """Write into a recording that threads waited so much and ran so much of its rounds' time."""
+    path = folder / "spans.parquet"
+    spans = pd.read_parquet(path)
+    rounds = (spans["phase"] == "round") * spans["duration_ns"]
+    read = {"cpu_ns": cpu * rounds, "waiting_ns": waiting * rounds}
+    spans.assign(**{name: values.astype("Int64") for name, values in read.items()}).to_parquet(path)
+
+
+LATENCIES = """
+def test_slow(ragprof): assert ragprof.recording("good").latency("p50").at_most(0.000001)
+def test_fast(ragprof): assert ragprof.recording("good").latency("p95", stage="rerank").at_most(60_000)
+def test_quality(ragprof): assert ragprof.recording("good").metric("AP").at_least(0.1)
+"""
+BUSY = "not judged: the machine was busy (75% of the time waiting for a core)"
+
+
+def test_on_a_busy_machine_no_bound_of_a_latency_holds_or_fails(suite: Run, pytester: pytest.Pytester) -> None:
+    suite(LATENCIES).assert_outcomes(passed=2, failed=1)
+    make_busy(pytester.path / "good")
+    loose = suite(LATENCIES)
+    loose.assert_outcomes(passed=3)
+    assert str(loose.stdout).count(f"            {BUSY[:63]}") == 2
+    loose.stdout.fnmatch_lines(["  undecided lexical: rerank.latency_p95*", "  undecided lexical: latency_p50*"])
+    loose.stdout.fnmatch_lines(["2 undecided, 1 holds"])
+    strict = suite(LATENCIES, "--ragprof-strict")
+    strict.assert_outcomes(passed=1, failed=2)
+    strict.stdout.fnmatch_lines([f"E*assert latency_p50 of lexical = * undecided: at most 0.00000100 ms; {BUSY[:40]}*"])
+    strict.stdout.fnmatch_lines(["  more       not judged: the machine was busy (75% of the time waiting for a*"])
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        ({"llm": "openai:gpt-4o-mini"}, "1 holds"),
+        ({"llm": "openai:gpt-4o-mini", "machine": "aws/m7i.large", "utilisation": "0.5"}, "1 undecided"),
+    ],
+)
+def test_on_a_busy_machine_no_bound_of_machine_time_is_judged_and_that_of_tokens_is(
+    prices: dict[str, str], told: str, suite: Run, pytester: pytest.Pytester
+) -> None:
+    good = pytester.path / "good"
+    settings = settings_of(good)
+    priced = {**settings, "prices": {**settings["prices"], **prices}}
+    price_recording(good, settings=priced, books=(), on=date(2026, 11, 30))
+    make_busy(good)
+    result = suite("def test_it(ragprof): assert ragprof.recording('good').cost(stage='inject').at_most(100)")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([told])
+
+
+def test_names_in_the_summary_steer_neither_terminal_nor_ci(suite: Run) -> None:
+    result = suite("""
+    import pytest
+    @pytest.mark.parametrize("name", ["::error::x", "##vso[task.complete]", "a\\x1b[31mb\\u202ec"])
+    def test_names(ragprof, name):
+        figure = ragprof.recording("good").metric("AP")
+        object.__setattr__(figure, "pipeline", name)
+        assert figure.at_least(0.1)
+    """)
+    result.assert_outcomes(passed=3)
+    summary = str(result.stdout).partition(" ragprof ")[2]
+    assert " ::error" not in summary
+    assert "##vso" not in summary
+    assert "\x1b[31mb" not in summary
+    assert "\u202e" not in summary

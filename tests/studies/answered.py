@@ -126,6 +126,7 @@ def config(**tables: Mapping[str, Any]) -> dict[str, Any]:
     plain = {"embedder": None, "store": {"name": "bm25s"}, "prices": {"llm": "openai:gpt-4o-mini"}, "generator": None}
     injection = {
         "seed": 0, "correct": "contains", "order_k": 3, "orders": ["best_first", "best_last"], "sensitivities": [],
+        "timing": {"waiting_bound": 0.1, "noise_bound": 0.1},
     }  # fmt: skip
     limits = {"tokens_per_query": None, "usd_per_1000_queries": None, "usd_per_correct_answer": None}
     return {
