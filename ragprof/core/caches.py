@@ -18,7 +18,7 @@ import logging
 import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, TypeVar, cast
@@ -144,7 +144,10 @@ class RowCache:
         self._count = self._untold = 0
         with self._locked():
             described = {"identity": identity, "width": width, "dtype": self._dtype.str}
-            if self._description() == described and not self._sums.exists():
+            before = None
+            with suppress(OSError, ValueError):  # missing or damaged
+                before = json.loads((self._folder / "identity.json").read_bytes())
+            if before == described and not self._sums.exists():
                 self._adopt()
             write_json(self._folder / "identity.json", {**described, "sums": "crc32"})
             self._refresh()
@@ -269,13 +272,6 @@ class RowCache:
             "%s cached rows of an older version had no checksums and were given theirs as they are; "
             "to compute them anew, delete %s", f"{count:,}", self._folder,
         )  # fmt: skip
-
-    def _description(self) -> Any:
-        """What identity.json says; None where it is missing or damaged."""
-        try:
-            return json.loads((self._folder / "identity.json").read_bytes())
-        except (OSError, ValueError):
-            return None
 
     def _size(self, path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0

@@ -147,7 +147,10 @@ class Trial:
         for parts in self.subject.pipelines:
             if (id(parts.store), id(parts.embedder)) not in filled:
                 filled[id(parts.store), id(parts.embedder)] = None
-                self._fill(parts)
+                parts.store.load()
+                needs = parts.embedder is not None and parts.store.needs_vectors
+                vectors = self._vectors[id(parts.embedder)][0] if needs else None
+                self._built.append(self.timed(partial(parts.store.add, self.indexed, vectors)))
             tried[parts.name] = self._tried(parts)
         return tried
 
@@ -176,11 +179,6 @@ class Trial:
         """Seconds that filling all indexes takes."""
         return sum(self._built) * self.scale if self.pipelines else 0.0
 
-    def _fill(self, parts: Parts) -> None:
-        parts.store.load()
-        vectors = self._vectors[id(parts.embedder)][0] if parts.embedder and parts.store.needs_vectors else None
-        self._built.append(self.timed(lambda: parts.store.add(self.indexed, vectors)))
-
     def found(self, parts: Parts, depth: int) -> list[tuple[Query, Ranking]]:
         """What the search finds for every question; the pipelines were tried before, so that the index is filled."""
         vectors = None if parts.embedder is None else self._vectors[id(parts.embedder)][1]
@@ -206,8 +204,14 @@ class Trial:
         inject_s = self.timed(lambda: prompts.extend(parts.injector.inject(*one).prompt for one in found)) / asked
         count_s = self.timed(lambda: tokens.extend(map(count, prompts))) / asked
         most = max(found, key=lambda one: len(one[1]))
+        embed_s = 0.0
+        if (embedder := parts.embedder) is not None:
+            embedder.load()
+            embedder.embed_queries([self.queries[0].text])  # the model's cold start is no live call
+            calls = [self.timed(partial(embedder.embed_queries, [each.text])) for each in self.queries[:5]]
+            embed_s = float(np.median(calls))
         return Tried(
-            embed_s=0.0 if parts.embedder is None else self._call_s(parts.embedder),
+            embed_s=embed_s,
             search_s=search_s,
             rerank_s=0.0 if parts.reranker is None else len(most[1]) * self.candidate_s(parts.reranker, *most),
             inject_s=inject_s,
@@ -227,12 +231,6 @@ class Trial:
             generator.generate(prompts[0])
             self._calls[key] = self.timed(lambda: [generator.generate(prompt) for prompt in prompts]) / len(prompts)
         return self._calls[key]
-
-    def _call_s(self, embedder: Embedder) -> float:
-        """Seconds of a live call for one query, the model's cold start left out."""
-        embedder.load()
-        embedder.embed_queries([self.queries[0].text])
-        return float(np.median([self.timed(partial(embedder.embed_queries, [each.text])) for each in self.queries[:5]]))
 
 
 def rounds_s(latencies_s: dict[str, float], timing: Timing, *, available: int, bare: bool = False) -> float:

@@ -88,8 +88,9 @@ def unread_by_rerankers(
             label = next(each.reranker.name for each in config.pipelines if each.name == names[0])
             pairs = {(query.text, doc.content): (query, doc) for name in names for query, doc in candidates[name]}
             yield from _told(
-                label, names, "candidates", list(pairs.values()), _joined, reranker.lengths, limit=reranker.max_tokens
-            )
+                label, names, "candidates", list(pairs.values()), lambda pair: f"{pair[0].text} {pair[1].content}",
+                reranker.lengths, limit=reranker.max_tokens,
+            )  # fmt: skip
 
 
 def left_out_by_injectors(tokens: Mapping[str, pd.DataFrame]) -> Iterator[UnreadTexts]:
@@ -111,10 +112,6 @@ def _distinct(pipelines: Sequence[Parts], stage: Literal["embedder", "reranker"]
         if getattr(parts, stage) is not None:
             groups.setdefault(id(getattr(parts, stage)), []).append(parts)
     return [([parts.name for parts in group], group[0]) for group in groups.values()]
-
-
-def _joined(pair: tuple[Query, Doc]) -> str:
-    return f"{pair[0].text} {pair[1].content}"
 
 
 def _told(

@@ -72,20 +72,23 @@ def drawn(charts: Mapping[str, Chart]) -> dict[str, Any]:
     return {
         "charts": charts,
         "stills": {place: still for chart in charts.values() for place, still in _stills(chart).items()},
-        "specifications": _trusted(script_json(_specifications(charts.values()))),
+        "specifications": _trusted(
+            script_json({place: spec for chart in charts.values() for place, spec in chart.pictures().items()})
+        ),
         "library": _trusted(_library()) if charts else "",
         "script": _asset("charts.js"),
         "style": _asset("style.css"),
     }
 
 
+@functools.cache
 def template(name: str, *, folder: Path = _FOLDER) -> Template:
     """A template of a folder, which may use the parts of this one; what it is given is escaped."""
-    return _environment(folder).get_template(name)
-
-
-def _specifications(charts: Iterable[Chart]) -> dict[str, Any]:
-    return {place: spec for chart in charts for place, spec in chart.pictures().items()}
+    environment = Environment(
+        loader=FileSystemLoader([folder, _FOLDER]), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(name)
 
 
 def _stills(chart: Chart) -> dict[str, Markup]:
@@ -100,12 +103,6 @@ def script_json(value: Any) -> str:
     """JSON that is safe inside a script element: it holds no `<`, `>` or `&`, so nothing in it can end the element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-@functools.cache
-def _environment(folder: Path) -> Environment:
-    loader = FileSystemLoader([folder, _FOLDER])
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 @functools.cache

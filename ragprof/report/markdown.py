@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ragprof.report.blocks import Block, Folded, Pair, PipelineFold, ReportPart, Sentences, Small, Titled
-from ragprof.report.tables import Cell, Column, Table
+from ragprof.report.tables import Cell, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MENTION = re.compile(r"(?<!\w)@")
+_IN_AN_ADDRESS = str.maketrans({" ": "%20", "<": "%3C", ">": "%3E", "|": "%7C", "\n": "%0A"})
 
 
 def as_part(part: ReportPart) -> str:
@@ -87,7 +88,8 @@ def as_table(table: Table) -> str:
     if not table.rows:
         return ""
     rule = ("---:" if column.numeric else ":---" for column in table.columns)
-    lines = [_line(map(_title, table.columns)), _line(rule), *(_line(map(_text, row.cells)) for row in table.rows)]
+    titles = (escaped(f"{one.title}, {one.unit}" if one.unit else one.title) for one in table.columns)
+    lines = [_line(titles), _line(rule), *(_line(map(_text, row.cells)) for row in table.rows)]
     note = f"\n\n<sub>{escaped(table.note)}</sub>" if table.note else ""
     return f"**{escaped(table.title)}**\n\n" + "\n".join(lines) + note
 
@@ -96,22 +98,14 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _title(column: Column) -> str:
-    return escaped(f"{column.title}, {column.unit}" if column.unit else column.title)
-
-
 def _text(cell: Cell) -> str:
     """A pipeline's description stays out: it would widen every row."""
-    shown = f"[{escaped(cell.text)}](<{_address(cell.href)}>)" if cell.href else escaped(cell.text)
+    shown = escaped(cell.text)
+    if cell.href:
+        shown = f"[{shown}](<{cell.href.translate(_IN_AN_ADDRESS)}>)"
     if cell.tone in ("strong", "unpriced", "better", "worse"):
         shown = f"**{shown}**"
     return f"{shown} ({escaped(cell.note)})" if cell.note and not cell.pipeline else shown
-
-
-def _address(href: str) -> str:
-    for character, code in {" ": "%20", "<": "%3C", ">": "%3E", "|": "%7C", "\n": "%0A"}.items():
-        href = href.replace(character, code)
-    return href
 
 
 def as_details(table: Table) -> str:

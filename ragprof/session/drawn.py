@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,10 +61,7 @@ def _program() -> str:
     """ragprof's own files, and the names of what is installed, which carry the versions."""
     home = Path(__file__).parents[1]
     own = sorted(path for path in home.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    parts = [sys.version, *(f"{path.relative_to(home)} {files.sha256_of(path)}" for path in own), *_installed()]
-    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
-
-
-def _installed() -> Iterator[str]:
+    parts = [sys.version, *(f"{path.relative_to(home)} {files.sha256_of(path)}" for path in own)]
     for place in filter(Path.is_dir, map(Path, dict.fromkeys(sys.path))):
-        yield from sorted(path.name for path in place.iterdir() if path.suffix in (".dist-info", ".egg-info"))
+        parts += sorted(path.name for path in place.iterdir() if path.suffix in (".dist-info", ".egg-info"))
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()

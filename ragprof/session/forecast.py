@@ -117,16 +117,14 @@ def _embedders(subject: Subject) -> dict[str, Embedder]:
 def _prompts(subject: Subject, pipeline: PipelineConfig, trial: Trial) -> tuple[str, str]:
     tokens = trial.pipelines[pipeline.name].prompt_tokens
     llm = pipeline.prices.llm or subject.config.prices.llm
-    return f"prompt of {pipeline.name}", f"about {tokens:,.0f} tokens per query{_cost(llm, tokens)}"
-
-
-def _cost(llm: str | None, tokens: float) -> str:
     if llm is None:
-        return ", UNPRICED (no llm in [prices])"
-    if ":" not in llm:
-        return f", priced by '{llm}'"
-    from genai_prices import Usage, calc_price
+        cost = "UNPRICED (no llm in [prices])"
+    elif ":" not in llm:
+        cost = f"priced by '{llm}'"
+    else:
+        from genai_prices import Usage, calc_price
 
-    provider, _, model = llm.partition(":")
-    price = calc_price(Usage(input_tokens=round(tokens)), model_ref=model, provider_id=provider)
-    return f", about ${float(price.total_price) * 1000:,.3g} per 1,000 queries with {llm}"
+        provider, _, model = llm.partition(":")
+        price = calc_price(Usage(input_tokens=round(tokens)), model_ref=model, provider_id=provider)
+        cost = f"about ${float(price.total_price) * 1000:,.3g} per 1,000 queries with {llm}"
+    return f"prompt of {pipeline.name}", f"about {tokens:,.0f} tokens per query, {cost}"

@@ -14,7 +14,7 @@ from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings, read_eval
 from ragprof.session.run import run
 from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_sides, side_of, unrecorded
-from ragprof.studies.gate.document import ComparedSide, Comparison, GateResult, InterleavedJob, QuantityRow
+from ragprof.studies.gate.document import ComparedSide, Comparison, InterleavedJob
 from ragprof.studies.gate.evidence import MACHINE_TIME, SideEvidence, same_job
 from ragprof.studies.gate.job import Job, run_job
 from ragprof.studies.gate.sides import check_gate, check_recorded, check_side, read_side, shown
@@ -167,18 +167,15 @@ def judged(
             replace(each, blocks="nothing") if each.blocks == "latency" else each for each in comparison.differences
         )
         comparison = replace(comparison, differences=tuple(found_alike))
-    comparison = replace(comparison, gate=found, against=job, quantities=_told_once(comparison.quantities, found))
+    # A gated quantity has the gate's number of further queries, so that a page has one such number per quantity.
+    more = {(row.pipeline, row.quantity): row.more_queries for row in found.gates}
+    rows = (
+        replace(row, more_queries=more.get((row.pipeline, row.quantity), row.more_queries))
+        for row in comparison.quantities
+    )
+    comparison = replace(comparison, gate=found, against=job, quantities=tuple(rows))
     notes = [why.format(left_out=", ".join(left_out))] if left_out else []
     return replace(comparison, notes=(*comparison.notes, *notes, *_job_notes(comparison)))
-
-
-def _told_once(rows: Sequence[QuantityRow], gate: GateResult) -> tuple[QuantityRow, ...]:
-    """Give a gated quantity the gate's number of further queries, so that a page has one such number per quantity."""
-    gated = {(row.pipeline, row.quantity): row.more_queries for row in gate.gates}
-    return tuple(
-        replace(row, more_queries=gated[row.pipeline, row.quantity]) if (row.pipeline, row.quantity) in gated else row
-        for row in rows
-    )
 
 
 def _job_notes(comparison: Comparison) -> Iterator[str]:

@@ -115,9 +115,10 @@ def run_study(
         if study.needs_profile:
             return reprice(bench.folder, books=books)
         # Such a study changes no price: what is priced in the folder may rest on rate books that were not given again.
-        alone = _alone(name, prepared, bench.folder)
+        analysis = Analysis.alone(name, study.analyse(bench.folder), prepared.subject)
+        files.write_json(bench.folder / name / f"{name}.json", analysis.as_json())
         beside = (bench.folder / "summary.json").exists() and holds(bench.folder, prepared.subject)
-        return redraw(bench.folder) if beside else alone
+        return redraw(bench.folder) if beside else Result(bench.folder, analysis)
 
 
 def grow(eval_file: str | Path, **options: Any) -> Result:
@@ -280,13 +281,6 @@ def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progres
         record(prepared.subject, bench)
         judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
         return reprice(bench.folder, books=books)
-
-
-def _alone(name: str, prepared: Prepared, folder: Path) -> Result:
-    """Write the summary of a study that has no main recording."""
-    analysis = Analysis.alone(name, studies.study(name).analyse(folder), prepared.subject)
-    files.write_json(folder / name / f"{name}.json", analysis.as_json())
-    return Result(folder, analysis)
 
 
 def _path(given: str | Path | None) -> Path | None:

@@ -98,13 +98,8 @@ def analyse(folder: Path) -> Analysis:
     """
     # The products are small: a second thread of the linear algebra does nothing but wait, at the cost of a core.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _analysed(folder)
-
-
-def _analysed(folder: Path) -> Analysis:
-    profile = studies.study(studies.PROFILE).analyse(folder)
-    own = belonging(folder)
-    sections = {study.name: study.analyse(folder) for study in own}
+        profile, own = studies.study(studies.PROFILE).analyse(folder), belonging(folder)
+        sections = {study.name: study.analyse(folder) for study in own}
     strangers = [study for study in studies.every() if study.is_recorded(folder) and study not in own]
     stale = stale_of(folder, sections)
     changes = {"warnings": (*profile.warnings, *(study.left_out for study in strangers), *stale.values())}

@@ -67,7 +67,8 @@ def prepare(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path
     if corpus is not None:
         config = with_corpus(config, corpus)
     folder = corpus_path(config, eval_file)
-    docs = read_corpus(folder, format=_format(config), chunking=config.corpus.chunking)
+    written = "recipe" if config.corpus.recipe else config.corpus.format
+    docs = read_corpus(folder, format=written, chunking=config.corpus.chunking)
     queries, qrels = evaluation_paths(config, eval_file, folder)
     evaluation = read_evaluation_set(queries, qrels, corpus=docs)
     evaluation = with_own_documents(evaluation, docs, config.evaluation.own_documents)
@@ -182,10 +183,6 @@ def _check_budget(name: str, injector: TokenBudgetInjector, corpus: Corpus, coun
             f"{count(alone.prompt)} without any, the shortest ('{shortest.doc_id}') {count(shortest.content)} more; "
             "raise tokens or cut the corpus into chunks"
         )
-
-
-def _format(config: EvalConfig) -> str:
-    return "recipe" if config.corpus.recipe else config.corpus.format
 
 
 def answering(prepared: Prepared, generator: PartSpec, pipelines: Sequence[str]) -> Subject:

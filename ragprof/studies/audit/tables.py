@@ -9,7 +9,7 @@ from ragprof.report.blocks import ReportPart, Sentences
 from ragprof.report.figures import signed
 from ragprof.report.tables import PIPELINE, Cell, Column, Row, Table, figure, group
 from ragprof.studies.audit.checks import REPEATED
-from ragprof.studies.audit.section import AuditSection, CutTies, RepeatedQuality, StageCheck
+from ragprof.studies.audit.section import AuditSection, StageCheck
 from ragprof.studies.contract import Context
 
 if TYPE_CHECKING:
@@ -80,33 +80,21 @@ def quality(section: AuditSection) -> Table:
         *(Column(metric, "spread over repetitions"), Column(metric, "width of its 95% interval")),
         Column("Explained", "of the interval"),
     )
-    rows = tuple(
-        Row(
-            (
-                *(Cell(name, pipeline=name), figure(figures.count(one.ties.queries), _where(one.ties))),
-                *(figure(figures.share(one.ties.share)), *_quality_cells(one.quality)),
-            )
-        )
-        for name, one in section.pipelines.items()
-    )
+    rows = []
+    for name, one in section.pipelines.items():
+        cuts = {"at the depth": one.ties.at_depth, "at k": one.ties.at_k}
+        where = ", ".join(f"{figures.count(count)} {place}" for place, count in cuts.items() if count)
+        explained = [figures.ABSENT] * 3
+        if (found := one.quality) is not None:
+            width, share = figures.score(found.interval_width), figures.share(found.share)
+            explained = [tiny(found.spread), width, share]
+        ties = figure(figures.count(one.ties.queries), where), figure(figures.share(one.ties.share))
+        rows.append(Row((Cell(name, pipeline=name), *ties, *map(figure, explained))))
     note = (
         "A tie at the cut: equal scores on both sides of the last place that counts, so that which document gets in is "
         "a matter of order. Explained: the spread over repetitions as a share of the interval over queries."
     )
-    return Table("audit-quality", "What that does to quality", columns, rows, note)
-
-
-def _quality_cells(quality: RepeatedQuality | None) -> tuple[Cell, ...]:
-    if quality is None:
-        return (figure(figures.ABSENT),) * 3
-    width, share = figures.score(quality.interval_width), figures.share(quality.share)
-    return figure(tiny(quality.spread)), figure(width), figure(share)
-
-
-def _where(ties: CutTies) -> str:
-    """Which of the two cuts the ties go through; empty where there is none."""
-    found = {"at the depth": ties.at_depth, "at k": ties.at_k}
-    return ", ".join(f"{figures.count(count)} {place}" for place, count in found.items() if count)
+    return Table("audit-quality", "What that does to quality", columns, tuple(rows), note)
 
 
 def audit_table(section: AuditSection, _context: Context) -> RenderableType:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ragprof.core import Doc, EmbeddedQuery, Layout, Nearest, Query, Vectors
+from ragprof.core import Doc, EmbeddedQuery, Layout, Query, Vectors
 from ragprof.core.clock import Progress
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import reordered
@@ -48,19 +48,14 @@ def searched(
     """What a store finds in every sub-corpus of every curve."""
     flat = [layout for layouts in curves.values() for layout in layouts]
     found = iter(search_nested(store, docs, vectors, queries=queries, layouts=flat, depth=depth))
-    return {
-        curve: _stacked(layouts[0].sizes, [next(found) for _ in layouts], docs, queries)
-        for curve, layouts in curves.items()
-    }
-
-
-def _stacked(
-    sizes: tuple[int, ...], orders: Sequence[list[Nearest]], docs: Sequence[Doc], queries: Sequence[EmbeddedQuery]
-) -> Cells:
-    places = np.stack([np.stack([cell.places for cell in cells]) for cells in orders])
-    scores = np.stack([np.stack([cell.scores for cell in cells]) for cells in orders])
-    own = own_places(docs, queries)
-    return without_own(Cells(sizes, places, scores), own) if own else Cells(sizes, places, scores)
+    own, stacked = own_places(docs, queries), {}
+    for curve, layouts in curves.items():
+        orders = [next(found) for _ in layouts]
+        places = np.stack([np.stack([cell.places for cell in cells]) for cells in orders])
+        scores = np.stack([np.stack([cell.scores for cell in cells]) for cells in orders])
+        cells = Cells(layouts[0].sizes, places, scores)
+        stacked[curve] = without_own(cells, own) if own else cells
+    return stacked
 
 
 def own_places(docs: Sequence[Doc], queries: Sequence[EmbeddedQuery]) -> dict[int, list[int]]:

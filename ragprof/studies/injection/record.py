@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pandas as pd
 
-from ragprof.core import Doc, Generated, Query, Ranking, StageName, environment, files
+from ragprof.core import Generated, Query, Ranking, StageName, environment, files
 from ragprof.core.caches import AnswerCache, digest
 from ragprof.core.clock import Progress, excluded_ns
 from ragprof.core.reasoning import apart, untimed
@@ -93,13 +93,11 @@ class PromptTables:
         )
         ranks = {item.doc.doc_id: rank for rank, item in enumerate(ranking, start=1)}
         for position, doc in enumerate((item.doc for item in injected.ranking), start=1):
-            found = (doc.doc_id, doc.document_id, sizes[doc.doc_id], self._content(doc))
+            # A number per text, the same for the same one but for case and spaces.
+            text = digest(" ".join(doc.content.casefold().split()))
+            content = self._contents.setdefault(text, len(self._contents))
+            found = (doc.doc_id, doc.document_id, sizes[doc.doc_id], content)
             self.chunks.append((*where, position, ranks[doc.doc_id], *found))
-
-    def _content(self, doc: Doc) -> int:
-        """A number a text, the same for the same one but for case and spaces."""
-        key = digest(" ".join(doc.content.casefold().split()))
-        return self._contents.setdefault(key, len(self._contents))
 
     def tables(self) -> dict[str, pd.DataFrame]:
         return {

@@ -17,14 +17,13 @@ DEPTH = 10
 
 def overlaps(rankings: Mapping[str, pd.DataFrame], final_stage: Mapping[str, str], *, seed: int) -> tuple[Overlap, ...]:
     """Every pair of pipelines, by the documents of their final rankings, over queries that one answers."""
-    firsts = {name: _first_documents(table[table["stage"] == final_stage[name]]) for name, table in rankings.items()}
+    firsts: dict[str, dict[str, list[str]]] = {}
+    for name, table in rankings.items():
+        # A document stands where its best passage does.
+        final = table[table["stage"] == final_stage[name]].sort_values("rank")
+        best = final.drop_duplicates(["query_id", "document_id"]).groupby("query_id")
+        firsts[name] = {str(query_id): rows["document_id"].tolist()[:DEPTH] for query_id, rows in best}
     return tuple(_overlap(one, other, firsts, seed) for one, other in combinations(firsts, 2))
-
-
-def _first_documents(final: pd.DataFrame) -> dict[str, list[str]]:
-    """query_id -> its first documents, each where its best passage stands."""
-    best = final.sort_values("rank").drop_duplicates(["query_id", "document_id"])
-    return {str(query_id): rows["document_id"].tolist()[:DEPTH] for query_id, rows in best.groupby("query_id")}
 
 
 def _overlap(one: str, other: str, firsts: Mapping[str, Mapping[str, list[str]]], seed: int) -> Overlap:

@@ -315,7 +315,10 @@ def overlaps(section: ProfileSection) -> Table:
 def rates(section: ProfileSection) -> Table:
     columns: dict[Column, Callable[[AppliedRate], Cell]] = {
         Column("Rate", numeric=False): lambda rate: Cell(rate.name, rate.note),
-        Column("Price"): lambda rate: figure(figures.plain_usd(rate.usd), _fee(rate)),
+        Column("Price"): lambda rate: figure(
+            figures.plain_usd(rate.usd),
+            "" if rate.request_usd is None else f"and {figures.plain_usd(rate.request_usd)} per request",
+        ),
         Column("Per", numeric=False): _per_cell,
         Column("Valid from", numeric=False): lambda rate: figure(figures.text(rate.since)),
         Column("Verified", numeric=False): lambda rate: figure(figures.text(rate.verified)),
@@ -323,10 +326,6 @@ def rates(section: ProfileSection) -> Table:
     }
     note = "Usage is a fact of the recording; these prices were applied to it."
     return Table.of("rates", "Rates", columns, section.rates, note)
-
-
-def _fee(rate: AppliedRate) -> str:
-    return "" if rate.request_usd is None else f"and {figures.plain_usd(rate.request_usd)} per request"
 
 
 def _per_cell(rate: AppliedRate) -> Cell:

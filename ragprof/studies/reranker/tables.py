@@ -211,13 +211,11 @@ def statement(one: RerankerVerdict) -> Table:
     monthly = partial(money, unpriced=month.queries is not None)
     no_llm, no_net = found.is_llm_unpriced and month.queries is not None, found.is_net_unpriced
     cost, saved, net = money_cells(found)
-    bought = [
-        (
-            Cell(metric, f"{figures.score(gain.without)} \u2192 {figures.score(gain.reached)}"),
-            *(difference_cell(gain), _DASH, _quiet(_p_and_n(gain))),
-        )
-        for metric, gain in found.quality_gain.items()
-    ]
+    bought = []
+    for metric, gain in found.quality_gain.items():
+        rests = f"p = {figures.p_value(gain.p)}, n = {figures.counted(gain.n, 'query', 'queries')}".replace("= <", "<")
+        reached = Cell(metric, f"{figures.score(gain.without)} \u2192 {figures.score(gain.reached)}")
+        bought.append((reached, difference_cell(gain), _DASH, _quiet(rests)))
     timed = _quiet(f"n = {figures.counted(found.timed_queries, 'live query', 'live queries')}")
     taken = [(Cell(f"added time, {each}"), added_cell(found, each), _DASH, timed) for each in ("p50", "p95")]
     paid = [
@@ -259,10 +257,6 @@ def statement(one: RerankerVerdict) -> Table:
         f"below 0 it saves. A point is 0.01 of {one.metric}. {HOW_QUANTILES}"
     )
     return Table("reranker-statement", "The statement", columns, rows, note)
-
-
-def _p_and_n(found: PairedDifference) -> str:
-    return f"p = {figures.p_value(found.p)}, n = {figures.counted(found.n, 'query', 'queries')}".replace("= <", "<")
 
 
 def _billing_cell(billing: RerankerBilling) -> Cell:
