@@ -1,4 +1,4 @@
-"""Progress bars with remaining time, on the terminal's error stream; plain lines where there is no terminal."""
+"""Progress bars with remaining time, on the error stream of a terminal. What a log gets is in `lines.py`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ class Bars:
     """One line per task. Implements ragprof.core.clock.Progress; use it as a context manager."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
         wide = console.width >= WIDE
         self._bars = Progress(
             SpinnerColumn(),
@@ -34,9 +33,8 @@ class Bars:
             *([TimeElapsedColumn()] if wide else []),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
         )
-        self._task: TaskID | None = None
+        self._tasks: list[TaskID] = []
 
     def __enter__(self) -> Bars:
         self._bars.start()
@@ -46,15 +44,15 @@ class Bars:
         self._bars.stop()
 
     def start(self, task: str, total: int) -> None:
-        if not self._console.is_terminal and total:
-            self._console.print(f"{plain.line(task)} ({total:,})")
-        self._task = self._bars.add_task(plain.line(task), total=total, visible=total > 0)
+        self._tasks.append(self._bars.add_task(plain.line(task), total=total, visible=total > 0))
 
     def advance(self, steps: int) -> None:
-        if self._task is not None:
-            self._bars.advance(self._task, steps)
+        if self._tasks:
+            self._bars.advance(self._tasks[-1], steps)
 
     def done(self) -> None:
-        if self._task is not None:
-            self._bars.stop_task(self._task)
-            self._task = None
+        if self._tasks:
+            task = self._tasks.pop()
+            if self._bars.tasks[task].total == 1:  # it has no step to report but its end
+                self._bars.update(task, completed=1)
+            self._bars.stop_task(task)

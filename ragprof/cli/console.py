@@ -11,16 +11,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from contextvars import ContextVar
+from functools import cache, partial
 from textwrap import fill
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ragprof.core import plain
+from ragprof.core.clock import SILENT, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from ragprof.cli.bars import Bars
     from ragprof.session.run import Result
 
 LOOK_ALIKE = str.maketrans(
@@ -33,6 +34,9 @@ LOOK_ALIKE = str.maketrans(
         **{"\u25b2": "^", "\u25bc": "v", "\u25cf": "*", "\u25c7": "o"},
     }
 )
+
+Shown: TypeAlias = Literal["shown", "quiet", "json"]
+_progress: ContextVar[Shown] = ContextVar("progress", default="shown")
 
 
 def open_streams() -> None:
@@ -126,22 +130,27 @@ def listing(title: str, rows: Iterable[tuple[str, str]]) -> None:
     out.print()
 
 
-@contextmanager
-def status(words: str) -> Iterator[None]:
-    """Show a spinner on the error stream while the block runs; nothing if that is not a terminal."""
-    from rich.text import Text
-
-    with terminal(error=True).status(Text(plain.line(words))):
-        yield
+def report_progress(how: Shown) -> None:
+    """Say how the progress of this command is shown."""
+    _progress.set(how)
 
 
 @contextmanager
-def progress() -> Iterator[Bars]:
-    """Show bars on the error stream while the block runs; one line per task if that is not a terminal."""
-    from ragprof.cli.bars import Bars
+def progress() -> Iterator[Progress]:
+    """Show on the error stream what the block is at: bars on a terminal, else lines; nothing with --quiet."""
+    how = _progress.get()
+    if how == "quiet":
+        yield SILENT
+    elif how == "shown" and terminal(error=True).is_terminal:
+        from ragprof.cli.bars import Bars
 
-    with Bars(terminal(error=True)) as bars:
-        yield bars
+        with Bars(terminal(error=True)) as bars:
+            yield bars
+    else:
+        from ragprof.cli.lines import Lines, as_json, as_text
+
+        with Lines(partial(raw, error=True), as_json if how == "json" else as_text) as lines:
+            yield lines
 
 
 def result(found: Result, study: str = "profile") -> None:

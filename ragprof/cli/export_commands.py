@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from ragprof.cli import console
-from ragprof.cli.options import Pipelines, Recording
+from ragprof.cli.options import Pipelines, Recording, with_progress
+from ragprof.core.clock import step
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line."""
-    app.command()(export)
-    app.command()(mlflow)
+    app.command()(with_progress(export))
+    app.command()(with_progress(mlflow))
 
 
 def export(
@@ -41,10 +42,11 @@ def export(
     """
     from ragprof import exports as exporting
 
-    done = exporting.export(
-        folder, into=into or folder / "export", formats=[name.strip() for name in formats.split(",")],
-        eval_file=eval_file, corpus=corpus, pipelines=pipelines, k=k, books=rates or [],
-    )  # fmt: skip
+    with console.progress() as bars, step(bars, "export"):
+        done = exporting.export(
+            folder, into=into or folder / "export", formats=[name.strip() for name in formats.split(",")],
+            eval_file=eval_file, corpus=corpus, pipelines=pipelines, k=k, books=rates or [], progress=bars,
+        )  # fmt: skip
     for path in done.paths:
         console.line(path)
     for note in done.notes:
@@ -65,5 +67,6 @@ def mlflow(
     """
     from ragprof.exports.mlflow import log
 
-    run_id = log(folder, tracking_uri=tracking_uri, experiment=experiment, run_name=run_name)
+    with console.progress() as bars, step(bars, "log to MLflow"):
+        run_id = log(folder, tracking_uri=tracking_uri, experiment=experiment, run_name=run_name)
     console.line(f"run: {run_id}")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragprof.cli import console
-from ragprof.cli.options import CorpusDir, EvalFile, Pipelines, RateBooks
+from ragprof.cli.options import CorpusDir, EvalFile, Pipelines, RateBooks, with_progress
+from ragprof.core.clock import step
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_json, write_text
 
@@ -38,8 +39,9 @@ baseline = typer.Typer(help="Keep figures of a recording, small enough to commit
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line."""
-    app.command()(compare)
-    app.command()(gate)
+    app.command()(with_progress(compare))
+    app.command()(with_progress(gate))
+    baseline.command("save")(with_progress(baseline_save))
     app.add_typer(baseline, name="baseline")
 
 
@@ -69,8 +71,9 @@ def compare(
     """
     from ragprof.studies.gate import sides
 
-    with console.status("comparing"):
-        found = sides.compare(base, candidate, pipelines=pipelines, margins=margins_of(margins or []))
+    chosen = margins_of(margins or [])
+    with console.progress() as bars, step(bars, "compare"):
+        found = sides.compare(base, candidate, pipelines=pipelines, margins=chosen)
     Outputs(junit, markdown, html, json, gitlab, benchmark, github).write(found, subject=candidate)
 
 
@@ -141,7 +144,6 @@ def gate(
     raise typer.Exit(found.exit_code)
 
 
-@baseline.command("save")
 def baseline_save(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording.")],
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: baselines/<eval name>.")] = None,
@@ -153,7 +155,8 @@ def baseline_save(
     from ragprof.studies.gate import baselines
     from ragprof.studies.gate.sides import read_side
 
-    side = read_side(folder)
+    with console.progress() as bars, step(bars, "read the recording"):
+        side = read_side(folder)
     made = baselines.save(side, into or Path("baselines") / str(side.facts["eval"]), rankings=not no_rankings)
     size = sum(path.stat().st_size for path in made.iterdir())
     console.line(f"{made} ({size / 1e3:,.0f} kB)")
@@ -281,7 +284,8 @@ class Outputs:
         """Write the files, then print the comparison. A file that cannot be written does not prevent the others."""
         from ragprof.studies.gate.tables import comparison_table
 
-        problems = self.keep(found, subject=subject)
+        with console.progress() as bars, step(bars, "draw"):
+            problems = self.keep(found, subject=subject)
         console.show(comparison_table(found))
         for problem in problems:
             raise problem

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragprof.cli import console
+from ragprof.cli.options import with_progress
+from ragprof.core.clock import step
 from ragprof.core.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line."""
     app.command("list")(show)
     corpora = typer.Typer(help="Build and inspect corpora that are made on this machine.", no_args_is_help=True)
-    corpora.command("build")(build_corpus)
+    corpora.command("build")(with_progress(build_corpus))
     corpora.command("info")(show_corpus)
     app.add_typer(corpora, name="corpora")
 
@@ -34,7 +36,7 @@ def build_corpus(name: RecipeName) -> None:
     from ragprof.corpus import build, find
 
     recipe = find(name, near=Path.cwd())
-    with console.status(f"building the corpus '{name}'"):
+    with console.progress() as bars, step(bars, f"build the corpus '{name}'"):
         folder = build(recipe, cache=cache_folder())
     manifest = read_json(folder / "manifest.json")
     console.line(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}")

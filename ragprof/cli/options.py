@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from ragprof.cli import console
+from ragprof.core.errors import BadInput
 
 EvalFile = Annotated[Path, typer.Argument(metavar="EVAL.toml", help="The eval file.")]
 Recording = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a recording, such as reports/python-docs.")]
@@ -21,3 +27,26 @@ RateBooks = Annotated[
     list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; overrides the shipped ones.")
 ]
 NoText = Annotated[bool, typer.Option("--no-text", help="Keep no question and no passage.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the result alone.")]
+JsonProgress = Annotated[
+    bool, typer.Option("--json-progress", help="Progress as JSON, one object a line, on the error stream.")
+]
+
+
+def with_progress(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes its time with the options of how its progress is shown."""
+
+    @wraps(command)
+    def shown(*given: Any, quiet: bool, json_progress: bool, **options: Any) -> None:
+        if quiet and json_progress:
+            raise BadInput("--quiet and --json-progress exclude each other; give one of them")
+        console.report_progress("quiet" if quiet else "json" if json_progress else "shown")
+        command(*given, **options)
+
+    own = signature(command, eval_str=True)
+    added = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in (("quiet", Quiet), ("json_progress", JsonProgress))
+    ]
+    shown.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+    return shown

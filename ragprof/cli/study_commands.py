@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from ragprof.cli import console
-from ragprof.cli.options import CorpusDir, EvalFile, NoText, OutDir, Pipelines, RateBooks, Recording
+from ragprof.cli.options import CorpusDir, EvalFile, NoText, OutDir, Pipelines, RateBooks, Recording, with_progress
+from ragprof.core.clock import step
 from ragprof.session.studies import STUDIES
 
 DECLARED = ("growth", "injection", "reranker", "audit")
@@ -20,10 +21,10 @@ DECLARED = ("growth", "injection", "reranker", "audit")
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line, and one for every study that has none here."""
     for command in (run, grow, inject, reranker, audit, check, price, report, trec):
-        app.command()(command)
+        app.command()(with_progress(command))
     for name in STUDIES:
         if name not in DECLARED:
-            app.command(name)(plain(name))
+            app.command(name)(with_progress(plain(name)))
 
 
 def plain(name: str) -> Callable[..., None]:
@@ -179,7 +180,9 @@ def reranker(
     if subject.is_dir():
         if corpus is not None or out is not None or no_text:
             raise BadInput("--corpus, --out and --no-text go with an eval file, not with a recording", file=subject)
-        result = restate("reranker", subject, books=rates or [], on=on.date() if on else None, changes=changes)
+        with console.progress() as bars:
+            day = on.date() if on else None
+            result = restate("reranker", subject, books=rates or [], on=day, changes=changes, progress=bars)
     else:
         if on is not None:
             raise BadInput("--on goes with a recording; an eval file is priced as of today", file=subject)
@@ -230,8 +233,8 @@ def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None
     from ragprof.report.terminal import facts
     from ragprof.session.forecast import forecast_eval
 
-    with console.status("reading corpus and questions, probing the models"):
-        found = forecast_eval(eval_file, corpus=corpus, books=rates or [])
+    with console.progress() as bars:
+        found = forecast_eval(eval_file, corpus=corpus, books=rates or [], progress=bars)
     console.show(facts(found.rows, title=f"{found.name}: ready to run"))
     for notice in found.notices:
         console.sentence(f"note: {notice}")
@@ -251,8 +254,8 @@ def price(
     from ragprof.core.files import claimed
     from ragprof.session.run import reprice
 
-    with claimed(folder):
-        result = reprice(folder, books=rates or [], on=on.date() if on else None, llm=llm)
+    with claimed(folder), console.progress() as bars:
+        result = reprice(folder, books=rates or [], on=on.date() if on else None, llm=llm, progress=bars)
     console.result(result)
 
 
@@ -264,8 +267,8 @@ def report(folder: Recording) -> None:
     from ragprof.core.files import claimed
     from ragprof.session.run import redraw
 
-    with claimed(folder):
-        result = redraw(folder)
+    with claimed(folder), console.progress() as bars:
+        result = redraw(folder, progress=bars)
     console.result(result)
 
 
@@ -276,5 +279,7 @@ def trec(
     """Write the rankings of every stage as TREC runs."""
     from ragprof.exports.trec import export_runs
 
-    for path in export_runs(folder, into=into or folder / "trec"):
+    with console.progress() as bars, step(bars, "write the runs"):
+        paths = export_runs(folder, into=into or folder / "trec")
+    for path in paths:
         console.line(path)

@@ -8,7 +8,8 @@ long work reports its steps; the command line draws the bars.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol, TypeAlias
 
@@ -48,7 +49,11 @@ def excluded_ns() -> int:
 
 
 class Progress(Protocol):
-    """`start` names a task and its number of steps, `advance` reports steps done, `done` ends it."""
+    """`start` names a task and its number of steps, `advance` reports steps done, `done` ends it.
+
+    A task may be started within another; `advance` and `done` are of the innermost. One of a single step has nothing
+    to count, only a beginning and an end.
+    """
 
     def start(self, task: str, total: int) -> None: ...
 
@@ -68,3 +73,14 @@ class Silent:
 
     def done(self) -> None:
         """Say nothing."""
+
+
+SILENT: Progress = Silent()
+
+
+@contextmanager
+def step(progress: Progress, task: str, total: int = 1) -> Iterator[None]:
+    """Report the block as a task; it reports the steps, if there are more than one."""
+    progress.start(task, total)
+    yield
+    progress.done()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ragprof.core import files
+from ragprof.core.clock import SILENT, Progress
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.exports.per_query import per_query_table, write_per_query
 from ragprof.exports.samples import Sample, Source, check_same, notes_on, samples_of, write_deepeval, write_ragas
@@ -43,6 +44,7 @@ def export(
     pipelines: Sequence[str] | None = None,
     k: int | None = None,
     books: Sequence[Path] = (),
+    progress: Progress = SILENT,
 ) -> Exported:
     """Write a finished recording under `into` in each of FORMATS that is asked for.
 
@@ -78,7 +80,9 @@ def export(
     table = per_query_table(folder, names) if "per-query" in formats else None
     prepared = None
     if eval_file is not None and set(formats) != {"per-query"}:
-        prepared = prepare(Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books)
+        prepared = prepare(
+            Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books, progress=progress
+        )
         check_same(folder, prepared, eval_file=Path(eval_file))
     source = Source.of(folder, prepared, k=k) if prepared and suites else None
     samples = {name: samples_of(source, name) for name in names} if source else {}

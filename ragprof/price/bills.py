@@ -111,13 +111,14 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
             f"it has nothing of the pipeline '{name}'; run it first", file=recording.folder / "usage.parquet"
         )
     spans = recording.spans
-    timed = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed")]
+    mine = spans[spans["pipeline"] == name]
+    timed = mine[mine["phase"] == "timed"]
     per_round = timed.groupby(["stage", "query_id", "round"])["duration_ns"].sum().reset_index()
     busy: dict[str, dict[str, Decimal]] = {}
     for (stage, query_id), rounds in per_round.groupby(["stage", "query_id"])["duration_ns"]:
         # Summed as Python's integers: ns of many rounds stay exact.
         busy.setdefault(str(stage), {})[str(query_id)] = Decimal(sum(rounds.tolist())) / len(rounds)
-    present = {*usage["stage"], *timed["stage"]}
+    present = {*usage["stage"], *mine["stage"]}  # where nothing was timed, its first call still shows each stage
     tokens = {
         kind: dict(zip(of["id"], of["tokens"].tolist(), strict=True)) for kind, of in recording.tokens.groupby("kind")
     }
@@ -145,6 +146,7 @@ def _columns(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 NS_PER_HOUR = 3_600 * 10**9
+UNTIMED = "no timed query, so no machine time"
 NO_PROMPTS = "the recording has no 'prompt_tokens' of 'inject'"
 Units: TypeAlias = Mapping[str, Decimal]
 """query_id -> units; a query that was not measured is not in it."""
@@ -194,7 +196,7 @@ def units(demand: Demand) -> Units:
     if demand.rate.shape == "per_hour":
         busy = facts.busy_ns.get(demand.stage)
         if not busy:
-            raise Unpriced(f"no timed query, so no machine time for '{name}'; record timings first")
+            raise Unpriced(f"{UNTIMED} for '{name}'; record timings first")
         return {query_id: paid_hours(ns, rate=demand.rate, terms=terms) for query_id, ns in busy.items()}
     return _input_tokens(demand) if demand.rate.shape == "per_input_token" else _calls(demand)
 

@@ -32,7 +32,7 @@ from ragprof.studies.gate.evidence import SideEvidence, of_recording
 if TYPE_CHECKING:
     from ragprof.evals import Prices, Timing
     from ragprof.pytest_plugin.results import Baseline, ProfiledResult
-    from ragprof.session.run import Result as RunResult
+    from ragprof.studies.preparation import Prepared
 
 
 MARK = ".session"
@@ -58,7 +58,7 @@ class SessionRecordings:
     known: dict[str, SessionRecording] = field(default_factory=dict)
 
     def once(
-        self, name: str, rests_on: Sequence[str], make: Callable[[Path], RunResult], *, keep: Iterable[object] = ()
+        self, name: str, rests_on: Sequence[str], make: Callable[[Path], None], *, keep: Iterable[object] = ()
     ) -> SessionRecording:
         """The recording that rests on just this; `make` is given the folder to record into."""
         digest = hashlib.sha256("\n\n".join(rests_on).encode()).hexdigest()[:12]
@@ -114,7 +114,7 @@ class Profiler:
         an object that has changed since then needs another `name`. `depth` is for a bare retriever.
         """
         from ragprof.evals import DEFAULT_METRICS, Timing
-        from ragprof.session.run import profile
+        from ragprof.session.run import prepare_pipelines
 
         chosen = as_pipelines(pipelines, depth=depth)
         places = {
@@ -130,7 +130,7 @@ class Profiler:
         recorded = self._recordings().once(
             name,
             [*map(declared, chosen), *map(stamp, places.values()), repr(settings)],
-            lambda folder: profile(chosen, **places, **settings, out=folder),  # type: ignore[arg-type]
+            lambda folder: self._keep(prepare_pipelines(chosen, **places, **settings), folder),  # type: ignore[arg-type]
             keep=[getattr(pipeline, stage) for pipeline in chosen for stage in STAGES],
         )
         return self._result(name, recorded)
@@ -138,8 +138,7 @@ class Profiler:
     def run(self, eval_file: str | Path) -> ProfiledResult:
         """Record what an eval file declares."""
         from ragprof.evals import read_eval
-        from ragprof.session.run import run
-        from ragprof.studies.preparation import corpus_path, evaluation_paths
+        from ragprof.studies.preparation import corpus_path, evaluation_paths, prepare
 
         path = self._test.located(eval_file, what="eval file")
         # The eval file as it reads, with its corpus, questions and judgements.
@@ -147,7 +146,7 @@ class Profiler:
         corpus = corpus_path(config, path)
         paths = corpus, *evaluation_paths(config, path, corpus)
         rests_on = [str(path), config.model_dump_json(), *(stamp(place) for place in paths if place is not None)]
-        recorded = self._recordings().once(path.stem, rests_on, lambda folder: run(path, out=folder))
+        recorded = self._recordings().once(path.stem, rests_on, lambda folder: self._keep(prepare(path), folder))
         return self._result(path.stem, recorded)
 
     def recording(self, folder: str | Path) -> ProfiledResult:
@@ -161,6 +160,14 @@ class Profiler:
         from ragprof.pytest_plugin.results import baseline_named
 
         return baseline_named(name, self._test)
+
+    def _keep(self, prepared: Prepared, folder: Path) -> None:
+        """Record; pages are drawn where recordings are kept, elsewhere only for who asks a result for its report."""
+        from ragprof.session.run import keep, redraw
+
+        keep(prepared, out=folder)
+        if self._test.settings.kept:
+            redraw(folder)
 
     def _result(self, name: str, recorded: SessionRecording) -> ProfiledResult:
         from ragprof.pytest_plugin.results import ProfiledResult

@@ -77,7 +77,13 @@ class ProfiledResult:
 
     @property
     def report(self) -> Path:
-        return self.folder / "report.html"
+        """The recording's page, which is drawn when it is first asked for."""
+        page = self.folder / "report.html"
+        if not page.exists():
+            from ragprof.session.run import redraw
+
+            redraw(self.folder)
+        return page
 
     def __repr__(self) -> str:
         return f"<ragprof {self.label}>"

@@ -100,7 +100,7 @@ def is_stale(home: Path, study: str) -> bool:
 
 
 def holds(folder: Path, subject: Subject) -> bool:
-    """Whether a finished recording of just this subject, made on this machine, is in the folder."""
+    """Whether a finished recording of just this subject, made on this machine and timed, is in the folder."""
     if not (folder / "manifest.json").exists():
         return False
     manifest, config = files.read_manifest(folder), lasting(redacted(subject.config.model_dump(mode="json")))
@@ -111,4 +111,5 @@ def holds(folder: Path, subject: Subject) -> bool:
         identities=redacted(identities(subject.pipelines)),
         cpu=environment.cpu_name(),
     )
-    return "questions" in manifest and lasting(manifest["config"]) == config and rests_alike(basis, manifest)
+    whole = "questions" in manifest and not manifest.get("untimed")
+    return whole and lasting(manifest["config"]) == config and rests_alike(basis, manifest)

@@ -45,6 +45,8 @@ RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score"
 TOKEN_COLUMNS = ("query_id", "unit", "count")
 CHUNK, PAID_CHUNK = 4096, 512
 """Pairs that are scored before they are kept: what a kill loses. Fewer where every query is a request."""
+STEP = 256
+"""Texts or pairs that a model is given at once: progress is told after each of them, and a file written less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,17 @@ class PairScores(CountedReranker):
         by_query = isinstance(self._reranker, QueryReranker) and self._reranker.asks_by_query
         progress.start("score pairs", len(missing))
         for chunk in _by_query(missing) if by_query else _by_document(missing):
-            scores = np.array(score_pairs(self._reranker, [pair for _, pair in chunk]), np.float64)
+            found: list[float] = []
+            size = STEP if isinstance(self._reranker, PairReranker) and not by_query else len(chunk)
+            for at in range(0, len(chunk), size):
+                some = chunk[at : at + size]
+                found += score_pairs(self._reranker, [pair for _, pair in some])
+                progress.advance(len(some))
+            scores = np.array(found, np.float64)
             if not np.isfinite(scores).all():
                 raise NonFiniteScore("the reranker gave NaN or infinity; no ranking could be trusted")
             self._rows.put([key for key, _ in chunk], scores[:, None])
             self.pairs_scored += len(chunk)
-            progress.advance(len(chunk))
         progress.done()
 
     def scores_of(self, pairs: Sequence[tuple[Query, Doc]]) -> NDArray[np.float64]:
@@ -276,9 +283,11 @@ def _through_cache(
     todo = sorted(missing.items(), key=lambda item: -len(item[1]))
     progress.start(f"embed {purpose} texts", len(todo))
     for start in range(0, len(todo), VECTORS_CHUNK):
-        chunk = todo[start : start + VECTORS_CHUNK]
-        some = [text for _, text in chunk]
-        rows.put([key for key, _ in chunk], trusted(embed(some).vectors, some))
-        progress.advance(len(chunk))
+        chunk, made = todo[start : start + VECTORS_CHUNK], []
+        for at in range(0, len(chunk), STEP):
+            some = [text for _, text in chunk[at : at + STEP]]
+            made.append(trusted(embed(some).vectors, some))
+            progress.advance(len(some))
+        rows.put([key for key, _ in chunk], np.concatenate(made))
     progress.done()
     return Reused(np.asanyarray(rows.get_mapped(keys), np.float32), len(todo))

@@ -24,13 +24,14 @@ from uuid import uuid4
 import pandas as pd
 
 from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment, files
-from ragprof.core.clock import Clock, Progress, now_ns
+from ragprof.core.clock import Clock, Progress, now_ns, step
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Embedder, NamedEngine
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
 from ragprof.evals import EvalConfig
 from ragprof.record.pipeline import Parts
+from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
 from ragprof.record.timings import ColdStarts, Timings, count_flops, time_pipelines
 from ragprof.record.unread import UnreadTexts, left_out_by_injectors, unread_by_embedders, unread_by_rerankers
@@ -149,6 +150,28 @@ def record(subject: Subject, bench: Bench) -> None:
     count_flops(subject.pipelines, timed[: subject.config.gate.flop_queries], timings, bench.progress)
     found = unread(subject, ranked, bench.progress)
     write(subject, bench, made, ranked, timings, unread=[each.model_dump(mode="json") for each in found])
+
+
+def record_untimed(subject: Subject, bench: Bench, *, asked: Sequence[str], queries: int) -> None:
+    """As `record`, but times nothing: rankings and prompts, and what the models of the pipelines in `asked` use.
+
+    Those are asked a few queries live, once each, to count it.
+    """
+    clear(bench.folder)
+    made = ready(subject, bench)
+    ranked = rank(subject, made.embedding, bench)
+    order, timings = shuffled(subject.queries, subject.config.seed), Timings()
+    pipelines = [parts for parts in subject.pipelines if parts.name in asked]
+    some = order[:queries] if pipelines else ()
+    with step(bench.progress, "count what queries use", len(pipelines) * len(some)):
+        for parts in pipelines:
+            for query in some:
+                timings.add_usage(parts.name, ask(parts, query, bare))
+                bench.progress.advance(1)
+    count_flops(subject.pipelines, order[: subject.config.gate.flop_queries], timings, bench.progress)
+    found = unread(subject, ranked, bench.progress)
+    told = [each.model_dump(mode="json") for each in found]
+    write(subject, bench, made, ranked, timings, unread=told, untimed=True)
 
 
 def unread(subject: Subject, ranked: Mapping[str, Ranked], progress: Progress) -> list[UnreadTexts]:

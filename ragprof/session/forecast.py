@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ragprof.core import Doc, files
+from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
 from ragprof.core.tokens import counter
@@ -32,20 +33,24 @@ class EvalForecast:
     notices: Sequence[str]
 
 
-def forecast_eval(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = ()) -> EvalForecast:
+def forecast_eval(
+    eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = (), progress: Progress = SILENT
+) -> EvalForecast:
     """Check an eval file with all that it names, and estimate the main recording and every study of it.
 
     Raises RagprofError for what the main recording cannot do without. A study that cannot be made says why in its row.
     """
-    prepared = prepare(eval_file, corpus=corpus, books=books)
-    rows, trial = forecast(prepared.subject, judged=prepared.evaluation.is_judged, cache=files.cache_folder())
+    prepared = prepare(eval_file, corpus=corpus, books=books, progress=progress)
+    with step(progress, "try the pipelines out"):
+        rows, trial = forecast(prepared.subject, judged=prepared.evaluation.is_judged, cache=files.cache_folder())
     for study in studies.every():
-        try:
-            plan = study.plan(prepared, Request(eval_file, books=books))
-        except BadInput as problem:
-            rows.append((study.name, f"not possible with this eval file: {problem.message}"))
-        else:
-            rows += [(f"{study.name}: {what}", much) for what, much in study.estimate(plan, trial)]
+        with step(progress, f"estimate {study.name}"):
+            try:
+                plan = study.plan(prepared, Request(eval_file, books=books))
+            except BadInput as problem:
+                rows.append((study.name, f"not possible with this eval file: {problem.message}"))
+            else:
+                rows += [(f"{study.name}: {what}", much) for what, much in study.estimate(plan, trial)]
     return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
 
 

@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ragprof.core.clock import Progress, Silent
+from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput, Incomparable, RagprofError
 from ragprof.core.files import written_path
 from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings, read_eval
-from ragprof.session.run import run
+from ragprof.session.run import run, run_untimed
 from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_sides, side_of, unrecorded
 from ragprof.studies.gate.document import ComparedSide, Comparison, InterleavedJob
-from ragprof.studies.gate.evidence import MACHINE_TIME, SideEvidence, same_job
-from ragprof.studies.gate.job import Job, run_job
+from ragprof.studies.gate.evidence import SideEvidence, same_job
+from ragprof.studies.gate.job import COUNTED_QUERIES, Job, counted, run_job
 from ragprof.studies.gate.sides import check_gate, check_recorded, check_side, read_side, shown
 from ragprof.studies.preparation import Prepared, prepare
 
@@ -42,30 +42,30 @@ def gate(
     books: Sequence[Path] = (),
     strict: bool = False,
     clock: bool = True,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Comparison:
     """Record the eval and judge its [gate] against a `baseline` (a baseline's folder or a recording's).
 
     With `against` (a git revision, another eval file, another environment), both versions are run interleaved in this
     job instead, which is the only way to gate latency that can be believed; against a baseline, latency is left out
     unless the gate says `across_jobs`. `recording` is judged instead of a new one. Without a `clock`, latency and what
-    is billed by time are left out. Raises BadInput before anything is run for a gate that cannot be judged; sides that
-    cannot be compared are a verdict, with exit code 3. What is recorded goes to reports/<name>/gate, or to `out`.
+    is billed by time are left out, and nothing is timed; a few live queries are asked if a gate counts what they use.
+    Raises BadInput before anything is run for a gate that cannot be judged; sides that cannot be compared are a
+    verdict, with exit code 3. What is recorded goes to reports/<name>/gate, or to `out`.
     """
     path = Path(eval_file)
-    prepared = prepare(path, corpus=None if corpus is None else Path(corpus), books=books)
+    prepared = prepare(path, corpus=None if corpus is None else Path(corpus), books=books, progress=progress)
     config = prepared.subject.config
     check_gate(config, path)
     if not clock or (against is None and recording is None and not config.gate.across_jobs):
         without_clock(config.gate, set())
     # A folder of its own: what is recorded in reports/<name>, and every study beside it, stays as it is.
     folder = Path("reports") / config.name / "gate" if out is None else Path(out)
-    bars = progress or Silent()
     if against is not None:
         if baseline is not None or recording is not None:
             raise BadInput("--against runs both sides itself; leave out --baseline and --recording", file=path)
         job = Job(path, against, None if corpus is None else Path(corpus), folder, tuple(books), clock)
-        return _in_one_job(job, prepared, bars, strict=strict)
+        return _in_one_job(job, prepared, progress, strict=strict)
     place = _baseline(baseline, config, path)
     base = read_side(place)
     check_recorded(base, config, path)
@@ -80,8 +80,16 @@ def gate(
                 "save', or give another --out",
                 file=folder,
             )
-        recording = run(path, corpus=corpus, out=folder, books=books, progress=bars).folder
-    return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
+        if clock:
+            recording = run(path, corpus=corpus, out=folder, books=books, progress=progress).folder
+        else:
+            kept, _ = without_clock(config.gate, billed_by_time([base]))
+            recording = run_untimed(
+                prepared, asked=counted(kept, config), queries=COUNTED_QUERIES, out=folder, books=books,
+                progress=progress,
+            )  # fmt: skip
+    with step(progress, "compare"):
+        return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
 
 
 def unjudged(eval_file: Path, problem: Exception, *, strict: bool) -> Comparison | None:
@@ -117,9 +125,9 @@ def _in_one_job(job: Job, prepared: Prepared, progress: Progress, *, strict: boo
         named = shown(Path(job.against)) if Path(job.against).exists() else job.against
         base = unrecorded(named, queries=len(prepared.subject.queries))
         return _refused_early(base, prepared, job.eval_file, problem, strict=strict)
-    judgement = judged(
-        found.base, found.candidate, prepared.subject.config.gate, strict=strict, clock=job.clock, job=found.facts
-    )
+    gate_table = prepared.subject.config.gate
+    with step(progress, "compare"):
+        judgement = judged(found.base, found.candidate, gate_table, strict=strict, clock=job.clock, job=found.facts)
     base, candidate = (replace(side, source="revision") for side in (judgement.base, judgement.candidate))
     return replace(judgement, base=base, candidate=candidate)
 
@@ -150,10 +158,7 @@ def judged(
     why = ""
     left_out: list[str] = []
     if not clock:
-        # The stages whose bill holds machine time on some side, and the whole bill where any does.
-        bills = [side.figures.loc[side.figures["name"] == MACHINE_TIME, "stage"] for side in (base, candidate)]
-        stages = {stage for bill in bills for stage in bill}
-        why, (table, left_out) = CLOCKLESS, without_clock(table, {"", *stages} if stages else set())
+        why, (table, left_out) = CLOCKLESS, without_clock(table, billed_by_time([base, candidate]))
     elif not same_job(base, candidate) and not table.across_jobs:
         why, (table, left_out) = OTHER_JOB, without_clock(table, set())
     noise, looks = (job.noise, job.looks_allowed) if job else (None, 1)
@@ -195,6 +200,12 @@ def _job_notes(comparison: Comparison) -> Iterator[str]:
             f"{job.queries} queries in two rounds are the least. Give more [gate] budget_seconds, or gate fewer "
             "pipelines."
         )
+
+
+def billed_by_time(sides: Sequence[SideEvidence]) -> set[str]:
+    """The stages whose bill holds machine time on some side, and with any of them the whole bill, which is ''."""
+    stages = {stage for side in sides for bill in side.facts["clocked"].values() for stage in bill}
+    return {"", *stages} if stages else set()
 
 
 def without_clock(table: GateSettings, billed_by_time: Collection[str]) -> tuple[GateSettings, list[str]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ragprof.core import DEFAULT_K, files
-from ragprof.core.clock import Progress, Silent
+from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.corpus import OwnDocuments, read_corpus, read_evaluation_set, with_own_documents
@@ -26,7 +26,7 @@ from ragprof.price import check_rate, price_recording
 from ragprof.price.rates import KEPT_BOOKS
 from ragprof.record.belonging import holds, join
 from ragprof.record.pipeline import Pipeline
-from ragprof.record.recording import Bench, Subject, record, redacted
+from ragprof.record.recording import Bench, Subject, record, record_untimed, redacted
 from ragprof.session import studies
 from ragprof.session.drawn import SUMMARY, keep_drawn, last_drawn, rests_on
 from ragprof.session.pages import page_names, write_report
@@ -71,13 +71,14 @@ def run(
     corpus: str | Path | None = None,
     out: str | Path | None = None,
     books: Sequence[Path] = (),
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Result:
     """Profile what an eval file declares. `out` defaults to reports/<name of the eval>.
 
     Raises RagprofError for what the user can mend, before anything is written.
     """
-    return _finish(prepare(Path(eval_file), corpus=_path(corpus), books=books), _path(out), books, progress)
+    prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, progress=progress)
+    return _finish(prepared, _path(out), books, progress)
 
 
 def run_study(
@@ -90,7 +91,7 @@ def run_study(
     changes: Mapping[str, Any] | None = None,
     keep_text: bool = True,
     fresh: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Result:
     """Run one study of an eval; its section joins the main recording's folder, summary and report.
 
@@ -100,25 +101,28 @@ def run_study(
     question, passage or answer is kept. Raises RagprofError for what the user can mend, before anything is recorded.
     """
     study = studies.study(name)
-    prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books)
+    prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, progress=progress)
     request = Request(Path(eval_file), changes or {}, books, keep_text, fresh)
-    plan = study.plan(prepared, request)
+    with step(progress, f"plan {name}"):
+        plan = study.plan(prepared, request)
     bench = bench_of(prepared, _path(out), progress)
     with files.claimed(bench.folder):
         study.ready(plan, bench)
         if study.needs_profile:
             take_or_make(prepared, bench)
-        study.record(plan, bench)
+        with step(progress, f"record {name}"):
+            study.record(plan, bench)
         if study.needs_profile:
             join(bench.folder, name, continued=study.is_continued)
-        study.judge(plan, prepared.evaluation, bench)
+        with step(progress, f"judge {name}"):
+            study.judge(plan, prepared.evaluation, bench)
         if study.needs_profile:
-            return reprice(bench.folder, books=books)
+            return reprice(bench.folder, books=books, progress=progress)
         # Such a study changes no price: what is priced in the folder may rest on rate books that were not given again.
         analysis = Analysis.alone(name, study.analyse(bench.folder), prepared.subject)
         files.write_json(bench.folder / name / f"{name}.json", analysis.as_json())
         beside = (bench.folder / "summary.json").exists() and holds(bench.folder, prepared.subject)
-        return redraw(bench.folder) if beside else Result(bench.folder, analysis)
+        return redraw(bench.folder, progress=progress) if beside else Result(bench.folder, analysis)
 
 
 def grow(eval_file: str | Path, **options: Any) -> Result:
@@ -169,12 +173,14 @@ def restate(
     books: Sequence[Path] = (),
     on: date | None = None,
     changes: Mapping[str, Any] | None = None,
+    progress: Progress = SILENT,
 ) -> Result:
     """Analyse a study's recording again with other settings that need no new recording. Runs no pipeline."""
     home, study = Path(folder), studies.study(name)
     with files.claimed(home), files.unchanged_on_failure(home, *PRICED):
-        study.restate(home, changes or {}, Pricing(_with_kept_books(home, books), on or today()))
-        return reprice(home, books=books, on=on)
+        with step(progress, f"price {name}"):
+            study.restate(home, changes or {}, Pricing(_with_kept_books(home, books), on or today()))
+        return reprice(home, books=books, on=on, progress=progress)
 
 
 def reweigh(folder: str | Path, **options: Any) -> Result:
@@ -194,12 +200,32 @@ def profile(
     timing: Timing | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     own_documents: OwnDocuments = "beir",
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Result:
     """Profile pipelines that are declared in Python, callables among their stages included. Raises as `run` does.
 
     Without `qrels` nothing is said of quality. `own_documents` as in the eval file's table [evaluation].
     """
+    prepared = prepare_pipelines(
+        pipelines, corpus=corpus, queries=queries, qrels=qrels, name=name, prices=prices, timing=timing,
+        metrics=metrics, own_documents=own_documents,
+    )  # fmt: skip
+    return _finish(prepared, _path(out), (), progress)
+
+
+def prepare_pipelines(
+    pipelines: Sequence[Pipeline],
+    *,
+    corpus: str | Path,
+    queries: str | Path,
+    qrels: str | Path | None,
+    name: str,
+    prices: Prices | None,
+    timing: Timing | None,
+    metrics: Sequence[str],
+    own_documents: OwnDocuments = "beir",
+) -> Prepared:
+    """Check what `profile` is given, as `prepare` checks an eval file. Loads no model."""
     try:
         config = EvalConfig(
             name=name,
@@ -219,23 +245,42 @@ def profile(
     settle(parts, docs)
     for each in parts:
         check_pipeline(each, docs, config.tokenizer)
-    prepared = Prepared(Subject(config, docs, evaluation.queries, parts), evaluation)
-    return _finish(prepared, _path(out), (), progress)
+    return Prepared(Subject(config, docs, evaluation.queries, parts), evaluation)
 
 
-def reprice(folder: Path, *, books: Sequence[Path] = (), on: date | None = None, llm: str | None = None) -> Result:
+def keep(prepared: Prepared, *, out: Path, books: Sequence[Path] = (), progress: Progress = SILENT) -> Path:
+    """Record, judge and price as `run` does, and draw nothing; returns the recording's folder."""
+    bench = bench_of(prepared, out, progress)
+    with files.claimed(bench.folder):
+        record(prepared.subject, bench)
+        _judge_and_price(prepared, bench, books)
+    return bench.folder
+
+
+def reprice(
+    folder: Path,
+    *,
+    books: Sequence[Path] = (),
+    on: date | None = None,
+    llm: str | None = None,
+    progress: Progress = SILENT,
+) -> Result:
     """Price a recording with its studies anew and write its summary and report again. Runs no pipeline.
 
     Where one of them cannot be priced, all keep the prices that they had. The books stay beside the recording.
     """
-    pricing = Pricing(_with_kept_books(folder, books), on or today(), llm)
-    with files.unchanged_on_failure(folder, *PRICED):
+    _price(folder, books, on or today(), llm, progress)
+    return redraw(folder, progress=progress)
+
+
+def _price(folder: Path, books: Sequence[Path], on: date, llm: str | None, progress: Progress) -> None:
+    pricing = Pricing(_with_kept_books(folder, books), on, llm)
+    with step(progress, "price"), files.unchanged_on_failure(folder, *PRICED):
         price_recording(folder, books=pricing.books, on=pricing.on, llm=llm)
         for study in belonging(folder):
             study.price(folder, pricing)
     for book in books:
         files.write_text(folder / KEPT_BOOKS / book.name, book.read_text(encoding="utf-8"))
-    return redraw(folder)
 
 
 def _with_kept_books(folder: Path, books: Sequence[Path]) -> tuple[Path, ...]:
@@ -243,7 +288,7 @@ def _with_kept_books(folder: Path, books: Sequence[Path]) -> tuple[Path, ...]:
     return (*(book for book in sorted((folder / KEPT_BOOKS).glob("*.toml")) if book.name not in given), *books)
 
 
-def redraw(folder: Path) -> Result:
+def redraw(folder: Path, *, progress: Progress = SILENT) -> Result:
     """Summary and report of a recording, from its files.
 
     Pages whose sources have not changed, by content, are neither computed nor drawn again.
@@ -251,10 +296,11 @@ def redraw(folder: Path) -> Result:
     pages = page_names()
     found, before = rests_on(folder, pages), last_drawn(folder)
     summary_holds = found == before.rests_on and before.holds(folder, SUMMARY)
-    analysis = read_analysis(folder) if summary_holds else analyse(folder)
+    analysis = read_analysis(folder) if summary_holds else analyse(folder, progress)
     if not summary_holds or not all(before.holds(folder, page) for page in before.pages):
         files.write_json(folder / SUMMARY, analysis.as_json())
-        write_report(analysis, folder)
+        with step(progress, "draw the report"):
+            write_report(analysis, folder)
         keep_drawn(folder, pages, found)
     return Result(folder, analysis)
 
@@ -264,23 +310,41 @@ def take_or_make(prepared: Prepared, bench: Bench) -> None:
     if not holds(bench.folder, prepared.subject):
         record(prepared.subject, bench)
     keep_settings(bench.folder, redacted(prepared.subject.config.model_dump(mode="json")))
-    judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
+    with step(bench.progress, "judge"):
+        judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
 
 
-def bench_of(prepared: Prepared, out: Path | None, progress: Progress | None) -> Bench:
+def run_untimed(
+    prepared: Prepared, *, asked: Sequence[str], queries: int, out: Path, books: Sequence[Path], progress: Progress
+) -> Path:
+    """As `keep`, but times nothing. The pipelines in `asked` are asked a few queries, to know what these use."""
+    bench = bench_of(prepared, out, progress)
+    with files.claimed(bench.folder):
+        record_untimed(prepared.subject, bench, asked=asked, queries=queries)
+        _judge_and_price(prepared, bench, books)
+    return bench.folder
+
+
+def bench_of(prepared: Prepared, out: Path | None, progress: Progress) -> Bench:
     """Return the folders of a recording after checking that they can be written."""
     folder, cache = out or Path("reports") / prepared.subject.config.name, files.cache_folder()
     files.ready_folder(folder, remedy="give another one with --out (in Python out=)")
     files.ready_folder(cache, remedy="set RAGPROF_CACHE to one that can be written")
-    return Bench(folder, cache, progress or Silent())
+    return Bench(folder, cache, progress)
 
 
-def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress | None) -> Result:
+def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress) -> Result:
     bench = bench_of(prepared, out, progress)
     with files.claimed(bench.folder):
         record(prepared.subject, bench)
+        _judge_and_price(prepared, bench, books)
+        return redraw(bench.folder, progress=progress)
+
+
+def _judge_and_price(prepared: Prepared, bench: Bench, books: Sequence[Path]) -> None:
+    with step(bench.progress, "judge"):
         judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
-        return reprice(bench.folder, books=books)
+    _price(bench.folder, books, today(), None, bench.progress)
 
 
 def _path(given: str | Path | None) -> Path | None:

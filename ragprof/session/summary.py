@@ -12,6 +12,7 @@ from pydantic import create_model
 from threadpoolctl import threadpool_limits
 
 from ragprof.core import files
+from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.evals.settings import settings_of
 from ragprof.record.belonging import is_stale
@@ -91,15 +92,19 @@ class Analysis:
         return Group(Text(f"! {self.context.stale[study]}", style="yellow"), shown)
 
 
-def analyse(folder: Path) -> Analysis:
+def analyse(folder: Path, progress: Progress = SILENT) -> Analysis:
     """Analyse a judged and priced recording with its studies. Raises BadInput where the recording is incomplete.
 
     A study's recording that is of something else is left out, with a warning.
     """
     # The products are small: a second thread of the linear algebra does nothing but wait, at the cost of a core.
     with threadpool_limits(limits=1, user_api="blas"):
-        profile, own = studies.study(studies.PROFILE).analyse(folder), belonging(folder)
-        sections = {study.name: study.analyse(folder) for study in own}
+        with step(progress, "analyse"):
+            profile, own = studies.study(studies.PROFILE).analyse(folder), belonging(folder)
+        sections: dict[str, Section] = {}
+        for study in own:
+            with step(progress, f"analyse {study.name}"):
+                sections[study.name] = study.analyse(folder)
     strangers = [study for study in studies.every() if study.is_recorded(folder) and study not in own]
     stale = stale_of(folder, sections)
     changes = {"warnings": (*profile.warnings, *(study.left_out for study in strangers), *stale.values())}

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ragprof.core import Query, ScoredDoc
+from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.core.files import written_path
 from ragprof.core.registry import PartSpec
@@ -49,11 +50,18 @@ class Prepared:
         return replace(self, subject=replace(self.subject, config=config))
 
 
-def prepare(eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = ()) -> Prepared:
+def prepare(
+    eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = (), progress: Progress = SILENT
+) -> Prepared:
     """Read and check an eval file with everything that it names. Loads no model.
 
     `corpus` takes the place of the file's own corpus and, if that is a BEIR folder, of its questions too.
     """
+    with step(progress, "read the corpus and the questions"):
+        return _prepared(eval_file, corpus, books)
+
+
+def _prepared(eval_file: Path, corpus: Path | None, books: Sequence[Path]) -> Prepared:
     config = read_eval(eval_file)
     places = Places(eval_file)
     with places.put_before("metrics"):

@@ -188,6 +188,7 @@ def test_a_bare_retriever_is_profiled_once_for_all_tests_of_a_session(suite: Run
         result = ragprof.profile(keywords, **HANDBOOK)
         assert result.pipelines == ("keywords",)
         assert result.metric("Success@5").at_most(0.5)
+        assert not list(result.folder.glob("*.html")) and not (result.folder / "summary.json").exists()
         assert result.report.exists()
         test_first.calls = len(asked)
 

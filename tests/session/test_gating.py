@@ -16,7 +16,7 @@ import ragprof
 from ragprof.core import files
 from ragprof.evals import read_eval
 from ragprof.session.gating import gate, judged
-from ragprof.session.run import reprice, run
+from ragprof.session.run import redraw, reprice, run
 from ragprof.studies.gate.ci_files import junit
 from ragprof.studies.gate.sides import Comparison, read_side, save_baseline
 
@@ -214,6 +214,53 @@ def test_without_a_clock_bills_for_machine_time_are_left_out(small: Path, record
     found = gate(gating(small, QUALITY, *money), baseline=sides[0], recording=sides[1], clock=False)
     assert {each["quantity"] for each in found.rows} == {"nDCG@10"}
     assert "usd_per_1000_queries, search.usd_per_1000_queries" in found.document["notes"][-1]
+
+
+def test_without_a_clock_nothing_is_timed_nobody_is_asked_and_nothing_is_drawn(
+    small: Path, recorded: Recorded, tmp_path: Path
+) -> None:
+    machine = 'llm = "openai:gpt-4o-mini"\nmachine = "aws/m7i.large"\nutilisation = 0.5'
+    small.write_text(small.read_text().replace('llm = "openai:gpt-4o-mini"', machine))
+    gating(small, QUALITY, TOKENS, '"inject.usd_per_1000_queries" = {}', '"usd_per_1000_queries" = {}')
+    base = with_machine(recorded.base, tmp_path / "base")
+    found = gate(small, baseline=base, clock=False, out="new")
+    assert {each["quantity"]: each["gate"] for each in found.rows} == {
+        "nDCG@10": "holds", "inject.prompt_tokens": "holds",
+    }  # fmt: skip
+    assert found.exit_code == 0
+    assert set(files.read_table(Path("new/spans.parquet"))["phase"]) == {"cold"}
+    assert set(files.read_table(Path("new/usage.parquet"))["stage"]) == {"inject"}
+    assert not list(Path("new").glob("report.*"))
+    told = {
+        each.quantity: (each.verdict, each.reason)
+        for each in found.quantities
+        if each.kind == "cost" and each.pipeline == "reranked"
+    }
+    assert set(told) == {"usd_per_1000_queries"} | {
+        f"{stage}.usd_per_1000_queries" for stage in ("embed", "search", "rerank", "inject")
+    }
+    for quantity, (verdict, reason) in told.items():
+        assert verdict == "unpriced"
+        assert "no timed query" in reason, quantity
+    with pytest.raises(ragprof.RagprofError, match="nothing was timed in it"):
+        redraw(Path("new"))
+    again = gate(small, baseline=Path("new"), clock=False, out="newer")
+    assert ({each["gate"] for each in again.rows}, again.exit_code) == ({"holds"}, 0)
+
+
+def test_without_a_clock_a_few_queries_are_asked_where_a_gate_counts_what_they_use(
+    small: Path, recorded: Recorded
+) -> None:
+    gating(small, QUALITY, '"rerank.docs_scored" = {}')
+    found = gate(small, baseline=recorded.base, clock=False, out="new")
+    assert {(each["pipeline"], each["quantity"]): (each["gate"], each["difference"]) for each in found.rows} == {
+        ("plain", "nDCG@10"): ("holds", 0), ("reranked", "nDCG@10"): ("holds", 0),
+        ("reranked", "rerank.docs_scored"): ("holds", 0),
+    }  # fmt: skip
+    usage = files.read_table(Path("new/usage.parquet"))
+    live = usage[usage["stage"] != "inject"]
+    assert set(live["stage"]) == {"embed", "search", "rerank"}
+    assert live[live["unit"] == "docs_scored"]["query_id"].nunique() == 12
 
 
 def test_latency_is_gated_against_another_jobs_only_where_that_is_meant(small: Path, recorded: Recorded) -> None:

@@ -142,7 +142,7 @@ def test_without_a_clock_nothing_is_timed_against_itself(tmp_path: Path, monkeyp
     assert {each["quantity"]: each["difference"] for each in found.rows} == {"nDCG@10": 0, "rerank.docs_scored": 0}
     assert found.document["against"] is None
     spans = pd.read_parquet("out/against/base/spans.parquet")
-    assert set(spans["phase"]) == {"cold", "round", "timed"}
+    assert set(spans["phase"]) == {"cold", "counted"}
 
 
 @pytest.mark.slow

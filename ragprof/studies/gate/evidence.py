@@ -34,6 +34,7 @@ from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownN
 from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
 from ragprof.evals import Timing, settings_of
 from ragprof.evals import unpriced as without_prices
+from ragprof.price.bills import UNTIMED
 from ragprof.record.disturbance import Disturbance, disturbance_of
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import QUANTILES, noise, quantile, rounds_of
@@ -73,8 +74,9 @@ class SideFacts(TypedDict):
     """What the figures of a side rest on, as plain JSON.
 
     `job` is shared by recordings whose live queries were interleaved; `unpriced` (stages with the reason) and `clocked`
-    (stages that are billed by measured time) are by pipeline, `noise` is the spread between the rounds of its
-    end-to-end medians, `disturbance` what the fields of Disturbance hold; baselines of older versions lack that.
+    (stages that are billed by time, whether it was measured or not) are by pipeline, `noise` is the spread between the
+    rounds of its end-to-end medians, `disturbance` what the fields of Disturbance hold; baselines of older versions
+    lack that.
     """
 
     eval: str
@@ -178,7 +180,10 @@ def facts_of(
     whole = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
     timed = {name: whole[whole["pipeline"] == name] for name in pipelines}
     clocked = {
-        name: sorted({line["stage"] for line in bill["applied"] if line["item"] == MACHINE_TIME})
+        name: sorted(
+            {line["stage"] for line in bill["applied"] if line["item"] == MACHINE_TIME}
+            | {line["stage"] for line in bill["unpriced"] if line["reason"].startswith(UNTIMED)}
+        )
         for name, bill in bills.items()
     }
     unpriced = {

@@ -20,11 +20,13 @@ from uuid import uuid4
 import pandas as pd
 
 from ragprof.core import STAGES, files
-from ragprof.core.clock import Progress, now_ns
+from ragprof.core.clock import Progress, now_ns, step
 from ragprof.core.errors import BadInput, Incomparable
 from ragprof.core.quantities import quantity
+from ragprof.evals import EvalConfig, GateSettings
 from ragprof.judge.scores import judge
 from ragprof.price import price_recording
+from ragprof.record.timings import FLOPS
 from ragprof.studies.gate import duel, evidence
 from ragprof.studies.gate.document import InterleavedJob, Noise
 from ragprof.studies.gate.duel import SideName
@@ -100,13 +102,14 @@ def _git(folder: Path, *arguments: str, otherwise: str) -> str:
     return os.fsdecode(done.stdout).removesuffix("\n")
 
 
-COUNTED_QUERIES = 20
+COUNTED_QUERIES, COUNTED = 20, "counted"
+"""How many queries are asked to count what they use, and the phase of their spans where nothing is to be timed."""
 MUST_EQUAL = ("corpus", "questions", "qrels")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked. Without a `clock` no query is timed against another; some are asked, to count what they take."""
+    """What is asked. Without a `clock` nothing is timed; a few queries are asked where a gate counts what they use."""
 
     eval_file: Path
     against: str
@@ -142,23 +145,26 @@ def run_job(job: Job, prepared: Prepared, progress: Progress) -> JobResult:
         workers = {name: stack.enter_context(Process(side, progress)) for name, side in sides.items()}
         corpus = None if job.corpus is None else str(job.corpus.absolute())
         books = [str(book.absolute()) for book in job.books]
-        told = {
-            name: worker.ask("prepare", eval_file=str(sides[name].eval_file.absolute()), corpus=corpus, books=books)
-            for name, worker in workers.items()
-        }
+        with step(progress, "read the corpus and the questions of all sides"):
+            told = {
+                name: worker.ask("prepare", eval_file=str(sides[name].eval_file.absolute()), corpus=corpus, books=books)
+                for name, worker in workers.items()
+            }
         pipelines = _common(told, base.label, job.eval_file)
         for name, worker in workers.items():  # one by one: the second finds in the cache what the first has computed
             worker.ask("load", folder=str(places[name]))
             if name != "twin":
                 worker.ask("rank")
-        facts = _ask_all(prepared, workers, pipelines, told["candidate"]["queries"], progress)
+        facts = _ask_all(job, prepared, workers, pipelines, told["candidate"]["queries"], progress)
         job_id = uuid4().hex
-        for name in ("base", "candidate"):
-            workers[name].ask("write", job=job_id)
+        with step(progress, "write both recordings"):
+            for name in ("base", "candidate"):
+                workers[name].ask("write", job=job_id)
     shutil.rmtree(places["twin"], ignore_errors=True)
-    for name in ("base", "candidate"):
-        judge(places[name], prepared.evaluation, metrics=prepared.subject.config.metrics)
-        price_recording(places[name], books=job.books, on=today())
+    with step(progress, "judge and price both recordings"):
+        for name in ("base", "candidate"):
+            judge(places[name], prepared.evaluation, metrics=prepared.subject.config.metrics)
+            price_recording(places[name], books=job.books, on=today())
     return JobResult(
         evidence.of_recording(places["base"], label=base.label.removeprefix("base ")),
         evidence.of_recording(places["candidate"], label="as it is here"),
@@ -212,14 +218,25 @@ def _common(told: Mapping[SideName, Mapping[str, Any]], label: str, eval_file: P
     return common
 
 
+def counted(gate: GateSettings, config: EvalConfig) -> tuple[str, ...]:
+    """The pipelines of which a gate counts what live queries use, or bills that. Prompts are known without asking."""
+    found: set[str] = set()
+    for label, margin in gate.quantities.items():
+        asked = quantity(label)
+        if asked.stage != "inject" and (asked.kind == "cost" or (asked.kind == "usage" and asked.name != FLOPS)):
+            found.update(margin.pipelines or gate.pipelines or [each.name for each in config.pipelines])
+    return tuple(each.name for each in config.pipelines if each.name in found)
+
+
 def _ask_all(
+    job: Job,
     prepared: Prepared,
     workers: Mapping[SideName, Process],
     pipelines: Sequence[str],
     queries: Sequence[str],
     progress: Progress,
 ) -> InterleavedJob | None:
-    """Live queries: by turns where time is gated, else a few on each side to count what they take."""
+    """Live queries: by turns where time is gated, else a few on each side to count what they use."""
 
     def ask(side: SideName, pipeline: str, query_id: str, *, phase: str, number: int) -> Mapping[str, int]:
         taken: Mapping[str, int] = workers[side].ask(
@@ -228,6 +245,10 @@ def _ask_all(
         return taken
 
     gate, seed = prepared.subject.config.gate, prepared.subject.config.seed
+    if not job.clock:
+        wanted = [name for name in counted(gate, prepared.subject.config) if name in pipelines]
+        _count(ask, wanted, queries[:COUNTED_QUERIES], progress, phase=COUNTED)
+        return None
     gates = [each for each in watched(gate, _stages(prepared)) if each.pipeline in pipelines]
     timed = [name for name in _timed(prepared) if name in pipelines]
     if "twin" not in workers or not timed:
@@ -247,12 +268,19 @@ def _ask_all(
     return duel.told(outcome, plan, seconds=budget, spent_seconds=(now_ns() - start) / 1e9)
 
 
-def _count(ask: duel.SideAsker, pipelines: Sequence[str], queries: Sequence[str], progress: Progress) -> None:
+def _count(
+    ask: duel.SideAsker,
+    pipelines: Sequence[str],
+    queries: Sequence[str],
+    progress: Progress,
+    *,
+    phase: str = duel.TIMED,
+) -> None:
     """Every side some queries once, by turns."""
     progress.start("ask both sides", len(pipelines) * len(queries))
     for pipeline in pipelines:
         for query_id, order in duel.turns(queries, 0):
             for place in order:
-                ask(("base", "candidate")[place], pipeline, query_id, phase=duel.TIMED, number=0)
+                ask(("base", "candidate")[place], pipeline, query_id, phase=phase, number=0)
             progress.advance(1)
     progress.done()

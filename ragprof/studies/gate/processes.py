@@ -222,7 +222,8 @@ class Worker:
         counted = shuffled(subject.queries, subject.config.seed)[: subject.config.gate.flop_queries]
         count_flops(subject.pipelines, counted, self._timings, bench.progress)
         self._timings.peaks = dict.fromkeys(self._parts, environment.peak_rss_bytes())
-        write(subject, bench, made, self._ranked, self._timings, job=job)
+        untimed = {} if any(phase == "timed" for _, phase, *_ in self._timings.spans) else {"untimed": True}
+        write(subject, bench, made, self._ranked, self._timings, job=job, **untimed)
 
     @property
     def _subject(self) -> Subject:

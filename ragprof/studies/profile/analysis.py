@@ -40,6 +40,11 @@ def profile_of(folder: Path) -> ProfileSection:
     manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
     if judgement.get("recording") != manifest.get("recording"):  # a run was stopped between its passes
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
+    if manifest.get("untimed"):
+        raise BadInput(
+            "nothing was timed in it ('gate --no-clock' made it), so it has no report; record with 'ragprof run'",
+            file=folder,
+        )
     config = settings_of(folder)
     seed, metric, judged = config["seed"], config["metrics"][0], judgement.get("judged", True)
     final_stage = {one["name"]: "rerank" if reranker_of(one) else "search" for one in config["pipelines"]}
