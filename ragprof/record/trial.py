@@ -1,25 +1,30 @@
-"""What recording would take, tried out on a small scale: live calls, real searches, real prompts. Writes nothing.
+"""What recording would take, tried out on a small scale: live calls, real searches, real prompts.
 
 The corpus is indexed as it is and all questions are searched for, so that candidates and prompts are those of the run.
 Where embedding it takes longer than a moment, vectors of a static embedder stand in for those that are not in the cache
 yet: other passages then come first, but passages of the same length. A reranker is tried on some candidates alone.
+Nothing is written but how fast the models are on this machine, in the cache.
 """
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from math import inf
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
 import numpy as np
 
-from ragprof.core import Doc, Query, Ranking, Vectors
+from ragprof.core import Doc, Query, Ranking, Vectors, cores, environment, files
 from ragprof.core.caches import digest, known_keys
 from ragprof.core.clock import Clock, Silent, now_ns
 from ragprof.core.ranking import without
-from ragprof.core.stages import CutsTexts, Embedder, Generator, PairReranker, Reranker
+from ragprof.core.stages import CutsTexts, Embedder, Generator, PairReranker, Part, Reranker
 from ragprof.core.tokens import counter
 from ragprof.evals.tables import Timing
 from ragprof.parts.embedders.static import StaticEmbedder
@@ -30,8 +35,14 @@ from ragprof.record.recording import Subject, embedded_queries, shuffled
 from ragprof.record.timings import shares
 
 SAMPLE = 400
-PROBE = 32
-"""Texts or pairs that a model is tried on."""
+SPEEDS = "speeds.json"
+"""A file of the cache: what was measured on this machine, so that no model is loaded for it again."""
+WAITING = 0.1
+"""Share of the time spent waiting for a core above which what is measured is not kept."""
+CALLS = 3
+"""Live calls of which the median counts, after one that is forgotten."""
+PROBE, PROBE_S = 32, 1.5
+"""Texts or pairs that a model is tried on first, and seconds that it has to be busy with them."""
 MOMENT_S = 10.0
 """What is embedded sooner is embedded for the trial, too."""
 INDEXED = 50_000
@@ -57,6 +68,37 @@ class Tried:
         return self.embed_s + self.search_s + self.rerank_s + self.inject_s
 
 
+T = TypeVar("T")
+
+
+def _machine() -> str:
+    """What a measured speed holds for."""
+    facts = environment.describe()
+    return json.dumps([facts[name] for name in ("cpu", "cores", "memory_bytes", "python", "packages")], sort_keys=True)
+
+
+def texts_read(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> int:
+    """What a model reads to score these pairs: each pair, or each document where it reads them apart from queries."""
+    return len({doc.content for _, doc in pairs}) if isinstance(reranker, PairReranker) else len(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Distinct pairs of a reranker, what it reads for them, how much of that is not in the cache, and seconds of one.
+
+    What it reads is a document or a pair: see `texts_read`.
+    """
+
+    pairs: int
+    reads: int
+    new: int
+    read_s: float
+
+    @property
+    def seconds(self) -> float:
+        return self.new * self.read_s
+
+
 @dataclass
 class Trial:
     """Tries each part once; what it measured is kept."""
@@ -64,8 +106,7 @@ class Trial:
     subject: Subject
     cache: Path
     clock: Clock = now_ns
-    _speeds: dict[int, float] = field(default_factory=dict)
-    _calls: dict[int, float] = field(default_factory=dict)
+    _speeds: dict[tuple[str, int], float] = field(default_factory=dict)
     _built: list[float] = field(default_factory=list)
 
     def timed(self, function: Callable[[], object]) -> float:
@@ -103,35 +144,65 @@ class Trial:
             return 0.0
         limit = embedder.max_tokens if isinstance(embedder, CutsTexts) else None
         most = None if limit is None else int(limit * CHARACTERS_PER_TOKEN)
-        key = id(embedder)
-        if key not in self._speeds:
-            embedder.load()
-            some = random.Random(0).sample(list(texts), min(PROBE, len(texts)))
-            embedder.embed_documents(some[:1])
-            taken = self.timed(lambda: embedder.embed_documents(some))
-            self._speeds[key] = taken / sum(len(text[:most]) + 1 for text in some)
-        return self._speeds[key] * sum(len(text[:most]) + 1 for text in texts)
 
-    def scoring_s(self, reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> float:
-        """Seconds that scoring these pairs takes; of the same documents once, where the reranker reads them once."""
+        def a_character() -> float:
+            embedder.load()
+            return self._rate(embedder.embed_documents, texts, lambda some: sum(len(text[:most]) + 1 for text in some))
+
+        return self._speed("document", embedder, a_character) * sum(len(text[:most]) + 1 for text in texts)
+
+    def _rate(self, work: Callable[[list[T]], object], items: Sequence[T], amount: Callable[[list[T]], int]) -> float:
+        """Seconds of one unit, by a seeded sample: four times as large until it takes PROBE_S, since small ones are
+        slower by the unit, and none counts that found the model cold."""
+        drawn, size = random.Random(0).sample(list(items), len(items)), PROBE
+        work(drawn[:1])
+        while True:
+            some = drawn[:size]
+            taken = self.timed(partial(work, some))
+            if taken >= PROBE_S or size >= len(drawn):
+                return taken / amount(some)
+            size *= 4
+
+    def _speed(self, what: str, part: Part, measure: Callable[[], float]) -> float:
+        """Seconds of one of what the part does: measured once on this machine, unless it was busy meanwhile."""
+        key = what, id(part)
+        if key not in self._speeds:
+            name = cache_identity(part, f"seconds of one {what}")
+            kept = None if name is None else self._kept.get(digest(name).hex())
+            if kept is None:
+                meter, start = cores.meter(), self.clock()
+                before = meter.of_process()
+                kept = measure()
+                added, took = meter.of_process().since(before), self.clock() - start
+                if name is not None and (added.waiting_ns or 0) <= WAITING * took:
+                    self._kept[digest(name).hex()] = kept
+                    files.write_json(self.cache / SPEEDS, {"machine": _machine(), "seconds": self._kept})
+            self._speeds[key] = kept
+        return self._speeds[key]
+
+    @cached_property
+    def _kept(self) -> dict[str, float]:
+        """What was measured before on this machine with these packages; what is damaged is measured again."""
+        try:
+            found = json.loads((self.cache / SPEEDS).read_text(encoding="utf-8"))
+            kept = {str(name): float(value) for name, value in found["seconds"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+        return kept if found["machine"] == _machine() and all(0 < each < inf for each in kept.values()) else {}
+
+    def scoring(self, reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> Scoring:
+        """What scoring these distinct pairs takes where some of them are in the cache."""
         identity = cache_identity(reranker, "pair")
         reused = reranker.pointwise and identity is not None
         known = known_keys(self.cache / "scores", str(identity)) if reused else set()
         todo = [pair for pair in pairs if pair_key(*pair) not in known]
-        if not todo:
-            return 0.0
-        by_document = isinstance(reranker, PairReranker)
 
-        def units(some: Sequence[tuple[Query, Doc]]) -> int:
-            return len({doc.content for _, doc in some}) if by_document else len(some)
-
-        key = id(reranker)
-        if key not in self._speeds:
+        def one() -> float:
             reranker.load()
-            some = random.Random(0).sample(todo, min(PROBE, len(todo)))
-            score_pairs(reranker, some[:1])
-            self._speeds[key] = self.timed(lambda: score_pairs(reranker, some)) / units(some)
-        return self._speeds[key] * units(todo)
+            return self._rate(partial(score_pairs, reranker), pairs, partial(texts_read, reranker))
+
+        read_s = self._speed("pair", reranker, one) if pairs else 0.0
+        return Scoring(len(pairs), texts_read(reranker, pairs), texts_read(reranker, todo), read_s)
 
     @cached_property
     def counting_s(self) -> float:
@@ -189,13 +260,14 @@ class Trial:
 
     def candidate_s(self, reranker: Reranker, query: Query, ranking: Ranking) -> float:
         """Seconds that a live call takes for each candidate, the model's cold start left out."""
-        key = id(reranker)
-        if key not in self._calls:
+
+        def one() -> float:
             docs = [item.doc for item in ranking]
             reranker.load()
             reranker.score(query, docs)
-            self._calls[key] = self.timed(lambda: reranker.score(query, docs)) / max(1, len(docs))
-        return self._calls[key]
+            return median(self.timed(lambda: reranker.score(query, docs)) for _ in range(CALLS)) / max(1, len(docs))
+
+        return self._speed("candidate", reranker, one)
 
     def _tried(self, parts: Parts) -> Tried:
         found, prompts, tokens = list[tuple[Query, Ranking]](), list[str](), list[int]()
@@ -206,10 +278,7 @@ class Trial:
         most = max(found, key=lambda one: len(one[1]))
         embed_s = 0.0
         if (embedder := parts.embedder) is not None:
-            embedder.load()
-            embedder.embed_queries([self.queries[0].text])  # the model's cold start is no live call
-            calls = [self.timed(partial(embedder.embed_queries, [each.text])) for each in self.queries[:5]]
-            embed_s = float(np.median(calls))
+            embed_s = self._speed("query", embedder, partial(self._query_s, embedder))
         return Tried(
             embed_s=embed_s,
             search_s=search_s,
@@ -220,17 +289,25 @@ class Trial:
             prompt_tokens=float(np.mean(tokens)),
         )
 
+    def _query_s(self, embedder: Embedder) -> float:
+        """Seconds of embedding one query in a live call, the model's cold start left out."""
+        embedder.load()
+        embedder.embed_queries([self.queries[0].text])
+        some = self.queries[: 2 * CALLS]
+        return median(self.timed(partial(embedder.embed_queries, [each.text])) for each in some)
+
     def answer_s(self, generator: Generator, parts: Parts) -> float | None:
         """Seconds of one answer to a prompt of this pipeline; None where a server answers, which may cost money."""
         if isinstance(generator, OpenAICompatibleGenerator):
             return None
-        key = id(generator)
-        if key not in self._calls:
-            prompts = [parts.injector.inject(*one).prompt for one in self.pipelines[parts.name].found[:3]]
+
+        def one() -> float:
+            prompts = [parts.injector.inject(*one).prompt for one in self.pipelines[parts.name].found[:CALLS]]
             generator.load()
             generator.generate(prompts[0])
-            self._calls[key] = self.timed(lambda: [generator.generate(prompt) for prompt in prompts]) / len(prompts)
-        return self._calls[key]
+            return self.timed(lambda: [generator.generate(prompt) for prompt in prompts]) / len(prompts)
+
+        return self._speed("answer", generator, one)
 
 
 def rounds_s(latencies_s: dict[str, float], timing: Timing, *, available: int, bare: bool = False) -> float:
@@ -247,29 +324,46 @@ AFTERWARDS_S, PIPELINE_AFTERWARDS_S = 2.8, 0.4
 """In all, and of each pipeline: judging, pricing, resampling, drawing, and imports that nothing before needs."""
 
 
-def recording_s(trial: Trial) -> tuple[float, float]:
-    """Seconds of the main recording in all, and of its live rounds among them; without the answers of generators."""
+@dataclass(frozen=True)
+class RecordingEffort:
+    """Seconds that the main recording takes, without the answers of generators."""
+
+    embedding_s: float
+    scoring: Mapping[str, Scoring]
+    """Of each distinct reranker, by the first of its pipelines."""
+    live_s: float
+    rest_s: float
+
+    @property
+    def seconds(self) -> float:
+        return self.embedding_s + sum(each.seconds for each in self.scoring.values()) + self.again_s
+
+    @property
+    def again_s(self) -> float:
+        """When all that can be is in the cache."""
+        return self.live_s + self.rest_s
+
+
+def recording_effort(trial: Trial) -> RecordingEffort:
+    """What the main recording would take, by what was tried."""
     subject, tried = trial.subject, trial.pipelines
     embedders = {id(parts.embedder): parts.embedder for parts in subject.pipelines if parts.embedder is not None}
-    seconds = AFTERWARDS_S + len(tried) * PIPELINE_AFTERWARDS_S + trial.counting_s + trial.building_s
+    embedding = 0.0
     for embedder in embedders.values():
-        seconds += trial.embedding_s(embedder, trial.missing(embedder, subject.corpus.docs))
-        seconds += trial.embedding_s(embedder, [query.text for query in subject.queries])
+        embedding += trial.embedding_s(embedder, trial.missing(embedder, subject.corpus.docs))
+        embedding += trial.embedding_s(embedder, [query.text for query in subject.queries])
+    rest = AFTERWARDS_S + len(tried) * PIPELINE_AFTERWARDS_S + trial.counting_s + trial.building_s
     for parts in subject.pipelines:
         one = tried[parts.name]
-        seconds += len(trial.queries) * (one.search_s + one.inject_s + one.count_s)
-    live = rounds_s(
-        {name: one.query_s for name, one in tried.items()},
-        subject.config.timing,
-        available=len(trial.queries),
-        bare=True,
-    )
-    flops = subject.config.gate.flop_queries * sum(one.query_s for one in tried.values())
-    return seconds + sum(pairs_s for _, pairs_s in scoring(trial).values()) + live + flops, live
+        rest += len(trial.queries) * (one.search_s + one.inject_s + one.count_s)
+    rest += subject.config.gate.flop_queries * sum(one.query_s for one in tried.values())
+    latencies = {name: one.query_s for name, one in tried.items()}
+    live = rounds_s(latencies, subject.config.timing, available=len(trial.queries), bare=True)
+    return RecordingEffort(embedding, scoring(trial), live, rest)
 
 
-def scoring(trial: Trial) -> dict[str, tuple[int, float]]:
-    """Pairs that each distinct reranker is given, and the seconds that scoring those that are not cached takes."""
+def scoring(trial: Trial) -> dict[str, Scoring]:
+    """Of each distinct reranker, by the first of its pipelines: the pairs that the main recording gives it."""
     pairs: dict[int, dict[bytes, tuple[Query, Doc]]] = {}
     names: dict[int, Parts] = {}
     for parts in trial.subject.pipelines:
@@ -279,7 +373,7 @@ def scoring(trial: Trial) -> dict[str, tuple[int, float]]:
             for query, ranking in trial.pipelines[parts.name].found:
                 mine.update({pair_key(query, item.doc): (query, item.doc) for item in ranking})
     return {
-        parts.name: (len(pairs[key]), trial.scoring_s(parts.reranker, list(pairs[key].values())))
+        parts.name: trial.scoring(parts.reranker, list(pairs[key].values()))
         for key, parts in names.items()
         if parts.reranker is not None
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -16,7 +16,7 @@ from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
 from ragprof.core.tokens import counter
 from ragprof.evals import PipelineConfig
 from ragprof.record.recording import Subject
-from ragprof.record.trial import Trial, recording_s, scoring
+from ragprof.record.trial import RecordingEffort, Trial, recording_effort
 from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
 from ragprof.report.figures import corpus_size, rough_duration
 from ragprof.session import studies
@@ -26,11 +26,17 @@ from ragprof.studies.preparation import prepare
 
 @dataclass(frozen=True)
 class EvalForecast:
-    """Rows of (what, how much) for an eval, and notices about its questions and judgements."""
+    """Rows of (what, how much) for an eval, and notices about its questions and judgements.
+
+    `seconds` are those of the main recording, by the name `profile`, and of every study beside it whose time is known;
+    `prompt_tokens` the mean of a prompt by pipeline.
+    """
 
     name: str
     rows: Sequence[tuple[str, str]]
     notices: Sequence[str]
+    seconds: Mapping[str, float]
+    prompt_tokens: Mapping[str, float]
 
 
 def forecast_eval(
@@ -42,23 +48,35 @@ def forecast_eval(
     """
     prepared = prepare(eval_file, corpus=corpus, books=books, progress=progress)
     with step(progress, "try the pipelines out"):
-        rows, trial = forecast(prepared.subject, judged=prepared.evaluation.is_judged, cache=files.cache_folder())
+        trial = Trial(prepared.subject, files.cache_folder())
+        effort = recording_effort(trial)
+        rows = forecast(trial, effort, judged=prepared.evaluation.is_judged)
+    seconds = {studies.PROFILE: effort.seconds}
     for study in studies.every():
         with step(progress, f"estimate {study.name}"):
             try:
                 plan = study.plan(prepared, Request(eval_file, books=books))
             except BadInput as problem:
                 rows.append((study.name, f"not possible with this eval file: {problem.message}"))
-            else:
-                rows += [(f"{study.name}: {what}", much) for what, much in study.estimate(plan, trial)]
-    return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices)
+                continue
+            beside = study.estimate(plan, trial)
+            rows += [(f"{study.name}: {what}", much) for what, much in beside.rows]
+            if beside.seconds is not None:
+                seconds[study.name] = beside.seconds
+                words = f"about {rough_duration(beside.seconds)} beside the main recording"
+                rows.append((f"{study.name}: time", words))
+    if prepared.subject.config.gate.quantities:
+        seconds["gate"] = effort.again_s
+        again, clockless = rough_duration(effort.again_s), rough_duration(effort.rest_s)
+        rows.append(("gate: time", f"about {again} against a baseline, about {clockless} with --no-clock"))
+    tokens = {name: one.prompt_tokens for name, one in trial.pipelines.items()}
+    return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices, seconds, tokens)
 
 
-def forecast(subject: Subject, *, judged: bool, cache: Path) -> tuple[list[tuple[str, str]], Trial]:
-    """Rows of (what, how much), and the trial that the estimates rest on."""
+def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tuple[str, str]]:
+    """Rows of (what, how much) for the main recording."""
+    subject, sample = trial.subject, trial.sample
     docs = subject.corpus.docs
-    trial = Trial(subject, cache)
-    sample = trial.sample
     mean_tokens = float(np.mean([counter(subject.config.tokenizer)(doc.content) for doc in sample]))
     size = corpus_size(len(docs), subject.corpus.documents)
     rows = [
@@ -77,12 +95,13 @@ def forecast(subject: Subject, *, judged: bool, cache: Path) -> tuple[list[tuple
                 f"{len(missing):,} of {len(docs):,} passages are new: about {rough_duration(needed)}",
             )
         )
-    for name, (pairs, needed) in scoring(trial).items():
-        rows.append((f"rerank with {name}", f"{pairs:,} pairs, cached ones are reused: about {rough_duration(needed)}"))
-    seconds, live = recording_s(trial)
+    for name, one in effort.scoring.items():
+        scored = f"{one.pairs:,} pairs, cached ones are reused: about {rough_duration(one.seconds)}"
+        rows.append((f"rerank with {name}", scored))
     patience = subject.config.timing.patience
     busy = f"; where the machine is busy, up to {rough_duration(patience)} more (timing.patience)" if patience else ""
-    rows.append(("time", f"about {rough_duration(seconds)} in all, {rough_duration(live)} of it live timings{busy}"))
+    whole, live = rough_duration(effort.seconds), rough_duration(effort.live_s)
+    rows.append(("time", f"about {whole} in all, {live} of it live timings{busy}"))
     spoken: dict[str, list[str]] = {}
     for parts in subject.pipelines:
         if isinstance(parts.store, Lexical) and parts.store.language:
@@ -92,7 +111,7 @@ def forecast(subject: Subject, *, judged: bool, cache: Path) -> tuple[list[tuple
     ]
     rows += [("cut", each.sentence) for each in _unread(subject, sample)]
     rows.extend(_prompts(subject, pipeline, trial) for pipeline in subject.config.pipelines)
-    return rows, trial
+    return rows
 
 
 def _unread(subject: Subject, sample: Sequence[Doc]) -> list[UnreadTexts]:

@@ -183,6 +183,17 @@ class Context:
     stale: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Effort:
+    """What recording a study would take beside the main recording: rows of (what, how much), and seconds.
+
+    The seconds are None where they are not known, as of a server that is not asked before it is needed.
+    """
+
+    rows: Sequence[tuple[str, str]]
+    seconds: float | None
+
+
 def _nothing(*_: Any) -> None:
     """A step that a study does not need."""
 
@@ -217,8 +228,8 @@ class Study(Generic[PlanT, SectionT]):
     """The section as parts of the report."""
     print: Callable[[SectionT, Context], RenderableType]
     """The section for a terminal of 80 columns."""
-    estimate: Callable[[PlanT, Trial], Sequence[tuple[str, str]]] = lambda _plan, _trial: ()
-    """Rows of (what, how much) for `ragprof check`: what recording this plan would take, by what was tried."""
+    estimate: Callable[[PlanT, Trial], Effort] = lambda _plan, _trial: Effort((), 0.0)
+    """For `ragprof check`: what recording this plan would take, by what was tried."""
     ready: Callable[[PlanT, Bench], None] = _nothing
     """Load models and greet servers, so that what is wrong with them is known before anything is recorded."""
     judge: Callable[[PlanT, EvaluationSet, Bench], None] = _nothing

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-import time
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,14 @@ import pytest
 from ragprof.core.clock import Silent
 from ragprof.evals.tables import Timing
 from ragprof.record.rankings import document_vectors
-from ragprof.record.trial import Trial, recording_s, rounds_s
-from ragprof.session import run as runner
+from ragprof.record.trial import Trial, recording_effort, rounds_s
 from ragprof.session.forecast import forecast, forecast_eval
 from ragprof.studies.preparation import prepare
 
 
 def rows(handbook: Path, cache: Path) -> dict[str, str]:
-    return dict(forecast(prepare(handbook).subject, judged=True, cache=cache)[0])
+    trial = Trial(prepare(handbook).subject, cache)
+    return dict(forecast(trial, recording_effort(trial), judged=True))
 
 
 def test_what_there_is_to_do(handbook: Path, cache: Path) -> None:
@@ -58,9 +59,9 @@ def test_what_is_embedded_already_is_not_counted_again(handbook: Path, cache: Pa
     assert rows(handbook, cache)["embed with hashing"].startswith("14 of 24 passages are new")
 
 
-def test_a_forecast_writes_nothing(handbook: Path, cache: Path) -> None:
+def test_a_forecast_writes_nothing_but_how_fast_models_are(handbook: Path, cache: Path) -> None:
     rows(handbook, cache)
-    assert not cache.exists()
+    assert [path.name for path in cache.rglob("*")] == ["speeds.json"]
 
 
 def test_a_forecast_leaves_the_cache_as_it_is(handbook: Path, cache: Path) -> None:
@@ -70,7 +71,23 @@ def test_a_forecast_leaves_the_cache_as_it_is(handbook: Path, cache: Path) -> No
     document_vectors(embedder, ["one text"], cache=cache, progress=Silent())
     before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
     rows(handbook, cache)
-    assert {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_speed_is_measured_once_on_a_machine(handbook: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows(handbook, cache)
+    kept = (cache / "speeds.json").read_text(encoding="utf-8")
+    monkeypatch.setattr(Trial, "_rate", None)  # what measures
+    rows(handbook, cache)
+    assert (cache / "speeds.json").read_text(encoding="utf-8") == kept
+
+
+@pytest.mark.parametrize("damage", ['{"machine": "another", "seconds": {}}', "{", "[]", '{"seconds": {"a": "b"}}'])
+def test_speeds_of_another_machine_or_damaged_ones_are_measured_again(handbook: Path, cache: Path, damage: str) -> None:
+    cache.mkdir()
+    (cache / "speeds.json").write_text(damage, encoding="utf-8")
+    rows(handbook, cache)
+    assert len(json.loads((cache / "speeds.json").read_text(encoding="utf-8"))["seconds"]) > 1
 
 
 def test_live_rounds_take_what_min_queries_takes_even_where_that_is_longer() -> None:
@@ -82,80 +99,31 @@ def test_live_rounds_take_what_min_queries_takes_even_where_that_is_longer() -> 
 
 def test_every_study_says_how_long_it_takes(handbook: Path, cache: Path) -> None:
     found = dict(forecast_eval(handbook).rows)
-    assert all("beside the main recording" in found[f"{study}: time"] for study in ("growth", "injection", "reranker"))
-    assert re.search(r"about \d+ s$", found["audit: live queries"])
+    assert all("beside the main recording" in found[f"{study}: time"] for study in ("growth", "reranker", "audit"))
 
 
+BENCHMARK = Path(__file__).parents[2] / "evals" / "performance" / "estimates.py"
+HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "beir"
-LEXICAL = """
-[[pipelines]]
-name = "bm25"
-store = "bm25s"
-
-[[pipelines]]
-name = "static"
-embedder = "static"
-store = "faiss_flat"
-
-[[pipelines]]
-name = "hybrid"
-embedder = "static"
-store = { name = "rrf", stores = ["bm25s", "faiss_flat"] }
-injector = { name = "token_budget", k = 5, tokens = 1200 }
-"""
-NEURAL = """
-[[pipelines]]
-name = "dense+maxsim"
-embedder = "sentence_transformers"
-store = "faiss_flat"
-depth = 5
-reranker = "maxsim"
-"""
-EVALS = {
-    "handbook": ("handbook", LEXICAL),
-    "handbook with models": ("handbook", NEURAL),
-    "scifact": ("scifact", LEXICAL),
-    "clapnq": ("clapnq-dev", LEXICAL),
-    "xquad with models": ("xquad-en", NEURAL),
-}
 
 
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
-    "name",
+    ("folder", "options"),
     [
-        pytest.param(
-            name,
-            marks=[pytest.mark.xfail(reason="live calls of a model are tried colder than they are timed", strict=False)]
-            if "models" in name
-            else [],
-        )
-        for name in EVALS
+        (HANDBOOK, ["--answers"]),
+        (HANDBOOK, ["--models"]),
+        (SHARED / "scifact", []),
+        (SHARED / "clapnq-dev", []),
+        (SHARED / "xquad-en", ["--models"]),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value.name,
 )
-def test_time_is_right_within_a_quarter_and_tokens_within_a_twentieth(
-    name: str, handbook: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the processor's time of one thread, so that what else runs on the machine changes neither side."""
-    import torch
-
-    torch.set_num_threads(1)
-    corpus, pipelines = EVALS[name]
-    folder = handbook.parent / corpus if corpus == "handbook" else SHARED / corpus
+def test_times_are_right_within_a_quarter_and_tokens_within_a_twentieth(folder: Path, options: list[str]) -> None:
+    """On a machine that does nothing else: whole commands are timed by the clock."""
     if not folder.exists():
         pytest.skip("the shared collections are not beside the project")
-    path = tmp_path / "timed.toml"
-    timing = "timing = { seconds = 5, rounds = 2, min_queries = 8, patience = 0 }"
-    path.write_text(f'name = "timed"\ncorpus = {{ path = "{folder}" }}\n{timing}\n{pipelines}', encoding="utf-8")
-    trial = Trial(prepare(path).subject, cache, clock=time.process_time_ns)
-    estimated, _ = recording_s(trial)
-    made = runner.bench_of
-    monkeypatch.setattr(runner, "bench_of", lambda *given: replace(made(*given), clock=time.process_time_ns))
-    start = time.process_time_ns()
-    summary = runner.run(path, out=tmp_path / "out").summary
-    taken = (time.process_time_ns() - start) / 1e9
-    tokens = {name: one["usage_per_query"]["inject.prompt_tokens"] for name, one in summary["pipelines"].items()}
-    print(f"{name}: estimated {estimated:.1f} s, taken {taken:.1f} s")  # noqa: T201 - the table of the docs
-    assert {name: one.prompt_tokens for name, one in trial.pipelines.items()} == pytest.approx(tokens, rel=0.05)
-    assert estimated == pytest.approx(taken, rel=0.25)
+    command = [sys.executable, str(BENCHMARK), str(folder), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

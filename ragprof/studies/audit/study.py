@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.record.recording import Bench, Subject
 from ragprof.record.trial import Trial
-from ragprof.report.figures import counted, rough_duration
+from ragprof.report.figures import counted
 from ragprof.studies.audit.analysis import analyse, audit_belongs, is_audited
 from ragprof.studies.audit.checks import ANSWERED
 from ragprof.studies.audit.judge import judge_audit
 from ragprof.studies.audit.record import record_audit
 from ragprof.studies.audit.section import AuditSection
 from ragprof.studies.audit.tables import audit_table, show
-from ragprof.studies.contract import Request, Study
+from ragprof.studies.contract import Effort, Request, Study
 from ragprof.studies.preparation import Prepared, answering
 
 TIMES, QUERIES = 5, 20
@@ -50,7 +49,7 @@ def plan(prepared: Prepared, request: Request) -> AuditPlan:
     return AuditPlan(subject, times, min(QUERIES, there) if queries is None else queries)
 
 
-def estimate(planned: AuditPlan, trial: Trial) -> Sequence[tuple[str, str]]:
+def estimate(planned: AuditPlan, trial: Trial) -> Effort:
     """What the audit asks, live."""
     pipelines = planned.subject.pipelines
     asked = len(pipelines) * planned.times * planned.queries
@@ -61,10 +60,8 @@ def estimate(planned: AuditPlan, trial: Trial) -> Sequence[tuple[str, str]]:
     generators = sum(parts.generator is not None for parts in pipelines)
     answers = generators * planned.times * min(ANSWERED, planned.queries)
     seconds = planned.times * planned.queries * sum(trial.pipelines[parts.name].query_s for parts in pipelines)
-    return [
-        ("live queries", f"{words}: about {rough_duration(seconds)}"),
-        *([("answers", f"{answers:,}")] if answers else []),
-    ]
+    rows = [("live queries", words), *([("answers", f"{answers:,}")] if answers else [])]
+    return Effort(rows, None if answers else seconds)
 
 
 def record(planned: AuditPlan, bench: Bench) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
+from ragprof.core.stages import PairReranker
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.settings import handed_down, settings_of
 from ragprof.price import price_recording
@@ -14,7 +14,7 @@ from ragprof.record.recording import Bench
 from ragprof.record.trial import Trial, rounds_s, scoring
 from ragprof.report.blocks import Folded, Pair, ReportPart, Sentences
 from ragprof.report.figures import counted, rough_duration
-from ragprof.studies.contract import Context, Pricing, Request, Study
+from ragprof.studies.contract import Context, Effort, Pricing, Request, Study
 from ragprof.studies.growth import tables
 from ragprof.studies.growth.analysis import analyse
 from ragprof.studies.growth.data import belongs, is_recorded
@@ -30,7 +30,7 @@ def plan(prepared: Prepared, request: Request) -> Growing:
     return plan_growth(prepared, request.eval_file, changes=request.changes, fresh=request.fresh)
 
 
-def estimate(growing: Growing, trial: Trial) -> Sequence[tuple[str, str]]:
+def estimate(growing: Growing, trial: Trial) -> Effort:
     """What growing records: rankings in every sub-corpus, pairs to score, and live timings at every size."""
     growth, sizes, queries = growing.growth, growing.ground.sizes, len(growing.subject.queries)
     cells = len(sizes) * growth.orders * len(growth.curves)
@@ -48,7 +48,7 @@ def estimate(growing: Growing, trial: Trial) -> Sequence[tuple[str, str]]:
         rows.append(("pairs to rerank", f"at most {pairs:,}; each distinct one is scored once"))
     live = sum(_live_s(growing, trial, size) for size in sizes)
     rows.append(("live timings", f"about {rough_duration(live)}, all sizes together"))
-    return [*rows, ("time", f"about {rough_duration(live + _ranking_s(growing, trial))} beside the main recording")]
+    return Effort(rows, live + _ranking_s(growing, trial))
 
 
 def _live_s(growing: Growing, trial: Trial, size: int) -> float:
@@ -72,8 +72,12 @@ def _ranking_s(growing: Growing, trial: Trial) -> float:
     embedders = {id(each.embedder): each.embedder for each in growing.subject.pipelines if each.embedder is not None}
     seconds = sum(trial.embedding_s(embedder, added) for embedder in embedders.values())
     changes = 1 + orders * math.log(sizes[-1] / sizes[0])
-    for pairs, needed in scoring(trial).values():
-        seconds += needed * min(changes, len(growing.pool.docs) * queries / max(1, pairs))
+    for name, scored in scoring(trial).items():
+        # what is drawn again and again from so many is met again: after n draws of N, N (1 - exp(-n / N)) are known
+        reranker = next(parts.reranker for parts in growing.subject.pipelines if parts.name == name)
+        most = len(growing.pool.docs) * (1 if isinstance(reranker, PairReranker) else queries)
+        reads = most * -math.expm1(-scored.reads * changes / most)
+        seconds += scored.read_s * max(0.0, reads - scored.reads)
     for one in trial.pipelines.values():
         prompts = queries * min(orders * len(sizes), changes * len(sizes))
         seconds += prompts * (one.inject_s + one.count_s) + orders * queries * one.search_s

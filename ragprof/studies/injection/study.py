@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ragprof.core import files
@@ -12,8 +11,8 @@ from ragprof.record.query import within_window
 from ragprof.record.recording import Bench
 from ragprof.record.trial import Trial, rounds_s
 from ragprof.report.blocks import Folded, Pair, ReportPart, Sentences, Small
-from ragprof.report.figures import counted, rough_duration
-from ragprof.studies.contract import Context, Pricing, Request, Study
+from ragprof.report.figures import counted
+from ragprof.studies.contract import Context, Effort, Pricing, Request, Study
 from ragprof.studies.injection import tables
 from ragprof.studies.injection.analysis import analyse
 from ragprof.studies.injection.data import belongs, is_recorded
@@ -31,7 +30,7 @@ def plan(prepared: Prepared, request: Request) -> InjectionPlan:
     return plan_injection(prepared, request.eval_file, changes=request.changes, keep_text=request.keep_text)
 
 
-def estimate(planned: InjectionPlan, trial: Trial) -> Sequence[tuple[str, str]]:
+def estimate(planned: InjectionPlan, trial: Trial) -> Effort:
     """What is asked of the generators. Only where the eval has a table [injection] is a local one loaded and tried."""
     timing, lengths = planned.injection.timing, len(planned.injection.lengths)
     prompts = sum(len(planned.queries_of(one)) for settings in planned.settings.values() for one in settings)
@@ -42,19 +41,19 @@ def estimate(planned: InjectionPlan, trial: Trial) -> Sequence[tuple[str, str]]:
         ("prompts by length", f"{lengths * timing.repeats:,} ({counted(lengths, 'length')}, {timing.repeats} times)"),
     ]
     if "injection" not in trial.subject.config.model_fields_set:
-        return rows
+        return Effort(rows, None)
     seconds, latencies = 0.0, dict[str, float]()
     for parts in planned.subject.pipelines:
         answer_s = None if parts.generator is None else trial.answer_s(parts.generator, parts)
         if answer_s is None:
-            return [*rows, ("time", "not known: a server answers, and is not asked before it is needed")]
+            return Effort([*rows, ("time", "not known: a server answers, and is not asked before it is needed")], None)
         for one in planned.settings[parts.name]:
             seconds += answer_s * len(planned.queries_of(one))
             if one.timed:
                 latencies[f"{parts.name} {one.name}"] = trial.pipelines[parts.name].query_s + answer_s
     seconds += rounds_s(latencies, timing, available=len(planned.queries))
     seconds += lengths * timing.repeats * sum(latencies.values()) / max(1, len(latencies))
-    return [*rows, ("time", f"about {rough_duration(seconds)} beside the main recording")]
+    return Effort(rows, seconds)
 
 
 def ready(planned: InjectionPlan, bench: Bench) -> None:

@@ -20,6 +20,7 @@ from ragprof.record.rankings import pair_key
 from ragprof.record.recording import Subject, redacted
 from ragprof.record.trial import Trial, rounds_s
 from ragprof.report.figures import rough_duration
+from ragprof.studies.contract import Effort
 from ragprof.studies.preparation import Places, Prepared
 
 
@@ -122,7 +123,7 @@ def validated(settings: Mapping[str, Any]) -> RerankerSettings:
         raise BadInput(f"[reranker] {complaint(failure)}") from None
 
 
-def estimate(plan: RerankerPlan, trial: Trial) -> list[tuple[str, str]]:
+def estimate(plan: RerankerPlan, trial: Trial) -> Effort:
     """What recording takes: pairs to score, and the time of live queries; every depth of an arm answers as many."""
     queries, timing = len(plan.subject.queries), plan.settings.timing
     rows, latencies, times = list[tuple[str, str]](), dict[str, float](), 0
@@ -142,10 +143,10 @@ def estimate(plan: RerankerPlan, trial: Trial) -> list[tuple[str, str]]:
         plain_s = tried.query_s - tried.rerank_s
         latencies[arm.name], times = sum(plain_s + depth * candidate_s for depth in depths), times + len(depths)
     rerankers = {id(arm.reranker): arm.reranker for arm in plan.arms}
-    scoring_s = sum(trial.scoring_s(rerankers[key], list(some.values())) for key, some in pairs.items())
+    scoring_s = sum(trial.scoring(rerankers[key], list(some.values())).seconds for key, some in pairs.items())
     live_s = rounds_s(latencies, timing, available=queries)
     rows.append(("live timings", f"{times} depths, about {rough_duration(live_s)} in {timing.rounds} rounds"))
-    return [*rows, ("time", f"about {rough_duration(scoring_s + live_s)} beside the main recording")]
+    return Effort(rows, scoring_s + live_s)
 
 
 def _chosen(config: EvalConfig, settings: RerankerSettings) -> list[PipelineConfig]:
