@@ -15,7 +15,7 @@ Correct: TypeAlias = Literal["contains", "exact", "f1"]
 
 
 class InjectionTiming(Timing):
-    """Live rounds: `min_queries` of each pipeline and setting a round, and `seconds` for all of them together.
+    """Live rounds: `seconds` for all pipelines and settings together, `min_queries` wished for of each in a round.
 
     `repeats` is how often each of the study's prompt lengths is timed.
     """

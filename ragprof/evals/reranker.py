@@ -15,7 +15,7 @@ Chunks: TypeAlias = Annotated[int, Field(ge=1, le=MOST_CHUNKS)]
 
 
 class RerankerTiming(Timing):
-    """Live rounds: every depth of every pipeline, `min_queries` a round, `seconds` for all of them together."""
+    """Live rounds: `seconds` for every depth of every pipeline together, `min_queries` wished for of each."""
 
     seconds: float = Field(90.0, gt=0, allow_inf_nan=False)
     rounds: int = Field(2, ge=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -20,8 +22,10 @@ class EvalTable(BaseModel):
 
 
 class Timing(EvalTable):
-    """Live rounds: how long they may take together, how many, and what spread between them counts as noise.
+    """Live rounds: how long they may take with their warm-up, how many, and what spread between them counts as noise.
 
+    `min_queries` is how many queries a pipeline should answer in a round: where `seconds` allow fewer, fewer are asked,
+    and it is said what that many would take.
     `waiting_bound` is the share of the time spent waiting for a core above which the machine counts as busy; `patience`
     how many seconds may be spent on waiting for a quieter moment and on timing busy rounds again.
     """
@@ -33,3 +37,7 @@ class Timing(EvalTable):
     noise_bound: float = Field(0.10, gt=0, allow_inf_nan=False)
     waiting_bound: float = Field(0.10, gt=0, le=1)
     patience: float = Field(60.0, ge=0, allow_inf_nan=False)
+
+    def among(self, parts: int) -> Self:
+        """The same for one of so many equal parts of the work."""
+        return self.model_copy(update={"seconds": self.seconds / parts})

@@ -136,7 +136,8 @@ class PluginCheck:
 class CheckedFigure:
     """`interval` is of 95 % over queries, None with a single query. Metrics as they are, latency in ms, usage a query,
     money in USD per 1,000 queries. `by_query` is what each query has; `rankings` are the documents it got, best first.
-    `withheld` is why no bound of it can be judged; empty where one can.
+    `withheld` is why no bound of it can be judged; empty where one can. With fewer than `fewest` queries there is no
+    interval, so that a bound can be broken and not be kept.
     """
 
     quantity: Quantity
@@ -148,6 +149,7 @@ class CheckedFigure:
     rankings: pd.DataFrame
     test: RunningTest
     withheld: str = ""
+    fewest: int = 0
 
     @property
     def name(self) -> str:
@@ -170,22 +172,25 @@ class CheckedFigure:
     def _check(self, bound: float, sense: Sense, *, holds: bool) -> PluginCheck:
         """Without an interval (a single query) nothing is beyond chance, so nothing holds. Raises BadInput for NaN.
 
-        What was timed on a busy machine is undecided whatever the figure: it passes with a remark, or fails where the
-        options are strict.
+        Undecided is what was timed on a busy machine, whatever the figure, and a latency within its bound that rests on
+        too few queries for an interval: it passes with a remark, or fails where the options are strict.
         """
         if math.isnan(bound):
             raise BadInput(f"{self.name}: '{sense} NaN' can be neither true nor false; give a number")
-        verdict: CheckVerdict = "undecided" if self.withheld else "holds" if holds else "fails"
-        passed = not self.test.settings.strict if self.withheld else holds
+        why = self.withheld
+        if not why and self.n < self.fewest and not self._is_beyond(bound, sense):
+            why = f"{self.quantity.name} of fewer than {self.fewest} queries has no interval"
+        verdict: CheckVerdict = "undecided" if why else "holds" if holds else "fails"
+        passed = not self.test.settings.strict if why else holds
         demand = f"{sense} {number(bound, self.quantity.kind)}"
         line = CheckLine(
             verdict=verdict, pipeline=self.pipeline, quantity=self.quantity.label, kind=self.quantity.kind,
             value=self.value, interval=None if self.interval is None else list(self.interval), bound=float(bound),
-            sense=sense, n=self.n, note=self.withheld,
+            sense=sense, n=self.n, note=why,
         )  # fmt: skip
         said, title = f"{self!r} {verdict}: {demand}", f"{self.name}: {demand}"
-        if self.withheld:
-            said = f"{said}; {self.withheld}"
+        if why:
+            said = f"{said}; {why}"
         explanation = "" if passed else self._explained(bound, sense)
         return self.test.made(PluginCheck(verdict, passed, said, title, explanation, (line,)))
 
@@ -212,9 +217,12 @@ class CheckedFigure:
             lines += documents("got", self.rankings, self.pipeline, str(query_id))
         return "\n".join(lines)
 
+    def _is_beyond(self, bound: float, sense: Sense) -> bool:
+        return self.value < bound if sense == "at least" else self.value > bound
+
     def _more_queries(self, bound: float, sense: Sense) -> str:
         """Whether more queries of the kind could bring the interval to the other side of the bound, and how many."""
-        if self.value < bound if sense == "at least" else self.value > bound:
+        if self._is_beyond(bound, sense):
             return "the figure itself is beyond the bound: more queries of this kind would not mend it"
         if self.quantity.kind == "latency":
             return "the figure itself is within the bound: more queries or rounds narrow the interval"

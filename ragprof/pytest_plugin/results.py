@@ -36,7 +36,7 @@ from ragprof.pytest_plugin.checks import (
 )
 from ragprof.report.figures import p_value
 from ragprof.statistics.draws import Draws, resampled
-from ragprof.statistics.estimates import QUANTILES, mean_estimate, quantile_estimates, rounds_of
+from ragprof.statistics.estimates import FEWEST, QUANTILES, mean_estimate, quantile_estimates, rounds_of
 from ragprof.statistics.paired import NS_PER_MS
 from ragprof.studies.gate import baselines
 from ragprof.studies.gate.comparison import changed, compare, gate_of
@@ -204,7 +204,7 @@ class ProfiledResult:
             raise BadInput(f"{asked.label} of {chosen} was measured for no query; record it again")
         return CheckedFigure(
             asked, chosen, estimate.mean, estimate.interval, estimate.n, by_query, self.evidence.rankings, self.test,
-            withheld=self._withheld(chosen, asked),
+            withheld=self._withheld(chosen, asked), fewest=FEWEST[asked.name] if asked.kind == "latency" else 0,
         )  # fmt: skip
 
     def _withheld(self, pipeline: str, asked: Quantity) -> str:

@@ -5,7 +5,7 @@ Three things are measured, each apart from the others:
   share is cold once; each of them shows that one span.
 - Rounds: after a few warm-up queries that are thrown away, every pipeline answers its queries in each round, and the
   order of the pipelines moves on by one from round to round. Once over all rounds each query is also asked bare, right
-  before or after: the paired difference is the overhead.
+  before or after: the paired difference is the overhead. How many queries there is time for says `record/budget.py`.
 - What the cores did, around all queries of a pipeline in a round, and around those stages in which it adds next to
   nothing. Where threads waited for a core for longer than the bound, a quieter moment is waited for and the busiest
   round timed again, as far as patience lasts.
@@ -27,6 +27,7 @@ import pandas as pd
 from ragprof.core import Answer, Query, Span, StageName, Trace, cores, environment
 from ragprof.core.clock import Clock, Progress, excluded_ns, sleep
 from ragprof.evals import Timing
+from ragprof.record.budget import shares, warm_up_ns
 from ragprof.record.disturbance import ROUND, waiting_of
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare, traced
@@ -105,8 +106,12 @@ def time_pipelines(
     """Warm-up and interleaved rounds. `queries` must be in a seeded order: a prefix of them is timed."""
     patience = QuietMoments(timing, clock, progress)
 
-    warm = patience.quiet(lambda: {parts.name: warm_up(parts, queries, timing.warmup, clock) for parts in pipelines})
-    counts = shares({name: one.duration_ns for name, one in warm.items()}, len(queries), timing)
+    def warmed_up() -> dict[str, WarmedUp]:
+        return {parts.name: warm_up(parts, queries, timing, len(pipelines), clock) for parts in pipelines}
+
+    warm = patience.quiet(warmed_up)
+    durations = {name: one.duration_ns for name, one in warm.items()}
+    counts = shares(durations, len(queries), timing, asked=timing.rounds + 1)
 
     def one_round(number: int) -> Timings:
         timings = Timings()
@@ -205,27 +210,11 @@ def rotated(pipelines: Sequence[Parts], number: int) -> Iterator[Parts]:
     return (pipelines[(place - number) % size] for place in range(size))
 
 
-def shares(estimates: dict[str, int], available: int, timing: Timing) -> dict[str, int]:
-    """How many queries each pipeline answers a round, so that all rounds together keep to `timing.seconds`.
-
-    Fast pipelines answer all that there are and leave the rest of their share to slow ones; none gets fewer than
-    `timing.min_queries`, even where that takes longer.
-    """
-    left = timing.seconds * 1e9 / (timing.rounds + 1)
-    counts: dict[str, int] = {}
-    for place, (name, duration_ns) in enumerate(sorted(estimates.items(), key=lambda item: item[1])):
-        share = left / (len(estimates) - place)
-        wanted = max(timing.min_queries, int(share / max(1, duration_ns)))
-        counts[name] = min(available, wanted)
-        left = max(0.0, left - counts[name] * duration_ns)
-    return counts
-
-
 def warmed(
     askers: Mapping[str, Callable[[Query], int]],
     queries: Sequence[Query],
     *,
-    count: int,
+    timing: Timing,
     progress: Progress,
     patience: QuietMoments,
 ) -> dict[str, int]:
@@ -235,14 +224,14 @@ def warmed(
     """
 
     def once() -> dict[str, int]:
-        progress.start("warm up", len(askers) * count)
+        progress.start("warm up", len(askers))
         medians: dict[str, int] = {}
         for name, asker in askers.items():
-            durations = []
-            for place in range(count):
-                durations.append(asker(queries[place % len(queries)]))
-                progress.advance(1)
+            durations: list[int] = []
+            while len(durations) < timing.warmup and sum(durations) < warm_up_ns(timing, len(askers)):
+                durations.append(asker(queries[len(durations) % len(queries)]))
             medians[name] = median_high(durations)
+            progress.advance(1)
         progress.done()
         return medians
 
@@ -257,9 +246,14 @@ class WarmedUp:
     read: frozenset[StageName]
 
 
-def warm_up(parts: Parts, queries: Sequence[Query], count: int, clock: Clock) -> WarmedUp:
-    """Ask a few queries and forget them; how long they take tells how many can be timed."""
-    traces = [traced(parts, queries[place % len(queries)], clock)[1] for place in range(count)]
+def warm_up(parts: Parts, queries: Sequence[Query], timing: Timing, pipelines: int, clock: Clock) -> WarmedUp:
+    """Ask a few queries and forget them; how long they take tells how many can be timed.
+
+    At least one, then as many of `timing.warmup` as the time of one among so many `pipelines` allows.
+    """
+    traces: list[Trace] = []
+    while len(traces) < timing.warmup and sum(trace.duration_ns for trace in traces) < warm_up_ns(timing, pipelines):
+        traces.append(traced(parts, queries[len(traces) % len(queries)], clock)[1])
     taken: dict[StageName, list[int]] = {}
     for span in (span for trace in traces for span in trace.spans):
         taken.setdefault(span.stage, []).append(span.duration_ns)

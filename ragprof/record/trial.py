@@ -29,10 +29,10 @@ from ragprof.core.tokens import counter
 from ragprof.evals.tables import Timing
 from ragprof.parts.embedders.static import StaticEmbedder
 from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator
+from ragprof.record.budget import shares, taken_s
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity, document_vectors, pair_key, score_pairs
 from ragprof.record.recording import Subject, embedded_queries, shuffled
-from ragprof.record.timings import shares
 
 SAMPLE = 400
 SPEEDS = "speeds.json"
@@ -310,14 +310,17 @@ class Trial:
         return self._speed("answer", generator, one)
 
 
-def rounds_s(latencies_s: dict[str, float], timing: Timing, *, available: int, bare: bool = False) -> float:
-    """Seconds of warm-up and live rounds: `min_queries` are asked even where that takes longer than `seconds`.
+def rounds_s(
+    latencies_s: Mapping[str, float], timing: Timing, *, available: int, bare: bool = False, warmed: int = 1
+) -> float:
+    """Seconds of warm-up and live rounds, as `record/budget.py` shares them out.
 
-    With `bare`, each query is also asked once without instruments.
+    With `bare`, each query is also asked once without instruments; `warmed` is how often the pipelines warm up.
     """
-    counts = shares({name: int(seconds * 1e9) for name, seconds in latencies_s.items()}, available, timing)
-    times = timing.rounds + (1 if bare else 0)
-    return sum(seconds * (counts[name] * times + timing.warmup) for name, seconds in latencies_s.items())
+    durations = {name: int(seconds * 1e9) for name, seconds in latencies_s.items()}
+    asked = timing.rounds + bare
+    counts = shares(durations, available, timing, asked=asked, warmed=warmed)
+    return taken_s(counts, durations, timing, asked=asked, warmed=warmed)
 
 
 AFTERWARDS_S, PIPELINE_AFTERWARDS_S = 2.8, 0.4

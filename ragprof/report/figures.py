@@ -74,6 +74,11 @@ def counted(value: int, one: str, many: str = "") -> str:
     return f"{value:,} {one if value == 1 else many or f'{one}s'}"
 
 
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def per_words(per: int | None, unit: str | None) -> str:
     """What a price is for: 1,000 searches, or one hour."""
     one = str(unit or "unit").replace("_", " ").removesuffix("s")

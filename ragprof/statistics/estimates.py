@@ -29,6 +29,17 @@ CELLS = 4_000_000
 DIGITS = 6
 
 
+def fewest(level: float) -> int:
+    """Return the number of queries below which a quantile has no interval: of so many one lies beyond it on average.
+
+    Resamples of fewer know nothing of what is there: the interval of a p95 of 8 misses the truth four times too often.
+    """
+    return round(1 / (1 - level))
+
+
+FEWEST: Mapping[str, int] = {name: fewest(level) for name, level in QUANTILES.items()}
+
+
 def finite(values: ArrayLike) -> Array:
     """Return them as floats, in one row. Raises NonFiniteScore for NaN and infinities."""
     array = np.asarray(values, dtype=np.float64).ravel()
@@ -90,17 +101,16 @@ def rounds_of(times: pd.DataFrame, *, column: str = "duration_ns", queries: Sequ
 def quantile_estimates(table: Array, levels: Sequence[float], *, seed: int = 0) -> list[Estimate]:
     """Return the quantiles of (queries, rounds), in its unit, with intervals over queries; `n` counts observations.
 
-    None where nothing was observed, no interval below two queries. Raises NonFiniteScore.
+    None where nothing was observed, no interval below `fewest` queries. Raises NonFiniteScore.
     """
     finite(table)
     if not table.size:
         return [Estimate(None, None, 0) for _ in levels]
-    if len(table) == 1:
-        return [Estimate(quantile(table, level), None, table.size) for level in levels]
     figures = quantile_draws(table, levels, seed=seed)
     spans = np.quantile(figures[1:], ENDS, axis=0).T.tolist()
     return [
-        Estimate(float(found), (low, high), table.size) for found, (low, high) in zip(figures[0], spans, strict=True)
+        Estimate(float(found), (low, high) if len(table) >= fewest(level) else None, table.size)
+        for found, (low, high), level in zip(figures[0], spans, levels, strict=True)
     ]
 
 

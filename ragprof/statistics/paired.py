@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from ragprof.statistics.draws import CONFIDENCE, VERDICT_RESAMPLES, Array, blocks, interval, over, resampled_counts
-from ragprof.statistics.estimates import QUANTILES, finite, mean_estimate, quantile_draws, rounds_of
+from ragprof.statistics.estimates import FEWEST, QUANTILES, finite, mean_estimate, quantile_draws, rounds_of
 from ragprof.statistics.power import ALPHA, more_queries_needed
 
 Interval: TypeAlias = tuple[float, float]
@@ -30,8 +30,6 @@ GATE_FLIPS = 39_999
 DUST = 1e-12
 """Differences below this share of what they are made of are rounding, not measurements."""
 NS_PER_MS = 1e6
-FEWEST: Mapping[str, int] = {"p50": 2, "p95": 20}
-"""Queries below which a quantile has no interval: that of a p95 of 8 misses the truth four times too often."""
 
 
 def paired_p(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> float:

@@ -257,5 +257,5 @@ def test_warm_ups_of_a_study_wait_for_a_quieter_moment_too(
     parts = Workbench(clock).pipeline()
     asking = {"a": lambda query: traced(parts, query, clock)[1].duration_ns}
     patience = QuietMoments(PATIENT, clock, Silent())
-    assert warmed(asking, QUESTIONS, count=2, progress=Silent(), patience=patience) == {"a": 100}
+    assert warmed(asking, QUESTIONS, timing=PATIENT, progress=Silent(), patience=patience) == {"a": 100}
     assert pauses == [1.0, 2.0]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pandas as pd
-import pytest
 from clockwork import QUESTIONS, HandClock, Workbench
 
 from ragprof.core.clock import Silent
 from ragprof.evals import Timing
-from ragprof.record.timings import Timings, rotated, shares, time_pipelines
+from ragprof.record.timings import Timings, rotated, time_pipelines
 from ragprof.statistics.estimates import noise
 from ragprof.studies.profile.latency import overhead
 
@@ -113,32 +112,28 @@ def test_usage_is_that_of_the_live_calls() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("estimates", "expected"),
-    [
-        pytest.param({"a": 1_000}, {"a": 100}, id="all-that-there-are"),
-        pytest.param({"a": 100_000}, {"a": 10}, id="what-the-time-allows"),
-        pytest.param({"a": 2_000_000}, {"a": 5}, id="never-fewer-than-asked-for"),
-        pytest.param({"a": 50_000, "b": 50_000}, {"a": 10, "b": 10}, id="equals-share-equally"),
-        pytest.param(
-            {"slow": 50_000, "fast": 1_000}, {"fast": 100, "slow": 18}, id="fast-ones-leave-time-to-slow-ones"
-        ),
-        pytest.param({"a": 900_000, "b": 900_000}, {"a": 5, "b": 5}, id="minimum-for-each-even-beyond-the-time"),
-        pytest.param({"a": 0}, {"a": 100}, id="too-fast-for-the-clock"),
-    ],
-)
-def test_shares_of_the_time(estimates: dict[str, int], expected: dict[str, int]) -> None:
-    """4 ms over three rounds and the bare ones: 1 ms a round, 100 queries, at least 5 of them."""
-    assert shares(estimates, 100, Timing(seconds=0.004, rounds=3, min_queries=5)) == expected
-
-
-def test_no_more_queries_than_there_are() -> None:
-    assert shares({"a": 2_000_000}, 3, Timing(seconds=0.004, rounds=3, min_queries=5)) == {"a": 3}
-
-
 def test_slow_pipelines_answer_a_prefix_of_the_queries() -> None:
     clock = HandClock()
     slow = Workbench(clock, {"embed": 10, "search": 400_000, "rerank": 30, "inject": 40})
     timing = Timing(seconds=0.004, rounds=3, min_queries=2, warmup=1)
     rows = whole(timed(clock, slow, timing=timing).span_table(), "timed")
     assert sorted(set(rows["query_id"])) == ["q1", "q2"]
+
+
+def test_warm_up_rounds_and_bare_queries_keep_to_the_seconds() -> None:
+    """200 and 20 us a query: 12 ms hold 6 queries of the one and all of the other, in 3 rounds and bare."""
+    clock = HandClock()
+    slow = Workbench(clock, {"embed": 10, "search": 199_920, "rerank": 30, "inject": 40})
+    fast = Workbench(clock, {"embed": 10, "search": 19_920, "rerank": 30, "inject": 40})
+    seconds = 0.0066
+    spans = timed(clock, slow, fast, timing=Timing(seconds=seconds, rounds=3, warmup=3)).span_table()
+    assert whole(spans, "timed").groupby("pipeline")["query_id"].nunique().to_dict() == {"a": 6, "b": 6}
+    assert clock.now <= seconds * 1e9
+
+
+def test_a_slow_pipeline_warms_up_with_fewer_queries() -> None:
+    """A tenth of 4 ms is gone after one query of 400 us; then two fit, in two rounds and bare."""
+    clock = HandClock()
+    slow = Workbench(clock, {"embed": 10, "search": 400_000, "rerank": 30, "inject": 40})
+    timed(clock, slow, timing=Timing(seconds=0.004, rounds=2, min_queries=1, warmup=3))
+    assert slow.calls.count("search") == 1 + 2 * 2 + 2

@@ -113,7 +113,7 @@ def test_timed_and_bare_queries_leave_waits_out_alike() -> None:
 def test_a_pipeline_that_waits_gets_as_many_queries_as_one_that_does_not() -> None:
     clock = HandClock()
     benches = [WaitingBench(clock, waits={"search": 10**9}), WaitingBench(clock)]
-    timing = Timing(seconds=0.0000018, rounds=2, min_queries=1, warmup=1)
+    timing = Timing(seconds=0.0000022, rounds=2, min_queries=1, warmup=1)
     pipelines = [bench.answering("ab"[place]) for place, bench in enumerate(benches)]
     timings = time_pipelines(pipelines, QUESTIONS, timing=timing, clock=clock, progress=Silent())
     spans = timings.span_table()

@@ -107,6 +107,6 @@ def test_the_fixture_of_pytest_has_the_reports(
     result = ProfiledResult("one", recording, lambda: read_side(recording), running)
     found = result.latency(name, pipeline=RERANKED)
     assert round(found.value * 1e6) == reported(summary, RERANKED, name)
-    assert found.interval is not None
     interval = summary["pipelines"][RERANKED]["end_to_end"][f"{name}_interval_ns"]
-    assert [round(end * 1e6) for end in found.interval] == interval
+    assert (found.interval and [round(end * 1e6) for end in found.interval]) == interval
+    assert (interval is None) == (name != "p50")  # 12 queries are too few for the others

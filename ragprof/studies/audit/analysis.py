@@ -15,7 +15,7 @@ import pandas as pd
 from ragprof.core import STAGES, files
 from ragprof.evals import unpriced
 from ragprof.record.belonging import Basis, belongs
-from ragprof.report.figures import counted
+from ragprof.report.figures import counted, listed
 from ragprof.statistics.estimates import mean_estimate
 from ragprof.studies.audit.checks import DOCUMENTS_IN_A_BATCH, IN_A_BATCH, ONE_BY_ONE, REPEATED, REVERSED
 from ragprof.studies.audit.section import (
@@ -188,11 +188,6 @@ def effect(rows: Sequence[StageCheck]) -> str:
 def queries(number: int) -> str:
     """`1 query`, `20 queries`."""
     return counted(number, "query", "queries")
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _repeated(section: AuditSection) -> Iterator[str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ragprof.core.quantities import Quantity
-from ragprof.statistics.paired import FEWEST, Effect, Timed, holm, mean_effects, quantile_effects
+from ragprof.statistics.estimates import FEWEST
+from ragprof.statistics.paired import Effect, Timed, holm, mean_effects, quantile_effects
 from ragprof.statistics.power import more_queries
 from ragprof.studies.gate import verdicts
 from ragprof.studies.gate.document import Better, FactDifference, Interval, Noise, QuantityRow, Verdict

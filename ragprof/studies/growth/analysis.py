@@ -26,6 +26,8 @@ from numpy.typing import ArrayLike
 
 from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput
+from ragprof.evals import GrowthTiming
+from ragprof.record.budget import FewTimed, few_timed
 from ragprof.statistics.draws import Draws, observed_interval
 from ragprof.statistics.estimates import latency_quantiles, rounded
 from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, Array, GrowthData, PipelineData, read_growth
@@ -292,15 +294,39 @@ def crossings(logs: Array, differences: Array) -> Array:
     return np.where(below.any(1), found, -np.inf)
 
 
+def _few_timed(data: GrowthData) -> FewTimed | None:
+    """Return the pipelines that were timed on few queries, by what a query takes at the largest size."""
+    timing, sizes = GrowthTiming.model_validate(data.settings["timing"]), data.sizes()
+    durations, timed = dict[str, int](), dict[str, int]()
+    for size in sizes:
+        spans = files.read_table(data.size_folder(size) / "spans.parquet")
+        whole = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")].groupby("pipeline")
+        durations = {name: round(whole["duration_ns"].mean()[name]) for name in data.names}
+        counts = whole["query_id"].nunique()
+        timed = {name: min(timed.get(name, len(data.query_ids)), int(counts[name])) for name in data.names}
+    return few_timed(
+        durations,
+        timed,
+        len(data.query_ids),
+        timing.among(len(sizes)),
+        asked=timing.rounds,
+        warmed=timing.rounds,
+        table="growth.timing",
+        parts=len(sizes),
+    )
+
+
 def notes(data: GrowthData) -> list[str]:
     """What a reader must know before believing a curve."""
     kept, listwise = data.manifest["kept"], data.manifest["listwise"]
-    busy = [
+    live = [
         f"{name}: {why}. Its live times there, and money that is billed by time, are marked in the tables and forecast "
         "nothing; grow again when the machine does nothing else."
         for name in data.names
         if (why := data.busy_words(name))
     ]
+    if few := _few_timed(data):
+        live.append(f"{few.sentence}.")
     whole = data.sizes()[-1] == data.manifest["corpus_docs"]
     in_the_end = "; at the largest size all orders are the same corpus" if whole else ""
     if not data.judged:
@@ -308,7 +334,7 @@ def notes(data: GrowthData) -> list[str]:
             "No relevance judgements: time, memory, tokens and money are told at every size, and nothing of quality.",
             f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{in_the_end}.",
             "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
-            *busy,
+            *live,
         ]
     found = [
         f"The {kept['passages']:,} passages of {kept['documents']:,} relevant documents are in every sub-corpus of all "
@@ -316,7 +342,7 @@ def notes(data: GrowthData) -> list[str]:
         f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{in_the_end}.",
         "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
         "Unjudged passages count as not relevant: see Judged@k, which falls where a distractor was never judged.",
-        *busy,
+        *live,
     ]
     if {"duplicate", "contradicting"} & set(data.curves):
         found.append("Near-copies and contradictions are made by rules (docs/distractors.md), not written by people.")

@@ -25,9 +25,10 @@ from ragprof.core.caches import blocks, mapped
 from ragprof.core.clock import Silent
 from ragprof.core.stages import Injector
 from ragprof.core.tokens import counter
+from ragprof.record.budget import shares
 from ragprof.record.rankings import RANKING_COLUMNS
 from ragprof.record.recording import Bench, build_indexes, redacted, shuffled
-from ragprof.record.timings import QuietMoments, Timings, WarmedUp, busiest, rotated, shares, timed_query, warm_up
+from ragprof.record.timings import QuietMoments, Timings, WarmedUp, busiest, rotated, timed_query, warm_up
 from ragprof.studies.growth.plan import Growing
 from ragprof.studies.growth.record_cells import Cells
 
@@ -57,11 +58,12 @@ def laid_out(growing: Growing, layout: Layout, vectors: dict[int, Vectors], cach
 def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None:
     """Every cell that is not recorded yet, as growth/live/<round>-<size>/{spans,usage,builds}.parquet."""
     timing, sizes, pipelines = growing.growth.timing, growing.ground.sizes, growing.subject.pipelines
+    each = timing.among(len(sizes))
     queries = shuffled(growing.subject.queries, growing.subject.config.seed)
     patience = QuietMoments(timing, bench.clock, Silent())
 
     def warmed_up() -> dict[str, WarmedUp]:
-        return {parts.name: warm_up(parts, queries, timing.warmup, bench.clock) for parts in pipelines}
+        return {parts.name: warm_up(parts, queries, each, len(pipelines), bench.clock) for parts in pipelines}
 
     def timed(warm: Mapping[str, WarmedUp], counts: Mapping[str, int], number: int) -> Timings:
         timings = Timings()
@@ -104,8 +106,9 @@ def _counts(growing: Growing, estimates: dict[str, int], available: int, *, size
             spans = files.read_table(path)
             timed = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
             return {parts.name: int((timed["pipeline"] == parts.name).sum()) for parts in growing.subject.pipelines}
-    share = timing.model_copy(update={"seconds": timing.seconds / len(growing.ground.sizes)})
-    return shares(estimates, available, share)
+    # At every size each round builds an index of its own, and so warms up anew.
+    each = timing.among(len(growing.ground.sizes))
+    return shares(estimates, available, each, asked=timing.rounds, warmed=timing.rounds)
 
 
 Places = NDArray[np.int64]

@@ -55,10 +55,9 @@ def _live_s(growing: Growing, trial: Trial, size: int) -> float:
     """Seconds of the live rounds at one size: indexes are filled and every pipeline warms up in each round."""
     timing, share = growing.growth.timing, size / len(growing.subject.corpus.docs)
     latencies = {name: one.query_s - one.search_s * (1 - share) for name, one in trial.pipelines.items()}
-    each = timing.model_copy(update={"seconds": timing.seconds / len(growing.ground.sizes)})
-    live = rounds_s(latencies, each, available=len(growing.subject.queries))
-    again = (timing.rounds - 1) * timing.warmup * sum(latencies.values())
-    return live + again + timing.rounds * share * trial.building_s
+    each = timing.among(len(growing.ground.sizes))
+    live = rounds_s(latencies, each, available=len(growing.subject.queries), warmed=timing.rounds)
+    return live + timing.rounds * share * trial.building_s
 
 
 def _ranking_s(growing: Growing, trial: Trial) -> float:

@@ -16,6 +16,8 @@ from typing import Any
 import pandas as pd
 
 from ragprof.core import files
+from ragprof.evals import InjectionTiming
+from ragprof.record.budget import FewTimed, few_timed
 from ragprof.record.disturbance import disturbances
 from ragprof.report import figures
 from ragprof.report.tables import open_span
@@ -452,6 +454,16 @@ def _price(economics: Economics, leader: str) -> str:
     )
 
 
+def _few_timed(data: InjectionData) -> FewTimed | None:
+    """Return the pipelines and settings that were timed on fewer questions than wished for; None where none was."""
+    timing = InjectionTiming.model_validate(data.settings["timing"])
+    live = data.live.groupby(data.live["pipeline"] + " " + data.live["setting"])
+    durations = {str(name): round(ns) for name, ns in live["end_to_end_ns"].mean().items()}
+    timed = {str(name): int(count) for name, count in live["query_id"].nunique().items()}
+    asked = len(data.manifest["questions"])
+    return few_timed(durations, timed, asked, timing, asked=timing.rounds, table="injection.timing")
+
+
 def notes(data: InjectionData, section: InjectionSection) -> list[str]:
     """What a reader must know before believing a figure."""
     model = section.generator.model or section.generator.name
@@ -470,6 +482,8 @@ def notes(data: InjectionData, section: InjectionSection) -> list[str]:
     timed = "No time to first token was measured with a question, so there is no L and no U."
     if any(counts):
         few = f" Fewer than {FEW} are little to rest an interval on." if min(counts) < FEW else ""
+        if wished := _few_timed(data):
+            few += f" {wished.remedy}."
         span = " to ".join(dict.fromkeys(str(end) for end in (min(counts), max(counts))))
         many = "question" if span == "1" else "questions"
         timed = f"Times to first token rest on {span} timed {many} a pipeline, one at a time.{few}"

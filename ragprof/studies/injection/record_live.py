@@ -15,11 +15,12 @@ from ragprof.core import STAGES, Doc, Query, cores, prompt
 from ragprof.core.clock import excluded_ns
 from ragprof.core.reasoning import apart
 from ragprof.core.stages import Generator
+from ragprof.record.budget import shares
 from ragprof.record.disturbance import busiest_share
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.recording import Bench, shuffled
-from ragprof.record.timings import QuietMoments, shares, warmed
+from ragprof.record.timings import QuietMoments, warmed
 from ragprof.studies.injection.meters import Meter, joules
 from ragprof.studies.injection.plan import InjectionPlan, Setting, with_injector
 
@@ -90,8 +91,8 @@ def time_answers(planned: InjectionPlan, bench: Bench, meter: Meter | None) -> p
     queries = shuffled(planned.queries, planned.injection.seed)
     asking = {key: partial(LiveAnswers(bench, meter).ask, asker, number=-1) for key, asker in askers.items()}
     patience = QuietMoments(timing, bench.clock, bench.progress)
-    taken = warmed(asking, queries, count=timing.warmup, progress=bench.progress, patience=patience)
-    counts = shares(taken, len(queries), timing)
+    taken = warmed(asking, queries, timing=timing, progress=bench.progress, patience=patience)
+    counts = shares(taken, len(queries), timing, asked=timing.rounds)
     keys = list(askers)
 
     def one_round(number: int) -> pd.DataFrame:

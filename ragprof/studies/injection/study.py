@@ -37,7 +37,7 @@ def estimate(planned: InjectionPlan, trial: Trial) -> Effort:
     asked = f"{counted(len(planned.queries), 'question')}, {counted(len(planned.unanswerable), 'unanswerable one')}"
     rows = [
         ("prompts to answer", f"at most {prompts:,} ({asked}); each distinct one once, those in the cache not again"),
-        ("live answers", f"about {timing.seconds:.0f} s, {counted(timing.rounds, 'round')}, or what min_queries takes"),
+        ("live answers", f"about {timing.seconds:.0f} s, {counted(timing.rounds, 'round')}, or what six queries take"),
         ("prompts by length", f"{lengths * timing.repeats:,} ({counted(lengths, 'length')}, {timing.repeats} times)"),
     ]
     if "injection" not in trial.subject.config.model_fields_set:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from ragprof.core import STAGES, files
 from ragprof.core.errors import BadInput
-from ragprof.evals import settings_of
+from ragprof.evals import Timing, settings_of
 from ragprof.price import read_pricing
+from ragprof.record.budget import FewTimed, few_timed
 from ragprof.statistics.estimates import latency_quantiles
 from ragprof.studies.contract import BuildFigures, CostFigures, Latency
 from ragprof.studies.profile.headline import headline, reranker_of, warnings
@@ -81,8 +82,24 @@ def profile_of(folder: Path) -> ProfileSection:
         }
     )
     section = section.model_copy(update={"pareto": _fronts(section)})
-    said = {"headline": tuple(headline(section)), "warnings": tuple(warnings(section, judgement["notices"]))}
+    found = warnings(section, judgement["notices"])
+    if few := _few_timed(section, config["timing"], asked=manifest["queries"]):
+        found.append(few.sentence)
+    said = {"headline": tuple(headline(section)), "warnings": tuple(found)}
     return section.model_copy(update=said)
+
+
+def _few_timed(section: ProfileSection, timing: Mapping[str, Any], *, asked: int) -> FewTimed | None:
+    """Return the pipelines that were timed on fewer queries than wished for; None where none was."""
+    end_to_end = {name: one.end_to_end for name, one in section.pipelines.items()}
+    wished = Timing.model_validate({key: value for key, value in timing.items() if key in Timing.model_fields})
+    return few_timed(
+        {name: one.mean_ns for name, one in end_to_end.items()},
+        {name: one.queries for name, one in end_to_end.items()},
+        asked,
+        wished,
+        asked=wished.rounds + 1,
+    )
 
 
 def rankings(folder: Path, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

@@ -71,14 +71,14 @@ def _leaders(section: ProfileSection) -> str:
         return f"{first} reaches {reached} over {asked}."
     equal = [name for name in (first, *others) if means.get(name) == means[first]]
     below = [name for name in others if name not in equal]
-    highest = f"{first} ranks highest" if len(equal) == 1 else f"{_listed(equal)} rank equally high"
+    highest = f"{first} ranks highest" if len(equal) == 1 else f"{figures.listed(equal)} rank equally high"
     pairs = {name: _compared(section, first, name) for name in below}
     tied = [name for name, row in pairs.items() if row and row.verdict == "undecided"]
     if tied:
         they = "it" if len(equal) == 1 else "they"
         return (
             f"{highest}: {reached}; with {asked} {they} cannot be told apart from "
-            f"{_listed(tied)}. {_fastest(section, [*equal, *tied])}"
+            f"{figures.listed(tied)}. {_fastest(section, [*equal, *tied])}"
         )
     above = ", significantly above every other" if below else ""
     fastest = f" {_fastest(section, equal)}" if len(equal) > 1 else ""
@@ -211,10 +211,6 @@ def _context(section: ProfileSection) -> str:
     if fewest == largest:
         return f"A prompt holds {fewest} tokens on average with every pipeline."
     return f"A prompt holds {fewest} tokens on average with {least} and {largest} with {most}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def tiles(section: ProfileSection) -> tuple[Tile, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.price.pricing import QUERIES
+from ragprof.record.budget import few_timed
 from ragprof.report import figures
 from ragprof.statistics.draws import VERDICT_RESAMPLES
 from ragprof.statistics.paired import paired_ps
@@ -272,7 +273,7 @@ def notes(data: RerankerData, arm: str) -> list[str]:
     timed = data.timed(arm, facts.own_depth)["query_id"].nunique()
     if timed < FEW_TIMED:
         rests = f"Latency rests on {figures.counted(timed, 'timed query', 'timed queries')}"
-        found.append(f"{rests}, p95 on few of them; more seconds for [reranker.timing].")
+        found.append(f"{rests}, p95 on few of them; {_more_seconds(data, arm)}.")
     if not data.gain(arm, data.metric).any():
         found.append(
             f"No query's {data.metric} changed. Resampling cannot draw what is not there, so tables and charts say "
@@ -289,6 +290,22 @@ def notes(data: RerankerData, arm: str) -> list[str]:
     if rate is not None and not rate.get("verified") and rate["name"] != "free":
         found.append(f"The rate {rate['name']} was read at second hand; check it against the provider's page.")
     return found
+
+
+def _more_seconds(data: RerankerData, arm: str) -> str:
+    """What would narrow its latency: the seconds in which as many queries are timed as wished for."""
+    live, timing = data.tables["live"], data.settings.timing
+    taken = live.groupby(["arm", "depth"])["end_to_end_ns"].mean().groupby("arm").sum()
+    timed = data.timed(arm, data.arm(arm).own_depth)["query_id"].nunique()
+    few = few_timed(
+        {str(name): round(ns) for name, ns in taken.dropna().items()},
+        {arm: timed},
+        len(data.query_ids),
+        timing,
+        asked=timing.rounds,
+        table="reranker.timing",
+    )
+    return few.remedy if few else "more seconds for [reranker.timing]"
 
 
 def _reported_otherwise(

@@ -22,7 +22,7 @@ from ragprof.price.pricing import plain
 from ragprof.report import figures
 from ragprof.report.tables import open_span
 from ragprof.statistics.draws import Array, ends, resampled
-from ragprof.statistics.estimates import QUANTILES, quantile_draws, rounds_of
+from ragprof.statistics.estimates import FEWEST, QUANTILES, quantile_draws, rounds_of
 from ragprof.statistics.paired import paired_ps
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker.data import RerankerData
@@ -124,7 +124,7 @@ def added_latency(data: RerankerData, arm: str, depth: int | None = None) -> Add
             quantile_draws(live_rounds(data, arm, each, both), levels, seed=data.seed) for each in (0, own)
         )
         for name, drawn in zip(LATENCIES, (reranked - plain).T, strict=True):
-            span = ends(drawn) if len(both) > 1 else None
+            span = ends(drawn) if len(both) >= FEWEST[name] else None
             result[f"added_{name}_ns"] = round(float(drawn[0]))
             result[f"added_{name}_interval_ns"] = span and [None if end is None else round(end) for end in span]
     return AddedLatency(**result, timed_queries=len(both))

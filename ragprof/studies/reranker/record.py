@@ -28,6 +28,7 @@ from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.ranking import without
 from ragprof.core.stages import LengthLimited, RemoteReranker, Reranker
 from ragprof.core.tokens import counter, remembering
+from ragprof.record.budget import shares
 from ragprof.record.disturbance import busiest_share
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, traced
@@ -43,7 +44,7 @@ from ragprof.record.recording import (
     redacted,
     shuffled,
 )
-from ragprof.record.timings import QuietMoments, shares, warmed
+from ragprof.record.timings import QuietMoments, warmed
 from ragprof.studies.reranker.plan import Arm, RerankerPlan
 from ragprof.studies.reranker.recorded import ListwiseCheck, RecordedArm
 
@@ -360,11 +361,11 @@ def time_depths(
     timing, every = plan.settings.timing, timed_depths(plan)
     asking = {timed.key: partial(duration, timed) for timed in every}
     patience = QuietMoments(timing, bench.clock, bench.progress)
-    estimates = warmed(asking, queries, count=timing.warmup, progress=bench.progress, patience=patience)
+    estimates = warmed(asking, queries, timing=timing, progress=bench.progress, patience=patience)
     by_arm: dict[str, int] = {}
     for timed in every:
         by_arm[timed.arm] = by_arm.get(timed.arm, 0) + estimates[timed.key]
-    counts = shares(by_arm, len(queries), timing)
+    counts = shares(by_arm, len(queries), timing, asked=timing.rounds)
 
     def one_round(number: int) -> pd.DataFrame:
         rows: list[tuple[object, ...]] = []
