@@ -1,15 +1,20 @@
 # Two commands: `make profile` installs and profiles the shipped eval; `make test` installs and passes the tests.
 PYTHON ?= python3
 VENV := .venv
+# A first report needs no more passages; `make full` and `make grow` take all of them.
+PASSAGES ?= 2000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # A caller's PIP_* settings stay in force; the versions are those of constraints.txt.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: profile grow inject reranker test check benchmark clean browser
+.PHONY: profile full grow inject reranker test check benchmark clean browser
 
 profile: $(INSTALLED)
-	$(BIN)/ragprof run evals/python-docs.toml
+	$(BIN)/ragprof run evals/python-docs.toml --passages $(PASSAGES)
+
+full: $(INSTALLED)
+	$(BIN)/ragprof run evals/python-docs.toml --full
 
 grow: $(INSTALLED)
 	$(BIN)/ragprof grow evals/python-docs.toml

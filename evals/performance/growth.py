@@ -25,6 +25,7 @@ from ragprof.core import Layout, environment, files
 from ragprof.core.clock import Silent, now_ns
 from ragprof.core.ranking import id_ranks
 from ragprof.core.tokens import counter
+from ragprof.corpus.layouts import all_judged
 from ragprof.judge.arrays import Labels, by_document, labels, metrics
 from ragprof.judge.scores import measure, scores_of
 from ragprof.record.pipeline import Parts
@@ -32,7 +33,6 @@ from ragprof.record.rankings import PairScores, rank_queries
 from ragprof.record.recording import Bench, embed, embedded_queries
 from ragprof.studies.growth.plan import Growing, plan_growth
 from ragprof.studies.growth.record_cells import Cells, final, pair_values, searched, union
-from ragprof.studies.growth.sub_corpora import all_judged
 from ragprof.studies.preparation import Prepared, prepare
 
 PROJECT = Path(__file__).parents[2]

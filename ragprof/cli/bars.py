@@ -56,3 +56,6 @@ class Bars:
             if self._bars.tasks[task].total == 1:  # it has no step to report but its end
                 self._bars.update(task, completed=1)
             self._bars.stop_task(task)
+
+    def note(self, sentence: str) -> None:
+        self._bars.console.print(plain.line(sentence))

@@ -143,6 +143,12 @@ class Lines:
                 self._tasks.pop()
             self._idle = Task(BETWEEN, 1, self._clock())
 
+    def note(self, sentence: str) -> None:
+        """Tell it as it is, to machines too: what is no object is a message."""
+        with self._lock:
+            self._write(plain.no_command(plain.line(sentence)))
+            self._last = self._clock()
+
     def tick(self) -> None:
         """Tell how far the task is, if nothing was told for long."""
         with self._lock:

@@ -26,6 +26,13 @@ Pipelines = Annotated[
 RateBooks = Annotated[
     list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book; overrides the shipped ones.")
 ]
+PassagesOfIt = Annotated[
+    int | None,
+    typer.Option(
+        "--passages", metavar="N", help="Search at most so many passages, all relevant ones among them: a first report."
+    ),
+]
+WholeCorpus = Annotated[bool, typer.Option("--full", help="Search the whole corpus, whatever the file says.")]
 NoText = Annotated[bool, typer.Option("--no-text", help="Keep no question and no passage.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the result alone.")]
 JsonProgress = Annotated[

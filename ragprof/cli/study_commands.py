@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragprof.cli import console
-from ragprof.cli.options import CorpusDir, EvalFile, NoText, OutDir, Pipelines, RateBooks, Recording, with_progress
+from ragprof.cli.options import (
+    CorpusDir,
+    EvalFile,
+    NoText,
+    OutDir,
+    PassagesOfIt,
+    Pipelines,
+    RateBooks,
+    Recording,
+    WholeCorpus,
+    with_progress,
+)
 from ragprof.core.clock import step
 from ragprof.session.studies import STUDIES
+
+if TYPE_CHECKING:
+    from ragprof.corpus import Passages
 
 DECLARED = ("growth", "injection", "reranker", "audit")
 """Studies whose commands have options of their own."""
@@ -41,13 +55,30 @@ def plain(name: str) -> Callable[..., None]:
     return command
 
 
-def run(eval_file: EvalFile, corpus: CorpusDir = None, out: OutDir = None, rates: RateBooks = None) -> None:
+def run(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+    passages: PassagesOfIt = None,
+    full: WholeCorpus = False,
+) -> None:
     """Record, judge, price and report what an eval file declares."""
     from ragprof.session.run import run as profile
 
+    much = how_much(passages, full)
     with console.progress() as bars:
-        result = profile(eval_file, corpus=corpus, out=out, books=rates or [], progress=bars)
+        result = profile(eval_file, corpus=corpus, out=out, books=rates or [], passages=much, progress=bars)
     console.result(result)
+
+
+def how_much(passages: int | None, full: bool) -> Passages | None:
+    """How much of the corpus is searched, by the options. Raises BadInput for both of them."""
+    from ragprof.core.errors import BadInput
+
+    if passages is not None and full:
+        raise BadInput("--passages searches a part of the corpus and --full all of it; give one of them")
+    return "all" if full else passages
 
 
 def grow(
@@ -225,7 +256,13 @@ def audit(
     console.result(result, "audit")
 
 
-def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None) -> None:
+def check(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    rates: RateBooks = None,
+    passages: PassagesOfIt = None,
+    full: WholeCorpus = False,
+) -> None:
     """Validate an eval and estimate tokens, time and money.
 
     Everything is read and validated, and documents, tokens, time and money are estimated before any is spent.
@@ -233,8 +270,9 @@ def check(eval_file: EvalFile, corpus: CorpusDir = None, rates: RateBooks = None
     from ragprof.report.terminal import facts
     from ragprof.session.forecast import forecast_eval
 
+    much = how_much(passages, full)
     with console.progress() as bars:
-        found = forecast_eval(eval_file, corpus=corpus, books=rates or [], progress=bars)
+        found = forecast_eval(eval_file, corpus=corpus, books=rates or [], passages=much, progress=bars)
     console.show(facts(found.rows, title=f"{found.name}: ready to run"))
     for notice in found.notices:
         console.sentence(f"note: {notice}")

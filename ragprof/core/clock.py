@@ -52,7 +52,7 @@ class Progress(Protocol):
     """`start` names a task and its number of steps, `advance` reports steps done, `done` ends it.
 
     A task may be started within another; `advance` and `done` are of the innermost. One of a single step has nothing
-    to count, only a beginning and an end.
+    to count, only a beginning and an end. `note` says one sentence on what is being done.
     """
 
     def start(self, task: str, total: int) -> None: ...
@@ -60,6 +60,8 @@ class Progress(Protocol):
     def advance(self, steps: int) -> None: ...
 
     def done(self) -> None: ...
+
+    def note(self, sentence: str) -> None: ...
 
 
 class Silent:
@@ -72,6 +74,9 @@ class Silent:
         """Say nothing."""
 
     def done(self) -> None:
+        """Say nothing."""
+
+    def note(self, sentence: str) -> None:
         """Say nothing."""
 
 

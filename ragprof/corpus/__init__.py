@@ -3,7 +3,15 @@
 What is wrong with a file is said with its line, before anything is embedded. Nothing here downloads.
 """
 
-from ragprof.corpus.collection import Chunking, Corpus, EvaluationSet, fingerprint_of_docs, fingerprint_of_qrels
+from ragprof.corpus.collection import (
+    Chunking,
+    Corpus,
+    EvaluationSet,
+    Passages,
+    WholeCorpus,
+    fingerprint_of_docs,
+    fingerprint_of_qrels,
+)
 from ragprof.corpus.evaluation import (
     OwnDocuments,
     read_evaluation_set,
@@ -21,7 +29,9 @@ __all__ = [
     "Corpus",
     "EvaluationSet",
     "OwnDocuments",
+    "Passages",
     "Recipe",
+    "WholeCorpus",
     "build",
     "find",
     "fingerprint_of_docs",

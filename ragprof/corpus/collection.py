@@ -17,16 +17,28 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ragprof.core import Doc, Query
 from ragprof.corpus.account import ReadingAccount
 
+Passages: TypeAlias = int | Literal["all"]
+"""How much of a corpus is searched."""
 Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
 """query_id -> document_id -> relevance; above 0 is relevant."""
+
+
+@dataclass(frozen=True)
+class WholeCorpus:
+    """What a part of a corpus was taken from."""
+
+    docs: int
+    documents: int
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Corpus:
     """Passages in the order of their source, ids distinct, at least one. `sha256` covers ids, titles and texts.
 
-    `manifest` says where they came from: `format`, `documents`, `chunking` if they were cut, and what a recipe noted.
-    `account` says what was read and what was left out; `without_text` are all documents that had nothing to read.
+    `whole` is what this is a part of, if it is one. `manifest` says where they came from: `format`, `documents`,
+    `chunking` if they were cut, and what a recipe noted. `account` says what was read and what was left out;
+    `without_text` are all documents that had nothing to read.
     """
 
     name: str
@@ -35,6 +47,7 @@ class Corpus:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     account: ReadingAccount = field(default_factory=ReadingAccount)
     without_text: frozenset[str] = frozenset()
+    whole: WholeCorpus | None = None
 
     @cached_property
     def documents(self) -> int:

@@ -21,12 +21,16 @@ DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged
 
 
 class CorpusSettings(EvalTable):
-    """A recipe by name or folder, or a path in one of the formats; paths are relative to the eval file."""
+    """A recipe by name or folder, or a path in one of the formats; paths are relative to the eval file.
+
+    `passages` is how many of it are searched at most: a part with all that is judged relevant, for a first report.
+    """
 
     recipe: str | None = None
     path: str | None = None
     format: Literal["auto", "beir", "jsonl", "folder"] = "auto"
     chunking: Chunking | None = None
+    passages: int | None = Field(None, ge=1)
 
 
 class EvaluationSettings(EvalTable):

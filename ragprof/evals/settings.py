@@ -26,12 +26,14 @@ def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def lasting(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that affect the main recording. Keys of [timing] that it lacks have their defaults.
 
-    `patience` is left out: how long a run may wait for a quiet moment affects no figure.
+    `patience` is left out: how long a run may wait for a quiet moment affects no figure. So is [corpus] `passages`:
+    which passages were searched is told by their fingerprint, whoever asked for them.
     """
     kept = {key: value for key, value in config.items() if key not in UNRECORDED}
     timing = {**Timing().model_dump(mode="json"), **config.get("timing", {})}
     timing.pop("patience")
-    return {**kept, "timing": timing, "pipelines": unpriced(config["pipelines"])}
+    corpus = {key: value for key, value in config.get("corpus", {}).items() if key != "passages"}
+    return {**kept, "corpus": corpus, "timing": timing, "pipelines": unpriced(config["pipelines"])}
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

@@ -80,9 +80,8 @@ def export(
     table = per_query_table(folder, names) if "per-query" in formats else None
     prepared = None
     if eval_file is not None and set(formats) != {"per-query"}:
-        prepared = prepare(
-            Path(eval_file), corpus=None if corpus is None else Path(corpus), books=books, progress=progress
-        )
+        given = None if corpus is None else Path(corpus)
+        prepared = prepare(Path(eval_file), corpus=given, books=books, beside=folder, progress=progress)
         check_same(folder, prepared, eval_file=Path(eval_file))
     source = Source.of(folder, prepared, k=k) if prepared and suites else None
     samples = {name: samples_of(source, name) for name in names} if source else {}

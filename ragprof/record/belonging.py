@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ragprof.core import Manifest, environment, files
+from ragprof.corpus import Corpus, Passages
 from ragprof.evals import unpriced
 from ragprof.evals.settings import lasting
 from ragprof.record.recording import Subject, fingerprint_of, identities, redacted
@@ -97,6 +98,17 @@ def is_stale(home: Path, study: str) -> bool:
         return False
     made = files.read_json(place / BESIDE)
     return bool(made["study"] == recording_of(place) and made["main"] != recording_of(home))
+
+
+def passages_at_hand(folder: Path, corpus: Corpus) -> Passages | None:
+    """How much of this corpus the recording in the folder searched; None where there is none, or one of another."""
+    if not (folder / "manifest.json").exists():
+        return None
+    searched = files.read_manifest(folder)["corpus"]
+    if searched["sha256"] == corpus.sha256:
+        return "all"
+    of_it = (searched.get("whole") or {}).get("sha256") == corpus.sha256
+    return int(searched["docs"]) if of_it else None
 
 
 def holds(folder: Path, subject: Subject) -> bool:

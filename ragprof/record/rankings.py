@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ragprof.core import Answer, Doc, Embedded, EmbeddedQuery, Query, Ranking, Scored, StageName, Vectors
 from ragprof.core.caches import RowCache, digest
-from ragprof.core.clock import Progress
+from ragprof.core.clock import Progress, now_ns
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
 from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker, UntimedEmbedder, UntimedReranker
@@ -241,7 +241,7 @@ def _token_rows(answers: Sequence[Answer], count: Callable[[str], int]) -> Itera
             yield answer.query.query_id, unit, number
 
 
-VECTORS_CHUNK = 1024
+VECTORS_CHUNK, TRIED = 1024, 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,15 +252,35 @@ class Reused:
     computed: int
 
 
-def document_vectors(embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress) -> Reused:
-    """Vectors of documents; longest texts first, so that the remaining time is over-, not underestimated."""
-    return _through_cache(embedder, texts, "document", embedder.embed_documents, cache=cache, progress=progress)
+Foretell: TypeAlias = Callable[[int, float], str | None]
+"""(texts to embed, seconds of each) -> a sentence on what that will take; None where nothing is worth saying."""
+
+
+def document_vectors(
+    embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress, foretell: Foretell | None = None
+) -> Reused:
+    """Vectors of documents; longest texts first, so that the remaining time is over-, not underestimated.
+
+    What all of it will take is told by a few texts of every length, which come before the others.
+    """
+    embed = embedder.embed_documents
+    return _through_cache(embedder, texts, "document", embed, cache=cache, progress=progress, foretell=foretell)
 
 
 def query_vectors(embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress) -> Reused:
     """Vectors of queries, kept apart from those of documents: models may prompt them differently."""
     embed = embedder.embed_queries_untimed if isinstance(embedder, UntimedEmbedder) else embedder.embed_queries
     return _through_cache(embedder, texts, "query", embed, cache=cache, progress=progress)
+
+
+def _chunks(todo: Sequence[tuple[bytes, str]], *, tried: bool) -> Iterator[Sequence[tuple[bytes, str]]]:
+    """What is embedded at a time; before the rest, where something is to be told by it, a few of every length."""
+    if tried and len(todo) > TRIED:
+        few = set(np.linspace(0, len(todo) - 1, TRIED).astype(int).tolist())
+        yield [todo[place] for place in sorted(few)]
+        todo = [item for place, item in enumerate(todo) if place not in few]
+    for start in range(0, len(todo), VECTORS_CHUNK):
+        yield todo[start : start + VECTORS_CHUNK]
 
 
 def _through_cache(
@@ -271,6 +291,7 @@ def _through_cache(
     *,
     cache: Path,
     progress: Progress,
+    foretell: Foretell | None = None,
 ) -> Reused:
     identity = cache_identity(embedder, purpose)
     if identity is None:
@@ -282,12 +303,15 @@ def _through_cache(
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key in absent}
     todo = sorted(missing.items(), key=lambda item: -len(item[1]))
     progress.start(f"embed {purpose} texts", len(todo))
-    for start in range(0, len(todo), VECTORS_CHUNK):
-        chunk, made = todo[start : start + VECTORS_CHUNK], []
+    for chunk in _chunks(todo, tried=foretell is not None):
+        made, start = [], now_ns()
         for at in range(0, len(chunk), STEP):
             some = [text for _, text in chunk[at : at + STEP]]
             made.append(trusted(embed(some).vectors, some))
             progress.advance(len(some))
         rows.put([key for key, _ in chunk], np.concatenate(made))
+        if foretell is not None and (said := foretell(len(todo), (now_ns() - start) / 1e9 / len(chunk))):
+            progress.note(said)
+        foretell = None
     progress.done()
     return Reused(np.asanyarray(rows.get_mapped(keys), np.float32), len(todo))

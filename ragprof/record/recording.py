@@ -14,8 +14,9 @@ import json
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
@@ -35,6 +36,7 @@ from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
 from ragprof.record.timings import ColdStarts, Timings, count_flops, time_pipelines
 from ragprof.record.unread import UnreadTexts, left_out_by_injectors, unread_by_embedders, unread_by_rerankers
+from ragprof.report.figures import rough_duration
 
 BUILD_COLUMNS = ("pipeline", "duration_ns", "index_bytes", "peak_rss_bytes")
 
@@ -102,12 +104,16 @@ DERIVED = (
 
 @dataclass(frozen=True)
 class Subject:
-    """What is recorded: a checked configuration, its corpus and questions, and the pipelines' parts."""
+    """What is recorded: a checked configuration, its corpus and questions, and the pipelines' parts.
+
+    `smallest_part` is how many passages a part of the corpus needs at least; None where nobody may choose one.
+    """
 
     config: EvalConfig
     corpus: Corpus
     queries: tuple[Query, ...]
     pipelines: tuple[Parts, ...]
+    smallest_part: int | None = None
 
 
 @dataclass(frozen=True)
@@ -248,13 +254,37 @@ def embed(subject: Subject, docs: Sequence[Doc], bench: Bench) -> Embedding:
     contents = [doc.content for doc in docs]
     questions = [query.text for query in subject.queries]
     for key, embedder in embedders.items():
-        documents = document_vectors(embedder, contents, cache=bench.cache, progress=bench.progress)
+        documents = document_vectors(
+            embedder, contents, cache=bench.cache, progress=bench.progress, foretell=partial(foretold, subject)
+        )
         queries = query_vectors(embedder, questions, cache=bench.cache, progress=bench.progress)
         embedding.documents[key], embedding.queries[key] = documents.vectors, queries.vectors
         embedding.work["docs_embedded"] += documents.computed
         embedding.work["docs_reused"] += len(contents) - documents.computed
         embedding.work["queries_embedded"] += queries.computed
     return embedding
+
+
+LONG_S, SHORT_S = 120.0, 60.0
+"""Seconds of embedding from which a part of the corpus is offered, and that embedding a part should take."""
+
+
+def foretold(subject: Subject, texts: int, each_s: float) -> str | None:
+    """Return what embedding so many texts takes and, where that is long, how many passages would do for a first report.
+
+    None where it is over in a moment.
+    """
+    seconds = texts * each_s
+    if seconds < LONG_S / 4:
+        return None
+    said = f"embedding {texts:,} passages: about {rough_duration(seconds)}"
+    part = max(100 * round(SHORT_S / each_s / 100), subject.smallest_part or 0)
+    if subject.smallest_part is None or seconds < LONG_S or part > len(subject.corpus.docs) / 2:
+        return said
+    # A reranker reads no more texts than there are, each about as long as embedding it takes.
+    readers = 1 + len({id(parts.reranker) for parts in subject.pipelines if parts.reranker is not None})
+    first = readers * part * each_s + subject.config.timing.seconds
+    return f"{said}; --passages {part} would give a first report in about {rough_duration(first)}"
 
 
 def rank(subject: Subject, embedding: Embedding, bench: Bench) -> dict[str, Ranked]:
@@ -316,6 +346,7 @@ def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timin
             "docs": len(subject.corpus.docs),
             "documents": subject.corpus.documents,
             "reading": subject.corpus.account.model_dump(mode="json"),
+            **({} if subject.corpus.whole is None else {"whole": asdict(subject.corpus.whole)}),
             "tokens": corpus_tokens,
             "sha256": subject.corpus.sha256,
             "versions": subject.corpus.manifest.get("versions"),

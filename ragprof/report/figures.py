@@ -88,10 +88,14 @@ def per_words(per: int | None, unit: str | None) -> str:
     return f"{count(per)} {many}"
 
 
-def corpus_size(passages: int, documents: int | None) -> str:
-    """Both counts of a corpus, named: `382 passages of 150 documents`; old recordings know passages alone."""
+def corpus_size(passages: int, documents: int | None, whole: int | None = None) -> str:
+    """Both counts of a corpus, named: `382 passages of 150 documents`; old recordings know passages alone.
+
+    Of a part `150 passages of 60 documents, a part of 382 passages`.
+    """
     counts = [(passages, "passage"), (documents, "document")]
-    return " of ".join(counted(number, what) for number, what in counts if number is not None)
+    size = " of ".join(counted(number, what) for number, what in counts if number is not None)
+    return size if whole is None else f"{size}, a part of {counted(whole, 'passage')}"
 
 
 def mean_count(value: float | None) -> str:

@@ -14,6 +14,7 @@ from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
 from ragprof.core.tokens import counter
+from ragprof.corpus import Passages
 from ragprof.evals import PipelineConfig
 from ragprof.record.recording import Subject
 from ragprof.record.trial import RecordingEffort, Trial, recording_effort
@@ -22,6 +23,9 @@ from ragprof.report.figures import corpus_size, rough_duration
 from ragprof.session import studies
 from ragprof.studies.contract import Request
 from ragprof.studies.preparation import prepare
+
+SEARCH_ALL = "--full searches them all"
+FLATTERED = f"all relevant passages and fewer distractors, so quality looks better than on the whole; {SEARCH_ALL}"
 
 
 @dataclass(frozen=True)
@@ -40,19 +44,27 @@ class EvalForecast:
 
 
 def forecast_eval(
-    eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = (), progress: Progress = SILENT
+    eval_file: Path,
+    *,
+    corpus: Path | None = None,
+    books: Sequence[Path] = (),
+    passages: Passages | None = None,
+    progress: Progress = SILENT,
 ) -> EvalForecast:
     """Check an eval file with all that it names, and estimate the main recording and every study of it.
 
     Raises RagprofError for what the main recording cannot do without. A study that cannot be made says why in its row.
     """
-    prepared = prepare(eval_file, corpus=corpus, books=books, progress=progress)
+    prepared = prepare(eval_file, corpus=corpus, books=books, passages=passages, progress=progress)
     with step(progress, "try the pipelines out"):
         trial = Trial(prepared.subject, files.cache_folder())
         effort = recording_effort(trial)
         rows = forecast(trial, effort, judged=prepared.evaluation.is_judged)
     seconds = {studies.PROFILE: effort.seconds}
     for study in studies.every():
+        if study.needs_whole_corpus and prepared.subject.corpus.whole:
+            rows.append((study.name, "takes the whole corpus whatever was recorded; --full estimates it"))
+            continue
         with step(progress, f"estimate {study.name}"):
             try:
                 plan = study.plan(prepared, Request(eval_file, books=books))
@@ -78,11 +90,13 @@ def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tup
     subject, sample = trial.subject, trial.sample
     docs = subject.corpus.docs
     mean_tokens = float(np.mean([counter(subject.config.tokenizer)(doc.content) for doc in sample]))
-    size = corpus_size(len(docs), subject.corpus.documents)
+    of_it = subject.corpus.whole
+    size = corpus_size(len(docs), subject.corpus.documents, None if of_it is None else of_it.docs)
     rows = [
         ("read", str(subject.corpus.account)),
         *(("left out", str(each)) for each in subject.corpus.account.left_out),
         ("corpus", f"{subject.corpus.name}: {size}, about {mean_tokens * len(docs):,.0f} tokens"),
+        *([("part", FLATTERED if judged else SEARCH_ALL)] if of_it else []),
         ("questions", f"{len(subject.queries):,} {'judged' if judged else 'without judgements'}"),
         ("pipelines", ", ".join(parts.name for parts in subject.pipelines)),
     ]

@@ -18,8 +18,8 @@ from ragprof.core import DEFAULT_K, files
 from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
-from ragprof.corpus import OwnDocuments, read_corpus, read_evaluation_set, with_own_documents
-from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint
+from ragprof.corpus import OwnDocuments, Passages, read_corpus, read_evaluation_set, with_own_documents
+from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint, read_eval
 from ragprof.evals.settings import keep_settings
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate, price_recording
@@ -71,13 +71,15 @@ def run(
     corpus: str | Path | None = None,
     out: str | Path | None = None,
     books: Sequence[Path] = (),
+    passages: Passages | None = None,
     progress: Progress = SILENT,
 ) -> Result:
     """Profile what an eval file declares. `out` defaults to reports/<name of the eval>.
 
-    Raises RagprofError for what the user can mend, before anything is written.
+    `passages` is how much of the corpus is searched, in place of the file's: a number, which keeps all that is judged
+    relevant, for a first report; or "all". Raises RagprofError for what the user can mend, before anything is written.
     """
-    prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, progress=progress)
+    prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, passages=passages, progress=progress)
     return _finish(prepared, _path(out), books, progress)
 
 
@@ -96,16 +98,20 @@ def run_study(
     """Run one study of an eval; its section joins the main recording's folder, summary and report.
 
     `changes` override the study's table of the eval file, such as {"orders": 3} for [growth]. A recording of the
-    same eval that is in the folder is taken as it is, else it is made first. A study that was killed is continued;
+    same eval that is in the folder is taken as it is, be it of a part of the corpus, else it is made first (growth
+    always takes the whole corpus, and has it made of that). A study that was killed is continued;
     another one's recording in the folder is an error (BadInput), unless `fresh` throws it away. Without `keep_text` no
     question, passage or answer is kept. Raises RagprofError for what the user can mend, before anything is recorded.
     """
-    study = studies.study(name)
-    prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, progress=progress)
+    study, home = studies.study(name), _path(out) or Path("reports") / read_eval(Path(eval_file)).name
+    wanted: Passages | None = "all" if study.needs_whole_corpus else None
+    prepared = prepare(
+        Path(eval_file), corpus=_path(corpus), books=books, passages=wanted, beside=home, progress=progress
+    )
     request = Request(Path(eval_file), changes or {}, books, keep_text, fresh)
     with step(progress, f"plan {name}"):
         plan = study.plan(prepared, request)
-    bench = bench_of(prepared, _path(out), progress)
+    bench = bench_of(prepared, home, progress)
     with files.claimed(bench.folder):
         study.ready(plan, bench)
         if study.needs_profile:

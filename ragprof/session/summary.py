@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,7 @@ class Analysis:
                 "name": subject.corpus.name,
                 "docs": len(subject.corpus.docs),
                 "documents": subject.corpus.documents,
+                **({} if subject.corpus.whole is None else {"whole": asdict(subject.corpus.whole)}),
             },
         }
         pipelines = tuple(parts.name for parts in subject.pipelines)

@@ -242,6 +242,8 @@ class Study(Generic[PlanT, SectionT]):
     """Pipeline -> a sentence for the head of the report, before and instead of what the profile says of that."""
     needs_profile: bool = True
     """Whether it rests on the main recording, which is made where it is not there."""
+    needs_whole_corpus: bool = False
+    """Whether it takes the whole corpus even where a part of it was recorded."""
     is_continued: bool = False
     """Whether `record` keeps the times of a recording that is there already; else it times all anew."""
     is_recorded: Callable[[Path], bool] = _never

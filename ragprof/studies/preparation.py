@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,16 +18,19 @@ from ragprof.core.tokens import counter
 from ragprof.corpus import (
     Corpus,
     EvaluationSet,
+    Passages,
     find,
     read_beir_folder_paths,
     read_corpus,
     read_evaluation_set,
     with_own_documents,
 )
+from ragprof.corpus.layouts import part_of, relevant_places
 from ragprof.evals import EvalConfig, GrowthSettings, Prices, line_of, read_eval
 from ragprof.judge.scores import canonical
 from ragprof.parts.injectors.token_budget import TokenBudgetInjector
 from ragprof.price import check_rate
+from ragprof.record.belonging import passages_at_hand
 from ragprof.record.pipeline import Parts, Workshop
 from ragprof.record.recording import Subject
 
@@ -51,17 +54,27 @@ class Prepared:
 
 
 def prepare(
-    eval_file: Path, *, corpus: Path | None = None, books: Sequence[Path] = (), progress: Progress = SILENT
+    eval_file: Path,
+    *,
+    corpus: Path | None = None,
+    books: Sequence[Path] = (),
+    passages: Passages | None = None,
+    beside: Path | None = None,
+    progress: Progress = SILENT,
 ) -> Prepared:
     """Read and check an eval file with everything that it names. Loads no model.
 
-    `corpus` takes the place of the file's own corpus and, if that is a BEIR folder, of its questions too.
+    `corpus` takes the place of the file's own corpus and, if that is a BEIR folder, of its questions too. `passages`
+    takes the place of the file's; without it as much is searched as by the recording in the folder `beside`, if that is
+    of the same corpus.
     """
     with step(progress, "read the corpus and the questions"):
-        return _prepared(eval_file, corpus, books)
+        return _prepared(eval_file, corpus, books, passages, beside)
 
 
-def _prepared(eval_file: Path, corpus: Path | None, books: Sequence[Path]) -> Prepared:
+def _prepared(
+    eval_file: Path, corpus: Path | None, books: Sequence[Path], passages: Passages | None, beside: Path | None
+) -> Prepared:
     config = read_eval(eval_file)
     places = Places(eval_file)
     with places.put_before("metrics"):
@@ -76,15 +89,39 @@ def _prepared(eval_file: Path, corpus: Path | None, books: Sequence[Path]) -> Pr
         config = with_corpus(config, corpus)
     folder = corpus_path(config, eval_file)
     written = "recipe" if config.corpus.recipe else config.corpus.format
-    docs = read_corpus(folder, format=written, chunking=config.corpus.chunking)
+    whole = read_corpus(folder, format=written, chunking=config.corpus.chunking)
     queries, qrels = evaluation_paths(config, eval_file, folder)
-    evaluation = read_evaluation_set(queries, qrels, corpus=docs)
-    evaluation = with_own_documents(evaluation, docs, config.evaluation.own_documents)
+    evaluation = read_evaluation_set(queries, qrels, corpus=whole)
+    evaluation = with_own_documents(evaluation, whole, config.evaluation.own_documents)
+    is_offered = passages is None and beside is None
+    if passages is None and beside is not None:
+        passages = passages_at_hand(beside, whole)
+    with nullcontext() if passages is not None else places.put_before("corpus", "passages"):
+        wanted = config.corpus.passages if passages is None else passages
+        docs, evaluation = searched(whole, evaluation, wanted, seed=config.seed)
     settle(pipelines, docs)
     for number, parts in enumerate(pipelines):
         with places.put_before("pipelines", number, "depth" if parts.depth > len(docs.docs) else "injector"):
             check_pipeline(parts, docs, config.tokenizer)
-    return Prepared(Subject(config, docs, evaluation.queries, pipelines), evaluation)
+    smallest = max([len(relevant_places(whole.docs, evaluation.qrels)), *(parts.depth for parts in pipelines)])
+    subject = Subject(config, docs, evaluation.queries, pipelines, smallest if is_offered else None)
+    return Prepared(subject, evaluation)
+
+
+def searched(
+    whole: Corpus, evaluation: EvaluationSet, passages: Passages | None, *, seed: int
+) -> tuple[Corpus, EvaluationSet]:
+    """Return the part of the corpus that is searched. With a notice where more is asked for than there is.
+
+    Raises BadInput for a part without room for what is relevant.
+    """
+    if passages is None or passages == "all":
+        return whole, evaluation
+    total = len(whole.docs)
+    if passages >= total:
+        notice = f"{passages:,} passages were asked for and the corpus has {total:,}: all of them are searched"
+        evaluation = replace(evaluation, notices=(*evaluation.notices, notice))
+    return part_of(whole, evaluation, passages, seed=seed), evaluation
 
 
 class Places:

@@ -63,6 +63,9 @@ class Bars:
     def done(self) -> None:
         self.tasks[-1].append("done")
 
+    def note(self, sentence: str) -> None:
+        self.tasks.append([sentence])
+
 
 @dataclass(frozen=True)
 class Served:

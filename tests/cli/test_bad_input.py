@@ -23,6 +23,23 @@ def test_missing_eval_file(ragprof: Ragprof, tmp_path: Path) -> None:
     assert said == "none.toml: no such eval file; start from evals/python-docs.toml"
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("--passages", 14), "passages = 14: the documents that are judged relevant have 15 passages, and all of them "
+            "have to be searched; give 15 or more"),
+        (("--passages", 0), "passages = 0: a corpus of none cannot be searched; give 1 or more"),
+        (("--passages", 20, "--full"),
+            "--passages searches a part of the corpus and --full all of it; give one of them"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_part_that_cannot_be_searched(
+    ragprof: Ragprof, handbook: Path, tmp_path: Path, command: str, given: tuple[object, ...], expected: str
+) -> None:
+    assert complaint(ragprof, command, handbook, *given, folder=tmp_path) == expected
+
+
 def test_malformed_line_of_the_corpus(run_complaint: RunComplaint, tmp_path: Path) -> None:
     changed(tmp_path / "handbook/corpus.jsonl", '{"_id": "leave-booking"', '{"_id" "leave-booking"')
     assert run_complaint() == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from ragprof.record import rankings as vectors
 from ragprof.record.pipeline import Pipeline, part
 from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Reused, document_vectors, query_vectors
+from ragprof.record.recording import foretold
+from ragprof.studies.preparation import prepare
 
 TEXTS = [f"passage about {'very ' * number}much" for number in range(10)]
 
@@ -159,3 +162,46 @@ def test_a_function_owes_one_row_a_text(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match=r"embedder 'one_row' gave shape \(1, 3\) for 10 texts; it owes one row a text"):
         documents(part("embedders", one_row), tmp_path)
+
+
+@dataclass
+class Notes(Silent):
+    """Keeps what is said."""
+
+    said: list[str] = field(default_factory=list)
+
+    def note(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+def test_what_embedding_takes_is_told_by_a_few_texts_of_every_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "TRIED", 4)
+    embedder, notes = CountingEmbedder(), Notes()
+    result = document_vectors(
+        embedder, TEXTS, cache=tmp_path, progress=notes, foretell=lambda texts, each_s: f"{texts} texts, {each_s > 0}"
+    )
+    longest_first = TEXTS[::-1]
+    first = [longest_first[place] for place in (0, 3, 6, 9)]
+    assert embedder.embedded == [*first, *(text for text in longest_first if text not in first)]
+    assert notes.said == ["10 texts, True"]
+    assert np.array_equal(result.vectors, HashingEmbedder(64).embed_documents(TEXTS).vectors)
+
+
+@pytest.mark.parametrize(
+    ("each_s", "smallest", "expected"),
+    [
+        (0.001, 15, None),
+        (2.0, 15, "embedding 24 passages: about 48 s"),
+        (30.0, None, "embedding 24 passages: about 12.0 min"),
+        (30.0, 15, "embedding 24 passages: about 12.0 min"),
+        (30.0, 10, "embedding 24 passages: about 12.0 min; --passages 10 would give a first report in about 10.0 min"),
+    ],
+    ids=["in-a-moment", "short", "no-part-can-be-taken", "a-part-would-be-most-of-it", "a-part-is-offered"],
+)
+def test_a_part_of_the_corpus_is_offered_where_embedding_takes_long(
+    handbook: Path, each_s: float, smallest: int | None, expected: str | None
+) -> None:
+    subject = replace(prepare(handbook).subject, smallest_part=smallest)
+    assert foretold(subject, 24, each_s) == expected

@@ -155,6 +155,9 @@ class Reported:
     def done(self) -> None:
         self._say({"progress": []})
 
+    def note(self, sentence: str) -> None:
+        """Say nothing: a comparison of two sides has the bars alone."""
+
 
 class Worker:
     """A recording whose live queries are asked for from outside, one at a time. A public method is a request.

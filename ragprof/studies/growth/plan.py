@@ -23,12 +23,12 @@ from ragprof.core import Doc, Layout, environment, files
 from ragprof.core.caches import digest
 from ragprof.core.errors import BadInput
 from ragprof.corpus import read_corpus
+from ragprof.corpus.layouts import Ground, log_sizes, relevant_places
 from ragprof.evals import GrowthSettings, complaint
 from ragprof.parts.adapters import FunctionStore
 from ragprof.record.recording import Subject, fingerprint_of, identities, redacted
 from ragprof.studies.growth.contradictions import contradictions
 from ragprof.studies.growth.near_copies import Edit, near_copies
-from ragprof.studies.growth.sub_corpora import Ground, log_sizes
 from ragprof.studies.preparation import Places as EvalPlaces
 from ragprof.studies.preparation import Prepared
 
@@ -190,9 +190,7 @@ def plan_growth(
         raise BadInput(f"[growth] {complaint(failure)}") from None
     places, docs, pipelines = EvalPlaces(eval_file), prepared.subject.corpus.docs, prepared.subject.pipelines
     # All passages of all documents that are relevant to some query are in every sub-corpus.
-    asked = [prepared.evaluation.qrels.get(query.query_id, {}) for query in prepared.subject.queries]
-    relevant = {document for judged in asked for document, grade in judged.items() if grade > 0}
-    kept = np.array([place for place, doc in enumerate(docs) if doc.document_id in relevant], np.int64)
+    kept = relevant_places(docs, prepared.evaluation.qrels)
     deepest = max([*growth.depths, *(parts.depth for parts in pipelines)])
     with nullcontext() if "sizes" in (changes or {}) else places.put_before("growth", "sizes"):
         if prepared.evaluation.is_judged and not len(kept):

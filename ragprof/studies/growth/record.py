@@ -27,11 +27,11 @@ from ragprof.core import EmbeddedQuery, Layout, Vectors, environment, files
 from ragprof.core.ranking import id_ranks
 from ragprof.core.stages import ApproximateStore, NestedStore, Store
 from ragprof.core.tokens import counter, remembering
+from ragprof.corpus import layouts
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import PairScores, economical
 from ragprof.record.recording import Bench, Embedding, embed, embedded_queries, load, redacted
 from ragprof.studies.growth import record_cells as arrays
-from ragprof.studies.growth import sub_corpora as layouts
 from ragprof.studies.growth.plan import Growing, claim, docs_table, entry_table, fingerprint, sweep
 from ragprof.studies.growth.record_cells import Cells, searched
 from ragprof.studies.growth.record_live import (

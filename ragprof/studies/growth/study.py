@@ -141,6 +141,7 @@ STUDY: Study[Growing, GrowthSection] = Study(
     print=tables.growth_table,
     is_recorded=is_recorded,
     belongs=belongs,
+    needs_whole_corpus=True,
     is_continued=True,
     left_out=(
         "The growth recording in this folder is of another corpus, other questions, pipelines or judgements and is "

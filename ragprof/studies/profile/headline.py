@@ -22,7 +22,13 @@ def headline(section: ProfileSection, *, answered: Collection[str] = ()) -> list
 
     Of the rerankers of pipelines that are `answered` nothing is said: their own study has.
     """
-    sentences = [_leaders(section), *_rerankers(section, answered), _slowest_stage(section), _context(section)]
+    sentences = [
+        _leaders(section),
+        _part(section),
+        *_rerankers(section, answered),
+        _slowest_stage(section),
+        _context(section),
+    ]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -83,6 +89,20 @@ def _leaders(section: ProfileSection) -> str:
     above = ", significantly above every other" if below else ""
     fastest = f" {_fastest(section, equal)}" if len(equal) > 1 else ""
     return f"{highest}: {reached}{above} with {asked}.{fastest}"
+
+
+def _part(section: ProfileSection) -> str:
+    """What was searched, and what that does to quality, where it is a part of the corpus."""
+    whole = section.corpus.whole
+    if whole is None:
+        return ""
+    searched = f"Only {section.corpus.docs:,} of the corpus's {whole.docs:,} passages were searched"
+    if not section.judged:
+        return f"{searched}; 'ragprof run --full' searches them all."
+    return (
+        f"{searched}, all relevant ones among them: with fewer distractors quality looks better than on the whole; "
+        "'ragprof run --full' searches them all."
+    )
 
 
 def _nothing_found(section: ProfileSection) -> str:

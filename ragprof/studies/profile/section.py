@@ -20,6 +20,15 @@ from ragprof.studies.contract import BuildFigures, ComparedPair, CostFigures, Es
 FORMAT = 1
 
 
+class WholeFacts(Section):
+    """What a part of a corpus was taken from."""
+
+    docs: int
+    """Passages."""
+    documents: int
+    sha256: str
+
+
 class CorpusFacts(Section):
     """What was searched."""
 
@@ -28,6 +37,8 @@ class CorpusFacts(Section):
     """Passages: what is embedded, found and injected."""
     documents: int | None = None
     """What the passages were cut from, and what judgements name."""
+    whole: WholeFacts | None = None
+    """Where a part was searched: of which corpus. Quality is then flattered, since there are fewer distractors."""
     reading: ReadingAccount | None = None
     """What was read of the user's files, and what was left out and why."""
     tokens: int
@@ -39,7 +50,7 @@ class CorpusFacts(Section):
     @property
     def size(self) -> str:
         """Both counts, named."""
-        return corpus_size(self.docs, self.documents)
+        return corpus_size(self.docs, self.documents, None if self.whole is None else self.whole.docs)
 
 
 class Unaccounted(Section):

@@ -363,6 +363,7 @@ def measured(section: ProfileSection) -> Table:
         "Corpus": corpus.name,
         "Passages": figures.count(corpus.docs),
         "Documents": figures.count(corpus.documents),
+        **({} if corpus.whole is None else {"Passages of the whole corpus": figures.count(corpus.whole.docs)}),
         "Tokens": figures.count(corpus.tokens),
         "Corpus SHA-256": corpus.sha256[:16],
         "Queries": figures.count(section.queries),

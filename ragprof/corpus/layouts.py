@@ -1,19 +1,22 @@
 """Nested sub-corpora of declared kinds, as orders of one pool of passages. Pure: reads no file and embeds nothing.
 
 Every order is a seeded shuffle of documents; the passages of a document stay together. Positions are those of a pool:
-the corpus first, then the foreign passages, then the edited ones.
+the corpus first, then the foreign passages, then the edited ones. A part of a corpus, for a first report, is such a
+sub-corpus too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragprof.core import Doc, Layout
+from ragprof.core.errors import BadInput
+from ragprof.corpus.collection import Corpus, EvaluationSet, Qrels, WholeCorpus, fingerprint_of_docs
 
 Places = NDArray[np.int64]
 WORTH_A_POINT = 1.1
@@ -88,3 +91,42 @@ def reached(sizes: tuple[int, ...], end: int) -> tuple[int, ...]:
     """The sizes up to `end`, and `end` itself where it stops short of the largest and adds something."""
     within = tuple(size for size in sizes if size <= end)
     return (*within, end) if len(within) < len(sizes) and end >= WORTH_A_POINT * within[-1] else within
+
+
+def relevant_places(docs: Sequence[Doc], qrels: Qrels) -> Places:
+    """Return the places of all passages of documents that are relevant to some query, rising."""
+    relevant = {document for judged in qrels.values() for document, grade in judged.items() if grade > 0}
+    return np.array([place for place, doc in enumerate(docs) if doc.document_id in relevant], np.int64)
+
+
+def part_of(corpus: Corpus, evaluation: EvaluationSet, passages: int, *, seed: int) -> Corpus:
+    """Return at most so many passages of a corpus, in its order: whole documents, all relevant ones among them.
+
+    The other judged documents come next, since they are what was found in the whole corpus and so mislead most; then
+    the rest. Both are in the seeded order in which `all_judged` grows, so a larger part holds every smaller one.
+    Raises BadInput where there is no room for what is relevant.
+    """
+    if passages < 1:
+        raise BadInput(f"passages = {passages:,}: a corpus of none cannot be searched; give 1 or more")
+    if passages >= len(corpus.docs):
+        return corpus
+    kept = relevant_places(corpus.docs, evaluation.qrels)
+    if passages < len(kept):
+        raise BadInput(
+            f"passages = {passages:,}: the documents that are judged relevant have {len(kept):,} passages, and all of "
+            f"them have to be searched; give {len(kept):,} or more"
+        )
+    ground = Ground(corpus.docs, kept, (passages,), seed)
+    others = ground.others(0)
+    judged = np.array(
+        [corpus.docs[place].document_id in evaluation.judged_documents for place in others.tolist()], bool
+    )
+    members = np.concatenate([kept, others[np.argsort(~judged, kind="stable")]])
+    end, codes = passages, ground.codes[members]
+    while end > len(kept) and codes[end - 1] == codes[end]:  # no room for all of this document
+        end -= 1
+    docs = tuple(corpus.docs[place] for place in np.sort(members[:end]).tolist())
+    if not docs:
+        raise BadInput(f"passages = {passages:,}: no document has so few; give more")
+    whole = WholeCorpus(len(corpus.docs), corpus.documents, corpus.sha256)
+    return replace(corpus, docs=docs, sha256=fingerprint_of_docs(docs), whole=whole)
