@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
 
 from ragprof.core import Estimate
 from ragprof.core.errors import NonFiniteScore
@@ -143,6 +142,8 @@ def _harrell_davis(values: Array, reached: Counts, levels: Sequence[float]) -> A
     Summed by parts it is the largest value less the gaps between neighbours, each times F at the share below it: so a
     resample needs no sorting of its own, and a value that it did not draw drops out.
     """
+    from scipy import special
+
     total, gaps = int(reached[0, -1]), np.diff(values)
     shares = np.arange(total + 1) / total
     found = []

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from ragprof.statistics.draws import CONFIDENCE, VERDICT_RESAMPLES, Array, blocks, interval, over, resampled_counts
 from ragprof.statistics.estimates import FEWEST, QUANTILES, finite, mean_estimate, quantile_draws, rounds_of
@@ -289,6 +288,8 @@ def _wald(logs: Array, n: int) -> float | None:
     The standard error is that of the resamples. Student's t at n - 1 degrees of freedom instead of the normal
     distribution, which raises too many false alarms below twenty queries.
     """
+    from scipy import special
+
     if logs[0] == 0:
         return 1.0
     if n == 1:

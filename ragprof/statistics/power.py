@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from ragprof.core.errors import BadInput
 from ragprof.statistics.estimates import finite
@@ -54,4 +53,6 @@ def spread(differences: ArrayLike) -> float:
 
 
 def _standard_errors(alpha: float, degrees: float = math.inf) -> float:
+    from scipy import special
+
     return float(special.stdtrit(degrees, 1 - alpha / 2) + special.stdtrit(degrees, POWER))

@@ -38,7 +38,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.statistics.draws import CONFIDENCE, ENDS, interval
@@ -127,6 +126,8 @@ class Addend:
 
 
 def _power_law(sizes: Array, rows: Array, at: Array) -> Array:
+    from scipy import special
+
     weight = rows**-2.0
     powers = (sizes / sizes[-1])[:, None] ** EXPONENTS
     constant, factor, loss = _two_parameters(weight, weight * rows, powers)
@@ -381,6 +382,8 @@ def _predicted(curves: Sequence[Model], sizes: Array, means: Array, drawn: Array
 
 def _margin(curve: Model, sizes: Array, points: Array, at: Array, values: Array) -> Array:
     """Half the width that the residuals give to the prediction of a new observation at each size."""
+    from scipy import special
+
     free = max(len(sizes) - curve.parameters, 1)
     student, scatter = float(special.stdtrit(free, ENDS[1])), _scatter([curve], sizes, points[None])
     if not curve.relative:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, xlogy
 
 from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
 
@@ -110,6 +109,8 @@ def expected(
 
 def _places(above: NDArray[np.int64], coming: Array, cutoff: int) -> Array:
     """Probability of each rank 1 .. cutoff for each relevant passage: (queries, relevant, cutoff)."""
+    from scipy.special import gammaln, xlogy
+
     ranks = np.arange(1, cutoff + 1)
     first = np.arange(1, above.shape[1] + 1)[None, :] + above
     new = ranks - first[:, :, None]

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
 
 from ragprof.report import figures
 from ragprof.statistics.draws import ENDS, RESAMPLES, Array
@@ -208,6 +207,8 @@ def curve(timings: PrefillTimings, fit: FittedTerms) -> list[FitPoint]:
 
 def _noise(residuals: Array, timings: PrefillTimings, seed: int) -> Array:
     """Resampled relative errors, (resamples, timings): one of a round, and one of each timing within its round."""
+    from scipy import special
+
     rng, rounds, count = np.random.default_rng(seed), timings.rounds, int(timings.rounds.max()) + 1
     means = np.bincount(rounds, residuals) / np.bincount(rounds)
     within = residuals - means[rounds]
