@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ragprof.evals import Prices, Timing
     from ragprof.exports import export
     from ragprof.record.pipeline import Pipeline
+    from ragprof.session.again import Result, restate, reweigh
     from ragprof.session.gating import gate
-    from ragprof.session.run import Result, audit, grow, inject, profile, reranker, restate, reweigh, run, weigh
+    from ragprof.session.run import audit, grow, inject, profile, reranker, run, weigh
     from ragprof.studies.gate.document import Comparison
     from ragprof.studies.gate.sides import compare, save_baseline
 
@@ -56,7 +57,7 @@ _HOMES = {
     "Pipeline": "ragprof.record.pipeline",
     "Prices": "ragprof.evals",
     "RagprofError": "ragprof.core.errors",
-    "Result": "ragprof.session.run",
+    "Result": "ragprof.session.again",
     "Timing": "ragprof.evals",
     "audit": "ragprof.session.run",
     "compare": "ragprof.studies.gate.sides",
@@ -66,8 +67,8 @@ _HOMES = {
     "inject": "ragprof.session.run",
     "profile": "ragprof.session.run",
     "reranker": "ragprof.session.run",
-    "restate": "ragprof.session.run",
-    "reweigh": "ragprof.session.run",
+    "restate": "ragprof.session.again",
+    "reweigh": "ragprof.session.again",
     "run": "ragprof.session.run",
     "save_baseline": "ragprof.studies.gate.sides",
     "weigh": "ragprof.session.run",

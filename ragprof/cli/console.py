@@ -22,7 +22,7 @@ from ragprof.core.clock import SILENT, Progress
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from ragprof.session.run import Result
+    from ragprof.session.again import Result
 
 LOOK_ALIKE = str.maketrans(
     {

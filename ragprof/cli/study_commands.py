@@ -193,7 +193,8 @@ def reranker(
     What it buys, what it costs, and what else would buy the same.
     """
     from ragprof.core.errors import BadInput
-    from ragprof.session.run import restate, run_study
+    from ragprof.session.again import restate
+    from ragprof.session.run import run_study
 
     changes = console.given(
         depths=console.numbers(depths, option="--depths"),
@@ -290,7 +291,7 @@ def price(
 ) -> None:
     """Price a recording anew, without running anything."""
     from ragprof.core.files import claimed
-    from ragprof.session.run import reprice
+    from ragprof.session.again import reprice
 
     with claimed(folder), console.progress() as bars:
         result = reprice(folder, books=rates or [], on=on.date() if on else None, llm=llm, progress=bars)
@@ -303,7 +304,7 @@ def report(folder: Recording) -> None:
     Writes summary.json, report.html and report.md.
     """
     from ragprof.core.files import claimed
-    from ragprof.session.run import redraw
+    from ragprof.session.again import redraw
 
     with claimed(folder), console.progress() as bars:
         result = redraw(folder, progress=bars)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, date, datetime
 from typing import Protocol, TypeAlias
 
 Clock: TypeAlias = Callable[[], int]
@@ -19,6 +20,11 @@ Clock: TypeAlias = Callable[[], int]
 
 def now_ns() -> int:
     return time.perf_counter_ns()
+
+
+def today() -> date:
+    """The day in UTC."""
+    return datetime.now(UTC).date()
 
 
 def cpu_ns() -> int:

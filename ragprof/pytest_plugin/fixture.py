@@ -163,7 +163,8 @@ class Profiler:
 
     def _keep(self, prepared: Prepared, folder: Path) -> None:
         """Record; pages are drawn where recordings are kept, elsewhere only for who asks a result for its report."""
-        from ragprof.session.run import keep, redraw
+        from ragprof.session.again import redraw
+        from ragprof.session.run import keep
 
         keep(prepared, out=folder)
         if self._test.settings.kept:

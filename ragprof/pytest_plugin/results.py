@@ -80,7 +80,7 @@ class ProfiledResult:
         """The recording's page, which is drawn when it is first asked for."""
         page = self.folder / "report.html"
         if not page.exists():
-            from ragprof.session.run import redraw
+            from ragprof.session.again import redraw
 
             redraw(self.folder)
         return page

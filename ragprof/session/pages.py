@@ -15,15 +15,15 @@ from ragprof.studies.profile.headline import tiles
 from ragprof.studies.profile.section import ProfileSection
 
 
-def page_names() -> tuple[str, ...]:
-    """Return the names of all files that are written from an analysis."""
-    return (SUMMARY, "report.html", "report.md", *(name for study in studies.every() for name in study.pages))
+def page_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of all files that are written from an analysis of this recording."""
+    return (SUMMARY, "report.html", "report.md", *(name for study in studies.present(folder) for name in study.pages))
 
 
 def write_report(analysis: Analysis, folder: Path) -> Path:
     """Write all pages into the folder, each whole or not at all. Returns the path of report.html."""
     page = folder / "report.html"
-    for study in studies.every():
+    for study in studies.present(folder):
         section = analysis.sections.get(study.name)
         for name, write in study.pages.items():
             if section is None:

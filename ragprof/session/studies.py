@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ def study(name: str) -> Study[Any, Any]:
     """The study of that name."""
     found: Study[Any, Any] = import_module(f"ragprof.studies.{name}.study").STUDY
     return found
+
+
+def present(folder: Path) -> list[Study[Any, Any]]:
+    """The studies that have a folder or a page in a recording, in order: the names of both begin with the study's."""
+    return [study(name) for name in STUDIES if any(folder.glob(f"{name}*"))]
 
 
 def every() -> list[Study[Any, Any]]:

@@ -106,7 +106,7 @@ def analyse(folder: Path, progress: Progress = SILENT) -> Analysis:
         for study in own:
             with step(progress, f"analyse {study.name}"):
                 sections[study.name] = study.analyse(folder)
-    strangers = [study for study in studies.every() if study.is_recorded(folder) and study not in own]
+    strangers = [study for study in studies.present(folder) if study.is_recorded(folder) and study not in own]
     stale = stale_of(folder, sections)
     changes = {"warnings": (*profile.warnings, *(study.left_out for study in strangers), *stale.values())}
     current = [study for study in own if study.name not in stale]
@@ -126,9 +126,7 @@ def stale_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def read_analysis(folder: Path) -> Analysis:
     """Read the last result of `analyse` from summary.json. `session/drawn.py` decides whether it is up to date."""
     document = files.read_json(folder / SUMMARY)
-    sections = {
-        study.name: study.section.read(document, study.name) for study in studies.every() if study.name in document
-    }
+    sections = {name: studies.study(name).section.read(document, name) for name in studies.STUDIES if name in document}
     return _of_recording(folder, ProfileSection.read(document), sections)
 
 
@@ -142,7 +140,7 @@ def _of_recording(folder: Path, profile: ProfileSection, sections: Mapping[str, 
 
 def belonging(folder: Path) -> list[Study[Any, Any]]:
     """The studies whose recordings lie in the folder and rest on what the main recording rests on."""
-    recorded = [study for study in studies.every() if study.is_recorded(folder)]
+    recorded = [study for study in studies.present(folder) if study.is_recorded(folder)]
     if not recorded:
         return []
     manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")

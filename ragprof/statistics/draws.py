@@ -145,6 +145,14 @@ def resampled_counts(n: int, *, seed: int, resamples: int = RESAMPLES) -> Counts
     return counts
 
 
+@lru_cache(maxsize=2)
+def resampled_weights(n: int, *, seed: int) -> Array:
+    """Return `resampled_counts` as floats, which a product would otherwise make of them each time."""
+    weights = resampled_counts(n, seed=seed).astype(np.float64)
+    weights.flags.writeable = False
+    return weights
+
+
 def _counts(rng: np.random.Generator, n: int, resamples: int) -> Counts:
     found = np.empty((resamples, n), np.int32)
     for start, size in blocks(resamples):

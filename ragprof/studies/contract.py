@@ -17,14 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragprof.core import Estimate
 from ragprof.core.errors import BadInput
-from ragprof.corpus import EvaluationSet
-from ragprof.record.recording import Bench
-from ragprof.record.trial import Trial
 from ragprof.report.blocks import ReportPart
-from ragprof.studies.preparation import Prepared
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a finished recording is analysed and drawn without what makes one
     from rich.console import RenderableType
+
+    from ragprof.corpus import EvaluationSet
+    from ragprof.record.recording import Bench
+    from ragprof.record.trial import Trial
+    from ragprof.studies.preparation import Prepared
 
 PlanT = TypeVar("PlanT")
 SectionT = TypeVar("SectionT", bound="Section | Mapping[str, Any]")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ragprof.core import Query, ScoredDoc
-from ragprof.core.clock import SILENT, Progress, step
+from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.core.errors import BadInput
 from ragprof.core.files import written_path
 from ragprof.core.registry import PartSpec
@@ -160,10 +159,6 @@ def rate_names(config: EvalConfig) -> list[tuple[tuple[str | int, ...], str]]:
         for stage, name in prices.model_dump(exclude={"utilisation", "hour"}, exclude_none=True).items()
     ]
     return named + [(("reranker", "llms"), name) for name in config.reranker.llms]
-
-
-def today() -> date:
-    return datetime.now(UTC).date()
 
 
 def with_corpus(config: EvalConfig, corpus: Path) -> EvalConfig:

@@ -10,7 +10,7 @@ import pytest
 import ragprof
 from ragprof.core.errors import BadInput
 from ragprof.parts.generators.extractive import ExtractiveGenerator
-from ragprof.session.run import redraw
+from ragprof.session.again import redraw
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -13,7 +13,8 @@ from grown import Grown
 
 from ragprof.core.registry import PartSpec
 from ragprof.record.belonging import holds
-from ragprof.session.run import grow, redraw, run
+from ragprof.session.again import redraw
+from ragprof.session.run import grow, run
 from ragprof.studies.growth.plan import fingerprint
 
 

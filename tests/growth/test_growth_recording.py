@@ -15,7 +15,8 @@ import pytest
 from grown import Grown
 
 from ragprof.core.errors import BadInput
-from ragprof.session.run import grow, redraw, reprice, run
+from ragprof.session.again import redraw, reprice
+from ragprof.session.run import grow, run
 
 SCHEMA = Path(__file__).parents[2] / "ragprof" / "session" / "summary.schema.json"
 

@@ -10,7 +10,8 @@ import pytest
 from answerers import CountingGenerator
 from study import Study, answers_by_place, read_manifest, record_study, table, write_handbook
 
-from ragprof.session.run import inject, redraw
+from ragprof.session.again import redraw
+from ragprof.session.run import inject
 from ragprof.studies.injection.record import AT_ONCE
 
 COUNTING = ('generator = "extractive"', 'generator = "counting"')

@@ -11,7 +11,7 @@ from study import Study, contents
 
 from ragprof.core.prompt import TEMPLATE
 from ragprof.corpus import read_corpus
-from ragprof.session.run import redraw, reprice
+from ragprof.session.again import redraw, reprice
 from ragprof.studies.injection.judge import judge_answers
 from ragprof.studies.preparation import prepare
 

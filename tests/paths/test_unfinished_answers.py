@@ -17,7 +17,7 @@ from speaking_server import SpeakingServer, fails, speaking, stream
 
 import ragprof
 from ragprof.evals import read_eval
-from ragprof.session.run import reprice
+from ragprof.session.again import reprice
 
 CHAT = next(each for each in BUILT_IN if each.label == "openai_compatible chat")
 GOLD = {text: answers[0] for text, _, answers in QUESTIONS.values()}

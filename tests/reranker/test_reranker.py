@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from ragprof.cli.app import app
 from ragprof.core.errors import BadInput
 from ragprof.judge.scores import measure, scores_of
-from ragprof.session.run import redraw, reprice, reweigh, run, weigh
+from ragprof.session.again import redraw, reprice, reweigh
+from ragprof.session.run import run, weigh
 from ragprof.statistics.estimates import quantile, rounds_of
 from ragprof.studies.preparation import prepare
 

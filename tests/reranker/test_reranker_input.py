@@ -9,7 +9,8 @@ import pytest
 from handbook_reranker import RecordedRerankers, write_handbook
 
 from ragprof.core.errors import BadInput, NonFiniteScore, RagprofError
-from ragprof.session.run import reweigh, weigh
+from ragprof.session.again import reweigh
+from ragprof.session.run import weigh
 
 
 def problem(eval_file: Path, before: str = "", after: str = "", **changes: Any) -> str:

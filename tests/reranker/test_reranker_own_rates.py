@@ -9,7 +9,7 @@ import pytest
 from handbook_reranker import RecordedRerankers, contents
 
 from ragprof.core.errors import BadInput
-from ragprof.session.run import redraw, reprice, restate
+from ragprof.session.again import redraw, reprice, restate
 from ragprof.studies.reranker import price as reranker_price
 from ragprof.studies.reranker.section import RerankerSection
 

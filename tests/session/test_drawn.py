@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ragprof.core import files
+from ragprof.session.again import Result, redraw
 from ragprof.session.pages import page_names
-from ragprof.session.run import Result, redraw
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from gated_eval import QUALITY, TOKENS, Recorded, gating, refused
 import ragprof
 from ragprof.core import files
 from ragprof.evals import read_eval
+from ragprof.session.again import redraw, reprice
 from ragprof.session.gating import gate, judged
-from ragprof.session.run import redraw, reprice, run
+from ragprof.session.run import run
 from ragprof.studies.gate.ci_files import junit
 from ragprof.studies.gate.sides import Comparison, read_side, save_baseline
 

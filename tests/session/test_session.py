@@ -14,7 +14,7 @@ import pytest
 
 import ragprof
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.session.run import redraw, reprice, restate
+from ragprof.session.again import redraw, reprice, restate
 from ragprof.studies.profile.analysis import method
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from ragprof.record.belonging import is_stale, join
-from ragprof.session.run import inject, redraw, run
+from ragprof.session.again import redraw
+from ragprof.session.run import inject, run
 
 BRIEF = (
     ("seconds = 2\nrounds = 3\nmin_queries = 12\n", "seconds = 0.02\nrounds = 2\nmin_queries = 2\n"),

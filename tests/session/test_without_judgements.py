@@ -14,8 +14,9 @@ import ragprof
 from ragprof.core.errors import BadInput
 from ragprof.corpus.evaluation import NO_JUDGEMENTS
 from ragprof.judge.scores import judge
+from ragprof.session.again import Result, redraw
 from ragprof.session.forecast import forecast_eval
-from ragprof.session.run import Result, audit, grow, redraw, run, run_study
+from ragprof.session.run import audit, grow, run, run_study
 from ragprof.studies.preparation import prepare
 
 

@@ -15,7 +15,8 @@ from ragprof.core.errors import BadInput
 from ragprof.report.html import charts_of
 from ragprof.report.palette import pipeline_colours
 from ragprof.session import summary as summary_module
-from ragprof.session.run import redraw, run
+from ragprof.session.again import redraw
+from ragprof.session.run import run
 from ragprof.session.summary import analyse, schema
 from ragprof.studies.contract import Context
 from ragprof.studies.profile.analysis import describe, profile_of

@@ -20,7 +20,7 @@ from uuid import uuid4
 import pandas as pd
 
 from ragprof.core import STAGES, files
-from ragprof.core.clock import Progress, now_ns, step
+from ragprof.core.clock import Progress, now_ns, step, today
 from ragprof.core.errors import BadInput, Incomparable
 from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings
@@ -33,7 +33,7 @@ from ragprof.studies.gate.duel import SideName
 from ragprof.studies.gate.evidence import SideEvidence
 from ragprof.studies.gate.looks import LookLevel, learned, told, undecided, watched
 from ragprof.studies.gate.processes import PROTOCOL, Process, RunnableSide
-from ragprof.studies.preparation import Prepared, today
+from ragprof.studies.preparation import Prepared
 
 OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
 """What git tells its hooks of the commit in the making; a check-out that went by it would overwrite that."""

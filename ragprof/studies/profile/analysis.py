@@ -51,7 +51,8 @@ def profile_of(folder: Path) -> ProfileSection:
     final_stage = {one["name"]: "rerank" if reranker_of(one) else "search" for one in config["pipelines"]}
     table = files.read_table(folder / "scores.parquet")
     scores = {one["name"]: table[table["pipeline"] == one["name"]] for one in config["pipelines"]}
-    pipelines = _pipelines(folder, config, scores, peaks=manifest["peak_rss_bytes"])
+    found = rankings(folder, config)
+    pipelines = _pipelines(folder, config, scores, found, peaks=manifest["peak_rss_bytes"])
     rates = files.read_json(folder / "rates.json")["rates"]
     section = ProfileSection.model_validate(
         {
@@ -69,7 +70,7 @@ def profile_of(folder: Path) -> ProfileSection:
             "work": manifest["work"],
             "pipelines": pipelines,
             "comparisons": comparisons(scores, metric, seed=seed) if judged else (),
-            "overlaps": overlaps(rankings(folder, config), final_stage, seed=seed),
+            "overlaps": overlaps(found, final_stage, seed=seed),
             "final_stage": final_stage,
             "traffic": config["traffic"],
             "rates": [{"name": name, **rate} for name, rate in rates.items()],
@@ -109,7 +110,12 @@ def rankings(folder: Path, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]
 
 
 def _pipelines(
-    folder: Path, config: Mapping[str, Any], scores: Mapping[str, pd.DataFrame], *, peaks: Mapping[str, int]
+    folder: Path,
+    config: Mapping[str, Any],
+    scores: Mapping[str, pd.DataFrame],
+    found: Mapping[str, pd.DataFrame],
+    *,
+    peaks: Mapping[str, int],
 ) -> dict[str, PipelineFigures]:
     seed, pricing = config["seed"], read_pricing(folder).pipelines
     spans, usage = (files.read_table(folder / f"{table}.parquet") for table in ("spans", "usage"))
@@ -125,7 +131,9 @@ def _pipelines(
         pipelines[name] = PipelineFigures(
             description=describe(pipeline),
             config=pipeline,
-            empty_rankings=empty_rankings(folder, pipeline, (scores[name] if len(scores[name]) else mine)["query_id"]),
+            empty_rankings=empty_rankings(
+                found[name], pipeline, (scores[name] if len(scores[name]) else mine)["query_id"]
+            ),
             **timing,
             billed_by_time=pricing[name].billed_by_time,
             build=BuildFigures(**{key: int(value) for key, value in builds.loc[name].items()}),
@@ -138,12 +146,11 @@ def _pipelines(
     return pipelines
 
 
-def empty_rankings(folder: Path, pipeline: Mapping[str, Any], asked: pd.Series) -> int:
+def empty_rankings(table: pd.DataFrame, pipeline: Mapping[str, Any], asked: pd.Series) -> int:
     """How many of the queries asked have no document in the ranking that is the pipeline's own."""
-    table = files.read_table(folder / "rankings" / f"{pipeline['name']}.parquet")
     final = "rerank" if reranker_of(pipeline) else "search"
     found = table.loc[table["stage"] == final, "query_id"]
-    return int((~asked.drop_duplicates().isin(found)).sum())
+    return len({*asked.tolist()} - {*found.tolist()})
 
 
 def first_token(folder: Path, name: str, *, seed: int) -> Latency | None:

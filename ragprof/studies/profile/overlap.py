@@ -19,10 +19,12 @@ def overlaps(rankings: Mapping[str, pd.DataFrame], final_stage: Mapping[str, str
     """Every pair of pipelines, by the documents of their final rankings, over queries that one answers."""
     firsts: dict[str, dict[str, list[str]]] = {}
     for name, table in rankings.items():
-        # A document stands where its best passage does.
         final = table[table["stage"] == final_stage[name]].sort_values("rank")
-        best = final.drop_duplicates(["query_id", "document_id"]).groupby("query_id")
-        firsts[name] = {str(query_id): rows["document_id"].tolist()[:DEPTH] for query_id, rows in best}
+        found = firsts[name] = {}
+        for query_id, document_id in zip(final["query_id"].tolist(), final["document_id"].tolist(), strict=True):
+            mine = found.setdefault(query_id, [])
+            if len(mine) < DEPTH and document_id not in mine:  # a document stands where its best passage does
+                mine.append(document_id)
     return tuple(_overlap(one, other, firsts, seed) for one, other in combinations(firsts, 2))
 
 

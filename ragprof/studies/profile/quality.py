@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from ragprof.statistics.estimates import mean_estimate
-from ragprof.statistics.paired import compared, holm, paired_p
+from ragprof.statistics.estimates import finite, mean_estimate
+from ragprof.statistics.paired import compared, holm, paired_ps
 from ragprof.studies.contract import ComparedPair, EstimateValue
 
 
@@ -36,7 +37,9 @@ def per_query(scores: pd.DataFrame, metric: str) -> pd.Series:
 def comparisons(scores: Mapping[str, pd.DataFrame], metric: str, *, seed: int) -> list[ComparedPair]:
     """Every pair of pipelines on one metric: paired difference, interval, randomisation p, Holm over all pairs."""
     values = {name: per_query(rows, metric) for name, rows in scores.items()}
-    raw = {f"{a}|{b}": paired_p(values[b], values[a], seed=seed) for a, b in combinations(values, 2)}
+    columns = [finite(values[b]) - finite(values[a]) for a, b in combinations(values, 2)]
+    found = paired_ps(np.column_stack(columns), seed=seed).tolist() if columns else []
+    raw = {f"{a}|{b}": p for (a, b), p in zip(combinations(values, 2), found, strict=True)}
     adjusted = holm(raw)
     return [
         ComparedPair(

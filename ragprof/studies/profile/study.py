@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragprof.corpus import EvaluationSet
-from ragprof.record.recording import Bench
 from ragprof.report.blocks import Block, Pair, ReportPart, Small, Titled
 from ragprof.studies.contract import Context, Pricing, Request, Study
-from ragprof.studies.preparation import Prepared
 from ragprof.studies.profile.section import ProfileSection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from ragprof.corpus import EvaluationSet
+    from ragprof.record.recording import Bench
+    from ragprof.studies.preparation import Prepared
 
 
 def plan(prepared: Prepared, _request: Request) -> Prepared:

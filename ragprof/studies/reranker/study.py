@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ragprof.core import files
+from ragprof.core.clock import today
 from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.evals import handed_down, keep_settings, settings_of
@@ -14,7 +15,7 @@ from ragprof.evals.settings import SETTINGS_FILE
 from ragprof.price import check_rate
 from ragprof.record.recording import Bench
 from ragprof.studies.contract import Pricing, Request, Study
-from ragprof.studies.preparation import Prepared, today
+from ragprof.studies.preparation import Prepared
 from ragprof.studies.reranker.analysis import analyse
 from ragprof.studies.reranker.data import belongs, is_judged
 from ragprof.studies.reranker.judge import judge
