@@ -8,6 +8,9 @@ INSTALLED := $(VENV)/.installed
 # A caller's PIP_* settings stay in force; the versions are those of constraints.txt.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
+# Bytecode is kept beside the packages, whatever a caller's environment says: compiling them takes longer than a report.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: profile full grow inject reranker test check benchmark clean browser
 
 profile: $(INSTALLED)

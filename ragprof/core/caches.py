@@ -59,6 +59,16 @@ def known_keys(folder: Path, identity: str) -> frozenset[bytes]:
     return frozenset(content[place : place + DIGEST_BYTES] for place in range(0, len(content), DIGEST_BYTES))
 
 
+def known_width(folder: Path, identity: str) -> int | None:
+    """How many numbers a row of an identity is said to have; None where nothing readable says it. Only reads."""
+    try:
+        described = json.loads((folder / digest(identity).hex() / "identity.json").read_bytes())
+        width = described["width"] if described["identity"] == identity else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return width if type(width) is int and width > 0 else None
+
+
 def blocks(rows: NDArray[Scalar]) -> Iterator[NDArray[Scalar]]:
     """Views of at most BLOCK_ROWS rows each, in order; nothing is copied.
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
 
 from ragprof.core.caches import digest
 from ragprof.core.errors import BadInput
@@ -57,16 +62,11 @@ def counter(tokenizer: str) -> Callable[[str], int]:
 
     Raises BadInput for a tokenizer that is neither one of OPENAI, a local file or folder, nor on the hub.
     """
-    if tokenizer in OPENAI:
-        from bpe_openai import get_encoding
-
-        encode: Callable[[str], list[int]] = get_encoding(tokenizer).encode_ordinary
-    else:
-        encode = _hugging_face(tokenizer)
+    count_piece = _openai(tokenizer) if tokenizer in OPENAI else _hugging_face(tokenizer)
 
     def counted(text: str) -> int:
         try:
-            return sum(len(encode(piece)) for piece in in_pieces(text))
+            return sum(map(count_piece, in_pieces(text)))
         except Exception as failure:
             begin = f"{text[:40]!r}{'...' if len(text) > 40 else ''}"
             reason = f"the tokenizer '{tokenizer}' cannot read the text {begin} ({failure}); set another tokenizer"
@@ -84,7 +84,35 @@ def counter(tokenizer: str) -> Callable[[str], int]:
     return count
 
 
-def _hugging_face(tokenizer: str) -> Callable[[str], list[int]]:
+def _openai(tokenizer: str) -> Callable[[str], int]:
+    count: Callable[[str], int] = _bindings().tokenizer_for_encoding(tokenizer).count
+
+    def whole(text: str) -> int:
+        try:
+            return count(text)
+        except UnicodeEncodeError:  # half of a surrogate pair counts as the character for what cannot be read
+            return count(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+    return whole
+
+
+def _bindings() -> Any:
+    """The compiled part of bpe-openai, which holds the tables and counts.
+
+    Its Python part reads the tables of three tokenizers again when it is imported, which takes longer than a command.
+    """
+    name = "bpe_openai._bindings"
+    found = find_spec("bpe_openai")
+    for folder in (found and found.submodule_search_locations) or ():
+        for path in Path(folder).glob("_bindings*"):
+            spec = spec_from_file_location(name, path) if path.suffix in (".so", ".pyd") else None
+            if spec is not None and spec.loader is not None and name not in sys.modules:
+                sys.modules[name] = module_from_spec(spec)
+                spec.loader.exec_module(sys.modules[name])
+    return import_module(name)
+
+
+def _hugging_face(tokenizer: str) -> Callable[[str], int]:
     from tokenizers import Tokenizer
 
     path = written_path(tokenizer)
@@ -99,7 +127,4 @@ def _hugging_face(tokenizer: str) -> Callable[[str], list[int]]:
     loaded.no_truncation()
     loaded.no_padding()
 
-    def encode(text: str) -> list[int]:
-        return list(loaded.encode(text, add_special_tokens=False).ids)
-
-    return encode
+    return lambda text: len(loaded.encode(text, add_special_tokens=False).ids)

@@ -114,6 +114,7 @@ def detected(texts: Sequence[str]) -> str:
     return {code: language for language, code in CODES.items()}.get(code, NO_LANGUAGE)
 
 
+@cache  # every store of an eval looks at the same passages
 def _code_of(text: str) -> str:
     from py3langid import classify
 

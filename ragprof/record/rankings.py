@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import Answer, Doc, Embedded, EmbeddedQuery, Query, Ranking, Scored, StageName, Vectors
-from ragprof.core.caches import RowCache, digest
+from ragprof.core.caches import RowCache, digest, known_width
 from ragprof.core.clock import Progress, now_ns
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
@@ -296,10 +296,16 @@ def _through_cache(
     identity = cache_identity(embedder, purpose)
     if identity is None:
         return Reused(trusted(embed(texts).vectors, texts), len(texts))
-    keys = [digest(text) for text in texts]
-    dimensions = embed(["dimensions"]).vectors.shape[1]
-    rows = RowCache(cache / "vectors", identity=identity, width=dimensions, dtype=np.float32)
-    absent = rows.lacking(keys)
+    keys, folder = [digest(text) for text in texts], cache / "vectors"
+    width, rows, absent = known_width(folder, identity), None, set(keys)
+    if width is not None:
+        rows = RowCache(folder, identity=identity, width=width, dtype=np.float32)
+        absent = rows.lacking(keys)
+    # Where every row is there, with its checksum, nothing is asked of the model: it need not even be loaded.
+    dimensions = embed(["dimensions"]).vectors.shape[1] if absent or width is None else width
+    if rows is None or dimensions != width:
+        rows = RowCache(folder, identity=identity, width=dimensions, dtype=np.float32)
+        absent = rows.lacking(keys)
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key in absent}
     todo = sorted(missing.items(), key=lambda item: -len(item[1]))
     progress.start(f"embed {purpose} texts", len(todo))

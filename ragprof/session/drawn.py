@@ -49,7 +49,7 @@ def keep_drawn(folder: Path, pages: tuple[str, ...], rests_on: str) -> None:
 
 def rests_on(folder: Path, pages: tuple[str, ...]) -> str:
     """Return a digest of everything that the pages of a recording are made from."""
-    whole = hashlib.sha256(_program().encode())
+    whole = hashlib.sha256(program().encode())
     made = {folder / name for name in (*pages, DRAWN_FILE)}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path not in made):
         whole.update(f"{path.relative_to(folder)}\0{files.sha256_of(path)}\n".encode(errors="surrogateescape"))
@@ -57,7 +57,7 @@ def rests_on(folder: Path, pages: tuple[str, ...]) -> str:
 
 
 @cache
-def _program() -> str:
+def program() -> str:
     """ragprof's own files, and the names of what is installed, which carry the versions."""
     home = Path(__file__).parents[1]
     own = sorted(path for path in home.rglob("*") if path.is_file() and path.suffix != ".pyc")

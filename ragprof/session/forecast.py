@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 
-from ragprof.core import Doc, files
-from ragprof.core.clock import SILENT, Progress, step
+from ragprof.core import Doc, cores, environment, files
+from ragprof.core.caches import digest
+from ragprof.core.clock import SILENT, Progress, now_ns, step, today
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
 from ragprof.core.tokens import counter
 from ragprof.corpus import Passages
 from ragprof.evals import PipelineConfig
-from ragprof.record.recording import Subject
-from ragprof.record.trial import RecordingEffort, Trial, recording_effort
+from ragprof.record.recording import Subject, fingerprint_of, identities
+from ragprof.record.trial import WAITING, RecordingEffort, Trial, recording_effort
 from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
 from ragprof.report.figures import corpus_size, rough_duration
 from ragprof.session import studies
+from ragprof.session.drawn import program
 from ragprof.studies.contract import Request
-from ragprof.studies.preparation import prepare
+from ragprof.studies.preparation import Prepared, prepare
+
+CHECKS = "checks"
+"""A folder of the cache: what was forecast of an eval file, and what that rests on."""
 
 SEARCH_ALL = "--full searches them all"
 FLATTERED = f"all relevant passages and fewer distractors, so quality looks better than on the whole; {SEARCH_ALL}"
@@ -54,10 +61,42 @@ def forecast_eval(
     """Check an eval file with all that it names, and estimate the main recording and every study of it.
 
     Raises RagprofError for what the main recording cannot do without. A study that cannot be made says why in its row.
+    What was tried is kept in the cache: while nothing changes that it rests on, it is not tried again.
     """
     prepared = prepare(eval_file, corpus=corpus, books=books, passages=passages, progress=progress)
+    cache, rests_on = files.cache_folder(), _rests_on(prepared, books)
+    path = cache / CHECKS / f"{digest(str(eval_file.resolve()), str(corpus), str(passages)).hex()}.json"
+    with suppress(BadInput, KeyError, TypeError, ValueError):  # missing, damaged, or of another version
+        kept = files.read_json(path)
+        if kept["rests_on"] == rests_on:
+            rows = [(str(what), str(much)) for what, much in kept["rows"]]
+            return EvalForecast(kept["name"], rows, tuple(kept["notices"]), kept["seconds"], kept["prompt_tokens"])
+    meter, start = cores.meter(), now_ns()
+    before = meter.of_process()
+    found = _tried(prepared, Request(eval_file, books=books), cache, progress)
+    added, took = meter.of_process().since(before), now_ns() - start
+    if (added.waiting_ns or 0) <= WAITING * took:
+        files.write_json(path, {"rests_on": rests_on, **asdict(found)})
+    return found
+
+
+def _rests_on(prepared: Prepared, books: Sequence[Path]) -> str:
+    """A digest of what a forecast rests on: the eval, its texts, what is in the cache, the machine, the program."""
+    subject, cache = prepared.subject, files.cache_folder()
+    known = [f"{path.parent} {path.stat().st_size}" for path in sorted(cache.glob("*/*/keys.bin"))]
+    facts = [
+        subject.config.model_dump(mode="json"),
+        [subject.corpus.sha256, subject.corpus.name, str(subject.corpus.account), repr(subject.corpus.whole)],
+        [fingerprint_of(subject.queries), prepared.evaluation.qrels_sha256, *prepared.evaluation.notices],
+        [identities(subject.pipelines), known, environment.describe(), program(), today().isoformat()],
+        [book.read_text(encoding="utf-8") for book in books],
+    ]
+    return digest(json.dumps(facts, sort_keys=True, default=str)).hex()
+
+
+def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress) -> EvalForecast:
     with step(progress, "try the pipelines out"):
-        trial = Trial(prepared.subject, files.cache_folder())
+        trial = Trial(prepared.subject, cache)
         effort = recording_effort(trial)
         rows = forecast(trial, effort, judged=prepared.evaluation.is_judged)
     seconds = {studies.PROFILE: effort.seconds}
@@ -67,7 +106,7 @@ def forecast_eval(
             continue
         with step(progress, f"estimate {study.name}"):
             try:
-                plan = study.plan(prepared, Request(eval_file, books=books))
+                plan = study.plan(prepared, request)
             except BadInput as problem:
                 rows.append((study.name, f"not possible with this eval file: {problem.message}"))
                 continue

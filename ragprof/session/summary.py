@@ -15,8 +15,6 @@ from ragprof.core import files
 from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.evals.settings import settings_of
-from ragprof.record.belonging import is_stale
-from ragprof.record.recording import Subject
 from ragprof.report.figures import day
 from ragprof.report.palette import pipeline_colours
 from ragprof.session import studies
@@ -28,6 +26,8 @@ from ragprof.studies.profile.section import PipelineFigures, ProfileSection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from ragprof.record.recording import Subject
 
 OF_PIPELINE = "pipelines."
 WITH_ANSWERS = (
@@ -120,7 +120,11 @@ def analyse(folder: Path, progress: Progress = SILENT) -> Analysis:
 
 def stale_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return study -> warning for the studies made with an earlier main recording of this folder."""
-    return {name: STALE.format(name=name, command=COMMANDS.get(name, name)) for name in names if is_stale(folder, name)}
+    if not (every := list(names)):
+        return {}
+    from ragprof.record.belonging import is_stale
+
+    return {name: STALE.format(name=name, command=COMMANDS.get(name, name)) for name in every if is_stale(folder, name)}
 
 
 def read_analysis(folder: Path) -> Analysis:

@@ -21,7 +21,7 @@ def drawn(handbook_recording: Path) -> Path:
 
 
 def stamps(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for name in page_names() if (path := folder / name).exists()}
+    return {path.name: path.stat().st_mtime_ns for name in page_names(folder) if (path := folder / name).exists()}
 
 
 def edited(path: Path, change: Callable[[Any], None]) -> None:

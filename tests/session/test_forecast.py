@@ -6,12 +6,15 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from ragprof.core import Embedded
 from ragprof.core.clock import Silent
 from ragprof.evals.tables import Timing
+from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.record.rankings import document_vectors
 from ragprof.record.trial import Trial, recording_effort, rounds_s
 from ragprof.session.forecast import forecast, forecast_eval
@@ -128,3 +131,51 @@ def test_times_are_right_within_a_quarter_and_tokens_within_a_twentieth(folder: 
     command = [sys.executable, str(BENCHMARK), str(folder), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_unchanged_eval_is_not_tried_again_and_a_changed_one_is(
+    handbook: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = forecast_eval(handbook)
+
+    def tried(*_: object) -> None:
+        raise AssertionError("tried again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ragprof.session.forecast.Trial", tried)
+        assert forecast_eval(handbook) == first
+        handbook.write_text(handbook.read_text().replace("depth = 10", "depth = 9", 1))
+        with pytest.raises(AssertionError, match="tried again"):
+            forecast_eval(handbook)
+    changed = forecast_eval(handbook)
+    assert changed.seconds != first.seconds
+    embedder = prepare(handbook).subject.pipelines[1].embedder
+    assert embedder is not None
+    document_vectors(embedder, ["one text"], cache=cache, progress=Silent())
+    with monkeypatch.context() as patched:
+        patched.setattr("ragprof.session.forecast.Trial", tried)
+        with pytest.raises(AssertionError, match="tried again"):
+            forecast_eval(handbook)
+    for path in (cache / "checks").glob("*.json"):
+        path.write_text('{"rests_on": 1}')
+    assert forecast_eval(handbook).name == "handbook"
+
+
+def test_vectors_that_are_all_in_the_cache_need_no_model(handbook: Path, cache: Path) -> None:
+    class Unloaded(HashingEmbedder):
+        asked = 0
+
+        def embed_documents(self, texts: Sequence[str]) -> Embedded:
+            self.asked += 1
+            return super().embed_documents(texts)
+
+    embedder = Unloaded()
+    first = document_vectors(embedder, ["leave", "travel"], cache=cache, progress=Silent())
+    asked = embedder.asked
+    again = document_vectors(embedder, ["travel", "leave"], cache=cache, progress=Silent())
+    assert (embedder.asked, again.computed) == (asked, 0)
+    assert (again.vectors == first.vectors[::-1]).all()
+    (described,) = cache.rglob("identity.json")
+    described.write_text(re.sub(r'"width": \d+', '"width": 16', described.read_text()))
+    third = document_vectors(embedder, ["leave", "travel"], cache=cache, progress=Silent())
+    assert (third.vectors == first.vectors).all()

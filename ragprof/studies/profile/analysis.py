@@ -51,8 +51,8 @@ def profile_of(folder: Path) -> ProfileSection:
     final_stage = {one["name"]: "rerank" if reranker_of(one) else "search" for one in config["pipelines"]}
     table = files.read_table(folder / "scores.parquet")
     scores = {one["name"]: table[table["pipeline"] == one["name"]] for one in config["pipelines"]}
-    found = rankings(folder, config)
-    pipelines = _pipelines(folder, config, scores, found, peaks=manifest["peak_rss_bytes"])
+    ranked = rankings(folder, config)
+    pipelines = _pipelines(folder, config, scores, ranked, peaks=manifest["peak_rss_bytes"])
     rates = files.read_json(folder / "rates.json")["rates"]
     section = ProfileSection.model_validate(
         {
@@ -70,7 +70,7 @@ def profile_of(folder: Path) -> ProfileSection:
             "work": manifest["work"],
             "pipelines": pipelines,
             "comparisons": comparisons(scores, metric, seed=seed) if judged else (),
-            "overlaps": overlaps(found, final_stage, seed=seed),
+            "overlaps": overlaps(ranked, final_stage, seed=seed),
             "final_stage": final_stage,
             "traffic": config["traffic"],
             "rates": [{"name": name, **rate} for name, rate in rates.items()],
