@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from ragprof.cli import console, export_commands, gate_commands, listing, study_commands
 from ragprof.cli.ending import ended_plainly, unwind_when_ended
+from ragprof.report import stills
 
 
 class Commands(TyperGroup):
@@ -37,7 +38,8 @@ def main() -> None:
     unwind_when_ended()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    app()
+    with stills.in_a_process():
+        app()
 
 
 def _version(wanted: bool) -> None:

@@ -71,7 +71,7 @@ def drawn(charts: Mapping[str, Chart]) -> dict[str, Any]:
     """What a template needs to show charts (by key) in the look of every page: pictures, scripts and styles."""
     return {
         "charts": charts,
-        "stills": {place: still for chart in charts.values() for place, still in _stills(chart).items()},
+        "stills": _stills(charts.values()),
         "specifications": _trusted(
             script_json({place: spec for chart in charts.values() for place, spec in chart.pictures().items()})
         ),
@@ -91,12 +91,16 @@ def template(name: str, *, folder: Path = _FOLDER) -> Template:
     return environment.get_template(name)
 
 
-def _stills(chart: Chart) -> dict[str, Markup]:
+def _stills(charts: Iterable[Chart]) -> dict[str, Markup]:
     """Place on the page -> still picture; panels are drawn small, so that their texts stay readable."""
-    from ragprof.report.theme import PANEL_WIDTH, STATIC_WIDTH, static_svg
+    wanted = [(place, spec, chart) for chart in charts for place, spec in chart.pictures().items()]
+    if not wanted:
+        return {}
+    from ragprof.report.theme import PANEL_WIDTH, STATIC_WIDTH, static_svgs
 
-    width = PANEL_WIDTH if chart.panels and not chart.stacked else STATIC_WIDTH
-    return {place: _trusted(static_svg(spec, width)) for place, spec in chart.pictures().items()}
+    widths = [PANEL_WIDTH if chart.panels and not chart.stacked else STATIC_WIDTH for *_, chart in wanted]
+    drawn = static_svgs([(spec, width) for (_, spec, _), width in zip(wanted, widths, strict=True)])
+    return {place: _trusted(still) for (place, *_), still in zip(wanted, drawn, strict=True)}
 
 
 def script_json(value: Any) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import altair as alt
 
 from ragprof.report.palette import GRID, INK, MUTED, RULE, SHAPES, TEXTURES
+from ragprof.report.stills import pictures
 
 FONT = "-apple-system, 'Segoe UI', Inter, Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 STATIC_WIDTH, PANEL_WIDTH = 660, 300
@@ -107,12 +108,11 @@ def specification(chart: Any, *, height: float) -> dict[str, Any]:
     return spec
 
 
-def static_svg(spec: dict[str, Any], width: int = STATIC_WIDTH) -> str:
-    """The same chart as a still picture, for paper and for browsers without scripts."""
-    import vl_convert
-
-    picture = str(vl_convert.vegalite_to_svg(_drawable({**spec, "width": width})))
-    return picture.replace(f' font-family="{FONT}"', "")  # the page's own; it would be repeated with every text
+def static_svgs(specs: Sequence[tuple[dict[str, Any], int]]) -> list[str]:
+    """The same charts as still pictures of given widths, for paper and for browsers without scripts."""
+    drawn = pictures([_drawable({**spec, "width": width}) for spec, width in specs])
+    # The font is the page's own; it would be repeated with every text.
+    return [picture.replace(f' font-family="{FONT}"', "") for picture in drawn]
 
 
 def _drawable(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ragprof.core import files
 from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.price.rates import KEPT_BOOKS
+from ragprof.report import stills
 from ragprof.session import studies
 from ragprof.session.drawn import SUMMARY, keep_drawn, last_drawn, rests_on
 from ragprof.session.pages import page_names, write_report
@@ -119,10 +120,12 @@ def redraw(folder: Path, *, progress: Progress = SILENT) -> Result:
     pages = page_names(folder)
     found, before = rests_on(folder, pages), last_drawn(folder)
     summary_holds = found == before.rests_on and before.holds(folder, SUMMARY)
-    analysis = read_analysis(folder) if summary_holds else analyse(folder, progress)
-    if not summary_holds or not all(before.holds(folder, page) for page in before.pages):
+    if summary_holds and all(before.holds(folder, page) for page in before.pages):
+        return Result(folder, read_analysis(folder))
+    with stills.soon():
+        analysis = read_analysis(folder) if summary_holds else analyse(folder, progress)
         files.write_json(folder / SUMMARY, analysis.as_json())
         with step(progress, "draw the report"):
             write_report(analysis, folder)
-        keep_drawn(folder, pages, found)
+    keep_drawn(folder, pages, found)
     return Result(folder, analysis)

@@ -18,7 +18,7 @@ from ragprof.core import files
 from ragprof.core.clock import Silent
 from ragprof.core.errors import BadInput
 from ragprof.evals import GateSettings
-from ragprof.report.theme import static_svg
+from ragprof.report.theme import static_svgs
 from ragprof.studies.gate.comparison import refused, unrecorded
 from ragprof.studies.gate.processes import Process, RunnableSide
 from ragprof.studies.gate.tables import comparison_table
@@ -120,4 +120,4 @@ def test_a_picture_leaves_out_what_xml_forbids() -> None:
         "mark": "text",
         "encoding": {"text": {"field": "a", "type": "nominal"}},
     }
-    assert "xy" in static_svg(spec)
+    assert "xy" in static_svgs([(spec, 600)])[0]

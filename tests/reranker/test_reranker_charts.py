@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ragprof.report.palette import FLIP
-from ragprof.report.theme import Chart, static_svg
+from ragprof.report.theme import Chart, static_svgs
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker import charts
 from ragprof.studies.reranker.section import PaysFrom, RerankerSection, RerankerVerdict
@@ -69,7 +69,7 @@ def test_every_chart_has_titled_axes_says_what_it_rests_on_and_compiles(kind: st
     assert "12 queries" in chart.caption
     assert "95% interval" in chart.caption
     for spec in pictures:
-        assert static_svg(spec).startswith("<svg")
+        assert static_svgs([(spec, 600)])[0].startswith("<svg")
         assert "http" not in json.dumps(spec)
 
 
