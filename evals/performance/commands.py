@@ -132,7 +132,12 @@ class Side:
 
     def start(self, arguments: Sequence[str]) -> tuple[float, float]:
         """Wall and CPU seconds of one process. Raises BadInput where it fails: such a time would say nothing."""
-        surroundings = {**os.environ, "PYTHONPATH": str(self.package), "RAGPROF_CACHE": str(self.folder / "cache")}
+        surroundings = {
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            "PYTHONPATH": str(self.package),
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
+            "RAGPROF_CACHE": str(self.folder / "cache"),
+        }
         start = time.perf_counter()
         with TemporaryDirectory() as place, (Path(place) / "said").open("w+", encoding="utf-8") as said:
             process = subprocess.Popen(

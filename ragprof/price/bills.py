@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation, localcontext
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -54,6 +54,14 @@ class Recording:
     usage: pd.DataFrame
     tokens: pd.DataFrame
     spans: pd.DataFrame
+
+    @cached_property
+    def tokens_of(self) -> dict[str, dict[str, int]]:
+        """query or doc -> id -> tokens."""
+        return {
+            str(kind): dict(zip(of["id"].tolist(), of["tokens"].tolist(), strict=True))
+            for kind, of in self.tokens.groupby("kind")
+        }
 
 
 @dataclass(frozen=True)
@@ -119,9 +127,6 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
         # Summed as Python's integers: ns of many rounds stay exact.
         busy.setdefault(str(stage), {})[str(query_id)] = Decimal(sum(rounds.tolist())) / len(rounds)
     present = {*usage["stage"], *mine["stage"]}  # where nothing was timed, its first call still shows each stage
-    tokens = {
-        kind: dict(zip(of["id"], of["tokens"].tolist(), strict=True)) for kind, of in recording.tokens.groupby("kind")
-    }
     return PipelineFacts(
         folder=recording.folder,
         name=name,
@@ -131,8 +136,8 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
             (str(stage), str(unit)): dict(zip(of["query_id"], of["count"].tolist(), strict=True))
             for (stage, unit), of in usage.groupby(["stage", "unit"])
         },
-        query_tokens=tokens.get("query", {}),
-        doc_tokens=tokens.get("doc", {}),
+        query_tokens=recording.tokens_of.get("query", {}),
+        doc_tokens=recording.tokens_of.get("doc", {}),
         busy_ns=busy,
     )
 
