@@ -231,6 +231,13 @@ def test_importing_ragprof_loads_nothing_but_itself(tmp_path: Path) -> None:
     assert modules_after("import ragprof", tmp_path) & (HEAVY | {"numpy", "pydantic", "typer"}) == set()
 
 
+def test_a_finished_recording_is_drawn_again_without_what_makes_one_or_a_chart(tmp_path: Path) -> None:
+    loaded = modules_after("import ragprof.session.again, ragprof.session.studies as s\ns.study(s.PROFILE)", tmp_path)
+    assert loaded & HEAVY == {"pandas", "pyarrow", "jinja2"}
+    making = "import sys, ragprof.session.again\nassert 'ragprof.record.recording' not in sys.modules"
+    assert "pandas" in modules_after(making, tmp_path)
+
+
 def test_listing_names_loads_no_plugin_and_nothing_heavy(tmp_path: Path) -> None:
     listing = "import sys\nsys.argv = ['ragprof', 'list']\nfrom ragprof.cli.app import main\ntry: main()\n"
     ending = "except SystemExit: pass\n"

@@ -106,6 +106,21 @@ def test_every_study_says_how_long_it_takes(handbook: Path, cache: Path) -> None
     assert all("beside the main recording" in found[f"{study}: time"] for study in ("growth", "reranker", "audit"))
 
 
+@pytest.mark.slow
+def test_a_second_check_loads_no_model(handbook: Path, cache: Path) -> None:
+    text = handbook.read_text(encoding="utf-8").replace('embedder = "hashing"', 'embedder = "sentence_transformers"')
+    handbook.write_text(text, encoding="utf-8")
+    code = (
+        f"import sys\nfrom pathlib import Path\nfrom ragprof.session.forecast import forecast_eval\n"
+        f"forecast_eval(Path({str(handbook)!r}))\nprint('torch' in sys.modules)"
+    )
+    loaded = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(2)
+    ]
+    assert loaded == ["True", "False"]
+
+
 BENCHMARK = Path(__file__).parents[2] / "evals" / "performance" / "estimates.py"
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "beir"
