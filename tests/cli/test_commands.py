@@ -71,7 +71,8 @@ def test_check_spends_nothing_and_writes_no_recording(ragprof: Ragprof, handbook
     assert "prompt of bm25 about 115 tokens per query, about $0.0172 per" in whole
     for study in ("growth: sub-corpora", "injection: prompts to answer", "reranker: ", "audit: live queries 240"):
         assert study in whole
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["handbook", "handbook.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "handbook", "handbook.toml"]
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["checks", "speeds.json"]
 
 
 def test_report_draws_a_recording_again(ragprof: Ragprof, handbook_recording: Path) -> None:

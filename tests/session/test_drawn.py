@@ -75,8 +75,8 @@ def test_another_ragprof_or_another_library_believes_nothing(drawn: Path, monkey
     (drawn.parent / "numpy-99.0.dist-info").mkdir()
     from ragprof.session import drawn as module
 
-    module._program.cache_clear()
+    module.program.cache_clear()
     result: Result = redraw(drawn)
-    module._program.cache_clear()
+    module.program.cache_clear()
     assert all(stamps(drawn)[page] > before[page] for page in before)
     assert result.summary["queries"] > 0
