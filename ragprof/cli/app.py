@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Any
 
 import typer
@@ -10,14 +11,27 @@ from typer.core import TyperGroup
 
 from ragprof.cli import console, export_commands, gate_commands, listing, study_commands
 from ragprof.cli.ending import ended_plainly, unwind_when_ended
+from ragprof.core.errors import BadInput
 from ragprof.report import stills
+
+EMPTY = "ragprof.empty"
 
 
 class Commands(TyperGroup):
     """All commands. Their errors are reported here, before typer turns some of them into an exit code of 1."""
 
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Find an empty word, as an unset variable of a shell leaves one behind: no path, name or number is empty."""
+        for before, word in zip(["", *args], args, strict=False):
+            option = before if before.startswith("--") else "an argument"
+            if not word.strip() or re.fullmatch(r"--[\w-]+=\s*", word):
+                ctx.meta[EMPTY] = word.partition("=")[0] if word.strip() else option
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         with ended_plainly():
+            if option := ctx.meta.get(EMPTY):
+                raise BadInput(f"{option} is empty; give it a value or leave it out")
             return super().invoke(ctx)
 
 

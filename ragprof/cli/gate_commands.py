@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ import typer
 from ragprof.cli import console
 from ragprof.cli.options import CorpusDir, EvalFile, Pipelines, RateBooks, with_progress
 from ragprof.core.clock import step
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_json, write_text
 
@@ -120,6 +121,12 @@ def gate(
     Exit code 0: yes, 1: a regression, 3: cannot be compared, 4: undecided (--strict).
     """
     if init:
+        outputs = Outputs(junit, markdown, html, json, gitlab, benchmark, github)
+        unused = {
+            "--against": against, "--strict": strict, "--no-clock": no_clock, "--corpus": corpus, "--rates": rates,
+        }  # fmt: skip
+        if useless := [option for option, given in unused.items() if given] + outputs.given:
+            raise BadInput(f"--init writes a [gate] and judges nothing; leave out {', '.join(useless)}", file=eval_file)
         from ragprof.studies.gate.initial import propose
 
         for line in propose(eval_file, recording=recording or baseline_dir or out).lines:
@@ -198,7 +205,7 @@ def baseline_show(
     told = (
         ("eval", f"{facts['eval']} ({facts['title']})"),
         ("created", f"{facts['created']} by ragprof {facts['ragprof_version']}"),
-        ("corpus", f"{corpus['name']}, {corpus['docs']:,} passages, {corpus['sha256'][:16]}"),
+        ("corpus", f"{corpus['name']}, {counted(corpus['docs'], 'passage')}, {corpus['sha256'][:16]}"),
         ("queries", f"{facts['queries']:,}, {facts['questions'][:16]}"),
         ("qrels", facts["qrels_sha256"][:16]),
         ("eval hash", facts["eval_sha256"][:16]),
@@ -248,6 +255,11 @@ class Outputs:
     gitlab: Path | None
     benchmark: Path | None
     github: bool
+
+    @property
+    def given(self) -> list[str]:
+        """The options that ask for something."""
+        return [f"--{field.name}" for field in fields(self) if getattr(self, field.name)]
 
     def keep(self, found: Comparison, *, subject: Path) -> list[BadInput]:
         """Write every file that was asked for, each whole, and say to GitHub what it is to hear; return what could not

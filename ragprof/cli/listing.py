@@ -11,6 +11,7 @@ import typer
 from ragprof.cli import console
 from ragprof.cli.options import with_progress
 from ragprof.core.clock import step
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def build_corpus(name: RecipeName) -> None:
     recipe = find(name, near=Path.cwd())
     with console.progress() as bars, step(bars, f"build the corpus '{name}'"):
         folder = build(recipe, cache=cache_folder())
-    manifest = read_json(folder / "manifest.json")
-    console.line(f"{manifest['docs']:,} passages, sha256 {manifest['sha256'][:16]}")
+    manifest = read_json(folder / "manifest.json", remedy=f"delete {folder} and build it again")
+    console.line(f"{counted(manifest['docs'], 'passage')}, sha256 {manifest['sha256'][:16]}")
     for package, reason in manifest.get("left_out", {}).items():
         console.sentence(f"left out: {package} ({reason})")
     console.line(folder)

@@ -113,7 +113,8 @@ def inject(
     out: OutDir = None,
     rates: RateBooks = None,
     questions: Annotated[
-        int | None, typer.Option("--questions", metavar="N", help="How many questions; default: the file's, 60.")
+        int | None,
+        typer.Option("--questions", metavar="N", help="How many questions, 0: all; default: the file's, 60."),
     ] = None,
     ks: Annotated[str | None, typer.Option("--ks", metavar="K,K,...", help="Numbers of chunks to sweep.")] = None,
     pipelines: Pipelines = None,

@@ -17,7 +17,7 @@ import json
 import logging
 import mmap
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -123,6 +123,13 @@ def sound(rows: NDArray[Any]) -> NDArray[np.bool_]:
         return finite if rows.shape[1] == 1 else finite & rows.any(axis=1)
 
 
+def unknown_rows(rows: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows are zeros all through. Only of those that begin with one is more than the beginning looked at."""
+    zeros: NDArray[np.bool_] = rows[:, 0] == 0
+    zeros[zeros] = ~rows[zeros].any(axis=1)
+    return zeros
+
+
 def sums_of(keys: Sequence[bytes], rows: NDArray[Any]) -> NDArray[np.void]:
     """CRC-32 of each key, and of each key with its row: a row that stands under another's key has another sum."""
     content = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
@@ -182,16 +189,24 @@ class RowCache:
             self._untold = 0
         return {key for key in wanted if key not in self._places}
 
-    def get(self, keys: Sequence[bytes]) -> NDArray[np.generic]:
-        """Rows in the order of the keys, shape (keys, width). Raises KeyError for one that is absent or damaged."""
-        self._verify(keys)
-        return self._read([self._places[key][0] for key in keys])
+    def get(self, keys: Sequence[bytes], *, zeros: Set[bytes] = frozenset()) -> NDArray[np.generic]:
+        """Rows in the order of the keys, shape (keys, width); those of `zeros`, which are never kept, are zeros.
 
-    def get_mapped(self, keys: Sequence[bytes]) -> NDArray[np.generic]:
+        Raises KeyError for one that is absent or damaged.
+        """
+        self._verify(keys)
+        if zeros.isdisjoint(keys):
+            return self._read([self._places[key][0] for key in keys])
+        rows, kept = np.zeros((len(keys), self._width), self._dtype), [key not in zeros for key in keys]
+        rows[kept] = self._read([self._places[key][0] for key in keys if key not in zeros])
+        return rows
+
+    def get_mapped(self, keys: Sequence[bytes], *, zeros: Set[bytes] = frozenset()) -> NDArray[np.generic]:
         """The same rows out of a file in that order: however many there are, few of them are in memory at a time."""
         if not keys:
             return self.get(keys)
-        return mapped((self.get(keys[at : at + BLOCK_ROWS]) for at in range(0, len(keys), BLOCK_ROWS)), self._folder)
+        starts = range(0, len(keys), BLOCK_ROWS)
+        return mapped((self.get(keys[at : at + BLOCK_ROWS], zeros=zeros) for at in starts), self._folder)
 
     def put(self, keys: Sequence[bytes], rows: NDArray[np.generic]) -> None:
         """Add rows; keys that are there already, or earlier in the same batch, are passed over."""

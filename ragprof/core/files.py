@@ -12,15 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragprof.core import Manifest
 from ragprof.core.errors import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-STUDIES = {"growth": "grow", "injection": "inject", "reranker": "reranker", "audit": "audit"}
-"""Folder of a study inside a recording -> the command that makes it."""
 
 
 @contextmanager
@@ -105,14 +100,13 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, *, remedy: str | None = None) -> dict[str, Any]:
+def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
     """An object that ragprof wrote. It, and every object in it, raises BadInput for a member that it lacks.
 
-    `remedy` is what to do then; else to make the recording again.
+    `remedy` is what to do then.
     """
     if not path.exists():
         raise BadInput("this file is missing; is this the folder of a ragprof recording?", file=path)
-    remedy = remedy or f"record it again with '{_command(path)}'"
 
     class Kept(dict[str, Any]):
         def __missing__(self, name: str) -> Any:
@@ -135,58 +129,18 @@ def read_toml(path: Path, *, what: str) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as failure:
-        raise BadInput(f"cannot read this {what} ({failure})", file=path) from None
+    except OSError as failure:
+        raise BadInput(f"cannot read this {what}: {failure.strerror}; check the path", file=path) from None
+    except UnicodeDecodeError as failure:
+        raise BadInput(f"this {what} is not UTF-8 (byte {failure.start}); save it as UTF-8", file=path) from None
     except tomllib.TOMLDecodeError as failure:
         line = re.search(r"at line (\d+)", str(failure))
         raise BadInput(f"not valid TOML: {failure}", file=path, line=int(line[1]) if line else None) from None
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json of a recording. Raises BadInput where it is missing or belongs to something else."""
-    check_folder(folder)
-    manifest = read_json(folder / "manifest.json")
-    config = manifest.get("config")
-    if not isinstance(config, dict) or not config.get("pipelines"):
-        raise BadInput(
-            "it has no 'config' with pipelines; record it again with 'ragprof run'", file=folder / "manifest.json"
-        )
-    for pipeline in config["pipelines"]:
-        if not isinstance(pipeline, dict) or "/" in str(pipeline.get("name", "/")):
-            raise BadInput(
-                "a pipeline in it has a name that none can have; it was edited: record it again with 'ragprof run'",
-                file=folder / "manifest.json",
-            )
-    return manifest
-
-
-def manifest_of(folder: Path) -> Manifest:
-    """The same, by name. Raises as read_manifest does."""
-    return Manifest.of(read_manifest(folder))
-
-
 def write_table(path: Path, table: pd.DataFrame) -> None:
     with whole(path) as partial:
         table.to_parquet(partial, index=False)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A table of a recording. Raises BadInput where it is missing or truncated."""
-    import pandas as pd
-
-    if not path.exists():
-        raise BadInput("this file is missing; is this the folder of a ragprof recording?", file=path)
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as failure:
-        raise BadInput(
-            f"not a readable Parquet file ({failure}); record it again with '{_command(path)}'", file=path
-        ) from None
-
-
-def _command(path: Path) -> str:
-    """What makes a file of a recording: that of the study in whose folder it lies."""
-    return next((f"ragprof {name}" for folder, name in STUDIES.items() if folder in path.parts[-4:-1]), "ragprof run")
 
 
 def sha256_of(path: Path) -> str:

@@ -45,6 +45,15 @@ class Embedder(Part, Protocol):
 
 
 @runtime_checkable
+class WordEmbedder(Protocol):
+    """An embedder that knows words one by one. A vector of zeros from any other embedder is a fault, and refused."""
+
+    @property
+    def zeros_are_unknown(self) -> bool:
+        """Whether a vector of zeros says that it knows no word of the text."""
+
+
+@runtime_checkable
 class NamedEngine(Protocol):
     """A part that says what runs when it is timed."""
 
@@ -81,7 +90,11 @@ class CutsTexts(Protocol):
 
 
 class Store(Part, Protocol):
-    """An index over one corpus. A store with `needs_vectors` is given vectors, shape (docs, dimensions)."""
+    """An index over one corpus. A store with `needs_vectors` is given vectors, shape (docs, dimensions).
+
+    A vector of zeros is of a text that its embedder knows no word of: such a document is left out of an index of
+    vectors, and such a query finds nothing there.
+    """
 
     @property
     def needs_vectors(self) -> bool: ...
@@ -175,6 +188,19 @@ class LengthLimited(Protocol):
 
     def windows(self, query: Query, doc: Doc) -> list[Doc]:
         """The document in pieces that are each read whole beside this query, in order; itself where it fits."""
+
+
+@runtime_checkable
+class CutsElsewhere(Protocol):
+    """A reranker behind a server. How much the server reads of a text is not said; what it is told to read is."""
+
+    @property
+    def max_tokens_per_doc(self) -> int | None:
+        """The most tokens of a document that the server is told to read; None: as many as its model takes."""
+
+    @property
+    def truncate(self) -> bool:
+        """Whether the server cuts what is too long for its model; else it refuses it."""
 
 
 class Signal(Protocol):

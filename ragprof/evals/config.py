@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -20,14 +20,18 @@ from ragprof.evals.tables import EvalTable, Misplaced, Timing
 DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged@5", "Judged@10", "Judged@20")
 
 
+Named = Annotated[str, Field(min_length=1)]
+"""A name or a path: an empty one would be taken for none, or for the eval file's own folder."""
+
+
 class CorpusSettings(EvalTable):
     """A recipe by name or folder, or a path in one of the formats; paths are relative to the eval file.
 
     `passages` is how many of it are searched at most: a part with all that is judged relevant, for a first report.
     """
 
-    recipe: str | None = None
-    path: str | None = None
+    recipe: Named | None = None
+    path: Named | None = None
     format: Literal["auto", "beir", "jsonl", "folder"] = "auto"
     chunking: Chunking | None = None
     passages: int | None = Field(None, ge=1)
@@ -40,10 +44,10 @@ class EvaluationSettings(EvalTable):
     the id of a query is that query's own: `own_documents` says whether it may be among the results.
     """
 
-    queries: str | None = None
-    qrels: str | None = None
-    split: str = "test"
-    unanswerable: str | None = None
+    queries: Named | None = None
+    qrels: Named | None = None
+    split: Named = "test"
+    unanswerable: Named | None = None
     own_documents: OwnDocuments = "beir"
 
 
@@ -53,17 +57,25 @@ class TrafficSettings(EvalTable):
     queries_per_month: int = Field(1_000_000, ge=1)
 
 
-Money = Annotated[Decimal, BeforeValidator(str)]
+def _decimal(value: object) -> Decimal:
+    """A number as it was written: 0.1 is no binary fraction."""
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("Input should be a valid decimal") from None
+
+
+Money = Annotated[Decimal, BeforeValidator(_decimal)]
 
 
 class Prices(EvalTable):
     """Names of rates; a stage without one is UNPRICED. `hour` (UTC) is set once, for the whole eval."""
 
-    llm: str | None = None
-    embed: str | None = None
-    search: str | None = None
-    rerank: str | None = None
-    machine: str | None = None
+    llm: Named | None = None
+    embed: Named | None = None
+    search: Named | None = None
+    rerank: Named | None = None
+    machine: Named | None = None
     utilisation: Money | None = Field(None, gt=0, le=1)
     hour: int | None = Field(None, ge=0, le=23)
 
@@ -98,7 +110,7 @@ class EvalConfig(EvalTable):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     title: str = ""
-    tokenizer: str = DEFAULT_TOKENIZER
+    tokenizer: Named = DEFAULT_TOKENIZER
     seed: int = 0
     metrics: tuple[str, ...] = DEFAULT_METRICS
     corpus: CorpusSettings = CorpusSettings()

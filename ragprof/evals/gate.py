@@ -35,7 +35,7 @@ class GateSettings(EvalTable):
     """
 
     alpha: float = Field(0.05, gt=0, lt=0.5)
-    baseline: str | None = None
+    baseline: Annotated[str, Field(min_length=1)] | None = None
     pipelines: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     quantities: dict[str, GateMargin] = Field({})
     budget_seconds: float = Field(300.0, gt=0, allow_inf_nan=False)

@@ -32,7 +32,7 @@ class GrowthSettings(EvalTable):
     cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field((5, 10, 20), min_length=1)
     metric: str = "nDCG@10"
     curves: tuple[Curve, ...] = CURVES[:-1]
-    foreign: str | None = None
+    foreign: Annotated[str, Field(min_length=1)] | None = None
     variants: int = Field(3, ge=1)
     forecast: tuple[Annotated[int, Field(ge=1)], ...] = ()
     gain_bound: float = Field(0.02, ge=0, lt=1)

@@ -77,6 +77,6 @@ class EnergySettings(EvalTable):
     `watts` is used only where neither a GPU nor the processor reports its energy; `book` is a table of your own.
     """
 
-    region: str = "world"
+    region: str = Field("world", min_length=1)
     watts: float | None = Field(None, gt=0, allow_inf_nan=False)
-    book: str | None = None
+    book: Annotated[str, Field(min_length=1)] | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput
+from ragprof.evals.recorded import ANY, checked, manifest_of
 from ragprof.evals.tables import Timing
 
 UNRECORDED = ("growth", "injection", "reranker", "gate", "budget", "energy", "metrics", "prices", "traffic")
@@ -42,19 +43,23 @@ def settings_of(folder: Path) -> dict[str, Any]:
     Settings of another recording, which stood in the folder before, do not count. Raises BadInput for a folder without
     a recording and for settings that are none.
     """
-    manifest, path = files.manifest_of(folder), folder / SETTINGS_FILE
+    manifest, path = manifest_of(folder, ANY), folder / SETTINGS_FILE
     remedy = "delete the file and run again"
     kept = files.read_json(path, remedy=remedy) if path.exists() else {}
-    if not isinstance(kept.get("pipelines", {}), dict):
+    if path.exists() and ("recording" not in kept or not isinstance(kept.get("pipelines", {}), dict)):
         raise BadInput(f"these are not the settings of a recording; {remedy}", file=path)
     if kept.get("recording") != manifest.recording:
         return dict(manifest.config)
     prices = kept.get("pipelines", {})
-    return {
+    whole = {
         **manifest.config,
         **{key: kept[key] for key in UNRECORDED if key in kept},
         "pipelines": [{**each, "prices": prices.get(each["name"], each.get("prices"))} for each in manifest.pipelines],
     }
+    try:
+        return checked(whole)
+    except ValueError as failure:
+        raise BadInput(f"these are not the settings of a recording ({failure}); {remedy}", file=path) from None
 
 
 def keep_settings(folder: Path, config: Mapping[str, Any]) -> None:
@@ -62,7 +67,7 @@ def keep_settings(folder: Path, config: Mapping[str, Any]) -> None:
     if config != settings_of(folder):
         kept = {key: config[key] for key in UNRECORDED if key in config}
         prices = {pipeline["name"]: pipeline.get("prices") for pipeline in config["pipelines"]}
-        recording = files.manifest_of(folder).recording
+        recording = manifest_of(folder, ANY).recording
         files.write_json(folder / SETTINGS_FILE, {"recording": recording, **kept, "pipelines": prices})
 
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from ragprof.core import files
 from ragprof.core.clock import SILENT, Progress
 from ragprof.core.errors import BadInput, UnknownName
+from ragprof.evals.recorded import manifest_of
 from ragprof.exports.per_query import per_query_table, write_per_query
 from ragprof.exports.samples import Sample, Source, check_same, notes_on, samples_of, write_deepeval, write_ragas
 from ragprof.exports.trec import qrels_text, run_texts, written
@@ -72,7 +73,7 @@ def export(
         raise BadInput("a corpus goes with an eval file; give that with --eval EVAL.toml (in Python eval_file=)")
     if k is not None and not suites:
         raise BadInput(f"k = {k} chooses prompts for {' and '.join(OF_TEXTS)}, of which none is asked for")
-    known = files.manifest_of(folder).names
+    known = manifest_of(folder).names
     for name in pipelines or ():
         if name not in known:
             raise UnknownName("pipeline in this recording", name, known, file=folder / "manifest.json")

@@ -14,9 +14,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragprof.core import STAGES, files
+from pydantic import ValidationError
+from typing_extensions import TypedDict
+
+from ragprof.core import STAGES
 from ragprof.core.errors import BadInput, MissingPackage
 from ragprof.core.quantities import LATENCIES, Quantity
+from ragprof.core.recorded import RecordedJson
+from ragprof.evals import complaint
+from ragprof.evals.recorded import read_manifest
+from ragprof.studies.profile.section import ProfileSection
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,8 +46,9 @@ def log(
     `experiment` $MLFLOW_EXPERIMENT_NAME, else the eval's name. Raises MissingPackage without the extra, BadInput for a
     folder that is no finished recording and for what MLflow refuses.
     """
-    manifest, summary = files.read_manifest(folder), files.read_json(folder / "summary.json")
+    manifest = read_manifest(folder)
     _need("mlflow")
+    summary = _summary(folder / "summary.json")
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -63,6 +71,22 @@ def log(
             f"MLflow took no run: {' '.join(str(refusal).split())}; give another tracking URI, such as "
             "sqlite:///mlflow.db or that of a server"
         ) from None
+
+
+class Summarised(TypedDict):
+    """Of summary.json, what has to be there before the rest can be checked."""
+
+    pipelines: dict[str, dict[str, Any]]
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    remedy = "write it again with 'ragprof report'"
+    summary = RecordedJson(Summarised, remedy).read(path)
+    try:
+        ProfileSection.read(summary)
+    except ValidationError as failure:
+        raise BadInput(f"{complaint(failure)}; {remedy}", file=path) from None
+    return summary
 
 
 def params(summary: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -16,6 +16,7 @@ import pandas as pd
 from ragprof.core import files
 from ragprof.core.errors import BadInput
 from ragprof.core.quantities import KINDS
+from ragprof.evals.recorded import COSTS, JUDGEMENT, SCORES, SPANS, USAGE, read_manifest
 from ragprof.studies.gate.evidence import JUDGED, refuse_broken
 
 COLUMNS = ("pipeline", "query_id", "kind", "stage", "name", "unit", "value")
@@ -30,18 +31,18 @@ def per_query_table(folder: Path, pipelines: Sequence[str]) -> pd.DataFrame:
 
     Raises BadInput for an incomplete recording, NonFiniteScore for a metric that is not a number.
     """
-    recorded = files.read_manifest(folder).get("recording")
-    if files.read_json(folder / "judgement.json").get("recording") != recorded:
+    recorded = read_manifest(folder).get("recording")
+    if JUDGEMENT.read(folder / "judgement.json").get("recording") != recorded:
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
-    scores = files.read_table(folder / "scores.parquet").rename(columns={"metric": "name"})
+    scores = SCORES.read(folder / "scores.parquet").rename(columns={"metric": "name"})
     refuse_broken(folder, scores[~np.isfinite(scores["value"]) & ~scores["name"].str.startswith(JUDGED)])
     # Latency is the median over the live rounds of the queries that were timed.
-    spans = files.read_table(folder / "spans.parquet")
+    spans = SPANS.read(folder / "spans.parquet")
     timed = spans[spans["phase"] == "timed"].groupby(["pipeline", "stage", "query_id"], sort=False)["duration_ns"]
     medians = timed.median().rename("value").reset_index()
-    usage = files.read_table(folder / "usage.parquet").rename(columns={"count": "value"})
+    usage = USAGE.read(folder / "usage.parquet").rename(columns={"count": "value"})
     # The items of each query's bill, and their totals for the queries that have all the items of their pipeline.
-    costs = files.read_table(folder / "costs.parquet").rename(columns={"item": "name"})
+    costs = COSTS.read(folder / "costs.parquet").rename(columns={"item": "name"})
     items = costs.assign(kind="cost", unit="USD", value=costs["usd"].astype(float))
     number = items.drop_duplicates(["pipeline", "stage", "name"]).groupby("pipeline").size()
     bills = items.groupby(["pipeline", "query_id"], sort=False)["value"].agg(["sum", "size", "count"]).reset_index()

@@ -19,11 +19,15 @@ from typing import TypeAlias
 import pandas as pd
 
 from ragprof.core import Doc, files
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, Incomparable
+from ragprof.evals.recorded import JUDGEMENT, RANKING, read_manifest
 from ragprof.record.recording import fingerprint_of
+from ragprof.report.figures import corpus_words, differing
 from ragprof.studies.injection.data import belongs, is_recorded
 from ragprof.studies.injection.judge import gold_answers, read_answered
 from ragprof.studies.injection.plan import OWN
+from ragprof.studies.injection.recorded import ANSWERS
 from ragprof.studies.preparation import Prepared
 
 ANSWER = "'ragprof inject' lets a model answer and, without --no-text, keeps its words"
@@ -65,10 +69,10 @@ class Source:
     def of(cls, folder: Path, prepared: Prepared, *, k: int | None) -> Source:
         docs = {doc.doc_id: doc for doc in prepared.subject.corpus.docs}
         setting, answers = OWN if k is None else f"k={k}", None
-        manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+        manifest, judgement = read_manifest(folder), JUDGEMENT.read(folder / "judgement.json")
         if is_recorded(folder) and belongs(folder, manifest, judgement):
             answered = read_answered(folder / "injection")
-            texts = files.read_table(folder / "injection" / "answers.parquet")[["digest", "text"]]
+            texts = ANSWERS.read(folder / "injection" / "answers.parquet")[["digest", "text"]]
             prompts = answered.prompts.merge(texts.drop_duplicates("digest"), on="digest", how="left")
             settings = {name: tuple(given) for name, given in answered.manifest["settings"].items()}
             answers = Answers(settings, prompts, answered.chunks)
@@ -98,21 +102,26 @@ def _rows(table: pd.DataFrame, pipeline: str, setting: str) -> pd.DataFrame:
 
 def check_same(folder: Path, prepared: Prepared, *, eval_file: Path) -> None:
     """Raise Incomparable, naming what differs, where the eval's texts are not those of the recording."""
-    manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+    manifest, judgement = read_manifest(folder), JUDGEMENT.read(folder / "judgement.json")
     pairs = {
-        "corpus (sha256)": (manifest["corpus"]["sha256"], prepared.subject.corpus.sha256),
+        "corpus": (manifest["corpus"]["sha256"], prepared.subject.corpus.sha256),
         "questions": (manifest.get("questions"), fingerprint_of(prepared.subject.queries)),
         "relevance judgements": (judgement.get("qrels_sha256"), prepared.evaluation.qrels_sha256),
     }
-    differing = [
-        f"{name} {str(recorded)[:12]} there, {now[:12]} now"
-        for name, (recorded, now) in pairs.items()
-        if recorded != now
-    ]
-    if differing:
+    corpus, subject = manifest["corpus"], prepared.subject
+    named = {
+        "corpus": [
+            corpus_words(corpus["name"], corpus["docs"], corpus.get("documents")),
+            corpus_words(subject.corpus.name, len(subject.corpus.docs), subject.corpus.documents),
+        ],
+        "questions": [f"{judgement['queries']:,}", f"{len(subject.queries):,}"],
+        "relevance judgements": ["", ""],
+    }
+    found = [differing(name, *named[name]) for name, (recorded, now) in pairs.items() if recorded != now]
+    if found:
         raise Incomparable(
-            f"{eval_file} is not what was recorded in {folder}: {'; '.join(differing)}. Give the eval file and the "
-            "corpus of that recording, or record anew with 'ragprof run'"
+            f"{eval_file} is not what was recorded in {folder} (named first): {'; '.join(found)}. Give the eval file "
+            "and the corpus of that recording, or record anew with 'ragprof run'"
         )
 
 
@@ -126,7 +135,7 @@ def samples_of(source: Source, pipeline: str) -> list[Sample]:
     prompts = asked
     if source.setting == OWN:
         # What the inject stage of the main recording put into the prompt, where no model was asked.
-        table = files.read_table(ranking)
+        table = RANKING.read(ranking)
         packed = table[table["stage"] == "inject"].sort_values(["query_id", "rank"]).groupby("query_id")["doc_id"]
         inside: dict[str, Asked] = {str(query_id): (tuple(rows), None) for query_id, rows in packed}
         nothing: dict[str, Asked] = {query.query_id: ((), None) for query in source.prepared.subject.queries}
@@ -160,11 +169,16 @@ def notes_on(source: Source, samples: Mapping[str, Sequence[Sample]]) -> list[st
     for pipeline, mine in samples.items():
         silent = sum(sample.response is None for sample in mine)
         if silent:
-            notes.append(f"pipeline '{pipeline}': {silent} of {len(mine)} questions have no model's answer; {ANSWER}")
+            notes.append(f"pipeline '{pipeline}': {_lack(silent, mine)} no model's answer; {ANSWER}")
         unknown = sum(sample.reference is None for sample in mine)
         if unknown:
-            notes.append(f"pipeline '{pipeline}': {unknown} of {len(mine)} questions have no gold answer")
+            notes.append(f"pipeline '{pipeline}': {_lack(unknown, mine)} no gold answer")
     return notes
+
+
+def _lack(number: int, mine: Sequence[Sample]) -> str:
+    """`1 of 12 questions has`."""
+    return f"{number} of {counted(len(mine), 'question')} {'has' if number == 1 else 'have'}"
 
 
 def _check_setting(source: Source, pipeline: str) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 from ragprof.core import RANKED_STAGES, StageName, files
 from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
 from ragprof.corpus import EvaluationSet
+from ragprof.evals.recorded import RANKING, manifest_of
 
 SCORE_COLUMNS = ("pipeline", "stage", "metric", "query_id", "value")
 Run: TypeAlias = dict[str, dict[str, float]]
@@ -28,7 +29,7 @@ FAMILIES = ("AP", "Judged@10", "P@5", "R@20", "RR@10", "Success@5", "nDCG@10", "
 def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) -> pd.DataFrame:
     """Write scores.parquet and judgement.json into a recording and return the scores: none without judgements."""
     parsed = [measure(name) for name in metrics] if evaluation.is_judged else []
-    manifest = files.manifest_of(folder)
+    manifest = manifest_of(folder)
     stages = {pipeline["name"]: ranking_stages(pipeline) for pipeline in manifest.pipelines}
     tables = [
         scores_of(table, evaluation.qrels, parsed, stages=stages[name]).assign(pipeline=name)[list(SCORE_COLUMNS)]
@@ -49,8 +50,8 @@ def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) ->
 
 def rankings(folder: Path) -> dict[str, pd.DataFrame]:
     """The ranking tables of a recording by pipeline, in the order of its manifest."""
-    names = files.manifest_of(folder).names
-    return {name: files.read_table(folder / "rankings" / f"{name}.parquet") for name in names}
+    names = manifest_of(folder).names
+    return {name: RANKING.read(folder / "rankings" / f"{name}.parquet") for name in names}
 
 
 def ranking_stages(pipeline: Mapping[str, Any]) -> tuple[StageName, ...]:

@@ -30,6 +30,7 @@ from ragprof.core import (
     Scored,
     Vectors,
 )
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import ranked
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
@@ -72,9 +73,22 @@ class FunctionPart:
 
     identity = None
     role = "function"
+    given: tuple[str, ...] = ()
+    """What the function is called with."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        """Raises BadInput where the function does not take what it would be given."""
         self._function = function
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):  # it tells nobody what it takes, as some that are written in C
+            return
+        try:
+            signature.bind(*self.given)
+        except TypeError:
+            raise BadInput(
+                f"{self.role} '{self._name}' takes {signature}; it is called with ({', '.join(self.given)})"
+            ) from None
 
     @property
     def _name(self) -> str:
@@ -122,7 +136,7 @@ async def _awaited(returned: Awaitable[Any]) -> Any:
 class FunctionEmbedder(FunctionPart):
     """`function(texts) -> array of shape (texts, dimensions)`, for documents and queries alike."""
 
-    role = "embedder"
+    role, given = "embedder", ("texts",)
 
     def embed_documents(self, texts: Sequence[str]) -> Embedded:
         returned = self._call(list(texts))
@@ -135,7 +149,8 @@ class FunctionEmbedder(FunctionPart):
             raise self._unexpected(returned, f"numbers of shape ({len(texts)}, dimensions)") from None
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise BadInput(
-                f"embedder '{self._name}' gave shape {vectors.shape} for {len(texts)} texts; it owes one row a text"
+                f"embedder '{self._name}' gave shape {vectors.shape} for {counted(len(texts), 'text')}; "
+                "it owes one row a text"
             )
         return Embedded(vectors, {"texts": len(texts)})
 
@@ -164,7 +179,7 @@ class FunctionStore(FunctionPart):
     passage that holds the result's text, else for its first.
     """
 
-    role = "retriever"
+    role, given = "retriever", ("question", "depth")
     needs_vectors = False
     index_bytes = 0
     expected = "ids, pairs (id, score), or objects with an id or a metadata source, best first"
@@ -263,7 +278,7 @@ def _ids(of: object) -> Iterator[str]:
 class FunctionReranker(FunctionPart):
     """`function(question, texts) -> one score a text`, higher is better."""
 
-    role = "reranker"
+    role, given = "reranker", ("question", "texts")
     pointwise = False
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
@@ -277,14 +292,16 @@ class FunctionReranker(FunctionPart):
         except (TypeError, ValueError, OverflowError):
             raise self._unexpected(returned, f"one number for each of {len(docs)} texts") from None
         if len(scores) != len(docs):
-            raise BadInput(f"reranker '{self._name}' gave {len(scores)} scores for {len(docs)} documents")
+            raise BadInput(
+                f"reranker '{self._name}' gave {counted(len(scores), 'score')} for {counted(len(docs), 'document')}"
+            )
         return Scored(scores, {"requests": 1, "docs_scored": len(docs)})
 
 
 class FunctionGenerator(FunctionPart):
     """`function(prompt) -> answer`. Its tokens, its window and its time to first token are unknown."""
 
-    role = "generator"
+    role, given = "generator", ("prompt",)
     context_tokens: int | None = None
     max_new_tokens = 0
 
@@ -302,7 +319,7 @@ class FunctionGenerator(FunctionPart):
 class FunctionInjector(FunctionPart):
     """`function(question, texts) -> prompt`; all `k` best chunks are given to it."""
 
-    role = "injector"
+    role, given = "injector", ("question", "texts")
 
     def __init__(self, function: Callable[..., Any], k: int = DEFAULT_K) -> None:
         super().__init__(function)

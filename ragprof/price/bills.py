@@ -26,8 +26,10 @@ import pandas as pd
 import pyarrow as pa
 
 from ragprof.core import STAGES
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.core.files import read_table, write_json, write_table
+from ragprof.core.files import write_json, write_table
+from ragprof.evals.recorded import RANKING, SPANS, TOKENS, USAGE
 from ragprof.evals.settings import SETTINGS_FILE, settings_of
 from ragprof.price.pricing import EXACT, MACHINE_TIME, PricedRecording, read_pricing
 from ragprof.price.rates import (
@@ -80,7 +82,7 @@ class PipelineFacts:
     def candidates(self) -> dict[str, list[int]]:
         """query_id -> tokens of each document that the search gave the reranker; empty where it found none."""
         path = self.folder / "rankings" / f"{self.name}.parquet"
-        ranking = read_table(path)
+        ranking = RANKING.read(path)
         found = ranking[ranking["stage"] == "search"]
         tokens = found["doc_id"].map(self.doc_tokens)
         if tokens.isna().any():
@@ -105,9 +107,9 @@ def read_recording(folder: Path, settings: Mapping[str, Any] | None = None) -> R
     return Recording(
         folder=folder,
         config=settings_of(folder) if settings is None else settings,
-        usage=_columns(folder / "usage.parquet", ["pipeline", "query_id", "stage", "unit", "count"]),
-        tokens=_columns(folder / "tokens.parquet", ["kind", "id", "tokens"]),
-        spans=_columns(spans, timed) if spans.exists() else pd.DataFrame(columns=timed),
+        usage=USAGE.read(folder / "usage.parquet"),
+        tokens=TOKENS.read(folder / "tokens.parquet"),
+        spans=SPANS.read(spans)[timed] if spans.exists() else pd.DataFrame(columns=timed),
     )
 
 
@@ -140,14 +142,6 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
         doc_tokens=recording.tokens_of.get("doc", {}),
         busy_ns=busy,
     )
-
-
-def _columns(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = read_table(path)
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise BadInput(f"it lacks the column '{missing[0]}'; record it again with 'ragprof run'", file=path)
-    return table[columns]
 
 
 NS_PER_HOUR = 3_600 * 10**9
@@ -261,7 +255,9 @@ def _input_tokens(demand: Demand) -> Units:
         if counts is None:
             raise Unpriced(NO_PROMPTS)
         if len(counts) < queries:
-            raise Unpriced(f"the recording has 'prompt_tokens' of 'inject' for {len(counts)} of {queries} queries")
+            raise Unpriced(
+                f"the recording has 'prompt_tokens' of 'inject' for {len(counts)} of {counted(queries, 'query')}"
+            )
         return {query_id: Decimal(count) for query_id, count in counts.items()}
     if demand.stage != "rerank":
         raise Unpriced(f"'{demand.rate.name}' is billed per input token, and '{demand.stage}' reads none")

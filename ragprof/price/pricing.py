@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.core.errors import BadInput
-from ragprof.core.files import read_json, read_table
+from ragprof.evals.recorded import COSTS, RATES
 from ragprof.statistics.draws import Array, Draws, interval
 
 EXACT = Context(prec=60)
@@ -79,8 +79,7 @@ def read_pricing(folder: Path) -> PricedRecording:
     """What price_recording wrote into the folder, without pricing anew. Raises BadInput where it is missing."""
     if not (folder / "rates.json").exists():
         raise BadInput("it is missing; price the recording first", file=folder / "rates.json")
-    rates = read_json(folder / "rates.json")
-    table = read_table(folder / "costs.parquet")
+    rates, table = RATES.read(folder / "rates.json"), COSTS.read(folder / "costs.parquet")
     monthly = rates["queries_per_month"]
     return PricedRecording(
         {

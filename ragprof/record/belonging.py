@@ -7,13 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from ragprof.core import Manifest, environment, files
+from ragprof.core.recorded import RecordedJson
 from ragprof.corpus import Corpus, Passages
 from ragprof.evals import unpriced
+from ragprof.evals.recorded import read_manifest
 from ragprof.evals.settings import lasting
 from ragprof.record.recording import Subject, fingerprint_of, identities, redacted
 
 BESIDE = "beside.json"
+
+
+class MadeBeside(TypedDict):
+    """beside.json: ids of a study's recording and of the main one that it was made with."""
+
+    study: str
+    main: str
+
+
+class NamedRecording(TypedDict):
+    """Of any manifest.json."""
+
+    recording: str
+
+
+MADE = RecordedJson(MadeBeside, "delete the file: then nothing is said of which recordings were made together")
+NAMED = RecordedJson(NamedRecording)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +100,13 @@ def join(home: Path, study: str, *, continued: bool) -> None:
     One that was `continued` kept its times, and so stays with the recording that it was begun with.
     """
     path = home / study / BESIDE
-    main = files.read_json(path)["main"] if continued and path.exists() else recording_of(home)
+    main = MADE.read(path)["main"] if continued and path.exists() else recording_of(home)
     files.write_json(path, {"study": recording_of(home / study), "main": main})
 
 
 def recording_of(folder: Path) -> str:
     """The id of the recording in a folder."""
-    return str(files.read_json(folder / "manifest.json")["recording"])
+    return str(NAMED.read(folder / "manifest.json")["recording"])
 
 
 def is_stale(home: Path, study: str) -> bool:
@@ -96,7 +117,7 @@ def is_stale(home: Path, study: str) -> bool:
     place = home / study
     if not (place / BESIDE).exists():
         return False
-    made = files.read_json(place / BESIDE)
+    made = MADE.read(place / BESIDE)
     return bool(made["study"] == recording_of(place) and made["main"] != recording_of(home))
 
 
@@ -104,7 +125,7 @@ def passages_at_hand(folder: Path, corpus: Corpus) -> Passages | None:
     """How much of this corpus the recording in the folder searched; None where there is none, or one of another."""
     if not (folder / "manifest.json").exists():
         return None
-    searched = files.read_manifest(folder)["corpus"]
+    searched = read_manifest(folder)["corpus"]
     if searched["sha256"] == corpus.sha256:
         return "all"
     of_it = (searched.get("whole") or {}).get("sha256") == corpus.sha256
@@ -115,7 +136,7 @@ def holds(folder: Path, subject: Subject) -> bool:
     """Whether a finished recording of just this subject, made on this machine and timed, is in the folder."""
     if not (folder / "manifest.json").exists():
         return False
-    manifest, config = files.read_manifest(folder), lasting(redacted(subject.config.model_dump(mode="json")))
+    manifest, config = read_manifest(folder), lasting(redacted(subject.config.model_dump(mode="json")))
     basis = Basis(
         corpus=subject.corpus.sha256,
         questions=fingerprint_of(subject.queries),

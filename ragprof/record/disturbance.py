@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.core import files
 from ragprof.evals import Timing, settings_of
+from ragprof.evals.recorded import SPANS
 from ragprof.statistics.estimates import noise
 
 ROUND = "round"
@@ -52,7 +52,7 @@ class Disturbance:
 
 def disturbances(folder: Path) -> dict[str, Disturbance]:
     """The flag of every pipeline of a recording, by name. Raises BadInput for a folder that holds none."""
-    spans, settings = files.read_table(folder / "spans.parquet"), settings_of(folder)
+    spans, settings = SPANS.read(folder / "spans.parquet"), settings_of(folder)
     return {
         pipeline["name"]: disturbance_of(spans[spans["pipeline"] == pipeline["name"]], settings["timing"])
         for pipeline in settings["pipelines"]

@@ -9,12 +9,13 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ragprof.core import Answer, EmbeddedQuery, Injected, Query, Ranking, Span, StageName, Trace, Usage, Vectors, cores
-from ragprof.core.caches import sound
+from ragprof.core.caches import sound, unknown_rows
 from ragprof.core.clock import Clock, exclude, excluded_ns
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.ranking import ranked, without
 from ragprof.core.reasoning import apart
-from ragprof.core.stages import Reranker
+from ragprof.core.stages import Embedder, Reranker, WordEmbedder
 from ragprof.record.pipeline import Parts
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ def ask(parts: Parts, query: Query, call: Call) -> Answer:
     vector = None
     if parts.embedder is not None:
         embedded = call("embed", parts.embedder.embed_queries, [query.text])
-        vector, usage["embed"] = trusted(embedded.vectors, [query.text])[0], embedded.usage
+        vector, usage["embed"] = trusted(embedded.vectors, [query.text], parts.embedder)[0], embedded.usage
     found = call("search", parts.store.search, EmbeddedQuery(query, vector), parts.depth)
     ranking, usage["search"] = without(found.ranking, query.own_document), found.usage
     rankings["search"] = ranking
@@ -81,14 +82,17 @@ def reranked(reranker: Reranker, query: Query, ranking: Ranking) -> tuple[Rankin
     return ranked(zip(docs, one_each(scored.scores, docs), strict=True)), scored.usage
 
 
-def trusted(vectors: Vectors, texts: Sequence[str]) -> Vectors:
+def trusted(vectors: Vectors, texts: Sequence[str], embedder: Embedder) -> Vectors:
     """The vectors of these texts as float32. Raises NonFiniteScore for NaN, infinity, and zeros all through.
 
-    A vector of zeros is as far from everything as from anything: what it finds is the order of the store.
+    A vector of zeros is as far from everything as from anything: what it finds is the order of the store. It stays only
+    where the embedder says that it knows no word of such a text.
     """
     if len(vectors) != len(texts):
-        raise NonFiniteScore(f"the embedder gave {len(vectors)} vectors for {len(texts)} texts")
+        raise NonFiniteScore(f"the embedder gave {counted(len(vectors), 'vector')} for {counted(len(texts), 'text')}")
     right = sound(vectors)
+    if may_know_nothing(embedder):
+        right |= unknown_rows(vectors)
     if not right.all():
         text = texts[int(np.argmin(right))]
         shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
@@ -97,10 +101,15 @@ def trusted(vectors: Vectors, texts: Sequence[str]) -> Vectors:
     return np.ascontiguousarray(vectors, np.float32)
 
 
+def may_know_nothing(embedder: Embedder) -> bool:
+    """Whether a vector of zeros is no fault of this embedder."""
+    return isinstance(embedder, WordEmbedder) and embedder.zeros_are_unknown
+
+
 def one_each(scores: Sequence[float], docs: Sequence[object]) -> Sequence[float]:
     """The same scores. Raises NonFiniteScore where some document has none."""
     if len(scores) != len(docs):
-        raise NonFiniteScore(f"the reranker gave {len(scores)} scores for {len(docs)} documents")
+        raise NonFiniteScore(f"the reranker gave {counted(len(scores), 'score')} for {counted(len(docs), 'document')}")
     return scores
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import Answer, Doc, Embedded, EmbeddedQuery, Query, Ranking, Scored, StageName, Vectors
-from ragprof.core.caches import RowCache, digest, known_width
+from ragprof.core.caches import RowCache, digest, known_width, unknown_rows
 from ragprof.core.clock import Progress, now_ns
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
@@ -246,10 +246,14 @@ VECTORS_CHUNK, TRIED = 1024, 96
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """Vectors of shape (texts, dimensions) in the order of the texts, and how many had to be computed for them."""
+    """Vectors of shape (texts, dimensions) in the order of the texts, and how many had to be computed for them.
+
+    `unknown` is how many of the texts the embedder knows no word of: their vectors are zeros.
+    """
 
     vectors: Vectors
     computed: int
+    unknown: int = 0
 
 
 Foretell: TypeAlias = Callable[[int, float], str | None]
@@ -295,7 +299,8 @@ def _through_cache(
 ) -> Reused:
     identity = cache_identity(embedder, purpose)
     if identity is None:
-        return Reused(trusted(embed(texts).vectors, texts), len(texts))
+        vectors = trusted(embed(texts).vectors, texts, embedder)
+        return Reused(vectors, len(texts), int(unknown_rows(vectors).sum()))
     keys, folder = [digest(text) for text in texts], cache / "vectors"
     width, rows, absent = known_width(folder, identity), None, set(keys)
     if width is not None:
@@ -308,16 +313,22 @@ def _through_cache(
         absent = rows.lacking(keys)
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key in absent}
     todo = sorted(missing.items(), key=lambda item: -len(item[1]))
+    unknown: set[bytes] = set()
     progress.start(f"embed {purpose} texts", len(todo))
     for chunk in _chunks(todo, tried=foretell is not None):
         made, start = [], now_ns()
         for at in range(0, len(chunk), STEP):
             some = [text for _, text in chunk[at : at + STEP]]
-            made.append(trusted(embed(some).vectors, some))
+            made.append(trusted(embed(some).vectors, some, embedder))
             progress.advance(len(some))
-        rows.put([key for key, _ in chunk], np.concatenate(made))
+        vectors = np.concatenate(made)
+        # A row of zeros in a cache is damage: of texts that the embedder knows no word of none is kept.
+        zeros = unknown_rows(vectors)
+        unknown |= {key for (key, _), is_zero in zip(chunk, zeros.tolist(), strict=True) if is_zero}
+        rows.put([key for key, _ in chunk if key not in unknown], vectors[~zeros])
         if foretell is not None and (said := foretell(len(todo), (now_ns() - start) / 1e9 / len(chunk))):
             progress.note(said)
         foretell = None
     progress.done()
-    return Reused(np.asanyarray(rows.get_mapped(keys), np.float32), len(todo))
+    vectors = np.asanyarray(rows.get_mapped(keys, zeros=unknown), np.float32)
+    return Reused(vectors, len(todo), sum(key in unknown for key in keys))

@@ -14,7 +14,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -35,7 +35,13 @@ from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
 from ragprof.record.timings import ColdStarts, Timings, count_flops, time_pipelines
-from ragprof.record.unread import UnreadTexts, left_out_by_injectors, unread_by_embedders, unread_by_rerankers
+from ragprof.record.unread import (
+    UnreadTexts,
+    left_out_by_injectors,
+    unknown_to_embedders,
+    unread_by_embedders,
+    unread_by_rerankers,
+)
 from ragprof.report.figures import rough_duration
 
 BUILD_COLUMNS = ("pipeline", "duration_ns", "index_bytes", "peak_rss_bytes")
@@ -133,6 +139,8 @@ class Embedding:
     documents: dict[int, Vectors]
     queries: dict[int, Vectors]
     work: dict[str, int]
+    unknown: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """How many documents, and queries, the embedder knows no word of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,7 @@ def record(subject: Subject, bench: Bench) -> None:
         subject.pipelines, timed, timing=subject.config.timing, clock=bench.clock, progress=bench.progress
     )
     count_flops(subject.pipelines, timed[: subject.config.gate.flop_queries], timings, bench.progress)
-    found = unread(subject, ranked, bench.progress)
+    found = unread(subject, made.embedding, ranked, bench.progress)
     write(subject, bench, made, ranked, timings, unread=[each.model_dump(mode="json") for each in found])
 
 
@@ -175,12 +183,14 @@ def record_untimed(subject: Subject, bench: Bench, *, asked: Sequence[str], quer
                 timings.add_usage(parts.name, ask(parts, query, bare))
                 bench.progress.advance(1)
     count_flops(subject.pipelines, order[: subject.config.gate.flop_queries], timings, bench.progress)
-    found = unread(subject, ranked, bench.progress)
+    found = unread(subject, made.embedding, ranked, bench.progress)
     told = [each.model_dump(mode="json") for each in found]
     write(subject, bench, made, ranked, timings, unread=told, untimed=True)
 
 
-def unread(subject: Subject, ranked: Mapping[str, Ranked], progress: Progress) -> list[UnreadTexts]:
+def unread(
+    subject: Subject, embedding: Embedding, ranked: Mapping[str, Ranked], progress: Progress
+) -> list[UnreadTexts]:
     """What embedders, rerankers and injectors left unread of what they were given."""
     progress.start("find cut texts", 1)
     docs = {doc.doc_id: doc for doc in subject.corpus.docs}
@@ -193,6 +203,7 @@ def unread(subject: Subject, ranked: Mapping[str, Ranked], progress: Progress) -
     passages, asked = [doc.content for doc in docs.values()], [query.text for query in subject.queries]
     told = [
         *unread_by_embedders(subject.config, subject.pipelines, passages=passages, queries=asked),
+        *unknown_to_embedders(subject.config, subject.pipelines, embedding.unknown, of=(len(docs), len(queries))),
         *unread_by_rerankers(subject.config, subject.pipelines, candidates),
         *left_out_by_injectors({name: result.tokens for name, result in ranked.items()}),
     ]
@@ -258,7 +269,13 @@ def embed(subject: Subject, docs: Sequence[Doc], bench: Bench) -> Embedding:
             embedder, contents, cache=bench.cache, progress=bench.progress, foretell=partial(foretold, subject)
         )
         queries = query_vectors(embedder, questions, cache=bench.cache, progress=bench.progress)
+        if documents.unknown == len(contents):
+            raise BadInput(
+                f"the embedder '{embedder.identity}' knows no word of any passage, so nothing could be found; "
+                "name one that knows their language"
+            )
         embedding.documents[key], embedding.queries[key] = documents.vectors, queries.vectors
+        embedding.unknown[key] = documents.unknown, queries.unknown
         embedding.work["docs_embedded"] += documents.computed
         embedding.work["docs_reused"] += len(contents) - documents.computed
         embedding.work["queries_embedded"] += queries.computed

@@ -21,7 +21,7 @@ from typing import TypeVar
 import numpy as np
 
 from ragprof.core import Doc, Query, Ranking, Vectors, cores, environment, files
-from ragprof.core.caches import digest, known_keys
+from ragprof.core.caches import digest, known_keys, unknown_rows
 from ragprof.core.clock import Clock, Silent, now_ns
 from ragprof.core.ranking import without
 from ragprof.core.stages import CutsTexts, Embedder, Generator, PairReranker, Part, Reranker
@@ -242,7 +242,10 @@ class Trial:
                 documents = stand_in.embed_documents(texts).vectors
             else:
                 documents = document_vectors(stand_in, texts, cache=self.cache, progress=Silent()).vectors
-            found[id(parts.embedder)] = documents, stand_in.embed_queries(asked).vectors
+            queries = stand_in.embed_queries(asked).vectors
+            if stand_in is not parts.embedder:  # what it knows no word of, the embedder itself may know well
+                documents, queries = (np.where(unknown_rows(rows)[:, None], 1, rows) for rows in (documents, queries))
+            found[id(parts.embedder)] = documents, queries
         return found
 
     @property
@@ -263,6 +266,8 @@ class Trial:
 
         def one() -> float:
             docs = [item.doc for item in ranking]
+            if not docs:  # no query found anything
+                return 0.0
             reranker.load()
             reranker.score(query, docs)
             return median(self.timed(lambda: reranker.score(query, docs)) for _ in range(CALLS)) / max(1, len(docs))

@@ -13,7 +13,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ragprof.core import Doc, PairLength, Query
-from ragprof.core.stages import CutsTexts, LengthLimited
+from ragprof.core.stages import CutsElsewhere, CutsTexts, LengthLimited
+from ragprof.core.tokens import counter
 from ragprof.evals import EvalConfig
 from ragprof.record.pipeline import Parts
 
@@ -23,6 +24,8 @@ ROOM = 0.9
 STEP = 50
 SPECIAL = 8
 """More special tokens than any model puts around its texts."""
+SHORTEST_WINDOW = 512
+"""Of the rerankers behind servers: the base models of BGE, Jina v1 and mxbai read so many tokens of a pair."""
 
 
 class UnreadTexts(BaseModel):
@@ -36,13 +39,14 @@ class UnreadTexts(BaseModel):
     what: Literal["passages", "queries", "candidates", "chunks"]
     """Candidates are what a reranker reads: documents, or pairs of query and document where it reads them together."""
     limit: int | None
-    """The most tokens that the part reads of one; None of chunks, which are left out whole."""
+    """The most tokens that the part reads of one; None of what is left out whole (chunks, and texts of which an
+    embedder knows no word), and where a server does not say."""
     cut: int
-    """How many are longer, or are left out."""
+    """How many are longer, or are left out; where a server does not say, those above 512 tokens, which it may cut."""
     of: int
     """How many were looked at."""
     tokens: int
-    """In those that are longer; 0 of chunks."""
+    """In those that are longer; 0 of what is left out whole. A server's are counted with the eval's tokenizer."""
     kept: int
     """How many of these tokens are read."""
     max_characters: int | None
@@ -55,6 +59,18 @@ class UnreadTexts(BaseModel):
         if self.what == "chunks":
             advice = "raise its budget, or cut the corpus into smaller passages with [corpus] chunking"
             return f"{self.pipelines[0]} leaves out {of} that it would put into a prompt, as they do not fit; {advice}"
+        if self.what == "candidates" and self.limit is None:
+            return (
+                f"{self.part} ({', '.join(self.pipelines)}) has its server cut what is too long for the model, and is "
+                f"not told how much: {of} are longer than {SHORTEST_WINDOW} tokens; truncate = false has it refuse them"
+            )
+        if self.limit is None:
+            out = "not in its index" if self.what == "passages" else "searched for in vain"
+            return (
+                f"{self.part} ({', '.join(self.pipelines)}) knows no word of {of}: "
+                f"{'it is' if self.cut == 1 else 'they are'} {out}; name an embedder that knows "
+                f"{'its' if self.cut == 1 else 'their'} language"
+            )
         advice = f"read them whole with [corpus] chunking = {{ max_characters = {self.max_characters} }}"
         if self.what == "queries":
             advice = "shorten them, or name a model that reads more"
@@ -71,11 +87,32 @@ def unread_by_embedders(
     for names, parts in _distinct(pipelines, "embedder"):
         embedder = parts.embedder
         if isinstance(embedder, CutsTexts):
-            spec = next(each.embedder for each in config.pipelines if each.name == names[0])
-            label = "the embedder" if spec is None else PurePath(str(spec.options.get("model", spec.name))).name
-            limit = embedder.max_tokens
+            label, limit = _label(config, names[0]), embedder.max_tokens
             yield from _told(label, names, "passages", passages, str, embedder.document_lengths, limit=limit)
             yield from _told(label, names, "queries", queries, str, embedder.query_lengths, limit=limit)
+
+
+def unknown_to_embedders(
+    config: EvalConfig, pipelines: Sequence[Parts], unknown: Mapping[int, tuple[int, int]], *, of: tuple[int, int]
+) -> Iterator[UnreadTexts]:
+    """Texts that an embedder knows no word of, each embedder once.
+
+    `unknown` is, by id() of the embedder, how many of the passages and of the queries, of which there are `of`.
+    """
+    kinds: tuple[Literal["passages", "queries"], ...] = ("passages", "queries")
+    for names, parts in _distinct(pipelines, "embedder"):
+        for what, count, whole in zip(kinds, unknown[id(parts.embedder)], of, strict=True):
+            if count:
+                yield UnreadTexts(
+                    part=_label(config, names[0]), pipelines=tuple(names), what=what, limit=None, cut=count,
+                    of=whole, tokens=0, kept=0, max_characters=None,
+                )  # fmt: skip
+
+
+def _label(config: EvalConfig, name: str) -> str:
+    """What the embedder of a pipeline is called."""
+    spec = next(each.embedder for each in config.pipelines if each.name == name)
+    return "the embedder" if spec is None else PurePath(str(spec.options.get("model", spec.name))).name
 
 
 def unread_by_rerankers(
@@ -83,13 +120,44 @@ def unread_by_rerankers(
 ) -> Iterator[UnreadTexts]:
     """What rerankers leave unread of the candidates of each pipeline, each reranker once and each pair once."""
     for names, parts in _distinct(pipelines, "reranker"):
-        reranker = parts.reranker
+        reranker, label = parts.reranker, next(each.reranker.name for each in config.pipelines if each.name == names[0])
+        pairs = {(query.text, doc.content): (query, doc) for name in names for query, doc in candidates[name]}
         if isinstance(reranker, LengthLimited):
-            label = next(each.reranker.name for each in config.pipelines if each.name == names[0])
-            pairs = {(query.text, doc.content): (query, doc) for name in names for query, doc in candidates[name]}
             yield from _told(
                 label, names, "candidates", list(pairs.values()), lambda pair: f"{pair[0].text} {pair[1].content}",
                 reranker.lengths, limit=reranker.max_tokens,
+            )  # fmt: skip
+        elif isinstance(reranker, CutsElsewhere):
+            yield from _cut_elsewhere(label, names, pairs, reranker, count=counter(config.tokenizer))
+
+
+def _cut_elsewhere(
+    part: str,
+    pipelines: Sequence[str],
+    pairs: Mapping[tuple[str, str], tuple[Query, Doc]],
+    reranker: CutsElsewhere,
+    *,
+    count: Callable[[str], int],
+) -> Iterator[UnreadTexts]:
+    """What a server is told to leave unread of documents; else what it may cut, which it does not say."""
+    limit = reranker.max_tokens_per_doc
+    if limit is not None:
+        known = {content: count(content) for _, content in pairs if len(content.encode()) > limit}
+
+        def lengths(given: Sequence[tuple[Query, Doc]]) -> list[PairLength]:
+            tokens = [known[doc.content] for _, doc in given]
+            return [PairLength(each, min(each, limit)) for each in tokens]
+
+        yield from _told(
+            part, pipelines, "candidates", list(pairs.values()), lambda pair: pair[1].content, lengths, limit=limit
+        )
+    elif reranker.truncate:
+        tokens = [count(f"{asked} {content}") for asked, content in pairs if len(content) > SHORTEST_WINDOW]
+        long = [each for each in tokens if each > SHORTEST_WINDOW]
+        if long:
+            yield UnreadTexts(
+                part=part, pipelines=tuple(pipelines), what="candidates", limit=None, cut=len(long), of=len(pairs),
+                tokens=sum(long), kept=sum(long), max_characters=None,
             )  # fmt: skip
 
 

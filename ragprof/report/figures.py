@@ -6,11 +6,14 @@ carry three significant digits, because their intervals rarely allow more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from ragprof.core import counting
+
+counted = counting.counted
 ABSENT = "n/a"
 UNPRICED = "UNPRICED"
 MINUS = "\u2212"
@@ -69,9 +72,20 @@ def count(value: float | None) -> str:
     return ABSENT if value is None else f"{value:,.0f}"
 
 
-def counted(value: int, one: str, many: str = "") -> str:
-    """A number of things in words: 1 query, 2 queries. `many` is the plural where it is not `one` and an s."""
-    return f"{value:,} {one if value == 1 else many or f'{one}s'}"
+def between(counts: Iterable[int], one: str, many: str = "") -> str:
+    """The smallest and the largest of some counts: `8 to 12 timings`, or `1 timing` where all are the same."""
+    found = sorted(counts)
+    if not found:
+        return f"{ABSENT} {many or f'{one}s'}"
+    least = "" if found[0] == found[-1] else f"{found[0]:,} to "
+    return f"{least}{counted(found[-1], one, many)}"
+
+
+def differing(what: str, base: str, candidate: str) -> str:
+    """What has to be equal and is not: both by name, or that they have one name and other contents."""
+    if base == candidate:
+        return f"{what}: {base} on both sides, with other contents" if base else f"other {what}"
+    return f"{what}: {base} and {candidate}"
 
 
 def listed(words: Sequence[str]) -> str:
@@ -96,6 +110,11 @@ def corpus_size(passages: int, documents: int | None, whole: int | None = None) 
     counts = [(passages, "passage"), (documents, "document")]
     size = " of ".join(counted(number, what) for number, what in counts if number is not None)
     return size if whole is None else f"{size}, a part of {counted(whole, 'passage')}"
+
+
+def corpus_words(name: str, passages: int, documents: int | None) -> str:
+    """A corpus by name and size: `'handbook' (24 passages)`."""
+    return f"'{name}' ({corpus_size(passages, documents)})"
 
 
 def mean_count(value: float | None) -> str:

@@ -208,9 +208,14 @@ def logarithmic(values: Sequence[float]) -> Scale:
     return Scale(low / margin, high * margin, logarithmic=True)
 
 
+ROUNDING = 1e-9
+
+
 def linear(values: Sequence[float], *, margin: float, most: float | None = None) -> Scale:
     """With a share of the range added at both ends. Does not reach below 0, or above `most`, where no value does."""
     low, high = min(values), max(values)
+    if most is not None and most < high <= most + ROUNDING:  # a mean of ones that lost its last digit
+        high = most
     room = (high - low) * margin or abs(high) * margin or 1.0
     top = high + room if most is None or high > most else min(high + room, most)
     return Scale(max(0.0, low - room) if low >= 0 else low - room, top)

@@ -17,6 +17,7 @@ from ragprof.core import files
 from ragprof.core.errors import BadInput
 
 DRAWN_FILE, SUMMARY = "drawn.json", "summary.json"
+AGAIN = "write it again with 'ragprof report'"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class LastDrawn:
 def last_drawn(folder: Path) -> LastDrawn:
     """Return what was drawn the last time; empty if that is not known."""
     try:
-        kept = files.read_json(folder / DRAWN_FILE)
+        kept = files.read_json(folder / DRAWN_FILE, remedy=AGAIN)
         return LastDrawn(str(kept["rests_on"]), dict(kept["pages"]))
     except (BadInput, KeyError, TypeError, ValueError):
         return LastDrawn("", {})

@@ -67,7 +67,7 @@ def forecast_eval(
     cache, rests_on = files.cache_folder(), _rests_on(prepared, books)
     path = cache / CHECKS / f"{digest(str(eval_file.resolve()), str(corpus), str(passages)).hex()}.json"
     with suppress(BadInput, KeyError, TypeError, ValueError):  # missing, damaged, or of another version
-        kept = files.read_json(path)
+        kept = files.read_json(path, remedy="check again")
         if kept["rests_on"] == rests_on:
             rows = [(str(what), str(much)) for what, much in kept["rows"]]
             return EvalForecast(kept["name"], rows, tuple(kept["notices"]), kept["seconds"], kept["prompt_tokens"])

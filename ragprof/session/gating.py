@@ -66,6 +66,8 @@ def gate(
             raise BadInput("--against runs both sides itself; leave out --baseline and --recording", file=path)
         job = Job(path, against, None if corpus is None else Path(corpus), folder, tuple(books), clock)
         return _in_one_job(job, prepared, progress, strict=strict)
+    if recording is not None and out is not None:
+        raise BadInput("--recording is judged as it is, and nothing is recorded; leave out --out", file=path)
     place = _baseline(baseline, config, path)
     base = read_side(place)
     check_recorded(base, config, path)

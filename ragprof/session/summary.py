@@ -14,11 +14,12 @@ from threadpoolctl import threadpool_limits
 from ragprof.core import files
 from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
+from ragprof.evals.recorded import JUDGEMENT, read_manifest
 from ragprof.evals.settings import settings_of
 from ragprof.report.figures import day
 from ragprof.report.palette import pipeline_colours
 from ragprof.session import studies
-from ragprof.session.drawn import SUMMARY
+from ragprof.session.drawn import AGAIN, SUMMARY
 from ragprof.studies.contract import Context, Section, Study
 from ragprof.studies.profile.analysis import RETRIEVAL_ONLY
 from ragprof.studies.profile.headline import headline
@@ -129,7 +130,7 @@ def stale_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def read_analysis(folder: Path) -> Analysis:
     """Read the last result of `analyse` from summary.json. `session/drawn.py` decides whether it is up to date."""
-    document = files.read_json(folder / SUMMARY)
+    document = files.read_json(folder / SUMMARY, remedy=AGAIN)
     sections = {name: studies.study(name).section.read(document, name) for name in studies.STUDIES if name in document}
     return _of_recording(folder, ProfileSection.read(document), sections)
 
@@ -147,7 +148,7 @@ def belonging(folder: Path) -> list[Study[Any, Any]]:
     recorded = [study for study in studies.present(folder) if study.is_recorded(folder)]
     if not recorded:
         return []
-    manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+    manifest, judgement = read_manifest(folder), JUDGEMENT.read(folder / "judgement.json")
     return [study for study in recorded if study.belongs(folder, manifest, judgement)]
 
 

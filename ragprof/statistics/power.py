@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.statistics.estimates import finite
 
@@ -25,7 +26,9 @@ def detectable(sd: float, n: int, *, alpha: float = ALPHA) -> float:
     For a gate among many, `alpha` is its own over their number. Raises BadInput below two queries.
     """
     if n < 2 or not math.isfinite(sd) or sd < 0:
-        raise BadInput(f"{n} queries and a standard deviation of {sd} tell no difference; record at least two queries")
+        raise BadInput(
+            f"{counted(n, 'query')} and a standard deviation of {sd} tell no difference; record at least two queries"
+        )
     return _standard_errors(alpha, degrees=n - 1) * sd / math.sqrt(n)
 
 

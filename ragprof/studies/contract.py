@@ -165,6 +165,10 @@ class Pricing:
     on: date
     llm: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.llm is not None and not self.llm.strip():
+            raise BadInput("llm is empty; name a model as provider:model, or a rate")
+
 
 @dataclass(frozen=True)
 class Context:

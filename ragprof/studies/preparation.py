@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ragprof.core import Query, ScoredDoc
 from ragprof.core.clock import SILENT, Progress, step, today
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.files import written_path
 from ragprof.core.registry import PartSpec
@@ -206,7 +207,8 @@ def check_pipeline(parts: Parts, corpus: Corpus, tokenizer: str) -> None:
     """What only the corpus can tell: a depth it cannot fill, a budget that no passage fits, a missing embedder."""
     if parts.depth > len(corpus.docs):
         raise BadInput(
-            f"pipeline '{parts.name}': depth = {parts.depth}, but the corpus has {len(corpus.docs)} passages; lower it"
+            f"pipeline '{parts.name}': depth = {parts.depth}, but the corpus has "
+            f"{counted(len(corpus.docs), 'passage')}; lower it"
         )
     if parts.store.needs_vectors and parts.embedder is None:
         raise BadInput(f"pipeline '{parts.name}': its store compares vectors; name an embedder")

@@ -254,7 +254,9 @@ def test_a_file_of_a_recording_that_holds_something_else_is_named(
     (handbook_recording / f"{name}.json").write_text(content, encoding="utf-8")
     said = complaint(ragprof, "report", handbook_recording, folder=tmp_path)
     assert said.startswith(f"recording/{name}.json: ")
-    assert said.endswith("; record it again with 'ragprof run'")
+    assert said.endswith(
+        "; price it again with 'ragprof price'" if name == "rates" else "; record it again with 'ragprof run'"
+    )
 
 
 def test_a_manifest_that_lacks_a_member_is_told_which(

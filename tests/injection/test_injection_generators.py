@@ -190,6 +190,21 @@ def test_a_judge_of_the_eval_file_is_in_the_summary(tmp_path: Path, answerers: t
     assert (judge["model"], judge["n"], judge["kappa"]) == ("literal judge", 12, 1.0)
 
 
+def test_an_empty_answer_is_wrong_by_the_rubric_and_no_judge_is_asked(
+    tmp_path: Path, answerers: type[CountingGenerator]
+) -> None:
+    eval_file = write_handbook(tmp_path)
+    place = record_study(eval_file, tmp_path / "out", sweep=())
+    answers = table(place, "answers")
+    answers.assign(text=[" \n", ""] * (len(answers) // 2) + [""] * (len(answers) % 2)).to_parquet(
+        place / "answers.parquet"
+    )
+    before = len(answerers.answered)
+    found = opinion(eval_file, place, "counting", tmp_path / "cache")
+    assert len(answerers.answered) == before
+    assert [(judge["n"], judge["unparsable"], judge["agreement"]) for judge in found.values()] == [(12, 0, 1.0)] * 4
+
+
 def test_the_judge_is_asked_about_an_answer_once(tmp_path: Path, answerers: type[CountingGenerator]) -> None:
     eval_file = write_handbook(tmp_path)
     place = record_study(eval_file, tmp_path / "out", sweep=())

@@ -13,11 +13,13 @@ import ir_measures
 import numpy as np
 import pandas as pd
 import pytest
+from complete_tables import complete
 
 from ragprof.core import Query
 from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.corpus.collection import Qrels
+from ragprof.studies.injection import recorded as recorded_tables
 from ragprof.studies.injection.judge import JUDGED_COLUMNS, gold_answers, judge_answers
 
 CONTENTS = {
@@ -85,7 +87,8 @@ class Recorded:
 
     @staticmethod
     def _table(place: Path, name: str, columns: list[str], rows: Sequence[tuple[object, ...]]) -> None:
-        pd.DataFrame(rows, columns=columns).to_parquet(place / f"{name}.parquet", index=False)
+        table = pd.DataFrame(rows, columns=columns)
+        complete(table, getattr(recorded_tables, name.upper())).to_parquet(place / f"{name}.parquet", index=False)
 
 
 def evaluation(
@@ -334,7 +337,7 @@ def test_a_prompt_without_an_answer_is_named(tmp_path: Path) -> None:
     folder = Recorded([Prompt(["gold"])]).write(tmp_path)
     path = folder / "injection" / "answers.parquet"
     pd.read_parquet(path).assign(digest="other").to_parquet(path, index=False)
-    with pytest.raises(BadInput, match=r"answers\.parquet: a prompt has no answer in it .*question 'q'"):
+    with pytest.raises(BadInput, match=r"answers\.parquet: 1 prompt has no answer in it .*question 'q'"):
         judge_answers(folder, evaluation(), CONTENTS)
 
 

@@ -19,7 +19,7 @@ from passages import CONTENTS, DOCS, VECTORS, embedded, ranking_of
 from reranker_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
 
-from ragprof.core import Doc, Generated, Layout, Nearest, Query, Usage, Vectors, prompt, registry
+from ragprof.core import Doc, EmbeddedQuery, Generated, Layout, Nearest, Query, Usage, Vectors, prompt, registry
 from ragprof.core.registry import Kind, PartSpec
 from ragprof.core.stages import (
     ApproximateStore,
@@ -38,7 +38,9 @@ from ragprof.core.stages import (
 from ragprof.parts.models.places import GEMMA_PACKAGE
 from ragprof.parts.nested import nearest, search_nested
 
-ASKED = [embedded(text) for text in ("water, tides and the lamp of a king", "oil, oil and rain", "zyzzyva", "chess")]
+ASKED = [
+    embedded(text) for text in ("water, tides and the lamp of a king", "oil, oil and rain", "zyzzyva", "chess", "?")
+]
 QUERY = Query("q", "how does a lighthouse flash its lamp to sailors")
 PROMPTS = [prompt.build(prompt.TEMPLATE, QUERY.text, DOCS[start : start + 2]) for start in (3, 4, 3, 7)]
 BFLOAT16_TOLERANCE = 2e-2
@@ -280,6 +282,23 @@ class TestStores:
         store.add(docs, vectors if store.needs_vectors else None)
         assert store.search(embedded(DOCS[4].content), 3).ranking[0].doc == DOCS[4]
 
+    def test_a_document_that_the_embedder_knows_no_word_of_is_in_no_index_of_vectors(self, store: Store) -> None:
+        if not store.needs_vectors:
+            pytest.skip("this store asks no embedder")
+        docs = [*DOCS[:5], Doc("silent", "", "qoph zyzzyva", "silent"), *DOCS[5:]]
+        vectors = np.insert(VECTORS, 5, 0, axis=0)
+        store.add(docs, vectors)
+        for text in ("water, tides and the lamp of a king", CONTENTS[7]):
+            found = store.search(embedded(text), 1000).ranking
+            assert "silent" not in [item.doc.doc_id for item in found]
+            assert found[0].doc == (DOCS[7] if text == CONTENTS[7] else found[0].doc)
+
+    def test_a_query_that_the_embedder_knows_no_word_of_finds_nothing_by_its_vector(self, filled: Store) -> None:
+        if not filled.needs_vectors:
+            pytest.skip("this store asks no embedder")
+        silent = EmbeddedQuery(Query("q", "zyzzyva qoph"), np.zeros_like(VECTORS[0]))
+        assert filled.search(silent, 5).ranking == ()
+
     def test_usage_counts_searches(self, filled: Store) -> None:
         usage = filled.search(embedded(CONTENTS[0]), 3).usage
         assert_usage(usage)
@@ -293,8 +312,14 @@ class TestStores:
 
     @pytest.mark.parametrize("seed", [0, 1])
     @pytest.mark.parametrize("depth", [1, 5, 100])
-    def test_nested_sub_corpora_equal_an_index_of_each(self, store: Store, depth: int, seed: int) -> None:
+    @pytest.mark.parametrize("unknown", [False, True])
+    def test_nested_sub_corpora_equal_an_index_of_each(
+        self, store: Store, depth: int, seed: int, *, unknown: bool
+    ) -> None:
         docs, vectors = crowd(seed)
+        if unknown:  # the embedder knows no word of every fifth
+            vectors = vectors.copy()
+            vectors[::5] = 0
         layouts = crowd_layouts(len(docs), seed)
         given = search_nested(store, docs, vectors, queries=ASKED, layouts=layouts, depth=depth)
         assert [len(cells) for cells in given] == [5, 3]

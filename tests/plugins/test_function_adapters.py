@@ -44,6 +44,32 @@ def test_nothing_that_a_function_returns_may_be_reused() -> None:
     assert not FunctionReranker(count_words).pointwise
 
 
+@pytest.mark.parametrize(
+    ("stage", "function", "told"),
+    [
+        ("store", lambda question: [], "retriever '<lambda>' takes (question); it is called with (question, depth)"),
+        ("embedder", lambda: [], "embedder '<lambda>' takes (); it is called with (texts)"),
+        ("reranker", lambda texts: [], "reranker '<lambda>' takes (texts); it is called with (question, texts)"),
+        (
+            "injector",
+            lambda question, texts, *, style: "",
+            "injector '<lambda>' takes (question, texts, *, style); it is called with (question, texts)",
+        ),
+        ("generator", lambda prompt, k: "", "generator '<lambda>' takes (prompt, k); it is called with (prompt)"),
+    ],
+)
+def test_a_function_that_takes_something_else_is_told_before_it_is_called(stage: str, function: Any, told: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        Pipeline("p", **{"embedder": "hashing", "store": "faiss_flat", stage: function}).parts()
+    assert str(raised.value) == told
+
+
+def test_a_function_that_takes_more_than_it_is_given_may_have_defaults() -> None:
+    store = FunctionStore(lambda question, depth, site="docs", **more: [])
+    store.add(DOCS, None)
+    assert store.search(embedded("why?"), 2).ranking == ()
+
+
 def test_an_embedder_becomes_float32_rows() -> None:
     embedded_texts = FunctionEmbedder(lengths).embed_queries(["ab", "abcd"])
     assert embedded_texts.vectors.dtype == np.float32
@@ -112,7 +138,7 @@ def test_a_reranker_with_too_few_scores_is_told_so() -> None:
     def stingy(question: str, texts: list[str]) -> list[float]:
         return [1.0]
 
-    with pytest.raises(BadInput, match="reranker 'stingy' gave 1 scores for 3 documents"):
+    with pytest.raises(BadInput, match="reranker 'stingy' gave 1 score for 3 documents"):
         FunctionReranker(stingy).score(QUERY, DOCS[:3])
 
 
@@ -131,7 +157,7 @@ def test_an_object_that_can_be_called_is_named_by_its_class() -> None:
         def __call__(self, question: str, texts: list[str]) -> list[float]:
             return []
 
-    with pytest.raises(BadInput, match="reranker 'Stingy' gave 0 scores for 1 documents"):
+    with pytest.raises(BadInput, match="reranker 'Stingy' gave 0 scores for 1 document"):
         FunctionReranker(Stingy()).score(QUERY, DOCS[:1])
 
 

@@ -76,7 +76,8 @@ def written(
     usage = usage_of(pipelines, candidates, stages, query_tokens, prompt_tokens)
     pd.concat([usage, answers_of(pipelines, answers or {})]).to_parquet(folder / "usage.parquet")
     tokens_of(candidates, query_tokens).to_parquet(folder / "tokens.parquet")
-    spans_of(pipelines, stages, timed_ns or {}).to_parquet(folder / "spans.parquet")
+    if timed_ns:  # without timings there is no such file
+        spans_of(pipelines, stages, timed_ns).to_parquet(folder / "spans.parquet")
     for name in pipelines:
         ranking_of(candidates).to_parquet(folder / "rankings" / f"{name}.parquet")
     return folder

@@ -13,10 +13,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from complete_tables import complete
 
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.price import price_recording
 from ragprof.studies.injection.price import price_answers
+from ragprof.studies.injection.recorded import ANSWERS as ANSWER_TABLE
+from ragprof.studies.injection.recorded import LIVE as LIVE_TABLE
+from ragprof.studies.injection.recorded import PROMPTS as PROMPT_TABLE
 
 ON = date(2026, 11, 22)
 HOUR = 36 * 10**11
@@ -56,13 +60,17 @@ def study(folder: Path, generator: str, live: Sequence[tuple[str, int, str, int]
     home = folder / "injection"
     home.mkdir()
     config = json.loads((folder / "manifest.json").read_text())["config"]
-    (home / "manifest.json").write_text(json.dumps({"config": config, "generators": {"dense": generator}}))
+    facts = {"config": config, "generators": {"dense": generator}, "recording": "r", "corpus_sha256": "c", "work": {}}
+    facts |= {"generator": {}, "questions": ["q1", "q2"], "unanswerable": [], "own_k": {}, "settings": {}}
+    (home / "manifest.json").write_text(json.dumps(facts))
     columns = ["setting", "query_id", "digest", "prompt_tokens", "model_tokens"]
-    pd.DataFrame(PROMPTS, columns=columns).assign(pipeline="dense").to_parquet(home / "prompts.parquet")
+    prompts = pd.DataFrame(PROMPTS, columns=columns).assign(pipeline="dense")
     answers = pd.DataFrame(ANSWERS, columns=["digest", "answer_tokens", "output_tokens"])
-    answers.to_parquet(home / "answers.parquet")
-    timed = pd.DataFrame(live, columns=["setting", "round", "query_id", "generate_ns"])
-    timed.assign(pipeline="dense").to_parquet(home / "live.parquet")
+    timed = pd.DataFrame(live, columns=["setting", "round", "query_id", "generate_ns"]).assign(pipeline="dense")
+    for name, table, recorded in (
+        ("prompts", prompts, PROMPT_TABLE), ("answers", answers, ANSWER_TABLE), ("live", timed, LIVE_TABLE),
+    ):  # fmt: skip
+        complete(table, recorded).to_parquet(home / f"{name}.parquet")
 
 
 def bill(folder: Path) -> dict[tuple[str, str, str], Decimal | None]:

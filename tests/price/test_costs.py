@@ -99,7 +99,7 @@ def test_a_prompt_without_an_llm_is_unpriced_although_its_packing_has_a_price(re
 
 def test_a_machine_without_timings_is_unpriced(recorded: Callable[..., Path]) -> None:
     folder = recorded(prices={"machine": "aws/m7i.large"}, stages=["search"])
-    (folder / "spans.parquet").unlink()
+    assert not (folder / "spans.parquet").exists()
     priced = price_recording(folder, on=ON).pipelines["dense"]
     assert priced.unpriced == ("search: no timed query, so no machine time for 'aws/m7i.large'; record timings first",)
 

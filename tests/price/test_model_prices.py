@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ import pytest
 from genai_prices import Usage, calc_price, data
 
 from ragprof.core.errors import BadInput
+from ragprof.price import rates
 from ragprof.price.rates import QUOTED, ModelRate, Unpriced, model_rate
 
 DAY = date(2026, 7, 1)
@@ -76,3 +78,26 @@ def test_a_price_that_depends_on_the_hour_is_that_of_the_stated_hour() -> None:
         assert rate.cost(Decimal(1_000)) == told(rate, hour=hour, input_tokens=1_000)
     assert len({rate.usd for rate in prices.values()}) > 1
     assert model_rate("openai:gpt-4o-mini", DAY, 7).hour is None
+
+
+def test_a_fee_per_request_stands_beside_the_price_of_each_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model has both today: a fee is put on one whose price depends on the hour."""
+    asked, fee = rates._price, Decimal("0.012")
+
+    def with_fee(provider: str, model: str, *, at: datetime, **tokens: int) -> object:
+        priced = asked(provider, model, at=at, **tokens)
+        return replace(priced, total_price=priced.total_price + fee)
+
+    name = next(rate.name for rate in rates_of("deepseek") if rate.hour is not None)
+    plain = {hour: model_rate(name, DAY, hour) for hour in (0, 9)}
+    monkeypatch.setattr(rates, "_price", with_fee)
+    model_rate.cache_clear()
+    try:
+        for hour, rate in plain.items():
+            dear = model_rate(name, DAY, hour)
+            assert (dear.hour, dear.usd, dear.request_usd) == (hour, rate.usd, fee)
+            assert dear.cost(Decimal(500)) == fee + rate.usd * 500 / rate.per
+            call = dear.call(prompt_tokens=500, answer_tokens=70)
+            assert (call.prompt, call.answer) == (dear.cost(Decimal(500)), rate.output_usd * 70 / rate.per)  # type: ignore[operator]
+    finally:
+        model_rate.cache_clear()

@@ -156,7 +156,7 @@ def test_recordings_of_older_versions_were_not_measured_and_are_not_busy() -> No
 
 def test_a_recording_has_one_flag_a_pipeline(handbook_recording: Path) -> None:
     path = handbook_recording / "spans.parquet"
-    spans = files.read_table(path)
+    spans = pd.read_parquet(path)
     dense = (spans["pipeline"] == "dense") & (spans["phase"] == "round")
     spans["cpu_ns"] = spans["duration_ns"].astype("Int64")
     spans["waiting_ns"] = (spans["duration_ns"] * dense).astype("Int64")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from ragprof.core import Doc, Query
+from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec, create
-from ragprof.record.unread import left_out_by_injectors
+from ragprof.evals import EvalConfig
+from ragprof.record.pipeline import Pipeline
+from ragprof.record.unread import left_out_by_injectors, unread_by_rerankers
 from ragprof.session.forecast import forecast_eval
 from ragprof.session.run import run
 
@@ -81,3 +85,84 @@ def test_chunks_that_a_budget_or_a_window_leaves_out_are_counted_together() -> N
     tables["some"] = pd.DataFrame(rows, columns=["query_id", "unit", "count"])
     (told,) = left_out_by_injectors(tables)
     assert (told.pipelines, told.cut, told.of) == (("some",), 3, 10)
+
+
+NOBODY_KNOWS = "..."
+UNKNOWN = """
+name = "unknown"
+metrics = ["nDCG@10"]
+corpus = { path = "handbook" }
+timing = { seconds = 0.1, rounds = 2, min_queries = 1, warmup = 1 }
+
+[[pipelines]]
+name = "dense"
+embedder = "hashing"
+store = "faiss_flat"
+depth = 5
+
+[[pipelines]]
+name = "words"
+store = "bm25s"
+depth = 5
+"""
+
+
+def test_a_passage_and_a_query_without_a_known_word_are_left_out_of_that_index_and_counted(
+    handbook: Path, cache: Path
+) -> None:
+    folder = handbook.parent
+    for name, key in (("corpus", "dots"), ("queries", "qx")):
+        with (folder / "handbook" / f"{name}.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(f"{json.dumps({'_id': key, 'text': NOBODY_KNOWS})}\n")
+    with (folder / "handbook" / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("qx\tleave-annual\t1\n")
+    (folder / "unknown.toml").write_text(UNKNOWN, encoding="utf-8")
+    for _ in range(2):  # from the cache, too
+        result = run(folder / "unknown.toml", out=folder / "out")
+        told = [warning for warning in result.summary["warnings"] if "knows no word" in warning]
+        assert told == [
+            "hashing (dense) knows no word of 1 of 25 passages: it is not in its index; name an embedder that knows "
+            "its language",
+            "hashing (dense) knows no word of 1 of 13 queries: it is searched for in vain; name an embedder that knows "
+            "its language",
+        ]
+        assert result.summary["pipelines"]["dense"]["empty_rankings"] == 1
+        found = pd.read_parquet(folder / "out" / "rankings" / "dense.parquet")
+        assert "dots" not in set(found["doc_id"])
+        assert "qx" not in set(found["query_id"])
+
+
+def test_an_embedder_that_knows_no_word_of_the_whole_corpus_is_refused(handbook: Path, cache: Path) -> None:
+    folder = handbook.parent
+    lines = (folder / "handbook" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    dots = [json.dumps({**json.loads(line), "title": "", "text": NOBODY_KNOWS}) for line in lines]
+    (folder / "handbook" / "corpus.jsonl").write_text("\n".join(dots), encoding="utf-8")
+    (folder / "unknown.toml").write_text(UNKNOWN, encoding="utf-8")
+    with pytest.raises(BadInput, match="knows no word of any passage, so nothing could be found; name one that knows"):
+        run(folder / "unknown.toml", out=folder / "out")
+
+
+def test_a_server_is_said_to_cut_what_it_is_told_to_cut_or_may_cut() -> None:
+    """Tokens are those of the eval's tokenizer: nobody knows the server's."""
+    docs = [Doc("short", "", "pay " * 20, "short"), Doc("long", "", "pay " * 700, "long")]
+    pairs = {"p": [(Query("q", "when is pay day"), doc) for doc in docs]}
+    told = {}
+    for options in ({"max_tokens_per_doc": 100}, {}, {"truncate": False}):
+        spec = {"name": "rerank_api", "base_url": "http://127.0.0.1:9", "model": "m", "dialect": "voyage"}
+        if "max_tokens_per_doc" in options:
+            spec["dialect"] = "cohere"
+        pipeline = {"name": "p", "store": "bm25s", "reranker": spec | options}
+        config = EvalConfig.model_validate({"name": "e", "pipelines": [pipeline]})
+        parts = Pipeline("p", store="bm25s", reranker=spec | options).parts()
+        told[str(options)] = [each.sentence for each in unread_by_rerankers(config, [parts], pairs)]
+    assert told == {
+        "{'max_tokens_per_doc': 100}": [
+            "rerank_api (p) reads 100 tokens at most: 1 of 2 candidates are longer, and 86% of their tokens are not "
+            "read; read them whole with [corpus] chunking = { max_characters = 350 }"
+        ],
+        "{}": [
+            "rerank_api (p) has its server cut what is too long for the model, and is not told how much: 1 of 2 "
+            "candidates are longer than 512 tokens; truncate = false has it refuse them"
+        ],
+        "{'truncate': False}": [],
+    }

@@ -138,8 +138,23 @@ def test_vectors_that_nothing_can_be_found_with_are_refused_live_too(value: floa
     assert str(raised.value) == told
 
 
+def test_a_text_without_a_known_word_has_zeros_and_is_counted_and_not_kept(tmp_path: Path) -> None:
+    """A row of zeros in a cache is damage, so that such a text is asked for again."""
+    known = HashingEmbedder(64).embed_documents(TEXTS).vectors
+    for computed in (12, 1):
+        made = documents(HashingEmbedder(64), tmp_path, ["???", *TEXTS, "???", "a cat"])
+        assert (made.computed, made.unknown) == (computed, 2)
+        assert np.flatnonzero(~made.vectors.any(axis=1)).tolist() == [0, 11]
+        assert np.array_equal(made.vectors[1:11], known)
+    parts = Pipeline("p", embedder="hashing", store="faiss_flat").parts()
+    parts.store.add([Doc("d", "", "text", "d")], parts.embedder.embed_documents(["text"]).vectors)  # type: ignore[union-attr]
+    assert ask(parts, Query("q", "???"), bare).rankings["search"] == ()
+
+
 def test_a_vector_of_zeros_names_its_text_and_is_not_kept(tmp_path: Path) -> None:
     class Empty(HashingEmbedder):
+        zeros_are_unknown = False
+
         def embed_documents(self, texts: Sequence[str]) -> Embedded:
             made = super().embed_documents(texts)
             made.vectors[[text == TEXTS[3] for text in texts]] = 0

@@ -10,7 +10,7 @@ from main_runs import changed, cut, led_by, scored, twelve, unpriced
 
 from ragprof.report.html import charts_of
 from ragprof.report.palette import pipeline_colours
-from ragprof.report.theme import Chart, Point, Scale, arrange, logarithmic, wrap
+from ragprof.report.theme import Chart, Point, Scale, arrange, linear, logarithmic, wrap
 from ragprof.studies.contract import Context
 from ragprof.studies.profile.section import ProfileSection
 from ragprof.studies.profile.study import show
@@ -100,3 +100,15 @@ def test_reports_without_charts_load_no_chart_library() -> None:
     code = "import sys, ragprof.studies.profile.tables, ragprof.report.markdown; print('altair' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("high", [1.0, 1.0 + 1e-12])
+def test_an_axis_of_scores_ends_at_1_where_a_mean_lost_its_last_digit(high: float) -> None:
+    assert linear([0.2, high], margin=0.1, most=1.0).high == 1.0
+    assert linear([0.2, 3.0], margin=0.1, most=1.0).high > 3.0
+
+
+def test_differences_of_scores_reach_no_further_than_1(main_run: ProfileSection) -> None:
+    pair = main_run.comparisons[0].model_copy(update={"difference": -0.98, "interval": (-1.0, -0.9)})
+    run = main_run.model_copy(update={"comparisons": (pair,)})
+    assert '"domain": [-1.0, 1.0]' in _values(_charts(run)["differences"])

@@ -35,7 +35,8 @@ def test_a_reranker_that_loses_has_a_share_below_nothing() -> None:
     found = headroom(data_of(Arm([1] * 10 + [2] * 10, [3] * 20), metric=TOP), "reranked")
     assert found.captured_share is not None
     assert found.captured_share.mean == -1.0
-    assert "this one loses more: it wins \u2212100.0% (95% CI " in found.sentence
+    low, high = found.captured_share.interval or (0.0, 0.0)
+    assert f"this one wins nothing and loses 100.0% (95% CI {-high:.1%}\u2013{-low:.1%})" in found.sentence
 
 
 def test_where_nothing_can_be_won_there_is_no_share() -> None:

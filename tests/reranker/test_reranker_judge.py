@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 import pytest
+from complete_tables import complete
 
 from ragprof.core import Doc, Query
 from ragprof.core.errors import BadInput
@@ -18,6 +19,7 @@ from ragprof.core.ranking import ranked
 from ragprof.corpus import EvaluationSet
 from ragprof.judge.scores import measure, scores_of
 from ragprof.studies.reranker.judge import judge
+from ragprof.studies.reranker.recorded import TABLES
 
 Found: TypeAlias = Mapping[str, Sequence[tuple[str, float | None]]]
 FAMILIES = ("nDCG", "P", "R", "Judged", "Success")
@@ -62,7 +64,8 @@ class Case:
         (folder / "manifest.json").write_text(json.dumps({"config": config}))
         sets = self.sets or {max(self.depths): self.found}
         rows = [row for depth, found in sets.items() for row in candidate_rows(depth, found)]
-        table(rows, "arm depth query_id rank doc_id document_id rerank_score").to_parquet(place / "candidates.parquet")
+        candidates = table(rows, "arm depth query_id rank doc_id document_id rerank_score")
+        complete(candidates, TABLES["candidates"]).to_parquet(place / "candidates.parquet")
         windows = [("dense+r", query, doc, 2, score) for query, doc, score in self.windows]
         table(windows, "arm query_id doc_id windows score").to_parquet(place / "windows.parquet")
         lengths = [("dense+r", *row) for row in self.lengths]

@@ -15,11 +15,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from complete_tables import complete
 
 from ragprof.core import Doc
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.ranking import ranked
 from ragprof.studies.reranker.price import price
+from ragprof.studies.reranker.recorded import TABLES
 
 ON = date(2026, 11, 22)
 SECOND = 10**9
@@ -122,11 +124,11 @@ class Case:
         pd.DataFrame(tokens, columns=["kind", "id", "tokens"]).to_parquet(folder / "tokens.parquet")
         columns = ["arm", "depth", "query_id", "rank", "doc_id", "document_id", "rerank_score", "tokens"]
         rows = [row for arm in self.arms() for row in self.candidates(arm)]
-        pd.DataFrame(rows, columns=columns).to_parquet(place / "candidates.parquet")
+        complete(pd.DataFrame(rows, columns=columns), TABLES["candidates"]).to_parquet(place / "candidates.parquet")
         live = [(arm, depth, turn, query, ns) for turn, (arm, depth, query, ns) in enumerate(self.live)]
         columns = ["arm", "depth", "round", "query_id", "rerank_ns"]
         plain = (PIPELINE, 0, 0, "q1", None)
-        pd.DataFrame([*live, plain], columns=columns).to_parquet(place / "live.parquet")
+        complete(pd.DataFrame([*live, plain], columns=columns), TABLES["live"]).to_parquet(place / "live.parquet")
         return place
 
     def candidates(self, arm: str) -> list[tuple[Any, ...]]:

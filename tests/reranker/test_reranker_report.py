@@ -388,3 +388,41 @@ def test_verdicts_fit_into_eighty_columns(section: RerankerSection) -> None:
     lines = printed(hostile)
     assert max(map(len, lines)) <= 80
     assert "[red]" in "".join(lines)
+
+
+def test_one_page_repeats_what_it_was_decided_with(section: RerankerSection) -> None:
+    assert (
+        "**Decided with.** A gain counts from 0.01 nDCG@10; a point (0.01) is worth $0.5 per 1,000 questions. For "
+        "other ones: ragprof reranker DIR with"
+    ) in reranker_page(section, context(section)).replace("\\", "")
+    limits = {"worth_usd_per_point": None, "max_added_p95_ms": 40.0, "max_usd_per_1000_queries": 0.25}
+    study = section.study.model_copy(update=limits)
+    text = reranker_page(section.model_copy(update={"study": study}), context(section)).replace("\\", "")
+    assert (
+        "A gain counts from 0.01 nDCG@10; nobody says what a point is worth; more than 40 ms at p95 is too slow; more "
+        "than $0.25 per 1,000 questions is too dear."
+    ) in text
+
+
+def test_time_that_a_reranker_saves_is_no_waiting(section: RerankerSection) -> None:
+    faster = {"added_p50_ns": -2_000_000, "added_p50_interval_ns": (-3_000_000, -1_000_000)}
+    page_of = reranker_page(changed(section, DENSE, statement=faster), context(section))
+    assert f"The time of an ordinary question (the median) changes by {MINUS}2.00 ms ({MINUS}3.00 ms to" in page_of
+
+
+def test_times_and_money_of_a_busy_machine_are_marked(section: RerankerSection) -> None:
+    busy = "the machine was busy (40% of the time waiting for a core)"
+    marked = changed(section, HYBRID, latency_withheld=busy, cost_withheld=busy)
+    quiet_rows, rows = (tables.statement(each.verdicts[HYBRID]).rows for each in (section, marked))
+    for before, after in zip(quiet_rows, rows, strict=True):
+        line = after.cells[1].text
+        mine = [cell.text.removesuffix(" *") for cell in after.cells]
+        assert mine == [cell.text for cell in before.cells]
+        told = [cell.text.endswith(" *") for cell in after.cells[2:4]]
+        if line.startswith("added time") or line == "per point gained":
+            assert told == [True, False]
+        else:
+            assert told == [line in ("reranker", "net")] * 2
+    assert busy in tables.statement(marked.verdicts[HYBRID]).note
+    row = cells(tables.glance(marked), HYBRID)
+    assert [cell.text.endswith(" *") for cell in row] == [False, False, False, True, True, False, True, False]

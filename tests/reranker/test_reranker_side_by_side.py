@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from complete_tables import complete
 from reranker_data import Arm, data_of
 
+from ragprof.evals.recorded import COSTS, SPANS
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker.section import RankingAgreement
 from ragprof.studies.reranker.side_by_side import agreement, kendall_tau, side_by_side
@@ -177,8 +180,13 @@ def write_home(home: Path) -> None:
          "duration_ns": 100 if name == "float32" else 50} for name, query in facts
     ]  # fmt: skip
     costs = [
-        {"pipeline": name, "query_id": query, "stage": "embed", "usd": 0.004 if name == "float32" else 0.001}
+        {
+            "pipeline": name,
+            "query_id": query,
+            "stage": "embed",
+            "usd": Decimal("0.004" if name == "float32" else "0.001"),
+        }
         for name, query in facts
     ]
-    pd.DataFrame(spans).to_parquet(home / "spans.parquet")
-    pd.DataFrame(costs).to_parquet(home / "costs.parquet")
+    complete(pd.DataFrame(spans), SPANS).to_parquet(home / "spans.parquet")
+    complete(pd.DataFrame(costs), COSTS).to_parquet(home / "costs.parquet")

@@ -8,10 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from complete_tables import complete
 from reranker_data import Arm, data_of
 
 from ragprof.core import files
 from ragprof.evals import unpriced
+from ragprof.studies.growth.recorded import CONTEXT
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.growth_value import growth_value
 from ragprof.studies.reranker.section import GrowthValue, PaysFrom
@@ -86,7 +88,7 @@ def grown(folder: Path, data: RerankerData, *, gains: list[float], metric: str =
             "config": {"seed": 0, "pipelines": config["pipelines"], "growth": {"metric": metric}},
             "plan": {
                 "corpus": "c", "questions": "q", "pipelines": unpriced(config["pipelines"]), "identities": {},
-                "tokenizer": "t", "orders": orders,
+                "tokenizer": "t", "orders": orders, "depth": 10,
             },
         },
     )  # fmt: skip
@@ -108,7 +110,8 @@ def grown(folder: Path, data: RerankerData, *, gains: list[float], metric: str =
         for stage, score in (("search", 0.2), ("rerank", 0.2 + gain))
     ]
     files.write_table(growth / "scores" / "reranked.parquet", pd.DataFrame(rows))
-    files.write_table(growth / "context" / "reranked.parquet", pd.DataFrame({"curve": ["all_judged"]}))
+    context = complete(pd.DataFrame({"curve": ["all_judged"]}), CONTEXT)
+    files.write_table(growth / "context" / "reranked.parquet", context)
     return folder
 
 

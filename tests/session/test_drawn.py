@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from ragprof.core import files
@@ -38,7 +39,7 @@ def test_a_report_that_holds_is_left_as_it_is_and_its_summary_is_the_same(drawn:
 
 
 def test_a_judgement_that_changed_is_analysed_anew(drawn: Path) -> None:
-    scores = files.read_table(drawn / "scores.parquet")
+    scores = pd.read_parquet(drawn / "scores.parquet")
     mine = (scores["pipeline"] == "bm25") & (scores["metric"] == "nDCG@10") & (scores["stage"] == "search")
     files.write_table(drawn / "scores.parquet", scores.assign(value=scores["value"].where(~mine, 0.5)))
     found = redraw(drawn).summary["pipelines"]["bm25"]["scores"]["search"]["nDCG@10"]
@@ -54,7 +55,7 @@ def test_a_rate_that_changed_is_told_anew(drawn: Path) -> None:
 
 
 def test_a_setting_that_changed_is_gone_by(drawn: Path) -> None:
-    manifest = files.read_json(drawn / "manifest.json")
+    manifest = json.loads((drawn / "manifest.json").read_text())
     kept = {"recording": manifest["recording"], "metrics": ["RR@10"], "pipelines": {}}
     files.write_json(drawn / "settings.json", kept)
     assert {pair["metric"] for pair in redraw(drawn).summary["comparisons"]} == {"RR@10"}

@@ -21,7 +21,9 @@ def test_other_documents_are_refused_before_anything_is_run(small: Path, recorde
     (message,) = found.document["notes"]
     assert found.exit_code == 3
     assert [row["gate"] for row in found.rows] == ["incomparable"] * len(found.rows)
-    assert message.startswith(f"{recorded.base.parent.name}/base: it was made with other corpus (")
+    assert message.startswith(
+        f"{recorded.base.parent.name}/base: it was made with other data (corpus: 'handbook' (24 passages of 24"
+    )
     assert "nothing was run" in message
     assert not Path("reports").exists()
 
@@ -29,8 +31,8 @@ def test_other_documents_are_refused_before_anything_is_run(small: Path, recorde
 @pytest.mark.parametrize(
     ("file", "old", "new", "named"),
     [
-        ("queries.jsonl", "?", "??", "questions"),
-        ("qrels/test.tsv", "q01\tleave-annual\t2", "q01\tleave-annual\t1", "qrels"),
+        ("queries.jsonl", "?", "??", "questions: 12 on both sides, with other contents"),
+        ("qrels/test.tsv", "q01\tleave-annual\t2", "q01\tleave-annual\t1", "other relevance judgements"),
     ],
 )
 def test_other_questions_and_judgements_are_refused_too(
@@ -42,7 +44,7 @@ def test_other_questions_and_judgements_are_refused_too(
     gating(small, QUALITY)
     found = gate(small, baseline=recorded.base)
     assert found.exit_code == 3
-    assert f"it was made with other {named} (" in found.document["notes"][0]
+    assert f"it was made with other data ({named})" in found.document["notes"][0]
 
 
 LINE = EVAL.count("\n") + 5

@@ -15,6 +15,7 @@ from gated_eval import QUALITY, TOKENS, Recorded, gating, refused
 import ragprof
 from ragprof.core import files
 from ragprof.evals import read_eval
+from ragprof.evals.recorded import read_manifest
 from ragprof.session.again import redraw, reprice
 from ragprof.session.gating import gate, judged
 from ragprof.session.run import run
@@ -40,7 +41,7 @@ def with_scores(recording: Path, folder: Path, changed: list[float]) -> Path:
 def with_machine(recording: Path, folder: Path) -> Path:
     """A copy whose machine has a price."""
     shutil.copytree(recording, folder)
-    manifest = files.read_manifest(folder)
+    manifest = read_manifest(folder)
     manifest["config"]["prices"] |= {"machine": "aws/m7i.large", "utilisation": 0.5}
     files.write_json(folder / "manifest.json", manifest)
     return reprice(folder).folder
@@ -229,8 +230,8 @@ def test_without_a_clock_nothing_is_timed_nobody_is_asked_and_nothing_is_drawn(
         "nDCG@10": "holds", "inject.prompt_tokens": "holds",
     }  # fmt: skip
     assert found.exit_code == 0
-    assert set(files.read_table(Path("new/spans.parquet"))["phase"]) == {"cold"}
-    assert set(files.read_table(Path("new/usage.parquet"))["stage"]) == {"inject"}
+    assert set(pd.read_parquet(Path("new/spans.parquet"))["phase"]) == {"cold"}
+    assert set(pd.read_parquet(Path("new/usage.parquet"))["stage"]) == {"inject"}
     assert not list(Path("new").glob("report.*"))
     told = {
         each.quantity: (each.verdict, each.reason)
@@ -258,7 +259,7 @@ def test_without_a_clock_a_few_queries_are_asked_where_a_gate_counts_what_they_u
         ("plain", "nDCG@10"): ("holds", 0), ("reranked", "nDCG@10"): ("holds", 0),
         ("reranked", "rerank.docs_scored"): ("holds", 0),
     }  # fmt: skip
-    usage = files.read_table(Path("new/usage.parquet"))
+    usage = pd.read_parquet(Path("new/usage.parquet"))
     live = usage[usage["stage"] != "inject"]
     assert set(live["stage"]) == {"embed", "search", "rerank"}
     assert live[live["unit"] == "docs_scored"]["query_id"].nunique() == 12

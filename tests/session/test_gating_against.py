@@ -188,7 +188,8 @@ def test_sides_that_rest_on_other_documents_end_before_a_model_is_loaded(
     Path("before.toml").write_text(EVAL.replace('path = "handbook"', 'path = "other"'))
     found = gate(eval_file, against="before.toml", out="out")
     assert found.exit_code == 3
-    assert "'base before.toml' and 'candidate' cannot be compared: they differ in corpus" in found.document["notes"][0]
+    told = "'base before.toml' and 'candidate' cannot be compared: corpus: 'other' (24 passages of"
+    assert told in found.document["notes"][0]
     assert not list(Path("out").iterdir())
     assert not Path("cache").exists()
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from ragprof.core import files
@@ -53,7 +54,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAGPROF_CACHE", str(home / "cache"))
         folder = weigh(home / "one.toml", out=home / "out").folder
-    live, spans = files.read_table(folder / "reranker" / "live.parquet"), files.read_table(folder / "spans.parquet")
+    live, spans = pd.read_parquet(folder / "reranker" / "live.parquet"), pd.read_parquet(folder / "spans.parquet")
     timed = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
     for depth, pipeline in ((0, PLAIN), (10, RERANKED)):
         times = timed[timed["pipeline"] == pipeline].set_index(["round", "query_id"])["duration_ns"]

@@ -144,7 +144,7 @@ def manifest(**tables: Mapping[str, Any]) -> dict[str, Any]:
         "generator": {"name": "local", "model": "tiny", "precision": "float32", "device": "cpu"},
         "work": {"prompts": 108, "distinct": 108, "generated": 108, "reused": 0},
         "energy": {
-            "source": "estimate", "watts": 36.0, "region": "world", "usd_per_kwh": "0.2", "kg_co2_per_kwh": "0.5",
+            "source": "estimate", "watts": 36.0, "region": "world", "usd_per_kwh": 0.2, "kg_co2_per_kwh": 0.5,
             "date": "2025-06-30", "statement": "Estimated from 36 stated watts.",
         },
     }  # fmt: skip

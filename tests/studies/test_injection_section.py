@@ -13,7 +13,6 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from ragprof.core import files
 from ragprof.session import summary as summary_module
 from ragprof.session.summary import WITH_ANSWERS
 from ragprof.session.summary import analyse as analyse_recording
@@ -228,7 +227,7 @@ def test_answers_that_were_not_judged_are_not_there_yet(tmp_path: Path) -> None:
 
 def beside(recording: Path, **changed: Any) -> Path:
     """Answers of the handbook's first two pipelines, in the recording's folder."""
-    manifest, judgement = (files.read_json(recording / f"{name}.json") for name in ("manifest", "judgement"))
+    manifest, judgement = (json.loads((recording / f"{name}.json").read_text()) for name in ("manifest", "judgement"))
     names = dict(zip(answered.SETTINGS, ["bm25", "dense"], strict=True))
     tables = {
         name: getattr(answered, name)().replace({"pipeline": names}) for name in ("prompts", "judged", "live", "costs")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pandas as pd
 import pytest
 
 from ragprof.core import files
@@ -168,7 +169,7 @@ def test_a_recording_of_a_busy_machine_has_no_front_over_time(handbook_recording
     """Waiting of one pipeline's threads withholds latency from front, sentences and tile, and leaves quality alone."""
     quiet = profile_of(handbook_recording)
     path = handbook_recording / "spans.parquet"
-    spans = files.read_table(path)
+    spans = pd.read_parquet(path)
     waited = (spans["pipeline"] == "dense") & (spans["phase"] == "round")
     read = {"cpu_ns": spans["duration_ns"], "waiting_ns": 3 * spans["duration_ns"] * waited}
     files.write_table(path, spans.assign(**{column: values.astype("Int64") for column, values in read.items()}))

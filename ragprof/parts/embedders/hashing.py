@@ -16,6 +16,8 @@ from ragprof.parts.words import words
 class HashingEmbedder:
     """Counts of words, each hashed into one of `dimensions` places."""
 
+    zeros_are_unknown = True
+
     def __init__(self, dimensions: PositiveInt = 256) -> None:
         self._dimensions = dimensions
 

@@ -28,6 +28,7 @@ class StaticEmbedder:
     """Mean of the tokens' vectors, normalised; no attention, so no maximum length."""
 
     precision = "float32"
+    zeros_are_unknown = True
 
     def __init__(self) -> None:
         spec = find_spec("wordllama")

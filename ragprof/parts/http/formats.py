@@ -313,7 +313,8 @@ def scores_in(form: Format, payload: object, count: int) -> list[float]:
     missing = [index for index in range(count) if index not in scores]
     if missing:
         raise CallFailed(
-            f"it scored {len(scores)} of {count} documents; the first without a score is {missing[0]}", again=False
+            f"it scored {len(scores)} of {count} documents; the first without a score is {missing[0]}",
+            again=False,
         )
     return [scores[index] for index in range(count)]
 

@@ -94,6 +94,14 @@ class RerankApiReranker:
         return "what the server computes in"
 
     @property
+    def max_tokens_per_doc(self) -> int | None:
+        return self._settings.max_tokens_per_doc
+
+    @property
+    def truncate(self) -> bool:
+        return self._settings.truncate
+
+    @property
     def remote(self) -> bool:
         """Whether its time is another machine's: not where the server stands on this one's loopback."""
         return not is_loopback(self._server.url)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors
-from ragprof.core.caches import blocks
+from ragprof.core.caches import blocks, unknown_rows
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, id_ranks, ranked
 from ragprof.core.stages import Store
@@ -57,15 +57,21 @@ class FaissFlatStore:
         """Block by block, so that of memory-mapped vectors only one block is in memory beside the index."""
         import faiss
 
-        rows = _given(vectors)
-        self._docs = docs
+        rows, unknown, start = _given(vectors), set[int](), 0
         self._index = faiss.IndexFlatIP(rows.shape[1])
         self._index.codes.resize(len(rows) * self._index.code_size)  # room for all: growing would copy it each time
         for block in blocks(rows):
-            self._index.add(block)
+            left_out = unknown_rows(block)
+            unknown.update((start + np.flatnonzero(left_out)).tolist())
+            self._index.add(block[~left_out] if left_out.any() else block)
+            start += len(block)
+        self._docs = docs if not unknown else [doc for place, doc in enumerate(docs) if place not in unknown]
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
-        nearest = self._nearest(_vector(query), min(depth, len(self._docs)))
+        vector, depth = _vector(query), min(depth, len(self._docs))
+        if not depth or not vector.any():
+            return Found((), {"searches": 1, "vectors_scanned": 0})
+        nearest = self._nearest(vector, depth)
         ranking = ranked((self._docs[place], score) for place, score in nearest)[:depth]
         return Found(ranking, {"searches": 1, "vectors_scanned": len(self._docs)})
 
@@ -88,7 +94,7 @@ class FaissFlatStore:
         # enough for the smallest sub-corpus of nearly every query, if it is a random one
         smallest = min((size for layout in layouts for size in layout.sizes if size), default=len(docs))
         width = min(len(docs), math.ceil(2 * min(depth, smallest) * len(docs) / max(1, smallest)) + 64)
-        left = np.arange(len(queries))
+        left = np.flatnonzero([vector.any() for vector in asked])
         while left.size and width:
             short = []
             for part in np.array_split(left, math.ceil(len(left) * width / CANDIDATES_AT_ONCE)):
@@ -155,7 +161,9 @@ def _candidates(
     for block in blocks(rows):
         with _vector_by_vector(len(queries)):
             found, near = faiss.knn(queries, block, min(width, len(block)), faiss.METRIC_INNER_PRODUCT)
-        # rows that FAISS could not compare (NaN) leave a place of -1
+        # rows that FAISS could not compare (NaN) leave a place of -1, and so do those that nothing is known of
+        nothing_shared = np.unique(near[(near >= 0) & (found == 0)])
+        near[np.isin(near, nothing_shared[unknown_rows(block[nothing_shared])])] = -1
         places = np.hstack([places, np.where(near < 0, -1, near + start)])
         scores, start = np.hstack([scores, found]), start + len(block)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :width]

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field, PositiveInt
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Vectors, registry
+from ragprof.core.caches import unknown_rows
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import ranked
 from ragprof.core.stages import Store
@@ -61,7 +63,10 @@ class FaissHnswStore:
 
         if vectors is None:
             raise BadInput("the store 'faiss_hnsw' compares vectors; give this pipeline an embedder")
+        unknown = unknown_rows(vectors)
         self._docs = docs
+        if unknown.any():
+            self._docs, vectors = [docs[place] for place in np.flatnonzero(~unknown).tolist()], vectors[~unknown]
         self._index = faiss.IndexHNSWFlat(vectors.shape[1], self._m, faiss.METRIC_INNER_PRODUCT)
         self._index.hnsw.efConstruction = self._ef_construction
         threads = faiss.omp_get_max_threads()
@@ -78,6 +83,8 @@ class FaissHnswStore:
 
         if query.vector is None:
             raise BadInput("the store 'faiss_hnsw' got a query without a vector; give this pipeline an embedder")
+        if not self._docs or not query.vector.any():
+            return Found((), {"searches": 1, "vectors_scanned": 0})
         kept = max(self._ef_search, depth)
         counters: Any = faiss.cvar
         before = counters.hnsw_stats.ndis

@@ -12,12 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.core import STAGES, files
+from ragprof.core import STAGES
 from ragprof.evals import unpriced
 from ragprof.record.belonging import Basis, belongs
 from ragprof.report.figures import counted, listed
 from ragprof.statistics.estimates import mean_estimate
 from ragprof.studies.audit.checks import DOCUMENTS_IN_A_BATCH, IN_A_BATCH, ONE_BY_ONE, REPEATED, REVERSED
+from ragprof.studies.audit.recorded import CHECKS, JUDGEMENT, MANIFEST, SCORES, TIES
 from ragprof.studies.audit.section import (
     AuditedPipeline,
     AuditSection,
@@ -45,7 +46,10 @@ def is_audited(folder: Path) -> bool:
 
 def audit_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
     """Whether the audit is of the same corpus, questions, pipelines and judgements as the recording it lies in."""
-    audit, judged = (files.read_json(folder / "audit" / name) for name in ("manifest.json", "judgement.json"))
+    audit, judged = (
+        recorded.read(folder / "audit" / name)
+        for name, recorded in {"manifest.json": MANIFEST, "judgement.json": JUDGEMENT}.items()
+    )
     # With --answers a pipeline without a generator was given that of [injection], which is no part of the recording.
     given = {one["name"]: {"generator": None} for one in audit["config"]["pipelines"] if one.get("generator") is None}
     basis = Basis(
@@ -60,9 +64,9 @@ def audit_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[
 def analyse(folder: Path) -> AuditSection:
     """The section of the summary. Raises BadInput where a file of the audit is missing."""
     place = folder / "audit"
-    manifest, metric = files.read_json(place / "manifest.json"), files.read_json(place / "judgement.json")["metric"]
-    checks, ties = (files.read_table(place / f"{name}.parquet").groupby("pipeline") for name in ("checks", "ties"))
-    every = files.read_table(place / "scores.parquet")
+    manifest, metric = MANIFEST.read(place / "manifest.json"), JUDGEMENT.read(place / "judgement.json")["metric"]
+    checks, ties = CHECKS.read(place / "checks.parquet"), TIES.read(place / "ties.parquet")
+    every = SCORES.read(place / "scores.parquet")
     config = manifest["config"]
     configs = {
         pipeline["name"]: {**pipeline, "generator": pipeline.get("generator") or config["injection"]["generator"]}
@@ -71,8 +75,8 @@ def analyse(folder: Path) -> AuditSection:
     counts = ThreadCounts(**manifest["threads"])
     pipelines = {}
     for name in configs:
-        scores = every[every["pipeline"] == name]
-        found = _pipeline(checks.get_group(name), ties.get_group(name), scores, metric, manifest)
+        mine, tied, scores = (table[table["pipeline"] == name] for table in (checks, ties, every))
+        found = _pipeline(mine, tied, scores, metric, manifest)
         listwise = manifest["pointwise"].get(name) is False
         stages = noted(found.stages, counts, times=manifest["times"], listwise=listwise)
         pipelines[name] = found.model_copy(update={"stages": stages})

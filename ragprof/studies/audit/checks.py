@@ -190,7 +190,7 @@ class Alone:
     def vector(self, embedder: Embedder, doc: Doc) -> Vectors:
         key = (id(embedder), doc.doc_id)
         if key not in self._vectors:
-            self._vectors[key] = trusted(embedder.embed_documents([doc.content]).vectors, [doc.content])[0]
+            self._vectors[key] = trusted(embedder.embed_documents([doc.content]).vectors, [doc.content], embedder)[0]
         return self._vectors[key]
 
 
@@ -199,7 +199,7 @@ def query_checks(parts: Parts, lives: Sequence[LiveQuery]) -> Iterator[Check]:
     if parts.embedder is None:
         return
     texts = [live.query.text for live in lives]
-    together = trusted(parts.embedder.embed_queries(texts).vectors, texts)
+    together = trusted(parts.embedder.embed_queries(texts).vectors, texts, parts.embedder)
     for live, vector in zip(lives, together, strict=True):
         yield vector_check(parts, live, vector, ("batch size", IN_A_BATCH))
 
@@ -227,7 +227,7 @@ def document_checks(parts: Parts, lives: Sequence[LiveQuery], alone: Alone) -> I
     if parts.embedder is None or not parts.store.needs_vectors or not docs:
         return
     contents = [doc.content for doc in docs]
-    vectors = trusted(parts.embedder.embed_documents(contents).vectors, contents)
+    vectors = trusted(parts.embedder.embed_documents(contents).vectors, contents, parts.embedder)
     together = {doc.doc_id: vector for doc, vector in zip(docs, vectors, strict=True)}
     by_product = {live.query.query_id: products(live, together) for live in lives}
     knows_prompt = parts.reranker is None and all(
@@ -318,7 +318,8 @@ def threads(number: int) -> Iterator[None]:
 def thread_checks(parts: Parts, live: LiveQuery) -> Iterator[Check]:
     """Embedding, search and reranking of one query as they are now, each against what it gave live for that input."""
     if parts.embedder is not None:
-        vector = trusted(parts.embedder.embed_queries([live.query.text]).vectors, [live.query.text])[0]
+        text = live.query.text
+        vector = trusted(parts.embedder.embed_queries([text]).vectors, [text], parts.embedder)[0]
         yield vector_check(parts, live, vector, ("threads", OTHER_THREADS))
     found = searched(parts, live.query, live.vector)
     difference, effect = score_difference(live.searched, found), effect_of_search(parts, live, found)

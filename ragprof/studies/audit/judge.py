@@ -12,6 +12,7 @@ import pandas as pd
 from ragprof.core import StageName, files
 from ragprof.corpus import EvaluationSet
 from ragprof.judge.scores import measure, scores_of
+from ragprof.studies.audit.recorded import MANIFEST, RANKINGS
 
 SCORE_COLUMNS = ("pipeline", "run", "query_id", "metric", "value")
 
@@ -19,10 +20,10 @@ SCORE_COLUMNS = ("pipeline", "run", "query_id", "metric", "value")
 def judge_audit(folder: Path, evaluation: EvaluationSet, *, metric: str) -> pd.DataFrame:
     """Judge the final rankings of `folder`/audit and return the scores. Raises BadInput where no audit is there."""
     place = folder / "audit"
-    manifest = files.read_json(place / "manifest.json")
+    manifest = MANIFEST.read(place / "manifest.json")
     asked = set(manifest["queries"])
     qrels = {query_id: grades for query_id, grades in evaluation.qrels.items() if query_id in asked}
-    rankings, measures = files.read_table(place / "rankings.parquet"), [measure(metric)]
+    rankings, measures = RANKINGS.read(place / "rankings.parquet"), [measure(metric)]
     tables = []
     for pipeline in manifest["config"]["pipelines"]:
         final: StageName = "search" if pipeline["reranker"]["name"] == "none" else "rerank"

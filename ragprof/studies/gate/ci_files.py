@@ -196,7 +196,7 @@ def workflow_commands(comparison: Comparison) -> list[str]:
     to be said."""
     found = [case for case in worst_first(cases(comparison)) if case.level]
     if not found:
-        message = f"{headline(comparison)}, over {comparison.queries} queries"
+        message = f"{headline(comparison)}, over {figures.counted(comparison.queries, 'query')}"
         return [command("notice", title=f"ragprof: {line(comparison.eval)}", message=message)]
     shown = found if len(found) <= ANNOTATIONS else found[: ANNOTATIONS - 1]
     commands = []
@@ -332,7 +332,7 @@ def entries(comparison: Comparison) -> dict[str, str]:
                 "unit": row.unit if row.kind == "latency" else cells.unit_words(row),
                 "value": row.candidate,
                 **({} if half is None else {"range": f"± {figures.three_digits(half)}"}),
-                "extra": f"{told}{row.verdict}, n = {figures.count(row.n)} queries",
+                "extra": f"{told}{row.verdict}, n = {figures.counted(row.n, 'query')}",
             }
             found["bigger" if row.better == "higher" else "smaller"].append(entry)
     return {side: _json(listed) for side, listed in found.items()}

@@ -14,6 +14,7 @@ from typing import cast
 
 import pandas as pd
 
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, Incomparable, UnknownName
 from ragprof.core.quantities import Kind, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
@@ -43,6 +44,7 @@ from ragprof.studies.gate.evidence import (
     pairs_of,
     queries_of,
     same_job,
+    told_apart,
 )
 from ragprof.studies.gate.findings import Ask, ComparisonTerms, Finding, family_of, rows_of, tidy
 
@@ -108,7 +110,8 @@ def _examined(
     for side in (base, candidate):
         check_figures(side)
     found = differences(base, candidate)
-    if forbidding := [str(each) for each in found if each.blocks == "all"]:
+    forbidding = [told_apart(each.field, base.facts, candidate.facts) for each in found if each.blocks == "all"]
+    if forbidding:
         raise Incomparable(
             f"'{base.label}' and '{candidate.label}' cannot be compared: {'; '.join(forbidding)}; "
             "record both on the same corpus, questions and qrels"
@@ -196,8 +199,8 @@ def _notes(
     for side in (base, candidate):
         if (queries := len(queries_of(side))) > shared:
             yield (
-                f"{shared} of the {queries} queries of '{side.label}' are also on the other side; only these are "
-                "compared."
+                f"{shared} of the {queries} queries of '{side.label}' {'is' if shared == 1 else 'are'} also on the "
+                f"other side; only {'this one is' if shared == 1 else 'these are'} compared."
             )
     family = family_of(rows)
     if family >= verdicts.ALPHA * (1 + GATE_FLIPS) / 2:  # no p is below 2 / (1 + GATE_FLIPS)
@@ -339,7 +342,8 @@ def _message(row: GateRow) -> str:
         return f"{what} {change}: {row.reason}"
     more = "" if row.more_queries is None else f"; about {row.more_queries} more would be needed"
     reason = f"; {row.reason}" if row.reason else ""
-    return f"{what} {change}: {row.n} queries do not tell whether it is within {margin}{more}{reason}"
+    asked = f"{counted(row.n, 'query')} {'does' if row.n == 1 else 'do'}"
+    return f"{what} {change}: {asked} not tell whether it is within {margin}{more}{reason}"
 
 
 def refused(

@@ -29,13 +29,16 @@ import pandas as pd
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from ragprof.core import STAGES, files
+from ragprof.core import STAGES
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
 from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
 from ragprof.evals import Timing, settings_of
 from ragprof.evals import unpriced as without_prices
+from ragprof.evals.recorded import COSTS, JUDGEMENT, RANKING, RATES, SCORES, SPANS, USAGE, read_manifest
 from ragprof.price.bills import UNTIMED
 from ragprof.record.disturbance import Disturbance, disturbance_of
+from ragprof.report.figures import corpus_words, differing
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import QUANTILES, noise, quantile, rounds_of
 from ragprof.statistics.paired import NS_PER_MS, Paired, Timed
@@ -124,12 +127,12 @@ class SideEvidence:
 def of_recording(folder: Path, *, label: str | None = None) -> SideEvidence:
     """Read a judged and priced recording. Raises BadInput for an incomplete one, NonFiniteScore for NaN in it."""
     try:
-        manifest = {**files.read_manifest(folder), "config": settings_of(folder)}
-        judgement = files.read_json(folder / "judgement.json")
+        manifest = {**read_manifest(folder), "config": settings_of(folder)}
+        judgement = JUDGEMENT.read(folder / "judgement.json")
         if judgement.get("recording") != manifest.get("recording"):
             raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
-        rates = files.read_json(folder / "rates.json")
-        spans = files.read_table(folder / "spans.parquet")
+        rates = RATES.read(folder / "rates.json")
+        spans = SPANS.read(folder / "spans.parquet")
         figures = _figures(folder)
         refuse_broken(folder, figures[figures["value"].isna()])
         return SideEvidence(
@@ -218,11 +221,11 @@ def eval_sha256(config: Mapping[str, Any]) -> str:
 
 
 def _figures(folder: Path) -> pd.DataFrame:
-    scores = files.read_table(folder / "scores.parquet").rename(columns={"metric": "name"})
+    scores = SCORES.read(folder / "scores.parquet").rename(columns={"metric": "name"})
     quality = scores[~scores["name"].str.startswith(JUDGED)].assign(kind="quality")
-    counts = files.read_table(folder / "usage.parquet").rename(columns={"unit": "name", "count": "value"})
+    counts = USAGE.read(folder / "usage.parquet").rename(columns={"unit": "name", "count": "value"})
     usage = counts.assign(kind="usage", value=counts["value"].astype(float))
-    costs = files.read_table(folder / "costs.parquet").rename(columns={"item": "name"})
+    costs = COSTS.read(folder / "costs.parquet").rename(columns={"item": "name"})
     priced = costs[costs["usd"].notna()]
     texts = {name: priced[name].astype(str) for name in ("pipeline", "query_id", "stage", "name")}
     bills = pd.DataFrame({**texts, "kind": "cost", "value": priced["usd"].astype(float) * 1_000})
@@ -234,7 +237,7 @@ def _rankings(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:
     tables = []
     for pipeline in manifest["config"]["pipelines"]:
         name, final = pipeline["name"], "search" if pipeline["reranker"]["name"] == "none" else "rerank"
-        table = files.read_table(folder / "rankings" / f"{name}.parquet")
+        table = RANKING.read(folder / "rankings" / f"{name}.parquet")
         ranked = table[table["stage"] == final].sort_values(["query_id", "rank"])
         best = ranked.drop_duplicates(["query_id", "document_id"])
         numbered = best.assign(rank=best.groupby("query_id").cumcount() + 1, pipeline=name)
@@ -242,6 +245,8 @@ def _rankings(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[list(RANKINGS)]
 
 
+MUST_EQUAL = {"corpus": "corpus", "questions": "questions", "qrels": "relevance judgements"}
+"""What both sides rest on, and how it is called."""
 ALL = ("corpus.sha256", "questions", "qrels_sha256")
 NOTED = ("eval", "eval_sha256", "seed", "ragprof_version", "priced_on")
 MACHINE = tuple(f"environment.{name}" for name in ("cpu", "gpu", "cores", "threads"))
@@ -282,6 +287,21 @@ def _compared_facts(facts: SideFacts) -> list[dict[str, object]]:
         {name: every[name] for name in NOTED},
         {f"rates.{name}": rate for name, rate in facts["rates"].items()},
     ]
+
+
+def told_apart(field: str, base: SideFacts, candidate: SideFacts) -> str:
+    """A field of ALL that differs, in words: names and sizes, since nobody knows a hash."""
+    if field == "corpus.sha256":
+        return differing("corpus", *map(named_corpus, (base, candidate)))
+    if field == "questions":
+        return differing("questions", *(f"{side['queries']:,}" for side in (base, candidate)))
+    return differing("relevance judgements", "", "")
+
+
+def named_corpus(facts: SideFacts) -> str:
+    """Its corpus by name and size."""
+    corpus = facts["corpus"]
+    return corpus_words(corpus["name"], corpus["docs"], corpus.get("documents"))
 
 
 def _blocks(name: str, before: Mapping[str, object], after: Mapping[str, object], *, one_job: bool) -> Blocks:
@@ -424,8 +444,9 @@ def pairs_of(base: SideEvidence, candidate: SideEvidence, pipelines: Sequence[st
     queries = tuple(sorted(queries_of(base) & queries_of(candidate)))
     if not queries:
         raise Incomparable(
-            f"'{base.label}' ({len(queries_of(base))} queries) and '{candidate.label}' ({len(queries_of(candidate))} "
-            "queries) have no query in common; record both with the same questions"
+            f"'{base.label}' ({counted(len(queries_of(base)), 'query')}) and '{candidate.label}' "
+            f"({counted(len(queries_of(candidate)), 'query')}) have no query in common; record both with the same "
+            "questions"
         )
     names = _names(base, candidate)
     if not names:

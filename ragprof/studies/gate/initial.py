@@ -29,6 +29,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ragprof.core import files
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.quantities import LATENCIES, Kind, Quantity
 from ragprof.evals import EvalConfig, read_eval
@@ -130,8 +131,8 @@ def initial_gate(evidence: SideEvidence, *, alpha: float = 0.05) -> InitialGate:
     ]
     facts, count = evidence.facts, len(sides)
     table = [
-        f"# The gate of {facts['eval']}, from the recording of {facts['created']}: {facts['queries']:,} queries, "
-        f"{count} {'pipeline' if count == 1 else 'pipelines'}, {gates} gates.",
+        f"# The gate of {facts['eval']}, from the recording of {facts['created']}: "
+        f"{counted(facts['queries'], 'query')}, {counted(count, 'pipeline')}, {counted(gates, 'gate')}.",
         "# The smallest detectable effect is what so many queries tell from none in the least sure pipeline, with "
         f"power {POWER}",
         f"# and alpha {alpha:g} shared by all gates; a guess: a change that moves all queries alike shows sooner.",
@@ -156,7 +157,7 @@ def initial_gate(evidence: SideEvidence, *, alpha: float = 0.05) -> InitialGate:
         )
     least = math.ceil(math.log2(2 * gates / alpha))
     if facts["queries"] < least:  # flipping the signs of n differences makes no p below 2 / 2^n
-        lack = f"fewer than {least} queries cannot tell any loss over {gates} gates, however large"
+        lack = f"fewer than {least} queries cannot tell any loss over {counted(gates, 'gate')}, however large"
         said.append(f"warning: {lack}; judge more")
     return InitialGate("".join(f"{line}\n" for line in table), tuple(said))
 
@@ -235,7 +236,7 @@ def _proposal(quantity: Quantity, noises: Mapping[PipelineSide, float | None], *
             found = of_means(items[name], {each: items[each] for each in items if each != name}, alpha=alpha)
         if found.effect is not None and 0 < abs(base) <= found.effect:
             what = "a doubling" if quantity.lower_is_better else "the loss of all of it"
-            found = Smallest(None, found.queries, f"{found.queries:,} queries would not tell even {what}")
+            found = Smallest(None, found.queries, f"{counted(found.queries, 'query')} would not tell even {what}")
         seen.append(Seen(name, base, noise, found))
     absolute, relative = margins_over(seen, floor=LEAST[kind][1])
     absolute = LEAST[kind][0] or absolute
@@ -247,7 +248,7 @@ def _proposal(quantity: Quantity, noises: Mapping[PipelineSide, float | None], *
     # Where the smallest detectable effect is largest beside the margin; one that is not known goes first.
     one = next((each for each in seen if each.smallest.effect is None), None) or max(seen, key=over_margin)
     noisiest, found, excess = max(seen, key=lambda each: each.noise or 0.0), one.smallest, over_margin(one)
-    queries, effect = f"{found.queries:,} queries", found.effect or 0.0
+    queries, effect = counted(found.queries, "query"), found.effect or 0.0
     amount = f"{effect:.3f}" if kind == "quality" or one.base == 0 else f"{effect / abs(one.base):.1%}"
     warning = ""
     if found.effect is None:

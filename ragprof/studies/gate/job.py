@@ -27,6 +27,7 @@ from ragprof.evals import EvalConfig, GateSettings
 from ragprof.judge.scores import judge
 from ragprof.price import price_recording
 from ragprof.record.timings import FLOPS
+from ragprof.report.figures import differing
 from ragprof.studies.gate import duel, evidence
 from ragprof.studies.gate.document import InterleavedJob, Noise
 from ragprof.studies.gate.duel import SideName
@@ -104,7 +105,6 @@ def _git(folder: Path, *arguments: str, otherwise: str) -> str:
 
 COUNTED_QUERIES, COUNTED = 20, "counted"
 """How many queries are asked to count what they use, and the phase of their spans where nothing is to be timed."""
-MUST_EQUAL = ("corpus", "questions", "qrels")
 
 
 @dataclass(frozen=True)
@@ -201,14 +201,15 @@ def _common(told: Mapping[SideName, Mapping[str, Any]], label: str, eval_file: P
     base, candidate = told["base"], told["candidate"]
     if base["protocol"] != PROTOCOL:
         raise BadInput(f"{label} has another version of ragprof, which cannot be asked; update it", file=eval_file)
-    differing = [
-        f"{key} ({base[key][:12]} and {candidate[key][:12]})" for key in MUST_EQUAL if base[key] != candidate[key]
+    # A side of a version that does not say so in words is told by the beginning of its hash.
+    found = [
+        differing(words, *(side.get("named", {}).get(key, f"{side[key][:12]}...") for side in (base, candidate)))
+        for key, words in evidence.MUST_EQUAL.items()
+        if base[key] != candidate[key]
     ]
-    if differing:
+    if found:
         remedy = "; --corpus DIR gives both the same documents" if base["corpus"] != candidate["corpus"] else ""
-        raise Incomparable(
-            f"'{label}' and 'candidate' cannot be compared: they differ in {', '.join(differing)}{remedy}"
-        )
+        raise Incomparable(f"'{label}' and 'candidate' cannot be compared: {'; '.join(found)}{remedy}")
     common = tuple(name for name in candidate["pipelines"] if name in base["pipelines"])
     if not common:
         raise Incomparable(

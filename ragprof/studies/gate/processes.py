@@ -29,6 +29,7 @@ from ragprof.record.query import traced
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Ready, Subject, clear, fingerprint_of, rank, ready, shuffled, write
 from ragprof.record.timings import Timings, count_flops
+from ragprof.report.figures import corpus_words
 from ragprof.studies.preparation import Prepared, prepare
 
 MODULE = "ragprof.studies.gate.processes"
@@ -185,6 +186,11 @@ class Worker:
             "corpus": subject.corpus.sha256,
             "questions": fingerprint_of(subject.queries),
             "qrels": self._prepared.evaluation.qrels_sha256,
+            "named": {
+                "corpus": corpus_words(subject.corpus.name, len(subject.corpus.docs), subject.corpus.documents),
+                "questions": f"{len(subject.queries):,}",
+                "qrels": "",
+            },
             "pipelines": [parts.name for parts in subject.pipelines],
             "queries": [query.query_id for query in shuffled(subject.queries, subject.config.seed)],
         }

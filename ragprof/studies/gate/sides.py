@@ -15,6 +15,7 @@ from ragprof.core.quantities import Kind, quantity
 from ragprof.evals import EvalConfig, GateMargin
 from ragprof.record.recording import fingerprint_of
 from ragprof.record.timings import FLOPS
+from ragprof.report.figures import corpus_words, differing
 from ragprof.studies.gate import baselines, comparison, evidence
 from ragprof.studies.gate.document import Comparison
 from ragprof.studies.gate.evidence import JUDGED, SideEvidence
@@ -103,10 +104,18 @@ def check_side(base: SideEvidence, prepared: Prepared) -> None:
         "questions": (base.facts["questions"], fingerprint_of(subject.queries)),
         "qrels": (base.facts["qrels_sha256"], prepared.evaluation.qrels_sha256),
     }
-    differing = [f"{name} ({was[:12]} there, {now[:12]} here)" for name, (was, now) in mine.items() if was != now]
-    if differing:
+    named = {
+        "corpus": (
+            evidence.named_corpus(base.facts),
+            corpus_words(subject.corpus.name, len(subject.corpus.docs), subject.corpus.documents),
+        ),
+        "questions": (f"{base.facts['queries']:,}", f"{len(subject.queries):,}"),
+        "qrels": ("", ""),
+    }
+    found = [differing(evidence.MUST_EQUAL[name], *named[name]) for name, (was, now) in mine.items() if was != now]
+    if found:
         raise Incomparable(
-            f"{base.label}: it was made with other {', '.join(differing)}; nothing was run. Make it anew with "
+            f"{base.label}: it was made with other data ({'; '.join(found)}); nothing was run. Make it anew with "
             "'ragprof baseline save', once the change of the data is meant"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import takewhile
 
 from ragprof.report import figures
@@ -81,7 +82,7 @@ def side(one: ComparedSide) -> str:
 def basis(comparison: Comparison) -> str:
     """How many queries, whether both sides were timed in one job, and what an interleaved job took."""
     job = "one job" if comparison.same_job else "two jobs"
-    found = f"n = {figures.count(comparison.queries)} queries on both sides; timed in {job}"
+    found = f"n = {figures.counted(comparison.queries, 'query')} on both sides; timed in {job}"
     if (took := comparison.against) is None:
         return found
     spent, budget = figures.count(took.spent_seconds), figures.count(took.budget_seconds)
@@ -90,6 +91,9 @@ def basis(comparison: Comparison) -> str:
 
 def interval_words(comparison: Comparison) -> str:
     return f"{100 * comparison.confidence:g}% interval"
+
+
+HASH, SHORT_HASH = re.compile("[0-9a-f]{64}"), 12
 
 
 def blocked(one: FactDifference) -> str:
@@ -104,7 +108,8 @@ def difference(one: FactDifference) -> str:
 
 
 def value(found: object) -> str:
-    return ", ".join(map(str, found)) if isinstance(found, list | tuple) else figures.text(found)
+    told = ", ".join(map(str, found)) if isinstance(found, list | tuple) else figures.text(found)
+    return f"{told[:SHORT_HASH]}..." if HASH.fullmatch(told) else told
 
 
 def changes(comparison: Comparison) -> list[str]:

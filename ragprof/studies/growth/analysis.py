@@ -24,10 +24,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ragprof.core import STAGES, files
+from ragprof.core import STAGES
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.evals import GrowthTiming
+from ragprof.evals.recorded import BUILDS, SPANS
 from ragprof.record.budget import FewTimed, few_timed
+from ragprof.record.unread import UnreadTexts
 from ragprof.statistics.draws import Draws, observed_interval
 from ragprof.statistics.estimates import latency_quantiles, rounded
 from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, Array, GrowthData, PipelineData, read_growth
@@ -82,6 +85,7 @@ def analyse(folder: Path) -> GrowthSection:
         else [],
         "forecast": [line for each in pipelines.values() for line in forecasts(each)],
         "notes": notes(data),
+        **({"unread": data.manifest["unread"]} if data.manifest.get("unread") else {}),
     }
     return GrowthSection.model_validate(rounded(section))
 
@@ -153,7 +157,7 @@ def by_size(draws: Draws, asked: Mapping[Any, Array]) -> dict[Any, list[list[dic
 def timings(data: GrowthData, name: str, size: int) -> dict[str, Any]:
     """Live latency on an index of this size, and what building it took: medians over the rounds' builds."""
     folder, seed = data.size_folder(size), data.config["seed"]
-    spans, builds = (files.read_table(folder / f"{table}.parquet") for table in ("spans", "builds"))
+    spans, builds = SPANS.read(folder / "spans.parquet"), BUILDS.read(folder / "builds.parquet")
     timed = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed")]
     by_stage = {stage: rows for stage in STAGES if len(rows := timed[timed["stage"] == stage])}
     stages = {stage: latency_quantiles(rows, seed=seed) for stage, rows in by_stage.items()}
@@ -299,7 +303,7 @@ def _few_timed(data: GrowthData) -> FewTimed | None:
     timing, sizes = GrowthTiming.model_validate(data.settings["timing"]), data.sizes()
     durations, timed = dict[str, int](), dict[str, int]()
     for size in sizes:
-        spans = files.read_table(data.size_folder(size) / "spans.parquet")
+        spans = SPANS.read(data.size_folder(size) / "spans.parquet")
         whole = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")].groupby("pipeline")
         durations = {name: round(whole["duration_ns"].mean()[name]) for name in data.names}
         counts = whole["query_id"].nunique()
@@ -327,22 +331,28 @@ def notes(data: GrowthData) -> list[str]:
     ]
     if few := _few_timed(data):
         live.append(f"{few.sentence}.")
+    cut = [f"{UnreadTexts(**each).sentence}." for each in data.manifest.get("unread", ())]
     whole = data.sizes()[-1] == data.manifest["corpus_docs"]
     in_the_end = "; at the largest size all orders are the same corpus" if whole else ""
+    number = data.manifest["plan"]["orders"]
+    orders = "order" if number == 1 else counted(number, "order")
     if not data.judged:
         return [
             "No relevance judgements: time, memory, tokens and money are told at every size, and nothing of quality.",
-            f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{in_the_end}.",
+            f"Intervals resample queries and the {orders}{in_the_end}.",
             "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
             *live,
+            *cut,
         ]
     found = [
-        f"The {kept['passages']:,} passages of {kept['documents']:,} relevant documents are in every sub-corpus of all "
-        "curves but 'proportional': small sizes are flattered, since their evidence is complete.",
-        f"Intervals resample queries and the {data.manifest['plan']['orders']} orders{in_the_end}.",
+        f"{counted(kept['passages'], 'passage')} of {counted(kept['documents'], 'relevant document')} "
+        f"{'is' if kept['passages'] == 1 else 'are'} in every sub-corpus of all curves but "
+        "'proportional': small sizes are flattered, since their evidence is complete.",
+        f"Intervals resample queries and the {orders}{in_the_end}.",
         "Timings are live, on the first order's sub-corpora; index sizes and builds too.",
         "Unjudged passages count as not relevant: see Judged@k, which falls where a distractor was never judged.",
         *live,
+        *cut,
     ]
     if {"duplicate", "contradicting"} & set(data.curves):
         found.append("Near-copies and contradictions are made by rules (docs/distractors.md), not written by people.")

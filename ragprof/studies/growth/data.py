@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragprof.core import RANKED_STAGES, files
+from ragprof.core import RANKED_STAGES
+from ragprof.evals.recorded import SPANS
 from ragprof.price import read_pricing
 from ragprof.price.pricing import PipelinePricing
 from ragprof.record import belonging
 from ragprof.record.belonging import Basis
 from ragprof.record.disturbance import Disturbance, disturbance_of
 from ragprof.statistics.draws import Draws
+from ragprof.studies.growth.recorded import CONTEXT, COVERAGE, JUDGEMENT, MANIFEST, PROMPTS, QUERIES, SCORES
 
 Array = NDArray[np.float64]
 KINDS = ("relevant", "irrelevant", "unjudged", "duplicate", "contradicting")
@@ -50,7 +52,7 @@ class GrowthData:
     @cached_property
     def judged(self) -> bool:
         """Whether there were relevance judgements; without, every metric is NaN."""
-        return bool(files.read_json(self.folder / "judgement.json").get("judged", True))
+        return bool(JUDGEMENT.read(self.folder / "judgement.json").get("judged", True))
 
     @property
     def names(self) -> list[str]:
@@ -76,7 +78,7 @@ class GrowthData:
         """How far other work reached into the live timings of each pipeline at each size."""
         found = {}
         for size in self.sizes():
-            spans = files.read_table(self.size_folder(size) / "spans.parquet")
+            spans = SPANS.read(self.size_folder(size) / "spans.parquet")
             for name in self.names:
                 found[name, size] = disturbance_of(spans[spans["pipeline"] == name], self.settings["timing"])
         return found
@@ -101,17 +103,17 @@ class GrowthData:
 
     def read(self, name: str) -> PipelineData:
         """The tables of one pipeline; several megabytes, so they are not kept."""
-        read = {kind: files.read_table(self.folder / kind / f"{name}.parquet") for kind in ("scores", "context")}
-        return PipelineData(self, name, read["scores"], read["context"])
+        scores = SCORES.read(self.folder / "scores" / f"{name}.parquet", also=(self.metric,))
+        return PipelineData(self, name, scores, CONTEXT.read(self.folder / "context" / f"{name}.parquet"))
 
     def prompts(self, name: str, curve: str) -> Array:
         """Prompt tokens, (orders, sizes, queries)."""
-        table = files.read_table(self.folder / "prompts" / name / f"{curve}.parquet")
+        table = PROMPTS.read(self.folder / "prompts" / name / f"{curve}.parquet")
         return self.shaped(table, curve, ["prompt_tokens"])[..., 0]
 
     def coverage(self) -> Array:
         """Share of each query's relevant documents that are present in the unbiased curve."""
-        table = files.read_table(self.folder / "coverage.parquet")
+        table = COVERAGE.read(self.folder / "coverage.parquet")
         return self.shaped(table, UNBIASED, ["coverage"])[..., 0]
 
     def shaped(self, table: pd.DataFrame, curve: str, columns: Sequence[str]) -> Array:
@@ -166,8 +168,8 @@ def is_recorded(folder: Path) -> bool:
 def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
     """Whether the growth recording is of the same eval as the recording that it lies in: of its corpus, questions,
     pipelines and tokens, and judged by the same judgements."""
-    growth = files.read_json(folder / "growth" / "manifest.json")
-    judged = files.read_json(folder / "growth" / "judgement.json")
+    growth = MANIFEST.read(folder / "growth" / "manifest.json")
+    judged = JUDGEMENT.read(folder / "growth" / "judgement.json")
     rests_on = ("corpus", "questions", "pipelines", "identities", "tokenizer")
     basis = Basis(**{name: growth["plan"][name] for name in rests_on})
     return belonging.belongs(
@@ -178,7 +180,7 @@ def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, A
 def read_growth(folder: Path) -> GrowthData:
     """The growth recording in a recording's folder. Raises BadInput where something is missing."""
     place = folder / "growth"
-    manifest = files.read_json(place / "manifest.json")
-    query_ids = tuple(files.read_table(place / "queries.parquet")["query_id"])
+    manifest = MANIFEST.read(place / "manifest.json")
+    query_ids = tuple(QUERIES.read(place / "queries.parquet")["query_id"])
     drawn = Draws.of(query_ids, seed=manifest["config"]["seed"], orders=manifest["plan"]["orders"])
     return GrowthData(place, manifest, drawn, query_ids)

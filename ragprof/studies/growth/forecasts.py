@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragprof.core import STAGES, files
+from ragprof.core import STAGES
+from ragprof.evals.recorded import BUILDS, COSTS, SPANS
 from ragprof.price.pricing import QUERIES, plain
 from ragprof.statistics.draws import interval
 from ragprof.statistics.estimates import QUANTILES, quantile_draws, rounds_of
@@ -27,6 +28,7 @@ from ragprof.studies.growth.extrapolation import (
     checked,
     forecast_sum,
 )
+from ragprof.studies.growth.recorded import DISTRIBUTION
 from ragprof.studies.growth.score_distribution import FAMILIES, expected, padded
 
 MULTIPLES = (2, 5, 10, 20)
@@ -104,8 +106,8 @@ def measured_series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
         yield MeasuredSeries.of(data.metric, "", LOG_LINEAR, figures, UNIT_INTERVAL)
     yield MeasuredSeries.of("prompt_tokens", "tokens", LOG_LINEAR, data.draws.means(prompts.transpose(0, 2, 1)))
     spans, builds = (
-        [files.read_table(data.size_folder(size) / f"{name}.parquet") for size in data.sizes()]
-        for name in ("spans", "builds")
+        [table.read(data.size_folder(size) / f"{name}.parquet") for size in data.sizes()]
+        for name, table in {"spans": SPANS, "builds": BUILDS}.items()
     )
     timed = [table[(table["pipeline"] == pipeline.name) & (table["phase"] == "timed")] for table in spans]
     stages = [stage for stage in STAGES if all((table["stage"] == stage).any() for table in timed)]
@@ -139,7 +141,7 @@ def cost_series(pipeline: PipelineData, search: str) -> MeasuredSeries | None:
     data, by_model = pipeline.data, {"search": search, "inject": LOG_LINEAR}
     figures: dict[str, list[Array]] = {}
     for size in data.sizes():
-        costs = files.read_table(data.size_folder(size) / "costs.parquet")
+        costs = COSTS.read(data.size_folder(size) / "costs.parquet")
         mine = costs[costs["pipeline"] == pipeline.name]
         if mine.empty or mine["usd"].isna().any():
             return None
@@ -185,7 +187,7 @@ def _by_score_distribution(pipeline: PipelineData) -> dict[str, Any] | None:
     family, _, cutoff = data.metric.partition("@")
     if not path.exists() or family not in FAMILIES or len(data.sizes()) < 2:
         return None
-    found = Distribution(data, files.read_table(path), family, int(cutoff))
+    found = Distribution(data, DISTRIBUTION.read(path), family, int(cutoff))
     if found.depth() <= max(int(cutoff), SHALLOWEST) or int(cutoff) > data.pipeline(pipeline.name)["depth"]:
         return None
     sizes, quality = data.sizes(), pipeline.quality(BIASED)

@@ -21,6 +21,7 @@ from ragprof.core import files
 from ragprof.core.ranking import id_ranks, reordered
 from ragprof.corpus import EvaluationSet
 from ragprof.judge.arrays import UNJUDGED, Labels, Values, by_document, labels, metrics
+from ragprof.studies.growth.recorded import CELLS, DOCS, ENTRY, MANIFEST, QUERIES, TAILS
 
 Places = NDArray[np.int64]
 KINDS = ("relevant", "irrelevant", "unjudged", "duplicate", "contradicting")
@@ -194,7 +195,7 @@ def judge_tails(folder: Path, name: str, collection: Collection, qrels: Mapping[
         if grade > 0
     ]
     graded = pd.DataFrame(rows, columns=["query", "code", "grade"]).astype(np.int64)
-    tails = files.read_table(path)
+    tails = TAILS.read(path)
     tails = tails.assign(code=collection.codes[tails["place"].to_numpy()]).merge(graded, "left", ["query", "code"])
     own = tails[tails["size"] == 0].groupby(["query", "code"], as_index=False)["score"].max()
     relevant = graded.merge(own, "left", ["query", "code"]).assign(order=0, size=0)
@@ -245,12 +246,12 @@ class GrowthBench:
 def judge_growth(folder: Path, evaluation: EvaluationSet) -> None:
     """Judge `folder`/growth. Raises BadInput where it is not a finished growth recording."""
     place = folder / "growth"
-    manifest = files.read_json(place / "manifest.json")
+    manifest = MANIFEST.read(place / "manifest.json")
     collection, qrels = read_collection(place), evaluation.qrels
     bench = GrowthBench(place, manifest, collection, labels(qrels, collection.query_ids, collection.numbers))
     presence = None
     if UNBIASED in manifest["sizes"]:
-        entry, sizes = files.read_table(place / "entry.parquet"), manifest["sizes"][UNBIASED]
+        entry, sizes = ENTRY.read(place / "entry.parquet"), manifest["sizes"][UNBIASED]
         entry = entry[entry["curve"] == UNBIASED]
         presence = Presence.of(entry, sizes=sizes, collection=collection, qrels=qrels)
         files.write_table(place / "coverage.parquet", presence.table())
@@ -267,7 +268,7 @@ def judge_growth(folder: Path, evaluation: EvaluationSet) -> None:
 
 def read_collection(place: Path) -> Collection:
     """The pool and the queries; one more place behind the last stands for nothing, so that -1 can be looked up."""
-    docs = files.read_table(place / "docs.parquet")
+    docs = DOCS.read(place / "docs.parquet")
     codes, documents = pd.factorize(docs["document_id"])
     return Collection(
         codes=np.append(codes, -1).astype(np.int64),
@@ -276,13 +277,13 @@ def read_collection(place: Path) -> Collection:
         contents=np.append(docs["content"].to_numpy(), -1),
         tokens=np.append(docs["tokens"].astype("Float64").fillna(0.0).to_numpy(float), 0.0),
         ranks=np.append(id_ranks(docs["doc_id"].tolist()), -1),
-        query_ids=files.read_table(place / "queries.parquet")["query_id"].tolist(),
+        query_ids=QUERIES.read(place / "queries.parquet")["query_id"].tolist(),
     )
 
 
 def read_rankings(file: Path, sizes: list[int], shape: tuple[int, int, int, int]) -> Rankings:
     """Cells of shape (orders, sizes, queries, depth) from their table."""
-    table = files.read_table(file)
+    table = CELLS.read(file)
     size = np.searchsorted(np.array(sizes), table["size"].to_numpy())
     at = (table["order"].to_numpy(), size, table["query"].to_numpy(), table["rank"].to_numpy() - 1)
     places, scores, injected = np.full(shape, -1, np.int64), np.full(shape, np.nan), np.zeros(shape, np.int64)

@@ -60,8 +60,7 @@ def withheld(section: GrowthSection) -> dict[str, str]:
 def basis(section: GrowthSection) -> str:
     """What a quality figure rests on: n and the orders."""
     n = max((point.prompt_tokens.n for name in section.pipelines for point in points(section, name)), default=0)
-    orders = f"{figures.count(section.orders)} order{'' if section.orders == 1 else 's'} of the documents"
-    return f"n = {figures.count(n)} queries, {orders}"
+    return f"n = {figures.counted(n, 'query')}, {figures.counted(section.orders, 'order')} of the documents"
 
 
 def band_words(section: GrowthSection) -> str:
@@ -74,11 +73,8 @@ def band_words(section: GrowthSection) -> str:
 def timings(section: GrowthSection) -> str:
     """What an end-to-end figure rests on."""
     live = [point.end_to_end for name in section.pipelines for point in points(section, name)]
-    counts = sorted({one.n for one in live if one is not None})
-    if not counts:
-        return f"n {figures.ABSENT}"
-    ends = dict.fromkeys(figures.count(count) for count in (counts[0], counts[-1]))
-    return f"n = {' to '.join(ends)} timings per pipeline and size"
+    counts = [one.n for one in live if one is not None]
+    return f"n = {figures.between(counts, 'timing')} per pipeline and size" if counts else f"n {figures.ABSENT}"
 
 
 def loss_words(part: str) -> str:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from ragprof.core import Doc, Layout, environment, files
 from ragprof.core.caches import digest
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.corpus import read_corpus
 from ragprof.corpus.layouts import Ground, log_sizes, relevant_places
@@ -29,6 +30,7 @@ from ragprof.parts.adapters import FunctionStore
 from ragprof.record.recording import Subject, fingerprint_of, identities, redacted
 from ragprof.studies.growth.contradictions import contradictions
 from ragprof.studies.growth.near_copies import Edit, near_copies
+from ragprof.studies.growth.recorded import PLAN
 from ragprof.studies.preparation import Places as EvalPlaces
 from ragprof.studies.preparation import Prepared
 
@@ -113,7 +115,7 @@ def claim(folder: Path, growing: Growing) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         files.write_json(path, wanted)
         return
-    recorded = files.read_json(path)
+    recorded = PLAN.read(path)
     for key, value in wanted.items():
         if recorded.get(key) != value:
             both = (recorded.get(key), value)
@@ -218,14 +220,15 @@ def _sizes(growth: GrowthSettings, *, total: int, kept: int, deepest: int) -> tu
         smallest = max(int(least * ROOM_BESIDE_KEPT), total // LARGEST_OVER_SMALLEST)
         if smallest >= total:
             raise BadInput(
-                f"{kept:,} of the {total:,} passages belong to relevant documents and {deepest} are asked for: "
+                f"{kept:,} of {counted(total, 'passage')} {'belongs' if kept == 1 else 'belong'} to relevant "
+                f"documents, and {deepest} {'is' if deepest == 1 else 'are'} asked for: "
                 "no smaller sub-corpus could hold them; grow a larger corpus"
             )
         return log_sizes(smallest, total, growth.points)
     if growth.sizes[-1] > total:
-        raise BadInput(f"size {growth.sizes[-1]:,} is above the corpus's {total:,} passages; lower it")
+        raise BadInput(f"size {growth.sizes[-1]:,} is above the corpus's {counted(total, 'passage')}; lower it")
     if growth.sizes[0] < least:
-        what = f"the {kept:,} passages of relevant documents" if kept >= deepest else f"the depth of {deepest}"
+        what = f"the {counted(kept, 'passage')} of relevant documents" if kept >= deepest else f"the depth of {deepest}"
         raise BadInput(f"size {growth.sizes[0]:,} is below {what}, which every sub-corpus must hold; raise it")
     return growth.sizes
 

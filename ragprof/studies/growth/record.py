@@ -31,13 +31,16 @@ from ragprof.corpus import layouts
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import PairScores, economical
 from ragprof.record.recording import Bench, Embedding, embed, embedded_queries, load, redacted
+from ragprof.record.unread import UnreadTexts, unknown_to_embedders, unread_by_embedders, unread_by_rerankers
 from ragprof.studies.growth import record_cells as arrays
 from ragprof.studies.growth.plan import Growing, claim, docs_table, entry_table, fingerprint, sweep
 from ragprof.studies.growth.record_cells import Cells, searched
 from ragprof.studies.growth.record_live import (
     LIVE_CURVE,
+    LIVE_ORDER,
     InjectedPrompts,
     cell_table,
+    cells_path,
     injected,
     is_recorded,
     laid_out,
@@ -45,6 +48,7 @@ from ragprof.studies.growth.record_live import (
     write_cells,
     write_sizes,
 )
+from ragprof.studies.growth.recorded import CELLS, WORK
 
 BLOCK = 16_384
 
@@ -251,17 +255,37 @@ def injected_tokens(site: Site) -> dict[int, int]:
     """Tokens of every passage that some prompt holds, those of an earlier run included."""
     count, docs = counter(site.growing.subject.config.tokenizer), site.growing.pool.docs
     for path in sorted((site.folder / "cells").glob("*/*.parquet")):
-        cells = files.read_table(path)
+        cells = CELLS.read(path)
         for place in cells.loc[cells["injected"] > 0, "place"].unique().tolist():
             if place not in site.tokens:
                 site.tokens[place] = count(docs[place].content)
     return site.tokens
 
 
+def unread(site: Site) -> list[UnreadTexts]:
+    """What embedders leave unread of the pool and the queries, and rerankers of what they get in the largest corpus."""
+    subject, docs, sizes = site.growing.subject, site.growing.pool.docs, site.growing.ground.sizes
+    candidates = {}
+    for parts in subject.pipelines:
+        if parts.reranker is not None:
+            cells = CELLS.read(cells_path(site.folder, parts.name, LIVE_CURVE))
+            mine = (cells["order"] == LIVE_ORDER) & (cells["size"] == sizes[-1]) & (cells["rank"] <= parts.depth)
+            at = zip(cells.loc[mine, "query"].tolist(), cells.loc[mine, "place"].tolist(), strict=True)
+            candidates[parts.name] = [(subject.queries[query], docs[place]) for query, place in at]
+    passages, queries = [doc.content for doc in docs], [query.text for query in subject.queries]
+    return [
+        *unread_by_embedders(subject.config, subject.pipelines, passages=passages, queries=queries),
+        *unknown_to_embedders(
+            subject.config, subject.pipelines, site.embedding.unknown, of=(len(passages), len(queries))
+        ),
+        *unread_by_rerankers(subject.config, subject.pipelines, candidates),
+    ]
+
+
 def count_work(folder: Path, **more: int) -> Counter[str]:
     """Add to growth/work.json, which is of all runs that this recording took, killed ones included."""
     path = folder / "work.json"
-    counted = Counter(files.read_json(path) if path.exists() else {})
+    counted = Counter(WORK.read(path) if path.exists() else {})
     counted.update(more)
     files.write_json(path, counted)
     return counted
@@ -302,6 +326,7 @@ def _manifest(site: Site) -> dict[str, Any]:
             for parts in growing.subject.pipelines
             if parts.store.needs_vectors and not isinstance(parts.store, ApproximateStore | NestedStore)
         ],
+        "unread": [each.model_dump(mode="json") for each in unread(site)],
         "work": work_done(site),
         "environment": environment.describe(),
     }

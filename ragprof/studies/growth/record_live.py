@@ -31,8 +31,7 @@ from ragprof.record.recording import Bench, build_indexes, redacted, shuffled
 from ragprof.record.timings import QuietMoments, Timings, WarmedUp, busiest, rotated, timed_query, warm_up
 from ragprof.studies.growth.plan import Growing
 from ragprof.studies.growth.record_cells import Cells
-
-TABLES = ("spans", "usage", "builds")
+from ragprof.studies.growth.recorded import CELLS, LIVE, PROMPTS
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None
     for number in range(timing.rounds):
         for size in [sizes[(place - number) % len(sizes)] for place in range(len(sizes))]:
             cell = _cell_folder(folder, number, size)
-            if not all((cell / f"{name}.parquet").exists() for name in TABLES):
+            if not all((cell / f"{name}.parquet").exists() for name in LIVE):
                 prefix = {key: vectors[:size] for key, vectors in rows.vectors.items()}
                 builds = build_indexes(pipelines, rows.docs[:size], prefix, clock=bench.clock, progress=Silent())
                 warm = patience.quiet(warmed_up)
@@ -103,7 +102,7 @@ def _counts(growing: Growing, estimates: dict[str, int], available: int, *, size
     for number in range(timing.rounds):
         path = _cell_folder(folder, number, size) / "spans.parquet"
         if path.exists():
-            spans = files.read_table(path)
+            spans = LIVE["spans"].read(path)
             timed = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
             return {parts.name: int((timed["pipeline"] == parts.name).sum()) for parts in growing.subject.pipelines}
     # At every size each round builds an index of its own, and so warms up anew.
@@ -234,17 +233,18 @@ def write_sizes(growing: Growing, folder: Path) -> None:
     """One folder per size, from the cells and prompts of the live order."""
     pipelines, docs, ids = growing.subject.pipelines, growing.pool.docs, np.array(growing.query_ids)
     live: dict[str, pd.DataFrame] = {}
-    for name in TABLES:
+    for name in LIVE:
         cells = [(number, size) for number in range(growing.growth.timing.rounds) for size in growing.ground.sizes]
-        parts_of = [files.read_table(_cell_folder(folder, *cell) / f"{name}.parquet") for cell in cells]
+        parts_of = [LIVE[name].read(_cell_folder(folder, *cell) / f"{name}.parquet") for cell in cells]
         live[name] = pd.concat(
             [table.assign(size=size) for table, (_, size) in zip(parts_of, cells, strict=True)], ignore_index=True
         )
     ranked: dict[str, pd.DataFrame] = {}
     prompts: dict[str, pd.DataFrame] = {}
     for parts in pipelines:
-        paths = (place(folder, parts.name, LIVE_CURVE) for place in (cells_path, prompts_path))
-        rows, counted = (table[table["order"] == LIVE_ORDER] for table in map(files.read_table, paths))
+        rows = CELLS.read(cells_path(folder, parts.name, LIVE_CURVE))
+        counted = PROMPTS.read(prompts_path(folder, parts.name, LIVE_CURVE))
+        rows, counted = (table[table["order"] == LIVE_ORDER] for table in (rows, counted))
         ranked[parts.name], prompts[parts.name] = rows[rows["rank"] <= parts.depth], counted
     count = counter(growing.subject.config.tokenizer)
     found = sorted({int(place) for table in ranked.values() for place in table["place"].unique()})

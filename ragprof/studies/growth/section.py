@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from ragprof.record.unread import UnreadTexts
 from ragprof.studies.contract import BuildFigures, CostFigures, EstimateValue, Latency, Section
 
 Money = str
@@ -168,6 +169,8 @@ class GrowthSection(Section):
     loss: dict[str, list[LossParts]]
     crossovers: list[Crossover]
     forecast: list[Forecast]
+    unread: tuple[UnreadTexts, ...] = ()
+    """What embedders left unread of all texts, and rerankers of their candidates in the largest corpus."""
     work: dict[str, int] = Field(description="what was computed and reused, over all runs of this recording")
     environment: dict[str, JsonValue] = Field(description="the machine of the timings")
     notes: list[str] = Field(default_factory=list, description="what flatters, and what was left out")

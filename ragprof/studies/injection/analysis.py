@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.core import files
 from ragprof.evals import InjectionTiming
+from ragprof.evals.recorded import FIRST_TOKENS, read_manifest
 from ragprof.record.budget import FewTimed, few_timed
 from ragprof.record.disturbance import disturbances
 from ragprof.report import figures
@@ -184,8 +184,8 @@ def _medians(folder: Path) -> dict[str, FirstTokenMedian]:
     path = folder / "first_tokens.parquet"
     if not path.exists():
         return {}
-    seed, flags = files.read_manifest(folder)["config"]["seed"], disturbances(folder)
-    table = files.read_table(path).rename(columns={"first_token_ns": "duration_ns"})
+    seed, flags = read_manifest(folder)["config"]["seed"], disturbances(folder)
+    table = FIRST_TOKENS.read(path).rename(columns={"first_token_ns": "duration_ns"})
     found = {str(name): latency_quantiles(rows, seed=seed) for name, rows in table.groupby("pipeline", sort=False)}
     return {
         name: FirstTokenMedian(

@@ -272,11 +272,10 @@ def time_to_first_token(section: InjectionSection, _context: Context) -> Chart |
     keys = [Key("measured p50", INK, shape="circle")]
     keys += [Key("fitted a + b n + c n\u00b2", FIT_COLOUR)] if curve else []
     keys += [Key("its straight part, a + b n", MUTED, THIN)] if straight else []
-    counts = sorted({one.n for one in found.points})
-    n = " to ".join(dict.fromkeys(figures.count(end) for end in (counts[0], counts[-1])))
+    n = figures.between((one.n for one in found.points), "timing")
     band = "; the band is the 95% interval of the fit" if curve else ""
     caption = (
-        f"{found.model}: p50 of live prompts of set lengths with 95% intervals, n = {n} timings per length{band}. "
+        f"{found.model}: p50 of live prompts of set lengths with 95% intervals, n = {n} per length{band}. "
         f"{fit.statement}"
     )
     spec = specification(alt.layer(*layers), height=340)

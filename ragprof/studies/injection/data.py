@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragprof.core import files
 from ragprof.evals import unpriced
 from ragprof.price import read_pricing
 from ragprof.price.pricing import EXACT, MACHINE_TIME, QUERIES, plain
@@ -26,6 +25,8 @@ from ragprof.record.belonging import Basis
 from ragprof.record.disturbance import busy_words, disturbances
 from ragprof.report import figures
 from ragprof.statistics.draws import Array, Draws, ends
+from ragprof.studies.injection import recorded
+from ragprof.studies.injection.recorded import ANSWERS, JUDGED, JUDGEMENT, MANIFEST, PROMPTS, RATES
 
 
 @dataclass(frozen=True)
@@ -250,8 +251,8 @@ def is_recorded(folder: Path) -> bool:
 def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
     """Whether the answers are of the same eval as the recording that they lie in: of its corpus and questions, of all
     or some of its pipelines, and judged by the same judgements."""
-    answers = files.read_json(folder / "injection" / "manifest.json")
-    judged = files.read_json(folder / "injection" / "judgement.json")
+    answers = MANIFEST.read(folder / "injection" / "manifest.json")
+    judged = JUDGEMENT.read(folder / "injection" / "judgement.json")
     basis = Basis(
         corpus=answers["corpus_sha256"],
         questions=answers.get("questions_sha256"),
@@ -267,7 +268,8 @@ def read_injection(folder: Path) -> InjectionData:
     """The answers in a recording's folder. Raises BadInput where something that is needed is missing."""
     place = folder / "injection"
     prompts, judged, answers = (
-        files.read_table(place / f"{name}.parquet") for name in ("prompts", "judged", "answers")
+        table.read(place / f"{name}.parquet")
+        for name, table in {"prompts": PROMPTS, "judged": JUDGED, "answers": ANSWERS}.items()
     )
     answers = answers.reindex(columns=["digest", "finish", "output_tokens", "answer_tokens", "reasoning_tokens"])
     cells = judged.merge(prompts, on=KEYS, how="left", validate="one_to_one").merge(
@@ -282,15 +284,19 @@ def read_injection(folder: Path) -> InjectionData:
     cells.loc[never_began, VERDICTS] = np.nan
     cells.loc[never_began, "lost_at"] = ""
     live, costs, prefill = (
-        (files.read_table(path) if (path := place / f"{name}.parquet").exists() else pd.DataFrame()).reindex(
+        (table.read(path) if (path := place / f"{name}.parquet").exists() else pd.DataFrame()).reindex(
             columns=list(columns)
         )
-        for name, columns in (("live", LIVE), ("costs", COSTS), ("prefill", PREFILL))
+        for name, table, columns in (
+            ("live", recorded.LIVE, LIVE),
+            ("costs", recorded.COSTS, COSTS),
+            ("prefill", recorded.PREFILL, PREFILL),
+        )
     )
     return InjectionData(
-        files.read_json(place / "manifest.json"),
-        files.read_json(place / "judgement.json"),
-        files.read_json(place / "rates.json") if (place / "rates.json").exists() else {},
+        MANIFEST.read(place / "manifest.json"),
+        JUDGEMENT.read(place / "judgement.json"),
+        RATES.read(place / "rates.json") if (place / "rates.json").exists() else {},
         cells,
         live,
         costs,

@@ -19,11 +19,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import Query, files
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.corpus.collection import Qrels
 from ragprof.judge.arrays import Values, by_document, labels, metrics
 from ragprof.studies.injection.answer_texts import Words, abstained, contains, exact_match, token_f1
+from ragprof.studies.injection.recorded import ANSWERS, CANDIDATES, CHUNKS, JUDGED, JUDGEMENT, MANIFEST, PROMPTS
 
 KEY = ["pipeline", "setting", "query_id"]
 TOKEN_KINDS = ("relevant", "irrelevant", "unjudged", "duplicate")
@@ -165,10 +167,10 @@ def judge_answers(folder: Path, evaluation: EvaluationSet, contents: Mapping[str
     answered = read_answered(folder / "injection")
     prompts, chunks, qrels = answered.prompts, answered.chunks, evaluation.qrels
     path = answered.place / "answers.parquet"
-    answers = files.read_table(path).drop_duplicates("digest").set_index("digest")["text"]
+    answers = ANSWERS.read(path).drop_duplicates("digest").set_index("digest")["text"]
     lacking = prompts.loc[~prompts["digest"].isin(answers.index), "query_id"]
     if len(lacking):
-        many = "a prompt has" if len(lacking) == 1 else f"{len(lacking)} prompts have"
+        many = f"{counted(len(lacking), 'prompt')} {'has' if len(lacking) == 1 else 'have'}"
         message = f"{many} no answer in it (the first is of the question '{lacking.iloc[0]}')"
         raise BadInput(f"{message}; run 'ragprof inject' again, it goes on where it stopped", file=path)
     texts = answers.loc[prompts["digest"]].reset_index(drop=True)
@@ -206,12 +208,12 @@ def gold_answers(query: Query) -> tuple[str, ...]:
 
 def read_answered(place: Path) -> Answered:
     """The recording in an injection folder. Raises BadInput where a file of it is missing."""
-    manifest = files.read_manifest(place)
-    prompts = files.read_table(place / "prompts.parquet").reset_index(drop=True)
+    manifest = MANIFEST.read(place / "manifest.json")
+    prompts = PROMPTS.read(place / "prompts.parquet").reset_index(drop=True)
     k = [asked_k(manifest, pipeline, setting) for pipeline, setting in prompts[KEY[:2]].itertuples(index=False)]
     answerable = ~prompts["query_id"].isin(list(manifest["unanswerable"]))
     prompts = prompts.assign(asked_k=k, answerable=answerable.to_numpy(bool))
-    return Answered(place, manifest, prompts, files.read_table(place / "chunks.parquet"))
+    return Answered(place, manifest, prompts, CHUNKS.read(place / "chunks.parquet"))
 
 
 def asked_k(manifest: Mapping[str, Any], pipeline: str, setting: str) -> int:
@@ -227,7 +229,7 @@ def _judged_texts(
     answered: Answered, texts: pd.Series, *, golds: Mapping[str, Sequence[str]], contents: Mapping[str, str]
 ) -> pd.DataFrame:
     """The columns that rest on answers and gold answers."""
-    candidates = files.read_table(answered.place / "candidates.parquet")
+    candidates = CANDIDATES.read(answered.place / "candidates.parquet")
     passages = pd.concat([answered.chunks[["query_id", "doc_id"]], candidates[["query_id", "doc_id"]]])
     evidence = GoldPassages.of(passages, golds=golds, contents=contents)
     position = evidence_position(answered.prompts, answered.chunks, evidence)
@@ -258,13 +260,13 @@ def _kept(answered: Answered) -> tuple[pd.DataFrame, dict[str, Any]]:
     """What the judgement before says of the texts, and what it rests on. Raises BadInput where there is none."""
     path = answered.place / "judged.parquet"
     before = answered.place / "judgement.json"
-    facts = files.read_json(before) if before.exists() and path.exists() else {}
+    facts = JUDGEMENT.read(before) if before.exists() and path.exists() else {}
     if facts.get("recording") != answered.manifest["recording"]:
         remedy = "run 'ragprof inject' again, without --no-text if answers are to be judged later"
         raise BadInput(
             f"the answers' texts were not kept and no judgement of this recording is here; {remedy}", file=path
         )
-    kept = answered.prompts[KEY].merge(files.read_table(path), "left", KEY)
+    kept = answered.prompts[KEY].merge(JUDGED.read(path), "left", KEY)
     if kept["lost_at"].isna().any():
         raise BadInput("it lacks some of the recording's prompts; run 'ragprof inject' again", file=path)
     return kept[list(OF_TEXTS)].astype({"abstained": bool}), dict(facts)

@@ -24,6 +24,7 @@ from ragprof.statistics.draws import RESAMPLES, Array, interval, resampled_count
 from ragprof.studies.injection.judge import gold_answers
 from ragprof.studies.injection.plan import OWN
 from ragprof.studies.injection.record import answer_prompts
+from ragprof.studies.injection.recorded import ANSWERS, JUDGED, JUDGEMENT, PROMPTS
 
 RUBRIC = (
     "You grade answers. Below is one line of JSON with a question, its gold answers (any one of them is right) and the "
@@ -109,21 +110,26 @@ def judge_by(
 ) -> None:
     """Ask the judge about every answer in the pipelines' own settings, and add its agreement to judgement.json.
 
-    Each distinct question is put to it once, over all runs. The recording must still hold the answers' words.
+    Each distinct question is put to it once, over all runs. By the rubric an empty answer is INCORRECT: of none is
+    asked. The recording must still hold the answers' words.
     """
     recording = folder / "injection"
     keys = ["pipeline", "setting", "query_id"]
-    asked = files.read_table(recording / "prompts.parquet")[[*keys, "digest"]]
-    judged = files.read_table(recording / "judged.parquet")[[*keys, "correct"]].dropna()
-    texts = files.read_table(recording / "answers.parquet")[["digest", "text"]]
+    asked = PROMPTS.read(recording / "prompts.parquet")[[*keys, "digest"]]
+    judged = JUDGED.read(recording / "judged.parquet")[[*keys, "correct"]].dropna()
+    texts = ANSWERS.read(recording / "answers.parquet")[["digest", "text"]]
     answers = asked[asked["setting"] == OWN].merge(judged, on=keys).merge(texts, on="digest").reset_index(drop=True)
     questions = {query.query_id: query for query in evaluation.queries}
     prompts = {
         place: judge_prompt(AnswerToJudge(questions[key].text, tuple(gold_answers(questions[key])), text))
         for place, key, text in zip(answers.index, answers["query_id"].tolist(), answers["text"].tolist(), strict=True)
+        if text.strip()
     }
     replies, _ = answer_prompts(judge, {prompt: prompt for prompt in prompts.values()}, cache=cache, progress=progress)
-    labels = pd.Series({key: verdict(replies[prompt].text) for key, prompt in prompts.items()}, dtype=object)
+    found = {key: verdict(replies[prompt].text) for key, prompt in prompts.items()}
+    labels = pd.Series(
+        {place: found.get(place) if place in prompts else False for place in answers.index}, dtype=object
+    )
     judges = {
         str(name): {
             "model": judge.model_name,
@@ -132,5 +138,5 @@ def judge_by(
         }
         for name, rows in answers.groupby("pipeline", sort=False)
     }
-    judgement = files.read_json(recording / "judgement.json")
+    judgement = JUDGEMENT.read(recording / "judgement.json")
     files.write_json(recording / "judgement.json", {**judgement, "judges": judges})

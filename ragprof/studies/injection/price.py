@@ -19,8 +19,9 @@ import pandas as pd
 
 from ragprof.core import RETRIEVAL_STAGES
 from ragprof.core.errors import BadInput
-from ragprof.core.files import read_manifest, read_table, write_json, write_table
+from ragprof.core.files import write_json, write_table
 from ragprof.evals import settings_of
+from ragprof.evals.recorded import COSTS as BILL
 from ragprof.price.bills import (
     ITEMS,
     PLACES,
@@ -36,6 +37,7 @@ from ragprof.price.bills import (
 )
 from ragprof.price.pricing import EXACT
 from ragprof.price.rates import FREE, PublishedRate, Unpriced, shipped_books
+from ragprof.studies.injection.recorded import ANSWERS, LIVE, MANIFEST, PROMPTS
 
 REASONING = "reasoning tokens"
 COLUMNS = {"pipeline": TEXT, "setting": TEXT, "query_id": TEXT, "item": TEXT, "usd": USD, "rate": TEXT}
@@ -85,7 +87,7 @@ def price_answers(
     price under a name that does not exist.
     """
     home = folder / "injection"
-    manifest, config = read_manifest(home), settings or settings_of(home)
+    manifest, config = MANIFEST.read(home / "manifest.json"), settings or settings_of(home)
     prices = PriceList.of(config, books=books, on=on, file=home / "manifest.json")
     applied: dict[str, PublishedRate] = {}
     bills: list[tuple[Asked, list[Line]]] = []
@@ -114,10 +116,10 @@ def price_answers(
 
 def _asked(home: Path, manifest: Mapping[str, Any]) -> dict[str, list[Asked]]:
     """pipeline -> what it asked, a setting at a time, in the order of the prompts."""
-    live = dict(list(read_table(home / "live.parquet").groupby(["pipeline", "setting"])))
+    live = dict(list(LIVE.read(home / "live.parquet").groupby(["pipeline", "setting"])))
     generators = manifest.get("generators") or {}
-    answered = read_table(home / "prompts.parquet").merge(
-        read_table(home / "answers.parquet"), on="digest", how="left", validate="many_to_one"
+    answered = PROMPTS.read(home / "prompts.parquet").merge(
+        ANSWERS.read(home / "answers.parquet"), on="digest", how="left", validate="many_to_one"
     )
     asked: dict[str, list[Asked]] = {}
     for (pipeline, setting), rows in answered.groupby(["pipeline", "setting"], sort=False):
@@ -204,7 +206,7 @@ def _retrieval_lines(path: Path) -> dict[str, Line]:
     """
     if not path.exists():
         return {}
-    bill = read_table(path)
+    bill = BILL.read(path)
     packing = (bill["stage"] == "inject") & (bill["item"] == MACHINE)
     chosen = bill[bill["stage"].isin(RETRIEVAL_STAGES) | packing]
     found: dict[str, Line] = {}

@@ -21,6 +21,7 @@ from ragprof.studies.injection.model_judge import judge_by
 from ragprof.studies.injection.plan import InjectionPlan, plan_injection
 from ragprof.studies.injection.price import price_answers
 from ragprof.studies.injection.record import record_injection
+from ragprof.studies.injection.recorded import ANSWERS
 from ragprof.studies.injection.section import InjectionSection
 from ragprof.studies.preparation import Prepared
 
@@ -78,7 +79,7 @@ def judge(planned: InjectionPlan, evaluation: EvaluationSet, bench: Bench) -> No
         judge_by(planned.model_judge, bench.folder, evaluation, cache=bench.cache, seed=seed, progress=bench.progress)
     if not planned.keep_text:
         path = bench.folder / "injection" / "answers.parquet"
-        files.write_table(path, files.read_table(path).assign(text=None).astype({"text": "string"}))
+        files.write_table(path, ANSWERS.read(path).assign(text=None).astype({"text": "string"}))
 
 
 def price(folder: Path, pricing: Pricing) -> None:

@@ -8,11 +8,25 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.core import STAGES, files
+from ragprof.core import STAGES
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import RecordedJson
 from ragprof.evals import Timing, settings_of
+from ragprof.evals.recorded import (
+    BUILDS,
+    FIRST_TOKENS,
+    JUDGEMENT,
+    RANKING,
+    RATES,
+    SCORES,
+    SPANS,
+    USAGE,
+    MainManifest,
+    read_manifest,
+)
 from ragprof.price import read_pricing
 from ragprof.record.budget import FewTimed, few_timed
+from ragprof.record.unread import UnreadTexts
 from ragprof.statistics.estimates import latency_quantiles
 from ragprof.studies.contract import BuildFigures, CostFigures, Latency
 from ragprof.studies.profile.headline import headline, reranker_of, warnings
@@ -36,9 +50,18 @@ LIMITS = (
 )
 
 
+class ProfileManifest(MainManifest, total=False):
+    """manifest.json with what no other study reads."""
+
+    unread: list[UnreadTexts]
+
+
+MANIFEST = RecordedJson(ProfileManifest)
+
+
 def profile_of(folder: Path) -> ProfileSection:
     """Return the section of a recording's folder. Raises BadInput where a pass is missing or of another recording."""
-    manifest, judgement = files.read_manifest(folder), files.read_json(folder / "judgement.json")
+    manifest, judgement = read_manifest(folder, MANIFEST), JUDGEMENT.read(folder / "judgement.json")
     if judgement.get("recording") != manifest.get("recording"):  # a run was stopped between its passes
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
     if manifest.get("untimed"):
@@ -49,11 +72,11 @@ def profile_of(folder: Path) -> ProfileSection:
     config = settings_of(folder)
     seed, metric, judged = config["seed"], config["metrics"][0], judgement.get("judged", True)
     final_stage = {one["name"]: "rerank" if reranker_of(one) else "search" for one in config["pipelines"]}
-    table = files.read_table(folder / "scores.parquet")
+    table = SCORES.read(folder / "scores.parquet")
     scores = {one["name"]: table[table["pipeline"] == one["name"]] for one in config["pipelines"]}
     ranked = rankings(folder, config)
     pipelines = _pipelines(folder, config, scores, ranked, peaks=manifest["peak_rss_bytes"])
-    rates = files.read_json(folder / "rates.json")["rates"]
+    rates = RATES.read(folder / "rates.json")["rates"]
     section = ProfileSection.model_validate(
         {
             "format": FORMAT,
@@ -106,7 +129,7 @@ def _few_timed(section: ProfileSection, timing: Mapping[str, Any], *, asked: int
 def rankings(folder: Path, config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """The ranking tables by pipeline, in the order of the eval."""
     names = [one["name"] for one in config["pipelines"]]
-    return {name: files.read_table(folder / "rankings" / f"{name}.parquet") for name in names}
+    return {name: RANKING.read(folder / "rankings" / f"{name}.parquet") for name in names}
 
 
 def _pipelines(
@@ -118,8 +141,8 @@ def _pipelines(
     peaks: Mapping[str, int],
 ) -> dict[str, PipelineFigures]:
     seed, pricing = config["seed"], read_pricing(folder).pipelines
-    spans, usage = (files.read_table(folder / f"{table}.parquet") for table in ("spans", "usage"))
-    builds = files.read_table(folder / "builds.parquet").set_index("pipeline")
+    spans, usage = SPANS.read(folder / "spans.parquet"), USAGE.read(folder / "usage.parquet")
+    builds = BUILDS.read(folder / "builds.parquet").set_index("pipeline")
     pipelines = {}
     for pipeline in config["pipelines"]:
         name = pipeline["name"]
@@ -158,7 +181,7 @@ def first_token(folder: Path, name: str, *, seed: int) -> Latency | None:
     path = folder / "first_tokens.parquet"
     if not path.exists():
         return None
-    table = files.read_table(path)
+    table = FIRST_TOKENS.read(path)
     mine = table[table["pipeline"] == name].rename(columns={"first_token_ns": "duration_ns"})
     return Latency(**latency_quantiles(mine, seed=seed)) if len(mine) else None
 

@@ -51,13 +51,12 @@ def _tooltip(titles: Mapping[str, str]) -> list[Any]:
 
 
 def _queries(section: ProfileSection) -> str:
-    return f"n = {figures.count(section.queries)} queries"
+    return f"n = {figures.counted(section.queries, 'query')}"
 
 
 def _timings(section: ProfileSection) -> str:
-    counts = sorted({one.end_to_end.n for one in section.pipelines.values()})
-    ends = dict.fromkeys(figures.count(count) for count in (counts[0], counts[-1]))
-    return f"n = {' to '.join(ends)} timings per pipeline"
+    counts = [one.end_to_end.n for one in section.pipelines.values()]
+    return f"n = {figures.between(counts, 'timing')} per pipeline"
 
 
 def stage_times(section: ProfileSection) -> Chart:
@@ -192,7 +191,9 @@ def differences(section: ProfileSection) -> Chart | None:
     if not data:
         return None
     metric, names = section.metric, list(dict.fromkeys(row["name"] for row in data))
-    widest = max(abs(row[key]) for row in data for key in ("low", "high", "score")) * 1.1 or 1.0
+    widest = max(abs(row[key]) for row in data for key in ("low", "high", "score"))
+    # With room at both ends, but not beyond what a metric between 0 and 1 can differ by.
+    widest = min(widest * 1.1, 1.0) or 1.0 if widest <= 1 else widest * 1.1
     base = alt.Chart(rows(data)).encode(y=alt.Y("name:N", sort=names, axis=named_axis()))
     axis = alt.Axis(title=f"Difference in {metric}, candidate minus baseline", format="+.2f", tickCount=7)
     present = {verdict: VERDICTS[verdict] for verdict in VERDICTS if any(row["verdict"] == verdict for row in data)}

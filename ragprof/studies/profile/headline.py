@@ -129,7 +129,8 @@ def _unjudged(section: ProfileSection) -> str:
         return f"{nobody}."
     least = min(section.overlaps, key=lambda pair: 1.0 if pair.shared.mean is None else pair.shared.mean)
     alike = figures.with_interval(least.shared.mean, least.shared.interval, figures.share)
-    return f"{nobody}; {least.one} and {least.other} share {alike} of their first {least.depth} documents."
+    first = figures.counted(least.depth, "document")
+    return f"{nobody}; {least.one} and {least.other} share {alike} of their first {first}."
 
 
 def _compared(section: ProfileSection, first: str, second: str) -> ComparedPair | None:
@@ -261,7 +262,7 @@ def tiles(section: ProfileSection) -> tuple[Tile, ...]:
         else _extreme("Latency p50", "Lowest latency p50", latencies, figures.duration, pick=min),
         (Tile("Cost of 1,000 queries", WITHHELD, "", dear) if dear else cheapest) if totals else unpriced,
         Tile("Time accounted for", closure, "", accounted if several else f"profiler overhead {overhead}"),
-        Tile("Measured on", figures.count(section.queries), "queries", basis),
+        Tile("Measured on", figures.count(section.queries), "query" if section.queries == 1 else "queries", basis),
     )
 
 

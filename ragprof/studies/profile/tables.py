@@ -429,8 +429,8 @@ def terminal_table(section: ProfileSection) -> RenderableType:
         table.add_row(said(name.text), styled(score), *map(styled, others))
     answer = [said(sentence, style="" if place else "bold") for place, sentence in enumerate(section.headline)]
     warnings = [said(f"! {warning}", style="yellow") for warning in section.warnings]
-    queries, reading = figures.count(section.queries), section.corpus.reading
+    queries, reading = figures.counted(section.queries, "query"), section.corpus.reading
     left_out = [said(f"left out: {each}", style="dim") for each in (reading.lines(LEFT_OUT_SHOWN) if reading else ())]
-    basis = said(f"n = {queries} queries, {section.corpus.size}; p50 and p95 are end to end", style="dim")
+    basis = said(f"n = {queries}, {section.corpus.size}; p50 and p95 are end to end", style="dim")
     above, below = [said(section.title, style="dim"), *answer], [*warnings, *left_out, basis]
     return Group(*(Padding(line, INDENT) for line in above), table, *(Padding(line, INDENT) for line in below))

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragprof.core import DEFAULT_K, files
+from ragprof.core import DEFAULT_K
+from ragprof.evals.recorded import SPANS, USAGE
 from ragprof.price import read_pricing
 from ragprof.price.pricing import QUERIES
 from ragprof.record.disturbance import disturbances
@@ -57,7 +58,7 @@ def whole_bills(home: Path) -> MainBills:
     if not all((home / name).exists() for name in NEEDED):
         return MainBills({}, {}, {}, {})
     bills = read_pricing(home).pipelines
-    spans, usage = files.read_table(home / "spans.parquet"), files.read_table(home / "usage.parquet")
+    spans, usage = SPANS.read(home / "spans.parquet"), USAGE.read(home / "usage.parquet")
     timed = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
     prompts = usage[(usage["stage"] == "inject") & (usage["unit"] == "prompt_tokens")]
     tokens = prompts.groupby("pipeline")["count"].mean()

@@ -87,7 +87,8 @@ def verdict_of(data: RerankerData, arm: str, whole: MainBills) -> RerankerVerdic
     reported = whole.reported.get(facts.pipeline, {})
     lines = statement(data, arm, reported=reported)
     curve = depth_curve(data, arm, nets=lambda depth: found_money(net_of(data, arm, depth=depth).net))
-    percent = data.settings.price_trend
+    percent, busy = data.settings.price_trend, data.busy(arm)
+    withheld = {"latency_withheld": busy, "cost_withheld": busy if case.hourly else ""} if busy else {}
     return RerankerVerdict(
         verdict=decision.word,
         reason=decision.reason,
@@ -121,6 +122,7 @@ def verdict_of(data: RerankerData, arm: str, whole: MainBills) -> RerankerVerdic
         if percent is None
         else price_trend(data, arm, percent, lambda usd: decide(replace(case, llm_usd_per_million=usd)).word),
         price_history=price_history(data, arm),
+        **withheld,
         notes=(*notes(data, arm), *_reported_otherwise(data, arm, lines.billing, reported)),
     )
 
@@ -241,6 +243,11 @@ def study_of(data: RerankerData, verdicts: Mapping[str, RerankerVerdict]) -> Rer
         k={name: one.k for name, one in verdicts.items()},
         margin=data.settings.margin,
         worth_usd_per_point=data.settings.worth_usd_per_point,
+        **{
+            limit: value
+            for limit in ("max_added_p95_ms", "max_usd_per_1000_queries")
+            if (value := getattr(data.settings, limit)) is not None
+        },
         priced_as=", ".join(priced) or None,
         queries=len(data.query_ids),
         timed_queries={name: one.statement.timed_queries for name, one in verdicts.items()},

@@ -336,10 +336,9 @@ def _depth_caption(one: RerankerVerdict, steps: Sequence[DepthStep], *, is_timed
     )
     if not is_timed:
         return f"{words} Latency {figures.ABSENT}: nothing was timed."
-    counts = sorted({step.timed_queries for step in steps if step.timed_queries})
-    timed = " to ".join(dict.fromkeys(figures.count(count) for count in (*counts[:1], *counts[-1:]))) or figures.ABSENT
+    timed = figures.between((step.timed_queries for step in steps if step.timed_queries), "query")
     return (
-        f"{words} Latency: p50 of live queries with 95% intervals (upright lines), n = {timed} queries per depth; the "
+        f"{words} Latency: p50 of live queries with 95% intervals (upright lines), n = {timed} per depth; the "
         "hollow squares are composed from the parts and were not timed at that depth."
     )
 

@@ -11,18 +11,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragprof.core import files
+from ragprof.core.errors import BadInput
 from ragprof.evals import RerankerSettings, settings_of, unpriced
 from ragprof.record import belonging
 from ragprof.record.belonging import Basis
 from ragprof.record.disturbance import busy_words
 from ragprof.statistics.draws import VERDICT_RESAMPLES, Array, Draws
-from ragprof.studies.reranker.recorded import RERANK, SEARCH, RecordedArm, candidates_at
+from ragprof.studies.reranker.recorded import (
+    ANEW,
+    JUDGEMENT,
+    MANIFEST,
+    RATES,
+    RERANK,
+    SEARCH,
+    TABLES,
+    RecordedArm,
+    candidates_at,
+)
 
 NEEDED = ("manifest.json", "judgement.json", "judged.parquet", "costs.parquet", "prompts.parquet", "rates.json")
-TABLES = (
-    "candidates", "judged", "others", "moves", "cuts", "lengths", "signals", "live", "costs", "prompts",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,8 +93,10 @@ class RerankerData:
         return [name for name, arm in self.arms.items() if arm.student is not None and arm.pipeline == pipeline]
 
     def values(self, arm: str, ranking: str, depth: int, metric: str) -> Array:
-        """A metric of each query. Raises KeyError for what was not judged."""
+        """A metric of each query. Raises KeyError for a ranking that was not judged, BadInput for such a metric."""
         rows = self._judged[arm, ranking, depth]
+        if metric not in rows:
+            raise BadInput(f"it lacks the column '{metric}'; {ANEW}", file=self.home / "reranker" / "judged.parquet")
         return np.asarray(rows[metric].to_numpy(float))
 
     def has(self, arm: str, ranking: str, depth: int) -> bool:
@@ -190,8 +199,8 @@ def is_recorded(folder: Path) -> bool:
 
 def belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
     """Whether it is of the same corpus, questions, pipelines and judgements as the recording that it lies in."""
-    mine = files.read_json(folder / "reranker" / "manifest.json")
-    judged = files.read_json(folder / "reranker" / "judgement.json")
+    mine = MANIFEST.read(folder / "reranker" / "manifest.json")
+    judged = JUDGEMENT.read(folder / "reranker" / "judgement.json")
     parts = {name: mine["identities"].get(name, {}) for name, arm in mine["arms"].items() if arm["student"] is None}
     basis = Basis(
         corpus=mine["corpus_sha256"],
@@ -214,7 +223,7 @@ def read_recorded(folder: Path) -> RerankerData:
     place = folder / "reranker"
     return RerankerData(
         folder,
-        {**files.read_json(place / "manifest.json"), "config": settings_of(place)},
-        files.read_json(place / "rates.json"),
-        {name: files.read_table(place / f"{name}.parquet") for name in TABLES},
+        {**MANIFEST.read(place / "manifest.json"), "config": settings_of(place)},
+        RATES.read(place / "rates.json"),
+        {name: table.read(place / f"{name}.parquet") for name, table in TABLES.items()},
     )

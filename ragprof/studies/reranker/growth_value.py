@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ragprof.core import files
+from ragprof.evals.recorded import JUDGEMENT, read_manifest
 from ragprof.price.pricing import QUERIES
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.growth import data as growth_data
@@ -63,7 +63,7 @@ def recorded_growth(home: Path) -> GrowthData | None:
     """The growth recording that lies in the same folder; None where there is none or it is of another eval."""
     if not growth_data.is_recorded(home):
         return None
-    manifest, judgement = files.read_manifest(home), files.read_json(home / "judgement.json")
+    manifest, judgement = read_manifest(home), JUDGEMENT.read(home / "judgement.json")
     return growth_data.read_growth(home) if growth_data.belongs(home, manifest, judgement) else None
 
 

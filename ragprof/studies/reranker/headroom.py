@@ -55,7 +55,10 @@ def headroom(data: RerankerData, arm: str) -> Headroom:
 
     wins = "from these candidates there is nothing that any reranker could win"
     if share is not None and share.mean is not None and share.mean < 0:
-        wins = f"of what any reranker could win from these candidates, this one loses more: it wins {percent(share)}"
+        low, high = share.interval or (None, None)
+        ends = None if share.interval is None else (None if high is None else -high, None if low is None else -low)
+        lost = share.model_copy(update={"mean": -share.mean, "interval": ends})
+        wins = f"of what any reranker could win from these candidates, this one wins nothing and loses {percent(lost)}"
     elif share is not None:
         wins = f"of what any reranker could win from these candidates, this one wins {percent(share)}"
     if share is not None and left_by_reranker.mean is not None and left_by_reranker.mean > 0:

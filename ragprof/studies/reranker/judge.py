@@ -21,6 +21,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.ranking import id_ranks
 from ragprof.corpus import EvaluationSet
 from ragprof.corpus.collection import Qrels
+from ragprof.evals.recorded import read_manifest
 from ragprof.judge.arrays import (
     Labels,
     Places,
@@ -36,10 +37,13 @@ from ragprof.judge.arrays import (
 from ragprof.judge.scores import ranking_stages, rankings
 from ragprof.studies.reranker.recorded import (
     AGAIN,
+    MANIFEST,
     ORACLE,
     RERANK,
     SEARCH,
+    TABLES,
     WINDOWED,
+    WINDOWS,
     CandidateTable,
     RecordedArm,
     candidates_at,
@@ -86,8 +90,8 @@ def judge(folder: Path, evaluation: EvaluationSet, contents: Mapping[str, Doc], 
     where it is not a finished recording of rerankers, or one of other questions than the evaluation's.
     """
     place = folder / "reranker"
-    manifest, file = files.read_json(place / "manifest.json"), place / "candidates.parquet"
-    query_ids, candidates = list(manifest["query_ids"]), files.read_table(file)
+    manifest, file = MANIFEST.read(place / "manifest.json"), place / "candidates.parquet"
+    query_ids, candidates = list(manifest["query_ids"]), TABLES["candidates"].read(file)
     unjudged = [query_id for query_id in query_ids if query_id not in evaluation.qrels]
     if unjudged:
         raise BadInput(
@@ -101,7 +105,7 @@ def judge(folder: Path, evaluation: EvaluationSet, contents: Mapping[str, Doc], 
     numbers = labels(evaluation.qrels, query_ids, passages.numbers)
     yardstick = Yardstick(passages, numbers, cutoffs(manifest, arms), manifest["max_k"])
     candidates = passages.numbered(candidates, query_ids)
-    windows = passages.numbered(files.read_table(place / "windows.parquet"), query_ids)
+    windows = passages.numbered(WINDOWS.read(place / "windows.parquet"), query_ids)
     texts = Texts({query.query_id: query for query in evaluation.queries}, contents, keep_text)
     judged, moved = [], []
     for name, arm in arms.items():
@@ -120,7 +124,7 @@ def judge(folder: Path, evaluation: EvaluationSet, contents: Mapping[str, Doc], 
         "judged": pd.concat(judged, ignore_index=True),
         "others": _others(folder, finals, yardstick, query_ids),
         "moves": pd.concat(moved, ignore_index=True),
-        "cuts": cuts(files.read_table(place / "lengths.parquet"), passages, qrels=evaluation.qrels),
+        "cuts": cuts(TABLES["lengths"].read(place / "lengths.parquet"), passages, qrels=evaluation.qrels),
     }
     for name, table in tables.items():
         files.write_table(place / f"{name}.parquet", table)
@@ -139,7 +143,7 @@ def _others(
     folder: Path, finals: Mapping[str, pd.DataFrame], yardstick: Yardstick, query_ids: Sequence[str]
 ) -> pd.DataFrame:
     """The last ranking of every pipeline of the eval; evidence@k is NaN for a k beyond the depth of the recording."""
-    declared = {each["name"]: each for each in files.read_manifest(folder)["config"]["pipelines"]}
+    declared = {each["name"]: each for each in read_manifest(folder)["config"]["pipelines"]}
     tables = []
     for name, table in finals.items():
         last = "rerank" if "rerank" in ranking_stages(declared[name]) else "search"

@@ -54,11 +54,31 @@ def reranker_page(section: RerankerSection, context: Context) -> str:
         "\n".join(answers),
         *(_told(name, one) for name, one in named[:WHOLE]),
         "\n".join(["## Further pipelines\n", *further]) if further else "",
+        f"**Decided with.** {escaped(terms(section))}",
         f"**Mind.** {notes}" if notes else "",
         "\n".join(["**Words**\n", *words]),
         f"<sub>{escaped(f'{context.origin}. The whole statement: report.html.')}</sub>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def terms(section: RerankerSection) -> str:
+    """The margin, worth and limits of the [reranker] table that the verdicts rest on."""
+    study = section.study
+    worth, latency, usd = study.worth_usd_per_point, study.max_added_p95_ms, study.max_usd_per_1000_queries
+    told = [
+        f"a gain counts from {study.margin:g} {study.metric}",
+        "nobody says what a point is worth"
+        if worth is None
+        else f"a point (0.01) is worth {figures.plain_usd(worth)} per 1,000 questions",
+        "" if latency is None else f"more than {latency:g} ms at p95 is too slow",
+        "" if usd is None else f"more than {figures.plain_usd(usd)} per 1,000 questions is too dear",
+    ]
+    words = "; ".join(one for one in told if one)
+    return (
+        f"{words[0].upper()}{words[1:]}. For other ones: ragprof reranker DIR with --margin, --worth, "
+        "--max-added-p95-ms, --max-usd."
+    )
 
 
 def _told(name: str, one: RerankerVerdict) -> str:
@@ -144,6 +164,14 @@ def waited(found: Statement) -> str:
         (found.added_p95_ns, found.added_p95_interval_ns),
     )
     median, slow = (f"{_longer(value)} ({figures.span(ends, _longer)})" for value, ends in quantiles)
+    if min(found.added_p50_ns, found.added_p95_ns or 0) < 0:
+        median, slow = (
+            f"{signed(value, figures.duration)} ({figures.span(ends, _longer)})" for value, ends in quantiles
+        )
+        return (
+            f"The time of an ordinary question (the median) changes by {median}, the time that 95 of 100 questions "
+            f"stay under by {slow}; n = {figures.counted(found.timed_queries, 'live query')}."
+        )
     return (
         f"An ordinary question (the median) waits {median} longer; the time that 95 of 100 questions stay under "
         f"rises by {slow}; n = {figures.counted(found.timed_queries, 'live query', 'live queries')}."

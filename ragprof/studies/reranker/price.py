@@ -22,9 +22,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ragprof.core.files import read_json, read_table, write_json, write_table
+from ragprof.core.files import write_json, write_table
 from ragprof.core.ranking import id_ranks
 from ragprof.evals import settings_of
+from ragprof.evals.recorded import TOKENS
 from ragprof.price.bills import (
     ELSEWHERE,
     PLACES,
@@ -41,8 +42,10 @@ from ragprof.price.bills import (
 from ragprof.price.pricing import EXACT
 from ragprof.price.rates import FREE, PublishedRate, Unpriced, shipped_books
 from ragprof.studies.reranker.recorded import (
+    MANIFEST,
     RERANK,
     SEARCH,
+    TABLES,
     CandidateTable,
     RecordedArm,
     candidates_at,
@@ -74,12 +77,14 @@ class Recorded:
     def read(cls, folder: Path, settings: Mapping[str, Any] | None) -> Recorded:
         """Raises BadInput for a candidate without a score or of a query that was not asked."""
         place = folder / "reranker"
-        manifest, rows = read_json(place / "manifest.json"), read_table(place / "candidates.parquet")
+        manifest, rows = MANIFEST.read(place / "manifest.json"), TABLES["candidates"].read(place / "candidates.parquet")
         check_candidates(rows, manifest["query_ids"], place / "candidates.parquet")
         codes, doc_ids = pd.factorize(rows["doc_id"])
         query = pd.Index(manifest["query_ids"]).get_indexer(pd.Index(rows["query_id"]))
         numbered = rows.assign(query=query, standing=id_ranks(doc_ids.tolist())[codes])
-        return cls(folder, manifest, settings or settings_of(place), numbered, read_table(place / "live.parquet"))
+        return cls(
+            folder, manifest, settings or settings_of(place), numbered, TABLES["live"].read(place / "live.parquet")
+        )
 
     @cached_property
     def arms(self) -> dict[str, RecordedArm]:
@@ -115,7 +120,7 @@ class Recorded:
 
     @cached_property
     def _query_tokens(self) -> dict[str, int]:
-        tokens = read_table(self.home / "tokens.parquet")
+        tokens = TOKENS.read(self.home / "tokens.parquet")
         rows = tokens[tokens["kind"] == "query"]
         return dict(zip(rows["id"].tolist(), rows["tokens"].tolist(), strict=True))
 

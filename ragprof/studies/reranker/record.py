@@ -28,6 +28,7 @@ from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.ranking import without
 from ragprof.core.stages import LengthLimited, RemoteReranker, Reranker
 from ragprof.core.tokens import counter, remembering
+from ragprof.evals.recorded import USAGE
 from ragprof.record.budget import shares
 from ragprof.record.disturbance import busiest_share
 from ragprof.record.pipeline import Parts
@@ -278,7 +279,7 @@ def _manifest(plan: RerankerPlan, found: FoundCandidates, home: Path) -> dict[st
     """What the recording rests on; the mean tokens of template and question are those of the main recording."""
     subject = plan.subject
     config = subject.config.model_copy(update={"reranker": plan.settings})
-    usage = files.read_table(home / "usage.parquet")
+    usage = USAGE.read(home / "usage.parquet")
     mine = usage[usage["pipeline"].isin([arm.pipeline for arm in plan.own]) & (usage["stage"] == "inject")]
     means = mine.groupby("unit")["count"].mean()
     return {

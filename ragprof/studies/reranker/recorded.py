@@ -1,8 +1,8 @@
-"""A recording of rerankers as it was written: the arms of its manifest, and their candidates at each depth."""
+"""A recording of rerankers as it was written: its files, its arms, and their candidates at each depth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, closed_up, id_ranks, reordered
+from ragprof.core.recorded import PRICED, RecordedJson, RecordedTable, recorded_by
+from ragprof.evals.recorded import Config, Identities, RecordedRate
+from ragprof.studies.reranker.section import RerankerWork
 
 SEARCH, RERANK, ORACLE, WINDOWED = "search", "rerank", "oracle", "windowed"
 AGAIN = "run 'ragprof reranker' again"
@@ -57,6 +61,113 @@ class RecordedArm(BaseModel):
         """The depth of the set that holds this depth's candidates: its own, or a deeper one that begins with them."""
         shared = self.prefix and not self.pointwise.listwise
         return next((each for each in sorted(recorded) if each == depth or (shared and each > depth)), None)
+
+
+ANEW = recorded_by("ragprof reranker")
+TABLES: Mapping[str, RecordedTable] = {
+    "candidates": RecordedTable(
+        text="arm query_id doc_id document_id", whole="depth rank tokens", number="search_score rerank_score",
+        may_be_empty=True, remedy=ANEW,
+    ),
+    "judged": RecordedTable(text="arm ranking query_id", whole="depth", metrics=True, remedy=ANEW),
+    "others": RecordedTable(text="pipeline query_id", metrics=True, remedy=ANEW),
+    "moves": RecordedTable(
+        text="arm query_id query_text doc_id doc_text", whole="from_rank to_rank",
+        nullable="query_text doc_text from_rank to_rank", may_be_empty=True, remedy=ANEW,
+    ),
+    "cuts": RecordedTable(
+        text="arm query_id doc_id", flag="relevant", whole="tokens kept_tokens", nullable="relevant",
+        may_be_empty=True, remedy=ANEW,
+    ),
+    "lengths": RecordedTable(
+        text="arm query_id doc_id", whole="tokens kept_tokens", may_be_empty=True, remedy=ANEW
+    ),
+    "signals": RecordedTable(text="arm signal query_id", number="value", remedy=ANEW),
+    "live": RecordedTable(
+        text="arm query_id",
+        whole="depth round end_to_end_ns embed_ns search_ns rerank_ns inject_ns candidates candidate_tokens cpu_ns "
+        "waiting_ns",
+        nullable="embed_ns search_ns rerank_ns inject_ns cpu_ns waiting_ns", later="cpu_ns waiting_ns", remedy=ANEW,
+    ),
+    "costs": RecordedTable(text="arm query_id", whole="depth", number="units", money="usd", remedy=PRICED),
+    "prompts": RecordedTable(text="arm ranking query_id", whole="depth k context_tokens", remedy=PRICED),
+}  # fmt: skip
+"""What is analysed: name of the file -> its columns."""
+WINDOWS = RecordedTable(text="arm query_id doc_id", whole="windows", number="score", may_be_empty=True, remedy=ANEW)
+
+
+class RecordedCpu(TypedDict):
+    """Of the machine."""
+
+    cpu: str | None
+
+
+class RerankerManifest(TypedDict, total=False):
+    """manifest.json."""
+
+    recording: str
+    config: Config
+    corpus_sha256: str
+    questions_sha256: str
+    identities: Identities
+    query_ids: list[str]
+    arms: dict[str, RecordedArm]
+    max_k: int
+    template_tokens: float
+    query_tokens: float
+    work: RerankerWork
+    environment: RecordedCpu
+
+
+class RerankerJudgement(TypedDict):
+    """judgement.json."""
+
+    recording: str
+    qrels_sha256: str
+
+
+class RecordedPrice(TypedDict):
+    """A price of a rate's history."""
+
+    since: str
+    usd: str
+
+
+class RecordedPromptPrice(TypedDict):
+    """What a model takes for a prompt's tokens."""
+
+    name: str
+    usd_per_million_tokens: str | None
+    unpriced: str | None
+    primary: bool
+
+
+class NamedRate(RecordedRate):
+    """With its name."""
+
+    name: str
+
+
+class ArmRates(TypedDict):
+    """What rates.json says of an arm."""
+
+    rate: NamedRate | None
+    unpriced: str | None
+    utilisation: str | None
+    history: list[RecordedPrice]
+    hourly: bool
+    llms: list[RecordedPromptPrice]
+
+
+class RerankerRates(TypedDict):
+    """rates.json."""
+
+    queries_per_month: int | None
+    arms: dict[str, ArmRates]
+
+
+MANIFEST, JUDGEMENT = RecordedJson(RerankerManifest, ANEW), RecordedJson(RerankerJudgement, ANEW)
+RATES = RecordedJson(RerankerRates, PRICED)
 
 
 def candidates_at(rows: pd.DataFrame, name: str, arm: RecordedArm, depth: int) -> pd.DataFrame:

@@ -464,6 +464,8 @@ class RerankerVerdict(Section):
     growth: GrowthValue | None = Field(description="null without a growth recording of this pipeline")
     price_trend: PriceTrend | None = Field(description="null where it was not asked for")
     price_history: tuple[DatedPrice, ...] = Field(description="oldest first")
+    latency_withheld: str = Field("", description="why no verdict rests on its live times; empty where one may")
+    cost_withheld: str = Field("", description="the same of money that is billed by time")
     notes: tuple[str, ...] = Field(description="what limits the figures")
 
     @property
@@ -517,6 +519,8 @@ class RerankerStudy(Section):
     k: dict[str, int] = Field(description="chunks in the prompt, by pipeline")
     margin: float = Field(description="the smallest gain that counts")
     worth_usd_per_point: float | None = Field(description="what 0.01 of the metric is worth; null: nobody says")
+    max_added_p95_ms: float | None = Field(None, description="adding more at p95 is too slow; null: no limit")
+    max_usd_per_1000_queries: float | None = Field(None, description="more is too dear; null: no limit")
     priced_as: str | None = Field(description="LLMs whose price the tokens have")
     queries: int = Field(description="questions that were asked")
     timed_queries: dict[str, int] = Field(description="timed live, by pipeline")

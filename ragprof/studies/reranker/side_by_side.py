@@ -21,8 +21,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ragprof.core import DEFAULT_K, files
+from ragprof.core import DEFAULT_K
 from ragprof.core.quantities import duration
+from ragprof.evals.recorded import COSTS, RANKING, SPANS
 from ragprof.report import figures
 from ragprof.statistics.draws import Array, ends
 from ragprof.statistics.estimates import quantile, quantile_draws, rounds_of
@@ -124,10 +125,10 @@ def _reranker(data: RerankerData, arm: str, name: str) -> ComparedPart:
 def _embedder(data: RerankerData, pipeline: str) -> ComparedPart:
     """A whole pipeline by its final ranking; time and cost are those of embedding the query alone."""
     rankings, spans, costs = (
-        files.read_table(path) if path.exists() else None
-        for path in (
-            data.home / "rankings" / f"{pipeline}.parquet", data.home / "spans.parquet", data.home / "costs.parquet",
-        )
+        table.read(path) if (path := data.home / name).exists() else None
+        for name, table in {
+            f"rankings/{pipeline}.parquet": RANKING, "spans.parquet": SPANS, "costs.parquet": COSTS,
+        }.items()
     )  # fmt: skip
     ranking, usd, times = None, None, pd.DataFrame(columns=TIMED)
     if rankings is not None:

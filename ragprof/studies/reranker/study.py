@@ -11,6 +11,7 @@ from ragprof.core.clock import today
 from ragprof.core.errors import BadInput
 from ragprof.corpus import EvaluationSet
 from ragprof.evals import handed_down, keep_settings, settings_of
+from ragprof.evals.recorded import JUDGEMENT, read_manifest
 from ragprof.evals.settings import SETTINGS_FILE
 from ragprof.price import check_rate
 from ragprof.record.recording import Bench
@@ -77,7 +78,7 @@ def restate(home: Path, changes: Mapping[str, Any], pricing: Pricing) -> None:
     if not (place / "manifest.json").exists():
         raise BadInput("no rerankers were recorded in this folder; run 'ragprof reranker EVAL.toml'", file=home)
     judged = is_judged(home)
-    if not judged or not belongs(home, files.read_manifest(home), files.read_json(home / "judgement.json")):
+    if not judged or not belongs(home, read_manifest(home), JUDGEMENT.read(home / "judgement.json")):
         raise BadInput(
             "the rerankers in this folder were not recorded to the end, or over another corpus, other questions, "
             "parts or judgements than the recording around them; run 'ragprof reranker EVAL.toml'",

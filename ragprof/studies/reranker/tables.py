@@ -20,6 +20,8 @@ from ragprof.report.tables import (
     figure,
     gain_span,
     group,
+    mark_note,
+    marked,
     open_span,
     plain,
     score_change,
@@ -134,10 +136,12 @@ def glance(section: RerankerSection) -> Table:
         ),
         _worded("Verdict"): lambda name: verdict_cell(of[name]),
         Column("Gain", metrics_of(section)): lambda name: difference_cell(of[name].gain),
-        Column("Added time", "p50 of a query"): lambda name: added_cell(of[name].statement, "p50"),
-        Column("Reranker", PER_1000): lambda name: money_cells(of[name].statement)[0],
+        Column("Added time", "p50 of a query"): lambda name: marked(
+            added_cell(of[name].statement, "p50"), of[name].latency_withheld
+        ),
+        Column("Reranker", PER_1000): lambda name: marked(money_cells(of[name].statement)[0], of[name].cost_withheld),
         Column("Prompt tokens saved", PER_1000): lambda name: money_cells(of[name].statement)[1],
-        Column("Net", PER_1000): lambda name: money_cells(of[name].statement)[2],
+        Column("Net", PER_1000): lambda name: marked(money_cells(of[name].statement)[2], of[name].cost_withheld),
         Column("Questions", "n"): lambda name: figure(figures.count(of[name].gain.n)),
     }
     reasons = [
@@ -148,6 +152,7 @@ def glance(section: RerankerSection) -> Table:
         "Small figures are 95% intervals. Gain: paired by query, against the same pipeline without its reranker. "
         "Net above 0 costs, below 0 saves. KEEP, DROP and SHRINK rest on the intervals; of UNDECIDED the reason "
         f"says what is open and what would decide it. {unpriced}"
+        f"{mark_note({name: one.latency_withheld for name, one in of.items()})}"
     )
     return Table.of("reranker-glance", "Verdicts at a glance", columns, of, note.strip())
 
@@ -211,16 +216,17 @@ def statement(one: RerankerVerdict) -> Table:
     monthly = partial(money, unpriced=month.queries is not None)
     no_llm, no_net = found.is_llm_unpriced and month.queries is not None, found.is_net_unpriced
     cost, saved, net = money_cells(found)
+    dear, slow = partial(marked, reason=one.cost_withheld), partial(marked, reason=one.latency_withheld)
     bought = []
     for metric, gain in found.quality_gain.items():
         rests = f"p = {figures.p_value(gain.p)}, n = {figures.counted(gain.n, 'query', 'queries')}".replace("= <", "<")
         reached = Cell(metric, f"{figures.score(gain.without)} \u2192 {figures.score(gain.reached)}")
         bought.append((reached, difference_cell(gain), _DASH, _quiet(rests)))
     timed = _quiet(f"n = {figures.counted(found.timed_queries, 'live query', 'live queries')}")
-    taken = [(Cell(f"added time, {each}"), added_cell(found, each), _DASH, timed) for each in ("p50", "p95")]
+    taken = [(Cell(f"added time, {each}"), slow(added_cell(found, each)), _DASH, timed) for each in ("p50", "p95")]
     paid = [
         (
-            *(Cell("reranker"), cost, monthly(month.reranker_usd, month.reranker_usd_interval)),
+            *(Cell("reranker"), dear(cost), dear(monthly(month.reranker_usd, month.reranker_usd_interval))),
             _billing_cell(found.billing),
         ),
         (
@@ -229,14 +235,21 @@ def statement(one: RerankerVerdict) -> Table:
             _saving_cell(found),
         ),
         (
-            *(Cell("net"), net),
-            money(month.net_usd, month.net_interval, unpriced=no_net and month.queries is not None, write=signed_usd),
+            *(Cell("net"), dear(net)),
+            dear(
+                money(
+                    month.net_usd, month.net_interval, unpriced=no_net and month.queries is not None, write=signed_usd
+                )
+            ),
             _quiet("reranker less tokens saved"),
         ),
         (
             Cell("per point gained"),
-            money(
-                found.usd_per_point, found.usd_per_point_interval, unpriced=found.reranker_usd_per_1000_queries is None
+            dear(
+                money(
+                    found.usd_per_point, found.usd_per_point_interval,
+                    unpriced=found.reranker_usd_per_1000_queries is None,
+                )
             ),
             *(_DASH, _quiet(f"reranker's price of 0.01 {one.metric} at equal k")),
         ),
@@ -255,6 +268,7 @@ def statement(one: RerankerVerdict) -> Table:
         f"Against {one.against}, paired by query. Small figures are 95% "
         "intervals, resampled by query. Net is the reranker's cost minus the prompt tokens saved: above 0 it costs, "
         f"below 0 it saves. A point is 0.01 of {one.metric}. {HOW_QUANTILES}"
+        f"{mark_note({'its live times, and money that is billed by time': one.latency_withheld})}"
     )
     return Table("reranker-statement", "The statement", columns, rows, note)
 

@@ -1,0 +1,171 @@
+"""How files of a recording are read: each table and each JSON file says what the code needs, and is held to it.
+
+A file that was cut short, edited or made by something else is told by name, with the command that makes it anew. Which
+files there are stands with whoever they belong to: `evals/recorded.py` and the `recorded.py` of each study.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragprof.core import files
+from ragprof.core.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+RUN = "ragprof run"
+STUDIES = {
+    "growth": "ragprof grow --fresh", "injection": "ragprof inject", "reranker": "ragprof reranker",
+    "audit": "ragprof audit",
+}  # fmt: skip
+"""Folder of a study inside a recording -> the command that makes all of it anew."""
+MISSING = "this file is missing; is this the folder of a ragprof recording?"
+PRICED = "price it again with 'ragprof price'"
+
+
+def recorded_by(command: str) -> str:
+    """What to do about a file that this command records."""
+    return f"record it again with '{command}'"
+
+
+def remedy_of(path: Path) -> str:
+    """What to do about a file of a main recording, or about what a study's manifest has in common with that.
+
+    Growth makes a main recording for every size of the corpus.
+    """
+    if ("growth", "sizes") in pairwise(path.parts[:-1]):
+        return recorded_by(STUDIES["growth"])
+    beside = (path.parents[1] / "manifest.json").exists()
+    return recorded_by(STUDIES.get(path.parent.name, RUN) if beside else RUN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedTable:
+    """A table of a recording: names of the columns that the code needs, by kind, with blanks between them.
+
+    A number may be missing in any row; a text, whole number or flag only where it is `nullable`. `later` are columns
+    that recordings of older versions lack. `metrics` is for tables with a column for each metric, such as `nDCG@10`.
+    """
+
+    text: str = ""
+    whole: str = ""
+    number: str = ""
+    flag: str = ""
+    money: str = ""
+    nullable: str = ""
+    later: str = ""
+    metrics: bool = False
+    may_be_empty: bool = False
+    remedy: str = ""
+    """Empty: that of a main recording."""
+
+    def read(self, path: Path, *, also: tuple[str, ...] = ()) -> pd.DataFrame:
+        """The whole table, with the columns of these metrics `also`.
+
+        Raises BadInput where it is missing or truncated, and where a column or all rows are missing or of another kind.
+        """
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not path.exists():
+            raise BadInput(MISSING, file=path)
+        remedy = self.remedy or remedy_of(path)
+        try:
+            table, kinds = pd.read_parquet(path), pq.read_schema(path)
+        except (OSError, ValueError, pa.ArrowException) as failure:
+            raise BadInput(f"not a readable Parquet file ({failure}); {remedy}", file=path) from None
+        wanted = {name: kind for kind in KINDS for name in getattr(self, kind).split()}
+        if self.metrics:
+            wanted |= dict.fromkeys([*also, *(name for name in table.columns if "@" in str(name))], "number")
+        for name, kind in wanted.items():
+            if fault := self._fault(name, kind, table, kinds):
+                raise BadInput(f"{fault}; {remedy}", file=path)
+        if not len(table) and not self.may_be_empty:
+            raise BadInput(f"it has no rows; {remedy}", file=path)
+        return table
+
+    def _fault(self, name: str, kind: str, table: pd.DataFrame, kinds: pa.Schema) -> str:
+        """What is wrong with one column; empty where nothing is."""
+        import pyarrow as pa
+
+        if name not in table:
+            return "" if name in self.later.split() else f"it lacks the column '{name}'"
+        found, nullable = kinds.field(name).type, kind in ("number", "money") or name in self.nullable.split()
+        # A table without rows, and a column without values, has no kind.
+        if table.empty or (nullable and pa.types.is_null(found)):
+            return ""
+        if not nullable and table[name].isna().any():
+            return f"its column '{name}' has cells without a value"
+        return "" if _is(kind, found) else f"its column '{name}' is of {found} instead of {KINDS[kind]}"
+
+
+KINDS: Mapping[str, str] = {
+    "text": "text", "whole": "whole numbers", "number": "numbers", "flag": "true and false", "money": "decimals",
+}  # fmt: skip
+
+
+def _is(kind: str, found: pa.DataType) -> bool:
+    """Whether a column of Parquet is of a kind."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    tests = {
+        "text": (pa.types.is_string, pa.types.is_large_string),
+        "whole": (pa.types.is_integer,),
+        "number": (pa.types.is_integer, pa.types.is_floating),
+        "flag": (pa.types.is_boolean,),
+        "money": (pa.types.is_decimal,),
+    }
+    return any(test(found) for test in tests[kind])
+
+
+@dataclass(frozen=True)
+class RecordedJson:
+    """A JSON file of a recording: the type that its content has. Members beside those of the type may be there."""
+
+    shape: Any
+    remedy: str = ""
+    """Empty: that of a main recording."""
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """The content. It, and every object in it, raises BadInput for a member that it lacks.
+
+        Raises BadInput where the file is missing or no JSON, and where a member is of another type.
+        """
+        from pydantic import ValidationError
+
+        remedy = self.remedy or remedy_of(path)
+        found = files.read_json(path, remedy=remedy)
+        try:
+            # As JSON: there a list is a tuple, and a text no number.
+            _adapter(self.shape).validate_json(json.dumps(found), strict=True)
+        except ValidationError as failure:
+            raise BadInput(f"{_complaint(failure)}; {remedy}", file=path) from None
+        return found
+
+
+@cache
+def _adapter(shape: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(shape)
+
+
+def _complaint(failure: Any) -> str:
+    problem = failure.errors(include_url=False, include_input=False)[0]
+    *above, last = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
+    if problem["type"] == "missing":
+        return f"it has no '{'.'.join([*above, last])}'"
+    return (
+        f"its '{'.'.join([*above, last])}' is not as ragprof writes it ({problem['msg'].removeprefix('Value error, ')})"
+    )
