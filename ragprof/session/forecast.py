@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
 from ragprof.core.tokens import counter
 from ragprof.corpus import Passages
 from ragprof.evals import PipelineConfig
-from ragprof.record.recording import Subject, fingerprint_of, identities
+from ragprof.record.recording import Subject, fingerprint_of
 from ragprof.record.trial import WAITING, RecordingEffort, Trial, recording_effort
 from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
 from ragprof.report.figures import corpus_size, rough_duration
@@ -28,6 +30,7 @@ from ragprof.session.drawn import program
 from ragprof.studies.contract import Request
 from ragprof.studies.preparation import Prepared, prepare
 
+LONGEST_PATH = 1_000
 CHECKS = "checks"
 """A folder of the cache: what was forecast of an eval file, and what that rests on."""
 
@@ -81,17 +84,35 @@ def forecast_eval(
 
 
 def _rests_on(prepared: Prepared, books: Sequence[Path]) -> str:
-    """A digest of what a forecast rests on: the eval, its texts, what is in the cache, the machine, the program."""
-    subject, cache = prepared.subject, files.cache_folder()
+    """A digest of what a forecast rests on: the eval, its texts and models, the cache, the machine, the program.
+
+    Parts are told by how they are declared: some load torch to say what they call themselves.
+    """
+    subject, cache, config = prepared.subject, files.cache_folder(), prepared.subject.config.model_dump(mode="json")
     known = [f"{path.parent} {path.stat().st_size}" for path in sorted(cache.glob("*/*/keys.bin"))]
+    machine = [environment.describe(), sorted(map(str, Path("/dev").glob("nvidia*")))]
+    machine += [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA")]
     facts = [
-        subject.config.model_dump(mode="json"),
+        config,
+        list(_stamps([config.get(table) for table in ("pipelines", "injection", "reranker")])),
         [subject.corpus.sha256, subject.corpus.name, str(subject.corpus.account), repr(subject.corpus.whole)],
         [fingerprint_of(subject.queries), prepared.evaluation.qrels_sha256, *prepared.evaluation.notices],
-        [identities(subject.pipelines), known, environment.describe(), program(), today().isoformat()],
+        [known, machine, program(), today().isoformat()],
         [book.read_text(encoding="utf-8") for book in books],
     ]
     return digest(json.dumps(facts, sort_keys=True, default=str)).hex()
+
+
+def _stamps(value: Any) -> Iterator[str]:
+    """Size and date of every file that a text in the value names, or that is in a folder that one names: models."""
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _stamps(inner)
+    elif isinstance(value, str) and len(value) < LONGEST_PATH and os.sep in value:
+        path = Path(value).expanduser()
+        for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if each.is_file():
+                yield f"{each} {each.stat().st_size} {each.stat().st_mtime_ns}"
 
 
 def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress) -> EvalForecast:
