@@ -90,7 +90,7 @@ def _rests_on(prepared: Prepared, books: Sequence[Path]) -> str:
     """
     subject, cache, config = prepared.subject, files.cache_folder(), prepared.subject.config.model_dump(mode="json")
     known = [f"{path.parent} {path.stat().st_size}" for path in sorted(cache.glob("*/*/keys.bin"))]
-    machine = [environment.describe(), sorted(map(str, Path("/dev").glob("nvidia*")))]
+    machine: list[Any] = [environment.describe(), sorted(map(str, Path("/dev").glob("nvidia*")))]
     machine += [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA")]
     facts = [
         config,
