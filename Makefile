@@ -40,7 +40,7 @@ benchmark: $(VENV)/.installed-llm
 	$(BIN)/python evals/performance/bm25.py
 	$(BIN)/python evals/performance/growth.py
 	$(BIN)/python evals/performance/answers.py
-	$(BIN)/python evals/performance/reranking.py
+	$(BIN)/python evals/performance/reranker.py
 	$(BIN)/python evals/performance/precision.py
 	$(BIN)/python evals/performance/gates.py simulated
 	$(BIN)/python evals/performance/start.py

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from ragprof.core import Query, Ranking
-from ragprof.core.clock import Clock, now_ns
+from ragprof.core.clock import Clock, cpu_ns, now_ns
 from ragprof.core.errors import BadInput
 from ragprof.corpus import Corpus, read_corpus
 
@@ -20,9 +20,10 @@ NS = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """What one side took, in ns, one number a round, in the order of the rounds."""
+    """What one side took, in ns, one number a round, in the order of the rounds: by the clock, and on all cores."""
 
     rounds_ns: tuple[int, ...]
+    cores_ns: tuple[int, ...]
 
     @property
     def median_ns(self) -> float:
@@ -67,13 +68,13 @@ def interleaved(
     """
     if rounds < 1:
         raise BadInput(f"{rounds} rounds were asked for; a median needs at least 1, and an even number is fairest")
-    durations: dict[str, list[int]] = {name: [] for name in sides}
+    durations: dict[str, list[tuple[int, int]]] = {name: [] for name in sides}
     for number in range(rounds):
         for name in list(sides) if number % 2 == 0 else reversed(list(sides)):
-            start = clock()
+            start, start_of_cores = clock(), cpu_ns()
             sides[name]()
-            durations[name].append(clock() - start)
-    return {name: Durations(tuple(taken)) for name, taken in durations.items()}
+            durations[name].append((clock() - start, cpu_ns() - start_of_cores))
+    return {name: Durations(*zip(*taken, strict=True)) for name, taken in durations.items()}
 
 
 def each(durations: Durations, *, items: int = 1, unit_ns: float = NS) -> Spread:
@@ -86,6 +87,11 @@ def rate(durations: Durations, *, items: int) -> Spread:
     """Items a second: median round, slowest round, fastest round."""
     seconds = each(durations, items=items)
     return Spread(1 / seconds.middle, 1 / seconds.high, 1 / seconds.low)
+
+
+def rate_of_cores(durations: Durations, *, items: float) -> float:
+    """Items a second of all cores together, over all rounds: a busy machine changes it less than the rate."""
+    return items * len(durations.cores_ns) / (sum(durations.cores_ns) / NS)
 
 
 def ratio(slow: Durations, fast: Durations) -> Spread:

@@ -137,8 +137,27 @@ def report_progress(how: Shown) -> None:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Show on the error stream what the block is at: bars on a terminal, else lines; nothing with --quiet."""
-    how = _progress.get()
+    """Show on the error stream what the block is at: bars on a terminal, else lines; nothing with --quiet.
+
+    What the package logs meanwhile is shown too; with --quiet only its warnings.
+    """
+    import logging
+
+    how, logger, handler = _progress.get(), logging.getLogger("ragprof"), logging.Handler()
+    handler.emit = lambda record: message(record.getMessage())  # type: ignore[method-assign]
+    before = logger.level
+    logger.setLevel(logging.WARNING if how == "quiet" else logging.INFO)
+    logger.addHandler(handler)
+    try:
+        with _shown(how) as shown:
+            yield shown
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+@contextmanager
+def _shown(how: Shown) -> Iterator[Progress]:
     if how == "quiet":
         yield SILENT
     elif how == "shown" and terminal(error=True).is_terminal:

@@ -168,14 +168,6 @@ class PairReranker(Protocol):
 
 
 @runtime_checkable
-class UntimedReranker(Protocol):
-    """A reranker whose `score` is the call that its users make, and which has a way of its own beside it."""
-
-    def score_untimed(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        """The scores of `score` within rounding. Only ever used untimed."""
-
-
-@runtime_checkable
 class LengthLimited(Protocol):
     """A reranker that reads no more than so much of a pair, and says what it leaves out. Only ever asked untimed."""
 

@@ -23,7 +23,7 @@ from ragprof.core.caches import RowCache, digest, known_width, unknown_rows
 from ragprof.core.clock import Progress, now_ns
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
-from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker, UntimedEmbedder, UntimedReranker
+from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker, UntimedEmbedder
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, reranked, trusted, within_window
 
@@ -156,10 +156,9 @@ def score_pairs(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> list[
     places: dict[str, list[int]] = {}
     for place, (query, _) in enumerate(pairs):
         places.setdefault(query.query_id, []).append(place)
-    ask = reranker.score_untimed if isinstance(reranker, UntimedReranker) else reranker.score
     scores = [0.0] * len(pairs)
     for mine in places.values():
-        scored = ask(pairs[mine[0]][0], [pairs[place][1] for place in mine])
+        scored = reranker.score(pairs[mine[0]][0], [pairs[place][1] for place in mine])
         for place, score in zip(mine, one_each(scored.scores, mine), strict=True):
             scores[place] = score
     return scores

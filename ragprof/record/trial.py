@@ -24,11 +24,12 @@ from ragprof.core import Doc, Query, Ranking, Vectors, cores, environment, files
 from ragprof.core.caches import digest, known_keys, unknown_rows
 from ragprof.core.clock import Clock, Silent, now_ns
 from ragprof.core.ranking import without
-from ragprof.core.stages import CutsTexts, Embedder, Generator, PairReranker, Part, Reranker
+from ragprof.core.stages import CutsTexts, Embedder, Generator, Part, Reranker
 from ragprof.core.tokens import counter
 from ragprof.evals.tables import Timing
 from ragprof.parts.embedders.static import StaticEmbedder
 from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator
+from ragprof.parts.models.encoder import EncoderReranker
 from ragprof.record.budget import shares, taken_s
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity, document_vectors, pair_key, score_pairs
@@ -79,7 +80,7 @@ def _machine() -> str:
 
 def texts_read(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> int:
     """What a model reads to score these pairs: each pair, or each document where it reads them apart from queries."""
-    return len({doc.content for _, doc in pairs}) if isinstance(reranker, PairReranker) else len(pairs)
+    return len({doc.content for _, doc in pairs}) if isinstance(reranker, EncoderReranker) else len(pairs)
 
 
 @dataclass(frozen=True, slots=True)

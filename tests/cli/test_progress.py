@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from commandline import Ragprof, changed
 
+from ragprof.cli import console
 from ragprof.cli.lines import Lines, TaskReport, as_json
 from ragprof.core import Embedded
 from ragprof.core.clock import step
@@ -189,3 +191,21 @@ def test_every_command_that_takes_its_time_has_both_options(ragprof: Ragprof, co
     text = ragprof(*command.split(), "--help").output
     assert "--quiet" in text
     assert "--json-progress" in text
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("shown", ["a notice", "a warning"]), ("json", ["a notice", "a warning"]), ("quiet", ["a warning"])],
+)
+def test_what_is_logged_is_told_and_only_warnings_with_quiet(
+    how: console.Shown, told: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.report_progress(how)
+    try:
+        with console.progress():
+            logging.getLogger("ragprof").info("a notice")
+            logging.getLogger("ragprof").warning("a warning")
+    finally:
+        console.report_progress("shown")
+    logging.getLogger("ragprof").info("not any more")
+    assert capsys.readouterr().err == "".join(f"ragprof: {line}\n" for line in told)

@@ -33,7 +33,6 @@ from ragprof.core.stages import (
     Reranker,
     Store,
     UntimedEmbedder,
-    UntimedReranker,
 )
 from ragprof.parts.models.places import GEMMA_PACKAGE
 from ragprof.parts.nested import nearest, search_nested
@@ -415,14 +414,6 @@ class TestRerankers:
         expected = [reranker.score(query, [doc]).scores[0] for query, doc in pairs]
         assert reranker.score_pairs(pairs) == pytest.approx(expected, abs=max(tolerance(reranker), 1e-6))
         assert reranker.score_pairs([]) == []
-
-    def test_untimed_scores_are_those_of_the_call_that_is_timed(self, reranker: Reranker) -> None:
-        if not isinstance(reranker, UntimedReranker):
-            pytest.skip("this reranker has one way for both, or one for pairs of many queries")
-        called, untimed = reranker.score(QUERY, DOCS), reranker.score_untimed(QUERY, DOCS)
-        assert called.scores == pytest.approx(untimed.scores, abs=max(tolerance(reranker), 1e-5))
-        assert called.usage == untimed.usage
-        assert reranker.score_untimed(QUERY, []).scores == ()
 
     @pytest.mark.parametrize("text", ["?", "\u200b", "zyzzyva " * 400])
     def test_odd_questions_and_documents_have_finite_scores(self, reranker: Reranker, text: str) -> None:

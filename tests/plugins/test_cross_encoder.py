@@ -11,6 +11,8 @@ from tiny_cross_encoder import save_cross_encoder
 from ragprof.core import Query
 from ragprof.core.errors import BadInput
 from ragprof.parts.rerankers.cross_encoder import CrossEncoderReranker
+from ragprof.parts.rerankers.maxsim import MaxSimReranker
+from ragprof.record.trial import texts_read
 
 QUERY = Query("q", "bread and water")
 
@@ -81,3 +83,11 @@ def test_a_classifier_with_two_outputs_is_refused(tmp_path: Path) -> None:
         BadInput, match="gives 2 outputs a pair, as classifiers do; name a cross-encoder with one output"
     ):
         part.load()
+
+
+def test_a_forecast_counts_every_pair_that_is_read_together_and_every_document_that_is_read_apart(
+    reranker: CrossEncoderReranker,
+) -> None:
+    pairs = [(QUERY, DOCS[0]), (Query("r", "salt"), DOCS[0]), (QUERY, DOCS[1])]
+    assert texts_read(reranker, pairs) == 3
+    assert texts_read(MaxSimReranker(precision="float32"), pairs) == 2

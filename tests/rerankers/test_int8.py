@@ -10,9 +10,9 @@ import pytest
 
 from ragprof.core import Vectors, registry
 from ragprof.core.errors import BadInput
-from ragprof.core.registry import PartSpec
+from ragprof.core.registry import Kind, PartSpec
 from ragprof.parts.models.encoder import Transformer, encoder_numbers, fastest_float
-from ragprof.parts.models.kernels import FEWEST_OUTPUTS, largest_weight, number_format, quantise_linears
+from ragprof.parts.models.kernels import FEWEST_OUTPUTS, int8_speed, largest_weight, number_format, quantise_linears
 from ragprof.parts.models.places import PACKAGED_MINILM, packaged_minilm
 from ragprof.parts.rerankers.cross_encoder import CrossEncoderReranker
 
@@ -26,6 +26,7 @@ TEXTS = [
     "",
     "water " * 300,
 ]
+MAX_TOKENS = 32
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,9 +47,17 @@ def _on_a_cpu() -> None:
         pytest.skip("int8 is for CPUs, and here models run on a GPU")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _whatever_its_speed() -> Iterator[None]:
+    """The arithmetic is the same on CPUs where int8 is slower than float32, and refused."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("ragprof.parts.models.encoder.int8_speed", lambda: 2.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def int8() -> Transformer:
-    model = Transformer(PACKAGED_MINILM, precision="int8", max_tokens=None)
+    model = Transformer(PACKAGED_MINILM, precision="int8", max_tokens=MAX_TOKENS)
     model.load()
     return model
 
@@ -58,7 +67,7 @@ def cosines(first: Vectors, second: Vectors) -> Vectors:
 
 
 def test_vectors_point_where_those_of_float32_point(int8: Transformer) -> None:
-    exact, _ = Transformer(PACKAGED_MINILM, precision="float32", max_tokens=None).vectors(TEXTS)
+    exact, _ = Transformer(PACKAGED_MINILM, precision="float32", max_tokens=MAX_TOKENS).vectors(TEXTS)
     found, tokens = int8.vectors(TEXTS)
     near = dict(zip(TEXTS, cosines(found, exact), strict=True))
     assert near.pop("") >= 0.97  # two special tokens and nothing to average over
@@ -79,7 +88,9 @@ def test_other_texts_in_the_batch_hardly_change_a_vector(int8: Transformer) -> N
 
 def test_the_identity_names_int8_and_what_the_rest_computes_in(int8: Transformer) -> None:
     assert f" {number_format()} in {fastest_float()} cpu " in int8.identity
-    others = {Transformer(PACKAGED_MINILM, precision=one, max_tokens=None).identity for one in ("float32", "bfloat16")}
+    others = {
+        Transformer(PACKAGED_MINILM, precision=one, max_tokens=MAX_TOKENS).identity for one in ("float32", "bfloat16")
+    }
     assert int8.identity not in others
 
 
@@ -128,6 +139,37 @@ def test_auto_is_never_int8() -> None:
 def test_int8_is_refused_where_it_is_not_built_for() -> None:
     with pytest.raises(BadInput, match="'precision': Input should be 'auto', 'float32' or 'bfloat16'"):
         registry.create("generators", PartSpec(name="local", precision="int8"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("embedders", "sentence_transformers"), ("rerankers", "maxsim"), ("rerankers", "bi_encoder")],
+)
+def test_int8_is_refused_before_anything_is_loaded_where_float32_is_faster(
+    kind: Kind, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragprof.parts.models.encoder.int8_speed", lambda: 0.04)
+    reason = r'precision = "int8" takes 25\.0 times as long as float32 on this CPU .*; use "float32" or "auto"'
+    with pytest.raises(BadInput, match=reason):
+        registry.create(kind, PartSpec(name=name, precision="int8"))
+
+
+def test_the_speed_of_int8_is_measured_against_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that every reading of moves: the float32 layer is called first, five times, then the int8 layer."""
+    taken = iter([10, 10, 10, 10, 10, 40, 50, 60, 70, 80])
+    now = 0
+
+    def clock() -> int:
+        nonlocal now, started
+        now += next(taken) if started else 0
+        started = not started
+        return now
+
+    started = False
+    monkeypatch.setattr("ragprof.parts.models.kernels.now_ns", clock)
+    int8_speed.cache_clear()
+    assert int8_speed() == 10 / 40
+    int8_speed.cache_clear()
 
 
 def test_an_unknown_precision_names_those_that_there_are() -> None:

@@ -2,10 +2,11 @@
 
 What is timed is the library's own call: `SentenceTransformer.encode`, on the model as the library loads it.
 
-What is not timed is computed here: texts are tokenised once, sorted by length and packed into batches of about
-`BATCH_TOKENS` tokens, which keeps padding near nothing and activations in the processor's cache. On CPUs that compute
-in bfloat16 this runs on a second copy of the model, with attention written as two matrix products (faster than the
-fused kernel for the short sequences of retrieval) and with weights laid out beforehand.
+What is not timed is computed here: texts are tokenised once, sorted by length and packed into batches of about as many
+tokens, which keeps padding near nothing and activations in the processor's cache. On CPUs this runs on a second copy of
+the model, whose weights are laid out beforehand, a batch on each core: in float32 with layers of our own, in bfloat16
+with attention written as two matrix products (faster than the fused kernel for the short sequences of retrieval). The
+copy is believed once it gives what the library's model gives; else the library's model does this work too.
 
 At the end: texts over a model's maximum length, how many tokens they have uncut, and the pieces that are each read
 whole. Every piece is tokenised again before it is handed out, since it need not have the tokens that its text had
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -28,7 +29,8 @@ from pydantic import PositiveInt
 
 from ragprof.core import Doc, PairLength, Query, Vectors
 from ragprof.core.errors import BadInput, NonFiniteScore
-from ragprof.parts.models.kernels import number_format, pack_linears, quantise_linears
+from ragprof.parts.models.engines import LARGEST_DISTANCE, Engine, Engines, batches, copy_of, in_turn
+from ragprof.parts.models.kernels import int8_speed, number_format, pack_linears, packed_copy, quantise_linears
 from ragprof.parts.models.places import PACKAGED_MINILM, Float, locate, revision, stored_float
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ FloatPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
 Numbers: TypeAlias = Float | Literal["int8"]
 """What a precision stands for once `auto` is looked up."""
-BATCH_TOKENS = 2048
 ATTENTION = "ragprof_matmul"
+PROBE = ("", "the copy of a model reads this, and the empty text beside it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +91,29 @@ class Transformer:
         return model
 
     @cached_property
-    def untimed_model(self) -> SentenceTransformer:
-        """What untimed work runs on: the same model, or a copy with kernels of our own where those are faster."""
-        if self.device != "cpu" or float_of(self.numbers) != "bfloat16":
-            return self.model
+    def engines(self) -> Engines:
+        """What untimed work runs on: on a CPU a copy with kernels of our own, where it gives what the model gives."""
+        own = None
+        if self.device == "cpu" and self.numbers in LARGEST_DISTANCE:
+            make = self._with_matmul_attention if self.numbers == "bfloat16" else partial(packed_copy, self.model)
+            own = copy_of(make, self._distance, most=LARGEST_DISTANCE[self.numbers], name=self.name)
+        return Engines(self.model, own, what=lambda: f"{self.name}@{revision(self.location)} in {self.precision}")
+
+    def _with_matmul_attention(self) -> SentenceTransformer:
         register_attention(ATTENTION, matmul_attention)
         model = self._loaded(attn_implementation=ATTENTION)
-        if self.numbers != "int8":
-            pack_linears(model)
+        pack_linears(model)
         return model
+
+    def _distance(self, copy: SentenceTransformer) -> float:
+        """How far a copy's token vectors of PROBE are from the model's, as a share of their length."""
+        import torch
+
+        ids, both = self.token_ids(PROBE), []
+        for model in (copy, self.model):
+            encoded = self._encoded(model, ids, list(range(len(ids))))
+            both.append(torch.cat([encoded.tokens[row, :length] for row, length in enumerate(encoded.lengths)]).float())
+        return float((both[0] - both[1]).norm() / both[1].norm())
 
     def _loaded(self, **options: Any) -> SentenceTransformer:
         import torch
@@ -174,20 +190,29 @@ class Transformer:
 
     def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
         """Batches in order of falling length. Only ever used untimed. Raises NonFiniteScore for NaN."""
+        ids = self.token_ids(texts)
+        engine = self.engines.choose(
+            list(map(len, ids)), lambda engine, places: list(self._encode(engine, [ids[place] for place in places]))
+        )
+        return self._encode(engine, ids)
+
+    def _encode(self, engine: Engine, ids: Sequence[Sequence[int]]) -> Iterator[Encoded]:
+        groups = list(batches([len(tokens) for tokens in ids], engine.batch_tokens))
+        return in_turn(partial(self._encoded, engine.model, ids), groups, at_once=engine.at_once)
+
+    def _encoded(self, model: SentenceTransformer, ids: Sequence[Sequence[int]], places: list[int]) -> Encoded:
         import torch
 
-        model, ids = self.untimed_model, self.token_ids(texts)
+        batch = [ids[place] for place in places]
         with torch.inference_mode():
-            for places in batches([len(tokens) for tokens in ids]):
-                batch = [ids[place] for place in places]
-                padded = model.tokenizer.pad({"input_ids": batch}, return_tensors="pt")
-                features = model.forward({name: tensor.to(model.device) for name, tensor in padded.items()})
-                sentences = features["sentence_embedding"].float()
-                if self.normalises:
-                    sentences = torch.nn.functional.normalize(sentences, dim=1)
-                if not torch.isfinite(sentences).all():
-                    raise self._not_a_number()
-                yield Encoded(places, [len(tokens) for tokens in batch], sentences, features["token_embeddings"])
+            padded = model.tokenizer.pad({"input_ids": batch}, return_tensors="pt")
+            features = model.forward({name: tensor.to(model.device) for name, tensor in padded.items()})
+            sentences = features["sentence_embedding"].float()
+            if self.normalises:
+                sentences = torch.nn.functional.normalize(sentences, dim=1)
+            if not torch.isfinite(sentences).all():
+                raise self._not_a_number()
+            return Encoded(places, [len(tokens) for tokens in batch], sentences, features["token_embeddings"])
 
     def vectors(self, texts: Sequence[str]) -> tuple[Vectors, int]:
         """As `called`, within rounding and faster for many texts. Only ever used untimed."""
@@ -280,20 +305,10 @@ def tokens_read(model: torch.nn.Module) -> Iterator[list[int]]:
         hook.remove()
 
 
-def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of the texts, longest first, in groups whose padded size stays within BATCH_TOKENS."""
-    places = sorted(range(len(lengths)), key=lambda place: -lengths[place])
-    start = 0
-    while start < len(places):
-        size = max(1, BATCH_TOKENS // max(1, lengths[places[start]]))
-        yield places[start : start + size]
-        start += size
-
-
 def encoder_numbers(precision: Precision, location: Path | str) -> Numbers:
     """What a precision stands for: `auto` is the format of the weights on disk, in which the library loads them.
 
-    Raises BadInput for int8 on a GPU.
+    Raises BadInput for int8 on a GPU, and on a CPU that is no faster in it than in float32.
     """
     if precision == "auto":
         return stored_float(location)
@@ -303,6 +318,11 @@ def encoder_numbers(precision: Precision, location: Path | str) -> Numbers:
         if torch.cuda.is_available():
             raise BadInput(
                 'precision = "int8" is for CPUs, and this model runs on a GPU; use "bfloat16", "float32" or "auto"'
+            )
+        if (speed := int8_speed()) <= 1:
+            raise BadInput(
+                f'precision = "int8" takes {1 / speed:.1f} times as long as float32 on this CPU (measured just now on '
+                'one layer): its 8-bit integers are slow; use "float32" or "auto"'
             )
     return precision
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
 from ragprof.core import Doc, Query, Scored, Vectors
 from ragprof.core.stages import Reranker
@@ -15,19 +16,22 @@ class BiEncoderReranker(EncoderReranker):
     name = "bi_encoder"
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        return self._scored(query, docs, self._transformer.called)
-
-    def score_untimed(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        return self._scored(query, docs, self._transformer.vectors)
-
-    def _scored(
-        self, query: Query, docs: Sequence[Doc], encode: Callable[[Sequence[str]], tuple[Vectors, int]]
-    ) -> Scored:
-        asked, query_tokens = encode([self._transformer.prompt("query") + query.text])
+        asked, query_tokens = self._transformer.called([self._transformer.prompt("query") + query.text])
         prompt = self._transformer.prompt("document")
-        found, doc_tokens = encode([prompt + doc.content for doc in docs])
+        found, doc_tokens = self._transformer.called([prompt + doc.content for doc in docs])
         usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": query_tokens + doc_tokens}
         return Scored(tuple((found @ asked[0]).tolist()), usage)
+
+    def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
+        """The scores of `score` within rounding; each distinct text is encoded once for all its pairs."""
+        asked = self._once("query", [query.text for query, _ in pairs])
+        found = self._once("document", [doc.content for _, doc in pairs])
+        return [float(found[doc.content] @ asked[query.text]) for query, doc in pairs]
+
+    def _once(self, purpose: Literal["query", "document"], texts: Sequence[str]) -> dict[str, Vectors]:
+        distinct, prompt = list(dict.fromkeys(texts)), self._transformer.prompt(purpose)
+        vectors, _ = self._transformer.vectors([prompt + text for text in distinct])
+        return dict(zip(distinct, vectors, strict=True))
 
 
 plugin: type[Reranker] = BiEncoderReranker

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveInt
@@ -12,6 +12,7 @@ from ragprof.core import Doc, PairLength, Query, Scored, Usage
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Reranker
 from ragprof.parts.models.encoder import (
+    PROBE,
     Precision,
     encoder_numbers,
     float_of,
@@ -21,10 +22,12 @@ from ragprof.parts.models.encoder import (
     token_counts,
     tokens_read,
 )
-from ragprof.parts.models.kernels import quantise_linears
+from ragprof.parts.models.engines import LARGEST_DISTANCE, Engine, Engines, batches, copy_of, in_turn
+from ragprof.parts.models.kernels import packed_copy, quantise_linears
 from ragprof.parts.models.places import locate, revision
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import CrossEncoder
 
 
@@ -92,24 +95,55 @@ class CrossEncoderReranker:
             )
         return Scored(tuple(scores.tolist()), self._usage(docs, sum(read)))
 
-    def score_untimed(self, query: Query, docs: Sequence[Doc]) -> Scored:
-        """In batches as the documents come, not sorted by length: a score does not move with the candidates' lengths
-        where all fit one batch."""
+    def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
+        """The scores of `score` within rounding. Pairs of about the same length are read together, whoever asks."""
+        read = self._read([(query.text, doc.content) for query, doc in pairs])
+        engine = self._engines.choose(
+            [len(pair["input_ids"]) for pair in read],
+            lambda engine, places: self._scores(engine, [read[place] for place in places]),
+        )
+        return self._scores(engine, read)
+
+    @cached_property
+    def _engines(self) -> Engines:
+        """The network as the library has it, and on a CPU a copy with layers of our own."""
+        network, own = self._model.model, None
+        if self._model.device.type == "cpu" and self._numbers == "float32":
+            own = copy_of(
+                partial(packed_copy, network), self._distance, most=LARGEST_DISTANCE["float32"], name=self._name
+            )
+        return Engines(network, own, what=lambda: self.identity)
+
+    def _distance(self, copy: Any) -> float:
+        read = self._read([(PROBE[1], text) for text in PROBE])
+        found, expected = (self._logits(network, read, [0, 1]) for network in (copy, self._model.model))
+        return float((found - expected).norm() / expected.norm())
+
+    def _read(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, list[int]]]:
+        """Each pair as the model is given it: token ids, and what else its tokenizer gives with them."""
+        if not pairs:
+            return []
+        longest = self.max_tokens
+        read = self._model.tokenizer(list(pairs), truncation=longest is not None, max_length=longest, padding=False)
+        return [dict(zip(read, values, strict=True)) for values in zip(*read.values(), strict=True)]
+
+    def _scores(self, engine: Engine, read: Sequence[dict[str, list[int]]]) -> list[float]:
+        scores = [0.0] * len(read)
+        groups = list(batches([len(pair["input_ids"]) for pair in read], engine.batch_tokens))
+        found = in_turn(partial(self._logits, engine.model, read), groups, at_once=engine.at_once)
+        for places, logits in zip(groups, found, strict=True):
+            for place, score in zip(places, logits.tolist(), strict=True):
+                scores[place] = score
+        return scores
+
+    def _logits(self, network: Any, read: Sequence[dict[str, list[int]]], places: Sequence[int]) -> torch.Tensor:
         import torch
 
-        network: Any = self._model.model
-        longest, tokens = self.max_tokens, 0
-        scores: list[float] = []
-        for start in range(0, len(docs), self._batch_size):
-            pairs = [(query.text, doc.content) for doc in docs[start : start + self._batch_size]]
-            encoded = self._model.tokenizer(
-                pairs, truncation=longest is not None, max_length=longest, padding=True, return_tensors="pt"
-            )
-            tokens += int(encoded["attention_mask"].sum())
-            with torch.inference_mode():
-                logits = network(**{name: tensor.to(self._model.device) for name, tensor in encoded.items()}).logits
-            scores.extend(logits.float()[:, 0].tolist())
-        return Scored(tuple(scores), self._usage(docs, tokens))
+        padded = self._model.tokenizer.pad([read[place] for place in places], return_tensors="pt")
+        with torch.inference_mode():
+            logits = network(**{name: tensor.to(self._model.device) for name, tensor in padded.items()}).logits
+        found: torch.Tensor = logits.float()[:, 0].cpu()
+        return found
 
     def _usage(self, docs: Sequence[Doc], tokens: int) -> Usage:
         return {"requests": 1, "docs_scored": len(docs), "input_tokens": tokens}

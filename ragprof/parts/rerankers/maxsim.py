@@ -39,18 +39,18 @@ class MaxSimReranker(EncoderReranker):
         for place, (_, doc) in enumerate(pairs):
             askers.setdefault(doc.content, []).append(place)
         contents = list(askers)
-        queries = {query.query_id: query for query, _ in pairs}
+        queries = list(dict.fromkeys(query.text for query, _ in pairs))
         asked = {}
-        for query_id, query in queries.items():
-            (encoded,) = self._transformer.encode([self._transformer.prompt("query") + query.text])
-            asked[query_id] = own_tokens(encoded.tokens[0, : encoded.lengths[0]])
+        for batch in self._transformer.encode([self._transformer.prompt("query") + text for text in queries]):
+            for row, place in enumerate(batch.places):
+                asked[queries[place]] = own_tokens(batch.tokens[row, : batch.lengths[row]])
         scores = [0.0] * len(pairs)
         prompt = self._transformer.prompt("document")
         for batch in self._transformer.encode([prompt + content for content in contents]):
             for row, content in enumerate(contents[place] for place in batch.places):
                 tokens = unit(batch.tokens[row, : batch.lengths[row]])
                 for place in askers[content]:
-                    similar = asked[pairs[place][0].query_id] @ tokens.T
+                    similar = asked[pairs[place][0].text] @ tokens.T
                     scores[place] = float(similar.amax(dim=1).mean())
         return scores
 

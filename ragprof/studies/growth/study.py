@@ -6,9 +6,9 @@ import math
 import shutil
 from pathlib import Path
 
-from ragprof.core.stages import PairReranker
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.settings import handed_down, settings_of
+from ragprof.parts.models.encoder import EncoderReranker
 from ragprof.price import price_recording
 from ragprof.record.recording import Bench
 from ragprof.record.trial import Trial, rounds_s, scoring
@@ -74,7 +74,7 @@ def _ranking_s(growing: Growing, trial: Trial) -> float:
     for name, scored in scoring(trial).items():
         # what is drawn again and again from so many is met again: after n draws of N, N (1 - exp(-n / N)) are known
         reranker = next(parts.reranker for parts in growing.subject.pipelines if parts.name == name)
-        most = len(growing.pool.docs) * (1 if isinstance(reranker, PairReranker) else queries)
+        most = len(growing.pool.docs) * (1 if isinstance(reranker, EncoderReranker) else queries)
         reads = most * -math.expm1(-scored.reads * changes / most)
         seconds += scored.read_s * max(0.0, reads - scored.reads)
     for one in trial.pipelines.values():
