@@ -162,7 +162,7 @@ def record(subject: Subject, bench: Bench) -> None:
         subject.pipelines, timed, timing=subject.config.timing, clock=bench.clock, progress=bench.progress
     )
     count_flops(subject.pipelines, timed[: subject.config.gate.flop_queries], timings, bench.progress)
-    found = unread(subject, made.embedding, ranked, bench.progress)
+    found = unread(subject, made.embedding, ranked, bench)
     write(subject, bench, made, ranked, timings, unread=[each.model_dump(mode="json") for each in found])
 
 
@@ -183,16 +183,14 @@ def record_untimed(subject: Subject, bench: Bench, *, asked: Sequence[str], quer
                 timings.add_usage(parts.name, ask(parts, query, bare))
                 bench.progress.advance(1)
     count_flops(subject.pipelines, order[: subject.config.gate.flop_queries], timings, bench.progress)
-    found = unread(subject, made.embedding, ranked, bench.progress)
+    found = unread(subject, made.embedding, ranked, bench)
     told = [each.model_dump(mode="json") for each in found]
     write(subject, bench, made, ranked, timings, unread=told, untimed=True)
 
 
-def unread(
-    subject: Subject, embedding: Embedding, ranked: Mapping[str, Ranked], progress: Progress
-) -> list[UnreadTexts]:
+def unread(subject: Subject, embedding: Embedding, ranked: Mapping[str, Ranked], bench: Bench) -> list[UnreadTexts]:
     """What embedders, rerankers and injectors left unread of what they were given."""
-    progress.start("find cut texts", 1)
+    bench.progress.start("find cut texts", 1)
     docs = {doc.doc_id: doc for doc in subject.corpus.docs}
     queries = {query.query_id: query for query in subject.queries}
     candidates = {}
@@ -202,12 +200,12 @@ def unread(
         candidates[name] = [(queries[query_id], docs[doc_id]) for query_id, doc_id in pairs]
     passages, asked = [doc.content for doc in docs.values()], [query.text for query in subject.queries]
     told = [
-        *unread_by_embedders(subject.config, subject.pipelines, passages=passages, queries=asked),
+        *unread_by_embedders(subject.config, subject.pipelines, passages=passages, queries=asked, cache=bench.cache),
         *unknown_to_embedders(subject.config, subject.pipelines, embedding.unknown, of=(len(docs), len(queries))),
-        *unread_by_rerankers(subject.config, subject.pipelines, candidates),
+        *unread_by_rerankers(subject.config, subject.pipelines, candidates, cache=bench.cache),
         *left_out_by_injectors({name: result.tokens for name, result in ranked.items()}),
     ]
-    progress.done()
+    bench.progress.done()
     return told
 
 

@@ -6,17 +6,20 @@ Most models read the beginning of a text and nothing of the rest, without a word
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Literal, TypeVar
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ragprof.core import Doc, PairLength, Query
-from ragprof.core.stages import CutsElsewhere, CutsTexts, LengthLimited
+from ragprof.core.caches import RowCache, digest
+from ragprof.core.stages import CutsElsewhere, CutsTexts, LengthLimited, Part
 from ragprof.core.tokens import counter
 from ragprof.evals import EvalConfig
 from ragprof.record.pipeline import Parts
+from ragprof.record.rankings import cache_identity, pair_key
 
 T = TypeVar("T")
 ROOM = 0.9
@@ -81,15 +84,22 @@ class UnreadTexts(BaseModel):
 
 
 def unread_by_embedders(
-    config: EvalConfig, pipelines: Sequence[Parts], *, passages: Sequence[str], queries: Sequence[str]
+    config: EvalConfig,
+    pipelines: Sequence[Parts],
+    *,
+    passages: Sequence[str],
+    queries: Sequence[str],
+    cache: Path | None = None,
 ) -> Iterator[UnreadTexts]:
-    """What embedders leave unread of passages and of queries, each embedder once."""
+    """What embedders leave unread of passages and of queries, each embedder once. Lengths are kept in the cache."""
     for names, parts in _distinct(pipelines, "embedder"):
         embedder = parts.embedder
         if isinstance(embedder, CutsTexts):
             label, limit = _label(config, names[0]), embedder.max_tokens
-            yield from _told(label, names, "passages", passages, str, embedder.document_lengths, limit=limit)
-            yield from _told(label, names, "queries", queries, str, embedder.query_lengths, limit=limit)
+            documents = _kept(embedder.document_lengths, embedder, "document lengths", digest, cache=cache)
+            asked = _kept(embedder.query_lengths, embedder, "query lengths", digest, cache=cache)
+            yield from _told(label, names, "passages", passages, str, documents, limit=limit)
+            yield from _told(label, names, "queries", queries, str, asked, limit=limit)
 
 
 def unknown_to_embedders(
@@ -116,16 +126,24 @@ def _label(config: EvalConfig, name: str) -> str:
 
 
 def unread_by_rerankers(
-    config: EvalConfig, pipelines: Sequence[Parts], candidates: Mapping[str, Sequence[tuple[Query, Doc]]]
+    config: EvalConfig,
+    pipelines: Sequence[Parts],
+    candidates: Mapping[str, Sequence[tuple[Query, Doc]]],
+    *,
+    cache: Path | None = None,
 ) -> Iterator[UnreadTexts]:
-    """What rerankers leave unread of the candidates of each pipeline, each reranker once and each pair once."""
+    """What rerankers leave unread of the candidates of each pipeline, each reranker once and each pair once.
+
+    Lengths are kept in the cache.
+    """
     for names, parts in _distinct(pipelines, "reranker"):
         reranker, label = parts.reranker, next(each.reranker.name for each in config.pipelines if each.name == names[0])
         pairs = {(query.text, doc.content): (query, doc) for name in names for query, doc in candidates[name]}
         if isinstance(reranker, LengthLimited):
+            lengths = _kept(reranker.lengths, reranker, "pair lengths", lambda pair: pair_key(*pair), cache=cache)
             yield from _told(
                 label, names, "candidates", list(pairs.values()), lambda pair: f"{pair[0].text} {pair[1].content}",
-                reranker.lengths, limit=reranker.max_tokens,
+                lengths, limit=reranker.max_tokens,
             )  # fmt: skip
         elif isinstance(reranker, CutsElsewhere):
             yield from _cut_elsewhere(label, names, pairs, reranker, count=counter(config.tokenizer))
@@ -180,6 +198,32 @@ def _distinct(pipelines: Sequence[Parts], stage: Literal["embedder", "reranker"]
         if getattr(parts, stage) is not None:
             groups.setdefault(id(getattr(parts, stage)), []).append(parts)
     return [([parts.name for parts in group], group[0]) for group in groups.values()]
+
+
+def _kept(
+    lengths: Callable[[Sequence[T]], list[PairLength]],
+    part: Part,
+    purpose: str,
+    key: Callable[[T], bytes],
+    *,
+    cache: Path | None,
+) -> Callable[[Sequence[T]], list[PairLength]]:
+    """The same lengths, each counted once ever, where there is a cache and the part allows it."""
+    identity = cache_identity(part, purpose)
+    if cache is None or identity is None:
+        return lengths
+    rows = RowCache(cache / "lengths", identity=identity, width=2, dtype=np.int64)
+
+    def known(given: Sequence[T]) -> list[PairLength]:
+        keys = [key(one) for one in given]
+        absent = rows.lacking(keys)
+        missing = {name: one for name, one in zip(keys, given, strict=True) if name in absent}
+        if missing:
+            counted = [(length.tokens, length.kept) for length in lengths(list(missing.values()))]
+            rows.put(list(missing), np.array(counted, np.int64))
+        return [PairLength(int(tokens), int(kept)) for tokens, kept in rows.get(keys)] if keys else []
+
+    return known
 
 
 def _told(

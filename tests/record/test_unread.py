@@ -13,7 +13,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec, create
 from ragprof.evals import EvalConfig
 from ragprof.record.pipeline import Pipeline
-from ragprof.record.unread import left_out_by_injectors, unread_by_rerankers
+from ragprof.record.unread import UnreadTexts, left_out_by_injectors, unread_by_embedders, unread_by_rerankers
 from ragprof.session.forecast import forecast_eval
 from ragprof.session.run import run
 
@@ -31,6 +31,8 @@ depth = 5
 reranker = { name = "maxsim", max_tokens = 24 }
 injector = { name = "token_budget", k = 3, tokens = 120 }
 """
+
+MINILM = {"name": "sentence_transformers", "max_tokens": 16}
 
 
 @pytest.fixture
@@ -63,6 +65,28 @@ def test_a_run_keeps_what_was_cut_and_warns_of_it(cutting: Path, cache: Path, tm
     assert "24 of 24 passages are longer, and 44% of their tokens are not read" in warnings[0]
     assert warnings[2].startswith(f"dense leaves out {unread[2]['cut']} of {unread[2]['of']} chunks")
     assert "44% of their tokens are not read" in result.report.read_text(encoding="utf-8")
+
+
+def test_lengths_are_counted_once_ever(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = EvalConfig.model_validate(
+        {"name": "cut", "pipelines": [{"name": "dense", "store": "faiss_flat", "embedder": MINILM}]}
+    )
+    parts = Pipeline("dense", embedder=MINILM, store="faiss_flat").parts()
+    assert parts.embedder is not None
+    parts.embedder.load()
+    texts = [" ".join(["rule"] * 40), "short", " ".join(["exception"] * 30)]
+
+    def found() -> list[UnreadTexts]:
+        return list(unread_by_embedders(config, [parts], passages=texts, queries=texts[:1], cache=cache))
+
+    first = found()
+    assert [(one.what, one.cut, one.of, one.tokens, one.kept) for one in first] == [
+        ("passages", 2, 3, 74, 32),
+        ("queries", 1, 1, 42, 16),
+    ]
+    monkeypatch.setattr(type(parts.embedder), "document_lengths", lambda *_: pytest.fail("counted again"))
+    monkeypatch.setattr(type(parts.embedder), "query_lengths", lambda *_: pytest.fail("counted again"))
+    assert found() == first
 
 
 def test_a_text_is_cut_where_the_model_reads_less_of_it() -> None:

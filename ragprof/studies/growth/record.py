@@ -273,12 +273,13 @@ def unread(site: Site) -> list[UnreadTexts]:
             at = zip(cells.loc[mine, "query"].tolist(), cells.loc[mine, "place"].tolist(), strict=True)
             candidates[parts.name] = [(subject.queries[query], docs[place]) for query, place in at]
     passages, queries = [doc.content for doc in docs], [query.text for query in subject.queries]
+    cache = site.bench.cache
     return [
-        *unread_by_embedders(subject.config, subject.pipelines, passages=passages, queries=queries),
+        *unread_by_embedders(subject.config, subject.pipelines, passages=passages, queries=queries, cache=cache),
         *unknown_to_embedders(
             subject.config, subject.pipelines, site.embedding.unknown, of=(len(passages), len(queries))
         ),
-        *unread_by_rerankers(subject.config, subject.pipelines, candidates),
+        *unread_by_rerankers(subject.config, subject.pipelines, candidates, cache=cache),
     ]
 
 
