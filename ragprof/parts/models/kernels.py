@@ -203,7 +203,7 @@ TRIES = 5
 def int8_speed() -> float:
     """How many times as fast as in float32 a linear layer is in int8 on this CPU: the fastest of a few calls of each.
 
-    Takes milliseconds where there is a kernel for 8-bit integers, half a second where there is none.
+    Takes milliseconds where there is a kernel for 8-bit integers, longer where there is none.
     """
     import torch
 
