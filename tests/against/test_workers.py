@@ -133,7 +133,7 @@ def script(path: Path, text: str) -> Path:
 
 def test_a_worker_says_what_it_rests_on_before_it_loads_anything(served: Served) -> None:
     queries = prepare(HANDBOOK_EVAL).subject.queries
-    assert list(served.told) == ["protocol", "corpus", "questions", "qrels", "pipelines", "queries"]
+    assert list(served.told) == ["protocol", "corpus", "questions", "qrels", "named", "pipelines", "queries"]
     assert served.told["protocol"] == 1
     assert served.told["pipelines"] == ["talkative", "mortal"]
     assert sorted(served.told["queries"]) == [f"q{number:02d}" for number in range(1, 13)]

@@ -255,7 +255,8 @@ def test_a_regression_of_detectable_size_beyond_the_margin_is_found_four_times_i
 
 
 def test_without_a_clock_a_bill_that_only_the_base_pays_by_time_is_left_out() -> None:
-    base = side(cost([1.0] * 20, "rerank", "machine time"), cost([1.0] * 20), tokens([100] * 20))
+    billed = cost([1.0] * 20, "rerank", "machine time"), cost([1.0] * 20), tokens([100] * 20)
+    base = side(*billed, clocked={"a": ["rerank"]})
     candidate = side(cost([3.0] * 20), tokens([100] * 20), label="candidate")
     gate = GateSettings.model_validate({"quantities": {"usd_per_1000_queries": {}, "inject.prompt_tokens": {}}})
     document = judged(base, candidate, gate, clock=False)

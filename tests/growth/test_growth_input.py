@@ -110,7 +110,7 @@ def test_a_corpus_that_is_all_evidence(eval_file: Path) -> None:
     eval_file.write_text(
         eval_file.read_text().replace("sizes = [60, 90, 150, 240]\n", "").replace("depth = 10", "depth = 220")
     )
-    with pytest.raises(BadInput, match="24 of the 240 passages belong to relevant documents and 220 are asked for"):
+    with pytest.raises(BadInput, match="24 of 240 passages belong to relevant documents, and 220 are asked for"):
         plan_growth(prepare(eval_file), eval_file)
 
 

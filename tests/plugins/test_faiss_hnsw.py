@@ -48,7 +48,8 @@ def test_it_finds_nearly_all_that_its_exact_counterpart_finds_with_the_same_scor
     for vector in vectors[::40]:
         best = {item.doc.doc_id: item.score for item in exact.search(query(vector), 20).ranking}
         mine = {item.doc.doc_id: item.score for item in store.search(query(vector), 20).ranking}
-        assert all(mine[doc_id] == best[doc_id] for doc_id in mine.keys() & best.keys())
+        # FAISS adds four products at a time in the graph and one in the scan: on some processors the last digit differs
+        assert all(mine[doc_id] == pytest.approx(best[doc_id], abs=1e-6) for doc_id in mine.keys() & best.keys())
         found, missed = found + len(mine.keys() & best.keys()), missed + len(best.keys() - mine.keys())
     assert found + missed == 1000
     assert found >= 980

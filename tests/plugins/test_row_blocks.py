@@ -19,8 +19,8 @@ MIB = 2**20
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Thirty-two MiB of rows; each holds its own number."""
-    numbers = np.repeat(np.arange(ROWS, dtype=np.float32)[:, None], WIDTH, axis=1)
+    """Thirty-two MiB of rows; each holds its own number, from 1."""
+    numbers = np.repeat(np.arange(1, ROWS + 1, dtype=np.float32)[:, None], WIDTH, axis=1)
     numbers.tofile(tmp_path / "rows")
     return tmp_path / "rows"
 
@@ -59,7 +59,7 @@ def test_blocks_are_views_of_all_rows_in_order() -> None:
 @pytest.mark.parametrize("part", [slice(None), slice(3, 9001), slice(None, None, 3), slice(None, None, -1)])
 def test_parts_of_a_memory_map_hold_what_the_file_holds(path: Path, part: slice) -> None:
     rows = mapped(path)[part]
-    expected = np.arange(ROWS, dtype=np.float32)[part]
+    expected = np.arange(1, ROWS + 1, dtype=np.float32)[part]
     for _ in range(2):
         assert np.array_equal(np.concatenate([block[:, 7] for block in blocks(rows)]), expected)
 

@@ -24,12 +24,12 @@ PLAIN, RERANKED = "hybrid", "hybrid+overlap"
 EVAL = """
 name = "one"
 metrics = ["nDCG@10"]
-timing = { seconds = 0.2, rounds = 3, min_queries = 12, warmup = 1 }
+timing = { seconds = 2, rounds = 3, min_queries = 12, warmup = 1 }
 [corpus]
 path = "handbook"
 [reranker]
 depths = [5, 10]
-timing = { seconds = 0.1, rounds = 3, min_queries = 12, warmup = 1 }
+timing = { seconds = 2, rounds = 3, min_queries = 12, warmup = 1 }
 [[pipelines]]
 name = "hybrid"
 embedder = "hashing"
