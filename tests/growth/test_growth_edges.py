@@ -100,6 +100,7 @@ def test_scores_of_what_is_kept_are_known_whoever_asks_for_it(grown: Grown) -> N
     assert kept.groupby("query")["place"].nunique().tolist() == [24] * 12
 
 
+@pytest.mark.slow
 def test_no_score_distribution_for_a_metric_that_looks_deeper_than_the_pipeline(grown: Grown, copy: Path) -> None:
     lines = grow(grown.eval_file, out=copy, changes={"metric": "nDCG@12", "cutoffs": (12,)}).summary["growth"][
         "forecast"
@@ -130,6 +131,7 @@ def small(eval_file: Path, pipeline: str) -> None:
     eval_file.write_text(text[: text.index("[[pipelines]]")] + pipeline)
 
 
+@pytest.mark.slow
 def test_a_reranker_whose_scores_are_not_reused_has_the_same_depth_curve(
     eval_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ def changed(folder: Path, **values: Any) -> None:
     path.write_text(json.dumps({**manifest, **values, "config": config}))
 
 
+@pytest.mark.slow
 def test_growth_at_other_prices_prices_the_recording_too(grown: Grown, copy: Path, dear: Path) -> None:
     recorded = manifests(copy)
     cheap, now = prompt_costs(grown.summary), prompt_costs(grow(dear, out=copy).summary)
@@ -62,6 +63,7 @@ def test_a_run_at_other_prices_prices_the_growth_too(copy: Path, dear: Path) -> 
     assert sizes == {path: path.read_bytes() for path in sizes}
 
 
+@pytest.mark.slow
 def test_growth_with_other_metrics_compares_by_them(grown: Grown, copy: Path) -> None:
     other = grown.eval_file.with_name("other.toml")
     other.write_text(grown.eval_file.read_text().replace('["nDCG@10", "P@5", "Judged@10"]', '["nDCG@5"]'))
@@ -111,6 +113,7 @@ def test_a_growth_short_of_the_corpus_does_not_claim_that_its_orders_end_alike(g
     assert not any("all orders are the same corpus" in note for note in redraw(copy).summary["growth"]["notes"])
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_metric_that_cannot_reach_one_says_so(grown: Grown, copy: Path) -> None:
     notes = grow(grown.eval_file, out=copy, changes={"metric": "P@10"}).summary["growth"]["notes"]
     assert any(note.startswith("The best possible P@10 is below 1 for a question with fewer") for note in notes)

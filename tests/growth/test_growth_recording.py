@@ -161,6 +161,7 @@ def test_a_recording_of_another_machine_is_not_gone_on_with(grown: Grown, copy: 
         grow(grown.eval_file, out=copy)
 
 
+@pytest.mark.slow
 def test_fresh_records_anew(grown: Grown, copy: Path) -> None:
     changed = grow(
         grown.eval_file, out=copy, changes={"seed": 7, "sizes": (60, 120, 240), "curves": ("all_judged",)}, fresh=True
@@ -169,6 +170,7 @@ def test_fresh_records_anew(grown: Grown, copy: Path) -> None:
     assert changed.summary["growth"]["seed"] == 7
 
 
+@pytest.mark.slow
 def test_pricing_anew_prices_every_size(copy: Path) -> None:
     priced = reprice(copy, llm="openai:gpt-4o").summary["growth"]["pipelines"]["dense"]["all_judged"]
     cheap = reprice(copy, llm="openai:gpt-4o-mini").summary["growth"]["pipelines"]["dense"]["all_judged"]
@@ -186,6 +188,7 @@ def test_growth_of_another_corpus_is_left_out_with_a_warning(grown: Grown, copy:
     assert any("The growth recording in this folder is of another corpus" in warning for warning in summary["warnings"])
 
 
+@pytest.mark.slow
 def test_a_killed_recording_goes_on_where_it_stopped(eval_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     endless = eval_file.with_name("endless.toml")

@@ -57,6 +57,7 @@ def test_float32_vectors_equal_those_of_sentence_transformers(minilm: Transforme
     assert np.abs(vectors - expected).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_bfloat16_vectors_point_the_same_way(expected: Vectors) -> None:
     vectors, _ = Transformer(PACKAGED_MINILM, precision="bfloat16", max_tokens=None).vectors(VARIED)
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
@@ -90,7 +91,10 @@ def test_the_identity_names_weights_precision_and_length() -> None:
     assert all(f"all-MiniLM-L6-v2@{revision(packaged_minilm())} " in identity for identity in identities)
 
 
-@pytest.mark.parametrize(("precision", "nearest"), [("float32", 0.99999), ("bfloat16", 0.999), ("int8", 0.97)])
+@pytest.mark.parametrize(
+    ("precision", "nearest"),
+    [("float32", 0.99999), ("bfloat16", 0.999), pytest.param("int8", 0.97, marks=pytest.mark.slow)],
+)
 def test_untimed_vectors_are_those_of_the_librarys_call(
     precision: Precision, nearest: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def test_workers_that_write_one_baseline_at_once_leave_a_whole_one(workers: Run,
     assert [each.name for each in folder.iterdir() if "partial" in each.name] == []
 
 
+@pytest.mark.slow
 def test_a_killed_worker_leaves_no_half_baseline_and_takes_no_figures_along(
     workers: Run, suite: Run, pytester: pytest.Pytester
 ) -> None:

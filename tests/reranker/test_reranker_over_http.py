@@ -23,6 +23,7 @@ def hosted(folder: Path, server: SpeakingServer, dialect: str, rate: str) -> Pat
     )
 
 
+@pytest.mark.slow
 def test_a_search_unit_is_billed_once_a_query_at_every_depth(tmp_path: Path, cache: Path) -> None:
     with reranking("cohere") as server:
         result = weigh(hosted(tmp_path, server, "cohere", "cohere/rerank-v3.5"), out=tmp_path / "out")
@@ -33,6 +34,7 @@ def test_a_search_unit_is_billed_once_a_query_at_every_depth(tmp_path: Path, cac
     assert {row["usd_per_1000_queries"] for row in verdict["depth_curve"]} == {"2"}
 
 
+@pytest.mark.slow
 def test_the_curve_takes_one_request_a_query_and_the_rest_are_timed_live(tmp_path: Path, cache: Path) -> None:
     """12 queries scored in the main recording, whose scores are taken again; 3 are asked twice to find company out."""
     with reranking("cohere") as server:

@@ -57,6 +57,7 @@ def test_a_rate_of_ones_own_book_is_known_to_later_commands_without_the_book(
         assert [one.usd_per_million_tokens for one in scenarios if one.llm == "own/llm"] == ["7"]
 
 
+@pytest.mark.slow
 def test_a_book_that_was_given_once_overrides_no_shipped_price_for_ever(
     reranker_copy: RecordedRerankers, book: Path
 ) -> None:
