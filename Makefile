@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 # A first report needs no more passages; `make full` and `make grow` take all of them.
-PASSAGES ?= 1500
+PASSAGES ?= 1000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # A caller's PIP_* settings stay in force; the versions are those of constraints.txt.
