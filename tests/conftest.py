@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pictures
 import pytest
 
 if TYPE_CHECKING:
@@ -17,6 +19,19 @@ DATA = Path(__file__).parent / "data"
 # Nobody knows how busy the machine of a test is: what waiting does to a report is tested with readings made by hand.
 # Processes that tests start inherit it.
 os.environ["RAGPROF_CORE_TIMES"] = "off"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank_pictures() -> Iterator[None]:
+    with pictures.blank():
+        yield
+
+
+@pytest.fixture
+def real_pictures() -> Iterator[None]:
+    """Still pictures are drawn."""
+    with pictures.real():
+        yield
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import importlib
 import inspect
 import json
 import pkgutil
+import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_type_hints
@@ -125,5 +127,11 @@ def summary(kind: Kind, name: str) -> str:
     return source.lstrip('"').split("\n", 1)[0].rstrip('"')
 
 
-def _outside(kind: Kind) -> dict[str, EntryPoint]:
+def _outside(kind: Kind) -> Mapping[str, EntryPoint]:
+    return _entries(kind, tuple(sys.path))
+
+
+@cache
+def _entries(kind: Kind, _path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
+    """What packages on this path add. Reading their metadata takes a sixtieth of a second, so it is read once."""
     return {entry.name: entry for entry in entry_points(group=f"ragprof.{kind}")}

@@ -15,8 +15,8 @@ from typing import Any
 
 import altair as alt
 
+from ragprof.report import stills
 from ragprof.report.palette import GRID, INK, MUTED, RULE, SHAPES, TEXTURES
-from ragprof.report.stills import pictures
 
 FONT = "-apple-system, 'Segoe UI', Inter, Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 STATIC_WIDTH, PANEL_WIDTH = 660, 300
@@ -110,7 +110,7 @@ def specification(chart: Any, *, height: float) -> dict[str, Any]:
 
 def static_svgs(specs: Sequence[tuple[dict[str, Any], int]]) -> list[str]:
     """The same charts as still pictures of given widths, for paper and for browsers without scripts."""
-    drawn = pictures([_drawable({**spec, "width": width}) for spec, width in specs])
+    drawn = stills.pictures([_drawable({**spec, "width": width}) for spec, width in specs])
     # The font is the page's own; it would be repeated with every text.
     return [picture.replace(f' font-family="{FONT}"', "") for picture in drawn]
 

@@ -114,6 +114,7 @@ def test_no_text_steers_the_terminal_or_the_log_of_a_build() -> None:
     assert not [line for line in shown.splitlines() if line.lstrip(" !").startswith("::")]
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_a_picture_leaves_out_what_xml_forbids() -> None:
     """The converter would end the whole process by it."""
     spec = {

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pictures
 import pytest
 from variants import HOSTILE, abstaining, changed, context_of, each_point, hostile, one_size, without_curves
 from variants import without_intervals as stripped
@@ -73,7 +74,8 @@ def found(section: GrowthSection) -> dict[str, Chart]:
 
 @pytest.fixture(scope="module")
 def whole_page(section: GrowthSection, context: Context) -> str:
-    return page(Front("Growth", "", [], [], [], "", "1"), STUDY.show(section, context), context.colours)
+    with pictures.real():
+        return page(Front("Growth", "", [], [], [], "", "1"), STUDY.show(section, context), context.colours)
 
 
 def test_every_chart_of_growth_says_what_it_rests_on(found: dict[str, Chart]) -> None:

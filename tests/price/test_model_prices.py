@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 
 import pytest
 from genai_prices import Usage, calc_price, data
@@ -17,6 +18,7 @@ DAY = date(2026, 7, 1)
 PROVIDERS = {provider.id: [model.id for model in provider.models] for provider in data.providers}
 
 
+@cache
 def rates_of(provider: str) -> list[ModelRate]:
     """All its models that have a price of input tokens on that day."""
     found = []

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+import pictures
 import pytest
 from main_runs import analysed, cut, twelve, unpriced
 
@@ -58,7 +59,8 @@ def drawn(run: ProfileSection) -> str:
 
 @pytest.fixture(scope="module")
 def page(main_run: ProfileSection) -> str:
-    return drawn(unpriced(main_run, "hybrid+overlap"))
+    with pictures.real():
+        return drawn(unpriced(main_run, "hybrid+overlap"))
 
 
 def test_the_answer_the_warnings_and_the_limits_are_on_the_page(page: str, main_run: ProfileSection) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from ragprof.report import stills
 
+pytestmark = pytest.mark.usefixtures("real_pictures")
+
 
 def bars(value: int) -> dict[str, Any]:
     axes = {"x": {"field": "a", "type": "nominal"}, "y": {"field": "b", "type": "quantitative"}}

@@ -62,6 +62,7 @@ def dense(section: RerankerSection) -> RerankerVerdict:
 
 
 @pytest.mark.parametrize("kind", list(TITLES))
+@pytest.mark.usefixtures("real_pictures")
 def test_every_chart_has_titled_axes_says_what_it_rests_on_and_compiles(kind: str, dense: RerankerVerdict) -> None:
     chart = drawn(kind, dense)
     pictures = chart.pictures().values()

@@ -121,10 +121,7 @@ class RerankerData:
 
     def context_tokens(self, arm: str, ranking: str, depth: int) -> Array:
         """Tokens of the first 1, 2, ... max_k passages: (max_k, queries); 0 where a query found nothing."""
-        rows = self._prompts[arm, ranking, depth]
-        wide = rows.pivot(index="k", columns="query_id", values="context_tokens")
-        ks = range(1, self.max_k + 1)
-        return np.asarray(wide.reindex(index=ks, columns=self.query_ids).fillna(0).to_numpy(float))
+        return self._context_tokens[arm, ranking, depth]
 
     def usd(self, arm: str, depth: int) -> Array | None:
         """What reranking costs each query in USD; NaN where a query was not timed and time is what is billed.
@@ -173,8 +170,13 @@ class RerankerData:
         return {key: rows.set_index("query_id").reindex(self.query_ids) for key, rows in found.items()}
 
     @cached_property
-    def _prompts(self) -> dict[tuple[str, str, int], pd.DataFrame]:
-        return _grouped(self.tables["prompts"], ["arm", "ranking", "depth"])
+    def _context_tokens(self) -> dict[tuple[str, str, int], Array]:
+        found, ks = _grouped(self.tables["prompts"], ["arm", "ranking", "depth"]), range(1, self.max_k + 1)
+        wide = {key: rows.pivot(index="k", columns="query_id", values="context_tokens") for key, rows in found.items()}
+        return {
+            key: np.asarray(each.reindex(index=ks, columns=self.query_ids).fillna(0).to_numpy(float))
+            for key, each in wide.items()
+        }
 
     @cached_property
     def _costs(self) -> dict[tuple[str, int], pd.DataFrame]:
