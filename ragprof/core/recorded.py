@@ -7,7 +7,7 @@ files there are stands with whoever they belong to: `evals/recorded.py` and the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -67,10 +67,10 @@ class RecordedTable:
     remedy: str = ""
     """Empty: that of a main recording."""
 
-    def read(self, path: Path, *, also: tuple[str, ...] = ()) -> pd.DataFrame:
-        """The whole table, with the columns of these metrics `also`.
+    def read(self, path: Path, *, also: tuple[str, ...] = (), pipelines: Iterable[str] = ()) -> pd.DataFrame:
+        """The whole table, with the columns of these metrics `also`, and rows of each of these `pipelines`.
 
-        Raises BadInput where it is missing or truncated, and where a column or all rows are missing or of another kind.
+        Raises BadInput where it is missing or truncated, and where a column or rows are missing or of another kind.
         """
         import pandas as pd
         import pyarrow as pa
@@ -91,6 +91,9 @@ class RecordedTable:
                 raise BadInput(f"{fault}; {remedy}", file=path)
         if not len(table) and not self.may_be_empty:
             raise BadInput(f"it has no rows; {remedy}", file=path)
+        for name in pipelines:
+            if name not in table["pipeline"].array:
+                raise BadInput(f"it has no rows of the pipeline '{name}'; {remedy}", file=path)
         return table
 
     def _fault(self, name: str, kind: str, table: pd.DataFrame, kinds: pa.Schema) -> str:

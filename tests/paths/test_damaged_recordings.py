@@ -79,6 +79,8 @@ DOCUMENTS = (
     "injection/judgement", "injection/rates", "injection/beside", "reranker/manifest", "reranker/judgement",
     "reranker/rates", "reranker/settings", "reranker/beside",
 )  # fmt: skip
+OWNERS = ("pipeline", "arm", "query_id", "query", "stage", "curve", "size", "depth", "k", "ranking")
+"""Columns that say whose a row is."""
 
 
 @pytest.fixture(scope="module")
@@ -192,13 +194,17 @@ def of_another_kind(column: pd.Series) -> list[Any]:
 
 
 def table_damages(declared: RecordedTable, table: pd.DataFrame) -> Iterator[tuple[str, bytes, bool]]:
-    """(what, content, whether it must be refused): each column lost or of another kind, all rows lost."""
+    """(what, content, whether it must be refused): a column lost or of another kind, all rows or one owner's lost."""
     needed = {name for kind in KINDS for name in getattr(declared, kind).split()} - set(declared.later.split())
     for name in table.columns:
         yield f"without {name}", parquet(table.drop(columns=name)), name in needed
         other = table.assign(**{name: of_another_kind(table[name])})
         yield f"other kind of {name}", parquet(other), name in needed and len(table) > 0
     yield "without rows", parquet(table.iloc[:0]), not declared.may_be_empty
+    for name in OWNERS:
+        if name in table and table[name].nunique() > 1:
+            for owner in (table[name].iloc[0], table[name].iloc[-1]):
+                yield f"without rows of {name} {owner}", parquet(table[table[name] != owner]), False
     yield "cut short", parquet(table)[:-20], True
 
 

@@ -157,7 +157,8 @@ def by_size(draws: Draws, asked: Mapping[Any, Array]) -> dict[Any, list[list[dic
 def timings(data: GrowthData, name: str, size: int) -> dict[str, Any]:
     """Live latency on an index of this size, and what building it took: medians over the rounds' builds."""
     folder, seed = data.size_folder(size), data.config["seed"]
-    spans, builds = SPANS.read(folder / "spans.parquet"), BUILDS.read(folder / "builds.parquet")
+    spans = SPANS.read(folder / "spans.parquet", pipelines=[name])
+    builds = BUILDS.read(folder / "builds.parquet", pipelines=[name])
     timed = spans[(spans["pipeline"] == name) & (spans["phase"] == "timed")]
     by_stage = {stage: rows for stage in STAGES if len(rows := timed[timed["stage"] == stage])}
     stages = {stage: latency_quantiles(rows, seed=seed) for stage, rows in by_stage.items()}

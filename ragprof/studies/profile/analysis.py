@@ -72,7 +72,8 @@ def profile_of(folder: Path) -> ProfileSection:
     config = settings_of(folder)
     seed, metric, judged = config["seed"], config["metrics"][0], judgement.get("judged", True)
     final_stage = {one["name"]: "rerank" if reranker_of(one) else "search" for one in config["pipelines"]}
-    table = SCORES.read(folder / "scores.parquet")
+    names = [one["name"] for one in config["pipelines"]]
+    table = SCORES.read(folder / "scores.parquet", pipelines=names if judged else ())
     scores = {one["name"]: table[table["pipeline"] == one["name"]] for one in config["pipelines"]}
     ranked = rankings(folder, config)
     pipelines = _pipelines(folder, config, scores, ranked, peaks=manifest["peak_rss_bytes"])
@@ -141,9 +142,10 @@ def _pipelines(
     peaks: Mapping[str, int],
 ) -> dict[str, PipelineFigures]:
     seed, pricing = config["seed"], read_pricing(folder).pipelines
-    spans, usage = SPANS.read(folder / "spans.parquet"), USAGE.read(folder / "usage.parquet")
-    builds = BUILDS.read(folder / "builds.parquet").set_index("pipeline")
-    pipelines = {}
+    names, pipelines = [one["name"] for one in config["pipelines"]], {}
+    spans = SPANS.read(folder / "spans.parquet", pipelines=names)
+    usage = USAGE.read(folder / "usage.parquet", pipelines=names)
+    builds = BUILDS.read(folder / "builds.parquet", pipelines=names).set_index("pipeline")
     for pipeline in config["pipelines"]:
         name = pipeline["name"]
         timing = latency_of(spans[spans["pipeline"] == name], timing=config["timing"], seed=seed)
