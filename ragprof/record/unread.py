@@ -29,6 +29,7 @@ SPECIAL = 8
 """More special tokens than any model puts around its texts."""
 SHORTEST_WINDOW = 512
 """Of the rerankers behind servers: the base models of BGE, Jina v1 and mxbai read so many tokens of a pair."""
+NO_ROOM = "raise the budget, or cut the corpus into smaller passages with [corpus] chunking"
 
 
 class UnreadTexts(BaseModel):
@@ -60,8 +61,7 @@ class UnreadTexts(BaseModel):
         """What is lost, and what to do about it."""
         of = f"{self.cut:,} of {self.of:,} {self.what}"
         if self.what == "chunks":
-            advice = "raise its budget, or cut the corpus into smaller passages with [corpus] chunking"
-            return f"{self.pipelines[0]} leaves out {of} that it would put into a prompt, as they do not fit; {advice}"
+            return f"{self.pipelines[0]} leaves out {of} that it would put into a prompt, as they do not fit; {NO_ROOM}"
         if self.what == "candidates" and self.limit is None:
             return (
                 f"{self.part} ({', '.join(self.pipelines)}) has its server cut what is too long for the model, and is "

@@ -5,14 +5,17 @@ Sentences are made of the section's figures, each with its uncertainty. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
+from ragprof.record.unread import NO_ROOM, UnreadTexts
 from ragprof.report import figures
 from ragprof.report.tables import WITHHELD, Tile, needed
 from ragprof.studies.contract import ComparedPair
 from ragprof.studies.profile.section import ProfileSection
 
+K = TypeVar("K")
+V = TypeVar("V")
 LOW_JUDGED = 0.95
 LOW_CLOSURE = 0.99
 
@@ -33,32 +36,78 @@ def headline(section: ProfileSection, *, answered: Collection[str] = ()) -> list
 
 
 def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
-    """What a reader must know before believing a figure; the judge pass's notices first."""
-    found = [*notices, *(each.sentence for each in section.unread)]
-    for name, pipeline in section.pipelines.items():
-        if pipeline.latency_withheld:
-            found.append(
-                f"{name}: its latency{' and its cost' if pipeline.cost_withheld else ''} may be that of other work: "
-                f"{pipeline.latency_withheld}; run it again when the machine does nothing else"
-            )
-        elif pipeline.noise.noisy:
-            found.append(
-                f"{name}: noisy timing, the rounds' median latencies differ by {pipeline.noise.spread:.0%} "
-                f"(bound {pipeline.noise.bound:.0%}); compare its latency on a quieter machine"
-            )
-        if pipeline.closure < LOW_CLOSURE:
-            found.append(f"{name}: the stages account for only {pipeline.closure:.1%} of the time end to end")
-        empty = pipeline.empty_rankings or 0
-        if empty:
-            found.append(f"{name}: found nothing for {empty:,} of {_queries(section)}; they count as 0")
-        judged = section.final_scores(name).get("Judged@5")
-        if judged and judged.mean is not None and empty < section.queries:
-            # Of what was found: a query without results has no unjudged ones either.
-            share = judged.mean * section.queries / (section.queries - empty)
-            if share < LOW_JUDGED:
-                found.append(f"{name}: only {share:.0%} of its top five are judged; its quality may be understated")
-        found += [f"{name}: UNPRICED {reason}" for reason in pipeline.cost_usd_per_1000_queries.unpriced]
+    """What a reader must know before believing a figure; the judge pass's notices first.
+
+    A thing is said once, with the names of all pipelines that it holds for.
+    """
+    ones = section.pipelines
+    chunks = [each for each in section.unread if each.what == "chunks"]
+    found = [*notices, *(each.sentence for each in section.unread if each.what != "chunks"), *_left_out(chunks)]
+    withheld = {name: (one.latency_withheld, bool(one.cost_withheld)) for name, one in ones.items()}
+    for (busy, cost), names in _alike({name: each for name, each in withheld.items() if each[0]}).items():
+        its = "its" if len(names) == 1 else "their"
+        found.append(
+            f"{figures.listed(names)}: {its} latency{f' and {its} cost' if cost else ''} may be that of other work: "
+            f"{busy}; run it again when the machine does nothing else"
+        )
+    noisy = {name: one.noise for name, one in ones.items() if one.noise.noisy and not one.latency_withheld}
+    if noisy:
+        spreads, bounds = ([getattr(each, key) for each in noisy.values()] for key in ("spread", "bound"))
+        found.append(
+            f"{figures.listed([*noisy])}: noisy timing, the rounds' median latencies differ by {_span(spreads, '.0%')} "
+            f"(bound {_span(bounds, '.0%')}); compare {'its' if len(noisy) == 1 else 'their'} latency on a quieter "
+            "machine"
+        )
+    if open_ := {name: one.closure for name, one in ones.items() if one.closure < LOW_CLOSURE}:
+        shares = _span(open_.values(), ".1%")
+        found.append(f"{figures.listed([*open_])}: the stages account for only {shares} of the time end to end")
+    if empty := {name: one.empty_rankings for name, one in ones.items() if one.empty_rankings}:
+        counts = _span(empty.values(), ",")
+        found.append(f"{figures.listed([*empty])}: found nothing for {counts} of {_queries(section)}; they count as 0")
+    if low := {name: share for name in ones if (share := _judged(section, name)) < LOW_JUDGED}:
+        its = "its" if len(low) == 1 else "their"
+        found.append(
+            f"{figures.listed([*low])}: only {_span(low.values(), '.0%')} of {its} top five are judged; {its} quality "
+            "may be understated"
+        )
+    unpriced = {
+        (name, reason): reason for name, one in ones.items() for reason in one.cost_usd_per_1000_queries.unpriced
+    }
+    for reason, which in _alike(unpriced).items():
+        found.append(f"{figures.listed([name for name, _ in which])}: UNPRICED {reason}")
     return found
+
+
+def _left_out(chunks: Sequence[UnreadTexts]) -> Iterator[str]:
+    """What pipelines leave out of prompts, those of one kind in one sentence."""
+    if len(chunks) < 2:
+        yield from (each.sentence for each in chunks)
+        return
+    names = figures.listed([each.pipelines[0] for each in chunks])
+    shares = _span([each.cut / each.of for each in chunks], ".1%")
+    yield f"{names} leave out {shares} of the chunks that they would put into prompts, as they do not fit; {NO_ROOM}"
+
+
+def _judged(section: ProfileSection, name: str) -> float:
+    """The share of its top five that is judged, of the queries for which it found anything: others have no unjudged."""
+    judged, empty = section.final_scores(name).get("Judged@5"), section.pipelines[name].empty_rankings or 0
+    if not judged or judged.mean is None or empty >= section.queries:
+        return 1.0
+    return judged.mean * section.queries / (section.queries - empty)
+
+
+def _alike(found: Mapping[K, V]) -> dict[V, list[K]]:
+    """Values with all keys that have them, in order."""
+    alike: dict[V, list[K]] = {}
+    for key, value in found.items():
+        alike.setdefault(value, []).append(key)
+    return alike
+
+
+def _span(values: Iterable[float], form: str) -> str:
+    """`12%`, or `12% to 34%`."""
+    low, high = f"{min(known := list(values)):{form}}", f"{max(known):{form}}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _leaders(section: ProfileSection) -> str:
