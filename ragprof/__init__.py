@@ -4,7 +4,7 @@
 >>> print(*(name for name in ragprof.__all__ if name[0].isupper()))
 Comparison Pipeline Prices RagprofError Result Timing
 >>> print(*(name for name in ragprof.__all__ if name[0].islower()))
-audit compare export gate grow inject profile reranker restate reweigh run save_baseline weigh
+audit compare export gate grow inject profile reranker restate reweigh run save_baseline trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ragprof.session.again import Result, restate, reweigh
     from ragprof.session.gating import gate
     from ragprof.session.run import audit, grow, inject, profile, reranker, run, weigh
+    from ragprof.session.tracing import trace
     from ragprof.studies.gate.document import Comparison
     from ragprof.studies.gate.sides import compare, save_baseline
 
@@ -49,6 +50,7 @@ __all__ = [
     "reweigh",
     "run",
     "save_baseline",
+    "trace",
     "weigh",
 ]
 
@@ -71,6 +73,7 @@ _HOMES = {
     "reweigh": "ragprof.session.again",
     "run": "ragprof.session.run",
     "save_baseline": "ragprof.studies.gate.sides",
+    "trace": "ragprof.session.tracing",
     "weigh": "ragprof.session.run",
 }
 

@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ragprof"
 FLOORS = {
     "core": 0,
-    "statistics": 1, "corpus": 1, "parts": 1,
+    "statistics": 1, "corpus": 1, "parts": 1, "traces": 1,
     "report": 2, "evals": 2,
     "record": 3, "judge": 3, "price": 3,
     "studies": 4,

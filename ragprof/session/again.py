@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragprof.core import files
 from ragprof.core.clock import SILENT, Progress, step, today
+from ragprof.evals.traced import is_trace_profile
 from ragprof.price.rates import KEPT_BOOKS
 from ragprof.report import stills
 from ragprof.session import studies
@@ -44,7 +45,7 @@ class Result:
 
     def pages(self, study: str = studies.PROFILE) -> list[tuple[str, Path]]:
         """Return (word, path) of each page written: the study's own and the report, or its section alone."""
-        if self.analysis.profile is None:
+        if self.analysis.profile is None and studies.TRACE not in self.analysis.sections:
             return [(study, self.folder / study / f"{study}.json")]
         own = [self.folder / name for name in studies.study(study).pages]
         return [("report", page) for page in (*own, self.report)]
@@ -100,9 +101,12 @@ def price_all(
 
     pricing = Pricing(_with_kept_books(folder, books), on, llm)
     with step(progress, "price"), files.unchanged_on_failure(folder, *PRICED):
-        price_recording(folder, books=pricing.books, on=pricing.on, llm=llm)
-        for study in belonging(folder):
-            study.price(folder, pricing)
+        if is_trace_profile(folder):
+            studies.study(studies.TRACE).price(folder, pricing)
+        else:
+            price_recording(folder, books=pricing.books, on=pricing.on, llm=llm)
+            for study in belonging(folder):
+                study.price(folder, pricing)
     for book in books:
         files.write_text(folder / KEPT_BOOKS / book.name, book.read_text(encoding="utf-8"))
 

@@ -12,7 +12,8 @@ from ragprof.session import studies
 from ragprof.session.drawn import SUMMARY
 from ragprof.session.summary import Analysis
 from ragprof.studies.profile.headline import tiles
-from ragprof.studies.profile.section import ProfileSection
+from ragprof.studies.trace import words as traces
+from ragprof.studies.trace.section import TraceSection
 
 
 def page_names(folder: Path) -> tuple[str, ...]:
@@ -46,7 +47,7 @@ def parts_of(analysis: Analysis) -> list[ReportPart]:
 
     shown: list[ReportPart] = []
     with debug_mode(False):  # Altair checks each piece of a chart against its schema; the tests of charts let it
-        for name in (studies.PROFILE, *studies.STUDIES):
+        for name in (studies.PROFILE, studies.TRACE, *studies.STUDIES):
             section = analysis.profile if name == studies.PROFILE else analysis.sections.get(name)
             if section is None:
                 continue
@@ -59,36 +60,42 @@ def parts_of(analysis: Analysis) -> list[ReportPart]:
 
 def render_html(analysis: Analysis, parts: list[ReportPart]) -> str:
     """One self-contained page: no network, readable without scripts, made for A4 paper too."""
-    profile = _profile(analysis)
-    front = html.Front(
-        title=profile.title,
-        answer=profile.headline[0] if profile.headline else "",
-        findings=profile.headline[1:],
-        tiles=tiles(profile),
-        warnings=profile.warnings,
-        created=figures.day(profile.created),
-        version=profile.ragprof_version,
+    return html.page(front_of(analysis), parts, analysis.context.colours)
+
+
+def front_of(analysis: Analysis) -> html.Front:
+    """What a reader meets first, of a profile or of traces."""
+    profile = analysis.profile
+    if profile is not None:
+        headline, warnings, shown = profile.headline, profile.warnings, tiles(profile)
+        title, created, version = profile.title, profile.created, profile.ragprof_version
+    else:
+        section = analysis.sections.get(studies.TRACE)
+        if not isinstance(section, TraceSection):
+            raise ValueError("a study that stands alone has no report")
+        headline, warnings, shown = section.headline, section.warnings, traces.tiles(section)
+        title, created, version = (str(analysis.about[key]) for key in ("title", "created", "ragprof_version"))
+    return html.Front(
+        title=title,
+        answer=headline[0] if headline else "",
+        findings=headline[1:],
+        tiles=shown,
+        warnings=warnings,
+        created=figures.day(created),
+        version=version,
     )
-    return html.page(front, parts, analysis.context.colours)
 
 
 def render_markdown(analysis: Analysis, parts: list[ReportPart]) -> str:
     """GitHub Markdown for a pull request: headline, warnings, a table a part; details folded. Ends with a newline."""
-    profile = _profile(analysis)
-    headline = profile.headline
-    origin = f"ragprof {markdown.escaped(profile.ragprof_version)}, {markdown.escaped(figures.day(profile.created))}"
+    front = front_of(analysis)
+    origin = f"ragprof {markdown.escaped(front.version)}, {markdown.escaped(front.created)}"
     texts = [
-        f"## {markdown.escaped(profile.title)}",
-        f"**{markdown.escaped(headline[0])}**" if headline else "",
-        markdown.as_bullets(headline[1:]),
-        markdown.as_warnings(profile.warnings),
+        f"## {markdown.escaped(front.title)}",
+        f"**{markdown.escaped(front.answer)}**" if front.answer else "",
+        markdown.as_bullets(front.findings),
+        markdown.as_warnings(front.warnings),
         *(markdown.as_part(part) for part in parts),
         f"<sub>{origin}. n/a: not measured or not applicable.</sub>",
     ]
     return "\n\n".join(text for text in texts if text) + "\n"
-
-
-def _profile(analysis: Analysis) -> ProfileSection:
-    if analysis.profile is None:
-        raise ValueError("a study that stands alone has no report")
-    return analysis.profile

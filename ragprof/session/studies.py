@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ragprof.studies.contract import Study
 
-PROFILE = "profile"
+PROFILE, TRACE = "profile", "trace"
 STUDIES = ("growth", "injection", "reranker", "audit")
-"""Folders of `ragprof/studies/` that join the main profile. The gate compares two recordings and is not among them."""
+"""Folders of `ragprof/studies/` that join the main profile. Not among them are the gate, which compares two recordings,
+and TRACE, which stands alone: it has no eval and records nothing."""
 
 
 def study(name: str) -> Study[Any, Any]:

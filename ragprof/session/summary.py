@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import create_model
+from pydantic import BaseModel, create_model
 from threadpoolctl import threadpool_limits
 
 from ragprof.core import files
@@ -16,6 +16,7 @@ from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.evals.recorded import JUDGEMENT, read_manifest
 from ragprof.evals.settings import settings_of
+from ragprof.evals.traced import is_trace_profile, traced_manifest
 from ragprof.report.figures import day
 from ragprof.report.palette import pipeline_colours
 from ragprof.session import studies
@@ -23,7 +24,8 @@ from ragprof.session.drawn import AGAIN, SUMMARY
 from ragprof.studies.contract import Context, Section, Study
 from ragprof.studies.profile.analysis import RETRIEVAL_ONLY
 from ragprof.studies.profile.headline import headline
-from ragprof.studies.profile.section import PipelineFigures, ProfileSection
+from ragprof.studies.profile.section import FORMAT, PipelineFigures, ProfileSection
+from ragprof.studies.trace.section import TraceSection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -99,6 +101,9 @@ def analyse(folder: Path, progress: Progress = SILENT) -> Analysis:
 
     A study's recording that is of something else is left out, with a warning.
     """
+    if is_trace_profile(folder):
+        with threadpool_limits(limits=1, user_api="blas"), step(progress, "analyse"):
+            return of_traces(folder, studies.study(studies.TRACE).analyse(folder))
     # The products are small: a second thread of the linear algebra does nothing but wait, at the cost of a core.
     with threadpool_limits(limits=1, user_api="blas"):
         with step(progress, "analyse"):
@@ -119,6 +124,19 @@ def analyse(folder: Path, progress: Progress = SILENT) -> Analysis:
     return _of_recording(folder, profile.model_copy(update=changes), sections)
 
 
+def of_traces(folder: Path, section: Section) -> Analysis:
+    """A trace profile: it stands alone, and its document begins as that of every recording does."""
+    manifest, config = traced_manifest(folder), settings_of(folder)
+    about = {
+        "format": FORMAT, "ragprof_version": manifest["ragprof_version"], "eval": config["name"],
+        "title": config["title"], "created": manifest["created"],
+    }  # fmt: skip
+    names = tuple(pipeline["name"] for pipeline in config["pipelines"])
+    made = f"ragprof {manifest['ragprof_version']}, {day(manifest['created'])}"
+    context = replace(context_of(names, config["metrics"][0], {}), title=config["title"], origin=made)
+    return Analysis(None, {studies.TRACE: section}, context, about)
+
+
 def stale_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return study -> warning for the studies made with an earlier main recording of this folder."""
     if not (every := list(names)):
@@ -131,6 +149,8 @@ def stale_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def read_analysis(folder: Path) -> Analysis:
     """Read the last result of `analyse` from summary.json. `session/drawn.py` decides whether it is up to date."""
     document = files.read_json(folder / SUMMARY, remedy=AGAIN)
+    if studies.TRACE in document:
+        return of_traces(folder, studies.study(studies.TRACE).section.read(document, studies.TRACE))
     sections = {name: studies.study(name).section.read(document, name) for name in studies.STUDIES if name in document}
     return _of_recording(folder, ProfileSection.read(document), sections)
 
@@ -165,9 +185,31 @@ def schema() -> dict[str, Any]:
     }
     pipeline = create_model("PipelineSummary", __base__=PipelineFigures, **each)
     fields: dict[str, Any] = {key: (kind | None, None) for key, kind in places.items() if OF_PIPELINE not in key}
-    whole = create_model("Summary", __base__=ProfileSection, pipelines=(dict[str, pipeline], ...), **fields)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole.model_json_schema(mode="serialization")}
+    return _published(create_model("Summary", __base__=ProfileSection, pipelines=(dict[str, pipeline], ...), **fields))
+
+
+class TraceSummary(Section):
+    """The top level of summary.json as `ragprof trace` writes it."""
+
+    format: Literal[1]
+    ragprof_version: str
+    eval: str
+    """The profile's name."""
+    title: str
+    created: str
+    """Time stamp in UTC, ISO 8601."""
+    trace: TraceSection
+
+
+def trace_schema() -> dict[str, Any]:
+    """The JSON schema of the summary.json of a trace profile."""
+    return _published(TraceSummary)
+
+
+def _published(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(mode="serialization")}
 
 
 if __name__ == "__main__":
-    print(json.dumps(schema(), indent=1))  # noqa: T201 (it is piped into summary.schema.json)
+    for name, made in (("summary", schema()), ("trace", trace_schema())):
+        Path(__file__).with_name(f"{name}.schema.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")

@@ -122,6 +122,36 @@ class CostFigures(Section):
         return {line.partition(":")[0].strip() for line in self.unpriced}
 
 
+class AppliedRate(Section):
+    """A published price that was applied."""
+
+    name: str
+    shape: str
+    """per_hour, per_month, per_search, per_request, per_input_token or free"""
+    unit: str
+    usd: str
+    """Of `per` units."""
+    output_usd: str | None = None
+    """Of `per` output tokens."""
+    request_usd: str | None = None
+    """Of each request, besides its tokens."""
+    per: int
+    since: str | None
+    """Date from which the price holds."""
+    source: str
+    verified: str | Literal[False]
+    """Date on which somebody read the price at its source."""
+    note: str
+    docs_per_unit: int | None = None
+    window_tokens: int | None = None
+    max_docs: int | None = None
+    max_tokens: int | None = None
+    on: str | None = None
+    """Of a model's price: the day for which it was looked up."""
+    hour: int | None = None
+    """Of a model's price that depends on the hour of the day: the hour, in UTC, for which it was looked up."""
+
+
 class ComparedPair(Section):
     """A metric of two pipelines, paired by query: candidate minus baseline."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from main_runs import changed, cut, disturbed, first_token, led_by, unpriced
 
 from ragprof.report.tables import Cell, Table
+from ragprof.studies.applied_rates import rates_table
 from ragprof.studies.profile import tables
 from ragprof.studies.profile.headline import tiles
 from ragprof.studies.profile.section import Noise, ProfileSection
@@ -51,7 +52,7 @@ def test_money_by_the_hour_of_a_busy_machine_is_marked_in_the_bill_too(main_run:
 
 
 def test_what_a_rate_is_for_is_in_the_plural(main_run: ProfileSection) -> None:
-    per = {row.cells[0].text: row.cells[2].text for row in tables.rates(main_run).rows}
+    per = {row.cells[0].text: row.cells[2].text for row in rates_table(main_run.rates).rows}
     assert per == {"aws/m7i.large": "1 hour", "openai:gpt-4o-mini": "1,000,000 input tokens"}
 
 
@@ -130,7 +131,7 @@ def test_tiles_withhold_what_rests_on_the_time_of_a_busy_machine(main_run: Profi
 def test_only_web_addresses_become_links(main_run: ProfileSection) -> None:
     first, *others = main_run.rates
     rates = (first.model_copy(update={"source": "javascript:alert(1)"}), *others)
-    table = tables.rates(main_run.model_copy(update={"rates": rates}))
+    table = rates_table(rates)
     assert [row.cells[-1].href for row in table.rows] == ["", "https://developers.openai.com/api/docs/pricing"]
 
 

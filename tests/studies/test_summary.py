@@ -38,7 +38,7 @@ def test_a_run_follows_the_schema(summary: dict[str, Any]) -> None:
 
 
 def test_the_schema_in_the_package_is_that_of_the_typed_sections() -> None:
-    """`python -m ragprof.session.summary > ragprof/session/summary.schema.json` writes it anew."""
+    """`python -m ragprof.session.summary` writes it anew, and that of trace profiles."""
     assert json.loads(SCHEMA.read_text()) == schema()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragprof.report.blocks import Block, Pair, ReportPart, Small, Titled
+from ragprof.studies.applied_rates import rates_table
 from ragprof.studies.contract import Context, Pricing, Request, Study
 from ragprof.studies.profile.section import ProfileSection
 
@@ -79,7 +80,7 @@ def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
             "origin",
             "Rates and environment",
             [
-                tables.rates(section),
+                rates_table(section.rates),
                 Pair(tables.measured(section), tables.machine(section)),
                 tables.reading(section),
                 Small(_listed(section.corpus.versions or {}), "Corpus"),

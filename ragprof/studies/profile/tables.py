@@ -36,7 +36,7 @@ from ragprof.report.tables import (
 from ragprof.report.terminal import INDENT, empty_table, said, styled
 from ragprof.statistics.estimates import QUANTILES
 from ragprof.studies.contract import ComparedPair, Latency
-from ragprof.studies.profile.section import AppliedRate, Overlap, PipelineFigures, ProfileSection
+from ragprof.studies.profile.section import Overlap, PipelineFigures, ProfileSection
 
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
 """Of tables with a row a pipeline: what a column says of the pipeline of that name."""
@@ -310,33 +310,6 @@ def overlaps(section: ProfileSection) -> Table:
         "Small figures are 95% intervals. Needs no judgement: it says how alike two pipelines are, not which is better."
     )
     return Table.of("overlaps", "Overlap of the results", columns, section.overlaps, note)
-
-
-def rates(section: ProfileSection) -> Table:
-    columns: dict[Column, Callable[[AppliedRate], Cell]] = {
-        Column("Rate", numeric=False): lambda rate: Cell(rate.name, rate.note),
-        Column("Price"): lambda rate: figure(
-            figures.plain_usd(rate.usd),
-            "" if rate.request_usd is None else f"and {figures.plain_usd(rate.request_usd)} per request",
-        ),
-        Column("Per", numeric=False): _per_cell,
-        Column("Valid from", numeric=False): lambda rate: figure(figures.text(rate.since)),
-        Column("Verified", numeric=False): lambda rate: figure(figures.text(rate.verified)),
-        Column("Source", numeric=False): _source_cell,
-    }
-    note = "Usage is a fact of the recording; these prices were applied to it."
-    return Table.of("rates", "Rates", columns, section.rates, note)
-
-
-def _per_cell(rate: AppliedRate) -> Cell:
-    words = figures.per_words(rate.per, rate.unit)
-    return figure(f"1 {words}" if rate.per == 1 else words)
-
-
-def _source_cell(rate: AppliedRate) -> Cell:
-    if not rate.source.startswith(("https://", "http://")):
-        return Cell(rate.source)
-    return Cell(rate.source.partition("://")[2].rstrip("/"), href=rate.source)
 
 
 def machine(section: ProfileSection) -> Table:

@@ -1,0 +1,95 @@
+"""The files of a trace profile as the code needs them: columns and members with their types.
+
+A trace stands where a query does in other recordings: `query_id` is its trace id.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Required
+
+from typing_extensions import TypedDict
+
+from ragprof.core import files
+from ragprof.core.recorded import RecordedJson, RecordedTable
+from ragprof.evals.recorded import Config, Dated
+
+AGAIN = "make the profile again with 'ragprof trace'"
+KIND = "traces"
+"""The member `kind` of the manifest of a trace profile."""
+WHOLE, UNACCOUNTED = "query", "unaccounted"
+"""Stages of the whole trace, and of the time that no stage accounts for."""
+SPANS = RecordedTable(
+    text="pipeline phase query_id stage", whole="round start_ns duration_ns path_ns", nullable="path_ns", remedy=AGAIN
+)
+"""As of other recordings: a row a trace and stage. `duration_ns` is its spans' own time, `path_ns` on the critical
+path."""
+USAGE = RecordedTable(text="pipeline query_id stage unit", whole="count", remedy=AGAIN, may_be_empty=True)
+CALLS = RecordedTable(
+    text="pipeline query_id stage provider model", whole="input_tokens output_tokens cached_tokens docs",
+    number="reported_usd", nullable="input_tokens output_tokens docs", may_be_empty=True, remedy=AGAIN,
+)  # fmt: skip
+"""A row a call of an embedder, a reranker or an LLM."""
+TRACES = RecordedTable(
+    text="pipeline query_id name question",
+    whole="start_ns duration_ns first_token_ns spans errors retries reranked candidates injected deepest",
+    flag="failed set_changed order_changed first_changed",
+    nullable="duration_ns first_token_ns set_changed order_changed first_changed injected deepest question",
+    remedy=AGAIN,
+)
+"""A row a trace. `candidates` are passages that its first reranking was offered, else those found; `deepest` is the
+rank of the deepest of them in the prompt. `question` is the id of the judged question that it asked, where it did."""
+
+
+class TraceSource(TypedDict):
+    """One file that was read: its name without folders, its spans by format, and what was passed over."""
+
+    name: str
+    bytes: int
+    spans: dict[str, int]
+    unread: int
+    first_unread: int | None
+    foreign: int
+    too_long: int
+    cut_off: bool
+
+
+class TraceCounts(TypedDict):
+    """What was read, all files together."""
+
+    spans: int
+    traces: int
+    without_stage: int
+    rootless: int
+    unfinished: int
+    repeated: int
+    skewed: int
+    overlapping: int
+    sampled: dict[str, int]
+    kept_share: float | None
+
+
+class TraceManifest(TypedDict, total=False):
+    """manifest.json of a trace profile."""
+
+    kind: Required[str]
+    config: Required[Config]
+    recording: Required[str]
+    ragprof_version: Required[str]
+    created: Required[Dated]
+    sources: Required[list[TraceSource]]
+    counts: Required[TraceCounts]
+
+
+MANIFEST = RecordedJson(TraceManifest, AGAIN)
+
+
+def is_trace_profile(folder: Path) -> bool:
+    """Whether the folder holds a trace profile."""
+    path = folder / "manifest.json"
+    return path.is_file() and files.read_json(path, remedy=AGAIN).get("kind") == KIND
+
+
+def traced_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json of a trace profile. Raises BadInput where it is missing or of another shape."""
+    return MANIFEST.read(folder / "manifest.json")

@@ -1,0 +1,292 @@
+"""Tables of a trace profile in, one section out. Runs nothing; every figure is over traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ragprof.core import STAGES
+from ragprof.core.errors import BadInput
+from ragprof.core.recorded import PRICED
+from ragprof.evals.recorded import RATES
+from ragprof.evals.settings import settings_of
+from ragprof.evals.traced import CALLS, SPANS, TRACES, UNACCOUNTED, USAGE, WHOLE, traced_manifest
+from ragprof.price.pricing import EXACT, QUERIES, plain
+from ragprof.statistics.estimates import latency_quantiles, mean_estimate, share_estimate
+from ragprof.studies.contract import AppliedRate, CostFigures, EstimateValue, Latency
+from ragprof.studies.trace import effects, words
+from ragprof.studies.trace.section import (
+    SamplingSigns,
+    SlowTrace,
+    SourceFacts,
+    TracedDay,
+    TracedModel,
+    TracedMoney,
+    TracedPipeline,
+    TracedTokens,
+    TraceSection,
+)
+
+SLOWEST = 10
+
+
+def analyse(folder: Path) -> TraceSection:
+    """Return the section of a recorded and priced trace profile. Raises BadInput where a file of it is missing."""
+    manifest, config = traced_manifest(folder), settings_of(folder)
+    rates = RATES.read(folder / "rates.json")
+    traces = TRACES.read(folder / "traces.parquet")
+    tables = {
+        "spans": SPANS.read(folder / "spans.parquet"), "usage": USAGE.read(folder / "usage.parquet"),
+        "calls": CALLS.read(folder / "calls.parquet"), "traces": traces,
+    }  # fmt: skip
+    scores = effects.scores_of_traces(folder)
+    names = [each["name"] for each in config["pipelines"]]
+    pipelines = {
+        name: _pipeline(
+            {what: table[table["pipeline"] == name] for what, table in tables.items()},
+            bill=rates["pipelines"][name], costs=_costs(folder, name),
+            scores=scores[scores["pipeline"] == name], monthly=rates["queries_per_month"],
+        )
+        for name in names
+    }  # fmt: skip
+    counts = dict(manifest["counts"])
+    starts = traces["start_ns"]
+    section = TraceSection(
+        sources=tuple(SourceFacts(**source) for source in manifest["sources"]),
+        first=stamp(int(starts.min())), last=stamp(int(starts.max())),
+        **{name: counts[name] for name in (
+            "spans", "traces", "without_stage", "rootless", "unfinished", "repeated", "skewed",
+        )},
+        sampling=SamplingSigns(attributes=counts["sampled"], kept_share=counts["kept_share"]),
+        pipelines=pipelines, questions=config.get("questions"),
+        rates=tuple(AppliedRate(name=name, **rate) for name, rate in rates["rates"].items()),
+        headline=(), warnings=(), method=words.METHOD, limits=words.LIMITS,
+    )  # fmt: skip
+    told = {"headline": tuple(words.headline(section)), "warnings": tuple(words.warnings(section))}
+    return section.model_copy(update=told)
+
+
+def _pipeline(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    bill: Mapping[str, Any],
+    costs: TraceCosts,
+    scores: pd.DataFrame,
+    monthly: int | None,
+) -> TracedPipeline:
+    spans, usage, traces = (tables[name] for name in ("spans", "usage", "traces"))
+    n = len(traces)
+    by_stage = {str(stage): rows for stage, rows in spans.groupby("stage", observed=True)}
+    whole = by_stage.pop(WHOLE, None)
+    stages = _in_order(by_stage)
+    timed = set() if whole is None else set(whole["query_id"])
+    path = {
+        stage: rows[rows["query_id"].isin(timed)].assign(duration_ns=rows["path_ns"]) for stage, rows in stages.items()
+    }
+    overlapping = _overlapping(path, stages, timed)
+    first = traces[traces["first_token_ns"].notna()]
+    tokens = _tokens(usage, n)
+    return TracedPipeline(
+        traces=n,
+        end_to_end=None if whole is None else latency(whole),
+        stages={stage: latency(rows) for stage, rows in stages.items() if stage != UNACCOUNTED},
+        path={
+            stage: latency(rows) for stage, rows in path.items() if overlapping and stage != UNACCOUNTED and len(rows)
+        },
+        in_traces={stage: len(rows) / n for stage, rows in stages.items() if stage != UNACCOUNTED},
+        mean_path_ns={stage: round(float(rows["duration_ns"].sum()) / len(timed)) for stage, rows in path.items()}
+        if timed else {},
+        overlapping=overlapping,
+        first_token=None if first.empty else latency(first.assign(duration_ns=first["first_token_ns"], round=0)),
+        failed=EstimateValue.of(share_estimate(int(traces["failed"].sum()), n)),
+        errors=_counts(usage, "errors"), retries=_counts(usage, "retries"),
+        tokens=tokens,
+        usage_per_trace={
+            f"{stage}.{unit}": float(rows["count"].sum()) / n
+            for (stage, unit), rows in usage.groupby(["stage", "unit"], observed=True)
+        },
+        money=_money(costs, bill, monthly=monthly, traces=n),
+        models=_models(tables["calls"]),
+        reranker=effects.reranker_activity(traces, stages.get("rerank"), whole),
+        shrink=effects.shrink_candidates(traces),
+        slowest=_slowest(traces, spans),
+        days=_days(traces, usage), drift=tuple(effects.drift(traces)),
+        judged=0 if scores.empty else scores["query_id"].nunique(),
+        scores=effects.quality(scores),
+    )  # fmt: skip
+
+
+def latency(rows: pd.DataFrame) -> Latency:
+    """Quantiles of duration_ns over traces."""
+    return Latency(**latency_quantiles(rows, seed=0))
+
+
+def stamp(ns: int) -> str:
+    return datetime.fromtimestamp(ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _in_order(by_stage: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The five stages in the order in which a query meets them, then the others by the time that they take."""
+    rest = sorted((stage for stage in by_stage if stage not in STAGES),
+                  key=lambda stage: (stage == UNACCOUNTED, -float(by_stage[stage]["duration_ns"].sum())))  # fmt: skip
+    return {stage: by_stage[stage] for stage in (*STAGES, *rest) if stage in by_stage}
+
+
+def _overlapping(path: Mapping[str, pd.DataFrame], busy: Mapping[str, pd.DataFrame], timed: set[str]) -> int:
+    """Traces whose stages' own times add up to more than the clock shows."""
+    if not path or not timed:
+        return 0
+    both = pd.concat([
+        rows[["query_id"]].assign(more=busy[stage]["duration_ns"] - rows["duration_ns"]) for stage, rows in path.items()
+    ])  # fmt: skip
+    return int((both.groupby("query_id", observed=True)["more"].sum() > 0).sum())
+
+
+def _counts(usage: pd.DataFrame, unit: str) -> dict[str, int]:
+    rows = usage[usage["unit"] == unit]
+    found = rows.groupby("stage", observed=True)["count"].sum()
+    return {stage: int(found[stage]) for stage in STAGES if found.get(stage, 0)}
+
+
+def _tokens(usage: pd.DataFrame, traces: int) -> dict[str, TracedTokens]:
+    """Totals, and means over the traces that tell their tokens."""
+    told = usage[usage["unit"].isin(["input_tokens", "output_tokens", "cached_tokens"])]
+    return {
+        f"{stage}.{unit}": TracedTokens(
+            total=int(rows["count"].sum()),
+            per_trace=EstimateValue.of(mean_estimate(rows.sort_values("query_id")["count"].to_numpy())),
+        )
+        for (stage, unit), rows in told.groupby(["stage", "unit"], observed=True)
+        if len(rows) and traces
+    }
+
+
+class TraceCosts:
+    """What the calls of one pipeline cost: exact sums by stage, and a bill a trace where all of it has a price."""
+
+    def __init__(self, stages: dict[str, Decimal], bills: pd.Series, by_stage: Mapping[str, pd.Series]) -> None:
+        self.stages, self.bills, self.by_stage = stages, bills, by_stage
+
+
+def _costs(folder: Path, name: str) -> TraceCosts:
+    """Read costs.parquet by columns: as Python's objects a million decimals would take a hundred megabytes."""
+    path = folder / "costs.parquet"
+    try:
+        table = pq.read_table(path, columns=["pipeline", "query_id", "stage", "usd"])
+    except (OSError, ValueError, pa.ArrowException) as failure:
+        raise BadInput(f"not a readable table of costs ({failure}); {PRICED}", file=path) from None
+    table = table.filter(pc.equal(table["pipeline"], name))
+    stages, by_stage = {}, {}
+    with localcontext(EXACT):
+        for stage in pc.unique(table["stage"]).to_pylist():
+            rows = table.filter(pc.equal(table["stage"], stage))
+            total = pc.sum(rows["usd"]).as_py()
+            if total is not None:
+                stages[str(stage)] = total
+            by_stage[str(stage)] = _by_trace(rows)
+    return TraceCosts(stages, _by_trace(table), by_stage)
+
+
+def _by_trace(table: Any) -> pd.Series:
+    """USD a trace, of the traces of which every row has a price."""
+    usd = pc.cast(table["usd"], "float64").to_pandas()
+    frame = pd.DataFrame({"query_id": table["query_id"].to_pandas(), "usd": usd})
+    grouped = frame.groupby("query_id", observed=True, sort=True)["usd"]
+    return grouped.sum()[grouped.count() == grouped.size()]
+
+
+def _money(costs: TraceCosts, bill: Mapping[str, Any], *, monthly: int | None, traces: int) -> TracedMoney:
+    calls = bill["calls"]
+    known = calls["priced"] + calls["reported"]
+    total = sum(calls.values())
+    reasons = [f"{line['stage']}: {line['reason']} ({int(line['calls']):,})" for line in bill["unpriced"]]
+    whole = mean_estimate(costs.bills.to_numpy()) if len(costs.bills) else None
+    intervals = {stage: mean_estimate(rows.to_numpy()) for stage, rows in costs.by_stage.items() if len(rows)}
+    with localcontext(EXACT):
+        spent = sum(costs.stages.values(), Decimal(0))
+    per_1000 = CostFigures(
+        total=None if whole is None or whole.mean is None or calls["unpriced"] else _usd(whole.mean * QUERIES),
+        interval=None if whole is None or whole.interval is None or calls["unpriced"] else _ends(whole.interval),
+        priced_subtotal=plain(spent / traces * QUERIES),
+        **{stage: plain(usd / traces * QUERIES) for stage, usd in costs.stages.items()},
+        stage_intervals={
+            stage: None if found.interval is None or found.n < traces else _ends(found.interval)
+            for stage, found in intervals.items()
+        },
+        unpriced=tuple(reasons),
+        per_month=None if calls["unpriced"] or not monthly else plain(spent / traces * monthly),
+    )  # fmt: skip
+    return TracedMoney(
+        total_usd=plain(spent), stages_usd={stage: plain(usd) for stage, usd in costs.stages.items()},
+        calls=total, priced=calls["priced"], reported=calls["reported"], unpriced=calls["unpriced"],
+        priced_share=known / total if total else None, reasons=tuple(reasons), per_1000_traces=per_1000,
+    )  # fmt: skip
+
+
+def _usd(value: float) -> str:
+    return plain(Decimal(repr(value)))
+
+
+def _ends(interval: tuple[float, float]) -> tuple[str, str]:
+    low, high = (_usd(end * QUERIES) for end in interval)
+    return low, high
+
+
+def _models(calls: pd.DataFrame) -> tuple[TracedModel, ...]:
+    """Each model of each stage, most calls first."""
+    grouped = calls.groupby(["stage", "provider", "model"], observed=True)
+    found = [
+        TracedModel(
+            stage=str(stage), provider=str(provider), model=str(model), calls=len(rows),
+            **{name: int(rows[name].sum()) for name in ("input_tokens", "output_tokens", "docs")},
+        )
+        for (stage, provider, model), rows in grouped
+    ]  # fmt: skip
+    return tuple(sorted(found, key=lambda each: (STAGES.index(each.stage), -each.calls)))
+
+
+def _slowest(traces: pd.DataFrame, spans: pd.DataFrame) -> tuple[SlowTrace, ...]:
+    slow = traces[traces["duration_ns"].notna()].nlargest(SLOWEST, "duration_ns")
+    parts = spans[spans["query_id"].isin(slow["query_id"].tolist()) & (spans["stage"] != WHOLE)]
+    most: dict[str, tuple[int, str]] = {}
+    for key, stage, ns in zip(*(parts[name].tolist() for name in ("query_id", "stage", "path_ns")), strict=True):
+        if ns == ns and ns > most.get(key, (-1, ""))[0]:  # noqa: PLR0124 (not NaN)
+            most[key] = int(ns), stage
+    found = []
+    for row in slow.to_dict("records"):
+        ns, stage = most.get(row["query_id"], (0, UNACCOUNTED))
+        numbers = {name: int(row[name]) for name in ("duration_ns", "errors", "retries")}
+        found.append(
+            SlowTrace(
+                trace_id=row["query_id"], name=row["name"], start=stamp(int(row["start_ns"])), stage=stage,
+                stage_ns=ns, **numbers,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _days(traces: pd.DataFrame, usage: pd.DataFrame) -> tuple[TracedDay, ...]:
+    """Figures by day in UTC, in order."""
+    tokens = usage[usage["unit"].isin(["input_tokens", "output_tokens"])]
+    per_trace = tokens.groupby("query_id", observed=True)["count"].sum()
+    found = []
+    for day, rows in traces.groupby(traces["start_ns"] // effects.NS_PER_DAY):
+        timed = rows[rows["duration_ns"].notna()]
+        spent = per_trace.reindex(rows["query_id"]).dropna()
+        quantiles = latency_quantiles(timed.assign(round=0), seed=0) if len(timed) else {}
+        found.append(TracedDay(
+            day=stamp(int(day) * effects.NS_PER_DAY)[:10], traces=len(rows),
+            **{name: quantiles.get(name) for name in ("p50_ns", "p50_interval_ns", "p95_ns", "p95_interval_ns")},
+            failed=EstimateValue.of(share_estimate(int(rows["failed"].sum()), len(rows))),
+            tokens=float(np.mean(spent)) if len(spent) else None,
+        ))  # fmt: skip
+    return tuple(found)

@@ -1,0 +1,337 @@
+"""Files of traces to tables: one row a trace and stage, one a model call, one a trace. Nothing is run, no text is kept.
+
+Of questions and passages ids alone are written; a question that is judged is known by its text while it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ragprof.core import STAGES, files
+from ragprof.core.clock import Progress, step
+from ragprof.core.errors import BadInput
+from ragprof.evals.traced import KIND, UNACCOUNTED, WHOLE
+from ragprof.traces import OTHER, SpanFacts
+from ragprof.traces.reading import TraceAccount, read_spans
+from ragprof.traces.spill import by_trace
+from ragprof.traces.trees import REST, Documents, TraceFacts, trace_of
+
+ROWS = 20_000
+MOST_OTHER = 60
+"""Names of other stages that are told apart; the rest share one, so that a name with an id in it fills no memory."""
+REST_OF_OTHERS = f"{OTHER}(more names)"
+TEXT = pa.dictionary(pa.int32(), pa.string())
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "spans": pa.schema([
+        ("pipeline", TEXT), ("phase", TEXT), ("query_id", TEXT), ("stage", TEXT), ("round", pa.int8()),
+        ("start_ns", pa.int64()), ("duration_ns", pa.int64()), ("path_ns", pa.int64()),
+    ]),
+    "usage": pa.schema([
+        ("pipeline", TEXT), ("query_id", TEXT), ("stage", TEXT), ("unit", TEXT), ("count", pa.int64()),
+    ]),
+    "calls": pa.schema([
+        ("pipeline", TEXT), ("query_id", TEXT), ("stage", TEXT), ("provider", TEXT), ("model", TEXT),
+        ("input_tokens", pa.int64()), ("output_tokens", pa.int64()), ("cached_tokens", pa.int64()),
+        ("docs", pa.int64()), ("reported_usd", pa.float64()),
+    ]),
+    "traces": pa.schema([
+        ("pipeline", TEXT), ("query_id", TEXT), ("name", TEXT), ("question", TEXT), ("start_ns", pa.int64()),
+        ("duration_ns", pa.int64()), ("first_token_ns", pa.int64()), ("spans", pa.int32()), ("errors", pa.int32()),
+        ("retries", pa.int32()), ("failed", pa.bool_()), ("reranked", pa.int32()), ("set_changed", pa.bool_()),
+        ("order_changed", pa.bool_()), ("first_changed", pa.bool_()), ("candidates", pa.int32()),
+        ("injected", pa.int32()), ("deepest", pa.int32()),
+    ]),
+    "ranked": pa.schema([
+        ("pipeline", TEXT), ("query_id", TEXT), ("stage", TEXT), ("rank", pa.int32()), ("doc_id", TEXT),
+        ("document_id", TEXT), ("score", pa.float64()),
+    ]),
+}  # fmt: skip
+
+
+@dataclass
+class TraceTally:
+    """What all traces have together."""
+
+    spans: int = 0
+    traces: int = 0
+    without_stage: int = 0
+    rootless: int = 0
+    unfinished: int = 0
+    repeated: int = 0
+    skewed: int = 0
+    overlapping: int = 0
+    sampled: Counter[str] = field(default_factory=Counter)
+    kept_share: float | None = None
+    pipelines: Counter[str] = field(default_factory=Counter)
+
+    def add(self, trace: TraceFacts, *, pipeline: str | None) -> None:
+        """Count a trace; one without a pipeline is left out of the profile."""
+        self.spans += trace.spans
+        self.repeated += trace.repeated
+        self.sampled.update(trace.sampled)
+        if trace.kept_share is not None:
+            self.kept_share = min(trace.kept_share, self.kept_share or 1.0)
+        if pipeline is None:
+            self.without_stage += 1
+            return
+        self.traces += 1
+        self.pipelines[pipeline] += 1
+        self.rootless += not trace.is_rooted
+        self.unfinished += trace.unfinished
+        self.skewed += trace.skewed
+        busy, path = sum(trace.busy_ns.values()), sum(trace.path_ns.values())
+        self.overlapping += bool(path) and busy > path
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "pipelines"}
+
+
+class TraceTables:
+    """Parquet files that grow by rows, a few thousand in memory at a time."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in SCHEMAS}
+        self._writers = {
+            name: stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", schema))
+            for name, schema in SCHEMAS.items()
+        }
+
+    def add(self, table: str, *row: Any) -> None:
+        rows = self._rows[table]
+        rows.append(row)
+        if len(rows) >= ROWS:
+            self._write(table)
+
+    def close(self) -> None:
+        for table in self._rows:
+            self._write(table)
+
+    def _write(self, table: str) -> None:
+        if rows := self._rows[table]:
+            columns = zip(*rows, strict=True)
+            schema = SCHEMAS[table]
+            arrays = [
+                pa.array(column, pa.string()).dictionary_encode().cast(TEXT) if kind.type == TEXT
+                else pa.array(column, kind.type)
+                for column, kind in zip(columns, schema, strict=True)
+            ]  # fmt: skip
+            self._writers[table].write_table(pa.table(arrays, schema=schema))
+            rows.clear()
+
+
+def record_traces(
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    config: Mapping[str, Any],
+    judged: Mapping[str, str],
+    progress: Progress,
+) -> None:
+    """Read the files and write the tables and the manifest of a trace profile into the folder.
+
+    `config` is what the manifest says besides the pipelines, which the traces name; `judged` is the digest of a judged
+    question's text -> its id. Raises BadInput for a file that cannot be read, and where no span tells its stage.
+    """
+    total = sum(path.stat().st_size * (5 if path.suffix in (".gz", ".parquet") else 1) for path in paths)
+    accounts = [TraceAccount(path) for path in paths]
+    found = TraceTally()
+    with ExitStack() as stack:
+        tables = TraceTables(folder, stack)
+        others: dict[str, str] = {}
+        read = _all_spans(accounts, progress)
+        for spans in by_trace(read, total_bytes=total, beside=folder):
+            trace = trace_of(spans)
+            pipeline = pipeline_name(trace.service) if trace.is_rag else None
+            found.add(trace, pipeline=pipeline)
+            if pipeline is not None:
+                _add_trace(tables, trace, pipeline, others, judged)
+        tables.close()
+    if not found.traces:
+        raise BadInput(
+            f"none of its {found.spans:,} spans tells that it embeds, searches, reranks or generates; ragprof reads "
+            "openinference.span.kind, gen_ai.operation.name, Langfuse's types and Phoenix's kinds (docs/traces.md)",
+            file=paths[0],
+        )
+    manifest = {
+        "format": 1,
+        "kind": KIND,
+        "ragprof_version": version("ragprof"),
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "recording": uuid4().hex,
+        "config": {**config, "pipelines": [{"name": name} for name, _ in found.pipelines.most_common()]},
+        "sources": [_source(account) for account in accounts],
+        "counts": found.as_json(),
+    }
+    files.write_json(folder / "manifest.json", manifest)
+
+
+def _all_spans(accounts: Sequence[TraceAccount], progress: Progress) -> Iterator[SpanFacts]:
+    for account in accounts:
+        size = account.path.stat().st_size if account.path.is_file() else 1
+        with step(progress, f"read {account.path.name}", max(2, size)):
+            yield from read_spans(account.path, account, progress.advance)
+
+
+def _source(account: TraceAccount) -> dict[str, Any]:
+    return {
+        "name": account.path.name, "bytes": account.path.stat().st_size, "spans": dict(account.spans),
+        "unread": account.unread, "first_unread": account.first_unread, "foreign": account.foreign,
+        "too_long": account.too_long, "cut_off": account.cut_off and account.unread > 0,
+    }  # fmt: skip
+
+
+def pipeline_name(service: str) -> str:
+    """Return a service's name as that of a pipeline, which may stand in the name of a file."""
+    name = re.sub(r"[^A-Za-z0-9+._ -]", "-", service).strip(" -._+")
+    return name[:80] or "traces"
+
+
+def digest_of(question: str) -> str:
+    """Return what a question is known by: a digest of its words, without regard to case and blanks."""
+    return hashlib.sha256(" ".join(question.casefold().split()).encode(errors="replace")).hexdigest()
+
+
+def _add_trace(
+    tables: TraceTables, trace: TraceFacts, pipeline: str, others: dict[str, str], judged: Mapping[str, str]
+) -> None:
+    key = trace.trace_id
+    if trace.duration_ns is not None:
+        tables.add("spans", pipeline, "timed", key, WHOLE, 0, trace.start_ns, trace.duration_ns, trace.duration_ns)
+    paths = _by_told_name(trace.path_ns, others)
+    untimed = _by_told_name(dict.fromkeys(trace.untimed, 0), others)
+    for stage, busy in _by_told_name(trace.busy_ns, others).items():
+        if stage not in untimed:
+            start = trace.starts_ns.get(stage, trace.start_ns)
+            path = paths.get(stage, 0) if paths else None
+            tables.add("spans", pipeline, "timed", key, stage, 0, start, busy, path)
+    for stage, unit, count in _usage_of(trace):
+        tables.add("usage", pipeline, key, stage, unit, count)
+    for call in trace.model_calls:
+        tables.add(
+            "calls", pipeline, key, call.stage, call.provider, call.model, call.input_tokens, call.output_tokens,
+            call.cached_tokens, call.docs, call.reported_usd,
+        )  # fmt: skip
+    question = judged.get(digest_of(trace.question)) if judged and trace.question else None
+    changes, depth = _changes(trace), _depth(trace)
+    tables.add(
+        "traces", pipeline, key, trace.name[:80], question, trace.start_ns, trace.duration_ns, trace.first_token_ns,
+        trace.spans, sum(trace.errors.values()), sum(trace.retries.values()), trace.failed, len(trace.rerankings),
+        *changes, *depth,
+    )  # fmt: skip
+    if question is not None:
+        for stage, ranking in _rankings(trace).items():
+            for rank, doc_id in enumerate(dict.fromkeys(ranking), start=1):
+                tables.add("ranked", pipeline, key, stage, rank, doc_id, doc_id, 1.0 / rank)
+
+
+def _by_told_name(times: Mapping[str, int], others: dict[str, str]) -> dict[str, int]:
+    """The times by stage, with numbers in the names of other stages left out, and few enough names."""
+    told: dict[str, int] = {}
+    for stage, value in times.items():
+        name = stage
+        if stage == REST:
+            name = UNACCOUNTED
+        elif stage not in STAGES:
+            name = others.get(stage, "")
+            if not name:
+                plain = re.sub(r"[0-9a-fA-F-]{8,}|\d+", "#", stage.removeprefix(OTHER))[:60]
+                name = f"{OTHER}{plain}"
+                if name not in others.values() and len(set(others.values())) >= MOST_OTHER:
+                    name = REST_OF_OTHERS
+                if len(others) < 100 * MOST_OTHER:
+                    others[stage] = name
+        told[name] = told.get(name, 0) + value
+    return told
+
+
+def _usage_of(trace: TraceFacts) -> Iterator[tuple[str, str, int]]:
+    """What each stage did, in units that a comparison knows: calls, tokens, passages, errors, retries."""
+    for stage in STAGES:
+        if trace.calls.get(stage):
+            yield stage, "calls", trace.calls[stage]
+            yield stage, "errors", trace.errors.get(stage, 0)
+            yield stage, "retries", trace.retries.get(stage, 0)
+    for unit in ("input_tokens", "output_tokens", "cached_tokens"):
+        counts: Counter[str] = Counter()
+        for call in trace.model_calls:
+            count = getattr(call, unit)
+            if count is not None and (count or unit != "cached_tokens"):
+                counts[call.stage] += count
+        yield from ((stage, unit, count) for stage, count in counts.items())
+    if trace.found:
+        yield "search", "docs_found", len(trace.found)
+    if trace.rerankings:
+        yield "rerank", "docs_scored", sum(len(offered) for offered, _ in trace.rerankings)
+    if trace.injected is not None:
+        yield "inject", "docs_injected", len(trace.injected)
+
+
+def _changes(trace: TraceFacts) -> tuple[bool | None, bool | None, bool | None]:
+    """Whether any reranking changed the set, the order, the first passage; None where there was nothing to compare.
+
+    The set is that of as many passages as the reranker let through; where it let all through, of as many as the prompt
+    has, and where nobody knows that, no set was chosen.
+    """
+    if not trace.rerankings:
+        return None, None, None
+    sets, orders, firsts = [], [], []
+    for offered, reranked in trace.rerankings:
+        before, after = _ids(offered), _ids(reranked)
+        if not before or not after:
+            continue
+        kept = min(len(after), len(before))
+        orders.append(before[:kept] != after[:kept])
+        firsts.append(before[0] != after[0])
+        chosen = kept if kept < len(before) else None
+        if chosen is None and trace.injected is not None and 0 < len(trace.injected) < len(before):
+            chosen = len(trace.injected)
+        if chosen is not None:
+            sets.append({*before[:chosen]} != {*after[:chosen]})
+    return tuple(any(each) if each else None for each in (sets, orders, firsts))  # type: ignore[return-value]
+
+
+def _depth(trace: TraceFacts) -> tuple[int, int | None, int | None]:
+    """How many candidates there were, how many passages the prompt holds, and the rank of the deepest of these.
+
+    Without a prompt that tells, what the last reranker let through stands for it, where it held something back.
+    """
+    candidates = _ids(trace.rerankings[0][0] if trace.rerankings else trace.found)
+    used = trace.injected
+    if used is None and trace.rerankings:
+        offered, reranked = trace.rerankings[-1]
+        used = _ids(reranked) if len(reranked) < len(offered) else None
+    if used is None:
+        return len(candidates), None, None
+    ranks = [candidates.index(doc_id) + 1 for doc_id in used if doc_id in candidates]
+    return len(candidates), len(used), max(ranks, default=0)
+
+
+def _rankings(trace: TraceFacts) -> dict[str, list[str]]:
+    """Ranking by stage, best first. The prompt's passages stand in the order of what they were chosen from."""
+    last = trace.rerankings[-1][1] if trace.rerankings else trace.found
+    rankings = {
+        "search": _ids(trace.found or (trace.rerankings[0][0] if trace.rerankings else [])),
+        "rerank": _ids(trace.rerankings[-1][1]) if trace.rerankings else [],
+        "inject": trace.injected or [],
+    }
+    if trace.injected:
+        places = {doc_id: place for place, doc_id in enumerate(_ids(last))}
+        rankings["inject"] = sorted(trace.injected, key=lambda doc_id: places.get(doc_id, len(places)))
+    return {stage: ranking for stage, ranking in rankings.items() if ranking}
+
+
+def _ids(documents: Documents) -> list[str]:
+    return [str(doc_id) for doc_id, _ in documents]

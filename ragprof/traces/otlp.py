@@ -1,0 +1,126 @@
+"""OTLP as JSON lines: one `resourceSpans` object a line, as the collector's file exporter and the SDKs write it.
+
+Ids are hex, as OTLP's JSON has them, or base64, as protobuf's own JSON has them; times are ns, as text or as a number.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Any
+
+from ragprof.traces import SpanFacts
+from ragprof.traces.attributes import SAMPLED, facts_of
+from ragprof.traces.vocabulary import FIRST_TOKEN_EVENTS, stage_of
+
+UNNAMED = "traces"
+"""The service of spans that name none."""
+
+
+def is_otlp(line: dict[str, Any]) -> bool:
+    return "resourceSpans" in line or "resource_spans" in line or "startTimeUnixNano" in line
+
+
+def spans_of(line: dict[str, Any]) -> Iterator[SpanFacts]:
+    """Yield the spans of one line: of an export request, or one span alone."""
+    if "startTimeUnixNano" in line:
+        yield span_of(line, UNNAMED, ())
+        return
+    for resource_spans in line.get("resourceSpans") or line.get("resource_spans") or ():
+        resource = (resource_spans.get("resource") or {}).get("attributes") or ()
+        known = {each["key"]: plain(each.get("value")) for each in resource if each.get("key") == "service.name"}
+        service = str(known.get("service.name") or UNNAMED)
+        for part in ("scopeSpans", "scope_spans", "instrumentationLibrarySpans"):
+            for scope in resource_spans.get(part) or ():
+                about = (scope.get("scope") or {}).get("attributes") or ()
+                sampled = [str(each.get("key")) for each in about if each.get("key") in SAMPLED]
+                for span in scope.get("spans") or ():
+                    yield span_of(span, service, sampled)
+
+
+def span_of(span: dict[str, Any], service: str, sampled: Any) -> SpanFacts:
+    """Return one span. What its events and its state of sampling tell is among its facts."""
+    facts = facts_of((each["key"], plain(each.get("value"))) for each in span.get("attributes") or ())
+    name = str(span.get("name") or "span")
+    start = nanoseconds(span.get("startTimeUnixNano") or span.get("start_time_unix_nano"))
+    end: int | None = nanoseconds(span.get("endTimeUnixNano") or span.get("end_time_unix_nano"))
+    for event in span.get("events") or ():
+        called = event.get("name")
+        if called == "exception" and "error" not in facts:
+            facts |= {"error": _event_fact(event, "exception.type") or "exception"}
+        elif called in FIRST_TOKEN_EVENTS and "first_token_s" not in facts:
+            facts["first_token_s"] = max(0, nanoseconds(event.get("timeUnixNano")) - start) / 1e9
+    if sampled:
+        facts.setdefault("sampled", []).extend(sampled)
+    if (state := span.get("traceState")) and (share := kept_share(str(state))) is not None:
+        facts["kept_share"] = share
+    code = (span.get("status") or {}).get("code")
+    return SpanFacts(
+        trace_id=hexadecimal(span.get("traceId") or span.get("trace_id") or "", 16),
+        span_id=hexadecimal(span.get("spanId") or span.get("span_id") or "", 8),
+        parent_id=hexadecimal(span.get("parentSpanId") or span.get("parent_span_id") or "", 8),
+        service=service, name=name, start_ns=start, end_ns=end if end and end >= start else None,
+        stage=stage_of(facts, name), failed=code in (2, "STATUS_CODE_ERROR", "ERROR"), facts=facts,
+    )  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    """Return an AnyValue of OTLP as a plain value; None for none."""
+    if not isinstance(value, dict):
+        return value
+    for kind, found in value.items():
+        if kind == "intValue":
+            return int(found)
+        if kind == "arrayValue":
+            return [plain(each) for each in found.get("values") or ()]
+        if kind == "kvlistValue":
+            return {each["key"]: plain(each.get("value")) for each in found.get("values") or ()}
+        return found
+    return None
+
+
+def nanoseconds(value: Any) -> int:
+    """Return a time as it is written, text or number, in ns; 0 for none."""
+    try:
+        return int(value or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def hexadecimal(written: str, size: int) -> str:
+    """Return an id of `size` bytes in hex, whether it was written in hex or in base64; empty for none and for zeros."""
+    if len(written) == 2 * size:
+        return "" if not written.strip("0") else written.lower()
+    if not written:
+        return ""
+    try:
+        return base64.b64decode(written, validate=True).hex()
+    except (binascii.Error, ValueError):
+        return written
+
+
+def kept_share(state: str) -> float | None:
+    """Return the share of traces that a sampler kept, by OpenTelemetry's `ot=th:` in the trace state; None where all.
+
+    `th` is the threshold below which a trace was dropped, hex digits of 56 bits, trailing zeros left out
+    (opentelemetry.io, TraceState: Probability Sampling).
+    """
+    for member in state.split(","):
+        vendor, _, rest = member.strip().partition("=")
+        if vendor != "ot":
+            continue
+        for part in rest.split(";"):
+            key, _, digits = part.partition(":")
+            if key == "th" and digits:
+                try:
+                    share = 1 - int(digits.ljust(14, "0")[:14], 16) / (1 << 56)
+                except ValueError:
+                    return None
+                return share if share < 1 else None
+    return None
+
+
+def _event_fact(event: dict[str, Any], name: str) -> str:
+    found = {each.get("key"): plain(each.get("value")) for each in event.get("attributes") or ()}
+    return str(found.get(name) or "")
