@@ -175,7 +175,7 @@ def test_phoenix_parquet_is_read(tmp_path: Path) -> None:
 
 def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(BadInput, match="no column 'context.trace_id'; it has x"):
+    with pytest.raises(BadInput, match=r"no column 'context\.trace_id'; it has x"):
         read(tmp_path / "x.parquet")
 
 

@@ -1,4 +1,4 @@
-"""Files of traces to a profile: figures that can be reckoned by hand, money, the inert reranker, and what is refused."""
+"""Files of traces to a profile: figures reckoned by hand, money, the inert reranker, and what is refused."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def test_money_is_that_of_the_models_that_the_spans_name(fifty: Result) -> None:
     money = only(section(fifty)).money
     # gpt-4o-mini: 0.15 and 0.60 USD a million; text-embedding-3-small: 0.02; rerank-v3.5: 2 USD a thousand searches
     assert {stage: Decimal(usd) for stage, usd in money.stages_usd.items()} == {
-        "embed": Decimal("0.000008"), "rerank": Decimal("0.1"), "inject": Decimal("0.0075"), "generate": Decimal("0.003"),
+        "embed": Decimal("0.000008"), "rerank": Decimal("0.1"), "inject": Decimal("0.0075"),
+        "generate": Decimal("0.003"),
     }  # fmt: skip
     assert money.total_usd == "0.110508"
     assert (money.calls, money.priced, money.unpriced, money.priced_share) == (150, 150, 0, 1.0)
@@ -105,7 +106,7 @@ def test_a_reranker_that_never_changes_the_set_is_inert(tmp_path: Path) -> None:
     assert reranker is not None
     assert reranker.verdict == "inert"
     assert reranker.sentence == (
-        "The reranker is inert: it changed which passages go on in 0.0% (95% CI 0.0%–3.6%) of 100 traces, "
+        "The reranker is inert: it changed which passages go on in 0.0% (95% CI 0.0%\u20133.6%) of 100 traces, "
         "for 11.1% of their time."
     )
 
@@ -171,7 +172,8 @@ def test_errors_and_retries_are_counted_by_stage(tmp_path: Path) -> None:
 def test_services_are_pipelines_and_traces_without_a_stage_are_left_out(tmp_path: Path) -> None:
     health = [span(9, 1, "GET /health", 0, 1, {"http.request.method": "GET"}, parent=None)]
     path = write(tmp_path / "week.jsonl", [
-        request(openinference(1), service="shop/eu"), request(openinference(2)), request(openinference(3)), request(health),
+        request(openinference(1), service="shop/eu"), request(openinference(2)), request(openinference(3)),
+        request(health),
     ])  # fmt: skip
     found = section(trace(path, out=tmp_path / "out", on=ON))
     assert {name: each.traces for name, each in found.pipelines.items()} == {"shop": 2, "shop-eu": 1}
