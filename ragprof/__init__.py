@@ -4,7 +4,7 @@
 >>> print(*(name for name in ragprof.__all__ if name[0].isupper()))
 Comparison Pipeline Prices RagprofError Result Timing
 >>> print(*(name for name in ragprof.__all__ if name[0].islower()))
-audit compare export gate grow inject profile reranker restate reweigh run save_baseline trace weigh
+audit compare export gate grow inject profile reranker restate reweigh run save_baseline span stage trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ragprof.core.errors import RagprofError
+    from ragprof.core.spans import span, stage
     from ragprof.evals import Prices, Timing
     from ragprof.exports import export
     from ragprof.record.pipeline import Pipeline
@@ -50,6 +51,8 @@ __all__ = [
     "reweigh",
     "run",
     "save_baseline",
+    "span",
+    "stage",
     "trace",
     "weigh",
 ]
@@ -73,6 +76,8 @@ _HOMES = {
     "reweigh": "ragprof.session.again",
     "run": "ragprof.session.run",
     "save_baseline": "ragprof.studies.gate.sides",
+    "span": "ragprof.core.spans",
+    "stage": "ragprof.core.spans",
     "trace": "ragprof.session.tracing",
     "weigh": "ragprof.session.run",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -16,12 +16,19 @@ StageName: TypeAlias = Literal["embed", "search", "rerank", "inject", "generate"
 STAGES: tuple[StageName, ...] = get_args(StageName)
 RANKED_STAGES: tuple[StageName, ...] = ("search", "rerank", "inject")
 RETRIEVAL_STAGES: tuple[StageName, ...] = ("embed", "search", "rerank")
+OTHER = "other:"
+"""How a stage of a user's own pipeline begins that is none of these: `other:merge`."""
 DEFAULT_K = 5
 """Passages in a prompt where nobody says how many."""
 
 Usage: TypeAlias = Mapping[str, int]
 """unit -> count: `input_tokens`, `searches`, `docs_scored`, `vectors_scanned`, `docs_injected`, ..."""
 Vectors: TypeAlias = "NDArray[np.float32]"
+
+
+def in_order(stages: Iterable[str]) -> list[str]:
+    """Distinct stages in the order in which a query meets them; those of a user's own pipeline last, by name."""
+    return sorted(set(stages), key=lambda stage: (STAGES.index(stage) if stage in STAGES else len(STAGES), stage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +140,12 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One stage of one query. Times in ns of one monotonic clock; `cores` is what the threads did meanwhile."""
+    """One stage of one query. Times in ns of one monotonic clock; `cores` is what the threads did meanwhile.
 
-    stage: StageName
+    The stage is one of STAGES or, in a pipeline of the user's own, begins with OTHER.
+    """
+
+    stage: str
     start_ns: int
     duration_ns: int
     cores: CoreTimes = NOTHING
@@ -164,6 +174,20 @@ class Answer:
     prompt: str
     usage: Mapping[StageName, Usage]
     generated: Generated | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppAnswer:
+    """What a pipeline of the user's own returned for a question, taken apart; documents are as its framework has them.
+
+    `documents` are those that it answered from, best first; None where it does not say. `usage` counts `input_tokens`
+    and `output_tokens` of its model where it tells them.
+    """
+
+    documents: Sequence[Any] | None = None
+    text: str | None = None
+    prompt: str | None = None
+    usage: Usage = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ RagprofError
 ├── BadInput             a file, a setting or a name that the user can mend (exit code 2)
 │   ├── UnknownName      a plugin, key, metric or corpus that does not exist
 │   ├── MissingModel     model weights that are neither on disk nor reachable
-│   └── MissingPackage   an optional dependency that is not installed
+│   ├── MissingPackage   an optional dependency that is not installed
+│   └── AppFailed        a pipeline of the user's own that answered a question with an error, or not in time
 ├── NonFiniteScore       NaN or infinity out of an embedder or a reranker (exit code 2)
 └── Incomparable         two recordings that must not be compared (exit code 3)
 """
@@ -56,6 +57,14 @@ class MissingModel(BadInput):
 
 class MissingPackage(BadInput):
     """A package that a named part needs and that is not installed."""
+
+
+class AppFailed(BadInput):
+    """A pipeline of the user's own that gave nothing for one question: an exception, or a time limit."""
+
+    def __init__(self, message: str, *, in_time: bool = True) -> None:
+        super().__init__(message)
+        self.in_time = in_time
 
 
 class NonFiniteScore(RagprofError):

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ragprof.core import STAGES
+from ragprof.core import OTHER, STAGES
 from ragprof.core.errors import UnknownName
 
 Kind: TypeAlias = Literal["quality", "latency", "usage", "cost"]
@@ -51,7 +51,7 @@ class Quantity:
 def quantity(label: str) -> Quantity:
     """The quantity of a name. Raises UnknownName for what cannot be one; a metric's own name is not checked here."""
     stage, dot, rest = label.partition(".")
-    if not dot or stage not in STAGES:
+    if not dot or not (stage in STAGES or stage.startswith(OTHER)):
         stage, rest = "", label
     if rest == MONEY:
         return Quantity("cost", stage, "")

@@ -1,4 +1,5 @@
-"""Plugins by name: a file in `ragprof/parts/<kind>/` or an entry point in the group `ragprof.<kind>`.
+"""Plugins by name: a file in `ragprof/parts/<kind>/` (apps: `ragprof/apps/`) or an entry point in the group
+`ragprof.<kind>`.
 
 The file's name is the plugin's name and its module ends in `plugin = TheClass`. Listing names imports nothing;
 creating a part imports just that module and checks the options against the class's own signature.
@@ -22,9 +23,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model
 from ragprof.core import stages
 from ragprof.core.errors import BadInput, UnknownName
 
-Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators", "signals"]
-PARTS = Path(__file__).parents[1] / "parts"
-KINDS: tuple[Kind, ...] = ("embedders", "stores", "rerankers", "injectors", "generators", "signals")
+Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators", "signals", "apps"]
+PACKAGE = Path(__file__).parents[1]
+ROOMS: Mapping[Kind, str] = {"apps": "apps"}
+"""Where plugins of a kind are, if not in the folder of their kind in `parts`."""
+KINDS: tuple[Kind, ...] = ("embedders", "stores", "rerankers", "injectors", "generators", "signals", "apps")
 PROTOCOLS: Mapping[Kind, type] = {
     "embedders": stages.Embedder,
     "stores": stages.Store,
@@ -32,6 +35,7 @@ PROTOCOLS: Mapping[Kind, type] = {
     "injectors": stages.Injector,
     "generators": stages.Generator,
     "signals": stages.Signal,
+    "apps": stages.App,
 }
 """What a part of each kind promises; mypy holds the built-in parts to it where their modules end."""
 
@@ -60,7 +64,7 @@ class PartSpec(BaseModel):
 
 def names(kind: Kind) -> list[str]:
     """All plugin names of one kind, sorted. Imports no plugin."""
-    folder = PARTS / kind
+    folder = PACKAGE.joinpath(*_room(kind))
     built_in = {module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")}
     return sorted(built_in | set(_outside(kind)))
 
@@ -115,7 +119,7 @@ def find(kind: Kind, name: str) -> Any:
         return outside[name].load()
     if name not in names(kind):
         raise UnknownName(kind.removesuffix("s"), name, names(kind))
-    return importlib.import_module(f"ragprof.parts.{kind}.{name}").plugin
+    return importlib.import_module(".".join(("ragprof", *_room(kind), name))).plugin
 
 
 def summary(kind: Kind, name: str) -> str:
@@ -123,8 +127,12 @@ def summary(kind: Kind, name: str) -> str:
     outside = _outside(kind)
     if name in outside:
         return f"from {outside[name].value}"
-    source = (PARTS / kind / f"{name}.py").read_text(encoding="utf-8")
+    source = PACKAGE.joinpath(*_room(kind), f"{name}.py").read_text(encoding="utf-8")
     return source.lstrip('"').split("\n", 1)[0].rstrip('"')
+
+
+def _room(kind: Kind) -> tuple[str, ...]:
+    return (ROOMS[kind],) if kind in ROOMS else ("parts", kind)
 
 
 def _outside(kind: Kind) -> Mapping[str, EntryPoint]:

@@ -8,9 +8,11 @@ length, prompt); equal identities may share cached results, and None means: neve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 from ragprof.core import (
+    AppAnswer,
     Doc,
     Embedded,
     EmbeddedQuery,
@@ -25,6 +27,7 @@ from ragprof.core import (
     Scored,
     Vectors,
 )
+from ragprof.core.spans import Listener
 
 
 class Part(Protocol):
@@ -246,6 +249,33 @@ class Generator(Part, Protocol):
         """Tokens of the prompt as the model reads it, with all that the generator puts around it."""
 
     def generate(self, prompt: str) -> Generated: ...
+
+
+class App(Part, Protocol):
+    """A pipeline of the user's own, as it stands: it is asked, and nothing in it is changed.
+
+    Its plugin is made of a `target` (an object, or an address) and options.
+    """
+
+    @staticmethod
+    def fits(target: object) -> bool:
+        """Whether the target is of this kind, told without importing its framework."""
+
+    @property
+    def description(self) -> str:
+        """What it is, in a word or two: `callable`, `LangChain RunnableSequence`."""
+
+    def call(self, question: str) -> object:
+        """What the app returns for a question, as it is; a coroutine or an iterator is not run to its end here.
+
+        Whatever the app raises goes through.
+        """
+
+    def watched(self, listener: Listener) -> AbstractContextManager[None]:
+        """Have the hooks of its framework write spans into the listener, as long as the block lasts."""
+
+    def read(self, returned: object) -> AppAnswer | None:
+        """Take apart what came back; None where nothing can be made of it."""
 
 
 @runtime_checkable

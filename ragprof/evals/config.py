@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ragprof.core import DEFAULT_K
 from ragprof.core.registry import PartSpec
@@ -80,8 +80,38 @@ class Prices(EvalTable):
     hour: int | None = Field(None, ge=0, le=23)
 
 
-class PipelineConfig(EvalTable):
-    """One pipeline. Its own prices override the eval's."""
+class AppSettings(EvalTable):
+    """A pipeline of the user's own in place of parts: `app` is `module:attribute`, `file.py:attribute` or an address.
+
+    Its `kind` is guessed where none is named. `question` is what the question goes by, `arguments` are given beside it.
+    `doc_id` is a dotted path to the id in one of its documents; `documents` and `answer` lead to both in what it
+    returns. It has `timeout_seconds` for each question.
+    """
+
+    app: Named | None = None
+    kind: Named | None = None
+    question: Named | None = None
+    arguments: dict[str, Any] | None = None
+    documents: Named | None = None
+    answer: Named | None = None
+    doc_id: Named | None = None
+    api_key_env: Named | None = None
+    timeout_seconds: float = Field(120.0, gt=0, allow_inf_nan=False)
+
+    @property
+    def app_options(self) -> dict[str, Any]:
+        """What the app's plugin is given beside the app itself."""
+        names = ("question", "arguments", "documents", "answer", "api_key_env")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+OF_AN_APP = tuple(AppSettings.model_fields)
+OWN_STORE = PartSpec(name="app")
+"""What stands for the store of a pipeline that is an app."""
+
+
+class PipelineConfig(AppSettings):
+    """One pipeline: parts, or an app of the user's own. Its own prices override the eval's."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._ -]*$")
     embedder: PartSpec | None = None
@@ -91,6 +121,35 @@ class PipelineConfig(EvalTable):
     injector: PartSpec = PartSpec(name="top_k")
     generator: PartSpec | None = None
     prices: Prices = Prices()
+
+    @model_validator(mode="before")
+    @classmethod
+    def parts_or_app(cls, table: object) -> object:
+        """An app has no parts of ours, so that none may be named beside it; what is the default does no harm."""
+        if not isinstance(table, dict):
+            return table
+        if table.get("app") is None:
+            stray = next((key for key in OF_AN_APP if key in table and key != "timeout_seconds"), None)
+            if stray is not None and table.get(stray) is not None and table.get("store") is not None:
+                raise Misplaced(f"{stray} is an app's; give app, or leave {stray} out", stray)
+            return table
+        usual = {"embedder": None, "store": OWN_STORE, "depth": 20, "generator": None,
+                 "reranker": PartSpec(name="none"), "injector": PartSpec(name="top_k")}  # fmt: skip
+        for key, default in usual.items():
+            given = table.get(key, default)
+            if isinstance(given, str | dict):
+                given = PartSpec.model_validate(given)
+            if given is not None and given != default:
+                raise Misplaced(f"an app brings its own {key}; leave {key} out", key)
+        return {**table, "store": OWN_STORE.model_dump()}
+
+    @model_serializer(mode="wrap")
+    def without_app(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is an app's is not written of a pipeline of parts."""
+        whole: dict[str, Any] = serialize(self)
+        if self.app is None:
+            return {key: value for key, value in whole.items() if key not in OF_AN_APP}
+        return whole
 
     @model_validator(mode="after")
     def k_within_depth(self) -> PipelineConfig:

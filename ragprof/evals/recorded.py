@@ -6,18 +6,22 @@ Members that only newer versions write are not asked for here: whoever needs one
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, Required, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, Required, TypeAlias
 
 from pydantic import AfterValidator, ValidationError
 from typing_extensions import TypedDict
 
-from ragprof.core import Manifest, files
+from ragprof.core import RANKED_STAGES, Manifest, StageName, files
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import PRICED, RecordedJson, RecordedTable, remedy_of
 from ragprof.corpus.account import ReadingAccount
 from ragprof.evals.config import EvalConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPANS = RecordedTable(
     text="pipeline phase query_id stage",
@@ -28,7 +32,8 @@ SPANS = RecordedTable(
 FIRST_TOKENS = RecordedTable(text="pipeline query_id", whole="round first_token_ns", may_be_empty=True)
 USAGE = RecordedTable(text="pipeline query_id stage unit", whole="count")
 TOKENS = RecordedTable(text="kind id", whole="tokens")
-BUILDS = RecordedTable(text="pipeline", whole="duration_ns index_bytes peak_rss_bytes")
+BUILDS = RecordedTable(text="pipeline", whole="duration_ns index_bytes peak_rss_bytes", may_be_empty=True)
+"""A row for each pipeline that has an index of ours; an app has its own."""
 RANKING = RecordedTable(text="query_id stage doc_id document_id", whole="rank", number="score", may_be_empty=True)
 """One pipeline's; empty where its store found nothing for any query."""
 SCORES = RecordedTable(text="pipeline stage metric query_id", number="value", may_be_empty=True)
@@ -84,6 +89,27 @@ class RecordedMachine(TypedDict, total=False):
     packages: dict[str, str | None]
 
 
+class RecordedApp(TypedDict):
+    """What was noticed while a pipeline of the user's own was asked each question once."""
+
+    kind: str
+    description: str
+    target: str
+    asked: int
+    failed: int
+    timed_out: int
+    first_failure: str
+    without_documents: int
+    documents: int
+    documents_by_text: int
+    ids_twice: int
+    unknown_documents: int
+    unknown_examples: list[str]
+    sources: dict[str, str]
+    overlapping: list[str]
+    prompt_tokens: str
+
+
 class MainManifest(TypedDict, total=False):
     """manifest.json."""
 
@@ -96,6 +122,7 @@ class MainManifest(TypedDict, total=False):
     queries: int
     questions: str
     identities: Identities
+    apps: dict[str, RecordedApp]
     depths: Counts
     environment: RecordedMachine
     engines: dict[str, dict[str, dict[str, str]]]
@@ -164,6 +191,22 @@ class AnyManifest(TypedDict, total=False):
 ANY = RecordedJson(AnyManifest)
 MANIFEST, JUDGEMENT, RATES = RecordedJson(MainManifest), RecordedJson(MainJudgement), RecordedJson(MainRates, PRICED)
 RANKINGS = "rankings"
+
+
+def ranking_stages(pipeline: Mapping[str, Any], rankings: pd.DataFrame) -> tuple[StageName, ...]:
+    """The stages that rank in a pipeline; all of them are judged, whether they found anything or not.
+
+    Those of an app are known by the rankings that it gave.
+    """
+    reranks = pipeline["reranker"]["name"] != "none"
+    if pipeline.get("app") is not None:
+        reranks = bool((rankings["stage"] == "rerank").any())
+    return RANKED_STAGES if reranks else tuple(stage for stage in RANKED_STAGES if stage != "rerank")
+
+
+def final_stage(pipeline: Mapping[str, Any], rankings: pd.DataFrame) -> Literal["rerank", "search"]:
+    """The stage whose ranking is the pipeline's own."""
+    return "rerank" if "rerank" in ranking_stages(pipeline, rankings) else "search"
 
 
 def read_manifest(folder: Path, manifest: RecordedJson = MANIFEST) -> dict[str, Any]:

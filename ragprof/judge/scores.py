@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ragprof.core import RANKED_STAGES, StageName, files
+from ragprof.core import StageName, files
 from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
 from ragprof.corpus import EvaluationSet
-from ragprof.evals.recorded import RANKING, manifest_of
+from ragprof.evals.recorded import RANKING, manifest_of, ranking_stages
 
 SCORE_COLUMNS = ("pipeline", "stage", "metric", "query_id", "value")
 Run: TypeAlias = dict[str, dict[str, float]]
@@ -30,9 +30,11 @@ def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) ->
     """Write scores.parquet and judgement.json into a recording and return the scores: none without judgements."""
     parsed = [measure(name) for name in metrics] if evaluation.is_judged else []
     manifest = manifest_of(folder)
-    stages = {pipeline["name"]: ranking_stages(pipeline) for pipeline in manifest.pipelines}
+    declared = {pipeline["name"]: pipeline for pipeline in manifest.pipelines}
     tables = [
-        scores_of(table, evaluation.qrels, parsed, stages=stages[name]).assign(pipeline=name)[list(SCORE_COLUMNS)]
+        scores_of(table, evaluation.qrels, parsed, stages=ranking_stages(declared[name], table)).assign(pipeline=name)[
+            list(SCORE_COLUMNS)
+        ]
         for name, table in rankings(folder).items()
     ]
     scores = pd.concat(tables, ignore_index=True)
@@ -52,12 +54,6 @@ def rankings(folder: Path) -> dict[str, pd.DataFrame]:
     """The ranking tables of a recording by pipeline, in the order of its manifest."""
     names = manifest_of(folder).names
     return {name: RANKING.read(folder / "rankings" / f"{name}.parquet") for name in names}
-
-
-def ranking_stages(pipeline: Mapping[str, Any]) -> tuple[StageName, ...]:
-    """The stages that rank in a declared pipeline; all of them are judged, whether they found anything or not."""
-    reranked = pipeline["reranker"]["name"] != "none"
-    return RANKED_STAGES if reranked else tuple(stage for stage in RANKED_STAGES if stage != "rerank")
 
 
 def scores_of(

@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -34,38 +32,7 @@ from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import ranked
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
-
-ID_NAMES = ("id", "_id", "id_", "doc_id", "document_id", "node_id")
-SOURCE_NAMES = ("source", "file_path", "path", "file_name", "url")
-"""Where readers of LangChain, LlamaIndex and Haystack say which file a text is of."""
-SCORE_NAMES = ("score", "_score", "relevance_score", "similarity")
-TEXT_NAMES = ("page_content", "text", "content")
-SHOWN = 60
-"""Characters of a text that a message shows."""
-
-
-def short(text: str | bytes) -> str:
-    return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}..."
-
-
-def what(value: object) -> str:
-    """A value as a message names it: its type and, where that is short by nature, the value."""
-    if value is None or isinstance(value, bool | int | float):
-        return repr(value)
-    if isinstance(value, str | bytes):
-        return f"{type(value).__name__} {short(value)}"
-    if isinstance(value, tuple) and len(value) < 5:
-        return f"({', '.join(map(what, value))})"
-    return type(value).__name__
-
-
-def listed(returned: object) -> list[Any] | None:
-    """What a function returned, in its order; None for a text, for one value, and for a set, which has no order."""
-    if hasattr(returned, "tolist"):
-        returned = returned.tolist()
-    if isinstance(returned, str | bytes | set | frozenset) or not isinstance(returned, Iterable):
-        return None
-    return list(returned)
+from ragprof.parts.hits import Hit, KnownPassages, hit_of, listed, short, what
 
 
 class FunctionPart:
@@ -158,19 +125,6 @@ class FunctionEmbedder(FunctionPart):
         return self.embed_documents(texts)
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One result as a retriever gave it: ids that it may mean, likeliest first, its score, and its text.
-
-    `exact` where the retriever named an id itself, so that naming it twice is a mistake.
-    """
-
-    ids: tuple[str, ...]
-    score: float | None
-    text: str
-    exact: bool
-
-
 class FunctionStore(FunctionPart):
     """`function(question, depth) -> results, best first`: a retriever that has its own index.
 
@@ -186,13 +140,10 @@ class FunctionStore(FunctionPart):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        self._docs: dict[str, Doc] = {}
-        self._passages: dict[str, list[Doc]] = {}
+        self._known = KnownPassages(())
 
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
-        self._docs, self._passages = {doc.doc_id: doc for doc in docs}, {}
-        for doc in docs:
-            self._passages.setdefault(doc.document_id, []).append(doc)
+        self._known = KnownPassages(docs)
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         returned = self._call(query.query.text, depth)
@@ -222,57 +173,19 @@ class FunctionStore(FunctionPart):
 
     def _hit(self, item: object) -> Hit:
         """Raises BadInput for what names no document."""
-        of: Any = item
-        if isinstance(item, tuple | list) and len(item) == 2:
-            of, score = item
-        else:
-            score = next((each for name in SCORE_NAMES if (each := _member(item, name)) is not None), None)
-        try:
-            score = None if score is None else float(score)
-        except (TypeError, ValueError, OverflowError):
-            raise self._unexpected(item, self.expected) from None
-        if isinstance(of, str | int | np.integer) and not isinstance(of, bool):
-            return Hit((str(of),), score, "", exact=True)
-        ids = tuple(dict.fromkeys(_ids(of)))
-        if not ids:
+        hit = hit_of(item)
+        if hit is None or not hit.ids:
             raise self._unexpected(item, self.expected)
-        holders = (of, _member(of, "node"))
-        texts = (_member(each, name) for each in holders if each is not None for name in TEXT_NAMES)
-        text = next((each for each in texts if isinstance(each, str)), "")
-        return Hit(ids, score, text, exact=False)
+        return hit
 
     def _doc(self, hit: Hit) -> Doc:
-        for name in hit.ids:
-            if name in self._docs:
-                return self._docs[name]
-            if passages := self._passages.get(name):
-                holding = (doc for doc in passages if hit.text and hit.text.strip() in doc.text)
-                return next(holding, passages[0])
+        doc = self._known.doc_of(hit)
+        if doc is not None:
+            return doc
         raise BadInput(
             f"retriever '{self._name}' returned the document {short(hit.ids[0])}, which is not in the corpus"
-            + (f" (whose ids look like '{next(iter(self._docs))}')" if self._docs else "")
+            + (f" (whose ids look like '{self._known.example}')" if self._known.example else "")
         )
-
-
-def _member(of: object, name: str) -> Any:
-    return of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)
-
-
-def _ids(of: object) -> Iterator[str]:
-    """Ids that an object may go by: its own, those of its metadata, then its source by ever fewer folders."""
-    inner = _member(of, "node")
-    places = [of, _member(of, "metadata"), _member(of, "meta"), inner, _member(inner, "metadata")]
-    known = [place for place in places if place is not None]
-    for place in known:
-        for name in ID_NAMES:
-            if isinstance(value := _member(place, name), str | int) and not isinstance(value, bool):
-                yield str(value)
-    for place in known:
-        for name in SOURCE_NAMES:
-            if isinstance(value := _member(place, name), str):
-                parts = PurePosixPath(value.replace("\\", "/")).parts
-                yield value
-                yield from ("/".join(parts[start:]) for start in range(len(parts)))
 
 
 class FunctionReranker(FunctionPart):

@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 import pyarrow as pa
 
-from ragprof.core import STAGES
+from ragprof.core import OTHER, in_order
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import write_json, write_table
@@ -45,6 +45,7 @@ from ragprof.price.rates import (
 )
 
 ByQuery: TypeAlias = Mapping[str, int]
+ByQueryTime: TypeAlias = Mapping[str, Decimal]
 
 
 @dataclass(frozen=True)
@@ -128,23 +129,36 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
     for (stage, query_id), rounds in per_round.groupby(["stage", "query_id"])["duration_ns"]:
         # Summed as Python's integers: ns of many rounds stay exact.
         busy.setdefault(str(stage), {})[str(query_id)] = Decimal(sum(rounds.tolist())) / len(rounds)
-    present = {*usage["stage"], *mine["stage"]}  # where nothing was timed, its first call still shows each stage
+    if any(pipeline["name"] == name and pipeline.get("app") is not None for pipeline in recording.config["pipelines"]):
+        busy |= _unattributed(busy)
+    present = {*usage["stage"], *mine["stage"], *busy} - {
+        WHOLE
+    }  # where nothing was timed, its first call still shows each stage
     return PipelineFacts(
         folder=recording.folder,
         name=name,
         query_ids=tuple(sorted(set(usage["query_id"]))),
-        stages=tuple(stage for stage in STAGES if stage in present),
+        stages=tuple(in_order(present)),
         usage={
             (str(stage), str(unit)): dict(zip(of["query_id"], of["count"].tolist(), strict=True))
             for (stage, unit), of in usage.groupby(["stage", "unit"])
         },
         query_tokens=recording.tokens_of.get("query", {}),
-        doc_tokens=recording.tokens_of.get("doc", {}),
+        doc_tokens={**recording.tokens_of.get("outside", {}), **recording.tokens_of.get("doc", {})},
         busy_ns=busy,
     )
 
 
+def _unattributed(busy: Mapping[str, ByQueryTime]) -> dict[str, dict[str, Decimal]]:
+    """What no stage accounts for: in a pipeline of the user's own that may be much of its time, and is paid alike."""
+    stages = [each for stage, each in busy.items() if stage != WHOLE]
+    whole = busy.get(WHOLE, {})
+    rest = {query_id: ns - sum(each.get(query_id, Decimal(0)) for each in stages) for query_id, ns in whole.items()}
+    return {UNATTRIBUTED: rest} if any(ns > 0 for ns in rest.values()) else {}
+
+
 NS_PER_HOUR = 3_600 * 10**9
+WHOLE, UNATTRIBUTED = "query", f"{OTHER}unattributed"
 UNTIMED = "no timed query, so no machine time"
 NO_PROMPTS = "the recording has no 'prompt_tokens' of 'inject'"
 Units: TypeAlias = Mapping[str, Decimal]
@@ -383,6 +397,10 @@ def price_entries(config: Mapping[str, Any], pipeline: Mapping[str, Any], *, llm
     return {**merged, "llm": llm} if llm else merged
 
 
+ANY_STAGE = "*"
+"""Stands for all stages of a pipeline of the user's own that runs elsewhere."""
+
+
 def is_remote(part: str) -> bool:
     """Whether a generator's or reranker's name or identity is of one whose model runs elsewhere: this machine's time
     is not its."""
@@ -391,6 +409,11 @@ def is_remote(part: str) -> bool:
 
 def _elsewhere(pipeline: Mapping[str, Any]) -> set[str]:
     """The stages of a pipeline that wait for a model elsewhere; a server of this machine takes this machine's time."""
+    app = str(pipeline.get("app") or "")
+    if app.startswith(("http://", "https://")):
+        from ragprof.parts.http.calls import is_loopback
+
+        return set() if is_loopback(app) else {ANY_STAGE}
     parts = {"rerank": pipeline.get("reranker") or {}, "generate": pipeline.get("generator") or {}}
     remote = {stage for stage, part in parts.items() if is_remote(part.get("name", ""))}
     if "base_url" not in parts["rerank"]:
@@ -430,16 +453,20 @@ def _bill(
         with suppress(Unpriced):
             answers_by_hour = prices.rate(llm).shape == "per_hour"
     elif "generate" in facts.stages:
-        answers_by_hour = bool(entries.get("machine")) and "generate" not in elsewhere
+        answers_by_hour = bool(entries.get("machine")) and not {"generate", ANY_STAGE} & set(elsewhere)
     for stage in facts.stages:
         own = entries.get(ENTRY.get(stage, ""))
-        machine = None if stage in elsewhere else entries.get("machine")
+        # What no span of an app shows is in the time of its other stages, or in what nobody attributed.
+        is_timed = not facts.busy_ns or stage in facts.busy_ns
+        machine = entries.get("machine") if is_timed and not {stage, ANY_STAGE} & set(elsewhere) else None
         has_own_price = stage != "inject" or not answers_by_hour
         line = partial(_line, stage, facts=facts, terms=terms)
         if own and has_own_price:
             lines.append(line(STAGE_ITEMS.get(stage), find=partial(prices.entry, own, stage)))
         if machine and (stage == "inject" or not own):
             lines.append(line(ITEMS["per_hour"], find=partial(prices.machine, machine, stage)))
+        if stage == UNATTRIBUTED and not machine:
+            continue
         if not own and has_own_price and (stage == "inject" or not machine):
             entry, item = ENTRY.get(stage), STAGE_ITEMS[stage] if stage == "inject" else UNPRICED
             reason = f"no rate for {stage}; name one under [prices] as {f'{entry} or machine' if entry else 'machine'}"

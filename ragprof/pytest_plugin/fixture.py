@@ -190,7 +190,7 @@ def profiler_of(request: pytest.FixtureRequest, temporary: Path) -> Profiler:
     return Profiler(test, recordings)
 
 
-STAGES = ("embedder", "store", "reranker", "injector", "generator")
+STAGES = ("embedder", "store", "reranker", "injector", "generator", "app")
 UNNAMEABLE = re.compile(r"[^A-Za-z0-9+._ -]+")
 
 
@@ -212,7 +212,8 @@ def as_pipelines(given: Pipeline | Sequence[Pipeline] | Callable[[str, int], Any
 def declared(pipeline: Pipeline) -> str:
     """A pipeline as text. An object or a callable stands for itself: another one is another pipeline."""
     stages = {stage: _given(getattr(pipeline, stage)) for stage in STAGES}
-    return json.dumps({"name": pipeline.name, "depth": pipeline.depth, **stages}, sort_keys=True)
+    asked = {} if pipeline.app is None else pipeline.app_settings().model_dump()
+    return json.dumps({"name": pipeline.name, "depth": pipeline.depth, **asked, **stages}, sort_keys=True)
 
 
 def stamp(path: Path) -> str:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from ragprof.core import DEFAULT_K, STAGES, StageName, registry
+from pydantic import ValidationError
+
+from ragprof.core import DEFAULT_K, STAGES, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import Kind, PartSpec
 from ragprof.core.stages import Embedder, Generator, Injector, Part, Reranker, Store
-from ragprof.evals import PipelineConfig
+from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
+from ragprof.evals import PipelineConfig, complaint
+from ragprof.evals.config import OF_AN_APP, AppSettings
 from ragprof.parts.adapters import (
     FunctionEmbedder,
     FunctionGenerator,
     FunctionInjector,
     FunctionReranker,
     FunctionStore,
-    what,
 )
+from ragprof.parts.hits import what
+from ragprof.record.apps import AskedApp
+from ragprof.record.targets import asked_app, located
 
 Given: TypeAlias = str | dict[str, Any] | PartSpec | Callable[..., Any] | Part
 
@@ -40,7 +47,11 @@ VERBS: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The stages of one pipeline; None where a stage is left out."""
+    """The stages of one pipeline; None where a stage is left out.
+
+    With an `app` it is a pipeline of the user's own, which also stands where store and injector stand, and is asked
+    whole.
+    """
 
     name: str
     embedder: Embedder | None
@@ -49,15 +60,24 @@ class Parts:
     reranker: Reranker | None
     injector: Injector
     generator: Generator | None = None
+    app: AskedApp | None = None
+
+    @classmethod
+    def of_app(cls, app: AskedApp) -> Parts:
+        """A pipeline that is an app."""
+        return cls(app.name, None, app, DEFAULT_K, None, app, app=app)
 
     @property
-    def by_stage(self) -> dict[StageName, Part]:
+    def by_stage(self) -> dict[str, Part]:
+        """Part of each stage; none of an app, whose stages are known once it was asked."""
+        if self.app is not None:
+            return {}
         every = (self.embedder, self.store, self.reranker, self.injector, self.generator)
         return {stage: part for stage, part in zip(STAGES, every, strict=True) if part is not None}
 
     @property
     def stages(self) -> tuple[Part, ...]:
-        return tuple(self.by_stage.values())
+        return tuple(self.by_stage.values()) if self.app is None else (self.app,)
 
 
 @dataclass(frozen=True)
@@ -66,18 +86,38 @@ class Pipeline:
 
     >>> Pipeline("mine", store=lambda question, depth: [("doc-1", 1.0)], depth=10).parts().depth
     10
+
+    Or all of it at once, with `app`: a callable, a chain or query engine of a framework, or an address.
+
+    >>> Pipeline("prod", app=lambda question: ["doc-1", "doc-7"], doc_id="metadata.source").parts().app.kind
+    'callable'
     """
 
     name: str
-    store: Given
+    store: Given | None = None
     embedder: Given | None = None
     depth: int = 20
     reranker: Given | None = None
     injector: Given = "top_k"
     generator: Given | None = None
+    app: Any = None
+    kind: str | None = None
+    question: str | None = None
+    arguments: dict[str, Any] | None = None
+    documents: str | None = None
+    answer: str | None = None
+    doc_id: str | None = None
+    api_key_env: str | None = None
+    timeout_seconds: float = 120.0
 
     def parts(self) -> Parts:
         """Build the parts. Raises UnknownName or BadInput for what cannot be built."""
+        if self.app is not None:
+            settings = self.app_settings()
+            target = located(self.app, beside=Path()) if isinstance(self.app, str) else self.app
+            return Parts.of_app(app_of(self.name, target, settings, DEFAULT_TOKENIZER))
+        if self.store is None:
+            raise BadInput(f"pipeline '{self.name}' has no store; give one, or an app")
         injector = self.injector
         if callable(injector) and not hasattr(injector, VERBS["injectors"]):
             injector = FunctionInjector(injector, k=min(DEFAULT_K, self.depth))
@@ -90,6 +130,32 @@ class Pipeline:
             injector=part("injectors", injector),
             generator=None if self.generator is None else part("generators", self.generator),
         )
+
+    def app_settings(self) -> AppSettings:
+        """The app as the manifest shows it: one that is an object by its name. Raises BadInput for parts beside it."""
+        brought = [name for name in ("store", "embedder", "reranker", "generator") if getattr(self, name) is not None]
+        if brought:
+            raise BadInput(f"pipeline '{self.name}': an app brings its own {brought[0]}; leave {brought[0]} out")
+        given = {name: getattr(self, name) for name in OF_AN_APP if name != "app"}
+        named = self.app if isinstance(self.app, str) else getattr(self.app, "__name__", type(self.app).__name__)
+        try:
+            return AppSettings(app=named, **given)
+        except ValidationError as failure:
+            raise BadInput(f"pipeline '{self.name}': {complaint(failure)}") from None
+
+
+def app_of(name: str, target: Any, settings: AppSettings, tokenizer: str) -> AskedApp:
+    """An app by its settings, in the pipeline of this name."""
+    return asked_app(
+        name,
+        target,
+        known_as=str(settings.app),
+        kind=settings.kind,
+        doc_id=settings.doc_id,
+        timeout_s=settings.timeout_seconds,
+        options=settings.app_options,
+        count=counter(tokenizer),
+    )
 
 
 def part(kind: Kind, given: Given) -> Any:
@@ -109,12 +175,20 @@ def part(kind: Kind, given: Given) -> Any:
 
 
 class Workshop:
-    """Builds the parts of declared pipelines; equal declarations share one part, and one index over one embedder."""
+    """Builds the parts of declared pipelines; equal declarations share one part, and one index over one embedder.
 
-    def __init__(self) -> None:
+    Files that an app is in are relative to the folder `beside`.
+    """
+
+    def __init__(self, beside: Path = Path(), tokenizer: str = DEFAULT_TOKENIZER) -> None:
         self._made: dict[tuple[str, ...], Any] = {}
+        self._beside, self._tokenizer = beside, tokenizer
 
     def parts(self, config: PipelineConfig) -> Parts:
+        """Raises UnknownName, MissingModel, MissingPackage or BadInput for what cannot be built."""
+        if config.app is not None:
+            target = located(config.app, beside=self._beside)
+            return Parts.of_app(app_of(config.name, target, config, self._tokenizer))
         embedder_key = config.embedder.key if config.embedder else ""
         reranked = config.reranker.name != "none"
         return Parts(

@@ -29,7 +29,12 @@ class Call(Protocol):
 
 
 def ask(parts: Parts, query: Query, call: Call) -> Answer:
-    """Embed, search, rerank, inject, generate. Raises NonFiniteScore where a stage yields NaN."""
+    """Embed, search, rerank, inject, generate; an app is asked whole.
+
+    Raises NonFiniteScore where a stage yields NaN, and AppFailed.
+    """
+    if parts.app is not None:
+        return parts.app.answer(query)
     rankings: dict[StageName, Ranking] = {}
     usage: dict[StageName, Usage] = {}
     vector = None
@@ -118,12 +123,24 @@ def bare(_stage: StageName, function: Callable[..., T], *arguments: Any) -> T:
     return function(*arguments)
 
 
+def unmeasured(parts: Parts, query: Query, clock: Clock) -> tuple[int, int]:
+    """Ask without instruments; when it began, and how long it took, in ns. Of an app its own time alone counts."""
+    if parts.app is not None:
+        heard = parts.app.hear(query, clock, watched=False)
+        return heard.start_ns, heard.end_ns - heard.start_ns
+    start, apart = clock(), excluded_ns()
+    ask(parts, query, bare)
+    return start, clock() - start - (excluded_ns() - apart)
+
+
 def traced(parts: Parts, query: Query, clock: Clock, *, read: Container[str] = ()) -> tuple[Answer, Trace]:
     """`ask` with a span around each stage and one around the whole; what a stage `excluded` is in none of them.
 
     What the cores did is read around the stages named in `read`, and around the whole where "query" is one of them.
     Readings are in no duration.
     """
+    if parts.app is not None:
+        return parts.app.traced(query, clock, read_cores="query" in read)
     spans: list[Span] = []
     meter = cores.meter()
 

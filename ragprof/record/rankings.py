@@ -24,6 +24,7 @@ from ragprof.core.clock import Progress, now_ns
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
 from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker, UntimedEmbedder
+from ragprof.record.apps import AskedApp
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, reranked, trusted, within_window
 
@@ -174,9 +175,25 @@ def economical(reranker: Reranker, cache: Path) -> CountedReranker:
 def rank_queries(
     parts: Parts, queries: Sequence[EmbeddedQuery], *, cache: Path, count: Callable[[str], int], progress: Progress
 ) -> Ranked:
-    """Every query through one pipeline, with scores from the cache where they are known."""
+    """Every query through one pipeline, with scores from the cache where they are known; an app is asked each once."""
+    if parts.app is not None:
+        return _tables(_asked(parts.app, [each.query for each in queries], progress), count, 0)
     ordered, pairs_scored = orders_of(parts, queries, cache=cache, progress=progress)
     answers = [_injected(parts, query.query, rankings) for query, rankings in zip(queries, ordered, strict=True)]
+    return _tables(answers, count, pairs_scored)
+
+
+def _asked(app: AskedApp, queries: Sequence[Query], progress: Progress) -> list[Answer]:
+    answers = []
+    progress.start(f"ask {app.name}", len(queries))
+    for query in queries:
+        answers.append(app.ranked(query, of=len(queries)))
+        progress.advance(1)
+    progress.done()
+    return answers
+
+
+def _tables(answers: Sequence[Answer], count: Callable[[str], int], pairs_scored: int) -> Ranked:
     rows = [
         (answer.query.query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score)
         for answer in answers
@@ -226,16 +243,19 @@ def _injected(parts: Parts, query: Query, ordered: Mapping[StageName, Ranking]) 
 
 
 def _token_rows(answers: Sequence[Answer], count: Callable[[str], int]) -> Iterator[tuple[str, str, int]]:
-    """Tokens of the prompt: chunks and question each on their own, the template is what is left."""
+    """Tokens of the prompt: chunks and question each on their own, the template is what is left.
+
+    An app's model tells how many it has read: in all its calls together.
+    """
     for answer in answers:
-        prompt = count(answer.prompt)
+        prompt = answer.usage.get("generate", {}).get("input_tokens") or count(answer.prompt)
         question = count(answer.query.text)
         chunks = sum(count(item.doc.content) for item in answer.rankings["inject"])
-        context = min(chunks, prompt - question)  # an injector of the user's own may shorten its chunks
+        context = max(0, min(chunks, prompt - question))  # an injector of the user's own may shorten its chunks
         yield answer.query.query_id, "prompt_tokens", prompt
         yield answer.query.query_id, "query_tokens", question
         yield answer.query.query_id, "context_tokens", context
-        yield answer.query.query_id, "template_tokens", prompt - question - context
+        yield answer.query.query_id, "template_tokens", max(0, prompt - question - context)
         for unit, number in answer.usage["inject"].items():
             yield answer.query.query_id, unit, number
 

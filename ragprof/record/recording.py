@@ -34,7 +34,7 @@ from ragprof.evals import EvalConfig
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
-from ragprof.record.timings import ColdStarts, Timings, count_flops, time_pipelines
+from ragprof.record.timings import ColdStarts, Timings, answered, count_flops, time_pipelines
 from ragprof.record.unread import (
     UnreadTexts,
     left_out_by_injectors,
@@ -51,6 +51,8 @@ def build_indexes(
     pipelines: Sequence[Parts], docs: Sequence[Doc], vectors: Mapping[int, Vectors], *, clock: Clock, progress: Progress
 ) -> pd.DataFrame:
     """Fill every store and return one row a pipeline; pipelines that share a store show the same build.
+
+    An app has an index of its own: it learns the corpus, and has no row.
 
     `vectors` are the corpus's vectors by id() of the embedder. Embedding is not part of the build. Raises BadInput
     where two pipelines would fill one store differently.
@@ -73,7 +75,7 @@ def build_indexes(
             built[id(parts.store)] = (duration, parts.store.index_bytes, environment.peak_rss_bytes())
             progress.advance(1)
     progress.done()
-    rows = [(parts.name, *built[id(parts.store)]) for parts in pipelines]
+    rows = [(parts.name, *built[id(parts.store)]) for parts in pipelines if parts.app is None]
     return pd.DataFrame(rows, columns=list(BUILD_COLUMNS))
 
 
@@ -101,6 +103,8 @@ def without_folders(text: str) -> str:
     return "".join(PurePath(word.replace("\\", "/")).name if ROOTED.match(word) else word for word in words)
 
 
+OUTSIDE = "outside"
+"""The kind of a document in tokens.parquet that is not in the corpus."""
 FORMAT = 1
 DERIVED = (
     "manifest.json", "settings.json", "judgement.json", "rates.json", "summary.json",
@@ -179,7 +183,7 @@ def record_untimed(subject: Subject, bench: Bench, *, asked: Sequence[str], quer
     some = order[:queries] if pipelines else ()
     with step(bench.progress, "count what queries use", len(pipelines) * len(some)):
         for parts in pipelines:
-            for query in some:
+            for query in answered(parts, some):
                 timings.add_usage(parts.name, ask(parts, query, bare))
                 bench.progress.advance(1)
     count_flops(subject.pipelines, order[: subject.config.gate.flop_queries], timings, bench.progress)
@@ -194,7 +198,8 @@ def unread(subject: Subject, embedding: Embedding, ranked: Mapping[str, Ranked],
     docs = {doc.doc_id: doc for doc in subject.corpus.docs}
     queries = {query.query_id: query for query in subject.queries}
     candidates = {}
-    for name, result in ranked.items():
+    for name in (parts.name for parts in subject.pipelines if parts.reranker is not None):
+        result = ranked[name]
         found = result.rankings[result.rankings["stage"] == "search"]
         pairs = zip(found["query_id"], found["doc_id"], strict=True)
         candidates[name] = [(queries[query_id], docs[doc_id]) for query_id, doc_id in pairs]
@@ -337,13 +342,17 @@ def usage_table(ranked: dict[str, Ranked], timings: Timings) -> pd.DataFrame:
 
 
 def token_table(subject: Subject, count: Callable[[str], int], progress: Progress) -> pd.DataFrame:
-    """Tokens of every document and query by the eval's tokenizer."""
+    """Tokens of every document and query by the eval's tokenizer, and of documents that only an app has."""
     progress.start("count tokens", len(subject.corpus.docs))
     rows = [("query", query.query_id, count(query.text)) for query in subject.queries]
     for doc in subject.corpus.docs:
         rows.append(("doc", doc.doc_id, count(doc.content)))
         progress.advance(1)
     progress.done()
+    outside: dict[str, int] = {}
+    for parts in subject.pipelines:
+        outside |= {} if parts.app is None else parts.app.log.unknown_tokens
+    rows += [(OUTSIDE, doc_id, tokens) for doc_id, tokens in outside.items()]
     return pd.DataFrame(rows, columns=["kind", "id", "tokens"])
 
 
@@ -369,12 +378,27 @@ def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timin
         "queries": len(subject.queries),
         "questions": fingerprint_of(subject.queries),
         "identities": redacted(identities(subject.pipelines)),
+        **({"apps": apps} if (apps := facts_of_apps(subject.pipelines)) else {}),
         "depths": {parts.name: parts.depth for parts in subject.pipelines},
         "environment": environment.describe(),
         "engines": engines(subject.pipelines),
         "work": work,
         "peak_rss_bytes": timings.peaks,
     }  # fmt: skip
+
+
+def facts_of_apps(pipelines: Sequence[Parts]) -> dict[str, dict[str, Any]]:
+    """Of each pipeline that is an app: what it is, and what was noticed while it was asked."""
+    return {
+        parts.name: {
+            "kind": parts.app.kind,
+            "description": parts.app.app.description,
+            "target": without_folders(parts.app.target),
+            **parts.app.log.facts(),
+        }
+        for parts in pipelines
+        if parts.app is not None
+    }
 
 
 def fingerprint_of(queries: Sequence[Query]) -> str:
@@ -398,7 +422,9 @@ def engines(pipelines: Sequence[Parts]) -> dict[str, dict[str, dict[str, str]]]:
 def identities(pipelines: Sequence[Parts]) -> dict[str, dict[str, str | None]]:
     """What the parts of each pipeline call themselves."""
     return {
-        parts.name: {
+        parts.name: {"app": parts.app.identity}
+        if parts.app is not None
+        else {
             "embedder": parts.embedder.identity if parts.embedder else None,
             "store": parts.store.identity,
             "reranker": parts.reranker.identity if parts.reranker else None,

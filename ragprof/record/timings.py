@@ -16,7 +16,7 @@ Three things are measured, each apart from the others:
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import prod
 from statistics import median_high
@@ -26,11 +26,12 @@ import pandas as pd
 
 from ragprof.core import Answer, Query, Span, StageName, Trace, cores, environment
 from ragprof.core.clock import Clock, Progress, excluded_ns, sleep
+from ragprof.core.errors import AppFailed
 from ragprof.evals import Timing
 from ragprof.record.budget import shares, warm_up_ns
 from ragprof.record.disturbance import ROUND, waiting_of
 from ragprof.record.pipeline import Parts
-from ragprof.record.query import ask, bare, traced
+from ragprof.record.query import ask, traced, unmeasured
 
 SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns", *cores.FIELDS)
 """What the cores did stands with stages that were read, and with the phase ROUND, a row for all queries of a round."""
@@ -106,8 +107,10 @@ def time_pipelines(
     """Warm-up and interleaved rounds. `queries` must be in a seeded order: a prefix of them is timed."""
     patience = QuietMoments(timing, clock, progress)
 
+    asked = {parts.name: answered(parts, queries) for parts in pipelines}
+
     def warmed_up() -> dict[str, WarmedUp]:
-        return {parts.name: warm_up(parts, queries, timing, len(pipelines), clock) for parts in pipelines}
+        return {parts.name: warm_up(parts, asked[parts.name], timing, len(pipelines), clock) for parts in pipelines}
 
     warm = patience.quiet(warmed_up)
     durations = {name: one.duration_ns for name, one in warm.items()}
@@ -118,19 +121,40 @@ def time_pipelines(
         for parts in rotated(pipelines, number):
             environment.reset_peak()
             with timings.reading(parts.name, number, clock):
-                for place, query in enumerate(queries[: counts[parts.name]]):
+                for place, query in enumerate(asked[parts.name][: counts[parts.name]]):
                     paired = place % timing.rounds == number
-                    if paired and place % 2:
-                        _bare_query(parts, query, number, timings, clock)
-                    timed_query(parts, query, number, timings, clock, read=warm[parts.name].read)
-                    if paired and not place % 2:
-                        _bare_query(parts, query, number, timings, clock)
+                    with unless_it_fails(parts, query, of=len(queries)):
+                        if paired and place % 2:
+                            _bare_query(parts, query, number, timings, clock)
+                        timed_query(parts, query, number, timings, clock, read=warm[parts.name].read)
+                        if paired and not place % 2:
+                            _bare_query(parts, query, number, timings, clock)
                     progress.advance(1)
             timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())
         return timings
 
     steps, numbers = sum(counts.values()), range(timing.rounds)
-    return Timings.of(patience.rounds(one_round, busiest, numbers, task="time live queries", steps=steps))
+    timings = Timings.of(patience.rounds(one_round, busiest, numbers, task="time live queries", steps=steps))
+    lost = {(parts.name, query_id) for parts in pipelines if parts.app is not None for query_id in parts.app.log.failed}
+    # A question that an app failed once is left out of all rounds.
+    timings.spans = [row for row in timings.spans if (row[0], row[3]) not in lost]
+    return timings
+
+
+def answered(parts: Parts, queries: Sequence[Query]) -> Sequence[Query]:
+    """The queries without those that an app has failed."""
+    return queries if parts.app is None else [each for each in queries if each.query_id not in parts.app.log.failed]
+
+
+@contextmanager
+def unless_it_fails(parts: Parts, query: Query, *, of: int) -> Iterator[None]:
+    """Count a failure of an app and go on. Raises BadInput once too many `of` the questions have failed."""
+    try:
+        yield
+    except AppFailed as failure:
+        if parts.app is None:
+            raise
+        parts.app.log.fail(query.query_id, failure, of=of, name=parts.name)
 
 
 def busiest(timings: Timings) -> float:
@@ -243,7 +267,7 @@ class WarmedUp:
     """How long a query takes, and the stages that take long enough to be read around. Medians over the warm-up."""
 
     duration_ns: int
-    read: frozenset[StageName]
+    read: frozenset[str]
 
 
 def warm_up(parts: Parts, queries: Sequence[Query], timing: Timing, pipelines: int, clock: Clock) -> WarmedUp:
@@ -254,7 +278,7 @@ def warm_up(parts: Parts, queries: Sequence[Query], timing: Timing, pipelines: i
     traces: list[Trace] = []
     while len(traces) < timing.warmup and sum(trace.duration_ns for trace in traces) < warm_up_ns(timing, pipelines):
         traces.append(traced(parts, queries[len(traces) % len(queries)], clock)[1])
-    taken: dict[StageName, list[int]] = {}
+    taken: dict[str, list[int]] = {}
     for span in (span for trace in traces for span in trace.spans):
         taken.setdefault(span.stage, []).append(span.duration_ns)
     shortest = cores.meter().shortest_ns()
@@ -269,6 +293,8 @@ def timed_query(
     start, apart = clock(), excluded_ns()
     answer, trace = traced(parts, query, clock, read=read)
     outer = clock() - start - (excluded_ns() - apart)
+    if parts.app is not None:  # what is made of its answer afterwards is no part of what it takes
+        start, outer = trace.start_ns, trace.duration_ns
     timings.add(parts.name, "timed", number, trace)
     timings.add_whole(parts.name, "instrumented", number, query.query_id, start, outer)
     timings.add_usage(parts.name, answer)
@@ -277,9 +303,7 @@ def timed_query(
 
 
 def _bare_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:
-    start, apart = clock(), excluded_ns()
-    ask(parts, query, bare)
-    duration = clock() - start - (excluded_ns() - apart)
+    start, duration = unmeasured(parts, query, clock)
     timings.add_whole(parts.name, "bare", number, query.query_id, start, duration)
 
 
@@ -302,7 +326,11 @@ class ColdStarts:
         """One cold trace a pipeline, put together from the first spans of its parts."""
         cold = {}
         for parts in pipelines:
-            _, trace = traced(parts, query, self._clock)
+            with suppress(AppFailed):  # whether it fails for too many is told when all are asked
+                _, trace = traced(parts, query, self._clock)
+                cold[parts.name] = trace
+            if parts.app is not None:
+                continue
             spans = tuple(self._first.setdefault(id(parts.by_stage[span.stage]), span) for span in trace.spans)
             whole_ns = sum(span.duration_ns for span in spans)
             cold[parts.name] = Trace(query.query_id, spans, trace.start_ns, whole_ns)
@@ -342,8 +370,9 @@ def count_flops(pipelines: Sequence[Parts], queries: Sequence[Query], timings: T
     """Ask the queries once more and add `flops` to the usage of every stage that computes in torch."""
     if not queries:
         return
-    progress.start("count operations", len(pipelines) * len(queries))
-    for parts in pipelines:
+    ours = [parts for parts in pipelines if parts.app is None]  # an app runs on a thread of its own, unseen by torch
+    progress.start("count operations", len(ours) * len(queries))
+    for parts in ours:
         for query in queries:
             for stage, flops in flops_of(parts, query).items():
                 timings.usage[parts.name, query.query_id, stage, FLOPS] = flops

@@ -30,6 +30,7 @@ from ragprof.evals.tables import Timing
 from ragprof.parts.embedders.static import StaticEmbedder
 from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator
 from ragprof.parts.models.encoder import EncoderReranker
+from ragprof.record.apps import AskedApp
 from ragprof.record.budget import shares, taken_s
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity, document_vectors, pair_key, score_pairs
@@ -275,7 +276,21 @@ class Trial:
 
         return self._speed("candidate", reranker, one)
 
+    def _tried_app(self, app: AskedApp) -> Tried:
+        """Asked a few questions: it may take long, and cost money."""
+        count = counter(self.subject.config.tokenizer)
+        found, taken, tokens = list[tuple[Query, Ranking]](), list[float](), list[int]()
+        for query in self.queries[:CALLS]:
+            start = self.clock()
+            answer = app.answer(query)
+            taken.append((self.clock() - start) / 1e9)
+            found.append((query, answer.rankings["search"]))
+            tokens.append(answer.usage.get("generate", {}).get("input_tokens") or count(answer.prompt))
+        return Tried(0.0, median(taken), 0.0, 0.0, 0.0, found, float(np.mean(tokens)))
+
     def _tried(self, parts: Parts) -> Tried:
+        if parts.app is not None:
+            return self._tried_app(parts.app)
         found, prompts, tokens = list[tuple[Query, Ranking]](), list[str](), list[int]()
         count, asked = counter(self.subject.config.tokenizer), len(self.queries)
         search_s = self.timed(lambda: found.extend(self.found(parts, parts.depth))) / asked * self.scale

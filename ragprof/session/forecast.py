@@ -21,6 +21,7 @@ from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
 from ragprof.core.tokens import counter
 from ragprof.corpus import Passages
 from ragprof.evals import PipelineConfig
+from ragprof.record.apps import AskedApp
 from ragprof.record.recording import Subject, fingerprint_of
 from ragprof.record.trial import WAITING, RecordingEffort, Trial, recording_effort
 from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
@@ -69,9 +70,10 @@ def forecast_eval(
     prepared = prepare(eval_file, corpus=corpus, books=books, passages=passages, progress=progress)
     cache, rests_on = files.cache_folder(), _rests_on(prepared, books)
     path = cache / CHECKS / f"{digest(str(eval_file.resolve()), str(corpus), str(passages)).hex()}.json"
+    has_app = any(parts.app is not None for parts in prepared.subject.pipelines)  # whose code may change unseen
     with suppress(BadInput, KeyError, TypeError, ValueError):  # missing, damaged, or of another version
         kept = files.read_json(path, remedy="check again")
-        if kept["rests_on"] == rests_on:
+        if kept["rests_on"] == rests_on and not has_app:
             rows = [(str(what), str(much)) for what, much in kept["rows"]]
             return EvalForecast(kept["name"], rows, tuple(kept["notices"]), kept["seconds"], kept["prompt_tokens"])
     meter, start = cores.meter(), now_ns()
@@ -159,6 +161,7 @@ def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tup
         *([("part", FLATTERED if judged else SEARCH_ALL)] if of_it else []),
         ("questions", f"{len(subject.queries):,} {'judged' if judged else 'without judgements'}"),
         ("pipelines", ", ".join(parts.name for parts in subject.pipelines)),
+        *((f"app {parts.name}", _app_words(parts.app, subject)) for parts in subject.pipelines if parts.app),
     ]
     for label, embedder in _embedders(subject).items():
         missing = trial.missing(embedder, docs)
@@ -186,6 +189,15 @@ def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tup
     rows += [("cut", each.sentence) for each in _unread(subject, sample)]
     rows.extend(_prompts(subject, pipeline, trial) for pipeline in subject.config.pipelines)
     return rows
+
+
+def _app_words(app: AskedApp, subject: Subject) -> str:
+    """What it is, and that it runs."""
+    most = 1 + len(subject.queries) * (2 + subject.config.timing.rounds) + subject.config.timing.warmup
+    return (
+        f"{app.target} ({app.kind}: {app.app.description}), your own code, which runs: each question is asked once for "
+        f"quality and again in live rounds, at most {most:,} calls in all, and whatever a call costs is spent"
+    )
 
 
 def _unread(subject: Subject, sample: Sequence[Doc]) -> list[UnreadTexts]:

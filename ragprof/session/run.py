@@ -17,6 +17,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.corpus import OwnDocuments, Passages, read_corpus, read_evaluation_set, with_own_documents
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint, read_eval
+from ragprof.evals.config import OWN_STORE
 from ragprof.evals.settings import keep_settings
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate
@@ -76,6 +77,8 @@ def run_study(
     request = Request(Path(eval_file), changes or {}, books, keep_text, fresh)
     with step(progress, f"plan {name}"):
         plan = study.plan(prepared, request)
+    if apps := [parts.name for parts in prepared.subject.pipelines if parts.app is not None]:
+        progress.note(f"{name} takes pipelines apart, and leaves out {', '.join(apps)}, which is asked whole")
     bench = bench_of(prepared, home, progress)
     with files.claimed(bench.folder):
         study.ready(plan, bench)
@@ -253,7 +256,9 @@ def described(pipelines: Sequence[Pipeline]) -> tuple[PipelineConfig, ...]:
     """Python pipelines as the manifest shows them: callables by their names, different ones under different names."""
     names = Names()
     return tuple(
-        PipelineConfig(
+        PipelineConfig(name=pipeline.name, store=OWN_STORE, **pipeline.app_settings().model_dump())
+        if pipeline.app is not None
+        else PipelineConfig(
             name=pipeline.name,
             embedder=None if pipeline.embedder is None else names.spec(pipeline.embedder),
             store=names.spec(pipeline.store),

@@ -47,6 +47,19 @@ class Prepared:
         if not self.evaluation.is_judged:
             raise BadInput(f"{study} needs relevance judgements, and this eval has none; name qrels in [evaluation]")
 
+    def without_apps(self, study: str) -> Prepared:
+        """The same with the pipelines that are made of parts. Raises BadInput where there are none."""
+        subject = self.subject
+        kept = [parts for parts in subject.pipelines if parts.app is None]
+        if not kept:
+            raise BadInput(
+                f"{study} takes pipelines apart, and an app is asked whole; name one that is made of an embedder, a "
+                "store and so on beside it"
+            )
+        own = tuple(each for each in subject.config.pipelines if each.app is None)
+        config = subject.config.model_copy(update={"pipelines": own})
+        return replace(self, subject=replace(subject, config=config, pipelines=tuple(kept)))
+
     def with_growth(self, growth: GrowthSettings) -> Prepared:
         """The same with other settings of growth."""
         config = self.subject.config.model_copy(update={"growth": growth})
@@ -103,7 +116,9 @@ def _prepared(
     for number, parts in enumerate(pipelines):
         with places.put_before("pipelines", number, "depth" if parts.depth > len(docs.docs) else "injector"):
             check_pipeline(parts, docs, config.tokenizer)
-    smallest = max([len(relevant_places(whole.docs, evaluation.qrels)), *(parts.depth for parts in pipelines)])
+    smallest = max(
+        [len(relevant_places(whole.docs, evaluation.qrels)), *(parts.depth for parts in pipelines if parts.app is None)]
+    )
     subject = Subject(config, docs, evaluation.queries, pipelines, smallest if is_offered else None)
     return Prepared(subject, evaluation)
 
@@ -141,11 +156,14 @@ class Places:
 
 
 def build_pipelines(config: EvalConfig, places: Places) -> tuple[Parts, ...]:
-    """Parts of every pipeline, no model loaded. Raises UnknownName, MissingModel or BadInput with the line."""
-    workshop = Workshop()
+    """Parts of every pipeline, no model of ours loaded; an app's module, which is the user's own code, is imported.
+
+    Raises UnknownName, MissingModel or BadInput with the line.
+    """
+    workshop = Workshop(places.file.parent, config.tokenizer)
     built = []
     for number, pipeline in enumerate(config.pipelines):
-        with places.put_before("pipelines", number, "name"):
+        with places.put_before("pipelines", number, "name" if pipeline.app is None else "app"):
             built.append(workshop.parts(pipeline))
     return tuple(built)
 
@@ -205,6 +223,8 @@ def settle(pipelines: Sequence[Parts], corpus: Corpus) -> None:
 
 def check_pipeline(parts: Parts, corpus: Corpus, tokenizer: str) -> None:
     """What only the corpus can tell: a depth it cannot fill, a budget that no passage fits, a missing embedder."""
+    if parts.app is not None:
+        return
     if parts.depth > len(corpus.docs):
         raise BadInput(
             f"pipeline '{parts.name}': depth = {parts.depth}, but the corpus has "

@@ -37,6 +37,7 @@ def plan(prepared: Prepared, request: Request) -> AuditPlan:
     Of `request.changes` it reads `times`, `queries` (None for the usual number) and `answers`: with it, pipelines
     without a generator of their own get that of [injection].
     """
+    prepared = prepared.without_apps("audit")
     times, queries = int(request.changes.get("times", TIMES)), request.changes.get("queries")
     there = len(prepared.subject.queries)
     if queries is not None and not 1 <= queries <= there:

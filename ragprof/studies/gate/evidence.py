@@ -29,13 +29,13 @@ import pandas as pd
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from ragprof.core import STAGES
+from ragprof.core import OTHER, STAGES, in_order
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
 from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
 from ragprof.evals import Timing, settings_of
 from ragprof.evals import unpriced as without_prices
-from ragprof.evals.recorded import COSTS, JUDGEMENT, RANKING, RATES, SCORES, SPANS, USAGE, read_manifest
+from ragprof.evals.recorded import COSTS, JUDGEMENT, RANKING, RATES, SCORES, SPANS, USAGE, final_stage, read_manifest
 from ragprof.price.bills import UNTIMED
 from ragprof.record.disturbance import Disturbance, disturbance_of
 from ragprof.report.figures import corpus_words, differing
@@ -236,8 +236,9 @@ def _rankings(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:
     """The first TOP distinct documents of each query: a document stands where its best chunk does."""
     tables = []
     for pipeline in manifest["config"]["pipelines"]:
-        name, final = pipeline["name"], "search" if pipeline["reranker"]["name"] == "none" else "rerank"
+        name = pipeline["name"]
         table = RANKING.read(folder / "rankings" / f"{name}.parquet")
+        final = final_stage(pipeline, table)
         ranked = table[table["stage"] == final].sort_values(["query_id", "rank"])
         best = ranked.drop_duplicates(["query_id", "document_id"])
         numbered = best.assign(rank=best.groupby("query_id").cumcount() + 1, pipeline=name)
@@ -387,8 +388,8 @@ class PipelineSide:
     def items(self, quantity: Quantity) -> dict[Cell, Array]:
         """The columns that a quantity is the sum of; none where it was not recorded. Not for latency."""
         if quantity.kind == "cost":
-            stages = (quantity.stage,) if quantity.stage else STAGES
-            return {cell: each for cell, each in self.columns.items() if cell[0] == "cost" and cell[1] in stages}
+            stage = quantity.stage
+            return {cell: each for cell, each in self.columns.items() if cell[0] == "cost" and stage in ("", cell[1])}
         stage = quantity.stage or (self.final if quantity.kind == "quality" else "")
         cell = (quantity.kind, stage, quantity.name)
         return {cell: self.columns[cell]} if cell in self.columns else {}
@@ -409,7 +410,8 @@ class PipelineSide:
         """What a report's rows are sorted by: kind, stage, metric in the eval's order, name."""
         metrics = list(self.evidence.facts["metrics"])
         place = metrics.index(quantity.name) if quantity.name in metrics else len(metrics)
-        return KINDS.index(quantity.kind), ("", *STAGES).index(quantity.stage), place, quantity.name
+        stages = ["", *in_order([quantity.stage, *STAGES])] if quantity.stage else [""]
+        return KINDS.index(quantity.kind), stages.index(quantity.stage), place, quantity.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -486,17 +488,21 @@ def check_figures(evidence: SideEvidence) -> None:
     for told, rows in (
         (
             "is of no kind or stage that there is",
-            figures[~figures["kind"].isin(KINDS) | ~figures["stage"].isin(("", *STAGES))],
+            figures[~figures["kind"].isin(KINDS) | ~_is_stage(figures["stage"], "")],
         ),
         (f"is beyond all that is measured ({BEYOND:g})", figures[np.abs(values) > BEYOND]),
     ):
         if len(rows):
             raise BadInput(f"'{evidence.label}': {_where(rows)} {told}; record or save it again")
-    if (durations < 0).any() or not times["stage"].isin((WHOLE, *STAGES)).all():
+    if (durations < 0).any() or not _is_stage(times["stage"], WHOLE).all():
         raise BadInput(f"'{evidence.label}': a duration is negative or of no stage; record or save it again")
     twice = figures[figures.duplicated(KEY)]
     if len(twice):
         raise BadInput(f"'{evidence.label}': {_where(twice)} stands there twice; record or save it again")
+
+
+def _is_stage(column: pd.Series, whole: str) -> pd.Series:
+    return column.isin((whole, *STAGES)) | column.str.startswith(OTHER)
 
 
 def _where(rows: pd.DataFrame) -> str:
@@ -582,7 +588,8 @@ def _columns(pair: PipelinePair, quantity: Quantity) -> Mapping[Cell, tuple[Arra
         ((cell, column),), (other,) = before.items(), after.values()
         return {cell: (column, other)}
     nothing = np.zeros(len(pair.base.queries))
-    cells = sorted({*before, *after}, key=lambda cell: (STAGES.index(cell[1]), cell[2]))
+    stages = in_order(cell[1] for cell in (*before, *after))
+    cells = sorted({*before, *after}, key=lambda cell: (stages.index(cell[1]), cell[2]))
     return {cell: (before.get(cell, nothing), after.get(cell, nothing)) for cell in cells}
 
 

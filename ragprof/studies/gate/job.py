@@ -188,9 +188,12 @@ def _timed(prepared: Prepared) -> tuple[str, ...]:
 
 
 def _stages(prepared: Prepared) -> dict[str, tuple[str, ...]]:
-    """The stages of each pipeline that a clock sees."""
+    """The stages of each pipeline that a clock sees; of an app all that it may turn out to have."""
     found: dict[str, tuple[str, ...]] = {}
     for parts in prepared.subject.pipelines:
+        if parts.app is not None:
+            found[parts.name] = STAGES
+            continue
         held = (parts.embedder, parts.store, parts.reranker, parts.injector, parts.generator)
         found[parts.name] = tuple(name for name, part in zip(STAGES, held, strict=False) if part is not None)
     return found

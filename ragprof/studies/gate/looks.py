@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ragprof.core import STAGES
+from ragprof.core import in_order
 from ragprof.core.quantities import LATENCIES, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
 from ragprof.statistics.draws import CONFIDENCE, resampled_counts
@@ -99,7 +99,7 @@ def learned(base: pd.DataFrame, twin: pd.DataFrame, *, seed: int) -> Noise:
     noise: dict[str, dict[str, float]] = {}
     for name, mine in base.groupby("pipeline"):
         other = twin[twin["pipeline"] == name]
-        for stage in (WHOLE, *STAGES):
+        for stage in (WHOLE, *in_order({*mine["stage"]} - {WHOLE})):
             timed = Timed.of(mine[mine["stage"] == stage], other[other["stage"] == stage])
             if timed is None or len(timed.base) < 2:
                 continue

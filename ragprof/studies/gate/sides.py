@@ -85,7 +85,7 @@ def check_gate(config: EvalConfig, eval_file: Path) -> None:
             having = [
                 each.name
                 for each in config.pipelines
-                if {"embed": each.embedder is not None, "rerank": each.reranker.name != "none",
+                if each.app is not None or {"embed": each.embedder is not None, "rerank": each.reranker.name != "none",
                     "generate": each.generator is not None}.get(stage, True)
             ]  # fmt: skip
             named = margin.pipelines or config.gate.pipelines or ()

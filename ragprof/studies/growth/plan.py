@@ -185,6 +185,7 @@ def plan_growth(
     prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None, fresh: bool = False
 ) -> Growing:
     """Check and lay out how an eval grows. `changes` go before the file's [growth]. Raises BadInput."""
+    prepared = prepared.without_apps("growth")
     try:
         settings = {**prepared.subject.config.growth.model_dump(exclude_unset=True), **(changes or {})}
         growth = GrowthSettings.model_validate(settings)

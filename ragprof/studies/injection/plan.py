@@ -97,6 +97,11 @@ def plan_injection(
     except ValidationError as failure:
         raise BadInput(f"[injection] {complaint(failure)}") from None
     places = Places(eval_file)
+    for place, name in enumerate(injection.pipelines or ()):
+        if any(each.name == name and each.app is not None for each in before.pipelines):
+            with places.put_before("injection", "pipelines", place):
+                raise BadInput(f"'{name}' is an app, which makes its own prompt; leave it out")
+    prepared = prepared.without_apps("injection")
     chosen = injection.pipelines or tuple(parts.name for parts in prepared.subject.pipelines)
     with places.put_before("injection", "generator"):
         pipelines = answering(prepared, injection.generator, chosen).pipelines

@@ -22,6 +22,7 @@ from ragprof.evals.recorded import (
     SPANS,
     USAGE,
     MainManifest,
+    final_stage,
     read_manifest,
 )
 from ragprof.price import read_pricing
@@ -33,7 +34,7 @@ from ragprof.studies.profile.headline import headline, reranker_of, warnings
 from ragprof.studies.profile.latency import latency_of, mean_usage
 from ragprof.studies.profile.overlap import overlaps
 from ragprof.studies.profile.quality import comparisons, estimates, pareto
-from ragprof.studies.profile.section import FORMAT, Pareto, PipelineFigures, ProfileSection
+from ragprof.studies.profile.section import FORMAT, AppFigures, Pareto, PipelineFigures, ProfileSection
 
 RETRIEVAL_ONLY = (
     "Money covers retrieval and the prompt's tokens. The answer's tokens are not in it: no answer was generated."
@@ -71,12 +72,13 @@ def profile_of(folder: Path) -> ProfileSection:
         )
     config = settings_of(folder)
     seed, metric, judged = config["seed"], config["metrics"][0], judgement.get("judged", True)
-    final_stage = {one["name"]: "rerank" if reranker_of(one) else "search" for one in config["pipelines"]}
     names = [one["name"] for one in config["pipelines"]]
     table = SCORES.read(folder / "scores.parquet", pipelines=names if judged else ())
     scores = {one["name"]: table[table["pipeline"] == one["name"]] for one in config["pipelines"]}
     ranked = rankings(folder, config)
-    pipelines = _pipelines(folder, config, scores, ranked, peaks=manifest["peak_rss_bytes"])
+    final = {one["name"]: final_stage(one, ranked[one["name"]]) for one in config["pipelines"]}
+    peaks, apps = manifest["peak_rss_bytes"], manifest.get("apps", {})
+    pipelines = _pipelines(folder, config, scores, ranked, peaks=peaks, apps=apps)
     rates = RATES.read(folder / "rates.json")["rates"]
     section = ProfileSection.model_validate(
         {
@@ -94,8 +96,8 @@ def profile_of(folder: Path) -> ProfileSection:
             "work": manifest["work"],
             "pipelines": pipelines,
             "comparisons": comparisons(scores, metric, seed=seed) if judged else (),
-            "overlaps": overlaps(ranked, final_stage, seed=seed),
-            "final_stage": final_stage,
+            "overlaps": overlaps(ranked, final, seed=seed),
+            "final_stage": final,
             "traffic": config["traffic"],
             "rates": [{"name": name, **rate} for name, rate in rates.items()],
             "method": method(config, manifest.get("engines", {})),
@@ -140,16 +142,18 @@ def _pipelines(
     found: Mapping[str, pd.DataFrame],
     *,
     peaks: Mapping[str, int],
+    apps: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, PipelineFigures]:
     seed, pricing = config["seed"], read_pricing(folder).pipelines
     names, pipelines = [one["name"] for one in config["pipelines"]], {}
     spans = SPANS.read(folder / "spans.parquet", pipelines=names)
     usage = USAGE.read(folder / "usage.parquet", pipelines=names)
-    builds = BUILDS.read(folder / "builds.parquet", pipelines=names).set_index("pipeline")
+    built = [name for name in names if name not in apps]
+    builds = BUILDS.read(folder / "builds.parquet", pipelines=built).set_index("pipeline")
     for pipeline in config["pipelines"]:
         name = pipeline["name"]
         timing = latency_of(spans[spans["pipeline"] == name], timing=config["timing"], seed=seed)
-        if (first := first_token(folder, name, seed=seed)) is not None:
+        if "generate" in timing["stages"] and (first := first_token(folder, name, seed=seed)) is not None:
             timing["stages"]["generate"] = timing["stages"]["generate"].model_copy(update={"first_token": first})
         mine = usage[usage["pipeline"] == name]
         usage_estimates = mean_usage(mine, seed=seed)
@@ -161,20 +165,22 @@ def _pipelines(
             ),
             **timing,
             billed_by_time=pricing[name].billed_by_time,
-            build=BuildFigures(**{key: int(value) for key, value in builds.loc[name].items()}),
+            build=BuildFigures(**{key: int(value) for key, value in builds.loc[name].items()})
+            if name in builds.index
+            else None,
             peak_rss_bytes=peaks.get(name),
             usage_per_query={key: estimate.mean for key, estimate in usage_estimates.items()},
             usage_estimates=usage_estimates,
             cost_usd_per_1000_queries=CostFigures(**pricing[name].as_json()),
             scores=estimates(scores[name], seed=seed),
+            **({"app": AppFigures.model_validate(apps[name])} if name in apps else {}),
         )
     return pipelines
 
 
 def empty_rankings(table: pd.DataFrame, pipeline: Mapping[str, Any], asked: pd.Series) -> int:
     """How many of the queries asked have no document in the ranking that is the pipeline's own."""
-    final = "rerank" if reranker_of(pipeline) else "search"
-    found = table.loc[table["stage"] == final, "query_id"]
+    found = table.loc[table["stage"] == final_stage(pipeline, table), "query_id"]
     return len({*asked.tolist()} - {*found.tolist()})
 
 
@@ -223,6 +229,8 @@ def method(config: Mapping[str, Any], engines: Mapping[str, Mapping[str, Mapping
 
 def describe(config: Mapping[str, Any]) -> str:
     """A pipeline in one line: `all-MiniLM-L6-v2 → rrf(bm25s, faiss_flat) → maxsim(20) → token_budget(k=5)`."""
+    if config.get("app"):
+        return str(config["app"])
     parts = []
     if config.get("embedder"):
         parts.append(PurePath(config["embedder"].get("model", config["embedder"]["name"])).name)

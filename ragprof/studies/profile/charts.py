@@ -14,7 +14,7 @@ import altair as alt
 
 from ragprof.core import RANKED_STAGES
 from ragprof.report import figures
-from ragprof.report.palette import INK, MUTED, PAPER, RULE, STAGES, TOKENS, VERDICTS
+from ragprof.report.palette import INK, MUTED, PAPER, RULE, STAGES, TOKENS, VERDICTS, tint
 from ragprof.report.theme import (
     Box,
     Chart,
@@ -82,7 +82,11 @@ def stage_times(section: ProfileSection) -> Chart:
         row |= {key: row[key] / length for key in ("value", "low", "high") if key in row}
     names = [wrap(name) for name in section.pipelines]
     y = alt.Y("name:N", sort=names, axis=named_axis(label_offset=_BAR_ABOVE))
-    bars = _stacked(segments, f"Time of one query ({unit})", longest / length, y, STAGES, "stage")
+    others = [stage for stage in section.stages if stage not in STAGES]
+    shades = {stage: tint(INK, 0.4 + 0.35 * place / max(1, len(others))) for place, stage in enumerate(others)}
+    *known, last = STAGES.items()
+    colours = dict([*known, *shades.items(), last])
+    bars = _stacked(segments, f"Time of one query ({unit})", longest / length, y, colours, "stage")
     beneath = alt.Chart(rows(marks)).encode(y=y)
     legend = alt.Legend(symbolFillColor=INK, labelExpr="datum.label + ' end to end'")
     scale = alt.Scale(domain=list(_QUANTILES), range=list(_QUANTILES.values()))

@@ -12,7 +12,7 @@ from ragprof.record.unread import NO_ROOM, UnreadTexts
 from ragprof.report import figures
 from ragprof.report.tables import WITHHELD, Tile, needed
 from ragprof.studies.contract import ComparedPair
-from ragprof.studies.profile.section import ProfileSection
+from ragprof.studies.profile.section import AppFigures, ProfileSection
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -30,6 +30,7 @@ def headline(section: ProfileSection, *, answered: Collection[str] = ()) -> list
         _part(section),
         *_rerankers(section, answered),
         _slowest_stage(section),
+        *_apps(section),
         _context(section),
     ]
     return [sentence for sentence in sentences if sentence]
@@ -58,9 +59,11 @@ def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
             f"(bound {_span(bounds, '.0%')}); compare {'its' if len(noisy) == 1 else 'their'} latency on a quieter "
             "machine"
         )
-    if open_ := {name: one.closure for name, one in ones.items() if one.closure < LOW_CLOSURE}:
+    if open_ := {name: one.closure for name, one in ones.items() if one.closure < LOW_CLOSURE and one.app is None}:
         shares = _span(open_.values(), ".1%")
         found.append(f"{figures.listed([*open_])}: the stages account for only {shares} of the time end to end")
+    for name, one in ones.items():
+        found += _about_app(name, one.app)
     if empty := {name: one.empty_rankings for name, one in ones.items() if one.empty_rankings}:
         counts = _span(empty.values(), ",")
         found.append(f"{figures.listed([*empty])}: found nothing for {counts} of {_queries(section)}; they count as 0")
@@ -108,6 +111,26 @@ def _span(values: Iterable[float], form: str) -> str:
     """`12%`, or `12% to 34%`."""
     low, high = f"{min(known := list(values)):{form}}", f"{max(known):{form}}"
     return low if low == high else f"{low} to {high}"
+
+
+def _about_app(name: str, app: AppFigures | None) -> list[str]:
+    """What went wrong with an app, and what of its documents nobody can judge."""
+    found = []
+    if app is not None and app.failed:
+        late = f", {app.timed_out:,} of them not in time" if app.timed_out else ""
+        found.append(
+            f"{name}: failed for {figures.counted(app.failed, 'question')} of {app.asked:,}{late}; they count as 0 and "
+            f"have no timings. The first: {app.first_failure}"
+        )
+    if app is not None and app.unknown_documents:
+        some = ", ".join(app.unknown_examples)
+        found.append(
+            f"{name}: {figures.counted(app.unknown_documents, 'document')} that it found "
+            f"{'is not in the corpus and counts' if app.unknown_documents == 1 else 'are not in the corpus and count'} "
+            f"as unjudged: {some}"
+            f"{', ...' if app.unknown_documents > len(app.unknown_examples) else ''}; say where the id is with doc_id"
+        )
+    return found
 
 
 def _leaders(section: ProfileSection) -> str:
@@ -263,10 +286,32 @@ def _slowest_stage(section: ProfileSection) -> str:
     if busy := _busy(section, list(section.pipelines)):
         return f"Where the time goes is not told: {busy}."
     name, pipeline = max(section.pipelines.items(), key=lambda item: item[1].end_to_end.p50_ns)
+    if not pipeline.stages:
+        return f"The slowest pipeline is {name}: {figures.duration(pipeline.end_to_end.p50_ns)} at p50."
     stage, latency = max(pipeline.stages.items(), key=lambda item: item[1].mean_ns)
     p50, share = figures.duration(pipeline.end_to_end.p50_ns), latency.mean_ns / pipeline.end_to_end.mean_ns
     where = f"In the slowest pipeline, {name}" if len(section.pipelines) > 1 else f"In {name}"
     return f"{where} ({p50} at p50), {stage} takes {share:.0%} of the time."
+
+
+def _apps(section: ProfileSection) -> list[str]:
+    """Of each pipeline of the user's own: what it is, who told of its stages, and what nobody did."""
+    sentences = []
+    for name, pipeline in section.pipelines.items():
+        if (app := pipeline.app) is None:
+            continue
+        told: dict[str, list[str]] = {}
+        for stage, source in app.sources.items():
+            told.setdefault(source, []).append(stage)
+        heard = "; ".join(f"{figures.listed(stages)} told by {source}" for source, stages in told.items())
+        what = f"{name} is {app.target}, a pipeline of your own ({app.description})"
+        if not told:
+            how = "mark its stages with ragprof.span to see more" if app.kind != "http" else "return spans to see more"
+            sentences.append(f"{what}; nobody told of its stages, so all of its time is one figure: {how}.")
+            continue
+        share = figures.share(max(0.0, pipeline.unaccounted.share))
+        sentences.append(f"{what}: {heard}; nobody told of {share} of its time.")
+    return sentences
 
 
 def _context(section: ProfileSection) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from ragprof.core import STAGES, Estimate
+from ragprof.core import STAGES, Estimate, in_order
 from ragprof.record.disturbance import ROUND, Disturbance, disturbance_of, waiting_share
 from ragprof.statistics.estimates import (
     latency_quantiles,
@@ -39,7 +39,7 @@ def latency_of(spans: pd.DataFrame, *, timing: Mapping[str, Any], seed: int) -> 
     """Return the timing of one pipeline, from its rows of spans.parquet and the eval's [timing]."""
     timed = spans[spans["phase"] == "timed"]
     whole = timed[timed["stage"] == "query"]
-    present = [stage for stage in STAGES if (timed["stage"] == stage).any()]
+    present = in_order({*timed["stage"]} - {"query"})
     stages: dict[str, Latency] = {
         stage: Latency(**latency_quantiles(timed[timed["stage"] == stage], seed=seed)) for stage in present
     }

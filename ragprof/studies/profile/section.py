@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue
 
-from ragprof.core import STAGES
+from ragprof.core import in_order
 from ragprof.corpus.account import ReadingAccount
 from ragprof.record.unread import UnreadTexts
 from ragprof.report.figures import corpus_size
@@ -107,6 +107,38 @@ class Waiting(Section):
     """Of the time: some task of the machine waited."""
 
 
+class AppFigures(Section):
+    """What was noticed while a pipeline of the user's own was asked each question once."""
+
+    kind: str
+    """callable, http, langchain, llamaindex, haystack, or of another package"""
+    description: str
+    target: str
+    """What the eval file names, or the object's name."""
+    asked: int
+    failed: int
+    """Questions that it answered with an exception, or not in time; they count as 0 and have no timings."""
+    timed_out: int
+    first_failure: str
+    without_documents: int
+    """Answers without any document."""
+    documents: int
+    """In all answers, at all stages."""
+    documents_by_text: int
+    """Told by their text alone."""
+    ids_twice: int
+    """Ids that an answer gave more than once; the first place counts."""
+    unknown_documents: int
+    """Documents that are not in the corpus; they count as unjudged."""
+    unknown_examples: list[str]
+    sources: dict[str, str]
+    """stage -> who told of most of its time"""
+    overlapping: list[str]
+    """Stages that ran side by side with others: what they were busy is `<stage>.busy_ns` of the usage."""
+    prompt_tokens: str
+    """Where the number of the prompt's tokens comes from."""
+
+
 class PipelineFigures(Section):
     """What was measured of one pipeline."""
 
@@ -131,7 +163,8 @@ class PipelineFigures(Section):
     """Stages whose price is measured machine time."""
     cold_start_ns: dict[str, int]
     """First call of each part."""
-    build: BuildFigures
+    build: BuildFigures | None
+    """None of an app, which has an index of its own."""
     peak_rss_bytes: int | None
     """Of the process while the pipeline was timed."""
     usage_per_query: dict[str, float]
@@ -140,6 +173,8 @@ class PipelineFigures(Section):
     cost_usd_per_1000_queries: CostFigures
     scores: dict[str, dict[str, EstimateValue]]
     """stage -> metric -> mean; metrics stand in the eval's order."""
+    app: AppFigures | None = None
+    """Of a pipeline of the user's own."""
 
     @property
     def latency_withheld(self) -> str:
@@ -235,7 +270,7 @@ class ProfileSection(Section):
     @property
     def stages(self) -> list[str]:
         """The stages that any pipeline has, in the order in which a query meets them."""
-        return [stage for stage in STAGES if any(stage in one.stages for one in self.pipelines.values())]
+        return in_order(stage for one in self.pipelines.values() for stage in one.stages)
 
     @property
     def packages(self) -> dict[str, str]:

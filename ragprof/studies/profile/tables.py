@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 
-from ragprof.core import RANKED_STAGES
+from ragprof.core import RANKED_STAGES, in_order
 from ragprof.corpus.account import shown
 from ragprof.report import figures
 from ragprof.report.figures import UNPRICED
@@ -35,7 +35,7 @@ from ragprof.report.tables import (
 )
 from ragprof.report.terminal import INDENT, empty_table, said, styled
 from ragprof.statistics.estimates import QUANTILES
-from ragprof.studies.contract import ComparedPair, Latency
+from ragprof.studies.contract import BuildFigures, ComparedPair, Latency
 from ragprof.studies.profile.section import Overlap, PipelineFigures, ProfileSection
 
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
@@ -167,7 +167,7 @@ def cost(section: ProfileSection) -> Table:
     traffic = "" if month is None else f"{figures.rough_count(month)} queries"
     columns: Columns = {
         PIPELINE: lambda name: Cell(name, pipeline=name),
-        **{Column(stage): partial(_stage_cost, section, stage) for stage in section.stages},
+        **{Column(stage): partial(_stage_cost, section, stage) for stage in _billed(section)},
         Column("Total", "per 1,000 queries"): lambda name: marked(bill_cell(bills[name]), reasons[name]),
         Column("Per month", traffic): lambda name: marked(
             figure(UNPRICED if bills[name].total is None else figures.usd(bills[name].per_month), tone="strong"),
@@ -180,6 +180,12 @@ def cost(section: ProfileSection) -> Table:
         f"{mark_note(reasons)}"
     )
     return Table.of("cost", "Cost of 1,000 queries, by stage", columns, bills, note)
+
+
+def _billed(section: ProfileSection) -> list[str]:
+    """The stages that are measured, and what of an app's time belongs to none but is billed."""
+    bills = (one.cost_usd_per_1000_queries for one in section.pipelines.values())
+    return in_order([*section.stages, *(stage for bill in bills for stage in bill.stage_intervals)])
 
 
 def _stage_cost(section: ProfileSection, stage: str, name: str) -> Cell:
@@ -196,14 +202,19 @@ def builds(section: ProfileSection) -> Table:
     of = section.pipelines
     columns: Columns = {
         PIPELINE: lambda name: Cell(name, pipeline=name),
-        Column("Build", "time"): lambda name: figure(figures.duration(of[name].build.duration_ns)),
-        Column("Index", "size"): lambda name: figure(figures.size(of[name].build.index_bytes)),
-        Column("Build memory", "peak"): lambda name: figure(figures.size(of[name].build.peak_rss_bytes)),
+        Column("Build", "time"): lambda name: _built(of[name].build, "duration_ns", figures.duration),
+        Column("Index", "size"): lambda name: _built(of[name].build, "index_bytes", figures.size),
+        Column("Build memory", "peak"): lambda name: _built(of[name].build, "peak_rss_bytes", figures.size),
         Column("Query memory", "peak"): lambda name: figure(figures.size(of[name].peak_rss_bytes)),
         Column("Prompt", "tokens per query"): lambda name: _usage_cell(of[name], "inject.prompt_tokens"),
         Column("Scored pairs", "per query"): lambda name: _usage_cell(of[name], "rerank.docs_scored"),
     }
     return Table.of("builds", "Builds, memory and usage", columns, of, "Memory is the process's peak resident size.")
+
+
+def _built(build: BuildFigures | None, name: str, write: Callable[[int], str]) -> Cell:
+    """n/a of an app, which has an index of its own."""
+    return Cell(figures.ABSENT) if build is None else figure(write(getattr(build, name)))
 
 
 def trust(section: ProfileSection) -> Table:

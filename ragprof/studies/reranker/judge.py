@@ -21,7 +21,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.ranking import id_ranks
 from ragprof.corpus import EvaluationSet
 from ragprof.corpus.collection import Qrels
-from ragprof.evals.recorded import read_manifest
+from ragprof.evals.recorded import final_stage, read_manifest
 from ragprof.judge.arrays import (
     Labels,
     Places,
@@ -34,7 +34,7 @@ from ragprof.judge.arrays import (
     repeated,
     success,
 )
-from ragprof.judge.scores import ranking_stages, rankings
+from ragprof.judge.scores import rankings
 from ragprof.studies.reranker.recorded import (
     AGAIN,
     MANIFEST,
@@ -146,8 +146,8 @@ def _others(
     declared = {each["name"]: each for each in read_manifest(folder)["config"]["pipelines"]}
     tables = []
     for name, table in finals.items():
-        last = "rerank" if "rerank" in ranking_stages(declared[name]) else "search"
-        rows = yardstick.passages.numbered(table[table["stage"] == last], query_ids).assign(rerank_score=np.nan)
+        last = table[table["stage"] == final_stage(declared[name], table)]
+        rows = yardstick.passages.numbered(last, query_ids).assign(rerank_score=np.nan)
         values = yardstick.values(CandidateTable.of(rows[rows["query"] >= 0], queries=len(query_ids)).places)
         beyond = [f"evidence@{k}" for k in range(declared[name]["depth"] + 1, yardstick.max_k + 1)]
         keys = {"pipeline": name, "query_id": query_ids}

@@ -1,0 +1,123 @@
+"""A service behind HTTP: a question is posted as JSON, an answer comes as JSON or as a stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import httpx2
+
+from ragprof.core import AppAnswer
+from ragprof.core.errors import BadInput
+from ragprof.core.spans import AppSpan, Listener, listening
+from ragprof.core.stages import App
+from ragprof.parts.hits import member
+from ragprof.parts.http.calls import CallFailed, Server, is_loopback, parsed
+from ragprof.parts.returned import answer_of, joined, units_of
+
+DONE = "[DONE]"
+TOLD = "the response's spans"
+NS_PER_MS = 1_000_000
+
+
+class HttpApp:
+    """Posts `{"question": ..., **arguments}` to an address; `question` is another name for the first of these.
+
+    What comes back as JSON is read as what a callable returns, with `spans` if it has any: a list of `name`,
+    `start_ms` and `duration_ms` (since the service took the question) and, if it likes, `documents`. A stream is
+    server-sent events, lines of JSON or plain text. A question is sent once: what fails is counted, not sent again.
+    """
+
+    identity = None
+
+    def __init__(
+        self,
+        target: str,
+        question: str = "question",
+        arguments: Mapping[str, Any] | None = None,
+        documents: str | None = None,
+        answer: str | None = None,
+        api_key_env: str = "APP_API_KEY",
+        timeout_seconds: float = 120.0,
+    ) -> None:
+        self._question, self._arguments = question, dict(arguments or {})
+        self._documents, self._answer = documents, answer
+        try:
+            self._server = Server(target, key_name=api_key_env, timeout_s=timeout_seconds, connections=1)
+        except BadInput as problem:
+            raise BadInput(problem.message.replace("base_url", "app")) from None
+
+    @staticmethod
+    def fits(target: object) -> bool:
+        """Whether it is an address."""
+        return isinstance(target, str) and target.startswith(("http://", "https://"))
+
+    @property
+    def description(self) -> str:
+        return "HTTP service on this machine" if is_loopback(self._server.url) else "HTTP service"
+
+    def load(self) -> None:
+        """Nothing to load; whether the service answers is seen with the first question."""
+
+    def call(self, question: str) -> object:
+        """The parsed response. Raises ConnectionError where there is none, or only a part of one."""
+        try:
+            return self._posted(question)
+        except CallFailed as failure:
+            raise ConnectionError(failure.reason) from None
+
+    def _posted(self, question: str) -> object:
+        here = listening()
+        listener = None if here is None else here[0]
+        sent_ns = 0 if listener is None else listener.clock()
+        with self._server.exchange("POST", "", {**self._arguments, self._question: question}) as response:
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == "text/event-stream":
+                return joined(_events(response))
+            if kind in ("application/x-ndjson", "application/jsonl"):
+                return joined(parsed(line) for line in response.iter_lines() if line.strip())
+            if kind.startswith("text/"):
+                return joined(response.iter_text())
+            returned = parsed(response.read())
+        if listener is not None:
+            _tell(listener, returned, sent_ns)
+        return returned
+
+    def watched(self, listener: Listener) -> AbstractContextManager[None]:
+        """What happens elsewhere is known by the response alone."""
+        return nullcontext()
+
+    def read(self, returned: object) -> AppAnswer | None:
+        return answer_of(returned, documents=self._documents, answer=self._answer)
+
+
+def _events(response: httpx2.Response) -> Iterator[Any]:
+    """The data of server-sent events, parsed where it is JSON."""
+    for event in httpx2.EventSource(response):
+        if not event.data or event.data.strip() == DONE:
+            continue
+        try:
+            yield json.loads(event.data)
+        except ValueError:
+            yield event.data
+
+
+def _tell(listener: Listener, returned: object, sent_ns: int) -> None:
+    """Add the spans that a response tells of; what is no span there is let alone."""
+    told = member(returned, "spans")
+    for each in told if isinstance(told, list) else []:
+        name, start, duration = (member(each, key) for key in ("name", "start_ms", "duration_ms"))
+        if not (isinstance(name, str) and isinstance(start, int | float) and isinstance(duration, int | float)):
+            continue
+        begun = sent_ns + round(max(0, start) * NS_PER_MS)
+        listener.spans.append(
+            AppSpan(
+                name, TOLD, begun, begun + round(max(0, duration) * NS_PER_MS), documents=member(each, "documents"),
+                candidates=member(each, "candidates"), usage=units_of(member(each, "usage") or {}),
+            )
+        )  # fmt: skip
+
+
+plugin: type[App] = HttpApp

@@ -1,0 +1,417 @@
+"""A pipeline of the user's own, asked a question at a time: what it returned, its spans, and what went wrong.
+
+It runs as it stands, on a thread of its own, so that one that hangs can be given up. Its documents are told apart by
+`KnownPassages` once the clock has stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import pairwise
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from ragprof.core import (
+    RANKED_STAGES,
+    STAGES,
+    Answer,
+    AppAnswer,
+    Doc,
+    EmbeddedQuery,
+    Found,
+    Generated,
+    Injected,
+    Query,
+    Ranking,
+    ScoredDoc,
+    Span,
+    StageName,
+    Trace,
+    Usage,
+    Vectors,
+    cores,
+    in_order,
+)
+from ragprof.core.clock import Clock, now_ns
+from ragprof.core.counting import counted
+from ragprof.core.errors import AppFailed, BadInput
+from ragprof.core.ranking import without
+from ragprof.core.spans import AppSpan, Listener, heard_by
+from ragprof.core.spantree import StageTime, stage_times
+from ragprof.core.stages import App
+from ragprof.parts.hits import Hit, KnownPassages, hit_of, what
+from ragprof.parts.returned import EXPECTED, documents_of, joined
+
+MOST_FAILED = 0.05
+"""Share of the questions that may fail before a run stops."""
+SHOWN_CHARACTERS = 300
+SHOWN_DOCUMENTS = 5
+GIVEN, COUNTED, PASSAGES = (
+    "told by the app's model",
+    "counted in its prompt",
+    "counted in its passages and the question",
+)
+
+
+@dataclass
+class AppLog:
+    """What was noticed while each question was asked once, by query_id. Ids of documents, and no texts.
+
+    `unknown` are ids of documents that the corpus does not have, with how many answers they were in; `by_text` counts
+    documents that were told by their text alone, `twice` ids that an answer gave twice. `sources` says who told of each
+    stage, `tokens` for how many answers the prompt's tokens come from where.
+    """
+
+    asked: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    timed_out: int = 0
+    without_documents: int = 0
+    unknown: dict[str, int] = field(default_factory=dict)
+    unknown_tokens: dict[str, int] = field(default_factory=dict)
+    documents: int = 0
+    by_text: int = 0
+    twice: int = 0
+    sources: dict[str, str] = field(default_factory=dict)
+    overlapping: set[str] = field(default_factory=set)
+    tokens: dict[str, int] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest keeps. No text, and of documents the first few ids."""
+        return {
+            "asked": self.asked,
+            "failed": len(self.failed),
+            "timed_out": self.timed_out,
+            "first_failure": next(iter(self.failed.values()), ""),
+            "without_documents": self.without_documents,
+            "documents": self.documents,
+            "documents_by_text": self.by_text,
+            "ids_twice": self.twice,
+            "unknown_documents": len(self.unknown),
+            "unknown_examples": list(self.unknown)[:SHOWN_DOCUMENTS],
+            "sources": self.sources,
+            "overlapping": in_order(self.overlapping),
+            "prompt_tokens": max(self.tokens, key=self.tokens.__getitem__) if self.tokens else PASSAGES,
+        }
+
+    def fail(self, query_id: str, failure: AppFailed, *, of: int, name: str) -> None:
+        """Count a question that failed. Raises BadInput once more than MOST_FAILED of all have."""
+        self.failed[query_id] = failure.message
+        self.timed_out += not failure.in_time
+        if len(self.failed) > MOST_FAILED * of:
+            raise BadInput(
+                f"app '{name}' failed for {counted(len(self.failed), 'question')} of {of}, more than "
+                f"{MOST_FAILED:.0%}; the first: {next(iter(self.failed.values()))}"
+            )
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One question asked: what came back, when, and the spans that were heard meanwhile. Times in ns."""
+
+    returned: AppAnswer
+    start_ns: int
+    end_ns: int
+    spans: Sequence[AppSpan]
+    first_ns: int | None
+
+
+class OwnThread:
+    """One thread that does what it is given, piece by piece, and an event loop for what is async."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Callable[[asyncio.Runner], Any], SimpleQueue[Any]]] = SimpleQueue()
+        # Daemon: an app that hangs must not keep the process from ending.
+        Thread(target=self._run, name="ragprof-app", daemon=True).start()
+
+    def do(self, work: Callable[[asyncio.Runner], Any], timeout_s: float) -> Any:
+        """What the work returns; what it raises is raised here. Raises TimeoutError, and then is of no more use."""
+        done: SimpleQueue[Any] = SimpleQueue()
+        context = copy_context()
+        self._work.put((lambda runner: context.run(work, runner), done))
+        try:
+            returned, problem = done.get(timeout=timeout_s)
+        except Empty:
+            raise TimeoutError from None
+        if problem is not None:
+            raise problem
+        return returned
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            while True:
+                work, done = self._work.get()
+                try:
+                    done.put((work(runner), None))
+                except BaseException as problem:  # whatever an app raises is for whoever asked it
+                    done.put((None, problem))
+
+
+class AskedApp:
+    """An app with the corpus that its documents are of. It stands where a pipeline's store and injector stand.
+
+    `id_path` is where a document's id is, if not where ids usually are. `target` is what a reader knows it by.
+    """
+
+    identity = None
+    needs_vectors = False
+    index_bytes = 0
+
+    def __init__(
+        self, app: App, *, name: str, kind: str, target: str, id_path: str | None, timeout_s: float,
+        count: Callable[[str], int],
+    ) -> None:  # fmt: skip
+        self.app, self.name, self.kind, self.target = app, name, kind, target
+        self.log = AppLog()
+        self._id_path, self._timeout_s, self._count = id_path, timeout_s, count
+        self._thread = OwnThread()
+        self._known = KnownPassages(())
+
+    def load(self) -> None:
+        self.app.load()
+
+    def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
+        """Learn the passages of the corpus; the app has an index of its own."""
+        self._known, self.log = KnownPassages(docs), AppLog()
+
+    def search(self, query: EmbeddedQuery, depth: int) -> Found:
+        """What the app ends up with. Raises AppFailed."""
+        answer = self.answer(query.query)
+        ranking = answer.rankings.get("rerank", answer.rankings["search"])
+        return Found(ranking[:depth], answer.usage.get("search", {}))
+
+    def inject(self, query: Query, ranking: Ranking) -> Injected:
+        """The passages and the question, as far as their tokens can be told."""
+        prompt = "\n\n".join([*(item.doc.content for item in ranking), query.text])
+        return Injected(prompt, ranking, {"docs_injected": len(ranking)})
+
+    def hear(self, query: Query, clock: Clock = now_ns, *, watched: bool) -> Heard:
+        """Ask the question. Raises AppFailed for whatever the app raises, and where nothing came in time."""
+
+        listener = Listener(clock)
+
+        def work(runner: asyncio.Runner) -> Heard:
+            with self.app.watched(listener) if watched else nullcontext():
+                with heard_by(listener) if watched else nullcontext():
+                    start = clock()
+                    returned = _finished(self.app.call(query.text), runner)
+                    end = clock()
+                spans = listener.close()
+            read = self.app.read(returned)
+            if read is None:
+                raise AppFailed(
+                    f"question '{query.query_id}': app '{self.name}' returned {what(returned)}; expected {EXPECTED}"
+                )
+            return Heard(read, start, end, spans, listener.first_ns)
+
+        try:
+            heard: Heard = self._thread.do(work, self._timeout_s)
+        except TimeoutError:
+            listener.close()
+            self._thread = OwnThread()
+            raise AppFailed(
+                f"question '{query.query_id}': nothing came from app '{self.name}' within {self._timeout_s:g} s "
+                "(timeout_seconds)",
+                in_time=False,
+            ) from None
+        except (AppFailed, KeyboardInterrupt):
+            raise
+        except BaseException as problem:  # an app may raise anything, SystemExit too
+            said = " ".join(str(problem).split())[:SHOWN_CHARACTERS]
+            raise AppFailed(f"question '{query.query_id}': {type(problem).__name__}: {said}") from None
+        return heard
+
+    def answer(self, query: Query) -> Answer:
+        """Rankings, prompt and usage of a question that is asked now. Raises AppFailed."""
+        return self.told(query, self.hear(query, watched=True))[0]
+
+    def ranked(self, query: Query, *, of: int) -> Answer:
+        """The same, with what is noticed written down; empty where the app fails for this one `of` so many questions.
+
+        Raises BadInput once too many of them have failed.
+        """
+        log = self.log
+        log.asked += 1
+        try:
+            heard = self.hear(query, watched=True)
+        except AppFailed as failure:
+            log.fail(query.query_id, failure, of=of, name=self.name)
+            return Answer(query, {"search": (), "inject": ()}, query.text, {"inject": {}})
+        answer, times, read = self.told(query, heard)
+        for stage, time in times.items():
+            log.sources.setdefault(stage, time.source)
+            if time.busy_ns > time.path_ns:
+                log.overlapping.add(stage)
+        log.without_documents += not any(answer.rankings.values())
+        source = read.tokens_from
+        log.tokens[source] = log.tokens.get(source, 0) + 1
+        log.documents += read.documents
+        log.by_text += read.by_text
+        log.twice += read.twice
+        for doc_id, text in read.unknown.items():
+            log.unknown[doc_id] = log.unknown.get(doc_id, 0) + 1
+            log.unknown_tokens.setdefault(doc_id, self._count(text))
+        return answer
+
+    def traced(self, query: Query, clock: Clock, *, read_cores: bool) -> tuple[Answer, Trace]:
+        """The answer, and a span a stage: its own time on the critical path. Stages heard before are 0 where absent."""
+        meter = cores.meter()
+        before = meter.of_process() if read_cores else cores.NOTHING
+        heard = self.hear(query, clock, watched=True)
+        added = meter.of_process().since(before) if read_cores else cores.NOTHING
+        answer, times, _ = self.told(query, heard)
+        spans = tuple(
+            Span(stage, heard.start_ns, times[stage].path_ns if stage in times else 0)
+            for stage in in_order([*times, *self.log.sources])
+        )
+        return answer, Trace(query.query_id, spans, heard.start_ns, heard.end_ns - heard.start_ns, added)
+
+    def told(self, query: Query, heard: Heard) -> tuple[Answer, Mapping[str, StageTime], DocumentReading]:
+        """Make an answer of what was heard, once the clock has stopped."""
+        times = stage_times(heard.spans, heard.start_ns, heard.end_ns)
+        reading = DocumentReading(self._known, self._id_path)
+        rankings = _rankings(heard, reading, query)
+        usage: dict[StageName, Usage] = {
+            stage: _usage(stage, times[stage], heard.spans, rankings) for stage in STAGES if stage in times
+        }
+        usage["inject"] = {**usage.get("inject", {}), "docs_injected": len(rankings["inject"])}
+        text = heard.returned.text
+        model = {**usage.get("generate", {}), **heard.returned.usage}
+        if text is not None or "generate" in usage:
+            if text is not None and "output_tokens" not in model:
+                model["output_tokens"] = self._count(text)
+            usage["generate"] = model
+        said = [heard.returned.prompt, *(span.prompt for span in heard.spans if span.stage in ("inject", "generate"))]
+        said += [span.returned for span in heard.spans if span.stage == "inject"]
+        prompt = next((each for each in said if isinstance(each, str)), None)
+        reading.tokens_from = GIVEN if "input_tokens" in model else PASSAGES if prompt is None else COUNTED
+        if prompt is None:
+            prompt = self.inject(query, rankings["inject"]).prompt
+        generated = None
+        if "generate" in usage:
+            generated = Generated(text or "", usage["generate"], _first_token_ns(heard), "stop")
+        return Answer(query, rankings, prompt, usage, generated), times, reading
+
+
+def _finished(returned: Any, runner: asyncio.Runner) -> Any:
+    """What the app returned, once it is there: a coroutine and a stream are run to their end."""
+    if inspect.isawaitable(returned):
+        returned = runner.run(_awaited(returned))
+    if isinstance(returned, AsyncIterator):
+        return joined(runner.run(_collected(returned)))
+    return joined(returned) if isinstance(returned, Iterator) else returned
+
+
+async def _awaited(returned: Awaitable[Any]) -> Any:
+    return await returned
+
+
+async def _collected(pieces: AsyncIterator[Any]) -> list[Any]:
+    return [piece async for piece in pieces]
+
+
+class DocumentReading:
+    """Makes rankings of what an app calls documents, and counts what was noticed about them in one answer."""
+
+    def __init__(self, known: KnownPassages, id_path: str | None) -> None:
+        self._known, self._id_path = known, id_path
+        self.documents, self.by_text, self.twice, self.tokens_from = 0, 0, 0, PASSAGES
+        self.unknown: dict[str, str] = {}
+
+    def ranking(self, lists: Sequence[Sequence[Any]], query: Query) -> Ranking:
+        """Results in the app's order, each document at its best place, with the app's own text of it.
+
+        Scores are the app's where it gives all and they never rise, else the places from the end. Several searches are
+        one ranking, all first places before all second ones: their scores are not comparable.
+        """
+        longest = max(map(len, lists), default=0)
+        results = [each[place] for place in range(longest) for each in lists if place < len(each)]
+        hits = [hit for each in results if (hit := hit_of(each, self._id_path)) is not None]
+        places: dict[str, int] = {}
+        docs: list[Doc] = []
+        texts: dict[str, list[str]] = {}
+        for place, hit in enumerate(hits):
+            doc = self._doc(hit)
+            self.documents += 1
+            if doc.doc_id in places:
+                self.twice += hit.exact
+            else:
+                places[doc.doc_id] = place
+                docs.append(doc)
+            texts.setdefault(doc.doc_id, []).extend([hit.text] if hit.text else [])
+        scores = [hits[places[doc.doc_id]].score for doc in docs]
+        given = [score for score in scores if score is not None]
+        falling = len(lists) == 1 and len(given) == len(docs) and all(one >= other for one, other in pairwise(given))
+        ranking = tuple(
+            ScoredDoc(
+                Doc(doc.doc_id, "", "\n".join(texts[doc.doc_id]), doc.document_id) if texts[doc.doc_id] else doc,
+                given[place] if falling else float(-place),
+            )
+            for place, doc in enumerate(docs)
+        )
+        return without(ranking, query.own_document)
+
+    def _doc(self, hit: Hit) -> Doc:
+        doc = self._known.doc_of(hit)
+        if doc is None and hit.text:
+            doc = self._known.doc_with_text(hit.text)
+            self.by_text += doc is not None
+        if doc is not None:
+            return doc
+        name = hit.ids[0] if hit.ids else f"text {sha256(hit.text.encode()).hexdigest()[:12]}"
+        self.unknown[name] = hit.text
+        return Doc(name, "", hit.text, name)
+
+
+def _rankings(heard: Heard, reading: DocumentReading, query: Query) -> dict[StageName, Ranking]:
+    """What left each stage that ranks, as far as it was told; what it answered from is what it put into the prompt.
+
+    An app that tells no more than its documents has searched for them.
+    """
+    lists: dict[StageName, list[Sequence[Any]]] = {stage: [] for stage in RANKED_STAGES}
+    for span in heard.spans:
+        found = documents_of(span.documents if span.documents is not None else span.returned)
+        if found is not None and span.stage in RANKED_STAGES:
+            lists[span.stage].append(found)
+    final = [] if heard.returned.documents is None else [heard.returned.documents]
+    reranks = any(span.stage == "rerank" for span in heard.spans)
+    rankings: dict[StageName, Ranking] = {}
+    if lists["search"] or not reranks:
+        rankings["search"] = reading.ranking(lists["search"] or final, query)
+    if reranks:
+        rankings["rerank"] = reading.ranking(lists["rerank"][-1:] or final, query)
+    rankings.setdefault("search", rankings.get("rerank", ()))
+    chosen = lists["inject"] or final
+    rankings["inject"] = reading.ranking(chosen, query) if chosen else rankings.get("rerank", rankings["search"])
+    return {stage: rankings[stage] for stage in RANKED_STAGES if stage in rankings}
+
+
+def _usage(
+    stage: StageName, time: StageTime, spans: Sequence[AppSpan], rankings: Mapping[StageName, Ranking]
+) -> dict[str, int]:
+    """What a stage used: its calls, what its spans told, and busy time where it ran side by side with others."""
+    mine = [span for span in spans if span.stage == stage]
+    told: dict[str, int] = {"searches" if stage == "search" else "requests": time.calls}
+    if time.busy_ns > time.path_ns:
+        told["busy_ns"] = time.busy_ns
+    for span in mine:
+        for unit, count in span.usage.items():
+            told[unit] = told.get(unit, 0) + count
+    if stage == "rerank":
+        known = [span.candidates for span in mine if span.candidates is not None]
+        told["docs_scored"] = sum(known) if known else len(rankings["search"])
+    return told
+
+
+def _first_token_ns(heard: Heard) -> int | None:
+    """From the beginning of the last model call to its first piece, else from the question to the answer's first."""
+    calls = [span for span in heard.spans if span.stage == "generate" and span.first_ns is not None]
+    if calls:
+        return (calls[-1].first_ns or 0) - calls[-1].start_ns
+    return None if heard.first_ns is None else heard.first_ns - heard.start_ns

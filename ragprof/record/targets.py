@@ -1,0 +1,151 @@
+"""What an eval file names as an app: `module:attribute`, `file.py:attribute` or an address. Runs the user's own code.
+
+Nothing is imported before it was named, and nothing but what was named.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import Parameter, isclass, signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ragprof.core import registry
+from ragprof.core.errors import BadInput
+from ragprof.core.registry import PartSpec
+from ragprof.record.apps import AskedApp
+
+ADDRESSES = ("http://", "https://")
+LAST = "callable"
+"""The kind that fits anything that can be called, so it is tried last."""
+
+
+def located(target: str, *, beside: Path) -> Any:
+    """The object that is named; an address is itself. A function that takes nothing is called once for its app.
+
+    Files are relative to the folder `beside`, where modules are looked for, too. Raises BadInput for a module that does
+    not import, with the last place in its traceback, and for an attribute that it lacks.
+    """
+    if target.startswith(ADDRESSES):
+        return target
+    module_name, colon, path = target.rpartition(":")
+    if not colon or not module_name or not path:
+        raise BadInput(
+            f"app = '{target}' is none; write module:attribute, file.py:attribute, or an address like "
+            "http://127.0.0.1:8000/answer"
+        )
+    for folder in (str(Path.cwd()), str(beside.resolve())):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    found: Any = _module(module_name, beside)
+    for name in path.split("."):
+        if not hasattr(found, name):
+            close = difflib.get_close_matches(name, [each for each in dir(found) if not each.startswith("_")], n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise BadInput(f"app = '{target}': {module_name} has no '{name}'{hint}")
+        found = getattr(found, name)
+    return _made(found, target)
+
+
+def _module(name: str, beside: Path) -> ModuleType:
+    try:
+        return _of_file(beside / Path(name).expanduser(), name) if name.endswith(".py") else import_module(name)
+    except (KeyboardInterrupt, BadInput):
+        raise
+    except BaseException as problem:  # code of the user's own may raise anything, SystemExit too
+        raise BadInput(f"app: {name} does not import: {_last_place(problem)}") from None
+
+
+def _of_file(path: Path, name: str) -> ModuleType:
+    if not path.is_file():
+        raise BadInput(f"app: there is no file {name}", file=None)
+    stamp = f"{path.resolve()} {path.stat().st_mtime_ns}"
+    own_name = f"{path.stem}_{sha256(stamp.encode()).hexdigest()[:8]}"
+    if own_name in sys.modules:
+        return sys.modules[own_name]
+    spec = spec_from_file_location(own_name, path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"app: {name} is no Python file")
+    module = sys.modules[own_name] = module_from_spec(spec)
+    if str(path.parent.resolve()) not in sys.path:
+        sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[own_name]
+        raise
+    return module
+
+
+def _last_place(problem: BaseException) -> str:
+    """The error in one line, with the last place of its traceback that is not of the import machinery."""
+    said = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+    if isinstance(problem, SyntaxError) and problem.filename:
+        return f"{said.partition(' (')[0]} ({Path(problem.filename).name}:{problem.lineno})"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(problem.__traceback__)
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
+    return f"{said} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else said
+
+
+def _made(found: Any, target: str) -> Any:
+    """What a factory makes: a function, no class, that takes nothing at all."""
+    if not callable(found) or isclass(found) or not hasattr(found, "__code__"):
+        return found
+    try:
+        takes = signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return found
+    if any(each.default is Parameter.empty or each.kind is Parameter.VAR_POSITIONAL for each in takes):
+        return found
+    try:
+        return found() if not takes else found
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        raise BadInput(f"app = '{target}' made no app: {_last_place(problem)}") from None
+
+
+def asked_app(
+    name: str,
+    target: Any,
+    *,
+    known_as: str,
+    kind: str | None,
+    doc_id: str | None,
+    timeout_s: float,
+    options: Mapping[str, Any],
+    count: Callable[[str], int],
+) -> AskedApp:
+    """An app that can be asked; its kind is guessed where none is named.
+
+    Raises UnknownName for a kind or an option that there is not, and BadInput for what no kind fits.
+    """
+    chosen = kind or _kind_of(target, known_as)
+    given = {key: value for key, value in options.items() if value is not None}
+    if chosen == "http":
+        given["timeout_seconds"] = timeout_s
+    app = registry.create("apps", PartSpec.model_validate({"name": chosen, "target": target, **given}))
+    return AskedApp(app, name=name, kind=chosen, target=known_as, id_path=doc_id, timeout_s=timeout_s, count=count)
+
+
+def _kind_of(target: Any, known_as: str) -> str:
+    names = registry.names("apps")
+    for name in sorted(names, key=lambda each: (each == LAST, each)):
+        fits = getattr(registry.find("apps", name), "fits", None)
+        if fits is not None and fits(target):
+            return name
+    methods = [name for name in ("invoke", "run", "query", "retrieve", "answer", "ask") if hasattr(target, name)]
+    wrap = f"; name its method, as in app = '{known_as}.{methods[0]}'" if methods else ""
+    raise BadInput(
+        f"app = '{known_as}' is a {type(target).__name__}, which is no app: give what is called with a question{wrap}"
+    )
