@@ -16,7 +16,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ragprof"
 FLOORS = {
     "core": 0,
-    "statistics": 1, "corpus": 1, "parts": 1, "traces": 1,
+    "statistics": 1, "corpus": 1, "parts": 1, "apps": 1, "traces": 1,
     "report": 2, "evals": 2,
     "record": 3, "judge": 3, "price": 3,
     "studies": 4,
@@ -168,7 +168,7 @@ def test_studies_do_not_import_each_other() -> None:
 
 
 def test_no_plugin_imports_another_plugin() -> None:
-    folders = tuple(f"ragprof.parts.{kind}." for kind in PLUGINS)
+    folders = (*(f"ragprof.parts.{kind}." for kind in PLUGINS), "ragprof.apps.")
     crossing = [
         f"{module} imports {target}"
         for module, target in EDGES
@@ -241,8 +241,8 @@ def test_a_finished_recording_is_drawn_again_without_what_makes_one_or_a_chart(t
 def test_listing_names_loads_no_plugin_and_nothing_heavy(tmp_path: Path) -> None:
     listing = "import sys\nsys.argv = ['ragprof', 'list']\nfrom ragprof.cli.app import main\ntry: main()\n"
     ending = "except SystemExit: pass\n"
-    plugins = "assert not [name for name in sys.modules if name.startswith('ragprof.parts.') and "
-    plugins += f"name.count('.') == 3 and name.split('.')[2] in {PLUGINS}]"
+    plugins = "assert not [name for name in sys.modules if name.startswith('ragprof.apps.') or (name.startswith("
+    plugins += f"'ragprof.parts.') and name.count('.') == 3 and name.split('.')[2] in {PLUGINS})]"
     loaded = modules_after(listing + ending + plugins, tmp_path)
     assert "ragprof" in loaded
     assert loaded & HEAVY == set()
