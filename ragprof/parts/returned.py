@@ -59,7 +59,7 @@ def _as_usual(returned: object) -> AppAnswer | None:
     text, found = text_of(returned), documents_of(returned)
     if text is None and found is None:
         found = next((some for each in named if (some := documents_of(each)) is not None), None)
-        text = next((some for each in _under(returned, ANSWERS) if (some := text_of(alone(each))) is not None), None)
+        text = next((said for each in _under(returned, ANSWERS) if (said := text_of(alone(each))) is not None), None)
         if found is None and text is None:
             return None
     prompt = member(returned, "prompt")

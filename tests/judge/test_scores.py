@@ -12,7 +12,8 @@ import pytest
 from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
 from ragprof.corpus import EvaluationSet, read_evaluation_set
 from ragprof.corpus.formats import read_corpus
-from ragprof.judge.scores import canonical, falling, judge, measure, ranking_stages, scores_of, trec_run
+from ragprof.evals.recorded import final_stage, ranking_stages
+from ragprof.judge.scores import canonical, falling, judge, measure, scores_of, trec_run
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
 RANKING = [("d1", 3.0), ("d2", 2.0), ("d3", 1.0)]
@@ -81,8 +82,15 @@ def test_a_stage_that_found_nothing_for_any_query_is_judged_too() -> None:
 
 
 def test_only_pipelines_with_a_reranker_rank_at_that_stage() -> None:
-    assert ranking_stages({"reranker": {"name": "none"}}) == ("search", "inject")
-    assert ranking_stages({"reranker": {"name": "overlap"}}) == ("search", "rerank", "inject")
+    nothing = pd.DataFrame({"stage": []})
+    assert ranking_stages({"reranker": {"name": "none"}}, nothing) == ("search", "inject")
+    assert ranking_stages({"reranker": {"name": "overlap"}}, nothing) == ("search", "rerank", "inject")
+
+
+def test_an_app_ranks_where_it_gave_rankings() -> None:
+    app = {"app": "rag.py:answer", "reranker": {"name": "none"}}
+    assert final_stage(app, pd.DataFrame({"stage": ["search", "inject"]})) == "search"
+    assert final_stage(app, pd.DataFrame({"stage": ["search", "rerank", "inject"]})) == "rerank"
 
 
 @pytest.mark.parametrize("metric", ["nDCG@10", "RR@10", "RR", "AP", "P@1", "Success@1"])
