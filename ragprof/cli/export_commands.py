@@ -21,7 +21,10 @@ def add_to(app: typer.Typer) -> None:
 def export(
     folder: Recording,
     formats: Annotated[
-        str, typer.Option("--format", metavar="NAME[,NAME]", help="per-query, trec, ragas or deepeval.")
+        str,
+        typer.Option(
+            "--format", metavar="NAME[,NAME]", help="per-query, trec, ragas, deepeval, otlp or openinference."
+        ),
     ] = "per-query",
     eval_file: Annotated[
         Path | None, typer.Option("--eval", metavar="EVAL.toml", help="Where the texts are; for ragas and deepeval.")
@@ -32,20 +35,23 @@ def export(
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/export.")] = None,
     pipelines: Pipelines = None,
     k: Annotated[int | None, typer.Option("--k", help="Answers from this many chunks; default: the eval's.")] = None,
+    texts: Annotated[
+        bool, typer.Option("--texts", help="Traces with questions and passages, from --eval; else ids alone.")
+    ] = False,
     rates: Annotated[
         list[Path] | None, typer.Option("--rates", metavar="FILE", help="Your rate book, where the eval names one.")
     ] = None,
 ) -> None:
     """Write a recording for other tools.
 
-    Figures by query, TREC runs, or data sets for Ragas and DeepEval.
+    Figures by query, TREC runs, data sets for Ragas and DeepEval, or traces as OTLP JSON lines.
     """
     from ragprof import exports as exporting
 
     with console.progress() as bars, step(bars, "export"):
         done = exporting.export(
             folder, into=into or folder / "export", formats=[name.strip() for name in formats.split(",")],
-            eval_file=eval_file, corpus=corpus, pipelines=pipelines, k=k, books=rates or [], progress=bars,
+            eval_file=eval_file, corpus=corpus, pipelines=pipelines, k=k, texts=texts, books=rates or [], progress=bars,
         )  # fmt: skip
     for path in done.paths:
         console.line(path)

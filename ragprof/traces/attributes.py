@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from ragprof.traces.vocabulary import DECIMALS, LISTS, MEANINGS, NUMBERS, SAMPLING
+from ragprof.traces.vocabulary import DECIMALS, LISTS, MEANINGS, NUMBERS, SAMPLING, USAGE
 
 PROBE = 48
 """Characters of a passage that are looked for in the prompt: enough to be of one passage alone."""
@@ -54,6 +54,8 @@ def facts_of(attributes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
                 messages.append(str(value))
         elif listed is not None and parts[-1] in FIELDS and parts[2].isdigit():
             lists.setdefault(listed, {}).setdefault(int(parts[2]), {})[parts[-1]] = value
+        elif name.startswith(USAGE):
+            facts.setdefault("usage", {})[name.removeprefix(USAGE)] = value
         elif name in SAMPLED:
             facts.setdefault("sampled", []).append(name)
     for listed, numbered in lists.items():

@@ -21,6 +21,8 @@ from typing import Any
 from ragprof.traces import RAG_STAGES, SpanFacts
 
 BILLED = ("embed", "rerank", "generate")
+RECORDED = "ragprof"
+"""The provider of calls whose price a recording of ragprof has told: it is not reckoned again."""
 REST = ""
 """The stage of what holds others together: its own time is what no stage accounts for."""
 Documents = list[list[Any]]
@@ -46,7 +48,8 @@ class TraceFacts:
     """One trace. Times are ns; `duration_ns` is None where its root never ended.
 
     `busy_ns` and `path_ns` are by stage, `rest_ns` is the own time of spans without one; `untimed` are stages with a
-    span that has no end. `offered` and `reranked` are pairs of lists, one a reranker's call; `injected` is None where
+    span that has no end. `usage` is what a recording of ragprof counted, by stage and
+    unit. `rerankings` are pairs of what was offered and what went on, one a reranker's call; `injected` is None where
     nothing tells what was in the prompt.
     """
 
@@ -61,6 +64,7 @@ class TraceFacts:
     path_ns: dict[str, int] = field(default_factory=dict)
     starts_ns: dict[str, int] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
+    usage: dict[tuple[str, str], int] = field(default_factory=dict)
     untimed: set[str] = field(default_factory=set)
     failed: bool = False
     errors: Counter[str] = field(default_factory=Counter)
@@ -172,6 +176,8 @@ def _add_outcome(trace: TraceFacts, span: SpanFacts, stage: str) -> None:
         trace.failed = trace.failed or not span.parent_id
     if resent := facts.get("resent"):
         trace.retries[stage] += int(resent)
+    for unit, count in facts.get("usage", {}).items():
+        trace.usage[stage, unit] = trace.usage.get((stage, unit), 0) + int(count)
     if sampled := facts.get("sampled"):
         trace.sampled.update(sampled)
     if (share := facts.get("kept_share")) is not None:
@@ -234,7 +240,8 @@ def _add_calls(
             inside |= holds[kid]
         own = spans[key].stage
         asks_llm = own == "rerank" and "generate" in inside  # such a reranker is billed by what it asks
-        if own in BILLED and own not in inside and not asks_llm:
+        billed = own in BILLED or (own in RAG_STAGES and "own_usd" in spans[key].facts)
+        if billed and own not in inside and not asks_llm:
             trace.model_calls.append(_model_call(spans[key], own))
         holds[key] = inside | {own} if own in RAG_STAGES else inside
 
@@ -279,14 +286,17 @@ def _is_within(span: SpanFacts, spans: dict[str, SpanFacts], stage: str) -> bool
 
 def _model_call(span: SpanFacts, stage: str) -> ModelCall:
     facts = span.facts
+    recorded = facts.get("own_usd")
     docs = facts.get("candidates", len(facts["offered"]) if "offered" in facts else None)
     input_tokens = facts.get("input_tokens")
     if input_tokens is None and stage == "embed":
         input_tokens = facts.get("total_tokens")
     return ModelCall(
-        stage=stage, provider=str(facts.get("provider") or "").lower(), model=str(facts.get("model") or ""),
+        stage=stage, model=str(facts.get("model") or ""),
+        provider=RECORDED if recorded is not None else str(facts.get("provider") or "").lower(),
         input_tokens=input_tokens, output_tokens=facts.get("output_tokens"),
-        cached_tokens=facts.get("cached_tokens") or 0, docs=docs, reported_usd=facts.get("usd"),
+        cached_tokens=facts.get("cached_tokens") or 0, docs=docs,
+        reported_usd=facts.get("usd") if recorded is None else recorded,
     )  # fmt: skip
 
 

@@ -36,7 +36,8 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "reasoning_tokens": (
         "gen_ai.usage.reasoning.output_tokens", "llm.token_count.completion_details.reasoning",
     ),
-    "usd": ("ragprof.cost.usd", "llm.cost.total", "gen_ai.usage.cost"),
+    "own_usd": ("ragprof.cost.usd",),
+    "usd": ("llm.cost.total", "gen_ai.usage.cost"),
     "first_token_s": ("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token"),
     "candidates": ("ragprof.rerank.candidates",),
     "question": ("gen_ai.retrieval.query.text", "reranker.query", "input.value", "traceloop.entity.input"),
@@ -58,7 +59,9 @@ LISTS: Mapping[tuple[str, str], str] = {
 """First two words of names that are numbered, such as `retrieval.documents.0.document.id` -> what they list."""
 NUMBERS = frozenset({"input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens",
                      "candidates", "resent"})  # fmt: skip
-DECIMALS = frozenset({"usd", "first_token_s"})
+DECIMALS = frozenset({"usd", "own_usd", "first_token_s"})
+USAGE = "ragprof.usage."
+"""How the names of counts begin that a recording of ragprof made of a stage; the unit follows."""
 
 MEANINGS: Mapping[str, tuple[str, int]] = {
     name: (fact, place) for fact, names in FACTS.items() for place, name in enumerate(names)

@@ -44,10 +44,13 @@ def analyse(folder: Path) -> TraceSection:
     manifest, config = traced_manifest(folder), settings_of(folder)
     rates = RATES.read(folder / "rates.json")
     traces = TRACES.read(folder / "traces.parquet")
-    tables = {
+    # One set of ids for all tables, so that they can be looked up in each other by number.
+    ids = pd.CategoricalDtype(sorted(traces["query_id"].tolist()))
+    read = {
         "spans": SPANS.read(folder / "spans.parquet"), "usage": USAGE.read(folder / "usage.parquet"),
         "calls": CALLS.read(folder / "calls.parquet"), "traces": traces,
     }  # fmt: skip
+    tables = {name: table.assign(query_id=table["query_id"].astype(ids)) for name, table in read.items()}
     scores = effects.scores_of_traces(folder)
     names = [each["name"] for each in config["pipelines"]]
     pipelines = {
@@ -277,11 +280,11 @@ def _slowest(traces: pd.DataFrame, spans: pd.DataFrame) -> tuple[SlowTrace, ...]
 def _days(traces: pd.DataFrame, usage: pd.DataFrame) -> tuple[TracedDay, ...]:
     """Figures by day in UTC, in order."""
     tokens = usage[usage["unit"].isin(["input_tokens", "output_tokens"])]
-    per_trace = tokens.groupby("query_id", observed=True)["count"].sum()
+    per_trace = tokens.groupby(tokens["query_id"].cat.codes)["count"].sum()
     found = []
     for day, rows in traces.groupby(traces["start_ns"] // effects.NS_PER_DAY):
         timed = rows[rows["duration_ns"].notna()]
-        spent = per_trace.reindex(rows["query_id"]).dropna()
+        spent = per_trace.reindex(rows["query_id"].cat.codes).dropna()
         quantiles = latency_quantiles(timed.assign(round=0), seed=0) if len(timed) else {}
         found.append(TracedDay(
             day=stamp(int(day) * effects.NS_PER_DAY)[:10], traces=len(rows),

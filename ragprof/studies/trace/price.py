@@ -29,6 +29,7 @@ from ragprof.price.bills import COLUMNS, PLACES, PriceList, price_entries
 from ragprof.price.pricing import EXACT
 from ragprof.price.rates import PublishedRate, Unpriced, shipped_books
 from ragprof.studies.contract import Pricing
+from ragprof.traces.trees import RECORDED
 from ragprof.traces.vocabulary import PROVIDERS
 
 PROMPT, ANSWER, TOKENS, UNITS = "prompt tokens", "output tokens", "input tokens", "search units"
@@ -105,6 +106,8 @@ RateOf: TypeAlias = Callable[[str, str, str], "PublishedRate | str"]
 def _rates(prices: PriceList, entries: Mapping[str, Any]) -> RateOf:
     @cache
     def found(stage: str, provider: str, model: str) -> PublishedRate | str:
+        if provider == RECORDED:
+            return "its recording told what it costs"
         try:
             if named := entries.get(ENTRY[stage]):
                 return prices.rate(named)

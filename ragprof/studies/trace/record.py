@@ -217,7 +217,7 @@ def _add_trace(
             start = trace.starts_ns.get(stage, trace.start_ns)
             path = paths.get(stage, 0) if paths else None
             tables.add("spans", pipeline, "timed", key, stage, 0, start, busy, path)
-    for stage, unit, count in _usage_of(trace):
+    for (stage, unit), count in _usage_of(trace).items():
         tables.add("usage", pipeline, key, stage, unit, count)
     for call in trace.model_calls:
         tables.add(
@@ -257,7 +257,12 @@ def _by_told_name(times: Mapping[str, int], others: dict[str, str]) -> dict[str,
     return told
 
 
-def _usage_of(trace: TraceFacts) -> Iterator[tuple[str, str, int]]:
+def _usage_of(trace: TraceFacts) -> dict[tuple[str, str], int]:
+    """(stage, unit) -> what was done: what a recording of ragprof counted goes before what the spans show."""
+    return {**{(stage, unit): count for stage, unit, count in _shown_usage(trace)}, **trace.usage}
+
+
+def _shown_usage(trace: TraceFacts) -> Iterator[tuple[str, str, int]]:
     """What each stage did, in units that a comparison knows: calls, tokens, passages, errors, retries."""
     for stage in STAGES:
         if trace.calls.get(stage):
