@@ -10,7 +10,6 @@ from typing import Any, Required
 
 from typing_extensions import TypedDict
 
-from ragprof.core import files
 from ragprof.core.recorded import RecordedJson, RecordedTable
 from ragprof.evals.recorded import Config, Dated
 
@@ -85,9 +84,8 @@ MANIFEST = RecordedJson(TraceManifest, AGAIN)
 
 
 def is_trace_profile(folder: Path) -> bool:
-    """Whether the folder holds a trace profile."""
-    path = folder / "manifest.json"
-    return path.is_file() and files.read_json(path, remedy=AGAIN).get("kind") == KIND
+    """Whether the folder holds a trace profile: no other recording has a table of traces."""
+    return (folder / "traces.parquet").is_file()
 
 
 def traced_manifest(folder: Path) -> dict[str, Any]:

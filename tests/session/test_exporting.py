@@ -412,7 +412,10 @@ def test_texts_that_were_not_recorded_are_refused_by_name(
 @pytest.mark.parametrize(
     ("choices", "expected"),
     [
-        ({"formats": ["csv"]}, "no export format named 'csv'. There are: deepeval, per-query, ragas, trec"),
+        (
+            {"formats": ["csv"]},
+            "no export format named 'csv'. There are: deepeval, openinference, otlp, per-query, ragas, trec",
+        ),
         ({"formats": []}, "no export format; give one or more of per-query, trec, ragas, deepeval"),
         ({"formats": ["ragas"]}, "'ragas' needs the texts of questions and passages"),
         ({"formats": ["trec"], "corpus": "clinic"}, "a corpus goes with an eval file"),
