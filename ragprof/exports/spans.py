@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from ragprof.core import STAGES, Doc, StageName, files
+from ragprof.core import OTHER, Doc, files
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import RUN, recorded_by
 from ragprof.evals.recorded import COSTS, FIRST_TOKENS, RANKING, SCORES, SPANS, USAGE, read_manifest
@@ -27,12 +27,12 @@ from ragprof.traces.privacy import hidden, shown
 from ragprof.traces.writing import SpanToWrite, request_line
 
 Form: TypeAlias = Literal["otlp", "openinference"]
-KINDS: Mapping[StageName, str] = {
+KINDS: Mapping[str, str] = {
     "embed": "EMBEDDING", "search": "RETRIEVER", "rerank": "RERANKER", "inject": "PROMPT", "generate": "LLM",
 }  # fmt: skip
-OPERATIONS: Mapping[StageName, str] = {"embed": "embeddings", "search": "retrieval", "generate": "chat"}
+OPERATIONS: Mapping[str, str] = {"embed": "embeddings", "search": "retrieval", "generate": "chat"}
 """GenAI has no operation of reranking and none of building a prompt."""
-PARTS: Mapping[StageName, str] = {
+PARTS: Mapping[str, str] = {
     "embed": "embedder", "search": "store", "rerank": "reranker", "inject": "injector", "generate": "generator",
 }  # fmt: skip
 Key: TypeAlias = tuple[str, str]
@@ -86,8 +86,9 @@ def write_spans(folder: Path, name: str, *, form: Form, into: Path, texts: SpanT
     beginnings, offset = hidden(os.environ), written_ns - int(ends.max())
     path = into / form / f"{name}.jsonl"
     with files.whole(path) as partial, partial.open("wb") as stream:
-        for (number, query_id), rows in timed[timed["pipeline"] == name].groupby(["round", "query_id"], sort=False):
-            spans = list(_spans(record, rows, int(number), str(query_id), offset, form, texts))
+        for rows in (rows for _, rows in timed[timed["pipeline"] == name].groupby(["round", "query_id"], sort=False)):
+            number, query_id = int(rows["round"].iloc[0]), str(rows["query_id"].iloc[0])
+            spans = list(_spans(record, rows, number, query_id, offset, form, texts))
             masked = [replace(each, attributes=shown(each.attributes.items(), beginnings)) for each in spans]
             stream.write(request_line(f"{manifest['recording']}/{name}/{number}/{query_id}", masked, resource))
     return path
@@ -144,19 +145,19 @@ def _spans(
         "ragprof.pipeline": record.name, "ragprof.round": number,
     }  # fmt: skip
     yield SpanToWrite(record.name, *whole, {**about, "input.value": question}, None)
-    for stage in (stage for stage in places if stage in STAGES):
-        attributes = dict(_attributes(record, stage, query_id, number, form=form, texts=texts))
-        yield SpanToWrite(stage, *places[stage], attributes, 0)
+    for stage, place in places.items():
+        attributes = {"openinference.span.kind": KINDS.get(stage, "CHAIN"), "ragprof.stage": stage}
+        if stage in KINDS:  # of an app's other stages nothing is known but their time
+            attributes |= dict(_attributes(record, stage, query_id, number, form=form, texts=texts))
+        yield SpanToWrite(stage.removeprefix(OTHER), *place, attributes, 0)
 
 
 def _attributes(
-    record: PipelineRecord, stage: StageName, query_id: str, number: int, *, form: Form, texts: SpanTexts
+    record: PipelineRecord, stage: str, query_id: str, number: int, *, form: Form, texts: SpanTexts
 ) -> Iterator[tuple[str, Any]]:
     """What is known of one stage of one query."""
     key, question = (query_id, stage), texts.questions.get(query_id)
     usage = record.usage.get(key, {})
-    yield "openinference.span.kind", KINDS[stage]
-    yield "ragprof.stage", stage
     yield from _model(record, stage, form)
     yield from _passages(record, stage, query_id, form=form, texts=texts)
     if stage in ("embed", "search"):
@@ -179,7 +180,7 @@ def _attributes(
         yield f"evaluations.{place}.evaluation.annotator_kind", "CODE"
 
 
-def _model(record: PipelineRecord, stage: StageName, form: Form) -> Iterator[tuple[str, Any]]:
+def _model(record: PipelineRecord, stage: str, form: Form) -> Iterator[tuple[str, Any]]:
     """The model of a stage, and in GenAI's words its operation."""
     part = record.config.get(PARTS[stage]) or {}
     model = Path(str(part.get("model") or part.get("name") or "")).name
@@ -196,7 +197,7 @@ def _model(record: PipelineRecord, stage: StageName, form: Form) -> Iterator[tup
 
 
 def _passages(
-    record: PipelineRecord, stage: StageName, query_id: str, *, form: Form, texts: SpanTexts
+    record: PipelineRecord, stage: str, query_id: str, *, form: Form, texts: SpanTexts
 ) -> Iterator[tuple[str, Any]]:
     ranking = record.rankings.get((query_id, stage), ())
     listed = {"search": "retrieval.documents", "rerank": "reranker.output_documents", "inject": "input.documents"}
@@ -215,7 +216,7 @@ def _passages(
         yield "gen_ai.retrieval.documents", [{"id": doc_id, "score": score} for doc_id, score in ranking]
 
 
-def _tokens(record: PipelineRecord, stage: StageName, query_id: str, form: Form) -> Iterator[tuple[str, Any]]:
+def _tokens(record: PipelineRecord, stage: str, query_id: str, form: Form) -> Iterator[tuple[str, Any]]:
     """Tokens that a model read and wrote, in the words of the conventions; the prompt's where an LLM tells none."""
     usage = record.usage.get((query_id, stage), {})
     read, written = usage.get("input_tokens"), usage.get("output_tokens")

@@ -31,6 +31,4 @@ class SpanFacts(NamedTuple):
     facts: dict[str, Any]
 
 
-OTHER = "other:"
-"""How the stage of a span begins that is none of the five."""
 RAG_STAGES = frozenset(STAGES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragprof.core import StageName
+from ragprof.core import OTHER, StageName
 
 FACTS: Mapping[str, tuple[str, ...]] = {
     "kind": ("openinference.span.kind", "langfuse.observation.type", "traceloop.span.kind"),
@@ -116,4 +116,4 @@ def stage_of(facts: Mapping[str, object], name: str) -> str:
         return "rerank"
     if "found" in facts or str(facts.get("db") or "").lower() in VECTOR_DATABASES:
         return "search"
-    return "" if kind in HOLDING else f"other:{name}"
+    return "" if kind in HOLDING else f"{OTHER}{name}"

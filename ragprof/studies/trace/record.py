@@ -20,11 +20,11 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ragprof.core import STAGES, files
+from ragprof.core import OTHER, STAGES, files
 from ragprof.core.clock import Progress, step
 from ragprof.core.errors import BadInput
 from ragprof.evals.traced import KIND, UNACCOUNTED, WHOLE
-from ragprof.traces import OTHER, SpanFacts
+from ragprof.traces import SpanFacts
 from ragprof.traces.reading import TraceAccount, read_spans
 from ragprof.traces.spill import by_trace
 from ragprof.traces.trees import REST, Documents, TraceFacts, trace_of
