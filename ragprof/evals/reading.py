@@ -11,7 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.files import read_toml
 from ragprof.evals.config import EvalConfig
+from ragprof.evals.gate import GateSettings
 
 KEY = r"""(?:"[^"]*"|'[^']*'|[\w-]+)"""
 
@@ -38,6 +40,18 @@ def read_eval(path: Path) -> EvalConfig:
         if problem["type"] == "extra_forbidden":
             raise UnknownName("key", str(location[-1]), _known_keys(location[:-1]), file=path, line=line) from None
         raise BadInput(complaint(failure), file=path, line=line) from None
+
+
+def read_gate(path: Path) -> GateSettings:
+    """The table [gate] of a file that may hold nothing else. Raises BadInput with file and line."""
+    text, table = read_toml(path, what="file with a [gate]")
+    try:
+        return GateSettings.model_validate(table.get("gate", {}))
+    except ValidationError as failure:
+        problem = failure.errors()[0]
+        inside = getattr(problem.get("ctx", {}).get("error"), "inside", ())
+        line = line_of(text, ("gate", *problem["loc"], *inside))
+        raise BadInput(f"gate.{complaint(failure)}", file=path, line=line) from None
 
 
 def line_of(text: str, location: Sequence[str | int]) -> int | None:

@@ -12,12 +12,15 @@ from ragprof.core.errors import BadInput, Incomparable, RagprofError
 from ragprof.core.files import written_path
 from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings, read_eval
+from ragprof.evals.reading import read_gate
+from ragprof.evals.traced import is_trace_profile
 from ragprof.session.run import run, run_untimed
 from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_sides, side_of, unrecorded
 from ragprof.studies.gate.document import ComparedSide, Comparison, InterleavedJob
 from ragprof.studies.gate.evidence import SideEvidence, same_job
 from ragprof.studies.gate.job import COUNTED_QUERIES, Job, counted, run_job
 from ragprof.studies.gate.sides import check_gate, check_recorded, check_side, read_side, shown
+from ragprof.studies.gate.traced import TracedSide, are_traced, gate_traces
 from ragprof.studies.preparation import Prepared, prepare
 
 CLOCKLESS = "Nothing that rests on a clock is gated, as was asked; left out: {left_out}."
@@ -48,12 +51,17 @@ def gate(
 
     With `against` (a git revision, another eval file, another environment), both versions are run interleaved in this
     job instead, which is the only way to gate latency that can be believed; against a baseline, latency is left out
-    unless the gate says `across_jobs`. `recording` is judged instead of a new one. Without a `clock`, latency and what
+    unless the gate says `across_jobs`. `recording` is judged instead of a new one; where it is a profile of traces, so
+    is the baseline, and the file need hold nothing but its [gate]. Without a `clock`, latency and what
     is billed by time are left out, and nothing is timed; a few live queries are asked if a gate counts what they use.
     Raises BadInput before anything is run for a gate that cannot be judged; sides that cannot be compared are a
     verdict, with exit code 3. What is recorded goes to reports/<name>/gate, or to `out`.
     """
     path = Path(eval_file)
+    if recording is not None and is_trace_profile(Path(recording)):
+        if against is not None or not clock:
+            raise BadInput("traces were timed where they ran; leave out --against and --no-clock", file=path)
+        return _of_traces(path, Path(recording), baseline, strict=strict)
     prepared = prepare(path, corpus=None if corpus is None else Path(corpus), books=books, progress=progress)
     config = prepared.subject.config
     check_gate(config, path)
@@ -92,6 +100,17 @@ def gate(
             )  # fmt: skip
     with step(progress, "compare"):
         return judged(base, read_side(recording), config.gate, strict=strict, clock=clock)
+
+
+def _of_traces(path: Path, recording: Path, baseline: str | Path | None, *, strict: bool) -> Comparison:
+    """Judge a profile of traces against another by the [gate] of a file that need hold nothing else."""
+    table = read_gate(path)
+    named = written_path(table.baseline, beside=path) if baseline is None and table.baseline else baseline
+    if named is None:
+        raise BadInput('nothing to compare with; give --baseline DIR, or [gate] baseline = "..."', file=path)
+    are_traced(named, recording)
+    base, candidate = (TracedSide(shown(Path(place)), Path(place)) for place in (named, recording))
+    return gate_traces(base, candidate, table, strict=strict)
 
 
 def unjudged(eval_file: Path, problem: Exception, *, strict: bool) -> Comparison | None:

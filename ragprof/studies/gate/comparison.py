@@ -315,10 +315,11 @@ def _gate_row(found: Finding, row: QuantityRow, margin: GateMargin, *, alpha: fl
         **{**vars(row), "more_queries": more}, gate=told, confidence=tidy(found.confidence),
         margin_absolute=margin.absolute, margin_relative=margin.relative, message="",
     )  # fmt: skip
-    return replace(judged, message=_message(judged))
+    return replace(judged, message=gate_message(judged))
 
 
-def _message(row: GateRow) -> str:
+def gate_message(row: GateRow) -> str:
+    """The sentence of a judged row."""
     what = f"{row.quantity} of '{row.pipeline}'"
     if row.gate == "unpriced":
         return f"{what} is UNPRICED ({row.reason}); name a rate for it, or gate something else"

@@ -169,7 +169,8 @@ class InterleavedJob:
 class Comparison:
     """Two sides compared; judged by a gate where `gate` is not None.
 
-    `quantities` are all of every common pipeline, `family` over how many p values Holm's correction went.
+    `quantities` are all of every common pipeline, `family` over how many p values Holm's correction went. Sides that
+    are not `paired` are samples of different queries, such as traces of two weeks; `queries` is the smaller number.
     """
 
     eval: str
@@ -188,6 +189,7 @@ class Comparison:
     changed: Mapping[str, tuple[ChangedPart, ...]] = field(default_factory=dict)
     gate: GateResult | None = None
     against: InterleavedJob | None = None
+    paired: bool = True
 
     @property
     def document(self) -> dict[str, Any]:

@@ -65,12 +65,16 @@ def tiles(comparison: Comparison) -> tuple[Tile, ...]:
     within = f"within the margin; {found['undecided']} undecided"
     job = "one job" if comparison.same_job else "two jobs"
     timed = f"{len({row.pipeline for row in rows})} pipelines, timed in {job}"
+    basis = Tile("Measured on", figures.count(comparison.queries), "queries", timed)
+    if not comparison.paired:
+        more = f"base; {figures.counted(comparison.candidate.queries, 'trace')} of the candidate, not paired"
+        basis = Tile("Measured on", figures.count(comparison.base.queries), "traces", f"of the {more}")
     return (
         judged,
         Tile("Worse", figures.count(found["worse"]), "", of_all),
         Tile("Better", figures.count(found["better"]), "", of_all),
         Tile("Equivalent", figures.count(found["equivalent"]), "", within),
-        Tile("Measured on", figures.count(comparison.queries), "queries", timed),
+        basis,
     )
 
 

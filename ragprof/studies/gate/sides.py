@@ -13,10 +13,11 @@ from ragprof.core import RANKED_STAGES
 from ragprof.core.errors import BadInput, Incomparable, UnknownName
 from ragprof.core.quantities import Kind, quantity
 from ragprof.evals import EvalConfig, GateMargin
+from ragprof.evals.traced import is_trace_profile
 from ragprof.record.recording import fingerprint_of
 from ragprof.record.timings import FLOPS
 from ragprof.report.figures import corpus_words, differing
-from ragprof.studies.gate import baselines, comparison, evidence
+from ragprof.studies.gate import baselines, comparison, evidence, traced
 from ragprof.studies.gate.document import Comparison
 from ragprof.studies.gate.evidence import JUDGED, SideEvidence
 from ragprof.studies.preparation import Places, Prepared
@@ -29,16 +30,25 @@ def compare(
     margins: Mapping[Kind, GateMargin] | None = None,
     pipelines: Sequence[str] | None = None,
 ) -> Comparison:
-    """Every quantity of two recordings or baselines. `margins` go before the usual ones, by kind.
+    """Every quantity of two recordings or baselines, or of two profiles of traces, of which nothing is paired.
+
+    `margins` go before the usual ones, by kind.
 
     Raises Incomparable where corpus, questions or judgements differ, BadInput for a folder that is neither.
     """
+    if traced.are_traced(base, candidate):
+        sides = (traced.TracedSide(shown(Path(place)), Path(place)) for place in (base, candidate))
+        return traced.compare_traces(*sides, margins=margins, pipelines=pipelines)
     return comparison.compare(read_side(base), read_side(candidate), margins=margins, pipelines=pipelines)
 
 
 def read_side(place: str | Path) -> SideEvidence:
     """The figures of a recording's folder or of a baseline's. Raises BadInput for anything else."""
     folder = Path(place)
+    if is_trace_profile(folder):
+        raise BadInput(
+            "this is a profile of traces; compare it with another one, which is its own baseline", file=folder
+        )
     if not folder.is_dir():
         raise BadInput(
             "no such folder; give that of a recording, such as reports/<eval>, or of a baseline", file=folder

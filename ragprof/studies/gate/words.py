@@ -81,6 +81,8 @@ def side(one: ComparedSide) -> str:
 
 def basis(comparison: Comparison) -> str:
     """How many queries, whether both sides were timed in one job, and what an interleaved job took."""
+    if not comparison.paired:
+        return f"{comparison.base.queries:,} and {figures.counted(comparison.candidate.queries, 'trace')}, not paired"
     job = "one job" if comparison.same_job else "two jobs"
     found = f"n = {figures.counted(comparison.queries, 'query')} on both sides; timed in {job}"
     if (took := comparison.against) is None:
@@ -139,6 +141,13 @@ def method(comparison: Comparison) -> list[str]:
         "inside the margin. Better or worse: the corrected p is below alpha and the interval excludes no difference. "
         "Undecided: these queries cannot tell, which is not the same as equal.",
     ]
+    if not comparison.paired:
+        said[:3] = [
+            "The sides are samples of traces, of other questions; nothing is paired.",
+            f"Means: Welch's test and {interval_words(comparison)}s. p50 and p95: Harrell and Davis's estimates, "
+            "compared as ratios by the scatter of each side's own.",
+            f"Holm's correction over {figures.text(comparison.family)} quantities, alpha {comparison.alpha}.",
+        ]
     if comparison.gate is not None:
         said.append(
             "A gate is a regression where the whole interval is worse than its margin and p, corrected over the "
