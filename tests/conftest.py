@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ragprof.studies.profile.section import ProfileSection
 
 pytest_plugins = ["pytester"]
+BRIEF = ("audit", "growth", "injection", "judge", "price", "record", "reranker")
 DATA = Path(__file__).parent / "data"
 # Nobody knows how busy the machine of a test is: what waiting does to a report is tested with readings made by hand.
 # Processes that tests start inherit it.
@@ -31,6 +33,21 @@ def blank_pictures() -> Iterator[None]:
 def real_pictures() -> Iterator[None]:
     """Still pictures are drawn."""
     with pictures.real():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def brief_reports(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In the rooms of studies, reports have their head alone; recordings of a whole session are drawn whole."""
+    brief = request.path.parent.name in BRIEF
+    with pictures.without_parts() if brief else nullcontext():
+        yield
+
+
+@pytest.fixture
+def whole_reports() -> Iterator[None]:
+    """Reports are drawn whole, with all tables and charts."""
+    with pictures.whole():
         yield
 
 

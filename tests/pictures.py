@@ -1,4 +1,4 @@
-"""Still pictures in tests: converting a dozen charts takes as long as the rest of a test that does not look at one."""
+"""What tests draw: converting a dozen charts takes as long as the rest of a test that does not look at one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import contextmanager, nullcontext
 import pytest
 
 from ragprof.report import stills
+from ragprof.session import pages
 
+PARTS_OF = pages.parts_of
 REAL = {"pictures": stills.pictures, "soon": stills.soon}
 
 
@@ -18,6 +20,22 @@ def blank() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(stills, "pictures", lambda specs: ["<svg/>"] * len(specs))
         patched.setattr(stills, "soon", nullcontext)
+        yield
+
+
+@contextmanager
+def without_parts() -> Iterator[None]:
+    """Reports have their head alone, without tables and charts. For rooms whose studies tests/cli draws whole."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pages, "parts_of", lambda _analysis: [])
+        yield
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Reports are whole, for what reads one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pages, "parts_of", PARTS_OF)
         yield
 
 

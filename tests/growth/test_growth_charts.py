@@ -310,6 +310,7 @@ def test_what_flatters_is_on_the_page_and_long_tables_are_folded(section: Growth
     ]
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_hostile_texts_are_shown_and_never_run(section: GrowthSection) -> None:
     attack = hostile(section)
     context = context_of(attack)

@@ -345,6 +345,7 @@ def test_hostile_names_are_text_and_nothing_is_cut(width: int) -> None:
     assert max(map(cell_len, found)) <= width
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_on_a_page_hostile_texts_are_shown_and_never_run() -> None:
     names = ("bm25", HOSTILE, "hybrid", "hybrid+overlap")
     context = Context(names, "nDCG@10", {}, pipeline_colours(names))
@@ -354,6 +355,7 @@ def test_on_a_page_hostile_texts_are_shown_and_never_run() -> None:
     assert drawn.count("&lt;img src=x onerror=alert(1)&gt;|") > 20
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_on_a_page_statements_stand_first_and_notes_last(section: InjectionSection) -> None:
     drawn = page(Front("t", "", (), (), (), "", ""), show(section, CONTEXT), CONTEXT.colours)
     part = drawn.partition('<section id="injection">')[2].partition("</section>")[0]

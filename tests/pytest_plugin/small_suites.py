@@ -10,7 +10,9 @@ from typing import TypeAlias
 import pytest
 
 HANDBOOK = Path(__file__).parents[1] / "data" / "handbook"
-ALONE = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+ALONE = tuple(
+    word for name in ("cacheprovider", "hypothesispytest", "langsmith_plugin", "anyio") for word in ("-p", f"no:{name}")
+)
 """Plugins that have no part in it; each run would load them anew."""
 Run: TypeAlias = Callable[..., pytest.RunResult]
 

@@ -237,7 +237,7 @@ def test_every_table_of_a_comment_is_well_formed(found: Comparison) -> None:
             assert len({len(_BAR.findall(line)) for line in block.split("\n")}) == 1
 
 
-@pytest.mark.parametrize("pipelines", [12, 400])
+@pytest.mark.parametrize("pipelines", [12, pytest.param(400, marks=pytest.mark.slow)])
 def test_a_comment_is_never_too_long_and_says_what_is_left_out(pipelines: int) -> None:
     text = comparison_markdown(many(pipelines))
     assert len(text) <= 60_000

@@ -111,6 +111,7 @@ def test_absent_is_shown_as_such_and_unpriced_too(page: str) -> None:
     assert "Not plotted: hybrid+overlap: UNPRICED" in shown.replace(" :", ":")
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_hostile_texts_are_shown_and_never_run(main_run: ProfileSection) -> None:
     page = drawn(_poisoned(cut(main_run, "bm25", "dense")))
     parsed = _Page(page)

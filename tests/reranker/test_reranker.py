@@ -15,7 +15,7 @@ from ragprof.cli.app import app
 from ragprof.core.errors import BadInput
 from ragprof.judge.scores import measure, scores_of
 from ragprof.session.again import redraw, reprice, reweigh
-from ragprof.session.run import run, weigh
+from ragprof.session.run import keep, weigh
 from ragprof.statistics.estimates import quantile, rounds_of
 from ragprof.studies.preparation import prepare
 
@@ -34,8 +34,8 @@ def test_every_figure_of_the_curve_is_that_of_a_run_at_its_depth(recorded: Recor
         folder.mkdir()
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
-            result = run(write_handbook(folder, changes=changes), out=folder / "out")
-        scores = pd.read_parquet(result.folder / "scores.parquet")
+            made = keep(prepare(write_handbook(folder, changes=changes)), out=folder / "out")
+        scores = pd.read_parquet(made / "scores.parquet")
         mine = scores[(scores["pipeline"] == NAME) & (scores["stage"] == "rerank")]
         curve = judged[(judged["ranking"] == "rerank") & (judged["depth"] == depth)].set_index("query_id")
         for metric in ("nDCG@10", "RR@10", "R@10", "P@5", "Success@5", "Judged@10"):

@@ -314,6 +314,7 @@ def test_the_part_has_its_heading_the_first_pipeline_open_and_the_others_folded(
     assert len([*charts_of(part.blocks)]) == 5 + 6
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_hostile_texts_are_shown_and_never_run(section: RerankerSection) -> None:
     queries = section.verdicts[DENSE].queries
     first = queries.clearest.helped[0].model_copy(update={"text": HOSTILE, "doc_text": HOSTILE})

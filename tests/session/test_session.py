@@ -155,7 +155,7 @@ def test_a_day_before_every_rate_is_unpriced_and_not_free(handbook_recording: Pa
     cost = summary["pipelines"]["bm25"]["cost_usd_per_1000_queries"]
     assert cost["total"] is None
     assert any("no rate on that date: 'aws/m7i.large' on 2001-01-01" in reason for reason in cost["unpriced"])
-    assert any(warning.startswith("bm25: UNPRICED ") for warning in summary["warnings"])
+    assert any("bm25" in warning.partition(": UNPRICED ")[0] for warning in summary["warnings"])
 
 
 def test_a_rate_book_of_ones_own_and_an_llm_that_is_free(handbook_recording: Path, tmp_path: Path) -> None:
