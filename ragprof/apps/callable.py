@@ -62,7 +62,8 @@ class CallableApp:
     def call(self, question: str) -> object:
         return self._target(*([] if self._question else [question]), **self._named(question))
 
-    def watched(self, listener: Listener) -> AbstractContextManager[None]:
+    @staticmethod
+    def watched(_listener: Listener, /) -> AbstractContextManager[None]:
         """No framework, no hooks."""
         return nullcontext()
 

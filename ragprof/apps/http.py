@@ -85,7 +85,8 @@ class HttpApp:
             _tell(listener, returned, sent_ns)
         return returned
 
-    def watched(self, listener: Listener) -> AbstractContextManager[None]:
+    @staticmethod
+    def watched(_listener: Listener, /) -> AbstractContextManager[None]:
         """What happens elsewhere is known by the response alone."""
         return nullcontext()
 

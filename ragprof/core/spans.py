@@ -107,13 +107,13 @@ def heard_by(listener: Listener) -> Iterator[None]:
         _within.reset(token)
 
 
-class _Marked:
-    """A mark around a block of code."""
+class Marked:
+    """A mark around a block of code, which lies within the mark around it whoever made that."""
 
-    __slots__ = ("_listener", "_name", "_span", "_token")
+    __slots__ = ("_listener", "_name", "_source", "_span", "_token")
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, source: str = MARK) -> None:
+        self._name, self._source = name, source
         self._listener: Listener | None = None
         self._token: Token[tuple[Listener, AppSpan | None] | None] | None = None
 
@@ -123,7 +123,7 @@ class _Marked:
             self._span = AppSpan(self._name)
             return self._span
         self._listener, parent = here
-        self._span = self._listener.begin(self._name, MARK, parent)
+        self._span = self._listener.begin(self._name, self._source, parent)
         self._token = _within.set((self._listener, self._span))
         return self._span
 
@@ -136,14 +136,14 @@ class _Marked:
                 _within.reset(self._token)
 
 
-def span(name: str) -> _Marked:
+def span(name: str) -> Marked:
     """Mark a block of your own pipeline: `with ragprof.span("rerank") as marked:`.
 
     The name is a stage (embed, search, rerank, inject, generate) or any other word, which is shown as `other:word`.
     Set `marked.documents` to what left a search or a reranker, best first, so that it can be judged there; `prompt`,
     `text` and `usage` of a model call may be set too. Outside a profile this does nothing.
     """
-    return _Marked(name)
+    return Marked(name)
 
 
 def stage(name: str) -> Callable[[F], F]:

@@ -271,8 +271,12 @@ class App(Part, Protocol):
         Whatever the app raises goes through.
         """
 
-    def watched(self, listener: Listener) -> AbstractContextManager[None]:
-        """Have the hooks of its framework write spans into the listener, as long as the block lasts."""
+    @staticmethod
+    def watched(listener: Listener, /) -> AbstractContextManager[None]:
+        """Have the hooks of its framework write spans into the listener, as long as the block lasts.
+
+        Whatever the app is: where code of its own uses the framework, that is seen too. Nothing where it is not loaded.
+        """
 
     def read(self, returned: object) -> AppAnswer | None:
         """Take apart what came back; None where nothing can be made of it."""

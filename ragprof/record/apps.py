@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -44,7 +44,7 @@ from ragprof.core.counting import counted
 from ragprof.core.errors import AppFailed, BadInput
 from ragprof.core.ranking import without
 from ragprof.core.spans import AppSpan, Listener, heard_by
-from ragprof.core.spantree import StageTime, stage_times
+from ragprof.core.spantree import StageTime, parents, stage_times
 from ragprof.core.stages import App
 from ragprof.parts.hits import Hit, KnownPassages, hit_of, what
 from ragprof.parts.returned import EXPECTED, documents_of, joined
@@ -156,7 +156,8 @@ class OwnThread:
 class AskedApp:
     """An app with the corpus that its documents are of. It stands where a pipeline's store and injector stand.
 
-    `id_path` is where a document's id is, if not where ids usually are. `target` is what a reader knows it by.
+    `id_path` is where a document's id is, if not where ids usually are. `target` is what a reader knows it by;
+    `watchers` are the hooks of all frameworks, since code of the user's own may use any of them.
     """
 
     identity = None
@@ -166,8 +167,9 @@ class AskedApp:
     def __init__(
         self, app: App, *, name: str, kind: str, target: str, id_path: str | None, timeout_s: float,
         count: Callable[[str], int],
+        watchers: Sequence[Callable[[Listener], AbstractContextManager[None]]],
     ) -> None:  # fmt: skip
-        self.app, self.name, self.kind, self.target = app, name, kind, target
+        self.app, self.name, self.kind, self.target, self._watchers = app, name, kind, target, watchers
         self.log = AppLog()
         self._id_path, self._timeout_s, self._count = id_path, timeout_s, count
         self._thread = OwnThread()
@@ -197,7 +199,9 @@ class AskedApp:
         listener = Listener(clock)
 
         def work(runner: asyncio.Runner) -> Heard:
-            with self.app.watched(listener) if watched else nullcontext():
+            with ExitStack() as hooks:
+                for each in self._watchers if watched else ():
+                    hooks.enter_context(each(listener))
                 with heard_by(listener) if watched else nullcontext():
                     start = clock()
                     returned = _finished(self.app.call(query.text), runner)
@@ -372,24 +376,38 @@ class DocumentReading:
 def _rankings(heard: Heard, reading: DocumentReading, query: Query) -> dict[StageName, Ranking]:
     """What left each stage that ranks, as far as it was told; what it answered from is what it put into the prompt.
 
-    An app that tells no more than its documents has searched for them.
+    An app that tells no more than its documents has searched for them. Of searches within a search the outer one
+    counts, unless it reranks what the inner ones found: then its documents are the reranker's.
     """
-    lists: dict[StageName, list[Sequence[Any]]] = {stage: [] for stage in RANKED_STAGES}
-    for span in heard.spans:
-        found = documents_of(span.documents if span.documents is not None else span.returned)
-        if found is not None and span.stage in RANKED_STAGES:
-            lists[span.stage].append(found)
+    tree = parents(heard.spans)
+    found = {span: documents_of(span.documents if span.documents is not None else span.returned) for span in tree}
+    reranks = [span for span in heard.spans if span.stage == "rerank"]
+    reranking = {above for span in reranks for above in _above(span, tree)}
+
+    def lists(stage: StageName) -> list[Sequence[Any]]:
+        """Of the outermost spans of a stage that have any documents."""
+        mine = {span for span in heard.spans if span.stage == stage and found[span] is not None} - reranking
+        return [found[span] or [] for span in heard.spans if span in mine and mine.isdisjoint(_above(span, tree))]
+
     final = [] if heard.returned.documents is None else [heard.returned.documents]
-    reranks = any(span.stage == "rerank" for span in heard.spans)
+    around = [found[span] or [] for each in reranks for span in _above(each, tree) if found[span] is not None]
     rankings: dict[StageName, Ranking] = {}
-    if lists["search"] or not reranks:
-        rankings["search"] = reading.ranking(lists["search"] or final, query)
+    if (searched := lists("search")) or not reranks:
+        rankings["search"] = reading.ranking(searched or final, query)
     if reranks:
-        rankings["rerank"] = reading.ranking(lists["rerank"][-1:] or final, query)
+        rankings["rerank"] = reading.ranking(lists("rerank")[-1:] or around[:1] or final, query)
     rankings.setdefault("search", rankings.get("rerank", ()))
-    chosen = lists["inject"] or final
+    chosen = lists("inject") or final
     rankings["inject"] = reading.ranking(chosen, query) if chosen else rankings.get("rerank", rankings["search"])
     return {stage: rankings[stage] for stage in RANKED_STAGES if stage in rankings}
+
+
+def _above(span: AppSpan, tree: Mapping[AppSpan, AppSpan | None]) -> Iterator[AppSpan]:
+    """What a span lies within, the nearest first."""
+    above = tree[span]
+    while above is not None:
+        yield above
+        above = tree[above]
 
 
 def _usage(

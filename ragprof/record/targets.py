@@ -135,7 +135,11 @@ def asked_app(
     if chosen == "http":
         given["timeout_seconds"] = timeout_s
     app = registry.create("apps", PartSpec.model_validate({"name": chosen, "target": target, **given}))
-    return AskedApp(app, name=name, kind=chosen, target=known_as, id_path=doc_id, timeout_s=timeout_s, count=count)
+    watchers = [registry.find("apps", each).watched for each in registry.names("apps")]
+    return AskedApp(
+        app, name=name, kind=chosen, target=known_as, id_path=doc_id, timeout_s=timeout_s, count=count,
+        watchers=watchers,
+    )  # fmt: skip
 
 
 def _kind_of(target: Any, known_as: str) -> str:
