@@ -56,7 +56,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing pinned packages into $(VENV) (about two minutes the first time)"
 	@$(PIP) torch==2.13.0
-	@$(PIP) --editable '.[python-docs,dev]'
+	@$(PIP) --editable '.[python-docs,dev,langchain,llamaindex,haystack,opentelemetry]'
 	@touch $@
 
 $(VENV)/.installed-llm: $(INSTALLED)

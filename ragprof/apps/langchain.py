@@ -126,16 +126,18 @@ def _without_runs() -> Iterator[tuple[type, str, str]]:
     from langchain_core.documents.compressor import BaseDocumentCompressor
     from langchain_core.embeddings import Embeddings
 
-    for base, methods, stage in (
+    bases: tuple[tuple[type, tuple[str, ...], str], ...] = (
         (Embeddings, ("embed_query", "aembed_query"), "embed"),
         (BaseDocumentCompressor, ("compress_documents", "acompress_documents"), "rerank"),
-    ):
+    )
+    for base, methods, stage in bases:
         for kind in _subclasses(base):
             yield from ((kind, method, stage) for method in methods if method in vars(kind))
 
 
 def _subclasses(base: type) -> Iterator[type]:
-    for kind in base.__subclasses__():
+    kinds: list[type] = base.__subclasses__()
+    for kind in kinds:
         yield kind
         yield from _subclasses(kind)
 
@@ -180,7 +182,7 @@ def _proxy(own: Callable[..., Any], stage: str, *, is_async: bool) -> Callable[.
 def _handler_class() -> type:
     from langchain_core.callbacks import BaseCallbackHandler
 
-    class RunListener(BaseCallbackHandler):
+    class RunListener(BaseCallbackHandler):  # type: ignore[misc]  # its package is not read by mypy
         """Writes every run as a span."""
 
         run_inline = True

@@ -14,7 +14,8 @@ from ragprof.core.spans import AppSpan
 
 @dataclass
 class StageTime:
-    """One stage of one question: ns on the critical path, ns of all its spans, and how many there were.
+    """One stage of one question: ns on the critical path, ns of all its spans, and how many there were: those within
+    one of the same stage are the same call, told of by several.
 
     `source` told of most of its time.
     """
@@ -39,7 +40,7 @@ def stage_times(spans: Sequence[AppSpan], start_ns: int, end_ns: int) -> dict[st
         time = found.setdefault(each.stage, StageTime())
         time.path_ns += path[each]
         time.busy_ns += own
-        time.calls += 1
+        time.calls += all(child.stage != each.stage for child in inside.get(each, ()))
         told = sources.setdefault(each.stage, {})
         told[each.source] = told.get(each.source, 0) + own
         time.source = max(told, key=told.__getitem__)

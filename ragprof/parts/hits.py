@@ -15,7 +15,7 @@ import numpy as np
 
 from ragprof.core import Doc
 
-ID_NAMES = ("id", "_id", "id_", "doc_id", "document_id", "node_id")
+ID_NAMES = ("id", "_id", "id_", "doc_id", "document_id", "node_id", "ref_doc_id")
 SOURCE_NAMES = ("source", "file_path", "path", "file_name", "url")
 """Where readers of LangChain, LlamaIndex and Haystack say which file a text is of."""
 SCORE_NAMES = ("score", "_score", "relevance_score", "similarity")

@@ -279,10 +279,10 @@ class AskedApp:
     def told(self, query: Query, heard: Heard) -> tuple[Answer, Mapping[str, StageTime], DocumentReading]:
         """Make an answer of what was heard, once the clock has stopped."""
         times = stage_times(heard.spans, heard.start_ns, heard.end_ns)
-        reading = DocumentReading(self._known, self._id_path)
-        rankings = _rankings(heard, reading, query)
+        reading, tree = DocumentReading(self._known, self._id_path), parents(heard.spans)
+        rankings = _rankings(heard, reading, query, tree)
         usage: dict[StageName, Usage] = {
-            stage: _usage(stage, times[stage], heard.spans, rankings) for stage in STAGES if stage in times
+            stage: _usage(stage, times[stage], heard.spans, rankings, tree) for stage in STAGES if stage in times
         }
         usage["inject"] = {**usage.get("inject", {}), "docs_injected": len(rankings["inject"])}
         text = heard.returned.text
@@ -373,13 +373,14 @@ class DocumentReading:
         return Doc(name, "", hit.text, name)
 
 
-def _rankings(heard: Heard, reading: DocumentReading, query: Query) -> dict[StageName, Ranking]:
+def _rankings(
+    heard: Heard, reading: DocumentReading, query: Query, tree: Mapping[AppSpan, AppSpan | None]
+) -> dict[StageName, Ranking]:
     """What left each stage that ranks, as far as it was told; what it answered from is what it put into the prompt.
 
     An app that tells no more than its documents has searched for them. Of searches within a search the outer one
     counts, unless it reranks what the inner ones found: then its documents are the reranker's.
     """
-    tree = parents(heard.spans)
     found = {span: documents_of(span.documents if span.documents is not None else span.returned) for span in tree}
     reranks = [span for span in heard.spans if span.stage == "rerank"]
     reranking = {above for span in reranks for above in _above(span, tree)}
@@ -411,19 +412,28 @@ def _above(span: AppSpan, tree: Mapping[AppSpan, AppSpan | None]) -> Iterator[Ap
 
 
 def _usage(
-    stage: StageName, time: StageTime, spans: Sequence[AppSpan], rankings: Mapping[StageName, Ranking]
+    stage: StageName,
+    time: StageTime,
+    spans: Sequence[AppSpan],
+    rankings: Mapping[StageName, Ranking],
+    tree: Mapping[AppSpan, AppSpan | None],
 ) -> dict[str, int]:
-    """What a stage used: its calls, what its spans told, and busy time where it ran side by side with others."""
+    """What a stage used: its calls, what its spans told, and busy time where it ran side by side with others.
+
+    What a span told is not counted again of those within it that are of the same stage.
+    """
     mine = [span for span in spans if span.stage == stage]
     told: dict[str, int] = {"searches" if stage == "search" else "requests": time.calls}
     if time.busy_ns > time.path_ns:
         told["busy_ns"] = time.busy_ns
-    for span in mine:
-        for unit, count in span.usage.items():
-            told[unit] = told.get(unit, 0) + count
+    counted = {span for span in mine if span.usage}
+    for span in counted:
+        if counted.isdisjoint(_above(span, tree)):
+            told |= {unit: told.get(unit, 0) + count for unit, count in span.usage.items()}
     if stage == "rerank":
-        known = [span.candidates for span in mine if span.candidates is not None]
-        told["docs_scored"] = sum(known) if known else len(rankings["search"])
+        known = {span for span in mine if span.candidates is not None}
+        outer = [span.candidates or 0 for span in known if known.isdisjoint(_above(span, tree))]
+        told["docs_scored"] = sum(outer) if known else len(rankings["search"])
     return told
 
 

@@ -20,9 +20,15 @@ from typing import Any
 from ragprof.core import registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
+from ragprof.record import opentelemetry
 from ragprof.record.apps import AskedApp
 
 ADDRESSES = ("http://", "https://")
+EXTRAS: Mapping[str, str] = {
+    "langchain_core": "langchain", "llama_index": "llamaindex", "haystack": "haystack",
+    "opentelemetry": "opentelemetry",
+}  # fmt: skip
+"""Module -> what of ragprof brings its package."""
 LAST = "callable"
 """The kind that fits anything that can be called, so it is tried last."""
 
@@ -87,6 +93,8 @@ def _of_file(path: Path, name: str) -> ModuleType:
 def _last_place(problem: BaseException) -> str:
     """The error in one line, with the last place of its traceback that is not of the import machinery."""
     said = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+    if isinstance(problem, ModuleNotFoundError) and (problem.name or "").partition(".")[0] in EXTRAS:
+        said += f"; pip install 'ragprof[{EXTRAS[(problem.name or '').partition('.')[0]]}]'"
     if isinstance(problem, SyntaxError) and problem.filename:
         return f"{said.partition(' (')[0]} ({Path(problem.filename).name}:{problem.lineno})"
     frames = [
@@ -131,11 +139,13 @@ def asked_app(
     Raises UnknownName for a kind or an option that there is not, and BadInput for what no kind fits.
     """
     chosen = kind or _kind_of(target, known_as)
+    if not registry.find("apps", chosen).fits(target):
+        raise BadInput(f"app = '{known_as}' is a {type(target).__name__}, which is none of the kind {chosen}")
     given = {key: value for key, value in options.items() if value is not None}
     if chosen == "http":
         given["timeout_seconds"] = timeout_s
     app = registry.create("apps", PartSpec.model_validate({"name": chosen, "target": target, **given}))
-    watchers = [registry.find("apps", each).watched for each in registry.names("apps")]
+    watchers = [*(registry.find("apps", each).watched for each in registry.names("apps")), opentelemetry.watched]
     return AskedApp(
         app, name=name, kind=chosen, target=known_as, id_path=doc_id, timeout_s=timeout_s, count=count,
         watchers=watchers,
