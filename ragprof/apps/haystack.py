@@ -123,12 +123,15 @@ def _usage(output: Mapping[str, Any]) -> dict[str, int]:
 def _watched() -> Iterator[None]:
     from haystack import tracing
 
-    own = tracing.tracer.actual_tracer
-    tracing.tracer.actual_tracer = _tracer_class()(own)
+    found, kind = tracing.tracer.actual_tracer, _tracer_class()
+    # Ours is there still where a question that was given up has not ended.
+    own = found.own if isinstance(found, kind) else found
+    ours = tracing.tracer.actual_tracer = kind(own)
     try:
         yield
     finally:
-        tracing.tracer.actual_tracer = own
+        if tracing.tracer.actual_tracer is ours:
+            tracing.tracer.actual_tracer = own
 
 
 @cache
@@ -168,18 +171,18 @@ def _tracer_class() -> Any:
         """Marks every component as a span, within whatever is around it."""
 
         def __init__(self, own: Any) -> None:
-            self._own = own
+            self.own = own
 
         @contextmanager
         def trace(self, operation_name: str, tags: Any = None, parent_span: Any = None) -> Iterator[Any]:
             with (
-                self._own.trace(operation_name, tags=tags, parent_span=parent_span) as own,
+                self.own.trace(operation_name, tags=tags, parent_span=parent_span) as own,
                 Marked(_name(operation_name, tags or {}), TRACING) as span,
             ):
                 yield ComponentSpan(span, own)
 
         def current_span(self) -> Any:
-            return self._own.current_span()
+            return self.own.current_span()
 
     return ComponentTracer
 

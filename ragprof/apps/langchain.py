@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache, wraps
 from typing import Any
@@ -20,6 +20,7 @@ from ragprof.parts.returned import answer_of, text_of, units_of
 CALLBACKS, PROXIES = "callbacks of LangChain", "proxies around embeddings and compressors of LangChain"
 QUESTIONS = ("question", "input", "query", "q")
 MESSAGES = "messages"
+OURS = "__ragprof_proxy__"
 MACHINERY = "LangChain"
 """The name of runs that only hold others together: sequences, branches, pass-throughs."""
 
@@ -110,13 +111,12 @@ def _handler_variable() -> ContextVar[Any]:
 
 @contextmanager
 def _watched(listener: Listener) -> Iterator[None]:
+    for kind, method, stage in _without_runs():
+        _put_proxy(kind, method, stage)
     variable = _handler_variable()
     token = variable.set(_handler_class()(listener))
     try:
-        with ExitStack() as proxies:
-            for kind, method, stage in _without_runs():
-                proxies.enter_context(_timed(kind, method, stage))
-            yield
+        yield
     finally:
         variable.reset(token)
 
@@ -142,14 +142,14 @@ def _subclasses(base: type) -> Iterator[type]:
         yield from _subclasses(kind)
 
 
-@contextmanager
-def _timed(kind: type, method: str, stage: str) -> Iterator[None]:
+def _put_proxy(kind: type, method: str, stage: str) -> None:
+    """Once for each class; it stays, since a question that was given up may be within it, and is idle where nobody
+    listens."""
     own: Callable[..., Any] = vars(kind)[method]
-    setattr(kind, method, _proxy(own, stage, is_async=method.startswith("a")))
-    try:
-        yield
-    finally:
-        setattr(kind, method, own)
+    if not hasattr(own, OURS):
+        proxy = _proxy(own, stage, is_async=method.startswith("a"))
+        setattr(proxy, OURS, True)
+        setattr(kind, method, proxy)
 
 
 def _proxy(own: Callable[..., Any], stage: str, *, is_async: bool) -> Callable[..., Any]:

@@ -82,7 +82,7 @@ def _watched(listener: Listener) -> Iterator[None]:
     try:
         yield
     finally:
-        root.span_handlers.remove(handler)
+        root.span_handlers[:] = [each for each in root.span_handlers if each is not handler]
 
 
 @cache
