@@ -205,7 +205,7 @@ def test_an_empty_cache_variable_is_as_unset(monkeypatch: pytest.MonkeyPatch, tm
     assert cache_folder() == tmp_path / "kept"
 
 
-@pytest.mark.parametrize("command", [["list"], ["compare", "{}", "{}"]])
+@pytest.mark.parametrize("command", [["list"], pytest.param(["compare", "{}", "{}"], marks=pytest.mark.slow)])
 def test_a_reader_that_leaves_early_changes_no_exit_code(recorded_handbook: Path, command: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)

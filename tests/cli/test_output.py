@@ -43,7 +43,9 @@ def printed(encoding: str, *arguments: object, monkeypatch: pytest.MonkeyPatch) 
     return stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "shift_jis"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cp1252", "shift_jis"))]
+)
 def test_a_sign_that_the_terminal_lacks_is_replaced_and_nothing_is_lost(
     handbook_recording: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
@@ -105,7 +107,7 @@ def test_no_line_of_a_log_is_a_command_to_the_machine_that_keeps_it() -> None:
     assert plain.no_command("std::vector, C# [1], ## heading") == "std::vector, C# [1], ## heading"
 
 
-@pytest.mark.parametrize("columns", [30, 40, 79])
+@pytest.mark.parametrize("columns", [pytest.param(30, marks=pytest.mark.slow), 40, 79])
 @pytest.mark.parametrize("command", ["report", "compare", "check"])
 def test_a_narrow_terminal_shows_every_column(
     ragprof: Ragprof,

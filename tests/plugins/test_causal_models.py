@@ -125,7 +125,7 @@ def test_sampling_that_a_model_asks_for_is_not_done(
     assert alone(sampling, SECOND) == alone(gemma, SECOND)
 
 
-@pytest.mark.parametrize("ended", [never, on_an_even_token])
+@pytest.mark.parametrize("ended", [pytest.param(never, marks=pytest.mark.slow), on_an_even_token])
 def test_many_prompts_are_answered_as_each_alone(model: CausalModel, ended: Callable[[list[int]], bool]) -> None:
     prompts = [*PREFIXES, *BRANCHES, *OTHERS, PREFIXES[4], OTHERS[1], OTHERS[1]]
     random.Random(3).shuffle(prompts)

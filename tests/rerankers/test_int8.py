@@ -76,10 +76,12 @@ def test_vectors_point_where_those_of_float32_point(int8: Transformer) -> None:
     assert tokens == sum(len(ids) for ids in int8.token_ids(TEXTS))
 
 
+@pytest.mark.slow
 def test_every_call_gives_the_same_numbers(int8: Transformer) -> None:
     assert np.array_equal(int8.vectors(TEXTS)[0], int8.vectors(TEXTS)[0])
 
 
+@pytest.mark.slow
 def test_other_texts_in_the_batch_hardly_change_a_vector(int8: Transformer) -> None:
     together, _ = int8.vectors(TEXTS)
     alone = np.concatenate([int8.vectors([text])[0] for text in TEXTS])

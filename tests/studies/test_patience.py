@@ -85,7 +85,11 @@ def handbook(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("study", "file", "rounds"),
-    [(reranker, "reranker/live.parquet", 2), (inject, "injection/live.parquet", 2), (grow, "growth/live", 4)],
+    [
+        (reranker, "reranker/live.parquet", 2),
+        pytest.param(inject, "injection/live.parquet", 2, marks=pytest.mark.slow),
+        pytest.param(grow, "growth/live", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_a_busy_round_of_a_study_is_timed_again(
     study: Callable[..., object], file: str, rounds: int, handbook: Path, gust: Gust, tmp_path: Path, cache: Path
