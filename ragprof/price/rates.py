@@ -315,6 +315,9 @@ class ModelRate(PublishedRate):
 
     def cost(self, units: Decimal) -> Decimal:
         """One request of so many input tokens, with its fee: prices with steps by length are met as they are."""
+        each = _per_token(self.provider, self.model, moment(self.since, self.hour or 0))
+        if each is not None and units <= FLAT:
+            return each[0] + each[1] * int(units)
         usd: Decimal = self._priced(input_tokens=int(units)).total_price
         return usd
 
@@ -322,6 +325,12 @@ class ModelRate(PublishedRate):
         """One request as the provider bills it: with steps by length of the prompt and its price of cached tokens."""
         if self.output_usd is None:
             raise Unpriced(f"genai-prices lists '{self.name}' without a price of output tokens")
+        each = _per_token(self.provider, self.model, moment(self.since, self.hour or 0))
+        if each is not None and prompt_tokens <= FLAT:
+            fee, read, written, cached = each
+            return CallCost(
+                fee + read * (prompt_tokens - cached_tokens) + cached * cached_tokens, written * answer_tokens
+            )
         priced = self._priced(input_tokens=prompt_tokens, output_tokens=answer_tokens, cache_read_tokens=cached_tokens)
         return CallCost(priced.total_price - priced.output_price, priced.output_price)
 
@@ -382,6 +391,34 @@ def _per_million(usd: Decimal) -> Decimal:
 
 def moment(on: date, hour: int) -> datetime:
     return datetime(on.year, on.month, on.day, hour, tzinfo=UTC)
+
+
+FLAT = 128_000
+"""Tokens of a prompt up to which a price by the token is tried; steps by length begin here, or at 200,000, or below."""
+SAMPLES = ((10, 3, 4), (4_001, 7_891, 1_003), (20_011, 11, 0), (40_009, 5, 39_000), (FLAT, 63_001, 103))
+"""Tokens of prompts, of answers, and cached ones: where these cost what a price by the token says, all do."""
+
+
+@cache
+def _per_token(provider: str, model: str, at: datetime) -> tuple[Decimal, Decimal, Decimal, Decimal] | None:
+    """USD of a request and of a token that is read, written, read from a cache; None where a price has steps below.
+
+    Asking genai-prices takes a hundred times as long as three products, and traces hold a call in every second span.
+    """
+
+    def asked(prompt: int, answer: int, cached: int) -> Decimal:
+        usage = {"input_tokens": prompt, "output_tokens": answer, "cache_read_tokens": cached}
+        usd: Decimal = _price(provider, model, at=at, **usage).total_price
+        return usd
+
+    fee = asked(0, 0, 0)
+    read, written, cached = (
+        (asked(*tokens) - fee) / QUOTED for tokens in ((QUOTED, 0, 0), (0, QUOTED, 0), (QUOTED, 0, QUOTED))
+    )
+    for prompt, answer, kept in SAMPLES:
+        if fee + read * (prompt - kept) + written * answer + cached * kept != asked(prompt, answer, kept):
+            return None
+    return fee, read, written, cached
 
 
 def _price(provider: str, model: str, *, at: datetime, **tokens: int) -> Any:

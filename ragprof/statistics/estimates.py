@@ -34,7 +34,7 @@ DIGITS = 6
 SURELY = 10
 """Standard deviations beyond which no weight is left that moves a digit."""
 Z = NormalDist().inv_cdf(ENDS[1])
-MOST_RESAMPLED = 10_000
+MOST_RESAMPLED = 2_000
 """Queries up to which intervals are resampled. Beyond, resamples take gigabytes, and what they tend to is known."""
 
 

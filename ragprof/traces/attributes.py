@@ -8,7 +8,7 @@ with it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -28,65 +28,99 @@ REDACTED = "__REDACTED__"
 FIELDS, TEXTS = frozenset({"id", "content"}), frozenset({"content", "text", "prompt"})
 
 
-def facts_of(attributes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the facts of a span; `attributes` are names with plain values.
+FACT, LISTED, PROMPT, USED, SIGN = range(5)
+"""What a name tells: a fact, a field of a numbered passage, a part of the prompt, a count, that a sampler was there."""
+MOST_LEARNED = 50_000
+"""Names that are remembered: more than 2,000 passages have; names with ids in them would fill the memory."""
+_learned: dict[str, tuple[int, str, Any, Any] | None] = {}
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def facts_of(attributes: Iterable[tuple[str, Any]], read: Callable[[Any], Any] = _as_it_is) -> dict[str, Any]:
+    """Return the facts of a span; `attributes` are names with values, of which `read` makes plain ones.
 
     `found`, `offered`, `reranked` and `injected` are lists of [id, probe], `prompt` is one text, `question` another,
-    `sampled` names what a sampler left behind.
+    `sampled` names what a sampler left behind. Of attributes that tell nothing no value is read.
     """
     facts: dict[str, Any] = {}
     places: dict[str, int] = {}
     lists: dict[str, dict[int, dict[str, Any]]] = {}
     messages: list[str] = []
-    for name, value in attributes:
-        if value is None:
+    for name, raw in attributes:
+        try:
+            meaning = _learned[name]
+        except KeyError:
+            meaning = _learn(name)
+        if meaning is None:
             continue
-        if (meaning := MEANINGS.get(name)) is not None:
-            fact, place = meaning
-            if place < places.get(fact, 1_000):
-                places[fact] = place
-                facts[fact] = value
+        # Most values are texts of OTLP; a call for each of them would take as long as all else here.
+        value = raw.get("stringValue") if type(raw) is dict else None
+        if value is None and (value := read(raw)) is None:
             continue
-        parts = name.split(".")
-        listed = LISTS.get((parts[0], parts[1])) if len(parts) > 2 else None
-        if listed == "prompt":
-            if parts[-1] in TEXTS:
-                messages.append(str(value))
-        elif listed is not None and parts[-1] in FIELDS and parts[2].isdigit():
-            lists.setdefault(listed, {}).setdefault(int(parts[2]), {})[parts[-1]] = value
-        elif name.startswith(USAGE):
-            facts.setdefault("usage", {})[name.removeprefix(USAGE)] = value
-        elif name in SAMPLED:
+        tells, first, second, third = meaning
+        if tells == FACT:
+            if third is not None and (value := third(value)) is None:
+                continue
+            if second < places.get(first, 1_000):
+                places[first] = second
+                facts[first] = value
+        elif tells == LISTED:
+            lists.setdefault(first, {}).setdefault(second, {})[third] = value
+        elif tells == PROMPT:
+            messages.append(str(value))
+        elif tells == USED:
+            facts.setdefault("usage", {})[first] = value
+        else:
             facts.setdefault("sampled", []).append(name)
     for listed, numbered in lists.items():
         facts[listed] = [document(numbered[place]) for place in sorted(numbered)[:MOST_DOCUMENTS]]
-    return _settled(facts, messages)
+    return _put_together(facts, messages)
 
 
-def _settled(facts: dict[str, Any], messages: list[str]) -> dict[str, Any]:
-    """The facts with their values as they are to be: passages, one prompt, a question, numbers."""
+def _put_together(facts: dict[str, Any], messages: list[str]) -> dict[str, Any]:
+    """The facts with passages that stand in one attribute, and with one prompt of all that it was made of."""
     if "documents" in facts:
         found = [document(each) for each in _parsed_list(facts.pop("documents")) if isinstance(each, dict)]
         if found:
             facts.setdefault("found", found[:MOST_DOCUMENTS])
     if "prompt" in facts:
-        messages = [*messages, *texts_of(facts.pop("prompt"))]
+        messages += texts_of(facts.pop("prompt"))
     if messages:
         facts["prompt"] = "\n".join(messages)[:LONGEST]
-    if "question" in facts:
-        facts["question"] = question_of(facts["question"])
-    for name in NUMBERS & facts.keys():
-        facts[name] = _number(facts[name])
-    for name in DECIMALS & facts.keys():
-        facts[name] = _decimal(facts[name])
-    return {name: value for name, value in facts.items() if value is not None}
+    return facts
+
+
+def _learn(name: str) -> tuple[int, str, Any, Any] | None:
+    """Find out once what a name tells; None where it tells nothing."""
+    found: tuple[int, str, Any, Any] | None = None
+    parts = name.split(".")
+    listed = LISTS.get((parts[0], parts[1])) if len(parts) > 2 else None
+    if name in MEANINGS:
+        fact, place = MEANINGS[name]
+        converted = _number if fact in NUMBERS else _decimal if fact in DECIMALS else None
+        found = (FACT, fact, place, question_of if fact == "question" else converted)
+    elif listed == "prompt":
+        found = (PROMPT, "", None, None) if parts[-1] in TEXTS else None
+    elif listed is not None and parts[-1] in FIELDS and parts[2].isdigit():
+        found = LISTED, listed, int(parts[2]), parts[-1]
+    elif name.startswith(USAGE):
+        found = USED, name.removeprefix(USAGE), None, None
+    elif name in SAMPLED:
+        found = SIGN, "", None, None
+    if len(_learned) < MOST_LEARNED:
+        _learned[name] = found
+    return found
 
 
 def document(fields: Mapping[str, Any]) -> list[Any]:
     """Return [id, probe] of a passage: without an id a digest of its text stands for it; the probe may be empty."""
-    content = fields.get("content")
+    content, doc_id = fields.get("content"), fields.get("id")
+    if content is None and doc_id is not None:
+        return [str(doc_id), ""]
     text = "" if content is None or content == REDACTED else str(content)
-    doc_id = fields.get("id")
     if doc_id is None or doc_id == "":
         doc_id = f"text:{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:16]}" if text else ""
     return [str(doc_id), probe_of(text)]

@@ -41,7 +41,7 @@ def spans_of(line: dict[str, Any]) -> Iterator[SpanFacts]:
 
 def span_of(span: dict[str, Any], service: str, sampled: Any) -> SpanFacts:
     """Return one span. What its events and its state of sampling tell is among its facts."""
-    facts = facts_of((each["key"], plain(each.get("value"))) for each in span.get("attributes") or ())
+    facts = facts_of([(each["key"], each.get("value")) for each in span.get("attributes") or ()], plain)
     name = str(span.get("name") or "span")
     start = nanoseconds(span.get("startTimeUnixNano") or span.get("start_time_unix_nano"))
     end: int | None = nanoseconds(span.get("endTimeUnixNano") or span.get("end_time_unix_nano"))
@@ -56,28 +56,30 @@ def span_of(span: dict[str, Any], service: str, sampled: Any) -> SpanFacts:
     if (state := span.get("traceState")) and (share := kept_share(str(state))) is not None:
         facts["kept_share"] = share
     code = (span.get("status") or {}).get("code")
-    return SpanFacts(
-        trace_id=hexadecimal(span.get("traceId") or span.get("trace_id") or "", 16),
-        span_id=hexadecimal(span.get("spanId") or span.get("span_id") or "", 8),
-        parent_id=hexadecimal(span.get("parentSpanId") or span.get("parent_span_id") or "", 8),
-        service=service, name=name, start_ns=start, end_ns=end if end and end >= start else None,
-        stage=stage_of(facts, name), failed=code in (2, "STATUS_CODE_ERROR", "ERROR"), facts=facts,
-    )  # fmt: skip
+    ids = (
+        hexadecimal(span.get("traceId") or span.get("trace_id") or "", 16),
+        hexadecimal(span.get("spanId") or span.get("span_id") or "", 8),
+        hexadecimal(span.get("parentSpanId") or span.get("parent_span_id") or "", 8),
+    )
+    ended = end if end and end >= start else None
+    failed = code in (2, "STATUS_CODE_ERROR", "ERROR")
+    return SpanFacts(*ids, service, name, start, ended, stage_of(facts, name), failed, facts)
 
 
 def plain(value: Any) -> Any:
     """Return an AnyValue of OTLP as a plain value; None for none."""
     if not isinstance(value, dict):
         return value
-    for kind, found in value.items():
-        if kind == "intValue":
-            return int(found)
-        if kind == "arrayValue":
-            return [plain(each) for each in found.get("values") or ()]
-        if kind == "kvlistValue":
-            return {each["key"]: plain(each.get("value")) for each in found.get("values") or ()}
-        return found
-    return None
+    if not value:
+        return None
+    kind, found = next(iter(value.items()))
+    if kind == "intValue":
+        return int(found)
+    if kind == "arrayValue":
+        return [plain(each) for each in found.get("values") or ()]
+    if kind == "kvlistValue":
+        return {each["key"]: plain(each.get("value")) for each in found.get("values") or ()}
+    return found
 
 
 def nanoseconds(value: Any) -> int:

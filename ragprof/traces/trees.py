@@ -13,16 +13,20 @@ inside a reranker is the reranker's. Where a framework and a client library both
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ragprof.core import STAGES
 from ragprof.traces import RAG_STAGES, SpanFacts
 
 BILLED = ("embed", "rerank", "generate")
 RECORDED = "ragprof"
 """The provider of calls whose price a recording of ragprof has told: it is not reckoned again."""
+BITS: dict[str, int] = {stage: 1 << place for place, stage in enumerate(STAGES)}
+RARE = frozenset({"resent", "usage", "sampled", "kept_share"})
+"""Facts that few spans have."""
 REST = ""
 """The stage of what holds others together: its own time is what no stage accounts for."""
 Documents = list[list[Any]]
@@ -63,12 +67,12 @@ class TraceFacts:
     busy_ns: dict[str, int] = field(default_factory=dict)
     path_ns: dict[str, int] = field(default_factory=dict)
     starts_ns: dict[str, int] = field(default_factory=dict)
-    calls: Counter[str] = field(default_factory=Counter)
+    calls: dict[str, int] = field(default_factory=dict)
     usage: dict[tuple[str, str], int] = field(default_factory=dict)
     untimed: set[str] = field(default_factory=set)
     failed: bool = False
-    errors: Counter[str] = field(default_factory=Counter)
-    retries: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
+    retries: dict[str, int] = field(default_factory=dict)
     model_calls: list[ModelCall] = field(default_factory=list)
     first_token_ns: int | None = None
     question: str | None = None
@@ -85,17 +89,17 @@ class TraceFacts:
     @property
     def is_rag(self) -> bool:
         """Whether any span tells that it embeds, searches, reranks, injects or generates."""
-        return any(stage in RAG_STAGES for stage in self.calls)
+        return not RAG_STAGES.isdisjoint(self.calls)
 
 
 def trace_of(read: Sequence[SpanFacts]) -> TraceFacts:
     """Return what the spans of one trace say together. A span that is there twice counts once."""
     spans = {span.span_id or f"#{place}": span for place, span in enumerate(reversed(read))}
-    kids: dict[str, list[str]] = defaultdict(list)
+    kids: dict[str, list[str]] = {}
     roots = []
     for key, span in spans.items():
         if span.parent_id in spans and span.parent_id != key:
-            kids[span.parent_id].append(key)
+            kids.setdefault(span.parent_id, []).append(key)
         else:
             roots.append(key)
     order, stages = _walked(spans, kids, roots)
@@ -104,15 +108,17 @@ def trace_of(read: Sequence[SpanFacts]) -> TraceFacts:
         kids = {key: [kid for kid in of if kid not in roots] for key, of in kids.items()}
         order, stages = _walked(spans, kids, roots)
     trace = _whole(read, spans, roots)
+    calls, starts = trace.calls, trace.starts_ns
     for key in order:
         span, stage = spans[key], stages[key]
-        trace.calls[stage] += 1
-        if (begun := trace.starts_ns.get(stage)) is None or span.start_ns < begun:
-            trace.starts_ns[stage] = span.start_ns
-        _add_time(trace, span, stage, [spans[kid] for kid in kids.get(key, ())])
+        calls[stage] = calls.get(stage, 0) + 1
+        if (begun := starts.get(stage)) is None or span.start_ns < begun:
+            starts[stage] = span.start_ns
+        _add_time(trace, span, stage, [spans[kid] for kid in kids[key]] if key in kids else ())
         _add_outcome(trace, span, stage)
     _add_path(trace, spans, kids, roots, stages)
-    _add_retries(trace, spans, kids, stages)
+    if trace.errors:
+        _add_retries(trace, spans, kids, stages)
     _add_calls(trace, spans, kids, order)
     ranked = sorted((key for key in order if spans[key].stage in RAG_STAGES), key=lambda key: spans[key].start_ns)
     _add_passages(trace, spans, ranked, stages)
@@ -130,10 +136,11 @@ def _walked(
     while waiting:
         key, above = waiting.pop()
         own = spans[key].stage
-        inside = above in RAG_STAGES and (above == "rerank" or own not in RAG_STAGES)
-        stages[key] = above if inside else own
+        stage = above if above in RAG_STAGES and (above == "rerank" or own not in RAG_STAGES) else own
+        stages[key] = stage
         order.append(key)
-        waiting += [(kid, stages[key]) for kid in kids.get(key, ())]
+        if key in kids:
+            waiting += [(kid, stage) for kid in kids[key]]
     return order, stages
 
 
@@ -172,14 +179,15 @@ def _add_time(trace: TraceFacts, span: SpanFacts, stage: str, below: Sequence[Sp
 def _add_outcome(trace: TraceFacts, span: SpanFacts, stage: str) -> None:
     facts = span.facts
     if span.failed or "error" in facts:
-        trace.errors[stage] += 1
+        trace.errors[stage] = trace.errors.get(stage, 0) + 1
         trace.failed = trace.failed or not span.parent_id
+    if RARE.isdisjoint(facts):
+        return
     if resent := facts.get("resent"):
-        trace.retries[stage] += int(resent)
+        trace.retries[stage] = trace.retries.get(stage, 0) + int(resent)
     for unit, count in facts.get("usage", {}).items():
         trace.usage[stage, unit] = trace.usage.get((stage, unit), 0) + int(count)
-    if sampled := facts.get("sampled"):
-        trace.sampled.update(sampled)
+    trace.sampled.update(facts.get("sampled", ()))
     if (share := facts.get("kept_share")) is not None:
         trace.kept_share = share
 
@@ -223,7 +231,9 @@ def _add_retries(
             calls[spans[key].name, stages[key]].append(spans[key])
         for (_, stage), same in calls.items():
             same.sort(key=lambda span: span.start_ns)
-            trace.retries[stage] += sum(span.failed or "error" in span.facts for span in same[:-1])
+            failed = sum(span.failed or "error" in span.facts for span in same[:-1])
+            if failed:
+                trace.retries[stage] = trace.retries.get(stage, 0) + failed
 
 
 def _add_calls(
@@ -233,17 +243,17 @@ def _add_calls(
     order: Sequence[str],
 ) -> None:
     """The calls that somebody may bill: the innermost of those that are traced twice."""
-    holds: dict[str, set[str]] = {}
+    holds: dict[str, int] = {}
     for key in reversed(order):  # children first
-        inside: set[str] = set()
+        inside, own = 0, spans[key].stage
         for kid in kids.get(key, ()):
             inside |= holds[kid]
-        own = spans[key].stage
-        asks_llm = own == "rerank" and "generate" in inside  # such a reranker is billed by what it asks
-        billed = own in BILLED or (own in RAG_STAGES and "own_usd" in spans[key].facts)
-        if billed and own not in inside and not asks_llm:
+        bit = BITS.get(own, 0)
+        asks_llm = own == "rerank" and inside & BITS["generate"]  # such a reranker is billed by what it asks
+        billed = own in BILLED or (bit and "own_usd" in spans[key].facts)
+        if billed and not inside & bit and not asks_llm:
             trace.model_calls.append(_model_call(spans[key], own))
-        holds[key] = inside | {own} if own in RAG_STAGES else inside
+        holds[key] = inside | bit
 
 
 def _add_passages(

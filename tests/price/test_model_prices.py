@@ -94,6 +94,7 @@ def test_a_fee_per_request_stands_beside_the_price_of_each_hour(monkeypatch: pyt
     plain = {hour: model_rate(name, DAY, hour) for hour in (0, 9)}
     monkeypatch.setattr(rates, "_price", with_fee)
     model_rate.cache_clear()
+    rates._per_token.cache_clear()
     try:
         for hour, rate in plain.items():
             dear = model_rate(name, DAY, hour)
@@ -103,3 +104,4 @@ def test_a_fee_per_request_stands_beside_the_price_of_each_hour(monkeypatch: pyt
             assert (call.prompt, call.answer) == (dear.cost(Decimal(500)), rate.output_usd * 70 / rate.per)  # type: ignore[operator]
     finally:
         model_rate.cache_clear()
+        rates._per_token.cache_clear()

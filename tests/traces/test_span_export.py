@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import DATA
 
 import ragprof
 from ragprof.core.errors import BadInput
@@ -17,7 +16,7 @@ from ragprof.traces import SpanFacts
 from ragprof.traces.reading import TraceAccount, read_spans
 
 FORMS = ("otlp", "openinference")
-HYBRID, HANDBOOK = "hybrid+overlap", DATA / "handbook.toml"
+HYBRID, HANDBOOK = "hybrid+overlap", Path(__file__).parents[1] / "data" / "handbook.toml"
 
 
 @pytest.fixture(scope="module")

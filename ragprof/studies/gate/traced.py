@@ -88,6 +88,13 @@ class TracedSide:
         usage = USAGE.read(self.folder / "usage.parquet")
         for (name, stage, unit), rows in usage.groupby(["pipeline", "stage", "unit"], observed=True):
             found[str(name)][Quantity("usage", str(stage), str(unit))] = rows["count"].to_numpy(dtype=float)
+        for own in found.values():
+            # Only errors and retries that there were have a row; all other traces that have the stage have none.
+            for calls in [each for each in own if each.name == "calls"]:
+                for unit in ("errors", "retries"):
+                    asked = Quantity("usage", calls.stage, unit)
+                    seen = own.get(asked, np.zeros(0))
+                    own[asked] = np.concatenate([seen, np.zeros(max(0, len(own[calls]) - len(seen)))])
         self._add_costs(found)
         if (self.folder / "scores.parquet").exists():
             self._add_scores(found, SCORES.read(self.folder / "scores.parquet"))

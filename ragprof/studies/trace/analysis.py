@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ragprof.core import STAGES
 from ragprof.core.errors import BadInput
-from ragprof.core.recorded import PRICED
+from ragprof.core.recorded import PRICED, RecordedTable
 from ragprof.evals.recorded import RATES
 from ragprof.evals.settings import settings_of
 from ragprof.evals.traced import CALLS, SPANS, TRACES, UNACCOUNTED, USAGE, WHOLE, traced_manifest
@@ -44,23 +44,26 @@ def analyse(folder: Path) -> TraceSection:
     manifest, config = traced_manifest(folder), settings_of(folder)
     rates = RATES.read(folder / "rates.json")
     traces = TRACES.read(folder / "traces.parquet")
-    # One set of ids for all tables, so that they can be looked up in each other by number.
-    ids = pd.CategoricalDtype(sorted(traces["query_id"].tolist()))
-    read = {
-        "spans": SPANS.read(folder / "spans.parquet"), "usage": USAGE.read(folder / "usage.parquet"),
-        "calls": CALLS.read(folder / "calls.parquet"), "traces": traces,
-    }  # fmt: skip
-    tables = {name: table.assign(query_id=table["query_id"].astype(ids)) for name, table in read.items()}
-    scores = effects.scores_of_traces(folder)
+    ids = pd.CategoricalDtype(traces["query_id"].tolist())
+    traces = traces.assign(query_id=range(len(traces)))
     names = [each["name"] for each in config["pipelines"]]
+    own = {name: traces[traces["pipeline"] == name] for name in names}
+    scores, monthly = effects.scores_of_traces(folder), rates["queries_per_month"]
+    # A table at a time is in memory: each of a million spans takes a hundred megabytes.
+    figures = [
+        _times(_numbered(SPANS, folder / "spans.parquet", ids), own, ids),
+        _used(_numbered(USAGE, folder / "usage.parquet", ids), own),
+        _called(_numbered(CALLS, folder / "calls.parquet", ids), names),
+        {
+            name: {"money": _money(_costs(folder, name), bill, monthly=monthly, traces=len(own[name]))}
+            for name, bill in rates["pipelines"].items()
+        },
+        {name: _of_traces(rows, scores[scores["pipeline"] == name]) for name, rows in own.items()},
+    ]
     pipelines = {
-        name: _pipeline(
-            {what: table[table["pipeline"] == name] for what, table in tables.items()},
-            bill=rates["pipelines"][name], costs=_costs(folder, name),
-            scores=scores[scores["pipeline"] == name], monthly=rates["queries_per_month"],
-        )
+        name: TracedPipeline(**{field: value for part in figures for field, value in part[name].items()})
         for name in names
-    }  # fmt: skip
+    }
     counts = dict(manifest["counts"])
     starts = traces["start_ns"]
     section = TraceSection(
@@ -78,54 +81,81 @@ def analyse(folder: Path) -> TraceSection:
     return section.model_copy(update=told)
 
 
-def _pipeline(
-    tables: Mapping[str, pd.DataFrame],
-    *,
-    bill: Mapping[str, Any],
-    costs: TraceCosts,
-    scores: pd.DataFrame,
-    monthly: int | None,
-) -> TracedPipeline:
-    spans, usage, traces = (tables[name] for name in ("spans", "usage", "traces"))
-    n = len(traces)
-    by_stage = {str(stage): rows for stage, rows in spans.groupby("stage", observed=True)}
-    whole = by_stage.pop(WHOLE, None)
-    stages = _in_order(by_stage)
-    timed = set() if whole is None else set(whole["query_id"])
-    path = {
-        stage: rows[rows["query_id"].isin(timed)].assign(duration_ns=rows["path_ns"]) for stage, rows in stages.items()
-    }
-    overlapping = _overlapping(path, stages, timed)
+Fields: TypeAlias = dict[str, Any]
+"""Some fields of `TracedPipeline`."""
+
+
+def _numbered(kind: RecordedTable, path: Path, ids: pd.CategoricalDtype) -> pd.DataFrame:
+    """A table with the places of its traces in `ids` instead of their ids, whose texts would fill the memory."""
+    table = kind.read(path)
+    table["query_id"] = table["query_id"].astype(ids).cat.codes.astype("int32")
+    pa.default_memory_pool().release_unused()
+    return table
+
+
+def _times(spans: pd.DataFrame, traces: Mapping[str, pd.DataFrame], ids: pd.CategoricalDtype) -> dict[str, Fields]:
+    """What spans tell of time, by pipeline."""
+    found = {}
+    for name, own in traces.items():
+        mine = spans if len(traces) == 1 else spans[spans["pipeline"] == name]
+        by_stage = {str(stage): rows for stage, rows in mine.groupby("stage", observed=True)}
+        whole = by_stage.pop(WHOLE, None)
+        stages = _in_order(by_stage)
+        timed = np.zeros(0, np.int32) if whole is None else whole["query_id"].to_numpy()
+        path = {
+            stage: rows[rows["query_id"].isin(timed)].assign(duration_ns=rows["path_ns"])
+            for stage, rows in stages.items()
+        }
+        overlapping = _overlapping(path, stages) if len(timed) else 0
+        told = {stage: rows for stage, rows in stages.items() if stage != UNACCOUNTED}
+        found[name] = {
+            "end_to_end": None if whole is None else latency(whole),
+            "stages": {stage: latency(rows) for stage, rows in told.items()},
+            "path": {stage: latency(path[stage]) for stage in told if overlapping and len(path[stage])},
+            "in_traces": {stage: len(rows) / len(own) for stage, rows in told.items()},
+            "mean_path_ns": {
+                stage: round(float(rows["duration_ns"].sum()) / len(timed))
+                for stage, rows in path.items()
+                if len(timed)
+            },
+            "overlapping": overlapping,
+            "reranker": effects.reranker_activity(own, stages.get("rerank"), whole),
+            "slowest": _slowest(own, mine, ids),
+        }
+    return found
+
+
+def _used(usage: pd.DataFrame, traces: Mapping[str, pd.DataFrame]) -> dict[str, Fields]:
+    """What stages did, by pipeline, and what of it falls on each day."""
+    found = {}
+    for name, own in traces.items():
+        mine = usage if len(traces) == 1 else usage[usage["pipeline"] == name]
+        totals = mine.groupby(["stage", "unit"], observed=True)["count"].sum().reset_index()
+        found[name] = {
+            "errors": _counts(mine, "errors"), "retries": _counts(mine, "retries"), "tokens": _tokens(mine),
+            "usage_per_trace": {
+                f"{stage}.{unit}": float(total) / len(own)
+                for stage, unit, total in zip(*(totals[key] for key in ("stage", "unit", "count")), strict=True)
+            },
+            "days": _days(own, mine),
+        }  # fmt: skip
+    return found
+
+
+def _called(calls: pd.DataFrame, names: Sequence[str]) -> dict[str, Fields]:
+    return {name: {"models": _models(calls[calls["pipeline"] == name])} for name in names}
+
+
+def _of_traces(traces: pd.DataFrame, scores: pd.DataFrame) -> Fields:
+    """What the table of traces and their scores tell of one pipeline."""
     first = traces[traces["first_token_ns"].notna()]
-    tokens = _tokens(usage, n)
-    return TracedPipeline(
-        traces=n,
-        end_to_end=None if whole is None else latency(whole),
-        stages={stage: latency(rows) for stage, rows in stages.items() if stage != UNACCOUNTED},
-        path={
-            stage: latency(rows) for stage, rows in path.items() if overlapping and stage != UNACCOUNTED and len(rows)
-        },
-        in_traces={stage: len(rows) / n for stage, rows in stages.items() if stage != UNACCOUNTED},
-        mean_path_ns={stage: round(float(rows["duration_ns"].sum()) / len(timed)) for stage, rows in path.items()}
-        if timed else {},
-        overlapping=overlapping,
-        first_token=None if first.empty else latency(first.assign(duration_ns=first["first_token_ns"], round=0)),
-        failed=EstimateValue.of(share_estimate(int(traces["failed"].sum()), n)),
-        errors=_counts(usage, "errors"), retries=_counts(usage, "retries"),
-        tokens=tokens,
-        usage_per_trace={
-            f"{stage}.{unit}": float(rows["count"].sum()) / n
-            for (stage, unit), rows in usage.groupby(["stage", "unit"], observed=True)
-        },
-        money=_money(costs, bill, monthly=monthly, traces=n),
-        models=_models(tables["calls"]),
-        reranker=effects.reranker_activity(traces, stages.get("rerank"), whole),
-        shrink=effects.shrink_candidates(traces),
-        slowest=_slowest(traces, spans),
-        days=_days(traces, usage), drift=tuple(effects.drift(traces)),
-        judged=0 if scores.empty else scores["query_id"].nunique(),
-        scores=effects.quality(scores),
-    )  # fmt: skip
+    return {
+        "traces": len(traces),
+        "first_token": None if first.empty else latency(first.assign(duration_ns=first["first_token_ns"], round=0)),
+        "failed": EstimateValue.of(share_estimate(int(traces["failed"].sum()), len(traces))),
+        "shrink": effects.shrink_candidates(traces), "drift": tuple(effects.drift(traces)),
+        "judged": 0 if scores.empty else scores["query_id"].nunique(), "scores": effects.quality(scores),
+    }  # fmt: skip
 
 
 def latency(rows: pd.DataFrame) -> Latency:
@@ -144,14 +174,14 @@ def _in_order(by_stage: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {stage: by_stage[stage] for stage in (*STAGES, *rest) if stage in by_stage}
 
 
-def _overlapping(path: Mapping[str, pd.DataFrame], busy: Mapping[str, pd.DataFrame], timed: set[str]) -> int:
+def _overlapping(path: Mapping[str, pd.DataFrame], busy: Mapping[str, pd.DataFrame]) -> int:
     """Traces whose stages' own times add up to more than the clock shows."""
-    if not path or not timed:
+    more = [
+        rows[["query_id"]].assign(ns=busy[stage]["duration_ns"] - rows["duration_ns"]) for stage, rows in path.items()
+    ]
+    if not more:
         return 0
-    both = pd.concat([
-        rows[["query_id"]].assign(more=busy[stage]["duration_ns"] - rows["duration_ns"]) for stage, rows in path.items()
-    ])  # fmt: skip
-    return int((both.groupby("query_id", observed=True)["more"].sum() > 0).sum())
+    return int((pd.concat(more).groupby("query_id")["ns"].sum() > 0).sum())
 
 
 def _counts(usage: pd.DataFrame, unit: str) -> dict[str, int]:
@@ -160,7 +190,7 @@ def _counts(usage: pd.DataFrame, unit: str) -> dict[str, int]:
     return {stage: int(found[stage]) for stage in STAGES if found.get(stage, 0)}
 
 
-def _tokens(usage: pd.DataFrame, traces: int) -> dict[str, TracedTokens]:
+def _tokens(usage: pd.DataFrame) -> dict[str, TracedTokens]:
     """Totals, and means over the traces that tell their tokens."""
     told = usage[usage["unit"].isin(["input_tokens", "output_tokens", "cached_tokens"])]
     return {
@@ -169,7 +199,7 @@ def _tokens(usage: pd.DataFrame, traces: int) -> dict[str, TracedTokens]:
             per_trace=EstimateValue.of(mean_estimate(rows.sort_values("query_id")["count"].to_numpy())),
         )
         for (stage, unit), rows in told.groupby(["stage", "unit"], observed=True)
-        if len(rows) and traces
+        if len(rows)
     }
 
 
@@ -187,6 +217,7 @@ def _costs(folder: Path, name: str) -> TraceCosts:
         table = pq.read_table(path, columns=["pipeline", "query_id", "stage", "usd"])
     except (OSError, ValueError, pa.ArrowException) as failure:
         raise BadInput(f"not a readable table of costs ({failure}); {PRICED}", file=path) from None
+    table = table.unify_dictionaries()
     table = table.filter(pc.equal(table["pipeline"], name))
     stages, by_stage = {}, {}
     with localcontext(EXACT):
@@ -196,14 +227,17 @@ def _costs(folder: Path, name: str) -> TraceCosts:
             if total is not None:
                 stages[str(stage)] = total
             by_stage[str(stage)] = _by_trace(rows)
-    return TraceCosts(stages, _by_trace(table), by_stage)
+    found = TraceCosts(stages, _by_trace(table), by_stage)
+    del table
+    pa.default_memory_pool().release_unused()
+    return found
 
 
 def _by_trace(table: Any) -> pd.Series:
-    """USD a trace, of the traces of which every row has a price."""
-    usd = pc.cast(table["usd"], "float64").to_pandas()
-    frame = pd.DataFrame({"query_id": table["query_id"].to_pandas(), "usd": usd})
-    grouped = frame.groupby("query_id", observed=True, sort=True)["usd"]
+    """USD a trace, of the traces of which every row has a price. Traces are numbered, in no order."""
+    numbers = table["query_id"].unify_dictionaries().combine_chunks().indices.to_numpy() if len(table) else []
+    frame = pd.DataFrame({"trace": numbers, "usd": pc.cast(table["usd"], "float64").to_numpy()})
+    grouped = frame.groupby("trace")["usd"]
     return grouped.sum()[grouped.count() == grouped.size()]
 
 
@@ -257,10 +291,10 @@ def _models(calls: pd.DataFrame) -> tuple[TracedModel, ...]:
     return tuple(sorted(found, key=lambda each: (STAGES.index(each.stage), -each.calls)))
 
 
-def _slowest(traces: pd.DataFrame, spans: pd.DataFrame) -> tuple[SlowTrace, ...]:
+def _slowest(traces: pd.DataFrame, spans: pd.DataFrame, ids: pd.CategoricalDtype) -> tuple[SlowTrace, ...]:
     slow = traces[traces["duration_ns"].notna()].nlargest(SLOWEST, "duration_ns")
     parts = spans[spans["query_id"].isin(slow["query_id"].tolist()) & (spans["stage"] != WHOLE)]
-    most: dict[str, tuple[int, str]] = {}
+    most: dict[int, tuple[int, str]] = {}
     for key, stage, ns in zip(*(parts[name].tolist() for name in ("query_id", "stage", "path_ns")), strict=True):
         if ns == ns and ns > most.get(key, (-1, ""))[0]:  # noqa: PLR0124 (not NaN)
             most[key] = int(ns), stage
@@ -270,8 +304,8 @@ def _slowest(traces: pd.DataFrame, spans: pd.DataFrame) -> tuple[SlowTrace, ...]
         numbers = {name: int(row[name]) for name in ("duration_ns", "errors", "retries")}
         found.append(
             SlowTrace(
-                trace_id=row["query_id"], name=row["name"], start=stamp(int(row["start_ns"])), stage=stage,
-                stage_ns=ns, **numbers,
+                trace_id=str(ids.categories[row["query_id"]]), name=row["name"],
+                start=stamp(int(row["start_ns"])), stage=stage, stage_ns=ns, **numbers,
             )
         )  # fmt: skip
     return tuple(found)
@@ -280,11 +314,11 @@ def _slowest(traces: pd.DataFrame, spans: pd.DataFrame) -> tuple[SlowTrace, ...]
 def _days(traces: pd.DataFrame, usage: pd.DataFrame) -> tuple[TracedDay, ...]:
     """Figures by day in UTC, in order."""
     tokens = usage[usage["unit"].isin(["input_tokens", "output_tokens"])]
-    per_trace = tokens.groupby(tokens["query_id"].cat.codes)["count"].sum()
+    per_trace = tokens.groupby("query_id")["count"].sum()
     found = []
     for day, rows in traces.groupby(traces["start_ns"] // effects.NS_PER_DAY):
         timed = rows[rows["duration_ns"].notna()]
-        spent = per_trace.reindex(rows["query_id"].cat.codes).dropna()
+        spent = per_trace.reindex(rows["query_id"]).dropna()
         quantiles = latency_quantiles(timed.assign(round=0), seed=0) if len(timed) else {}
         found.append(TracedDay(
             day=stamp(int(day) * effects.NS_PER_DAY)[:10], traces=len(rows),

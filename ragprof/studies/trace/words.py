@@ -17,7 +17,7 @@ METHOD = (
     "Critical path: every moment of a trace goes to the span that its end waited for, so the stages and what no stage "
     "accounts for add up to the whole.",
     "p50, p95 and p99: Harrell and Davis's estimator over traces; their intervals resample traces (2,000 resamples), "
-    "and above 10,000 traces are order statistics. Shares: exact binomial intervals.",
+    "and above 2,000 traces are order statistics. Shares: exact binomial intervals.",
     "Inert-reranker test: the passages that a reranker was offered against those that it let through, as many of both. "
     "A trace counts as changed where any of its rerankings changed something.",
     "In the prompt is a passage that the trace says was injected, else one of whose text a piece stands in the prompt, "
