@@ -34,8 +34,10 @@ DIGITS = 6
 SURELY = 10
 """Standard deviations beyond which no weight is left that moves a digit."""
 Z = NormalDist().inv_cdf(ENDS[1])
-MOST_RESAMPLED = 2_000
-"""Queries up to which intervals are resampled. Beyond, resamples take gigabytes, and what they tend to is known."""
+MOST_RESAMPLED = 10_000
+"""Queries up to which means are resampled. Beyond, resamples take gigabytes, and what they tend to is known."""
+MOST_OF_ONE_ROUND = 2_000
+"""The same of quantiles of queries that were timed once each, as traces are."""
 
 
 def fewest(level: float) -> int:
@@ -118,7 +120,7 @@ def quantile_estimates(table: Array, levels: Sequence[float], *, seed: int = 0) 
     finite(table)
     if not table.size:
         return [Estimate(None, None, 0) for _ in levels]
-    if len(table) > MOST_RESAMPLED and table.shape[1] == 1:
+    if len(table) > MOST_OF_ONE_ROUND and table.shape[1] == 1:
         return large_quantiles(table[:, 0], levels)
     figures = quantile_draws(table, levels, seed=seed)
     spans = np.quantile(figures[1:], ENDS, axis=0).T.tolist()

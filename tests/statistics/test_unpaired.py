@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ragprof.statistics.estimates import MOST_RESAMPLED, quantile_estimates, share_estimate
+from ragprof.statistics.estimates import MOST_OF_ONE_ROUND, quantile_estimates, share_estimate
 from ragprof.statistics.unpaired import LEAST, mean_effect, quantile_effect
 
 
@@ -53,7 +53,7 @@ def test_equal_samples_are_told_apart_about_as_often_as_alpha_says() -> None:
 
 
 def test_intervals_of_very_many_are_those_that_resamples_give() -> None:
-    values = np.random.default_rng(6).lognormal(0, 1, MOST_RESAMPLED)
+    values = np.random.default_rng(6).lognormal(0, 1, MOST_OF_ONE_ROUND)
     more = np.append(values, np.median(values))
     for level in (0.5, 0.95, 0.99):
         (resampled,) = quantile_estimates(values[:, None], [level])
