@@ -43,6 +43,12 @@ class HaystackApp:
         answer: str | None = None,
     ) -> None:
         """Raises BadInput where no input is one for a question."""
+        for name, given in (arguments or {}).items():
+            if not isinstance(given, Mapping):
+                raise BadInput(
+                    f"'{name}' is an argument of no component; write arguments by component, as in {{ retriever = "
+                    "{ top_k = 5 } }, and a knob as retriever.top_k"
+                )
         self._target, self._arguments = target, {name: dict(given) for name, given in (arguments or {}).items()}
         self._documents, self._answer = documents, answer
         self._places = [_place(question)] if question else list(_open(target, self._arguments))

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from ragprof.core import DEFAULT_K
 from ragprof.core.registry import PartSpec
@@ -14,6 +21,7 @@ from ragprof.corpus import Chunking, OwnDocuments
 from ragprof.evals.gate import GateSettings
 from ragprof.evals.growth import GrowthSettings
 from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings
+from ragprof.evals.knobs import Knobs, checked, variants
 from ragprof.evals.reranker import RerankerSettings
 from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
@@ -85,7 +93,8 @@ class AppSettings(EvalTable):
 
     Its `kind` is guessed where none is named. `question` is what the question goes by, `arguments` are given beside it.
     `doc_id` is a dotted path to the id in one of its documents; `documents` and `answer` lead to both in what it
-    returns. It has `timeout_seconds` for each question.
+    returns. It has `timeout_seconds` for each question. `knobs` are arguments, or dotted paths on the app, with the
+    values that are tried.
     """
 
     app: Named | None = None
@@ -97,6 +106,19 @@ class AppSettings(EvalTable):
     doc_id: Named | None = None
     api_key_env: Named | None = None
     timeout_seconds: float = Field(120.0, gt=0, allow_inf_nan=False)
+    knobs: Annotated[Knobs | None, BeforeValidator(checked)] = None
+
+    @model_validator(mode="after")
+    def knobs_are_no_arguments(self) -> Self:
+        """A value comes from one place."""
+        for knob in self.knobs or ():
+            if knob == self.question:
+                raise Misplaced(f"'{knob}' is what the question goes by, and cannot be a knob", "knobs")
+            if knob in (self.arguments or {}):
+                raise Misplaced(
+                    f"'{knob}' is a knob, so its values stand there; leave it out of arguments", "arguments"
+                )
+        return self
 
     @property
     def app_options(self) -> dict[str, Any]:
@@ -111,9 +133,13 @@ OWN_STORE = PartSpec(name="app")
 
 
 class PipelineConfig(AppSettings):
-    """One pipeline: parts, or an app of the user's own. Its own prices override the eval's."""
+    """One pipeline: parts, or an app of the user's own. Its own prices override the eval's.
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._ -]*$")
+    An app with knobs stands for all of its variants; each of these has one value a knob, and knows whose it is.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._ =-]*$")
+    variant_of: Named | None = None
     embedder: PartSpec | None = None
     store: PartSpec
     depth: int = Field(20, ge=1)
@@ -147,9 +173,18 @@ class PipelineConfig(AppSettings):
     def without_app(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What is an app's is not written of a pipeline of parts."""
         whole: dict[str, Any] = serialize(self)
-        if self.app is None:
-            return {key: value for key, value in whole.items() if key not in OF_AN_APP}
-        return whole
+        left_out = OF_AN_APP if self.app is None else () if self.knobs else ("knobs",)
+        left_out += () if self.variant_of else ("variant_of",)
+        return {key: value for key, value in whole.items() if key not in left_out}
+
+    def variants(self) -> tuple[PipelineConfig, ...]:
+        """A pipeline for every combination of the knobs' values; itself where there is nothing to choose."""
+        if not any(isinstance(given, list | tuple) for given in (self.knobs or {}).values()):
+            return (self,)
+        return tuple(
+            self.model_copy(update={"name": name, "knobs": own, "variant_of": self.name})
+            for name, own in variants(self.name, self.knobs or {})
+        )
 
     @model_validator(mode="after")
     def k_within_depth(self) -> PipelineConfig:
@@ -185,13 +220,28 @@ class EvalConfig(EvalTable):
     prices: Prices = Prices()
     pipelines: tuple[PipelineConfig, ...] = Field(min_length=1)
 
+    @field_validator("pipelines")
+    @classmethod
+    def every_variant(cls, pipelines: tuple[PipelineConfig, ...]) -> tuple[PipelineConfig, ...]:
+        """From here on a variant of an app is a pipeline like any other."""
+        return tuple(variant for pipeline in pipelines for variant in pipeline.variants())
+
     @model_validator(mode="after")
     def names_differ(self) -> EvalConfig:
         names = [pipeline.name for pipeline in self.pipelines]
-        for place, name in enumerate(names):
+        for place, name, table in zip(range(len(names)), names, self.tables, strict=True):
             if name in names[:place]:
-                raise Misplaced(f"two pipelines are named {name}; each needs its own name", "pipelines", place, "name")
+                raise Misplaced(f"two pipelines are named {name}; each needs its own name", "pipelines", table, "name")
         return self
+
+    @property
+    def tables(self) -> tuple[int, ...]:
+        """Of each pipeline which table of the file it is in: the variants of an app are in one."""
+        found = list[int]()
+        for before, pipeline in zip((None, *self.pipelines), self.pipelines, strict=False):
+            same = before is not None and before.variant_of is not None and before.variant_of == pipeline.variant_of
+            found.append(0 if before is None else found[-1] + (not same))
+        return tuple(found)
 
     @model_validator(mode="after")
     def studies_name_pipelines(self) -> EvalConfig:

@@ -48,6 +48,7 @@ from ragprof.core.spantree import StageTime, parents, stage_times
 from ragprof.core.stages import App
 from ragprof.parts.hits import Hit, KnownPassages, hit_of, what
 from ragprof.parts.returned import EXPECTED, documents_of, joined
+from ragprof.record.knobs import KnobSetting, in_place
 
 MOST_FAILED = 0.05
 """Share of the questions that may fail before a run stops."""
@@ -157,7 +158,8 @@ class AskedApp:
     """An app with the corpus that its documents are of. It stands where a pipeline's store and injector stand.
 
     `id_path` is where a document's id is, if not where ids usually are. `target` is what a reader knows it by;
-    `watchers` are the hooks of all frameworks, since code of the user's own may use any of them.
+    `watchers` are the hooks of all frameworks, since code of the user's own may use any of them. `settings` are what
+    knobs set on it for the time of each question.
     """
 
     identity = None
@@ -171,6 +173,7 @@ class AskedApp:
     ) -> None:  # fmt: skip
         self.app, self.name, self.kind, self.target, self._watchers = app, name, kind, target, watchers
         self.log = AppLog()
+        self.settings: Sequence[KnobSetting] = ()
         self._id_path, self._timeout_s, self._count = id_path, timeout_s, count
         self._thread = OwnThread()
         self._known = KnownPassages(())
@@ -215,7 +218,9 @@ class AskedApp:
             return Heard(read, start, end, spans, listener.first_ns)
 
         try:
-            heard: Heard = self._thread.do(work, self._timeout_s)
+            # Set and put back on this side: a question that was given up cannot do it late, in the midst of another.
+            with in_place(self.settings):
+                heard: Heard = self._thread.do(work, self._timeout_s)
         except TimeoutError:
             listener.close()
             self._thread = OwnThread()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from ragprof.core.registry import Kind, PartSpec
 from ragprof.core.stages import Embedder, Generator, Injector, Part, Reranker, Store
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
 from ragprof.evals import PipelineConfig, complaint
-from ragprof.evals.config import OF_AN_APP, AppSettings
+from ragprof.evals.config import OF_AN_APP, OWN_STORE, AppSettings
 from ragprof.parts.adapters import (
     FunctionEmbedder,
     FunctionGenerator,
@@ -25,7 +25,8 @@ from ragprof.parts.adapters import (
 )
 from ragprof.parts.hits import what
 from ragprof.record.apps import AskedApp
-from ragprof.record.targets import asked_app, located
+from ragprof.record.knobs import settings_on
+from ragprof.record.targets import asked_app, kind_of, located, names_beside
 
 Given: TypeAlias = str | dict[str, Any] | PartSpec | Callable[..., Any] | Part
 
@@ -109,13 +110,24 @@ class Pipeline:
     doc_id: str | None = None
     api_key_env: str | None = None
     timeout_seconds: float = 120.0
+    knobs: dict[str, Any] | None = None
+
+    def variants(self) -> tuple[Parts, ...]:
+        """The parts of every variant of an app with `knobs`, the app as declared first; else of the one pipeline."""
+        if self.app is None or self.knobs is None:
+            return (self.parts(),)
+        target, home = _of(self.app, Path()), _home(self.app, Path())
+        return tuple(
+            Parts.of_app(app_of(config.name, target, config, DEFAULT_TOKENIZER, home=home))
+            for config in self.declared().variants()
+        )
 
     def parts(self) -> Parts:
-        """Build the parts. Raises UnknownName or BadInput for what cannot be built."""
+        """Build the parts, of an app with `knobs` as it is declared. Raises UnknownName or BadInput."""
         if self.app is not None:
-            settings = self.app_settings()
-            target = located(self.app, beside=Path()) if isinstance(self.app, str) else self.app
-            return Parts.of_app(app_of(self.name, target, settings, DEFAULT_TOKENIZER))
+            config = self.declared().variants()[0]
+            target, home = _of(self.app, Path()), _home(self.app, Path())
+            return Parts.of_app(app_of(self.name, target, config, DEFAULT_TOKENIZER, home=home))
         if self.store is None:
             raise BadInput(f"pipeline '{self.name}' has no store; give one, or an app")
         injector = self.injector
@@ -131,6 +143,14 @@ class Pipeline:
             generator=None if self.generator is None else part("generators", self.generator),
         )
 
+    def declared(self) -> PipelineConfig:
+        """The app as an eval file would declare it. Raises BadInput."""
+        settings = self.app_settings()
+        try:
+            return PipelineConfig(name=self.name, store=OWN_STORE, **settings.model_dump())
+        except ValidationError as failure:
+            raise BadInput(f"pipeline '{self.name}': {complaint(failure)}") from None
+
     def app_settings(self) -> AppSettings:
         """The app as the manifest shows it: one that is an object by its name. Raises BadInput for parts beside it."""
         brought = [name for name in ("store", "embedder", "reranker", "generator") if getattr(self, name) is not None]
@@ -144,18 +164,40 @@ class Pipeline:
             raise BadInput(f"pipeline '{self.name}': {complaint(failure)}") from None
 
 
-def app_of(name: str, target: Any, settings: AppSettings, tokenizer: str) -> AskedApp:
-    """An app by its settings, in the pipeline of this name."""
-    return asked_app(
+def _of(app: Any, beside: Path) -> Any:
+    return located(app, beside=beside) if isinstance(app, str) else app
+
+
+def _home(app: Any, beside: Path) -> Mapping[str, Any]:
+    return names_beside(app, beside=beside) if isinstance(app, str) else {}
+
+
+def app_of(name: str, target: Any, settings: PipelineConfig, tokenizer: str, *, home: Mapping[str, Any]) -> AskedApp:
+    """An app by its settings, in the pipeline of this name; a path of its knobs may begin with a name of its `home`.
+
+    Raises BadInput.
+    """
+    knobs, options = settings.knobs or {}, settings.app_options
+    chosen = kind_of(target, str(settings.app), settings.kind)
+    paths = {knob: value for knob, value in knobs.items() if "." in knob}
+    if given := {knob: value for knob, value in knobs.items() if knob not in paths}:
+        options["arguments"] = {**options.get("arguments", {}), **given}
+    if paths and chosen == "http":
+        raise BadInput(
+            f"knob '{next(iter(paths))}': a service is given its knobs in the request; write names without dots"
+        )
+    app = asked_app(
         name,
         target,
         known_as=str(settings.app),
-        kind=settings.kind,
+        kind=chosen,
         doc_id=settings.doc_id,
         timeout_s=settings.timeout_seconds,
-        options=settings.app_options,
+        options=options,
         count=counter(tokenizer),
     )
+    app.settings = settings_on(target, home, paths, as_declared=settings.variant_of == settings.name)
+    return app
 
 
 def part(kind: Kind, given: Given) -> Any:
@@ -182,13 +224,16 @@ class Workshop:
 
     def __init__(self, beside: Path = Path(), tokenizer: str = DEFAULT_TOKENIZER) -> None:
         self._made: dict[tuple[str, ...], Any] = {}
+        self._located: dict[str, Any] = {}
         self._beside, self._tokenizer = beside, tokenizer
 
     def parts(self, config: PipelineConfig) -> Parts:
         """Raises UnknownName, MissingModel, MissingPackage or BadInput for what cannot be built."""
         if config.app is not None:
-            target = located(config.app, beside=self._beside)
-            return Parts.of_app(app_of(config.name, target, config, self._tokenizer))
+            if config.app not in self._located:
+                self._located[config.app] = _of(config.app, self._beside)
+            home = _home(config.app, self._beside)
+            return Parts.of_app(app_of(config.name, self._located[config.app], config, self._tokenizer, home=home))
         embedder_key = config.embedder.key if config.embedder else ""
         reranked = config.reranker.name != "none"
         return Parts(

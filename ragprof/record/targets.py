@@ -60,6 +60,11 @@ def located(target: str, *, beside: Path) -> Any:
     return _made(found, target)
 
 
+def names_beside(target: str, *, beside: Path) -> Mapping[str, Any]:
+    """What the module of an app that was located before calls by a name; nothing of an address."""
+    return {} if target.startswith(ADDRESSES) else vars(_module(target.rpartition(":")[0], beside))
+
+
 def _module(name: str, beside: Path) -> ModuleType:
     try:
         return _of_file(beside / Path(name).expanduser(), name) if name.endswith(".py") else import_module(name)
@@ -138,9 +143,7 @@ def asked_app(
 
     Raises UnknownName for a kind or an option that there is not, and BadInput for what no kind fits.
     """
-    chosen = kind or _kind_of(target, known_as)
-    if not registry.find("apps", chosen).fits(target):
-        raise BadInput(f"app = '{known_as}' is a {type(target).__name__}, which is none of the kind {chosen}")
+    chosen = kind_of(target, known_as, kind)
     given = {key: value for key, value in options.items() if value is not None}
     if chosen == "http":
         given["timeout_seconds"] = timeout_s
@@ -152,7 +155,12 @@ def asked_app(
     )  # fmt: skip
 
 
-def _kind_of(target: Any, known_as: str) -> str:
+def kind_of(target: Any, known_as: str, kind: str | None) -> str:
+    """The kind that is named, else the one that fits. Raises UnknownName, and BadInput for what none fits."""
+    if kind is not None:
+        if not registry.find("apps", kind).fits(target):
+            raise BadInput(f"app = '{known_as}' is a {type(target).__name__}, which is none of the kind {kind}")
+        return kind
     names = registry.names("apps")
     for name in sorted(names, key=lambda each: (each == LAST, each)):
         fits = getattr(registry.find("apps", name), "fits", None)

@@ -21,7 +21,6 @@ from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
 from ragprof.core.tokens import counter
 from ragprof.corpus import Passages
 from ragprof.evals import PipelineConfig
-from ragprof.record.apps import AskedApp
 from ragprof.record.recording import Subject, fingerprint_of
 from ragprof.record.trial import WAITING, RecordingEffort, Trial, recording_effort
 from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
@@ -161,7 +160,7 @@ def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tup
         *([("part", FLATTERED if judged else SEARCH_ALL)] if of_it else []),
         ("questions", f"{len(subject.queries):,} {'judged' if judged else 'without judgements'}"),
         ("pipelines", ", ".join(parts.name for parts in subject.pipelines)),
-        *((f"app {parts.name}", _app_words(parts.app, subject)) for parts in subject.pipelines if parts.app),
+        *_app_rows(subject),
     ]
     for label, embedder in _embedders(subject).items():
         missing = trial.missing(embedder, docs)
@@ -191,13 +190,24 @@ def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tup
     return rows
 
 
-def _app_words(app: AskedApp, subject: Subject) -> str:
-    """What it is, and that it runs."""
+def _app_rows(subject: Subject) -> Iterator[tuple[str, str]]:
+    """What each app is, that it runs, its variants, and how often it is called."""
     most = 1 + len(subject.queries) * (2 + subject.config.timing.rounds) + subject.config.timing.warmup
-    return (
-        f"{app.target} ({app.kind}: {app.app.description}), your own code, which runs: each question is asked once for "
-        f"quality and again in live rounds, at most {most:,} calls in all, and whatever a call costs is spent"
-    )
+    for parts, config in zip(subject.pipelines, subject.config.pipelines, strict=True):
+        app = parts.app
+        if app is None or config.variant_of not in (None, config.name):
+            continue
+        names = [each.name for each in subject.config.pipelines if config.name in (each.name, each.variant_of)]
+        yield (
+            f"app {parts.name}",
+            f"{app.target} ({app.kind}: {app.app.description}), your own code, which runs: each question is asked once "
+            f"for quality and again in live rounds, at most {most * len(names):,} calls in all, and whatever a call "
+            "costs is spent",
+        )
+        if len(names) > 1:
+            knobs = ", ".join(config.knobs or {})
+            each = f"each a pipeline of its own with at most {most:,} of these calls"
+            yield f"variants of {parts.name}", f"{len(names)} by {knobs}, {each}: {', '.join(names)}"
 
 
 def _unread(subject: Subject, sample: Sequence[Doc]) -> list[UnreadTexts]:

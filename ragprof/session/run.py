@@ -17,7 +17,6 @@ from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.corpus import OwnDocuments, Passages, read_corpus, read_evaluation_set, with_own_documents
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint, read_eval
-from ragprof.evals.config import OWN_STORE
 from ragprof.evals.settings import keep_settings
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate
@@ -190,7 +189,7 @@ def prepare_pipelines(
     docs = read_corpus(Path(corpus))
     evaluation = read_evaluation_set(Path(queries), _path(qrels), corpus=docs)
     evaluation = with_own_documents(evaluation, docs, own_documents)
-    parts = tuple(pipeline.parts() for pipeline in pipelines)
+    parts = tuple(variant for pipeline in pipelines for variant in pipeline.variants())
     settle(parts, docs)
     for each in parts:
         check_pipeline(each, docs, config.tokenizer)
@@ -256,7 +255,7 @@ def described(pipelines: Sequence[Pipeline]) -> tuple[PipelineConfig, ...]:
     """Python pipelines as the manifest shows them: callables by their names, different ones under different names."""
     names = Names()
     return tuple(
-        PipelineConfig(name=pipeline.name, store=OWN_STORE, **pipeline.app_settings().model_dump())
+        pipeline.declared()
         if pipeline.app is not None
         else PipelineConfig(
             name=pipeline.name,

@@ -113,7 +113,7 @@ def _prepared(
         wanted = config.corpus.passages if passages is None else passages
         docs, evaluation = searched(whole, evaluation, wanted, seed=config.seed)
     settle(pipelines, docs)
-    for number, parts in enumerate(pipelines):
+    for number, parts in zip(config.tables, pipelines, strict=True):
         with places.put_before("pipelines", number, "depth" if parts.depth > len(docs.docs) else "injector"):
             check_pipeline(parts, docs, config.tokenizer)
     smallest = max(
@@ -162,7 +162,7 @@ def build_pipelines(config: EvalConfig, places: Places) -> tuple[Parts, ...]:
     """
     workshop = Workshop(places.file.parent, config.tokenizer)
     built = []
-    for number, pipeline in enumerate(config.pipelines):
+    for number, pipeline in zip(config.tables, config.pipelines, strict=True):
         with places.put_before("pipelines", number, "name" if pipeline.app is None else "app"):
             built.append(workshop.parts(pipeline))
     return tuple(built)
@@ -171,7 +171,10 @@ def build_pipelines(config: EvalConfig, places: Places) -> tuple[Parts, ...]:
 def rate_names(config: EvalConfig) -> list[tuple[tuple[str | int, ...], str]]:
     """Every rate that the eval names, with its place in the file."""
     tables: list[tuple[Prices, tuple[str | int, ...]]] = [(config.prices, ("prices",))]
-    tables += [(pipeline.prices, ("pipelines", place, "prices")) for place, pipeline in enumerate(config.pipelines)]
+    tables += [
+        (pipeline.prices, ("pipelines", table, "prices"))
+        for table, pipeline in zip(config.tables, config.pipelines, strict=True)
+    ]
     named: list[tuple[tuple[str | int, ...], str]] = [
         ((*location, stage), name)
         for prices, location in tables

@@ -116,6 +116,17 @@ def test_the_question_goes_where_it_is_told_to(pipeline: Pipeline) -> None:
     assert answer.prompt.endswith("fixed")
 
 
+def test_a_knob_leads_to_a_component_by_its_name(pipeline: Pipeline) -> None:
+    made = ragprof.Pipeline("prod", app=pipeline, doc_id="meta.page", knobs={"retriever.top_k": [4, 2]}).variants()
+    for parts, found in zip(made, (4, 2), strict=True):
+        assert parts.app is not None
+        parts.app.add(DOCS, None)
+        assert len(ids(parts.app.answer(QUERY), "search")) == found
+    assert pipeline.get_component("retriever").top_k == 4
+    with pytest.raises(BadInput, match="'top_k' is an argument of no component; write arguments by component"):
+        ragprof.Pipeline("prod", app=pipeline, knobs={"top_k": [4, 2]}).variants()
+
+
 def test_the_tracer_that_was_set_is_set_again(pipeline: Pipeline) -> None:
     own = tracing.tracer.actual_tracer
     heard(pipeline)

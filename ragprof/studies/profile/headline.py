@@ -295,22 +295,29 @@ def _slowest_stage(section: ProfileSection) -> str:
 
 
 def _apps(section: ProfileSection) -> list[str]:
-    """Of each pipeline of the user's own: what it is, who told of its stages, and what nobody did."""
+    """Of the pipelines of the user's own: what they are, who told of their stages, and what nobody did.
+
+    Variants of one app are one sentence, as far as the same sources told of the same stages.
+    """
     sentences = []
-    for name, pipeline in section.pipelines.items():
-        if (app := pipeline.app) is None:
-            continue
+    apps = {name: pipeline.app for name, pipeline in section.pipelines.items() if pipeline.app is not None}
+    alike = _alike({name: (app.target, app.description, tuple(app.sources.items())) for name, app in apps.items()})
+    for (target, description, sources), names in alike.items():
         told: dict[str, list[str]] = {}
-        for stage, source in app.sources.items():
+        for stage, source in sources:
             told.setdefault(source, []).append(stage)
         heard = "; ".join(f"{figures.listed(stages)} told by {source}" for source, stages in told.items())
-        what = f"{name} is {app.target}, a pipeline of your own ({app.description})"
+        what = f"{names[0]} is {target}, a pipeline of your own ({description})"
+        if len(names) > 1:
+            what = f"{figures.listed(names)} are {target}, a pipeline of your own ({description}), with other settings"
+        its = "its" if len(names) == 1 else "their"
         if not told:
-            how = "mark its stages with ragprof.span to see more" if app.kind != "http" else "return spans to see more"
-            sentences.append(f"{what}; nobody told of its stages, so all of its time is one figure: {how}.")
+            http = apps[names[0]].kind == "http"
+            how = "return spans to see more" if http else f"mark {its} stages with ragprof.span to see more"
+            sentences.append(f"{what}; nobody told of {its} stages, so all of {its} time is one figure: {how}.")
             continue
-        share = figures.share(max(0.0, pipeline.unaccounted.share))
-        sentences.append(f"{what}: {heard}; nobody told of {share} of its time.")
+        shares = _span([max(0.0, section.pipelines[name].unaccounted.share) for name in names], ".1%")
+        sentences.append(f"{what}: {heard}; nobody told of {shares} of {its} time.")
     return sentences
 
 
