@@ -10,6 +10,8 @@ from typing import Any, Required
 
 from typing_extensions import TypedDict
 
+from ragprof.core import files
+from ragprof.core.errors import BadInput
 from ragprof.core.recorded import RecordedJson, RecordedTable
 from ragprof.evals.recorded import Config, Dated
 
@@ -84,8 +86,13 @@ MANIFEST = RecordedJson(TraceManifest, AGAIN)
 
 
 def is_trace_profile(folder: Path) -> bool:
-    """Whether the folder holds a trace profile: no other recording has a table of traces."""
-    return (folder / "traces.parquet").is_file()
+    """Whether the folder holds a trace profile: it has a table of traces, and no manifest of something else."""
+    if not (folder / "traces.parquet").is_file():
+        return False
+    try:
+        return files.read_json(folder / "manifest.json", remedy=AGAIN).get("kind") == KIND
+    except BadInput:  # whoever reads the manifest of this profile says what is wrong with it
+        return True
 
 
 def traced_manifest(folder: Path) -> dict[str, Any]:

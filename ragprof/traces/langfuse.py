@@ -24,6 +24,8 @@ def span_of(line: dict[str, Any]) -> SpanFacts:
         return line.get(camel) if line.get(camel) is not None else line.get(snake)
 
     start, end = instant(get("startTime", "start_time")) or 0, instant(get("endTime", "end_time"))
+    if line.get("type") == "EVENT" and end is None:
+        end = start
     kind, name = str(line.get("type") or ""), str(line.get("name") or "observation")
     usage = mapping(get("usageDetails", "usage_details") or line.get("usage"))
     cost = mapping(get("costDetails", "cost_details"))

@@ -102,6 +102,10 @@ def trace_of(read: Sequence[SpanFacts]) -> TraceFacts:
             kids.setdefault(span.parent_id, []).append(key)
         else:
             roots.append(key)
+    begins = [key for key in roots if not spans[key].parent_id]
+    if len(begins) == 1 and len(roots) > 1:  # spans whose parents are not in the files happened within the whole
+        kids.setdefault(begins[0], []).extend(key for key in roots if key != begins[0])
+        roots = begins
     order, stages = _walked(spans, kids, roots)
     while len(order) < len(spans):  # spans that are each other's parents: the earliest of them begins
         roots.append(min((key for key in spans if key not in stages), key=lambda key: spans[key].start_ns))

@@ -78,6 +78,7 @@ OPERATIONS: Mapping[str, StageName] = {
     "text_completion": "generate", "generate_content": "generate", "completion": "generate",
 }  # fmt: skip
 """Operations of OpenTelemetry GenAI, former ones too -> stage. It has none of reranking yet; `rerank` is proposed."""
+HOLDING_OPERATIONS = frozenset({"invoke_agent", "invoke_workflow", "create_agent"})
 HOLDING = frozenset({"CHAIN", "AGENT", "WORKFLOW", "TASK", "SPAN", "EVENT"})
 """Kinds that hold other spans together."""
 VECTOR_DATABASES = frozenset({
@@ -116,4 +117,5 @@ def stage_of(facts: Mapping[str, object], name: str) -> str:
         return "rerank"
     if "found" in facts or str(facts.get("db") or "").lower() in VECTOR_DATABASES:
         return "search"
-    return "" if kind in HOLDING else f"{OTHER}{name}"
+    is_holding = kind in HOLDING or facts.get("operation") in HOLDING_OPERATIONS
+    return "" if is_holding else f"{OTHER}{name}"

@@ -65,6 +65,8 @@ def test_times_are_texts_or_numbers() -> None:
         ({"gen_ai.operation.name": "chat"}, "generate"),
         ({"gen_ai.operation.name": "text_completion"}, "generate"),
         ({"llm.request.type": "completion"}, "generate"),
+        ({"gen_ai.operation.name": "invoke_agent"}, ""),
+        ({"gen_ai.operation.name": "execute_tool"}, "other:call"),
         ({"db.system": "qdrant"}, "search"),
         ({"db.system": "postgresql"}, "other:call"),
         ({}, "other:call"),
@@ -154,6 +156,12 @@ def test_a_file_may_hold_several_formats(tmp_path: Path) -> None:
     assert generation.facts["first_token_s"] == 0.25
     assert (retrieval.stage, retrieval.facts["found"], retrieval.facts["question"]) == ("search", [["a", ""]], "Why?")
     assert generation.start_ns - retrieval.start_ns == 100 * MS  # 16:00 in Berlin is 15:00 in UTC
+
+
+def test_an_event_of_langfuse_takes_no_time(tmp_path: Path) -> None:
+    event = {"id": "o1", "traceId": "t1", "type": "EVENT", "name": "clicked", "startTime": "2025-11-24T16:00:00Z"}
+    ((found,), _) = read(write(tmp_path / "events.jsonl", [event]))
+    assert (found.stage, found.end_ns) == ("", DAY)
 
 
 def test_phoenix_parquet_is_read(tmp_path: Path) -> None:

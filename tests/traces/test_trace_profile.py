@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -265,6 +266,13 @@ def test_a_recording_of_something_else_is_not_overwritten(tmp_path: Path, handbo
     path = write(tmp_path / "week.jsonl", [request(openinference(1))])
     with pytest.raises(BadInput, match="this folder holds a recording of something else"):
         trace(path, out=handbook_recording)
+
+
+def test_what_was_recorded_over_a_profile_is_no_profile(tmp_path: Path, handbook_recording: Path) -> None:
+    """A run into the folder of a profile leaves the table of traces behind."""
+    made(tmp_path, [openinference(1)])
+    shutil.copy(tmp_path / "out" / "traces.parquet", handbook_recording)
+    assert redraw(handbook_recording).analysis.profile is not None
 
 
 @pytest.mark.parametrize(

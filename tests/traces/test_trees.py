@@ -135,6 +135,14 @@ def test_a_span_that_was_exported_twice_counts_once() -> None:
     assert (trace.spans, trace.repeated, trace.duration_ns) == (5, 5, 180 * MS)
 
 
+def test_spans_whose_parents_are_missing_lie_within_the_whole() -> None:
+    orphan = span(1, 6, "search", 100, 140, {"openinference.span.kind": "RETRIEVER"}, parent=99)
+    trace = read([*openinference(reranked=None)[:-1], orphan])
+    assert (trace.is_rooted, trace.duration_ns) == (True, 180 * MS)
+    assert trace.path_ns["search"] == 80 * MS
+    assert sum(trace.path_ns.values()) == trace.duration_ns
+
+
 def test_a_trace_whose_beginning_is_missing_goes_from_its_first_span_to_its_last() -> None:
     trace = read(openinference()[1:])
     assert not trace.is_rooted
