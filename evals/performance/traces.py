@@ -163,7 +163,6 @@ def spans_of(query: int, documents: int, rng: random.Random) -> list[dict[str, A
 def measured(path: Path, folder: Path) -> dict[str, Any]:
     """Wall and CPU seconds of each pass of a profile, and the highest resident memory after it."""
     from ragprof.session.again import redraw
-    from ragprof.session.summary import analyse
     from ragprof.session.tracing import _config
     from ragprof.studies.contract import Pricing
     from ragprof.studies.trace.price import price_traces
@@ -175,7 +174,6 @@ def measured(path: Path, folder: Path) -> dict[str, Any]:
     passes = {
         "read, by trace, tables": lambda: record_traces([path], out, config=config, judged={}, progress=SILENT),
         "price": lambda: price_traces(out, Pricing((), today())),
-        "analyse": lambda: analyse(out),
         "analyse and draw": lambda: redraw(out),
     }
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Spans to OTLP's JSON: one export request a line, as a collector's file receiver and Phoenix read it."""
+"""Spans to OTLP's JSON: one export request a line, as a collector's file receiver reads it."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ Fields: TypeAlias = dict[str, Any]
 
 def _numbered(kind: RecordedTable, path: Path, ids: pd.CategoricalDtype) -> pd.DataFrame:
     """A table with the places of its traces in `ids` instead of their ids, whose texts would fill the memory."""
-    table = kind.read(path)
+    table = kind.read(path).drop(columns=["phase", "start_ns"], errors="ignore")
     table["query_id"] = table["query_id"].astype(ids).cat.codes.astype("int32")
     pa.default_memory_pool().release_unused()
     return table
@@ -101,27 +101,30 @@ def _times(spans: pd.DataFrame, traces: Mapping[str, pd.DataFrame], ids: pd.Cate
         by_stage = {str(stage): rows for stage, rows in mine.groupby("stage", observed=True)}
         whole = by_stage.pop(WHOLE, None)
         stages = _in_order(by_stage)
-        timed = np.zeros(0, np.int32) if whole is None else whole["query_id"].to_numpy()
-        path = {
-            stage: rows[rows["query_id"].isin(timed)].assign(duration_ns=rows["path_ns"])
-            for stage, rows in stages.items()
-        }
-        overlapping = _overlapping(path, stages) if len(timed) else 0
+        timed = np.zeros(len(ids.categories), bool)
+        if whole is not None:
+            timed[whole["query_id"]] = True
+        more, means = np.zeros(len(timed)), {}
+        for stage, rows in stages.items():
+            is_timed = timed[rows["query_id"]]
+            numbers, path = rows["query_id"].to_numpy()[is_timed], rows["path_ns"].to_numpy(dtype=float)[is_timed]
+            more[numbers] += rows["duration_ns"].to_numpy()[is_timed] - path
+            if timed.any():
+                means[stage] = round(float(path.sum()) / int(timed.sum()))
         told = {stage: rows for stage, rows in stages.items() if stage != UNACCOUNTED}
+        overlapping = int((more > 0).sum())
+        paths = {stage: rows[timed[rows["query_id"]]] for stage, rows in told.items()} if overlapping else {}
         found[name] = {
             "end_to_end": None if whole is None else latency(whole),
             "stages": {stage: latency(rows) for stage, rows in told.items()},
-            "path": {stage: latency(path[stage]) for stage in told if overlapping and len(path[stage])},
-            "in_traces": {stage: len(rows) / len(own) for stage, rows in told.items()},
-            "mean_path_ns": {
-                stage: round(float(rows["duration_ns"].sum()) / len(timed))
-                for stage, rows in path.items()
-                if len(timed)
+            "path": {
+                stage: latency(rows.assign(duration_ns=rows["path_ns"])) for stage, rows in paths.items() if len(rows)
             },
-            "overlapping": overlapping,
+            "in_traces": {stage: len(rows) / len(own) for stage, rows in told.items()},
+            "mean_path_ns": means, "overlapping": overlapping,
             "reranker": effects.reranker_activity(own, stages.get("rerank"), whole),
             "slowest": _slowest(own, mine, ids),
-        }
+        }  # fmt: skip
     return found
 
 
@@ -172,16 +175,6 @@ def _in_order(by_stage: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     rest = sorted((stage for stage in by_stage if stage not in STAGES),
                   key=lambda stage: (stage == UNACCOUNTED, -float(by_stage[stage]["duration_ns"].sum())))  # fmt: skip
     return {stage: by_stage[stage] for stage in (*STAGES, *rest) if stage in by_stage}
-
-
-def _overlapping(path: Mapping[str, pd.DataFrame], busy: Mapping[str, pd.DataFrame]) -> int:
-    """Traces whose stages' own times add up to more than the clock shows."""
-    more = [
-        rows[["query_id"]].assign(ns=busy[stage]["duration_ns"] - rows["duration_ns"]) for stage, rows in path.items()
-    ]
-    if not more:
-        return 0
-    return int((pd.concat(more).groupby("query_id")["ns"].sum() > 0).sum())
 
 
 def _counts(usage: pd.DataFrame, unit: str) -> dict[str, int]:
