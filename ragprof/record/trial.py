@@ -23,6 +23,7 @@ import numpy as np
 from ragprof.core import Doc, Query, Ranking, Vectors, cores, environment, files
 from ragprof.core.caches import digest, known_keys, unknown_rows
 from ragprof.core.clock import Clock, Silent, now_ns
+from ragprof.core.errors import AppFailed
 from ragprof.core.ranking import without
 from ragprof.core.stages import CutsTexts, Embedder, Generator, Part, Reranker
 from ragprof.core.tokens import counter
@@ -277,15 +278,26 @@ class Trial:
         return self._speed("candidate", reranker, one)
 
     def _tried_app(self, app: AskedApp) -> Tried:
-        """Asked a few questions: it may take long, and cost money."""
+        """Asked a few questions, since it may take long and cost money; raises AppFailed where it fails for most."""
         count = counter(self.subject.config.tokenizer)
         found, taken, tokens = list[tuple[Query, Ranking]](), list[float](), list[int]()
-        for query in self.queries[:CALLS]:
+        failed: list[AppFailed] = []
+        for query in self.queries:
             start = self.clock()
-            answer = app.answer(query)
+            try:
+                answer = app.answer(query)
+            except AppFailed as failure:
+                failed.append(failure)
+                if len(failed) > CALLS:
+                    raise
+                continue
             taken.append((self.clock() - start) / 1e9)
             found.append((query, answer.rankings["search"]))
             tokens.append(answer.usage.get("generate", {}).get("input_tokens") or count(answer.prompt))
+            if len(taken) == CALLS:
+                break
+        if not taken:
+            raise failed[0]
         return Tried(0.0, median(taken), 0.0, 0.0, 0.0, found, float(np.mean(tokens)))
 
     def _tried(self, parts: Parts) -> Tried:

@@ -119,8 +119,9 @@ def _about_app(name: str, app: AppFigures | None) -> list[str]:
     if app is not None and app.failed:
         late = f", {app.timed_out:,} of them not in time" if app.timed_out else ""
         found.append(
-            f"{name}: failed for {figures.counted(app.failed, 'question')} of {app.asked:,}{late}; they count as 0 and "
-            f"have no timings. The first: {app.first_failure}"
+            f"{name}: failed for {figures.counted(app.failed, 'question')} of {app.asked:,}{late}; "
+            f"{'it counts as 0 and has' if app.failed == 1 else 'they count as 0 and have'} no timings. The first: "
+            f"{app.first_failure}"
         )
     if app is not None and app.unknown_documents:
         some = ", ".join(app.unknown_examples)
