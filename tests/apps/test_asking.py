@@ -14,10 +14,12 @@ from speaking_server import Handler, SpeakingServer, speaking
 
 import ragprof
 from ragprof.core import Query
-from ragprof.core.clock import now_ns
+from ragprof.core.clock import SILENT, now_ns
 from ragprof.core.errors import AppFailed, BadInput
+from ragprof.pytest_plugin.fixture import declared
 from ragprof.record.apps import AskedApp
 from ragprof.record.pipeline import Pipeline
+from ragprof.record.timings import time_pipelines
 
 QUERY = Query("q1", "which tides come when sun and moon pull along one line?")
 
@@ -237,16 +239,46 @@ def test_a_stream_is_read_to_its_end_and_its_first_piece_is_timed(service: Speak
         ),
         (lambda handler: handler.send(200, "<html>"), "question 'q1': ConnectionError: what came is not JSON"),
         (says(status="ok"), "app 'prod' returned dict; expected a text"),
-        (lambda handler: time.sleep(0.4), "question 'q1': "),
     ],
 )
 def test_a_service_that_fails_is_told(service: SpeakingServer, step: Any, message: str) -> None:
     service.plan.append(step)
     with pytest.raises(AppFailed) as raised:
-        asked(service.url, timeout_seconds=0.2).answer(QUERY)
+        asked(service.url).answer(QUERY)
     assert message in str(raised.value)
+
+
+def test_a_service_that_is_too_slow_is_given_up(service: SpeakingServer) -> None:
+    service.plan.append(lambda handler: time.sleep(0.6))
+    with pytest.raises(AppFailed, match=r"question 'q1': .*nothing came .*within 0.2 s"):
+        asked(service.url, timeout_seconds=0.2).answer(QUERY)
 
 
 def test_nothing_listens_there() -> None:
     with pytest.raises(AppFailed, match="question 'q1': ConnectionError: ConnectError"):
         asked("http://127.0.0.1:9/answer").answer(QUERY)
+
+
+def test_a_question_that_fails_in_a_live_round_is_left_out_of_all_rounds() -> None:
+    queries = [Query(f"q{number}", "why?") for number in range(20)]
+    parts = Pipeline("prod", app=failing({60})).parts()
+    app = parts.app
+    assert app is not None
+    app.add(DOCS, None)
+    for query in queries:
+        app.ranked(query, of=20)
+    timing = ragprof.Timing(seconds=5, rounds=3, patience=0)
+    spans = time_pipelines([parts], queries, timing=timing, clock=now_ns, progress=SILENT).span_table()
+    (lost,) = app.log.failed
+    timed = spans[spans["phase"] == "timed"]
+    assert {*timed["query_id"]} == {query.query_id for query in queries} - {lost}
+    assert (timed.groupby("query_id")["round"].nunique() == 3).all()
+
+
+def test_the_pytest_fixture_tells_apps_apart_by_object_and_options() -> None:
+    def rag(question: str) -> list[str]:
+        return []
+
+    apps = [Pipeline("a", app=rag), Pipeline("a", app=rag, arguments={"k": 3}), Pipeline("a", app=lambda question: [])]
+    assert len({declared(each) for each in apps}) == 3
+    assert declared(apps[0]) == declared(Pipeline("a", app=rag))
