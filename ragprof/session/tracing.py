@@ -24,6 +24,7 @@ from ragprof.price.rates import KEPT_BOOKS
 from ragprof.session.again import Result, reprice
 from ragprof.studies.trace.judge import judge_traces
 from ragprof.studies.trace.record import digest_of, record_traces
+from ragprof.traces.reading import check_file
 
 MADE = ("manifest.json", "spans.parquet", "usage.parquet", "calls.parquet", "traces.parquet", "ranked.parquet",
         "scores.parquet", "costs.parquet", "rates.json", "settings.json", "summary.json")  # fmt: skip
@@ -53,6 +54,8 @@ def trace(
     given = [Path(path) for path in paths]
     if not given:
         raise BadInput("no file of traces; give at least one")
+    for path in given:
+        check_file(path)
     if (queries is None) != (qrels is None):
         raise BadInput("queries and qrels go together: the words of questions, and the judgements of their ids")
     called = name or re.sub(r"[^A-Za-z0-9._-]", "-", given[0].name.partition(".")[0]).lstrip("-._") or "traces"

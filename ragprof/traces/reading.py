@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 
 import orjson
 
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts, langfuse, otlp, phoenix
 
@@ -44,15 +45,20 @@ class TraceAccount:
         self.first_unread = self.first_unread or line
 
 
+def check_file(path: Path) -> None:
+    """Raises BadInput for a file that is missing or empty."""
+    if not path.is_file():
+        raise BadInput(f"no such file of traces; give {FORMATS}", file=path)
+    if path.stat().st_size == 0:
+        raise BadInput(f"it is empty; give {FORMATS}", file=path)
+
+
 def read_spans(path: Path, account: TraceAccount, advance: Advance = lambda _bytes: None) -> Iterator[SpanFacts]:
     """Yield the spans of a file and say in its account what was read; `advance` is told the bytes gone through.
 
     Raises BadInput for a file that is missing, empty, or holds no span.
     """
-    if not path.is_file():
-        raise BadInput(f"no such file of traces; give {FORMATS}", file=path)
-    if path.stat().st_size == 0:
-        raise BadInput(f"it is empty; give {FORMATS}", file=path)
+    check_file(path)
     if path.suffix == ".parquet":
         for span in phoenix.parquet_spans(path):
             account.spans["Phoenix Parquet"] += 1
@@ -63,8 +69,8 @@ def read_spans(path: Path, account: TraceAccount, advance: Advance = lambda _byt
             yield from _spans_of_line(line, number, account)
     if not account.spans.total():
         raise BadInput(
-            f"no span in it ({account.unread:,} lines are no JSON, {account.foreign:,} are something else); "
-            f"give {FORMATS}",
+            f"no span in it ({counted(account.unread, 'line')} without JSON, {counted(account.foreign, 'object')} of "
+            f"something else); give {FORMATS}",
             file=path, line=account.first_unread,
         )  # fmt: skip
 

@@ -256,7 +256,7 @@ def test_a_file_without_a_rag_span_is_refused_and_an_old_profile_stays(tmp_path:
     made(tmp_path, [openinference(1)])
     before = (tmp_path / "out" / "summary.json").read_bytes()
     health = write(tmp_path / "health.jsonl", [request([span(9, 1, "GET /health", 0, 1, {}, parent=None)])])
-    with pytest.raises(BadInput, match="none of its 1 spans tells that it embeds, searches, reranks or generates"):
+    with pytest.raises(BadInput, match="1 span, none of which tells that it embeds, searches, reranks or generates"):
         trace(health, out=tmp_path / "out")
     assert (tmp_path / "out" / "summary.json").read_bytes() == before
     assert not (tmp_path / "out" / ".partial").exists()
@@ -275,6 +275,14 @@ def test_what_was_recorded_over_a_profile_is_no_profile(tmp_path: Path, handbook
     assert redraw(handbook_recording).analysis.profile is not None
 
 
+def test_a_file_that_is_missing_is_told_before_the_others_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "week.jsonl", [request(openinference(1))])
+    with pytest.raises(BadInput, match="no such file of traces") as failure:
+        trace(path, tmp_path / "missing.jsonl", out=tmp_path / "out")
+    assert failure.value.file == tmp_path / "missing.jsonl"
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("word", "says"), [("rerank", "write STAGE=RATE"), ("inject=free", "with a stage of llm, embed"), ("llm=", "write")]
 )
@@ -284,8 +292,9 @@ def test_a_price_that_is_none_is_refused(word: str, says: str) -> None:
 
 
 def test_a_rate_that_nobody_has_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "week.jsonl", [request(openinference(1))])
     with pytest.raises(BadInput, match="no rate named 'cohere/none'"):
-        trace(tmp_path / "missing.jsonl", out=tmp_path / "out", prices=prices_of(["rerank=cohere/none"]))
+        trace(path, out=tmp_path / "out", prices=prices_of(["rerank=cohere/none"]))
 
 
 def test_several_files_make_one_profile(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from ragprof.core import OTHER, STAGES, files
 from ragprof.core.clock import Progress, step
+from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.evals.traced import KIND, UNACCOUNTED, WHOLE
 from ragprof.traces import SpanFacts
@@ -163,8 +164,9 @@ def record_traces(
         tables.close()
     if not found.traces:
         raise BadInput(
-            f"none of its {found.spans:,} spans tells that it embeds, searches, reranks or generates; ragprof reads "
-            "openinference.span.kind, gen_ai.operation.name, Langfuse's types and Phoenix's kinds (docs/traces.md)",
+            f"{counted(found.spans, 'span')}, none of which tells that it embeds, searches, reranks or generates; what "
+            "tells it are openinference.span.kind, gen_ai.operation.name, Langfuse's types and Phoenix's kinds "
+            "(docs/traces.md)",
             file=paths[0],
         )
     manifest = {
@@ -282,9 +284,9 @@ def _shown_usage(trace: TraceFacts) -> Iterator[tuple[str, str, int]]:
     for stage in STAGES:
         if stage in trace.calls:
             yield stage, "calls", trace.calls[stage]
-        for unit, counted in (("errors", trace.errors), ("retries", trace.retries)):
-            if stage in counted:
-                yield stage, unit, counted[stage]
+        for unit, numbers in (("errors", trace.errors), ("retries", trace.retries)):
+            if stage in numbers:
+                yield stage, unit, numbers[stage]
     counts: dict[tuple[str, str], int] = {}
     for call in trace.model_calls:
         for unit in ("input_tokens", "output_tokens", "cached_tokens"):
