@@ -166,7 +166,7 @@ def measured(path: Path, folder: Path) -> dict[str, Any]:
     from ragprof.session.tracing import _config
     from ragprof.studies.contract import Pricing
     from ragprof.studies.trace.price import price_traces
-    from ragprof.studies.trace.record import record_traces
+    from ragprof.studies.trace.record import record_traces, without_collecting
 
     out = folder / "profile"
     out.mkdir()
@@ -182,7 +182,7 @@ def measured(path: Path, folder: Path) -> dict[str, Any]:
         work()
         found[name] = {"wall": (now_ns() - wall) / 1e9, "cpu": (cpu_ns() - cpu) / 1e9, "peak": peak_bytes()}
     wall, cpu = now_ns(), cpu_ns()
-    with path.open("rb") as stream:
+    with path.open("rb") as stream, without_collecting():
         for line in stream:
             orjson.loads(line)
     found["orjson.loads alone"] = {"wall": (now_ns() - wall) / 1e9, "cpu": (cpu_ns() - cpu) / 1e9, "peak": peak_bytes()}
