@@ -30,7 +30,8 @@ class RerankerSettings(EvalTable):
     other rerankers over the same candidates, compared with the pipeline's own. `margin` is the smallest gain of
     `metric` that counts; `worth_usd_per_point` is what 0.01 of it is worth in USD per 1,000 queries, where somebody
     knows. `llms` are further prices to see the statement at; `price_trend` is by how many percent a year LLM prices
-    are taken to fall.
+    are taken to fall. `depth_knob` is the knob of an app that says how many candidates its reranker is given, where its
+    name does not say so.
     """
 
     pipelines: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -44,6 +45,7 @@ class RerankerSettings(EvalTable):
     llms: tuple[str, ...] = ()
     signals: tuple[PartSpec, ...] = Field((PartSpec(name="margin"),), min_length=1)
     students: tuple[PartSpec, ...] = ()
+    depth_knob: Annotated[str, Field(min_length=1)] | None = None
     folds: int = Field(5, ge=2)
     windows: bool = True
     price_trend: float | None = Field(None, gt=-100, lt=100, allow_inf_nan=False)

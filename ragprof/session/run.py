@@ -76,7 +76,8 @@ def run_study(
     request = Request(Path(eval_file), changes or {}, books, keep_text, fresh)
     with step(progress, f"plan {name}"):
         plan = study.plan(prepared, request)
-    if apps := [parts.name for parts in prepared.subject.pipelines if parts.app is not None]:
+    apps = [parts.name for parts in prepared.subject.pipelines if parts.app is not None]
+    if apps and not study.asks_apps:
         progress.note(f"{name} takes pipelines apart, and leaves out {', '.join(apps)}, which is asked whole")
     bench = bench_of(prepared, home, progress)
     with files.claimed(bench.folder):

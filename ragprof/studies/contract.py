@@ -275,6 +275,8 @@ class Study(Generic[PlanT, SectionT]):
     """Files beside the report, such as reranker.md: name -> text."""
     answers: Callable[[SectionT], Mapping[str, str]] = lambda _section: {}
     """Pipeline -> a sentence for the head of the report, before and instead of what the profile says of that."""
+    asks_apps: bool = False
+    """Whether it takes pipelines that are apps, too; else it leaves them out, and that is said."""
     needs_profile: bool = True
     """Whether it rests on the main recording, which is made where it is not there."""
     needs_whole_corpus: bool = False

@@ -263,7 +263,17 @@ def notes(data: RerankerData, arm: str) -> list[str]:
     """What limits what is said of one reranker."""
     facts, found = data.arm(arm), []
     check = facts.pointwise
-    if check.declared and check.listwise:
+    if facts.app:
+        found.append(
+            "Candidates and their order are those that the app gave; what its reranker left out comes after what it "
+            "kept. Its depth is how many candidates it had at most."
+        )
+        if not facts.without_live:
+            found.append(
+                "Nobody asked it live without its reranker (a knob named reranker with a value off would): the time "
+                "without is the time with, less that of the rerank stage."
+            )
+    elif check.declared and check.listwise:
         found.append(
             "It declares that a pair's score depends on no other candidate, but scores moved by "
             f"{check.largest_difference:.0%} of their spread in other company: it was run at every depth."
@@ -291,7 +301,7 @@ def notes(data: RerankerData, arm: str) -> list[str]:
     if judged < LOW_JUDGED:
         found.append(f"Only {judged:.0%} of its first ten are judged; unjudged documents count as not relevant.")
     beyond = [depth for depth in data.settings.depths if depth not in facts.depths]
-    if beyond:
+    if beyond and not facts.app:
         found.append(f"The corpus has fewer passages than the depths {beyond}, which were left out.")
     rate = data.rates["arms"][arm]["rate"]
     if rate is not None and not rate.get("verified") and rate["name"] != "free":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from ragprof.core import Doc, Query, registry
+from ragprof.core.clock import Progress
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.core.stages import NestedStore, Reranker, Signal
@@ -22,6 +23,7 @@ from ragprof.record.trial import Trial, rounds_s
 from ragprof.report.figures import rough_duration
 from ragprof.studies.contract import Effort
 from ragprof.studies.preparation import Places, Prepared
+from ragprof.studies.reranker.apps import OWN, AppVariants, GivenOrder, SeenApp, seen, variants_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Arm:
     """One reranker over one pipeline's candidates. `student` is None for the pipeline's own reranker.
 
     `depths` rise and hold the pipeline's own; a student is looked at there alone. `against` is what a reader calls the
-    same pipeline without its reranker.
+    same pipeline without its reranker. Of an app depth and k are known once the main recording has it: see `seen`.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Arm:
     depths: tuple[int, ...]
     own_k: int
     against: str
+    app: AppVariants | None = None
+    by_depth: Mapping[int, Parts] = field(default_factory=dict)
 
     @property
     def reranker(self) -> Reranker:
@@ -64,10 +68,12 @@ class Arm:
 
     def at(self, depth: int) -> Parts:
         """The pipeline as it is with so many candidates."""
-        return replace(self.parts, depth=depth)
+        return replace(self.by_depth.get(depth, self.parts), depth=depth, reranker=self.parts.reranker)
 
     @property
     def plain(self) -> Parts:
+        if self.app is not None and self.app.without is not None:
+            return self.app.without
         return replace(self.parts, reranker=None)
 
 
@@ -88,6 +94,28 @@ class RerankerPlan:
     def own(self) -> tuple[Arm, ...]:
         return tuple(arm for arm in self.arms if arm.student is None)
 
+    def settled(self, home: Path, progress: Progress) -> tuple[RerankerPlan, list[SeenApp]]:
+        """The same with the depths of apps, as the recording at `home` has them; of each app what that has, too.
+
+        Raises BadInput where there is nothing left to look at.
+        """
+        found: dict[str, SeenApp | None] = {
+            arm.pipeline: seen(arm.app, home, self.subject.queries, self.subject.corpus.docs)
+            for arm in self.own
+            if arm.app is not None
+        }
+        if lacking := [name for name, one in found.items() if one is None]:
+            told = f"nobody told of a reranker in {', '.join(lacking)}"
+            if len(lacking) == len(self.own):
+                raise BadInput(f"{told}; mark it with ragprof.span('rerank') and give that the documents")
+            progress.note(f"{told}, so it is left out")
+        arms = [
+            arm if arm.app is None else _settled(arm, one)
+            for arm in self.arms
+            if (one := found.get(arm.pipeline)) is not None or arm.app is None
+        ]
+        return replace(self, arms=tuple(arms)), [one for one in found.values() if one is not None]
+
     @property
     def max_k(self) -> int:
         """The most chunks that anything is said about: as many as the search alone could send."""
@@ -107,12 +135,23 @@ def plan_reranker(
         raise BadInput(f"[reranker] {complaint(failure)}") from None
     places = Places(eval_file)
     with places.put_before("reranker", "pipelines"):
-        own = [_own_arm(prepared, each, settings) for each in _chosen(config, settings)]
+        apps = variants_of(config, settings, prepared.subject.pipelines)
+        own = [_own_arm(prepared, each, settings) for each in _chosen(config, settings, apps)]
+        own += [_app_arm(each) for each in apps]
     with places.put_before("reranker", "signals"):
         signals = _signals(settings)
     with places.put_before("reranker", "students"):
         students = _students(own, settings)
     return RerankerPlan(prepared.subject, settings, (*own, *students), signals, keep_text)
+
+
+def _settled(arm: Arm, found: SeenApp | None) -> Arm:
+    if found is None:
+        return arm
+    reranker = found.order if arm.student is None else arm.reranker
+    depths = tuple(sorted(found.by_depth)) if arm.student is None else (found.own_depth,)
+    parts = replace(arm.parts, depth=found.own_depth, reranker=reranker)
+    return replace(arm, parts=parts, depths=depths, own_k=found.own_k, by_depth=found.by_depth)
 
 
 def validated(settings: Mapping[str, Any]) -> RerankerSettings:
@@ -129,6 +168,11 @@ def estimate(plan: RerankerPlan, trial: Trial) -> Effort:
     rows, latencies, times = list[tuple[str, str]](), dict[str, float](), 0
     pairs: dict[int, dict[bytes, tuple[Query, Doc]]] = {}
     for arm in plan.arms:
+        if arm.app is not None:
+            latencies[arm.name], row = _asked_app(arm, trial)
+            times += 1 if arm.student is not None else 2 + len(arm.app.others)
+            rows.append((f"calls of {arm.name}", row))
+            continue
         candidates = arm.deepest if arm.reranker.pointwise else sum(arm.depths)
         rows.append((f"pairs of {arm.name}", f"at most {queries * candidates:,} pairs if none is cached"))
         tried, found = trial.pipelines[arm.pipeline], trial.found(arm.parts, arm.deepest)
@@ -142,23 +186,37 @@ def estimate(plan: RerankerPlan, trial: Trial) -> Effort:
         depths = arm.depths if arm.student is not None else (0, *arm.depths)
         plain_s = tried.query_s - tried.rerank_s
         latencies[arm.name], times = sum(plain_s + depth * candidate_s for depth in depths), times + len(depths)
-    rerankers = {id(arm.reranker): arm.reranker for arm in plan.arms}
+    rerankers = {id(arm.reranker): arm.reranker for arm in plan.arms if arm.app is None}
     scoring_s = sum(trial.scoring(rerankers[key], list(some.values())).seconds for key, some in pairs.items())
     live_s = rounds_s(latencies, timing, available=queries)
     rows.append(("live timings", f"{times} depths, about {rough_duration(live_s)} in {timing.rounds} rounds"))
     return Effort(rows, scoring_s + live_s)
 
 
-def _chosen(config: EvalConfig, settings: RerankerSettings) -> list[PipelineConfig]:
-    """The pipelines to look at. Raises BadInput where one has no reranker, or none has."""
+def _asked_app(arm: Arm, trial: Trial) -> tuple[float, str]:
+    """Seconds of one live question of every variant that an app is asked as, and what is said of that."""
+    if arm.app is None:
+        raise ValueError(f"'{arm.name}' is no app")
+    own = trial.pipelines[arm.pipeline]
+    if arm.student is not None:
+        query, ranking = max(own.found, key=lambda one: len(one[1]))
+        student_s = len(ranking) * trial.candidate_s(arm.reranker, query, ranking)
+        return own.query_s + student_s, "asked live as it is, and its candidates scored anew; scores are kept"
+    every = [arm.app.own, arm.app.without or arm.app.own, *arm.app.others]
+    taken = sum(trial.pipelines[each.name].query_s for each in every)
+    return taken, f"asked live as {', '.join(dict.fromkeys(each.name for each in every))}, beside the main recording"
+
+
+def _chosen(config: EvalConfig, settings: RerankerSettings, apps: Sequence[AppVariants]) -> list[PipelineConfig]:
+    """The declared pipelines to look at. Raises BadInput where one has no reranker, or none has and there is no app."""
     reranked = [each for each in config.pipelines if each.reranker.name != "none"]
-    if not reranked:
+    if not reranked and not apps:
         raise BadInput('no pipeline has a reranker; give one reranker = "maxsim", say')
+    own_apps = [each.name for each in config.pipelines if each.app is not None and each.variant_of in (None, each.name)]
+    having = [*(each.name for each in reranked), *own_apps]
     for name in settings.pipelines or ():
-        if name not in [each.name for each in reranked]:
-            raise BadInput(
-                f"pipeline '{name}' has no reranker; those that have one: {', '.join(each.name for each in reranked)}"
-            )
+        if name not in having:
+            raise BadInput(f"pipeline '{name}' has no reranker; those that have one: {', '.join(having)}")
     return [each for each in reranked if settings.pipelines is None or each.name in settings.pipelines]
 
 
@@ -180,6 +238,22 @@ def _own_arm(prepared: Prepared, config: PipelineConfig, settings: RerankerSetti
         depths=tuple(sorted({parts.depth, *(depth for depth in settings.depths if depth <= most)})),
         own_k=own_k(config),
         against=twins[0] if twins else f"{config.name} without its reranker",
+    )
+
+
+def _app_arm(variants: AppVariants) -> Arm:
+    """Of an app, with a depth that holds a place until the app was seen."""
+    own, without = variants.own, variants.without
+    return Arm(
+        name=own.name,
+        pipeline=own.name,
+        student=None,
+        spec=OWN,
+        parts=replace(own, depth=1, reranker=GivenOrder()),
+        depths=(1,),
+        own_k=1,
+        against=f"{own.name} without its reranker" if without is None else without.name,
+        app=variants,
     )
 
 

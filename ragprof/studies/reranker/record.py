@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
@@ -45,7 +45,8 @@ from ragprof.record.recording import (
     redacted,
     shuffled,
 )
-from ragprof.record.timings import QuietMoments, warmed
+from ragprof.record.timings import QuietMoments, unless_it_fails, warmed
+from ragprof.studies.reranker.apps import GivenOrder, traced_app
 from ragprof.studies.reranker.plan import Arm, RerankerPlan
 from ragprof.studies.reranker.recorded import ListwiseCheck, RecordedArm
 
@@ -164,7 +165,8 @@ class FoundCandidates:
             self._write(arm, depth, self.search(arm, depth), reranker)
             self.progress.advance(1)
         self.progress.done()
-        self.work["pairs_scored"] += reranker.pairs_scored
+        if not isinstance(arm.reranker, GivenOrder):  # the app has scored them
+            self.work["pairs_scored"] += reranker.pairs_scored
 
     def _write(self, arm: Arm, depth: int, rankings: Sequence[Ranking], reranker: Reranker) -> None:
         """A candidate's rank is its place in the store's answer: a depth holds the ranks up to it."""
@@ -213,6 +215,7 @@ def record(plan: RerankerPlan, bench: Bench) -> None:
     files.ready_folder(folder, remedy="give another folder with --out (in Python out=)")
     for name in DERIVED:
         (folder / name).unlink(missing_ok=True)
+    plan, apps = plan.settled(bench.folder, bench.progress)
     load([arm.parts for arm in plan.arms], bench.progress)
     embedding = embed(subject, subject.corpus.docs, bench)
     build_indexes(
@@ -225,6 +228,9 @@ def record(plan: RerankerPlan, bench: Bench) -> None:
     count = counter(subject.config.tokenizer)
     with remembering():
         found = FoundCandidates(queries, bench.cache, count, bench.progress)
+        for app in apps:
+            store = app.by_depth[app.own_depth].store
+            found.found |= {(id(store), depth): list(rankings) for depth, rankings in app.found.items()}
         for arm in plan.arms:
             found.add(arm)
         files.write_table(folder / "candidates.parquet", pd.DataFrame(found.rows, columns=list(COLUMNS)))
@@ -312,6 +318,8 @@ def _recorded(arm: Arm, check: ListwiseCheck) -> RecordedArm:
         remote=isinstance(reranker, RemoteReranker) and reranker.remote,
         max_tokens=reranker.max_tokens if isinstance(reranker, LengthLimited) else None,
         prefix=arm.prefix and not check.listwise,
+        app=arm.app is not None,
+        without_live=arm.app is None or arm.app.without is not None,
     )
 
 
@@ -330,6 +338,8 @@ class TimedDepth:
     arm: str
     depth: int
     parts: Parts
+    app: Literal["", "whole", "without", "student"] = ""
+    """Of an app: asked as it is, with its reranker's time left out, or with a student in place of that."""
 
     @property
     def key(self) -> str:
@@ -346,9 +356,12 @@ def time_depths(
 
     def ask(timed: TimedDepth, query: Query) -> tuple[int, tuple[object, ...]]:
         """One live query: its duration in ns, and what there is to write down of it."""
-        answer, trace = traced(timed.parts, query, bench.clock, read={"query"})
+        if timed.app:
+            reranked, trace = traced_app(timed.parts, query, bench.clock, timed.app)
+        else:
+            answer, trace = traced(timed.parts, query, bench.clock, read={"query"})
+            reranked = answer.rankings.get("rerank", ())
         spans = {str(span.stage): span.duration_ns for span in trace.spans}
-        reranked = answer.rankings.get("rerank", ())
         tokens = sum(count(item.doc.content) for item in reranked)
         facts = (
             query.query_id, trace.duration_ns, *(spans.get(stage) for stage in STAGES), len(reranked), tokens,
@@ -357,7 +370,10 @@ def time_depths(
         return trace.duration_ns, facts
 
     def duration(timed: TimedDepth, query: Query) -> int:
-        return ask(timed, query)[0]
+        start = bench.clock()
+        with unless_it_fails(timed.parts, query, of=len(queries)):
+            return ask(timed, query)[0]
+        return bench.clock() - start
 
     timing, every = plan.settings.timing, timed_depths(plan)
     asking = {timed.key: partial(duration, timed) for timed in every}
@@ -374,7 +390,8 @@ def time_depths(
             # Each round starts one further (A B C, C A B, ...), so that no depth always follows the same other.
             timed = every[(place - number) % len(every)]
             for query in queries[: counts[timed.arm]]:
-                rows.append((timed.arm, timed.depth, number, *ask(timed, query)[1]))
+                with unless_it_fails(timed.parts, query, of=len(queries)):
+                    rows.append((timed.arm, timed.depth, number, *ask(timed, query)[1]))
                 bench.progress.advance(1)
         table = pd.DataFrame(rows, columns=list(LIVE_COLUMNS))
         return table.astype({column: "Int64" for column in LIVE_COLUMNS if column not in ("arm", "query_id")})
@@ -388,5 +405,9 @@ def time_depths(
 
 def timed_depths(plan: RerankerPlan) -> list[TimedDepth]:
     """Each pipeline without its reranker, and every depth of every arm."""
-    plain = [TimedDepth(arm.name, WITHOUT, arm.plain) for arm in plan.own]
-    return plain + [TimedDepth(arm.name, depth, arm.at(depth)) for arm in plan.arms for depth in arm.depths]
+    plain = [TimedDepth(arm.name, WITHOUT, arm.plain, "without" if arm.app else "") for arm in plan.own]
+    return plain + [
+        TimedDepth(arm.name, depth, arm.at(depth), "" if arm.app is None else "student" if arm.student else "whole")
+        for arm in plan.arms
+        for depth in arm.depths
+    ]

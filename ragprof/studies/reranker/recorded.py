@@ -56,6 +56,10 @@ class RecordedArm(BaseModel):
     max_tokens: int | None = None
     prefix: bool
     """Whether the candidates of a smaller depth are the first of a greater one, in one set for all depths."""
+    app: bool = False
+    """Whether the pipeline is an app of the user's own."""
+    without_live: bool = True
+    """Whether it was asked live without its reranker; else the reranker's time was left out of what it took."""
 
     def set_of(self, depth: int, recorded: Sequence[int]) -> int | None:
         """The depth of the set that holds this depth's candidates: its own, or a deeper one that begins with them."""

@@ -116,6 +116,7 @@ STUDY: Study[RerankerPlan, RerankerSection] = Study(
     show=show,
     print=print_table,
     answers=answers,
+    asks_apps=True,
     pages={"reranker.md": reranker_page},
     restate=restate,
     is_recorded=is_judged,
