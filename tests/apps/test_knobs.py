@@ -20,7 +20,7 @@ from ragprof.record.apps import AskedApp
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.recording import Subject
 from ragprof.session.forecast import forecast_eval
-from ragprof.session.run import run
+from ragprof.session.run import prepare_pipelines, run
 from ragprof.studies.preparation import prepare
 
 QUERY = Query("q1", "which tides come when sun and moon pull along one line?")
@@ -206,6 +206,19 @@ def test_a_path_may_begin_at_the_object_of_a_method() -> None:
     first, second = asked(chain.__call__, **{"retriever.top": [3, 1]})
     assert len(second.answer(QUERY).rankings["search"]) == 1
     assert len(first.answer(QUERY).rankings["search"]) == 3
+
+
+def test_from_python_variants_stand_beside_other_pipelines(handbook: Path) -> None:
+    folder = handbook.parent / "handbook"
+    prepared = prepare_pipelines(
+        [Pipeline("bm25", store="bm25s", depth=5), Pipeline("prod", app=Chain(), knobs={"retriever.top": [3, 5]})],
+        corpus=folder, queries=folder / "queries.jsonl", qrels=folder / "qrels" / "test.tsv", name="mine", prices=None,
+        timing=None, metrics=("nDCG@10",),
+    )  # fmt: skip
+    subject = prepared.subject
+    assert [each.name for each in subject.pipelines] == ["bm25", "prod", "prod top=5"]
+    assert [each.name for each in subject.config.pipelines] == ["bm25", "prod", "prod top=5"]
+    assert subject.config.tables == (0, 1, 1)
 
 
 def test_a_value_with_signs_of_its_own_is_named_by_its_end() -> None:
