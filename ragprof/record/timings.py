@@ -348,7 +348,7 @@ def counted(function: Callable[..., T], *arguments: Any) -> tuple[T, int]:
         torch.ops.aten._int_mm: lambda left, right, *_, **__: 2 * prod(left) * right[-1],
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     }
-    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    if torch.backends.mkldnn.is_available():
         known[torch.ops.mkldnn._linear_pointwise] = _linear
     with FlopCounterMode(display=False, custom_mapping=known) as counter:
         result = function(*arguments)

@@ -148,7 +148,7 @@ class Transformer:
     def normalises(self) -> bool:
         """Whether vectors are made unit vectors, so that an inner product is the cosine: not where the model was
         trained for inner products."""
-        return self.model.similarity_fn_name != "dot"
+        return bool(self.model.similarity_fn_name != "dot")
 
     def called(self, texts: Sequence[str]) -> tuple[Vectors, int]:
         """Sentence vectors, shape (texts, dimensions), by the library's own call, and the number of tokens read.

@@ -77,7 +77,7 @@ def pack_layers(model: torch.nn.Module) -> int:
     """
     import torch
 
-    class PackedLayer(torch.nn.Module):
+    class PackedLayer(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy
         """One product for query, key and value; additions and GELU within the products; torch's fused attention."""
 
         def __init__(self, layer: Any) -> None:
@@ -125,7 +125,7 @@ def pack_linears(model: torch.nn.Module) -> int:
     """Replace every linear layer inside by a packed one with the same numbers and return how many were replaced."""
     import torch
 
-    class PackedLinear(torch.nn.Module):
+    class PackedLinear(torch.nn.Module):  # type: ignore[misc]
         def __init__(self, linear: torch.nn.Linear) -> None:
             super().__init__()
             self.in_features, self.out_features = linear.in_features, linear.out_features
@@ -169,7 +169,7 @@ def quantise_linears(model: torch.nn.Module) -> int:
 
     largest = largest_weight()
 
-    class Int8Linear(torch.nn.Module):
+    class Int8Linear(torch.nn.Module):  # type: ignore[misc]
         """Nearly the numbers of the layer that it is made of, in the type of what comes in; for inference only."""
 
         def __init__(self, linear: torch.nn.Linear) -> None:
