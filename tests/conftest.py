@@ -72,7 +72,7 @@ def recorded_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ragprof.session.run import run
 
     folder = tmp_path_factory.mktemp("handbook")
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, pictures.whole():
         patched.setenv("RAGPROF_CACHE", str(folder / "cache"))
         return run(DATA / "handbook.toml", out=folder / "recording").folder
 

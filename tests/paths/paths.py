@@ -171,6 +171,7 @@ PLUGINS: dict[Kind, dict[str, str]] = {
     "injectors": {"bare_injector": "BareInjector", "lacking_injector": "Lacking"},
     "generators": {"bare_generator": "BareGenerator", "lacking_generator": "Lacking"},
     "signals": {"bare_signal": "BareSignal", "lacking_signal": "Nothing"},
+    "apps": {"lacking_app": "Lacking"},
 }
 SOURCE = '''
 """Parts that have what their protocols ask for, and nothing else."""
