@@ -94,7 +94,7 @@ class AppSettings(EvalTable):
     Its `kind` is guessed where none is named. `question` is what the question goes by, `arguments` are given beside it.
     `doc_id` is a dotted path to the id in one of its documents; `documents` and `answer` lead to both in what it
     returns. It has `timeout_seconds` for each question. `knobs` are arguments, or dotted paths on the app, with the
-    values that are tried.
+    values that are tried. `index` fills its index anew while the corpus grows, each time in `index_timeout_seconds`.
     """
 
     app: Named | None = None
@@ -107,6 +107,8 @@ class AppSettings(EvalTable):
     api_key_env: Named | None = None
     timeout_seconds: float = Field(120.0, gt=0, allow_inf_nan=False)
     knobs: Annotated[Knobs | None, BeforeValidator(checked)] = None
+    index: Named | None = None
+    index_timeout_seconds: float = Field(3600.0, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def knobs_are_no_arguments(self) -> Self:
@@ -128,6 +130,7 @@ class AppSettings(EvalTable):
 
 
 OF_AN_APP = tuple(AppSettings.model_fields)
+LIMITS = ("timeout_seconds", "index_timeout_seconds")
 OWN_STORE = PartSpec(name="app")
 """What stands for the store of a pipeline that is an app."""
 
@@ -155,7 +158,7 @@ class PipelineConfig(AppSettings):
         if not isinstance(table, dict):
             return table
         if table.get("app") is None:
-            stray = next((key for key in OF_AN_APP if key in table and key != "timeout_seconds"), None)
+            stray = next((key for key in OF_AN_APP if key in table and key not in LIMITS), None)
             if stray is not None and table.get(stray) is not None and table.get("store") is not None:
                 raise Misplaced(f"{stray} is an app's; give app, or leave {stray} out", stray)
             return table
@@ -174,6 +177,7 @@ class PipelineConfig(AppSettings):
         """What is an app's is not written of a pipeline of parts."""
         whole: dict[str, Any] = serialize(self)
         left_out = OF_AN_APP if self.app is None else () if self.knobs else ("knobs",)
+        left_out += () if self.index else ("index", "index_timeout_seconds")
         left_out += () if self.variant_of else ("variant_of",)
         return {key: value for key, value in whole.items() if key not in left_out}
 

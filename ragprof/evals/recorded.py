@@ -32,8 +32,11 @@ SPANS = RecordedTable(
 FIRST_TOKENS = RecordedTable(text="pipeline query_id", whole="round first_token_ns", may_be_empty=True)
 USAGE = RecordedTable(text="pipeline query_id stage unit", whole="count")
 TOKENS = RecordedTable(text="kind id", whole="tokens")
-BUILDS = RecordedTable(text="pipeline", whole="duration_ns index_bytes peak_rss_bytes", may_be_empty=True)
-"""A row for each pipeline that has an index of ours; an app has its own."""
+BUILDS = RecordedTable(
+    text="pipeline", whole="duration_ns index_bytes peak_rss_bytes", nullable="index_bytes peak_rss_bytes",
+    may_be_empty=True,
+)  # fmt: skip
+"""A row for each pipeline that has an index of ours; an app has its own, and tells of it what it can."""
 RANKING = RecordedTable(text="query_id stage doc_id document_id", whole="rank", number="score", may_be_empty=True)
 """One pipeline's; empty where its store found nothing for any query."""
 SCORES = RecordedTable(text="pipeline stage metric query_id", number="value", may_be_empty=True)

@@ -48,6 +48,7 @@ from ragprof.core.spantree import StageTime, parents, stage_times
 from ragprof.core.stages import App
 from ragprof.parts.hits import Hit, KnownPassages, hit_of, what
 from ragprof.parts.returned import EXPECTED, documents_of, joined
+from ragprof.record.indexing import Indexing
 from ragprof.record.knobs import KnobSetting, in_place
 
 MOST_FAILED = 0.05
@@ -159,7 +160,7 @@ class AskedApp:
 
     `id_path` is where a document's id is, if not where ids usually are. `target` is what a reader knows it by;
     `watchers` are the hooks of all frameworks, since code of the user's own may use any of them. `settings` are what
-    knobs set on it for the time of each question.
+    knobs set on it for the time of each question. With `indexing` its index can be filled anew.
     """
 
     identity = None
@@ -170,10 +171,12 @@ class AskedApp:
         self, app: App, *, name: str, kind: str, target: str, id_path: str | None, timeout_s: float,
         count: Callable[[str], int],
         watchers: Sequence[Callable[[Listener], AbstractContextManager[None]]],
+        indexing: Indexing | None = None, index_timeout_s: float = 3600.0,
     ) -> None:  # fmt: skip
         self.app, self.name, self.kind, self.target, self._watchers = app, name, kind, target, watchers
         self.log = AppLog()
         self.settings: Sequence[KnobSetting] = ()
+        self.indexing, self._index_timeout_s = indexing, index_timeout_s
         self._id_path, self._timeout_s, self._count = id_path, timeout_s, count
         self._thread = OwnThread()
         self._known = KnownPassages(())
@@ -184,6 +187,24 @@ class AskedApp:
     def add(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
         """Learn the passages of the corpus; the app has an index of its own."""
         self._known, self.log = KnownPassages(docs), AppLog()
+
+    def reindex(self, documents: list[dict[str, Any]]) -> Any:
+        """Have the app index these documents and no others; what it tells of it. Raises BadInput where it fails."""
+        indexing = self.indexing
+        if indexing is None:
+            raise BadInput(f"pipeline '{self.name}' is an app without index(documents)")
+        said = f"app '{self.name}': index(documents) with {counted(len(documents), 'document')}"
+        try:
+            return self._thread.do(lambda runner: _finished(indexing(documents), runner), self._index_timeout_s)
+        except TimeoutError:
+            self._thread = OwnThread()
+            raise BadInput(
+                f"{said} took longer than {self._index_timeout_s:g} s; raise index_timeout_seconds"
+            ) from None
+        except (BadInput, KeyboardInterrupt):
+            raise
+        except BaseException as problem:  # an app may raise anything, SystemExit too
+            raise BadInput(f"{said} failed: {said_by(problem)}") from None
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         """What the app ends up with. Raises AppFailed."""
@@ -232,8 +253,7 @@ class AskedApp:
         except (AppFailed, KeyboardInterrupt):
             raise
         except BaseException as problem:  # an app may raise anything, SystemExit too
-            said = " ".join(str(problem).split())[:SHOWN_CHARACTERS]
-            raise AppFailed(f"question '{query.query_id}': {type(problem).__name__}: {said}") from None
+            raise AppFailed(f"question '{query.query_id}': {said_by(problem)}") from None
         return heard
 
     def answer(self, query: Query) -> Answer:
@@ -306,6 +326,11 @@ class AskedApp:
         if "generate" in usage:
             generated = Generated(text or "", usage["generate"], _first_token_ns(heard), "stop")
         return Answer(query, rankings, prompt, usage, generated), times, reading
+
+
+def said_by(problem: BaseException) -> str:
+    """What an app raised, in one line."""
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())[:SHOWN_CHARACTERS]}"
 
 
 def _finished(returned: Any, runner: asyncio.Runner) -> Any:

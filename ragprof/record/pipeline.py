@@ -25,8 +25,9 @@ from ragprof.parts.adapters import (
 )
 from ragprof.parts.hits import what
 from ragprof.record.apps import AskedApp
+from ragprof.record.indexing import indexing_of, own_indexing
 from ragprof.record.knobs import settings_on
-from ragprof.record.targets import asked_app, kind_of, located, names_beside
+from ragprof.record.targets import ADDRESSES, asked_app, kind_of, located, named, names_beside
 
 Given: TypeAlias = str | dict[str, Any] | PartSpec | Callable[..., Any] | Part
 
@@ -111,14 +112,16 @@ class Pipeline:
     api_key_env: str | None = None
     timeout_seconds: float = 120.0
     knobs: dict[str, Any] | None = None
+    index: Any = None
+    index_timeout_seconds: float = 3600.0
 
     def variants(self) -> tuple[Parts, ...]:
         """The parts of every variant of an app with `knobs`, the app as declared first; else of the one pipeline."""
         if self.app is None or self.knobs is None:
             return (self.parts(),)
-        target, home = _of(self.app, Path()), _home(self.app, Path())
+        target, home, index = _of(self.app, Path()), _home(self.app, Path()), _index(self.index, Path())
         return tuple(
-            Parts.of_app(app_of(config.name, target, config, DEFAULT_TOKENIZER, home=home))
+            Parts.of_app(app_of(config.name, target, config, DEFAULT_TOKENIZER, home=home, index=index))
             for config in self.declared().variants()
         )
 
@@ -126,8 +129,8 @@ class Pipeline:
         """Build the parts, of an app with `knobs` as it is declared. Raises UnknownName or BadInput."""
         if self.app is not None:
             config = self.declared().variants()[0]
-            target, home = _of(self.app, Path()), _home(self.app, Path())
-            return Parts.of_app(app_of(self.name, target, config, DEFAULT_TOKENIZER, home=home))
+            target, home, index = _of(self.app, Path()), _home(self.app, Path()), _index(self.index, Path())
+            return Parts.of_app(app_of(self.name, target, config, DEFAULT_TOKENIZER, home=home, index=index))
         if self.store is None:
             raise BadInput(f"pipeline '{self.name}' has no store; give one, or an app")
         injector = self.injector
@@ -157,7 +160,7 @@ class Pipeline:
         if brought:
             raise BadInput(f"pipeline '{self.name}': an app brings its own {brought[0]}; leave {brought[0]} out")
         given = {name: getattr(self, name) for name in OF_AN_APP if name != "app"}
-        named = self.app if isinstance(self.app, str) else getattr(self.app, "__name__", type(self.app).__name__)
+        named, given["index"] = _known_as(self.app), None if self.index is None else _known_as(self.index)
         try:
             return AppSettings(app=named, **given)
         except ValidationError as failure:
@@ -168,14 +171,26 @@ def _of(app: Any, beside: Path) -> Any:
     return located(app, beside=beside) if isinstance(app, str) else app
 
 
+def _known_as(given: Any) -> str:
+    return given if isinstance(given, str) else str(getattr(given, "__name__", type(given).__name__))
+
+
+def _index(given: Any, beside: Path) -> Any:
+    """What `index` names; an address is itself. Never called before documents are to be indexed."""
+    is_place = isinstance(given, str) and not given.startswith(ADDRESSES)
+    return named("index", given, beside=beside) if is_place else given
+
+
 def _home(app: Any, beside: Path) -> Mapping[str, Any]:
     return names_beside(app, beside=beside) if isinstance(app, str) else {}
 
 
-def app_of(name: str, target: Any, settings: PipelineConfig, tokenizer: str, *, home: Mapping[str, Any]) -> AskedApp:
+def app_of(
+    name: str, target: Any, settings: PipelineConfig, tokenizer: str, *, home: Mapping[str, Any], index: Any = None
+) -> AskedApp:
     """An app by its settings, in the pipeline of this name; a path of its knobs may begin with a name of its `home`.
 
-    Raises BadInput.
+    `index` is what fills its index, where that is no method of its own. Raises BadInput.
     """
     knobs, options = settings.knobs or {}, settings.app_options
     chosen = kind_of(target, str(settings.app), settings.kind)
@@ -195,6 +210,15 @@ def app_of(name: str, target: Any, settings: PipelineConfig, tokenizer: str, *, 
         timeout_s=settings.timeout_seconds,
         options=options,
         count=counter(tokenizer),
+        indexing=own_indexing(target)
+        if index is None
+        else indexing_of(
+            index,
+            known_as=str(settings.index),
+            api_key_env=settings.api_key_env,
+            timeout_s=settings.index_timeout_seconds,
+        ),
+        index_timeout_s=settings.index_timeout_seconds,
     )
     app.settings = settings_on(target, home, paths, as_declared=settings.variant_of == settings.name)
     return app
@@ -232,8 +256,9 @@ class Workshop:
         if config.app is not None:
             if config.app not in self._located:
                 self._located[config.app] = _of(config.app, self._beside)
-            home = _home(config.app, self._beside)
-            return Parts.of_app(app_of(config.name, self._located[config.app], config, self._tokenizer, home=home))
+            home, index = _home(config.app, self._beside), _index(config.index, self._beside)
+            app = app_of(config.name, self._located[config.app], config, self._tokenizer, home=home, index=index)
+            return Parts.of_app(app)
         embedder_key = config.embedder.key if config.embedder else ""
         reranked = config.reranker.name != "none"
         return Parts(

@@ -25,12 +25,13 @@ from uuid import uuid4
 import pandas as pd
 
 from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment, files
-from ragprof.core.clock import Clock, Progress, now_ns, step
+from ragprof.core.clock import Clock, Progress, excluded_ns, now_ns, step
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Embedder, NamedEngine
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
 from ragprof.evals import EvalConfig
+from ragprof.record.indexed import IndexedApp
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
@@ -52,7 +53,8 @@ def build_indexes(
 ) -> pd.DataFrame:
     """Fill every store and return one row a pipeline; pipelines that share a store show the same build.
 
-    An app has an index of its own: it learns the corpus, and has no row.
+    An app has an index of its own: it learns the corpus, and has no row. One that is filled anew has a row, without
+    its bytes where it does not tell them, and without memory where it is filled in another process.
 
     `vectors` are the corpus's vectors by id() of the embedder. Embedding is not part of the build. Raises BadInput
     where two pipelines would fill one store differently.
@@ -64,19 +66,22 @@ def build_indexes(
             raise BadInput(
                 f"pipeline '{parts.name}' shares its store with another embedder; give it a store of its own"
             )
-    built: dict[int, tuple[int, int, int]] = {}
+    built: dict[int, tuple[int, int | None, int | None]] = {}
     progress.start("build indexes", len({id(parts.store) for parts in pipelines}))
     for parts in pipelines:
         if id(parts.store) not in built:
             environment.reset_peak()
-            start = clock()
+            start, apart = clock(), excluded_ns()
             parts.store.add(docs, vectors.get(id(parts.embedder)) if parts.store.needs_vectors else None)
-            duration = clock() - start
-            built[id(parts.store)] = (duration, parts.store.index_bytes, environment.peak_rss_bytes())
+            duration = clock() - start - (excluded_ns() - apart)
+            size, peak = parts.store.index_bytes, environment.peak_rss_bytes()
+            own = parts.store if isinstance(parts.store, IndexedApp) else None
+            known = (size, peak) if own is None else (size or None, None if own.is_elsewhere else peak)
+            built[id(parts.store)] = (duration, *known)
             progress.advance(1)
     progress.done()
-    rows = [(parts.name, *built[id(parts.store)]) for parts in pipelines if parts.app is None]
-    return pd.DataFrame(rows, columns=list(BUILD_COLUMNS))
+    rows = [(parts.name, *built[id(parts.store)]) for parts in pipelines if parts.store is not parts.app]
+    return pd.DataFrame(rows, columns=list(BUILD_COLUMNS)).astype(dict.fromkeys(BUILD_COLUMNS[1:], "Int64"))
 
 
 SECRET = re.compile(r"(^|_)(key|apikey|token|secret|password|credential)s?$", re.IGNORECASE)

@@ -22,6 +22,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.record import opentelemetry
 from ragprof.record.apps import AskedApp
+from ragprof.record.indexing import Indexing
 
 ADDRESSES = ("http://", "https://")
 EXTRAS: Mapping[str, str] = {
@@ -34,17 +35,20 @@ LAST = "callable"
 
 
 def located(target: str, *, beside: Path) -> Any:
-    """The object that is named; an address is itself. A function that takes nothing is called once for its app.
+    """The app that is named; an address is itself. A function that takes nothing is called once for its app."""
+    return target if target.startswith(ADDRESSES) else _made(named("app", target, beside=beside), target)
+
+
+def named(key: str, target: str, *, beside: Path) -> Any:
+    """What stands under `module:attribute` or `file.py:attribute`, the value of a key of the eval file.
 
     Files are relative to the folder `beside`, where modules are looked for, too. Raises BadInput for a module that does
     not import, with the last place in its traceback, and for an attribute that it lacks.
     """
-    if target.startswith(ADDRESSES):
-        return target
     module_name, colon, path = target.rpartition(":")
     if not colon or not module_name or not path:
         raise BadInput(
-            f"app = '{target}' is none; write module:attribute, file.py:attribute, or an address like "
+            f"{key} = '{target}' is none; write module:attribute, file.py:attribute, or an address like "
             "http://127.0.0.1:8000/answer"
         )
     for folder in (str(Path.cwd()), str(beside.resolve())):
@@ -55,9 +59,9 @@ def located(target: str, *, beside: Path) -> Any:
         if not hasattr(found, name):
             close = difflib.get_close_matches(name, [each for each in dir(found) if not each.startswith("_")], n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise BadInput(f"app = '{target}': {module_name} has no '{name}'{hint}")
+            raise BadInput(f"{key} = '{target}': {module_name} has no '{name}'{hint}")
         found = getattr(found, name)
-    return _made(found, target)
+    return found
 
 
 def names_beside(target: str, *, beside: Path) -> Mapping[str, Any]:
@@ -138,6 +142,8 @@ def asked_app(
     timeout_s: float,
     options: Mapping[str, Any],
     count: Callable[[str], int],
+    indexing: Indexing | None = None,
+    index_timeout_s: float = 3600.0,
 ) -> AskedApp:
     """An app that can be asked; its kind is guessed where none is named.
 
@@ -151,7 +157,7 @@ def asked_app(
     watchers = [*(registry.find("apps", each).watched for each in registry.names("apps")), opentelemetry.watched]
     return AskedApp(
         app, name=name, kind=chosen, target=known_as, id_path=doc_id, timeout_s=timeout_s, count=count,
-        watchers=watchers,
+        watchers=watchers, indexing=indexing, index_timeout_s=index_timeout_s,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from math import prod
 from statistics import median_high
 from typing import Any, TypeVar
@@ -276,8 +277,15 @@ def warm_up(parts: Parts, queries: Sequence[Query], timing: Timing, pipelines: i
     At least one, then as many of `timing.warmup` as the time of one among so many `pipelines` allows.
     """
     traces: list[Trace] = []
+    asked = cycle(queries)
+    failed = 0
     while len(traces) < timing.warmup and sum(trace.duration_ns for trace in traces) < warm_up_ns(timing, pipelines):
-        traces.append(traced(parts, queries[len(traces) % len(queries)], clock)[1])
+        try:
+            traces.append(traced(parts, next(asked), clock)[1])
+        except AppFailed:  # whether it fails for too many is counted where each is asked
+            failed += 1
+            if failed == len(queries):
+                raise
     taken: dict[str, list[int]] = {}
     for span in (span for trace in traces for span in trace.spans):
         taken.setdefault(span.stage, []).append(span.duration_ns)

@@ -35,6 +35,7 @@ from ragprof.statistics.draws import Draws, observed_interval
 from ragprof.statistics.estimates import latency_quantiles, rounded
 from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, Array, GrowthData, PipelineData, read_growth
 from ragprof.studies.growth.forecasts import forecasts
+from ragprof.studies.growth.recorded import GrownApp
 from ragprof.studies.growth.section import GrowthSection
 
 FROM_THE_SMALLEST = "from the smallest size"
@@ -101,7 +102,7 @@ def points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
     # Of each query's injected tokens the share of each kind; a query without any takes no part.
     whole = tokens.sum(axis=-1, keepdims=True)
     shares = np.divide(tokens, whole, out=np.full(tokens.shape, np.nan), where=whole > 0)
-    pointwise = data.is_reranked(pipeline.name) and pipeline.name not in data.manifest["listwise"]
+    pointwise = data.has_depth_curve(pipeline.name)
     depths = data.settings["depths"] if curve == BIASED and pointwise and data.judged else []
     stages = pipeline.stages if data.judged else []
     relevant = [metric for metric in metrics if not metric.startswith("Judged")]
@@ -172,7 +173,10 @@ def timings(data: GrowthData, name: str, size: int) -> dict[str, Any]:
         "build": {
             "duration_ns": int(mine["duration_ns"].median()),
             "duration_range_ns": [int(mine["duration_ns"].min()), int(mine["duration_ns"].max())],
-            **{column: int(mine[column].max()) for column in ("index_bytes", "peak_rss_bytes")},
+            **{
+                column: None if mine[column].isna().any() else int(mine[column].max())
+                for column in ("index_bytes", "peak_rss_bytes")
+            },
             "n": len(mine),
         },
     }
@@ -237,7 +241,7 @@ def crossovers(data: GrowthData, quality: Mapping[str, Array]) -> list[dict[str,
         behind, ahead = sorted(pair, key=lambda name: float(quality[name][:, -1].mean()))
         plain, reranked = sorted(pair, key=data.is_reranked)
         searches = [{part: data.pipeline(name)[part] for part in ("embedder", "store")} for name in pair]
-        if not data.is_reranked(reranked):
+        if not data.is_reranked(reranked) or set(pair) & data.apps.keys():
             asked.append((f"{ahead} beats {behind}", ahead, behind, 0.0))
         elif not data.is_reranked(plain) and searches[0] == searches[1]:
             asked.append((f"{reranked} gains more than {bound:g} over {plain}", reranked, plain, bound))
@@ -321,6 +325,22 @@ def _few_timed(data: GrowthData) -> FewTimed | None:
     )
 
 
+def _of_app(name: str, app: GrownApp) -> list[str]:
+    """How an app grew, and what went wrong with it."""
+    told = [
+        f"{name} is an app: index(documents) was called for every sub-corpus, and each question was asked in it. "
+        f"{counted(app['asked'], 'question')} asked for quality, {app['failed']:,} failed"
+        + (f"; the first: {app['first_failure']}" if app["failed"] else "")
+        + "."
+    ]
+    if app["unknown"]:
+        told.append(
+            f"{name} found {counted(app['unknown'], 'document')} that the corpus does not have; its rankings are "
+            "judged without them."
+        )
+    return told
+
+
 def notes(data: GrowthData) -> list[str]:
     """What a reader must know before believing a curve."""
     kept, listwise = data.manifest["kept"], data.manifest["listwise"]
@@ -332,6 +352,7 @@ def notes(data: GrowthData) -> list[str]:
     ]
     if few := _few_timed(data):
         live.append(f"{few.sentence}.")
+    live += [sentence for name, app in data.apps.items() for sentence in _of_app(name, app)]
     cut = [f"{UnreadTexts(**each).sentence}." for each in data.manifest.get("unread", ())]
     whole = data.sizes()[-1] == data.manifest["corpus_docs"]
     in_the_end = "; at the largest size all orders are the same corpus" if whole else ""

@@ -20,7 +20,16 @@ from ragprof.record import belonging
 from ragprof.record.belonging import Basis
 from ragprof.record.disturbance import Disturbance, disturbance_of
 from ragprof.statistics.draws import Draws
-from ragprof.studies.growth.recorded import CONTEXT, COVERAGE, JUDGEMENT, MANIFEST, PROMPTS, QUERIES, SCORES
+from ragprof.studies.growth.recorded import (
+    CONTEXT,
+    COVERAGE,
+    JUDGEMENT,
+    MANIFEST,
+    PROMPTS,
+    QUERIES,
+    SCORES,
+    GrownApp,
+)
 
 Array = NDArray[np.float64]
 KINDS = ("relevant", "irrelevant", "unjudged", "duplicate", "contradicting")
@@ -95,8 +104,19 @@ class GrowthData:
     def pipeline(self, name: str) -> Mapping[str, Any]:
         return next(pipeline for pipeline in self.config["pipelines"] if pipeline["name"] == name)
 
+    @property
+    def apps(self) -> Mapping[str, GrownApp]:
+        """What was noticed of each pipeline that is an app."""
+        return dict(self.manifest.get("apps", {}))
+
     def is_reranked(self, name: str) -> bool:
+        if name in self.apps:
+            return self.apps[name]["reranked"]
         return bool(self.pipeline(name)["reranker"]["name"] != "none")
+
+    def has_depth_curve(self, name: str) -> bool:
+        """Whether quality is known at every depth of the depth curve: where scores hold for all of them."""
+        return self.is_reranked(name) and name not in (*self.manifest["listwise"], *self.apps)
 
     def final_stage(self, name: str) -> str:
         return "rerank" if self.is_reranked(name) else "search"

@@ -125,7 +125,10 @@ def measured_series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
         ("duration_ns", "build_ns", "ns", BUILT),
     ):
         # Nothing is resampled: one figure per size.
-        medians = [table.loc[table["pipeline"] == pipeline.name, column].median() for table in builds]
+        known = [table.loc[table["pipeline"] == pipeline.name, column] for table in builds]
+        if any(each.isna().any() for each in known):  # an app need not tell the size of its index
+            continue
+        medians = [each.median() for each in known]
         yield MeasuredSeries.of(quantity, unit, by_store(store, models), np.array([medians], float))
     cost = cost_series(pipeline, search)
     if cost is not None:

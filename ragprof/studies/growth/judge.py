@@ -76,7 +76,9 @@ class Judged:
         """The last ranking from the first `depth` candidates; by other judgements' ideal where one is given."""
         places = self.rankings.places[..., :depth]
         if self.reranked:
-            places, _ = reordered(places, self.rankings.rerank_scores[..., :depth], self.collection.ranks)
+            scores = self.rankings.rerank_scores[..., :depth]
+            # What an app's reranker leaves out has no score, and is in no ranking behind it.
+            places, _ = reordered(np.where(np.isnan(scores), -1, places), scores, self.collection.ranks)
         return self._table(stage, depth, places, ideal=ideal)
 
     def _injected(self) -> Places:
@@ -222,15 +224,17 @@ class GrowthBench:
     def judged(self, file: Path, pipeline: Mapping[str, Any], curve: str) -> Judged:
         """The cells of one file."""
         plan, growth = self.manifest["plan"], self.manifest["config"]["growth"]
-        shape = (plan["orders"], len(self.manifest["sizes"][curve]), len(self.collection.query_ids), plan["depth"])
+        app = self.manifest.get("apps", {}).get(pipeline["name"])
+        deepest = plan["depth"] if app is None else app["depth"]
+        shape = (plan["orders"], len(self.manifest["sizes"][curve]), len(self.collection.query_ids), deepest)
         rankings = read_rankings(file, self.manifest["sizes"][curve], shape)
         return Judged(
             rankings,
             self.collection,
             self.labels,
-            depth=pipeline["depth"],
+            depth=pipeline["depth"] if app is None else deepest,
             cutoffs=growth["cutoffs"],
-            reranked=pipeline["reranker"]["name"] != "none",
+            reranked=pipeline["reranker"]["name"] != "none" if app is None else app["reranked"],
         )
 
     def at_depths(self, pipeline: Mapping[str, Any], judged: Judged) -> list[pd.DataFrame]:
@@ -298,10 +302,10 @@ def _judge_pipeline(bench: GrowthBench, pipeline: Mapping[str, Any], presence: P
     for curve in bench.manifest["sizes"]:
         judged = bench.judged(bench.folder / "cells" / name / f"{curve}.parquet", pipeline, curve)
         tables = judged.stages()
-        if curve == EVIDENCE_KEPT and name not in bench.manifest["listwise"]:
+        if curve == EVIDENCE_KEPT and name not in (*bench.manifest["listwise"], *bench.manifest.get("apps", {})):
             tables += bench.at_depths(pipeline, judged) if judged.reranked else []
         if curve == UNBIASED and presence is not None:
-            tables.append(judged.final("present", pipeline["depth"], ideal=presence.ideal))
+            tables.append(judged.final("present", judged.depth, ideal=presence.ideal))
         scores += [table.assign(curve=curve) for table in tables]
         contexts.append(judged.context().assign(curve=curve))
     exact = bench.folder / "exact" / f"{name}.parquet"

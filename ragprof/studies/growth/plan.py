@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.corpus import read_corpus
 from ragprof.corpus.layouts import Ground, log_sizes, relevant_places
-from ragprof.evals import GrowthSettings, complaint
+from ragprof.evals import Curve, GrowthSettings, complaint
 from ragprof.parts.adapters import FunctionStore
+from ragprof.record.indexed import with_indexes
+from ragprof.record.pipeline import Parts
 from ragprof.record.recording import Subject, fingerprint_of, identities, redacted
 from ragprof.studies.growth.contradictions import contradictions
 from ragprof.studies.growth.near_copies import Edit, near_copies
@@ -68,6 +70,12 @@ class Growing:
     ground: Ground
     left_out: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
+    apps_left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> tuple[Parts, ...]:
+        """The pipelines that are made of parts."""
+        return tuple(parts for parts in self.subject.pipelines if parts.app is None)
 
     @property
     def depth(self) -> int:
@@ -185,9 +193,12 @@ def plan_growth(
     prepared: Prepared, eval_file: Path, *, changes: Mapping[str, Any] | None = None, fresh: bool = False
 ) -> Growing:
     """Check and lay out how an eval grows. `changes` go before the file's [growth]. Raises BadInput."""
-    prepared = prepared.without_apps("growth")
+    prepared, apps_left_out = _with_indexes(prepared)
+    asks_apps = any(parts.app is not None for parts in prepared.subject.pipelines)
     try:
         settings = {**prepared.subject.config.growth.model_dump(exclude_unset=True), **(changes or {})}
+        if asks_apps:
+            settings.setdefault("orders", 1)
         growth = GrowthSettings.model_validate(settings)
     except ValidationError as failure:
         raise BadInput(f"[growth] {complaint(failure)}") from None
@@ -209,10 +220,30 @@ def plan_growth(
         own = next((parts.name for parts in pipelines if isinstance(parts.store, FunctionStore)), None)
         if own is not None:
             raise BadInput(f"pipeline '{own}' searches with a function of its own, which cannot be given a sub-corpus")
-        pool, left_out = _pool(prepared, [docs[place] for place in kept.tolist()], growth, eval_file)
-    growth = growth.model_copy(update={"curves": tuple(curve for curve in growth.curves if curve not in left_out)})
+        wanted = FEW if asks_apps and "curves" not in growth.model_fields_set else growth.curves
+        pool, left_out = _pool(prepared, [docs[place] for place in kept.tolist()], growth, eval_file, wanted)
+    growth = growth.model_copy(update={"curves": tuple(curve for curve in wanted if curve not in left_out)})
     ground = Ground(docs, kept, sizes, growth.seed)
-    return Growing(prepared.with_growth(growth).subject, growth, pool, ground, left_out, fresh)
+    return Growing(prepared.with_growth(growth).subject, growth, pool, ground, left_out, fresh, apps_left_out)
+
+
+FEW: tuple[Curve, ...] = ("all_judged", "proportional")
+"""The curves that are drawn where nobody names any and an app is asked anew in every sub-corpus; in one order."""
+
+
+def _with_indexes(prepared: Prepared) -> tuple[Prepared, dict[str, str]]:
+    """The eval with the pipelines that can grow, and why others cannot. Raises BadInput where none is left."""
+    subject = prepared.subject
+    bases = {each.name: each.variant_of or each.name for each in subject.config.pipelines}
+    kept, left_out = with_indexes(subject.pipelines, bases)
+    if not kept:
+        raise BadInput(
+            f"{next(iter(left_out.values()))}; name one with index = 'module:function', or a pipeline of parts "
+            "beside it"
+        )
+    own = tuple(each for each in subject.config.pipelines if each.name not in left_out)
+    config = subject.config.model_copy(update={"pipelines": own})
+    return replace(prepared, subject=replace(subject, config=config, pipelines=kept)), left_out
 
 
 def _sizes(growth: GrowthSettings, *, total: int, kept: int, deepest: int) -> tuple[int, ...]:
@@ -235,7 +266,7 @@ def _sizes(growth: GrowthSettings, *, total: int, kept: int, deepest: int) -> tu
 
 
 def _pool(
-    prepared: Prepared, kept: Sequence[Doc], growth: GrowthSettings, eval_file: Path
+    prepared: Prepared, kept: Sequence[Doc], growth: GrowthSettings, eval_file: Path, curves: Sequence[Curve]
 ) -> tuple[Pool, dict[str, str]]:
     """The corpus and whatever is added to it, and which curves cannot be drawn with the reason.
 
@@ -257,7 +288,7 @@ def _pool(
         kinds[kind] = np.arange(len(pool), len(pool) + len(added))
         pool.extend(added)
 
-    for curve in growth.curves:
+    for curve in curves:
         try:
             if curve != "all_judged" and not prepared.evaluation.is_judged:
                 raise BadInput("it shows what happens to quality, and there are no relevance judgements")

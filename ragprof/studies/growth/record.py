@@ -34,6 +34,7 @@ from ragprof.record.recording import Bench, Embedding, embed, embedded_queries, 
 from ragprof.record.unread import UnreadTexts, unknown_to_embedders, unread_by_embedders, unread_by_rerankers
 from ragprof.studies.growth import record_cells as arrays
 from ragprof.studies.growth.plan import Growing, claim, docs_table, entry_table, fingerprint, sweep
+from ragprof.studies.growth.record_apps import AppAsker, Asking, whole_afterwards
 from ragprof.studies.growth.record_cells import Cells, searched
 from ragprof.studies.growth.record_live import (
     LIVE_CURVE,
@@ -48,7 +49,7 @@ from ragprof.studies.growth.record_live import (
     write_cells,
     write_sizes,
 )
-from ragprof.studies.growth.recorded import CELLS, WORK
+from ragprof.studies.growth.recorded import CELLS, WORK, GrownApp
 
 BLOCK = 16_384
 
@@ -129,7 +130,18 @@ def record_growth(growing: Growing, bench: Bench) -> None:
     count_work(
         folder, docs_embedded=embedding.work["docs_embedded"], queries_embedded=embedding.work["queries_embedded"]
     )
-    record_rankings(site)
+    asker = AppAsker(
+        growing.pool.docs, growing.subject.queries, counter(growing.subject.config.tokenizer), bench.progress
+    )
+    with whole_afterwards(growing.subject.pipelines, growing.subject.corpus.docs, bench.progress):
+        record_rankings(site)
+        ask_apps(site, asker)
+        _record_rest(site, asker)
+
+
+def _record_rest(site: Site, asker: AppAsker) -> None:
+    """What follows the rankings: tails, tables, live timings, and the manifest last."""
+    growing, folder, bench, embedding, curves = site.growing, site.folder, site.bench, site.embedding, site.curves
     write_tails(growing, curves["all_judged"], embedding, folder)
     files.write_table(folder / "docs.parquet", docs_table(growing, injected_tokens(site)))
     files.write_table(folder / "entry.parquet", entry_table(growing, curves))
@@ -137,14 +149,28 @@ def record_growth(growing: Growing, bench: Bench) -> None:
     rows = laid_out(growing, curves["all_judged"][0], embedding.documents, bench.cache)
     time_sizes(growing, rows, bench, folder)
     write_sizes(growing, folder)
-    files.write_json(folder / "manifest.json", _manifest(site))
+    files.write_json(folder / "manifest.json", _manifest(site, asker.notes))
+
+
+def ask_apps(site: Site, asker: AppAsker) -> None:
+    """Cells of every app that is not recorded yet."""
+    apps = [parts for parts in site.growing.subject.pipelines if parts.app is not None]
+    for group in arrays.store_groups(apps):
+        missing = {
+            curve: layouts
+            for curve, layouts in site.curves.items()
+            if not all(is_recorded(site.folder, parts.name, curve) for parts in group)
+        }
+        for name, curves in asker.ask(group, missing).items():
+            for curve, answered in curves.items():
+                write_cells(site.folder, name, curve, cells=answered.cells, inside=answered.inside)
 
 
 def record_rankings(site: Site) -> None:
     """Cells of every pipeline that is not recorded yet: each store is searched once, each pair scored once."""
     missing = [
         parts
-        for parts in site.growing.subject.pipelines
+        for parts in site.growing.declared
         if not all(is_recorded(site.folder, parts.name, curve) for curve in site.curves)
     ]
     found: dict[str, dict[str, Cells]] = {}
@@ -303,8 +329,26 @@ def work_done(site: Site) -> dict[str, int]:
     }
 
 
-def _manifest(site: Site) -> dict[str, Any]:
+def _of_app(site: Site, name: str, happened: Asking) -> GrownApp:
+    """What the cells of an app say of it, those of an earlier run included, and what happened in this run."""
+    tables = [CELLS.read(cells_path(site.folder, name, curve)) for curve in site.curves]
+    return {
+        "depth": max((int(table["rank"].max()) for table in tables if len(table)), default=1),
+        "reranked": any(bool(table["rerank_score"].notna().any()) for table in tables),
+        "asked": happened.asked,
+        "failed": happened.failed,
+        "first_failure": happened.first_failure,
+        "unknown": len(happened.unknown),
+    }
+
+
+def _manifest(site: Site, happened: Mapping[str, Asking]) -> dict[str, Any]:
     growing = site.growing
+    apps = {
+        parts.name: _of_app(site, parts.name, happened.get(parts.name, Asking()))
+        for parts in growing.subject.pipelines
+        if parts.app is not None
+    }
     return {
         "recording": uuid4().hex,
         "plan": fingerprint(growing),
@@ -328,6 +372,7 @@ def _manifest(site: Site) -> dict[str, Any]:
             if parts.store.needs_vectors and not isinstance(parts.store, ApproximateStore | NestedStore)
         ],
         "unread": [each.model_dump(mode="json") for each in unread(site)],
+        **({"apps": apps} if apps else {}),
         "work": work_done(site),
         "environment": environment.describe(),
     }

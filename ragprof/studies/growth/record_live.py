@@ -28,7 +28,16 @@ from ragprof.core.tokens import counter
 from ragprof.record.budget import shares
 from ragprof.record.rankings import RANKING_COLUMNS
 from ragprof.record.recording import Bench, build_indexes, redacted, shuffled
-from ragprof.record.timings import QuietMoments, Timings, WarmedUp, busiest, rotated, timed_query, warm_up
+from ragprof.record.timings import (
+    QuietMoments,
+    Timings,
+    WarmedUp,
+    busiest,
+    rotated,
+    timed_query,
+    unless_it_fails,
+    warm_up,
+)
 from ragprof.studies.growth.plan import Growing
 from ragprof.studies.growth.record_cells import Cells
 from ragprof.studies.growth.recorded import CELLS, LIVE, PROMPTS
@@ -69,7 +78,8 @@ def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None
         for parts in rotated(pipelines, number):
             with timings.reading(parts.name, number, bench.clock):
                 for query in queries[: counts[parts.name]]:
-                    timed_query(parts, query, number, timings, bench.clock, read=warm[parts.name].read)
+                    with unless_it_fails(parts, query, of=len(queries)):
+                        timed_query(parts, query, number, timings, bench.clock, read=warm[parts.name].read)
         return timings
 
     bench.progress.start("time live queries at every size", timing.rounds * len(sizes))
@@ -245,7 +255,8 @@ def write_sizes(growing: Growing, folder: Path) -> None:
         rows = CELLS.read(cells_path(folder, parts.name, LIVE_CURVE))
         counted = PROMPTS.read(prompts_path(folder, parts.name, LIVE_CURVE))
         rows, counted = (table[table["order"] == LIVE_ORDER] for table in (rows, counted))
-        ranked[parts.name], prompts[parts.name] = rows[rows["rank"] <= parts.depth], counted
+        within = rows if parts.app is not None else rows[rows["rank"] <= parts.depth]
+        ranked[parts.name], prompts[parts.name] = within, counted
     count = counter(growing.subject.config.tokenizer)
     found = sorted({int(place) for table in ranked.values() for place in table["place"].unique()})
     counts = [("query", query.query_id, count(query.text)) for query in growing.subject.queries]

@@ -56,6 +56,17 @@ class RecordedKept(TypedDict):
     passages: int
 
 
+class GrownApp(TypedDict):
+    """Of a pipeline that is an app: its longest ranking, whether it reranks, and what happened when it was asked."""
+
+    depth: int
+    reranked: bool
+    asked: int
+    failed: int
+    first_failure: str
+    unknown: int
+
+
 Sizes: TypeAlias = dict[Curve, list[int]]
 
 
@@ -72,6 +83,7 @@ class GrowthManifest(TypedDict, total=False):
     listwise: list[str]
     exactness_unknown: list[str]
     unread: list[UnreadTexts]
+    apps: NotRequired[dict[str, GrownApp]]
     work: Counts
     environment: dict[str, JsonValue]
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from ragprof.record.unread import UnreadTexts
-from ragprof.studies.contract import BuildFigures, CostFigures, EstimateValue, Latency, Section
+from ragprof.studies.contract import CostFigures, EstimateValue, Latency, Section
 
 Money = str
 """A decimal string."""
@@ -36,9 +36,12 @@ class UnaccountedTime(Section):
     share: float = Field(description="share of the mean end-to-end time")
 
 
-class SizeBuild(BuildFigures):
-    """What building the index of this size took: medians over the rounds' builds."""
+class SizeBuild(Section):
+    """What building the index of this size took: medians over the rounds' builds. Of an app null where unknown."""
 
+    duration_ns: int
+    index_bytes: int | None
+    peak_rss_bytes: int | None
     duration_range_ns: tuple[int, int] = Field(description="fastest and slowest build")
     n: int = Field(description="builds")
 

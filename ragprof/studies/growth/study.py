@@ -36,11 +36,19 @@ def estimate(growing: Growing, trial: Trial) -> Effort:
     cells = len(sizes) * growth.orders * len(growth.curves)
     rerankers = {id(parts.reranker) for parts in growing.subject.pipelines if parts.reranker is not None}
     edited = len(growing.pool.docs) - growing.pool.corpus
+    declared, apps = growing.declared, len(growing.subject.pipelines) - len(growing.declared)
     rows = [
         ("sub-corpora", f"{cells:,} ({len(sizes)} sizes from {sizes[0]:,} to {sizes[-1]:,} passages, "
          f"{counted(growth.orders, 'order')}, {counted(len(growth.curves), 'curve')})"),
-        ("rankings", f"{cells * queries * len(growing.subject.pipelines):,}, from one search of the largest of each"),
+        *([("rankings", f"{cells * queries * len(declared):,}, from one search of the largest of each")] if declared
+          else []),
     ]  # fmt: skip
+    if apps:
+        own = ", ".join(parts.name for parts in growing.subject.pipelines if parts.app is not None)
+        rows.append(("apps", f"{own}: index(documents) for at most {cells:,} sub-corpora and again at every size in "
+                     f"each live round; at most {cells * queries * apps:,} questions beside the live ones. What is "
+                     "indexed now is replaced"))  # fmt: skip
+    rows += [("left out", sentence) for sentence in growing.apps_left_out.values()]
     if edited:
         rows.append(("distractors", f"{edited:,} more passages to embed"))
     if rerankers:
@@ -77,7 +85,11 @@ def _ranking_s(growing: Growing, trial: Trial) -> float:
         most = len(growing.pool.docs) * (1 if isinstance(reranker, EncoderReranker) else queries)
         reads = most * -math.expm1(-scored.reads * changes / most)
         seconds += scored.read_s * max(0.0, reads - scored.reads)
-    for one in trial.pipelines.values():
+    for parts in growing.subject.pipelines:
+        one = trial.pipelines[parts.name]
+        if parts.app is not None:
+            seconds += len(sizes) * orders * queries * one.query_s
+            continue
         prompts = queries * min(orders * len(sizes), changes * len(sizes))
         seconds += prompts * (one.inject_s + one.count_s) + orders * queries * one.search_s
     return seconds
@@ -88,6 +100,8 @@ def ready(growing: Growing, bench: Bench) -> None:
     if growing.fresh:
         shutil.rmtree(bench.folder / "growth", ignore_errors=True)
     claim(bench.folder / "growth", growing)
+    for sentence in growing.apps_left_out.values():
+        bench.progress.note(f"{sentence}; it is left out")
 
 
 def judge(_: Growing, evaluation: EvaluationSet, bench: Bench) -> None:
@@ -141,6 +155,7 @@ STUDY: Study[Growing, GrowthSection] = Study(
     print=tables.growth_table,
     is_recorded=is_recorded,
     belongs=belongs,
+    asks_apps=True,
     needs_whole_corpus=True,
     is_continued=True,
     left_out=(
