@@ -33,7 +33,7 @@ test: $(INSTALLED) browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 benchmark: $(VENV)/.installed-llm
 	$(BIN)/python evals/performance/embedding.py

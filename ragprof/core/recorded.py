@@ -72,7 +72,6 @@ class RecordedTable:
 
         Raises BadInput where it is missing or truncated, and where a column or rows are missing or of another kind.
         """
-        import pandas as pd
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -80,14 +79,16 @@ class RecordedTable:
             raise BadInput(MISSING, file=path)
         remedy = self.remedy or remedy_of(path)
         try:
-            table, kinds = pd.read_parquet(path), pq.read_schema(path)
+            with pq.ParquetFile(path) as file:
+                kept = file.read()
+            table: pd.DataFrame = kept.to_pandas()
         except (OSError, ValueError, pa.ArrowException) as failure:
             raise BadInput(f"not a readable Parquet file ({failure}); {remedy}", file=path) from None
         wanted = {name: kind for kind in KINDS for name in getattr(self, kind).split()}
         if self.metrics:
             wanted |= dict.fromkeys([*also, *(name for name in table.columns if "@" in str(name))], "number")
         for name, kind in wanted.items():
-            if fault := self._fault(name, kind, table, kinds):
+            if fault := self._fault(name, kind, kept):
                 raise BadInput(f"{fault}; {remedy}", file=path)
         if not len(table) and not self.may_be_empty:
             raise BadInput(f"it has no rows; {remedy}", file=path)
@@ -96,17 +97,17 @@ class RecordedTable:
                 raise BadInput(f"it has no rows of the pipeline '{name}'; {remedy}", file=path)
         return table
 
-    def _fault(self, name: str, kind: str, table: pd.DataFrame, kinds: pa.Schema) -> str:
+    def _fault(self, name: str, kind: str, table: pa.Table) -> str:
         """What is wrong with one column; empty where nothing is."""
         import pyarrow as pa
 
-        if name not in table:
+        if name not in table.column_names:
             return "" if name in self.later.split() else f"it lacks the column '{name}'"
-        found, nullable = kinds.field(name).type, kind in ("number", "money") or name in self.nullable.split()
+        found, nullable = table.field(name).type, kind in ("number", "money") or name in self.nullable.split()
         # A table without rows, and a column without values, has no kind.
-        if table.empty or (nullable and pa.types.is_null(found)):
+        if not len(table) or (nullable and pa.types.is_null(found)):
             return ""
-        if not nullable and table[name].isna().any():
+        if not nullable and table.column(name).null_count:
             return f"its column '{name}' has cells without a value"
         return "" if _is(kind, found) else f"its column '{name}' is of {found} instead of {KINDS[kind]}"
 

@@ -169,8 +169,15 @@ def valid_on(entries: Sequence[PublishedRate], on: date) -> PublishedRate:
     return past[-1]
 
 
-def read_book(path: Path) -> dict[str, tuple[PublishedRate, ...]]:
+def read_book(path: Path) -> Catalogue:
     """Raises BadInput with file and line for anything in the book that is not a rate."""
+    state = path.stat() if path.is_file() else None
+    return _read_book(path, *((state.st_mtime_ns, state.st_size) if state else ()))
+
+
+@cache
+def _read_book(path: Path, *_state: int) -> Catalogue:
+    """The book as it is in this state: a study prices several recordings by the same books."""
     text, parsed = read_toml(path, what="rate book")
     for key in parsed:
         if key != "rates":

@@ -22,7 +22,7 @@ SCHEMA = Path(__file__).parents[2] / "ragprof" / "session" / "summary.schema.jso
 
 
 def test_the_summary_keeps_its_contract(grown: Grown) -> None:
-    jsonschema.validate(grown.summary, json.loads(SCHEMA.read_text()))
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(grown.summary)
     json.dumps(grown.summary, allow_nan=False)
 
 

@@ -220,7 +220,7 @@ def test_prompts_of_chosen_lengths_are_about_as_long(studied: Study) -> None:
 
 
 def test_the_summary_keeps_its_contract_and_holds_answers_and_economics(studied: Study) -> None:
-    jsonschema.validate(studied.summary, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(studied.summary)
     json.dumps(studied.summary, allow_nan=False)
     assert studied.summary == json.loads((studied.folder / "summary.json").read_text(encoding="utf-8"))
     injection = studied.summary["injection"]

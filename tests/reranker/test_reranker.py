@@ -79,7 +79,7 @@ def test_the_summary_follows_the_contract(recorded: RecordedRerankers) -> None:
     from ragprof.session import summary
 
     schema = Path(summary.__file__).with_name("summary.schema.json")
-    jsonschema.validate(dict(recorded.summary), json.loads(schema.read_text()))
+    jsonschema.Draft202012Validator(json.loads(schema.read_text())).validate(dict(recorded.summary))
     verdict = recorded.summary["reranker"][NAME]
     assert verdict["verdict"] in ("KEEP", "DROP", "SHRINK", "UNDECIDED")
     assert verdict["own_depth"] == 10

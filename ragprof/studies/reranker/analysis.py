@@ -112,7 +112,7 @@ def verdict_of(data: RerankerData, arm: str, whole: MainBills) -> RerankerVerdic
         depth_curve=curve,
         knee=knee(curve),
         falls_from=falls_from(data, arm),
-        latency_check=latency_check(data, arm),
+        latency_check=latency_check(data, arm, curve),
         truncation=truncation(data, arm),
         queries=queries(data, arm),
         routing=routing(data, arm),

@@ -143,8 +143,7 @@ class RerankerData:
 
     def timed(self, arm: str, depth: int) -> pd.DataFrame:
         """Live rows of one depth (0: without the reranker), every round of every timed query."""
-        rows = self.tables["live"]
-        return rows[(rows["arm"] == arm) & (rows["depth"] == depth)]
+        return self._live.get((arm, depth), self.tables["live"].iloc[:0])
 
     def busy(self, arm: str) -> str:
         """Why its live times count for nothing; empty where they count, or where nothing of it was recorded."""
@@ -158,11 +157,21 @@ class RerankerData:
 
     def candidates(self, arm: str, depth: int) -> pd.DataFrame:
         """The first `depth` candidates of each query that has any, in the search's order."""
-        return candidates_at(self.tables["candidates"], arm, self.arm(arm), depth)
+        if (arm, depth) not in self._candidates:
+            self._candidates[arm, depth] = candidates_at(self.tables["candidates"], arm, self.arm(arm), depth)
+        return self._candidates[arm, depth]
 
     def table(self, name: str, arm: str) -> pd.DataFrame:
         rows = self.tables[name]
         return rows[rows["arm"] == arm]
+
+    @cached_property
+    def _candidates(self) -> dict[tuple[str, int], pd.DataFrame]:
+        return {}
+
+    @cached_property
+    def _live(self) -> dict[tuple[str, int], pd.DataFrame]:
+        return _grouped(self.tables["live"], ["arm", "depth"])
 
     @cached_property
     def _judged(self) -> dict[tuple[str, str, int], pd.DataFrame]:

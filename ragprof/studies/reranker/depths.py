@@ -143,12 +143,10 @@ def _banded(figures: Array) -> tuple[Array, Array]:
     return found, np.column_stack([found - width, found + width])
 
 
-def latency_check(data: RerankerData, arm: str) -> LatencyCheck | None:
+def latency_check(data: RerankerData, arm: str, curve: Sequence[DepthStep]) -> LatencyCheck | None:
     """Composed against live medians, as shares of the live ones; None where no depth has both."""
-    errors = {
-        depth: composed / quantile(live_rounds(data, arm, depth), 0.5) - 1
-        for depth, composed in composed_p50s(data, arm).items()
-    }
+    composed = {step.depth: step.composed_p50_ns for step in curve if step.composed_p50_ns is not None}
+    errors = {depth: p50 / quantile(live_rounds(data, arm, depth), 0.5) - 1 for depth, p50 in composed.items()}
     if not errors:
         return None
     worst = max(errors, key=lambda depth: abs(errors[depth]))
@@ -164,30 +162,44 @@ def latency_check(data: RerankerData, arm: str) -> LatencyCheck | None:
 def composed_p50s(data: RerankerData, arm: str) -> dict[int, float]:
     """Depth -> composed p50 in ns, for the depths for which there is one."""
     rows = data.table("live", arm)
-    found = {depth: _composed(data, arm, rows, depth) for depth in data.arm(arm).depths}
-    return {depth: p50 for depth, p50 in found.items() if p50 is not None}
+    timed = rows[rows["end_to_end_ns"].notna()]
+    rest = (timed["end_to_end_ns"] - timed["rerank_ns"].fillna(0)).rename("rest_ns")
+    others = pd.concat([timed[["depth", "query_id"]], rest], axis=1)
+    reranked = timed[(timed["depth"] > 0) & timed["rerank_ns"].notna()]
+    if reranked.empty:
+        return {}
+    sizes = reranked.groupby(["depth", "query_id"])[["candidates", "candidate_tokens", "rerank_ns"]].median()
+    cells, rounds = sizes.reset_index(level="depth"), rows["round"].nunique()
+    found = {}
+    for depth in data.arm(arm).depths:
+        asked = {*rows.loc[rows["depth"] == depth, "query_id"]}
+        p50 = _composed(data.candidates(arm, depth), others[others["depth"] != depth], cells[cells["depth"] != depth],
+                        asked=asked, rounds=rounds)  # fmt: skip
+        if p50 is not None:
+            found[depth] = p50
+    return found
 
 
-def _composed(data: RerankerData, arm: str, rows: pd.DataFrame, depth: int) -> float | None:
-    others = rows[(rows["depth"] != depth) & rows["end_to_end_ns"].notna()]
-    reranked = others[(others["depth"] > 0) & others["rerank_ns"].notna()]
-    asked = sorted(set(rows.loc[rows["depth"] == depth, "query_id"]) & set(others["query_id"]))
-    if not asked or reranked["depth"].nunique() < NEEDED_DEPTHS:
+def _composed(
+    candidates: pd.DataFrame, others: pd.DataFrame, cells: pd.DataFrame, *, asked: set[str], rounds: int
+) -> float | None:
+    """From what all but the reranker took at the other depths, and the reranker's median times of each query there."""
+    both = sorted(asked & {*others["query_id"]})
+    if not both or cells["depth"].nunique() < NEEDED_DEPTHS:
         return None
     # Candidates and their tokens come from the rankings and not from the clock.
-    tokens = data.candidates(arm, depth).groupby("query_id")["tokens"]
-    sizes = pd.DataFrame({"candidates": tokens.size(), "candidate_tokens": tokens.sum()}).reindex(asked).fillna(0)
-    rest = (others["end_to_end_ns"] - others["rerank_ns"].fillna(0)).groupby(others["query_id"]).median()
-    sums = rest.loc[asked].to_numpy(float) + _design(sizes.to_numpy(float)) @ _fitted(reranked)
+    tokens = candidates.groupby("query_id")["tokens"]
+    sizes = pd.DataFrame({"candidates": tokens.size(), "candidate_tokens": tokens.sum()}).reindex(both).fillna(0)
+    rest = others.groupby("query_id")["rest_ns"].median()
+    sums = rest.loc[both].to_numpy(float) + _design(sizes.to_numpy(float)) @ _fitted(cells)
     # In as many rounds as the rest was timed, so that the estimator smooths over as many neighbours as it does live.
-    return quantile(np.repeat(sums[:, None], rows["round"].nunique(), axis=1), 0.5)
+    return quantile(np.repeat(sums[:, None], rounds, axis=1), 0.5)
 
 
-def _fitted(rows: pd.DataFrame) -> Array:
-    """a, b and c."""
+def _fitted(cells: pd.DataFrame) -> Array:
+    """a, b and c, from the median times of each query at each depth."""
     from scipy.optimize import nnls
 
-    cells = rows.groupby(["depth", "query_id"])[["candidates", "candidate_tokens", "rerank_ns"]].median()
     cells = cells[cells["rerank_ns"] > 0]
     if cells.empty:
         return np.zeros(3)
