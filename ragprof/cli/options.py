@@ -33,6 +33,13 @@ PassagesOfIt = Annotated[
     ),
 ]
 WholeCorpus = Annotated[bool, typer.Option("--full", help="Search the whole corpus, whatever the file says.")]
+OtlpAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp", metavar="URL", help="Send each live query as a trace: an OTLP/HTTP address, http://localhost:4318."
+    ),
+]
+OtlpTexts = Annotated[bool, typer.Option("--otlp-texts", help="With --otlp: questions and passages, too.")]
 NoText = Annotated[bool, typer.Option("--no-text", help="Keep no question and no passage.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the result alone.")]
 JsonProgress = Annotated[

@@ -14,6 +14,8 @@ from ragprof.cli.options import (
     CorpusDir,
     EvalFile,
     NoText,
+    OtlpAddress,
+    OtlpTexts,
     OutDir,
     PassagesOfIt,
     Pipelines,
@@ -62,13 +64,18 @@ def run(
     rates: RateBooks = None,
     passages: PassagesOfIt = None,
     full: WholeCorpus = False,
+    otlp: OtlpAddress = None,
+    otlp_texts: OtlpTexts = False,
 ) -> None:
     """Record, judge, price and report what an eval file declares."""
     from ragprof.session.run import run as profile
 
     much = how_much(passages, full)
     with console.progress() as bars:
-        result = profile(eval_file, corpus=corpus, out=out, books=rates or [], passages=much, progress=bars)
+        result = profile(
+            eval_file, corpus=corpus, out=out, books=rates or [], passages=much, otlp=otlp, otlp_texts=otlp_texts,
+            progress=bars,
+        )  # fmt: skip
     console.result(result)
 
 
@@ -92,6 +99,8 @@ def grow(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the orders; default: the file's, 0.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the growth recording that is there.")] = False,
+    otlp: OtlpAddress = None,
+    otlp_texts: OtlpTexts = False,
 ) -> None:
     """Let the corpus grow: quality, time and cost at every size.
 
@@ -102,8 +111,9 @@ def grow(
     changes = console.given(sizes=console.numbers(sizes, option="--sizes"), orders=orders, seed=seed)
     with console.progress() as bars:
         result = run_study(
-            "growth", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, fresh=fresh, progress=bars
-        )
+            "growth", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, fresh=fresh, otlp=otlp,
+            otlp_texts=otlp_texts, progress=bars,
+        )  # fmt: skip
     console.result(result, "growth")
 
 

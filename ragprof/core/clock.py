@@ -22,6 +22,11 @@ def now_ns() -> int:
     return time.perf_counter_ns()
 
 
+def wall_ns() -> int:
+    """Nanoseconds since 1970 in UTC; for the time of day, never for a duration."""
+    return time.time_ns()
+
+
 def today() -> date:
     """The day in UTC."""
     return datetime.now(UTC).date()

@@ -79,19 +79,29 @@ def write_spans(folder: Path, name: str, *, form: Form, into: Path, texts: SpanT
     written_ns = round(datetime.fromisoformat(manifest["created"]).timestamp()) * 10**9
     ends = timed["start_ns"] + timed["duration_ns"]
     record = _record(folder, manifest, name)
-    resource = {
-        "service.name": name, "telemetry.sdk.name": "ragprof", "ragprof.version": manifest["ragprof_version"],
-        "ragprof.eval": manifest["config"]["name"], "ragprof.recording": manifest["recording"],
-    }  # fmt: skip
+    resource = resource_of(name, manifest["config"]["name"], manifest["ragprof_version"], manifest["recording"])
     beginnings, offset = hidden(os.environ), written_ns - int(ends.max())
     path = into / form / f"{name}.jsonl"
     with files.whole(path) as partial, partial.open("wb") as stream:
         for rows in (rows for _, rows in timed[timed["pipeline"] == name].groupby(["round", "query_id"], sort=False)):
             number, query_id = int(rows["round"].iloc[0]), str(rows["query_id"].iloc[0])
-            spans = list(_spans(record, rows, number, query_id, offset, form, texts))
+            places = {
+                stage: (offset + int(start), offset + int(start) + int(duration))
+                for stage, start, duration in _columns(rows.sort_values("start_ns"), "stage", "start_ns", "duration_ns")
+            }
+            around = (min(start for start, _ in places.values()), max(end for _, end in places.values()))
+            spans = spans_of(record, places.pop("query", around), places, number, query_id, form, texts)
             masked = [replace(each, attributes=shown(each.attributes.items(), beginnings)) for each in spans]
             stream.write(request_line(f"{manifest['recording']}/{name}/{number}/{query_id}", masked, resource))
     return path
+
+
+def resource_of(pipeline: str, eval_name: str, ragprof_version: str, recording: str) -> dict[str, Any]:
+    """Who the traces of a pipeline are of. Phoenix has a project for each eval."""
+    return {
+        "service.name": pipeline, "telemetry.sdk.name": "ragprof", "ragprof.version": ragprof_version,
+        "ragprof.eval": eval_name, "ragprof.recording": recording, "openinference.project.name": eval_name,
+    }  # fmt: skip
 
 
 def _record(folder: Path, manifest: Mapping[str, Any], name: str) -> PipelineRecord:
@@ -130,16 +140,12 @@ def _columns(table: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
     return zip(*(table[name].tolist() for name in names), strict=True)
 
 
-def _spans(
-    record: PipelineRecord, rows: pd.DataFrame, number: int, query_id: str, offset: int, form: Form, texts: SpanTexts
-) -> Iterator[SpanToWrite]:
-    """The root first, then the stages in the order in which they ran."""
+def spans_of(
+    record: PipelineRecord, whole: tuple[int, int], places: Mapping[str, tuple[int, int]], number: int, query_id: str,
+    form: Form, texts: SpanTexts,
+) -> Iterator[SpanToWrite]:  # fmt: skip
+    """The root first, then the stages in the order of their `places`: begin and end in ns since 1970."""
     question = texts.questions.get(query_id)
-    places = {
-        stage: (offset + int(start), offset + int(start) + int(duration))
-        for stage, start, duration in _columns(rows.sort_values("start_ns"), "stage", "start_ns", "duration_ns")
-    }
-    whole = places.pop("query", (min(start for start, _ in places.values()), max(end for _, end in places.values())))
     about = {
         "openinference.span.kind": "CHAIN", "ragprof.stage": "query", "ragprof.query_id": query_id,
         "ragprof.pipeline": record.name, "ragprof.round": number,

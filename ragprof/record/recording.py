@@ -35,7 +35,7 @@ from ragprof.record.indexed import IndexedApp
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, bare
 from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
-from ragprof.record.timings import ColdStarts, Timings, answered, count_flops, time_pipelines
+from ragprof.record.timings import ColdStarts, Timings, TraceSink, answered, count_flops, time_pipelines
 from ragprof.record.unread import (
     UnreadTexts,
     left_out_by_injectors,
@@ -139,6 +139,8 @@ class Bench:
     cache: Path
     progress: Progress
     clock: Clock = now_ns
+    sink: TraceSink | None = None
+    """Who is told of each live query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,12 @@ def record(subject: Subject, bench: Bench) -> None:
     ranked = rank(subject, made.embedding, bench)
     timed = shuffled(subject.queries, subject.config.seed)
     timings = time_pipelines(
-        subject.pipelines, timed, timing=subject.config.timing, clock=bench.clock, progress=bench.progress
+        subject.pipelines,
+        timed,
+        timing=subject.config.timing,
+        clock=bench.clock,
+        progress=bench.progress,
+        sink=bench.sink,
     )
     count_flops(subject.pipelines, timed[: subject.config.gate.flop_queries], timings, bench.progress)
     found = unread(subject, made.embedding, ranked, bench)

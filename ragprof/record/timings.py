@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from math import prod
 from statistics import median_high
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
@@ -102,8 +102,35 @@ class Timings:
         return pd.DataFrame(rows, columns=list(USAGE_COLUMNS))
 
 
+@dataclass(frozen=True, slots=True)
+class TimedQuery:
+    """One live query as it was timed; `size` is that of the sub-corpus, where the corpus grows."""
+
+    pipeline: str
+    number: int
+    answer: Answer
+    trace: Trace
+    size: int | None = None
+
+
+class TraceSink(Protocol):
+    """Takes live queries as they are timed, and does its own work where nothing is timed."""
+
+    def add(self, timed: TimedQuery) -> None:
+        """Keep it; takes no time."""
+
+    def send(self) -> None:
+        """A round is over. Raises nothing."""
+
+
 def time_pipelines(
-    pipelines: Sequence[Parts], queries: Sequence[Query], *, timing: Timing, clock: Clock, progress: Progress
+    pipelines: Sequence[Parts],
+    queries: Sequence[Query],
+    *,
+    timing: Timing,
+    clock: Clock,
+    progress: Progress,
+    sink: TraceSink | None = None,
 ) -> Timings:
     """Warm-up and interleaved rounds. `queries` must be in a seeded order: a prefix of them is timed."""
     patience = QuietMoments(timing, clock, progress)
@@ -127,11 +154,15 @@ def time_pipelines(
                     with unless_it_fails(parts, query, of=len(queries)):
                         if paired and place % 2:
                             _bare_query(parts, query, number, timings, clock)
-                        timed_query(parts, query, number, timings, clock, read=warm[parts.name].read)
+                        answer, trace = timed_query(parts, query, number, timings, clock, read=warm[parts.name].read)
+                        if sink is not None:
+                            sink.add(TimedQuery(parts.name, number, answer, trace))
                         if paired and not place % 2:
                             _bare_query(parts, query, number, timings, clock)
                     progress.advance(1)
             timings.peaks[parts.name] = max(timings.peaks.get(parts.name, 0), environment.peak_rss_bytes())
+        if sink is not None:
+            sink.send()
         return timings
 
     steps, numbers = sum(counts.values()), range(timing.rounds)
@@ -296,7 +327,7 @@ def warm_up(parts: Parts, queries: Sequence[Query], timing: Timing, pipelines: i
 
 def timed_query(
     parts: Parts, query: Query, number: int, timings: Timings, clock: Clock, *, read: Container[str]
-) -> None:
+) -> tuple[Answer, Trace]:
     """One live query, its spans and its usage written down; the cores are read around the stages in `read`."""
     start, apart = clock(), excluded_ns()
     answer, trace = traced(parts, query, clock, read=read)
@@ -308,6 +339,7 @@ def timed_query(
     timings.add_usage(parts.name, answer)
     if answer.generated is not None and answer.generated.first_token_ns is not None:
         timings.first_tokens.append((parts.name, number, query.query_id, answer.generated.first_token_ns))
+    return answer, trace
 
 
 def _bare_query(parts: Parts, query: Query, number: int, timings: Timings, clock: Clock) -> None:

@@ -5,7 +5,9 @@ Prepare, take or make the main recording, let the study record and judge, price,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +39,19 @@ def run(
     out: str | Path | None = None,
     books: Sequence[Path] = (),
     passages: Passages | None = None,
+    otlp: str | None = None,
+    otlp_texts: bool = False,
     progress: Progress = SILENT,
 ) -> Result:
     """Profile what an eval file declares. `out` defaults to reports/<name of the eval>.
 
     `passages` is how much of the corpus is searched, in place of the file's: a number, which keeps all that is judged
-    relevant, for a first report; or "all". Raises RagprofError for what the user can mend, before anything is written.
+    relevant, for a first report; or "all". `otlp` is an address that each live query is sent to as a trace, without
+    questions and passages unless `otlp_texts`. Raises RagprofError for what the user can mend, before anything is
+    written.
     """
     prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, passages=passages, progress=progress)
-    return _finish(prepared, _path(out), books, progress)
+    return _finish(prepared, _path(out), books, progress, _Live(otlp, otlp_texts))
 
 
 def run_study(
@@ -58,6 +64,8 @@ def run_study(
     changes: Mapping[str, Any] | None = None,
     keep_text: bool = True,
     fresh: bool = False,
+    otlp: str | None = None,
+    otlp_texts: bool = False,
     progress: Progress = SILENT,
 ) -> Result:
     """Run one study of an eval; its section joins the main recording's folder, summary and report.
@@ -66,7 +74,8 @@ def run_study(
     same eval that is in the folder is taken as it is, be it of a part of the corpus, else it is made first (growth
     always takes the whole corpus, and has it made of that). A study that was killed is continued;
     another one's recording in the folder is an error (BadInput), unless `fresh` throws it away. Without `keep_text` no
-    question, passage or answer is kept. Raises RagprofError for what the user can mend, before anything is recorded.
+    question, passage or answer is kept. `otlp` and `otlp_texts` as of `run`: the main recording, if it is made, and
+    growth send what they time. Raises RagprofError for what the user can mend, before anything is recorded.
     """
     study, home = studies.study(name), _path(out) or Path("reports") / read_eval(Path(eval_file)).name
     wanted: Passages | None = "all" if study.needs_whole_corpus else None
@@ -80,7 +89,7 @@ def run_study(
     if apps and not study.asks_apps:
         progress.note(f"{name} takes pipelines apart, and leaves out {', '.join(apps)}, which is asked whole")
     bench = bench_of(prepared, home, progress)
-    with files.claimed(bench.folder):
+    with files.claimed(bench.folder), _Live(otlp, otlp_texts).sending(prepared, bench) as bench:
         study.ready(plan, bench)
         if study.needs_profile:
             take_or_make(prepared, bench)
@@ -149,17 +158,20 @@ def profile(
     timing: Timing | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     own_documents: OwnDocuments = "beir",
+    otlp: str | None = None,
+    otlp_texts: bool = False,
     progress: Progress = SILENT,
 ) -> Result:
     """Profile pipelines that are declared in Python, callables among their stages included. Raises as `run` does.
 
-    Without `qrels` nothing is said of quality. `own_documents` as in the eval file's table [evaluation].
+    Without `qrels` nothing is said of quality. `own_documents` as in the eval file's table [evaluation], `otlp` and
+    `otlp_texts` as of `run`.
     """
     prepared = prepare_pipelines(
         pipelines, corpus=corpus, queries=queries, qrels=qrels, name=name, prices=prices, timing=timing,
         metrics=metrics, own_documents=own_documents,
     )  # fmt: skip
-    return _finish(prepared, _path(out), (), progress)
+    return _finish(prepared, _path(out), (), progress, _Live(otlp, otlp_texts))
 
 
 def prepare_pipelines(
@@ -234,10 +246,35 @@ def bench_of(prepared: Prepared, out: Path | None, progress: Progress) -> Bench:
     return Bench(folder, cache, progress)
 
 
-def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress) -> Result:
+@dataclass(frozen=True)
+class _Live:
+    """Where traces are sent while they are recorded, if anywhere."""
+
+    address: str | None
+    texts: bool
+
+    @contextmanager
+    def sending(self, prepared: Prepared, bench: Bench) -> Iterator[Bench]:
+        """The bench, telling the address of each live query. Raises BadInput where nobody takes traces there."""
+        if self.address is None:
+            yield bench
+            return
+        from ragprof.exports.live import LiveTraces
+
+        live = LiveTraces(self.address, prepared.subject.config, texts=self.texts, progress=bench.progress)
+        with step(bench.progress, f"ask {live.address} for traces"):
+            live.greet()
+        try:
+            yield replace(bench, sink=live)
+        finally:
+            live.close()
+
+
+def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress, live: _Live) -> Result:
     bench = bench_of(prepared, out, progress)
     with files.claimed(bench.folder):
-        record(prepared.subject, bench)
+        with live.sending(prepared, bench) as telling:
+            record(prepared.subject, telling)
         _judge_and_price(prepared, bench, books)
         return redraw(bench.folder, progress=progress)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,28 @@ class SpanToWrite:
 
 def request_line(key: str, spans: Sequence[SpanToWrite], resource: Mapping[str, Any]) -> bytes:
     """Return one trace as a line. Its ids are made of `key`, so that equal keys give equal ids."""
+    return orjson.dumps(as_request([trace_of(key, spans, resource)]), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def as_request(traces: Sequence[Mapping[str, Any]], *, base64: bool = False) -> dict[str, Any]:
+    """Return an export request. Ids are in hex, as OTLP's JSON has them; in `base64` for protobuf's own JSON."""
+    if not base64:
+        return {"resourceSpans": list(traces)}
+    return {"resourceSpans": [{**trace, "scopeSpans": [_in_base64(each) for each in trace["scopeSpans"]]}
+                              for trace in traces]}  # fmt: skip
+
+
+def _in_base64(scope: Mapping[str, Any]) -> dict[str, Any]:
+    ids = ("traceId", "spanId", "parentSpanId")
+    spans = [
+        {**span, **{name: b64encode(bytes.fromhex(span[name])).decode() for name in ids if name in span}}
+        for span in scope["spans"]
+    ]
+    return {**scope, "spans": spans}
+
+
+def trace_of(key: str, spans: Sequence[SpanToWrite], resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one trace as OTLP's `ResourceSpans`, with ids in hex."""
     trace_id = _id(key, 16)
     written = [
         {
@@ -42,8 +65,7 @@ def request_line(key: str, spans: Sequence[SpanToWrite], resource: Mapping[str, 
         for place, span in enumerate(spans)
     ]
     scope = {"name": "ragprof", "version": str(resource.get("ragprof.version", ""))}
-    line = {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [{"scope": scope, "spans": written}]}
-    return orjson.dumps({"resourceSpans": [line]}, option=orjson.OPT_APPEND_NEWLINE)
+    return {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [{"scope": scope, "spans": written}]}
 
 
 def _id(key: str, size: int) -> str:

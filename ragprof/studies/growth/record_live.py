@@ -30,6 +30,7 @@ from ragprof.record.rankings import RANKING_COLUMNS
 from ragprof.record.recording import Bench, build_indexes, redacted, shuffled
 from ragprof.record.timings import (
     QuietMoments,
+    TimedQuery,
     Timings,
     WarmedUp,
     busiest,
@@ -73,13 +74,17 @@ def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None
     def warmed_up() -> dict[str, WarmedUp]:
         return {parts.name: warm_up(parts, queries, each, len(pipelines), bench.clock) for parts in pipelines}
 
-    def timed(warm: Mapping[str, WarmedUp], counts: Mapping[str, int], number: int) -> Timings:
+    def timed(warm: Mapping[str, WarmedUp], counts: Mapping[str, int], size: int, number: int) -> Timings:
         timings = Timings()
         for parts in rotated(pipelines, number):
             with timings.reading(parts.name, number, bench.clock):
                 for query in queries[: counts[parts.name]]:
                     with unless_it_fails(parts, query, of=len(queries)):
-                        timed_query(parts, query, number, timings, bench.clock, read=warm[parts.name].read)
+                        made = timed_query(parts, query, number, timings, bench.clock, read=warm[parts.name].read)
+                        if bench.sink is not None:
+                            bench.sink.add(TimedQuery(parts.name, number, *made, size))
+        if bench.sink is not None:
+            bench.sink.send()
         return timings
 
     bench.progress.start("time live queries at every size", timing.rounds * len(sizes))
@@ -92,7 +97,7 @@ def time_sizes(growing: Growing, rows: Rows, bench: Bench, folder: Path) -> None
                 warm = patience.quiet(warmed_up)
                 estimates = {name: one.duration_ns for name, one in warm.items()}
                 counts = _counts(growing, estimates, len(queries), size=size, folder=folder)
-                again = partial(timed, warm, counts)
+                again = partial(timed, warm, counts, size)
                 (timings,) = patience.rounds(again, busiest, [number], task="time a size", steps=0)
                 cell.mkdir(parents=True, exist_ok=True)
                 files.write_table(cell / "usage.parquet", timings.usage_table())
