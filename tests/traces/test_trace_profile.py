@@ -143,7 +143,19 @@ def test_a_call_without_a_price_is_unpriced_and_said(tmp_path: Path) -> None:
     assert money.reasons == ("generate: no price of 'in-house-7b' (1)",)
     assert money.stages_usd["generate"] == "0.50006"
     assert money.per_1000_traces.total is None
+    assert found.headline[1].startswith("The model calls cost at least $168.74 per 1,000 traces ($0.506 in all); 88.9%")
     assert "shop: UNPRICED generate: no price of 'in-house-7b' (1)" in found.warnings
+
+
+def test_a_trace_that_calls_no_model_costs_nothing(tmp_path: Path) -> None:
+    found = made(tmp_path, [openinference(1), openinference(2)[:2]])
+    costs = only(found).money.per_1000_traces
+    assert (costs.total, costs.interval) == ("1.10508", ("0", "2.21016"))
+    (spent,) = (sentence for sentence in found.headline if "model calls" in sentence)
+    assert spent == (
+        "The model calls cost $1.11 (95% CI $0\u2013$2.21) per 1,000 traces, $0.00221 in all; every one of 3 calls "
+        "could be priced."
+    )
 
 
 def test_a_rate_can_be_named_for_a_stage(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ragprof.core import STAGES
+from ragprof.core import STAGES, Estimate
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import PRICED, RecordedTable
 from ragprof.evals.recorded import RATES
@@ -239,8 +239,14 @@ def _money(costs: TraceCosts, bill: Mapping[str, Any], *, monthly: int | None, t
     known = calls["priced"] + calls["reported"]
     total = sum(calls.values())
     reasons = [f"{line['stage']}: {line['reason']} ({int(line['calls']):,})" for line in bill["unpriced"]]
-    whole = mean_estimate(costs.bills.to_numpy()) if len(costs.bills) else None
-    intervals = {stage: mean_estimate(rows.to_numpy()) for stage, rows in costs.by_stage.items() if len(rows)}
+
+    def of_all(bills: pd.Series) -> Estimate:
+        """Where everything has a price, a trace without such a call costs nothing."""
+        missing = 0 if calls["unpriced"] else max(0, traces - len(bills))
+        return mean_estimate(np.pad(bills.to_numpy(), (0, missing)))
+
+    whole = of_all(costs.bills) if len(costs.bills) else None
+    intervals = {stage: of_all(rows) for stage, rows in costs.by_stage.items() if len(rows)}
     with localcontext(EXACT):
         spent = sum(costs.stages.values(), Decimal(0))
     per_1000 = CostFigures(

@@ -72,11 +72,13 @@ def _money(pipeline: TracedPipeline) -> Iterator[str]:
     if not money.priced and not money.reported:
         yield f"All {counted(money.calls, 'model call')} are {UNPRICED}: {money.reasons[0] if money.reasons else ''}."
         return
-    share = figures.share(money.priced_share)
-    yield (
-        f"The model calls cost {figures.usd(money.total_usd)}, {figures.usd(money.per_1000_traces.priced_subtotal)} "
-        f"per 1,000 traces; {share} of {counted(money.calls, 'call')} could be priced."
-    )
+    costs, priced = money.per_1000_traces, f"of {counted(money.calls, 'call')} could be priced."
+    if money.unpriced:
+        spent = f"at least {figures.usd(costs.priced_subtotal)} per 1,000 traces ({figures.usd(money.total_usd)} in all"
+        yield f"The model calls cost {spent}); {figures.share(money.priced_share)} {priced}"
+        return
+    spent = figures.with_interval(costs.total, costs.interval, figures.usd)
+    yield f"The model calls cost {spent} per 1,000 traces, {figures.usd(money.total_usd)} in all; every one {priced}"
 
 
 def _failures(pipeline: TracedPipeline) -> Iterator[str]:
@@ -165,9 +167,12 @@ def tiles(section: TraceSection) -> tuple[Tile, ...]:
         interval = figures.span(getattr(whole, f"{quantile}_interval_ns"), figures.duration)
         found.append(Tile(f"Latency {quantile}", number, unit, f"95% CI {interval}", own))
     if money.calls:
-        priced = money.priced or money.reported
-        value = figures.usd(money.per_1000_traces.priced_subtotal) if priced else UNPRICED
-        found.append(Tile("1,000 traces cost", value, "", f"{figures.share(money.priced_share)} of calls priced", own))
+        costs = money.per_1000_traces
+        value = figures.usd(costs.priced_subtotal) if money.priced or money.reported else UNPRICED
+        below = f"at least: {figures.share(money.priced_share)} of calls priced"
+        if not money.unpriced and figures.span(costs.interval, figures.usd) != figures.ABSENT:
+            below = f"95% CI {figures.span(costs.interval, figures.usd)}"
+        found.append(Tile("1,000 traces cost", value, "", below, own))
     if (reranker := pipeline.reranker) is not None:
         changed = reranker.set_changed or reranker.order_changed
         found.append(
