@@ -32,18 +32,48 @@ def in_order(stages: Iterable[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where in its document a passage stands: characters `start` to `end` of the document's text, and how one finds it.
+
+    `page` and `last_page` are None where the document has no pages, `heading` is empty above the first one. A heading
+    within another is `Leave > Parental leave`.
+    """
+
+    start: int
+    end: int
+    page: int | None = None
+    last_page: int | None = None
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Doc:
-    """One passage. `document_id` is the document that it was cut from; its own id where it was not cut."""
+    """One passage. `document_id` is the document that it was cut from; its own id where it was not cut.
+
+    Two passages with the same texts and ids are equal, wherever they were found.
+    """
 
     doc_id: str
     title: str
     text: str
     document_id: str
+    position: Position | None = field(default=None, compare=False)
 
     @property
     def content(self) -> str:
         """What is embedded, scored and injected: title + " " + text, as BEIR has it."""
         return f"{self.title} {self.text}".strip()
+
+    @property
+    def where(self) -> str:
+        """Document, page and heading, as a person would look it up: `handbook.pdf p. 12, § Leave`."""
+        found = self.position
+        pages, heading = "", ""
+        if found is not None and found.page is not None:
+            pages = f" p. {found.page}" if found.last_page == found.page else f" p. {found.page}-{found.last_page}"
+        if found is not None and found.heading:
+            heading = f", § {found.heading}"
+        return f"{self.document_id}{pages}{heading}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""Plugins by name: a file in `ragprof/parts/<kind>/` (apps: `ragprof/apps/`) or an entry point in the group
-`ragprof.<kind>`.
+"""Plugins by name: a file in `ragprof/parts/<kind>/` (apps: `ragprof/apps/`, readers: `ragprof/corpus/readers/`) or an
+entry point in the group `ragprof.<kind>`.
 
 The file's name is the plugin's name and its module ends in `plugin = TheClass`. Listing names imports nothing;
 creating a part imports just that module and checks the options against the class's own signature.
@@ -23,11 +23,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model
 from ragprof.core import stages
 from ragprof.core.errors import BadInput, UnknownName
 
-Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators", "signals", "apps"]
+Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators", "signals", "apps", "readers"]
 PACKAGE = Path(__file__).parents[1]
-ROOMS: Mapping[Kind, str] = {"apps": "apps"}
+ROOMS: Mapping[Kind, tuple[str, ...]] = {"apps": ("apps",), "readers": ("corpus", "readers")}
 """Where plugins of a kind are, if not in the folder of their kind in `parts`."""
-KINDS: tuple[Kind, ...] = ("embedders", "stores", "rerankers", "injectors", "generators", "signals", "apps")
+KINDS: tuple[Kind, ...] = ("embedders", "stores", "rerankers", "injectors", "generators", "signals", "apps", "readers")
 PROTOCOLS: Mapping[Kind, type] = {
     "embedders": stages.Embedder,
     "stores": stages.Store,
@@ -36,6 +36,7 @@ PROTOCOLS: Mapping[Kind, type] = {
     "generators": stages.Generator,
     "signals": stages.Signal,
     "apps": stages.App,
+    "readers": stages.Reader,
 }
 """What a part of each kind promises; mypy holds the built-in parts to it where their modules end."""
 
@@ -132,7 +133,7 @@ def summary(kind: Kind, name: str) -> str:
 
 
 def _room(kind: Kind) -> tuple[str, ...]:
-    return (ROOMS[kind],) if kind in ROOMS else ("parts", kind)
+    return ROOMS.get(kind, ("parts", kind))
 
 
 def _outside(kind: Kind) -> Mapping[str, EntryPoint]:

@@ -27,6 +27,7 @@ from ragprof.core import (
     Scored,
     Vectors,
 )
+from ragprof.core.documents import ReadFile
 from ragprof.core.spans import Listener
 
 
@@ -280,6 +281,20 @@ class App(Part, Protocol):
 
     def read(self, returned: object) -> AppAnswer | None:
         """Take apart what came back; None where nothing can be made of it."""
+
+
+class Reader(Part, Protocol):
+    """Makes text of files of one kind. Equal bytes and equal identities give equal results."""
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it is run in a process of its own, where a broken file can neither end the run nor take its memory.
+
+        What such a reader returns is kept in the cache.
+        """
+
+    def read(self, content: bytes) -> ReadFile:
+        """All documents of a file. Raises BadInput with the reason, in a few words, where it cannot be read."""
 
 
 @runtime_checkable

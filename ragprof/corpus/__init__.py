@@ -1,4 +1,4 @@
-"""Corpora and evaluation sets, read from what people have: BEIR folders, JSONL, TREC files, folders of pages, recipes.
+"""Corpora and evaluation sets, read from what people have: BEIR folders, JSONL, TREC files, folders of files, recipes.
 
 What is wrong with a file is said with its line, before anything is embedded. Nothing here downloads.
 """
@@ -19,6 +19,7 @@ from ragprof.corpus.evaluation import (
     read_queries,
     with_own_documents,
 )
+from ragprof.corpus.folder import ReadingRules, check_readers
 from ragprof.corpus.formats import FORMATS, read_corpus
 from ragprof.corpus.jsonl import read_beir_folder_paths
 from ragprof.corpus.recipes import Recipe, build, find, info, installed_versions
@@ -30,9 +31,11 @@ __all__ = [
     "EvaluationSet",
     "OwnDocuments",
     "Passages",
+    "ReadingRules",
     "Recipe",
     "WholeCorpus",
     "build",
+    "check_readers",
     "find",
     "fingerprint_of_docs",
     "fingerprint_of_qrels",

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ragprof.core import Doc, Query
+from ragprof.core import Doc, Position, Query
+from ragprof.core.documents import Segment
 from ragprof.corpus.account import ReadingAccount
 
 Passages: TypeAlias = int | Literal["all"]
@@ -134,22 +137,91 @@ SENTENCE = re.compile(r".+?(?:[.!?][\"')\]]*\s+|[\u3002\uff01\uff1f]|\n+|\Z)", r
 """UNBROKEN exists because the splitter's time grows with the square of the longest stretch without a sentence's end."""
 
 
-def cut(docs: Iterable[Doc], chunking: Chunking) -> Iterator[Doc]:
+@dataclass(frozen=True)
+class Outline:
+    """The segments of a document, one behind the other, by where in its text they begin. The first begins at 0."""
+
+    starts: tuple[int, ...]
+    segments: tuple[Segment, ...]
+    is_markdown: bool = False
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment], *, is_markdown: bool) -> Outline:
+        """Keeps the segments without their texts, which are the document's."""
+        starts = accumulate((len(segment.text) for segment in segments[:-1]), initial=0)
+        return cls(tuple(starts), tuple(replace(segment, text="") for segment in segments), is_markdown)
+
+    def stretches(self, text: str) -> Iterator[tuple[int, str, str]]:
+        """Where it begins, text and table head of each part that is cut by itself: a table, or all between two."""
+        borders = [
+            0,
+            *(start for place, start in enumerate(self.starts) if start and self._is_border(place)),
+            len(text),
+        ]
+        for start, end in pairwise(borders):
+            yield start, text[start:end], self.segments[bisect_right(self.starts, start) - 1].table_head
+
+    def _is_border(self, place: int) -> bool:
+        return bool(self.segments[place].table_head or self.segments[place - 1].table_head)
+
+    def position(self, start: int, end: int) -> Position:
+        """Of a passage: the pages that it begins and ends on, and the first heading that it stands under."""
+        first, last = bisect_right(self.starts, start) - 1, max(bisect_left(self.starts, end) - 1, 0)
+        heading = next((each.heading for each in self.segments[first : last + 1] if each.heading), "")
+        pages = self.segments[first].page, self.segments[max(first, last)].page
+        return Position(start, end, *pages, heading)
+
+
+def cut(docs: Iterable[Doc], chunking: Chunking, outlines: Mapping[str, Outline] | None = None) -> Iterator[Doc]:
     """Passages of each document in order, ids `<doc_id>#0001` and on. A document without text stays one passage.
 
-    Documents whose id ends in `.md` count as Markdown for `auto`.
+    Each knows where in its document it stands. For `auto`, documents are Markdown whose outline says so, or whose id
+    ends in `.md`. A table is cut between its rows, and its head stands before each part of it.
     """
     from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
-    text = TextSplitter(chunking.max_characters, overlap=chunking.overlap).chunks
-    markdown = MarkdownSplitter(chunking.max_characters, overlap=chunking.overlap).chunks
+    size = chunking.max_characters
+    text = TextSplitter(size, overlap=chunking.overlap).chunk_indices
+    markdown = MarkdownSplitter(size, overlap=chunking.overlap).chunk_indices
     as_text = markdown if chunking.splitter == "markdown" else text
     as_markdown = text if chunking.splitter == "text" else markdown
     for doc in docs:
-        split = as_markdown if doc.doc_id.lower().endswith(".md") else as_text
-        parts = [part for piece in bounded(doc.text, chunking.max_characters) for part in split(piece)]
-        for number, part in enumerate(parts or [""], 1):
-            yield Doc(f"{doc.doc_id}#{number:04d}", doc.title, part, document_id=doc.doc_id)
+        outline = (outlines or {}).get(doc.doc_id)
+        is_markdown = outline.is_markdown if outline else doc.doc_id.lower().endswith(".md")
+        split = as_markdown if is_markdown else as_text
+        outline, number = outline or Outline((0,), (Segment(""),)), 0
+        for offset, stretch, head in outline.stretches(doc.text):
+            for start, part in cut_table(stretch, head, chunking) if head else _split(stretch, split, size):
+                number += 1
+                position = outline.position(offset + start, offset + start + len(part))
+                again = f"{head}\n" if start and head else ""
+                yield Doc(f"{doc.doc_id}#{number:04d}", doc.title, again + part, doc.doc_id, position)
+        if not number:
+            yield Doc(f"{doc.doc_id}#0001", doc.title, "", doc.doc_id, outline.position(0, len(doc.text)))
+
+
+def _split(text: str, split: Callable[[str], list[tuple[int, str]]], size: int) -> Iterator[tuple[int, str]]:
+    offset = 0
+    for piece in bounded(text, size):
+        yield from ((offset + start, part) for start, part in split(piece))
+        offset += len(piece)
+
+
+def cut_table(text: str, head: str, chunking: Chunking) -> Iterator[tuple[int, str]]:
+    """Parts of a table with where they begin, so that each fits with the head before it.
+
+    A head that takes more than half of a passage leaves rows no more than that half: such passages are longer.
+    """
+    from semantic_text_splitter import TextSplitter
+
+    room = max(chunking.max_characters - len(head) - 1, chunking.max_characters // 2, 1)
+    split = TextSplitter(room, overlap=min(chunking.overlap, room - 1)).chunk_indices
+    parts = list(_split(text[len(head) :], split, room))
+    if not parts:
+        yield 0, text.rstrip()
+    for place, (start, part) in enumerate(parts):
+        # the first part is the table's beginning, whose head stands there already
+        yield (0, text[: len(head) + start + len(part)]) if place == 0 else (len(head) + start, part)
 
 
 def bounded(text: str, size: int) -> list[str]:

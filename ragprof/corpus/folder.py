@@ -1,254 +1,352 @@
-"""A folder of pages (.md .txt .rst .html .htm) as documents. Follows no linked folder; a broken file stops nothing.
+"""A folder of files as documents: every kind that there is a reader for. Follows no linked folder.
 
-Title and text of one page: Markdown, reStructuredText, HTML, plain text. Only HTML is rewritten: scripts and the site's
-navigation are no text. Everything that is not read is counted in the tally, with kind and reason.
+A broken file stops nothing. Everything that is not read is counted in the tally, with kind and reason. Readers that are
+plugins of the kind `readers` are named as the suffix that they read; `.gz` is unpacked and read as what is inside.
 """
 
 from __future__ import annotations
 
-import codecs
+import hashlib
+import json
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TypeAlias
 
 from ragprof.core import Doc
-from ragprof.core.errors import BadInput
+from ragprof.core.clock import SILENT, Progress, step
+from ragprof.core.documents import ReadDocument, ReadFile, Segment
+from ragprof.core.errors import BadInput, MissingPackage
+from ragprof.core.files import cache_folder, write_text
+from ragprof.core.registry import PartSpec, create, names
+from ragprof.core.stages import Reader
 from ragprof.corpus.account import Tally
+from ragprof.corpus.apart import ParsingProcess, TimedReading, restored, unparsed
+from ragprof.corpus.collection import Outline
 from ragprof.corpus.jsonl import clean_id, is_blank
+from ragprof.corpus.markup import FRONT_MATTER
+from ragprof.corpus.texts import gunzipped
 
-if TYPE_CHECKING:
-    from bs4 import Tag
-    from bs4.element import PageElement
-
-
-FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-FENCED_CODE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
-MARKDOWN_HEADING = re.compile(
-    r"^ {0,3}#{1,6}[ \t]+(?P<marked>\S.*)$|^ {0,3}(?P<underlined>[^\s>#|+*-].*)\n {0,3}(?:=+|-{2,})[ \t]*$",
-    re.MULTILINE,
-)
-CLOSING_HASHES = re.compile(r"[ \t]+#+$")
-RST_HEADING = re.compile(r"^[ \t]*(?P<title>\S.*)\n(?P<line>([=\-`:.'\"~^_*+#])\3{2,})[ \t]*$", re.MULTILINE)
-HEADING_ANCHOR = "¶"
 DATA_URI = re.compile(
     r"data:(?:[a-z]+/[\w.+-]+(?:;[\w.-]+=[\w.-]+)*;base64,[\w+/=-]+"
     r"|(?:image|font|audio|video)/[\w.+-]+(?:;[\w.-]+=[\w.-]+)*,[^\s)\"'<>\]]+)",
     re.IGNORECASE,
 )
 """A page about data URIs may show one whose content is text; that is left as it is."""
-NOT_TEXT = ("script", "style", "template", "noscript", "head", "title")
-LINE, PARAGRAPH, CODE_SPACE = "\x1f", "\x1e", "\x1c"
-PARAGRAPHS = (
-    "blockquote", "dl", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "ol", "p", "pre", "section", "table", "ul",
-)  # fmt: skip
-LINES_OF_THEIR_OWN = (
-    "br", "button", "caption", "center", "details", "dialog", "dir", "hgroup", "legend", "listing", "menu", "optgroup",
-    "option", "plaintext", "search", "select", "summary", "tbody", "textarea", "thead", "tr", "xmp",
-)  # fmt: skip
-"""What the HTML standard shows apart besides the block elements, of which Beautiful Soup keeps the list."""
-SECTIONS = frozenset(["article", "aside", "main", "nav", "section"])
-OF_THE_SITE = frozenset(["banner", "contentinfo", "navigation"])
-"""Roles of content repeated on every page: those of <nav>, and of <header> and <footer> outside any section."""
+GZ = ".gz"
+ALSO = {".htm": ".html", ".tsv": ".csv", ".ndjson": ".jsonl", ".markdown": ".md"}
+"""Suffixes that are read as another one."""
+PARSED = "parsed"
+"""A folder of the cache: what parsers made of files."""
+PAGES_NAMED = 5
+Processes: TypeAlias = "SimpleQueue[ParsingProcess]"
+"""Those that have nothing to do."""
 
 
 @dataclass(frozen=True)
-class Page:
-    """Title and text of a file; `title` is empty if it has none."""
+class ReadingRules:
+    """How the files of a folder are read. `readers`: suffix without its dot -> the reader that takes the usual's place.
 
-    title: str
-    text: str
-
-
-def markdown(source: str) -> Page:
-    """Title from the front matter, else the first heading outside of code."""
-    front = FRONT_MATTER.match(source)
-    if front and (title := _front_title(front[1])):
-        return Page(title, source)
-    heading = MARKDOWN_HEADING.search(FENCED_CODE.sub("", source[front.end() :] if front else source))
-    found = (heading["marked"] or heading["underlined"]).strip() if heading else ""
-    return Page(CLOSING_HASHES.sub("", found), source)
-
-
-def _front_title(front_matter: str) -> str:
-    """The title that YAML front matter gives on one line; empty where it gives none or is no YAML."""
-    import yaml
-
-    try:  # BaseLoader makes nothing but strings, lists and mappings: a title such as `2024` or `yes` stays as written
-        said = yaml.load(front_matter, Loader=yaml.BaseLoader)  # noqa: S506
-    except (yaml.YAMLError, RecursionError):
-        return ""
-    title = said.get("title") if isinstance(said, dict) else None
-    return " ".join(title.split()) if isinstance(title, str) else ""
-
-
-def restructured_text(source: str) -> Page:
-    """Title from the first line that is underlined over its whole length."""
-    headings = ((found["title"].strip(), found["line"]) for found in RST_HEADING.finditer(source))
-    fitting = (title for title, line in headings if len(line) >= len(title) and any(map(str.isalnum, title)))
-    return Page(next(fitting, ""), source)
-
-
-def plain(source: str) -> Page:
-    return Page("", source)
-
-
-def html(source: str) -> Page:
-    """Title from the first <h1>, else <title>. Drops scripts, styles and what the site shows on every page.
-
-    Keeps blocks apart and <pre> as it is.
+    Larger files than `max_file_bytes` are left out.
     """
-    from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
 
-    with warnings.catch_warnings():  # XHTML, and a page that looks like a file name, are read as HTML
-        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
-        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
-        soup = BeautifulSoup(source, "html.parser")
-    titles = (" ".join(_text(tag).split()) for tag in (soup.h1, soup.title) if tag)
-    return Page(next(filter(None, titles), ""), _text(soup))
+    readers: Mapping[str, PartSpec] = field(default_factory=dict)
+    max_file_bytes: int = 256_000_000
 
-
-PAGES: Mapping[str, Callable[[str], Page]] = {
-    ".md": markdown,
-    ".txt": plain,
-    ".rst": restructured_text,
-    ".html": html,
-    ".htm": html,
-}
+    def spec(self, suffix: str) -> PartSpec | None:
+        """The reader of a suffix such as `.pdf`; None where nobody reads it."""
+        own = self.readers.get(suffix[1:])
+        usual = ALSO.get(suffix, suffix)[1:]
+        return own or (PartSpec(name=usual) if usual in names("readers") else None)
 
 
-def _text(root: Tag) -> str:
-    joined = re.sub(r" {2,}", " ", "".join(_pieces(root)).replace("\xa0", " "))
-    parted = re.sub(
-        f" *[{LINE}{PARAGRAPH}][ {LINE}{PARAGRAPH}]*", lambda found: "\n\n" if PARAGRAPH in found[0] else "\n", joined
-    )
-    return parted.strip(" \n").replace(CODE_SPACE, " ")
+@dataclass(frozen=True)
+class Sighted:
+    """A file that there is a reader for. `kind` is its suffix in small letters, with `.gz` where it is packed."""
+
+    path: Path
+    shown: str
+    kind: str
+    reader: PartSpec
+
+    @property
+    def is_packed(self) -> bool:
+        return self.kind.endswith(GZ)
 
 
-@cache
-def _borders() -> Mapping[str, str]:
-    """Element -> what stands before and behind it."""
-    from bs4.builder import HTMLTreeBuilder
+@dataclass(frozen=True)
+class FolderText:
+    """Documents sorted by id, and the outline of each."""
 
-    return {
-        **dict.fromkeys((*HTMLTreeBuilder.DEFAULT_BLOCK_ELEMENTS, *LINES_OF_THEIR_OWN), LINE),
-        **dict.fromkeys(PARAGRAPHS, PARAGRAPH),
-        **dict.fromkeys(("td", "th"), " "),
-    }
+    docs: list[Doc]
+    outlines: dict[str, Outline]
 
 
-def _pieces(root: Tag) -> Iterator[str]:
-    """Text and borders in the order of the page. Blanks in the source mean nothing, except in <pre>."""
-    from bs4 import Tag
-    from bs4.element import NavigableString
+@dataclass(frozen=True)
+class Outcome:
+    """What a reader made of a file."""
 
-    borders = _borders()
-    waiting: list[tuple[PageElement | str, bool, bool]] = [(root, False, False)]
-    while waiting:
-        node, is_code, in_section = waiting.pop()
-        if isinstance(node, Tag):
-            border = borders.get(node.name, "")
-            yield border
-            waiting.append((border, False, False))
-            is_text = node is root or not (node.name in NOT_TEXT or _is_of_the_site(node, in_section=in_section))
-            inside = (is_code or node.name == "pre", in_section or node.name in SECTIONS)
-            waiting.extend((child, *inside) for child in (reversed(node.contents) if is_text else ()))
-        elif type(node) is str:
-            yield node
-        elif type(node) is NavigableString and node != HEADING_ANCHOR:
-            yield node.replace(" ", CODE_SPACE) if is_code else re.sub(r"[\s\x1c-\x1f]+", " ", node)
+    found: ReadFile
+    parsing_ns: int = 0
+    is_parsed: bool = False
+    """Whether a parser was run on it in a process of its own, now or before."""
+    is_cached: bool = False
+    is_blank: bool = False
+    """Whether the file itself holds nothing."""
 
 
-def _is_of_the_site(tag: Tag, *, in_section: bool) -> bool:
-    """Whether it is the same on every page: navigation, or the page's own header or footer."""
-    return tag.name == "nav" or tag.get("role") in OF_THE_SITE or (tag.name in ("header", "footer") and not in_section)
+def check_readers(readers: Mapping[str, PartSpec]) -> None:
+    """Raise UnknownName or BadInput for a reader or an option that does not exist, MissingPackage for what it lacks."""
+    for spec in readers.values():
+        create("readers", spec).load()
 
 
-def read_folder(folder: Path, tally: Tally) -> list[Doc]:
-    """Documents sorted by id (the path below the folder, with slashes), what cannot be read left out and counted.
+def suffixes() -> str:
+    """What is read, in words."""
+    return " ".join(f".{name}" for name in names("readers"))
 
-    Raises BadInput where no page is left.
+
+def read_folder(
+    folder: Path, tally: Tally, *, rules: ReadingRules | None = None, progress: Progress = SILENT
+) -> FolderText:
+    """Documents by id (the path below the folder, with slashes), what cannot be read left out and counted.
+
+    Raises BadInput where no document is left, and for a reader that does not exist.
     """
-    docs: dict[str, Doc] = {}
-    found = pages(folder, tally)
-    for path in found:
-        kind, name = path.suffix.lower(), _shown(path, folder)
+    rules = rules or ReadingRules()
+    found = pages(folder, tally, rules)
+    read = _read_all(found, rules, progress)
+    text = FolderText([], {})
+    for file in found:
+        outcome = read[file.path]
+        if isinstance(outcome, str):
+            tally.leave_out(file.kind, outcome, file.shown)
+            continue
         try:
-            doc_id, source = clean_id(path.relative_to(folder).as_posix(), "file name", file=folder), _source(path)
-        except OSError as failure:
-            tally.leave_out(kind, f"cannot be read: {failure.strerror or failure}", name)
-            continue
-        except ValueError as failure:
-            tally.leave_out(kind, str(failure), name)
-            continue
-        page = PAGES[kind](source)
-        text, embedded = DATA_URI.subn("", page.text)
-        for _ in range(embedded):
-            tally.leave_out("data URI", "the bytes of an image or a font", name)
-        if is_blank(FRONT_MATTER.sub("", text)):
-            tally.leave_out_empty(
-                kind, "no text" if is_blank(source) else "no text beside scripts and navigation", doc_id
-            )
-        elif doc_id in docs:
-            tally.leave_out(kind, "another page has this name, with its accents encoded differently", name)
-        else:
-            tally.read(kind)
-            docs[doc_id] = Doc(doc_id, page.title or path.stem, text, document_id=doc_id)
-    if not docs:
+            _take(file, outcome, folder, text, tally)
+        except BadInput as problem:
+            tally.leave_out(file.kind, problem.message, file.shown)
+    if not text.docs:
         what = "no page with text" if found else "no page"
-        raise BadInput(f"{what} below this folder; a corpus needs text in {', '.join(PAGES)} files", file=folder)
-    return list(docs.values())
+        raise BadInput(f"{what} below this folder; a corpus needs text in files such as {suffixes()}", file=folder)
+    return text
 
 
-def _source(path: Path) -> str:
-    """The file's text, line ends as newlines. HTML may state its encoding, the others are UTF-8 or UTF-16 with a mark.
-
-    Raises ValueError with the reason for other encodings, OSError for what cannot be read.
-    """
-    if not path.is_file():
-        raise ValueError("a link that leads nowhere" if path.is_symlink() else "not a file")
-    raw = path.read_bytes()
-    declared = None
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        declared = "utf-16"
-    elif path.suffix.lower() in (".html", ".htm"):
-        from bs4.dammit import EncodingDetector
-
-        declared = EncodingDetector.find_declared_encoding(raw, is_html=True)
-    for encoding in ("utf-8-sig", declared):
-        try:
-            if encoding:
-                return raw.decode(encoding).replace("\r\n", "\n")
-        except (UnicodeDecodeError, LookupError):
+def _take(file: Sighted, outcome: Outcome, folder: Path, text: FolderText, tally: Tally) -> None:
+    """Put the documents of a file behind those that there are. Raises BadInput for a name that cannot be an id."""
+    doc_id, found = clean_id(file.path.relative_to(folder).as_posix(), "file name", file=folder), outcome.found
+    if outcome.is_parsed:
+        tally.parsed(
+            file.kind,
+            pages=found.pages,
+            empty_pages=len(found.empty_pages),
+            parsing_ns=outcome.parsing_ns,
+            cached=outcome.is_cached,
+        )
+    for part in found.skipped:
+        tally.leave_out(part.kind, part.reason, file.shown, part.count)
+    texts = kept = 0
+    for document in found.documents:
+        own = doc_id + f"/{document.name}" * bool(document.name)
+        bare, embedded = _without_data_uris(document)
+        if embedded:
+            tally.leave_out("data URI", "the bytes of an image or a font", file.shown, embedded)
+        if is_blank(FRONT_MATTER.sub("", bare.text)):
             continue
-    raise ValueError("not UTF-8; convert it with iconv")
+        texts += 1
+        if own in text.outlines:
+            tally.leave_out(file.kind, "another page has this name, with its accents encoded differently", file.shown)
+            continue
+        title = document.title or file.path.name.removesuffix(GZ if file.is_packed else "").rpartition(".")[0]
+        kept += 1
+        text.docs.append(Doc(own, title, bare.text, document_id=own))
+        text.outlines[own] = Outline.of(bare.segments, is_markdown=bare.is_markdown)
+    if kept:
+        tally.read(file.kind)
+    if not texts and found.empty_pages and len(found.empty_pages) == found.pages:
+        reason = "no text on any page, such as a scan; it needs a reader with text recognition"
+        tally.leave_out_empty(file.kind, reason, doc_id)
+    elif not texts:
+        is_page = file.reader.name == "html" and not outcome.is_blank
+        tally.leave_out_empty(file.kind, "no text beside scripts and navigation" if is_page else "no text", doc_id)
+    elif found.empty_pages:
+        some = ", ".join(map(str, found.empty_pages[:PAGES_NAMED])) + ", ..." * (len(found.empty_pages) > PAGES_NAMED)
+        named = f"{file.shown} p. {some}"
+        tally.leave_out("page", "no text on it, such as a scan", named, len(found.empty_pages))
 
 
-def pages(folder: Path, tally: Tally) -> list[Path]:
-    """All files below the folder whose names are those of pages, sorted by their path; the others go to the tally."""
-    found: list[Path] = []
+def _without_data_uris(document: ReadDocument) -> tuple[ReadDocument, int]:
+    if "data:" not in document.text.lower():
+        return document, 0
+    segments, embedded = [], 0
+    for segment in document.segments:
+        text, count = DATA_URI.subn("", segment.text)
+        segments.append(Segment(text, segment.heading, segment.page, segment.table_head))
+        embedded += count
+    return ReadDocument(document.title, tuple(segments), document.name, document.is_markdown), embedded
+
+
+def _read_all(found: list[Sighted], rules: ReadingRules, progress: Progress) -> dict[Path, Outcome | str]:
+    """By file what is in it, or the reason why it is left out. Files that need a parser go to several processes."""
+    readers, missing = dict[str, Reader](), dict[str, str]()
+    for spec in {file.reader.key: file.reader for file in found}.values():
+        reader = create("readers", spec)
+        try:
+            reader.load()
+            readers[spec.key] = reader
+        except MissingPackage as problem:
+            missing[spec.key] = problem.message
+    outcomes: dict[Path, Outcome | str] = {
+        file.path: missing[file.reader.key] for file in found if file.reader.key in missing
+    }
+    there = [file for file in found if file.reader.key in readers]
+    apart = [file for file in there if readers[file.reader.key].isolated]
+    with (
+        _at_work(min(usable_cores(), len(apart))) as (pool, processes),
+        step(progress, "read the files", max(2, len(there))),
+    ):
+        waiting = {
+            pool.submit(_or_reason, partial(_parsed, file, readers[file.reader.key], rules, processes)): file
+            for file in apart
+        }
+        for file in there:
+            if not readers[file.reader.key].isolated:
+                outcomes[file.path] = _or_reason(partial(_read, file, readers[file.reader.key], rules))
+                progress.advance(1)
+        for future in as_completed(waiting):
+            outcomes[waiting[future].path] = future.result()
+            progress.advance(1)
+    return outcomes
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _at_work(workers: int) -> Iterator[tuple[ThreadPoolExecutor, Processes]]:
+    """Threads, and a process for each; nothing is left of either when the block ends, however it ends."""
+    every = [ParsingProcess() for _ in range(max(1, workers))]
+    idle: Processes = SimpleQueue()
+    for process in every:
+        idle.put(process)
+    pool = ThreadPoolExecutor(len(every))
+    try:
+        yield pool, idle
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in every:
+            process.end()
+        pool.shutdown()
+        for process in every:  # one that was started meanwhile
+            process.end()
+
+
+def _or_reason(read: Callable[[], Outcome]) -> Outcome | str:
+    try:
+        return read()
+    except BadInput as problem:
+        return problem.message
+    except OSError as failure:
+        return f"cannot be read: {failure.strerror or failure}"
+
+
+def _content(file: Sighted, rules: ReadingRules) -> bytes:
+    """The bytes of the file as it lies there. Raises BadInput or OSError with the reason."""
+    if not file.path.is_file():
+        raise BadInput("a link that leads nowhere" if file.path.is_symlink() else "not a file")
+    size = file.path.stat().st_size
+    if size > rules.max_file_bytes:
+        most = rules.max_file_bytes / 1e6
+        raise BadInput(f"larger than {most:,.0f} MB; [corpus] max_file_mb allows more")
+    return file.path.read_bytes()
+
+
+def _read(file: Sighted, reader: Reader, rules: ReadingRules) -> Outcome:
+    content = _content(file, rules)
+    if file.is_packed:
+        content = gunzipped(content, most=rules.max_file_bytes)
+    try:
+        found = reader.read(content)
+    except BadInput:
+        raise
+    except Exception as failure:  # a reader may raise anything over a broken file
+        raise BadInput(unparsed(failure)) from None
+    has_text = any(document.text.strip() for document in found.documents)
+    return Outcome(found, is_blank=not has_text and is_blank(content.decode("utf-8", "replace")))
+
+
+def _parsed(file: Sighted, reader: Reader, rules: ReadingRules, processes: Processes) -> Outcome:
+    """What the cache has, by content and reader; else what a process makes of the file."""
+    content = _content(file, rules)
+    kept = cache_folder() / PARSED / _key(content, reader, packed=file.is_packed)
+    blank = not content
+    del content
+    if reader.identity is not None and (before := _kept(kept)):
+        return Outcome(before.found, before.parsing_ns, is_parsed=True, is_cached=True)
+    process = processes.get()
+    try:
+        made = process.read(file.path, file.reader, packed=file.is_packed)
+    finally:
+        processes.put(process)
+    if reader.identity is not None:
+        body = json.dumps(asdict(made), ensure_ascii=True)
+        write_text(kept, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}")
+    return Outcome(made.found, made.parsing_ns, is_parsed=True, is_blank=blank)
+
+
+def _key(content: bytes, reader: Reader, *, packed: bool) -> Path:
+    digest = hashlib.sha256(content)
+    digest.update(json.dumps([reader.identity, packed]).encode())
+    name = digest.hexdigest()
+    return Path(name[:2], f"{name[2:]}.json")
+
+
+def _kept(path: Path) -> TimedReading | None:
+    """What was parsed before; None where it is missing, damaged, or of another version."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        checksum, _, body = path.read_text(encoding="utf-8").partition("\n")
+        if hashlib.sha256(body.encode()).hexdigest() == checksum:
+            kept = json.loads(body)
+            return TimedReading(restored(kept["found"]), int(kept["parsing_ns"]))
+    return None
+
+
+def pages(folder: Path, tally: Tally, rules: ReadingRules | None = None) -> list[Sighted]:
+    """All files below the folder that there is a reader for, sorted by their path; the others go to the tally."""
+    found: list[Sighted] = []
+    rules = rules or ReadingRules()
+    known = dict[str, PartSpec | None]()
 
     def closed(failure: OSError) -> None:
         tally.leave_out("folder", f"cannot be opened: {failure.strerror}", _shown(Path(failure.filename), folder))
 
-    for parent, children, names in os.walk(folder, onerror=closed):
+    for parent, children, names_here in os.walk(folder, onerror=closed):
         for child in (Path(parent, name) for name in sorted(children)):
             if child.name.startswith(".") or child.is_symlink():
                 children.remove(child.name)
                 tally.leave_out("folder", "hidden" if child.name.startswith(".") else "a link", _shown(child, folder))
-        for path in (Path(parent, name) for name in sorted(names)):
+        for path in (Path(parent, name) for name in sorted(names_here)):
             kind = path.suffix.lower()
+            inner = Path(path.stem).suffix.lower() if kind == GZ else kind
+            if inner not in known:
+                known[inner] = rules.spec(inner) if inner else None
+            reader = known[inner]
+            kind = inner + GZ if kind == GZ else kind
             if path.name.startswith("."):
                 tally.leave_out("file", "hidden", _shown(path, folder))
-            elif kind in PAGES:
-                found.append(path)
+            elif reader is not None:
+                found.append(Sighted(path, _shown(path, folder), kind, reader))
             else:
                 tally.leave_out(kind or "file without a suffix", "this kind of file is not read", _shown(path, folder))
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    return sorted(found, key=lambda file: file.path.relative_to(folder).as_posix())
 
 
 def _shown(path: Path, folder: Path) -> str:

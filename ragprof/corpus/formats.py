@@ -1,4 +1,4 @@
-"""Read every kind of corpus: BEIR folder, JSONL file, folder of pages, recipe. Detects which one it is."""
+"""Read every kind of corpus: BEIR folder, JSONL file, folder of files, recipe. Detects which one it is."""
 
 from __future__ import annotations
 
@@ -7,29 +7,39 @@ from pathlib import Path
 from typing import Any
 
 from ragprof.core import Doc
+from ragprof.core.clock import SILENT, Progress
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import cache_folder
 from ragprof.corpus import recipes
 from ragprof.corpus.account import Tally
-from ragprof.corpus.collection import Chunking, Corpus, cut, fingerprint_of_docs
-from ragprof.corpus.folder import PAGES, pages, read_folder
+from ragprof.corpus.collection import Chunking, Corpus, Outline, cut, fingerprint_of_docs
+from ragprof.corpus.folder import ReadingRules, pages, read_folder, suffixes
 from ragprof.corpus.jsonl import CORPUS_FILE, read_docs
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 def read_corpus(
-    path: Path, *, format: str = "auto", chunking: Chunking | None = None, name: str | None = None
+    path: Path,
+    *,
+    format: str = "auto",
+    chunking: Chunking | None = None,
+    name: str | None = None,
+    rules: ReadingRules | None = None,
+    progress: Progress = SILENT,
 ) -> Corpus:
     """Read a corpus; `auto` tells the format by what is there. A recipe is built first, unless it was before.
 
-    A folder of pages is always cut into passages, the others only where `chunking` says how. Raises BadInput.
+    A folder of files is always cut into passages, the others only where `chunking` says how; `rules` are for such a
+    folder. Raises BadInput.
     """
     if not path.exists():
         raise BadInput("there is no such file or folder; check the path", file=path)
     chosen = _detected(path) if format == "auto" else format
     if chosen not in FORMATS:
         raise UnknownName("corpus format", chosen, ["auto", *FORMATS])
+    if chosen == "folder":
+        return _read_folder(path, chunking, name, rules or ReadingRules(), progress)
     return FORMATS[chosen](path, chunking, name)
 
 
@@ -45,7 +55,7 @@ def _detected(path: Path) -> str:
         return "beir"
     if pages(path, Tally()):
         return "folder"
-    sought = f"a {CORPUS_FILE} or pages ({' '.join(PAGES)})"
+    sought = f"a {CORPUS_FILE} or files to read ({suffixes()})"
     raise BadInput(f"nothing to read in this folder; a corpus folder has {sought}", file=path)
 
 
@@ -61,12 +71,19 @@ def _read_beir(path: Path, chunking: Chunking | None, name: str | None) -> Corpu
     return _corpus(name or path.resolve().name, docs, chunking, {"format": "beir"}, tally)
 
 
-def _read_folder(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
+def _read_folder(
+    path: Path,
+    chunking: Chunking | None,
+    name: str | None,
+    rules: ReadingRules | None = None,
+    progress: Progress = SILENT,
+) -> Corpus:
     if not path.is_dir():
         raise BadInput("this is a file; the format 'folder' needs the folder that the pages are in", file=path)
     tally = Tally()
-    docs = read_folder(path, tally)
-    return _corpus(name or path.resolve().name, docs, chunking or Chunking(), {"format": "folder"}, tally)
+    text = read_folder(path, tally, rules=rules, progress=progress)
+    named, cutting, manifest = name or path.resolve().name, chunking or Chunking(), {"format": "folder"}
+    return _corpus(named, text.docs, cutting, manifest, tally, text.outlines)
 
 
 def _read_recipe(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
@@ -85,11 +102,16 @@ FORMATS: Mapping[str, Callable[[Path, Chunking | None, str | None], Corpus]] = {
 
 
 def _corpus(
-    name: str, documents: Iterable[Doc], chunking: Chunking | None, manifest: Mapping[str, Any], tally: Tally
+    name: str,
+    documents: Iterable[Doc],
+    chunking: Chunking | None,
+    manifest: Mapping[str, Any],
+    tally: Tally,
+    outlines: Mapping[str, Outline] | None = None,
 ) -> Corpus:
     docs = tuple(documents)
     noted = {**manifest, "documents": len(docs)}
     if chunking:
-        docs = tuple(cut(docs, chunking))
+        docs = tuple(cut(docs, chunking, outlines))
         noted["chunking"] = chunking.model_dump()
     return Corpus(name, docs, fingerprint_of_docs(docs), noted, tally.account(), frozenset(tally.without_text))

@@ -17,7 +17,7 @@ from pydantic import (
 from ragprof.core import DEFAULT_K
 from ragprof.core.registry import PartSpec
 from ragprof.core.tokens import DEFAULT_TOKENIZER
-from ragprof.corpus import Chunking, OwnDocuments
+from ragprof.corpus import Chunking, OwnDocuments, ReadingRules
 from ragprof.evals.gate import GateSettings
 from ragprof.evals.growth import GrowthSettings
 from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings
@@ -36,6 +36,7 @@ class CorpusSettings(EvalTable):
     """A recipe by name or folder, or a path in one of the formats; paths are relative to the eval file.
 
     `passages` is how many of it are searched at most: a part with all that is judged relevant, for a first report.
+    `readers` names readers of files by suffix, in place of the usual ones; files above `max_file_mb` are left out.
     """
 
     recipe: Named | None = None
@@ -43,6 +44,13 @@ class CorpusSettings(EvalTable):
     format: Literal["auto", "beir", "jsonl", "folder"] = "auto"
     chunking: Chunking | None = None
     passages: int | None = Field(None, ge=1)
+    readers: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+$")], PartSpec] = Field({})
+    max_file_mb: float = Field(256, gt=0, allow_inf_nan=False)
+
+    @property
+    def rules(self) -> ReadingRules:
+        """How the files of a folder are read."""
+        return ReadingRules(self.readers, int(self.max_file_mb * 1_000_000))
 
 
 class EvaluationSettings(EvalTable):

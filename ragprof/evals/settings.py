@@ -16,6 +16,8 @@ from ragprof.evals.tables import Timing
 
 UNRECORDED = ("growth", "injection", "reranker", "gate", "budget", "energy", "metrics", "prices", "traffic")
 """Settings that do not affect a recording; the pipelines' own prices do not either."""
+TOLD_BY_TEXTS = ("passages", "readers", "max_file_mb")
+"""Settings of [corpus] that affect a recording by its texts alone."""
 SETTINGS_FILE = "settings.json"
 
 
@@ -27,13 +29,13 @@ def unpriced(pipelines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def lasting(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that affect the main recording. Keys of [timing] that it lacks have their defaults.
 
-    `patience` is left out: how long a run may wait for a quiet moment affects no figure. So is [corpus] `passages`:
-    which passages were searched is told by their fingerprint, whoever asked for them.
+    `patience` is left out: how long a run may wait for a quiet moment affects no figure. So is what [corpus] says of
+    which passages are searched and who reads the files: their fingerprint tells which ones there were.
     """
     kept = {key: value for key, value in config.items() if key not in UNRECORDED}
     timing = {**Timing().model_dump(mode="json"), **config.get("timing", {})}
     timing.pop("patience")
-    corpus = {key: value for key, value in config.get("corpus", {}).items() if key != "passages"}
+    corpus = {key: value for key, value in config.get("corpus", {}).items() if key not in TOLD_BY_TEXTS}
     return {**kept, "corpus": corpus, "timing": timing, "pipelines": unpriced(config["pipelines"])}
 
 

@@ -19,6 +19,7 @@ from ragprof.corpus import (
     Corpus,
     EvaluationSet,
     Passages,
+    check_readers,
     find,
     read_beir_folder_paths,
     read_corpus,
@@ -82,11 +83,16 @@ def prepare(
     of the same corpus.
     """
     with step(progress, "read the corpus and the questions"):
-        return _prepared(eval_file, corpus, books, passages, beside)
+        return _prepared(eval_file, corpus, books, passages, beside, progress)
 
 
 def _prepared(
-    eval_file: Path, corpus: Path | None, books: Sequence[Path], passages: Passages | None, beside: Path | None
+    eval_file: Path,
+    corpus: Path | None,
+    books: Sequence[Path],
+    passages: Passages | None,
+    beside: Path | None,
+    progress: Progress,
 ) -> Prepared:
     config = read_eval(eval_file)
     places = Places(eval_file)
@@ -102,7 +108,11 @@ def _prepared(
         config = with_corpus(config, corpus)
     folder = corpus_path(config, eval_file)
     written = "recipe" if config.corpus.recipe else config.corpus.format
-    whole = read_corpus(folder, format=written, chunking=config.corpus.chunking)
+    with places.put_before("corpus", "readers") if config.corpus.readers else nullcontext():
+        check_readers(config.corpus.readers)
+    whole = read_corpus(
+        folder, format=written, chunking=config.corpus.chunking, rules=config.corpus.rules, progress=progress
+    )
     queries, qrels = evaluation_paths(config, eval_file, folder)
     evaluation = read_evaluation_set(queries, qrels, corpus=whole)
     evaluation = with_own_documents(evaluation, whole, config.evaluation.own_documents)

@@ -64,7 +64,8 @@ def test_what_was_left_out_is_said_in_check_terminal_summary_and_report(pages: P
     result = ragprof.run(pages, out=pages.parent / "out")
     assert result.summary["corpus"]["reading"] == {
         "read": {".md": 1, ".txt": 1},
-        "left_out": [{"kind": ".txt", "reason": "no text", "count": 1, "examples": ["empty.txt"]}],
+        "left_out": [{"kind": ".txt", "reason": "no text", "count": 1, "examples": ["empty.txt"], "files": None}],
+        "parsed": [],
     }
     assert "left out: 1 .txt (no text): empty.txt" in printed(result.table())
     page = result.report.read_text(encoding="utf-8")

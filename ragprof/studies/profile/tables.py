@@ -12,7 +12,6 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 
 from ragprof.core import RANKED_STAGES, in_order
-from ragprof.corpus.account import shown
 from ragprof.report import figures
 from ragprof.report.figures import UNPRICED
 from ragprof.report.tables import (
@@ -381,7 +380,7 @@ def reading(section: ProfileSection) -> Table | None:
             Cell(""),
             figure(figures.count(each.count)),
             Cell(each.reason),
-            Cell(shown(each.examples, of=each.count)),
+            Cell(each.named),
         )
         for each in account.left_out
     ]

@@ -1,0 +1,71 @@
+"""Bytes to text, and what may be unpacked: every reader goes by the same bounds."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zipfile
+import zlib
+from importlib.util import find_spec
+
+from ragprof.core.errors import BadInput, MissingPackage
+
+UNPACKED_BYTES = 300_000_000
+"""The most that a compressed file may hold. Office files of a few MB that hold more are made to do harm."""
+BLOCK_BYTES = 1 << 20
+
+
+def need(module: str, package: str) -> None:
+    """Raise MissingPackage with the command that installs it, where a reader's library is not there."""
+    if find_spec(module) is None:
+        raise MissingPackage(f"needs {package}: pip install {package}")
+
+
+def decoded(content: bytes, declared: str | None = None) -> str:
+    """The text, line ends as newlines: UTF-8, UTF-16 with a mark, or the encoding that the file declares.
+
+    Raises BadInput for other encodings.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        declared = "utf-16"
+    for encoding in ("utf-8-sig", declared):
+        try:
+            if encoding:
+                return content.decode(encoding).replace("\r\n", "\n")
+        except (UnicodeDecodeError, LookupError):
+            continue
+    raise BadInput("not UTF-8; convert it with iconv")
+
+
+def gunzipped(content: bytes, *, most: int = UNPACKED_BYTES) -> bytes:
+    """What a .gz file holds. Raises BadInput where that is more than `most` bytes, or damaged."""
+    unpacked = bytearray()
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            while block := stream.read(BLOCK_BYTES):
+                unpacked += block
+                if len(unpacked) > most:
+                    raise BadInput(f"holds more than {most / 1e6:,.0f} MB")
+    except (OSError, EOFError, zlib.error) as failure:
+        raise BadInput(f"broken gzip: {failure}") from None
+    return bytes(unpacked)
+
+
+def check_archive(content: bytes, *, most: int = UNPACKED_BYTES) -> None:
+    """Raise BadInput for an Office file that is no zip archive, is encrypted, or would unpack to more than `most`.
+
+    The sizes that an archive states are believed: Python's zipfile unpacks no more of a member than its stated size.
+    """
+    if content.startswith(b"\xd0\xcf\x11\xe0"):  # an OLE container: Office wraps encrypted files and old formats in it
+        raise BadInput("encrypted, or in the format of Office before 2007; save it anew without a password")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as failure:
+        raise BadInput(f"broken: {str(failure) or 'not a zip archive'}") from None
+    size = sum(member.file_size for member in members)
+    if size > most:
+        raise BadInput(f"unpacks to {size / 1e6:,.0f} MB from {len(content) / 1e6:,.1f}: more than {most / 1e6:,.0f}")
+    if any(member.flag_bits & 1 for member in members):
+        raise BadInput("encrypted")
