@@ -6,8 +6,8 @@ import io
 from collections.abc import Callable, Sequence
 
 LEAVE = (
-    "Every employee has thirty days of paid leave a year, which are taken in agreement with the team and entered in the "
-    "calendar at least two weeks before the first day of it."
+    "Every employee has thirty days of paid leave a year, which are taken in agreement with the team and entered in "
+    "the calendar at least two weeks before the first day of it."
 )
 
 

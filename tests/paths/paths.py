@@ -172,6 +172,7 @@ PLUGINS: dict[Kind, dict[str, str]] = {
     "generators": {"bare_generator": "BareGenerator", "lacking_generator": "Lacking"},
     "signals": {"bare_signal": "BareSignal", "lacking_signal": "Nothing"},
     "apps": {"lacking_app": "Lacking"},
+    "readers": {"lacking_reader": "Lacking"},
 }
 SOURCE = '''
 """Parts that have what their protocols ask for, and nothing else."""

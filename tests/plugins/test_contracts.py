@@ -140,7 +140,7 @@ def assert_usage(usage: Usage) -> None:
     assert all(type(unit) is str and type(count) is int and count >= 0 for unit, count in usage.items())
 
 
-PARTS = tuple(kind for kind in registry.KINDS if kind not in ("signals", "apps"))
+PARTS = tuple(kind for kind in registry.KINDS if kind not in ("signals", "apps", "readers"))
 
 
 def same_identity(kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]]) -> bool:
