@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias
@@ -22,7 +23,7 @@ from typing import TypeAlias
 from ragprof.core import Doc
 from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.documents import ReadDocument, ReadFile, Segment
-from ragprof.core.errors import BadInput, MissingPackage
+from ragprof.core.errors import BadInput
 from ragprof.core.files import cache_folder, write_text
 from ragprof.core.registry import PartSpec, create, names
 from ragprof.core.stages import Reader
@@ -102,9 +103,9 @@ class Outcome:
 
 
 def check_readers(readers: Mapping[str, PartSpec]) -> None:
-    """Raise UnknownName or BadInput for a reader or an option that does not exist, MissingPackage for what it lacks."""
+    """Raise UnknownName or BadInput for a reader or an option that does not exist."""
     for spec in readers.values():
-        create("readers", spec).load()
+        create("readers", spec)
 
 
 def suffixes() -> str:
@@ -134,7 +135,9 @@ def read_folder(
             tally.leave_out(file.kind, problem.message, file.shown)
     if not text.docs:
         what = "no page with text" if found else "no page"
-        raise BadInput(f"{what} below this folder; a corpus needs text in files such as {suffixes()}", file=folder)
+        left = tally.account().left_out
+        first = f" ({left[0]})" if found and left else ""
+        raise BadInput(f"{what} below this folder{first}; a corpus needs text in {suffixes()} files", file=folder)
     return text
 
 
@@ -194,28 +197,19 @@ def _without_data_uris(document: ReadDocument) -> tuple[ReadDocument, int]:
 
 def _read_all(found: list[Sighted], rules: ReadingRules, progress: Progress) -> dict[Path, Outcome | str]:
     """By file what is in it, or the reason why it is left out. Files that need a parser go to several processes."""
-    readers, missing = dict[str, Reader](), dict[str, str]()
-    for spec in {file.reader.key: file.reader for file in found}.values():
-        reader = create("readers", spec)
-        try:
-            reader.load()
-            readers[spec.key] = reader
-        except MissingPackage as problem:
-            missing[spec.key] = problem.message
-    outcomes: dict[Path, Outcome | str] = {
-        file.path: missing[file.reader.key] for file in found if file.reader.key in missing
-    }
-    there = [file for file in found if file.reader.key in readers]
-    apart = [file for file in there if readers[file.reader.key].isolated]
+    # Libraries of isolated readers are imported by the processes alone.
+    readers: dict[str, Reader] = {file.reader.key: create("readers", file.reader) for file in found}
+    outcomes = dict[Path, Outcome | str]()
+    apart = [file for file in found if readers[file.reader.key].isolated]
     with (
         _at_work(min(usable_cores(), len(apart))) as (pool, processes),
-        step(progress, "read the files", max(2, len(there))),
+        step(progress, "read the files", max(2, len(found))),
     ):
         waiting = {
             pool.submit(_or_reason, partial(_parsed, file, readers[file.reader.key], rules, processes)): file
             for file in apart
         }
-        for file in there:
+        for file in found:
             if not readers[file.reader.key].isolated:
                 outcomes[file.path] = _or_reason(partial(_read, file, readers[file.reader.key], rules))
                 progress.advance(1)
@@ -274,6 +268,7 @@ def _read(file: Sighted, reader: Reader, rules: ReadingRules) -> Outcome:
     if file.is_packed:
         content = gunzipped(content, most=rules.max_file_bytes)
     try:
+        reader.load()
         found = reader.read(content)
     except BadInput:
         raise
@@ -286,25 +281,29 @@ def _read(file: Sighted, reader: Reader, rules: ReadingRules) -> Outcome:
 def _parsed(file: Sighted, reader: Reader, rules: ReadingRules, processes: Processes) -> Outcome:
     """What the cache has, by content and reader; else what a process makes of the file."""
     content = _content(file, rules)
-    kept = cache_folder() / PARSED / _key(content, reader, packed=file.is_packed)
+    try:
+        identity = reader.identity
+    except PackageNotFoundError:  # the process will say which
+        identity = None
+    kept = cache_folder() / PARSED / _key(content, identity, packed=file.is_packed)
     blank = not content
     del content
-    if reader.identity is not None and (before := _kept(kept)):
+    if identity is not None and (before := _kept(kept)):
         return Outcome(before.found, before.parsing_ns, is_parsed=True, is_cached=True)
     process = processes.get()
     try:
         made = process.read(file.path, file.reader, packed=file.is_packed)
     finally:
         processes.put(process)
-    if reader.identity is not None:
+    if identity is not None:
         body = json.dumps(asdict(made), ensure_ascii=True)
         write_text(kept, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}")
     return Outcome(made.found, made.parsing_ns, is_parsed=True, is_blank=blank)
 
 
-def _key(content: bytes, reader: Reader, *, packed: bool) -> Path:
+def _key(content: bytes, identity: str | None, *, packed: bool) -> Path:
     digest = hashlib.sha256(content)
-    digest.update(json.dumps([reader.identity, packed]).encode())
+    digest.update(json.dumps([identity, packed]).encode())
     name = digest.hexdigest()
     return Path(name[:2], f"{name[2:]}.json")
 

@@ -7,7 +7,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from importlib.util import find_spec
+from importlib import import_module
 
 from ragprof.core.errors import BadInput, MissingPackage
 
@@ -17,9 +17,11 @@ BLOCK_BYTES = 1 << 20
 
 
 def need(module: str, package: str) -> None:
-    """Raise MissingPackage with the command that installs it, where a reader's library is not there."""
-    if find_spec(module) is None:
-        raise MissingPackage(f"needs {package}: pip install {package}")
+    """Import a reader's library. Raises MissingPackage with the command that installs it, where it is not there."""
+    try:
+        import_module(module)
+    except ImportError:
+        raise MissingPackage(f"needs {package}: pip install {package}") from None
 
 
 def decoded(content: bytes, declared: str | None = None) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
-from real_files import LEAVE, handbook_pdf, page, pdf, scan
+from real_files import LEAVE, REAL, handbook_pdf, page, pdf, scan
 
+from ragprof.core.errors import BadInput
 from ragprof.core.files import cache_folder
-from ragprof.core.registry import PartSpec
+from ragprof.core.registry import PartSpec, create, names
 from ragprof.corpus import Chunking, Corpus, ReadingRules, read_corpus
 from ragprof.corpus.account import ParsedFiles
 from ragprof.corpus.apart import ParsingProcess
@@ -160,3 +164,111 @@ def test_readers_are_named_by_suffix_and_large_files_left_out(tmp_path: Path) ->
     corpus = read_corpus(folder, rules=rules, format="folder")
     assert [(doc.document_id, doc.text) for doc in corpus.docs] == [("a.log", "started")]
     assert told(corpus) == ["1 .log (larger than 0 MB; [corpus] max_file_mb allows more): b.log"]
+
+
+def test_every_kind_of_file_becomes_text_with_its_title_and_place(tmp_path: Path) -> None:
+    files = {f"a.{kind}": make() for kind, make in REAL.items() if kind != "pdf"}
+    corpus = read(tmp_path / "docs", {**files, "b.md.gz": gzip.compress(b"# Packed\n\nIn.\n"), "c.tar.gz": b""})
+    assert {doc.where: (doc.title, doc.text) for doc in corpus.docs} == {
+        "a.csv": ("a", "| Item | USD |\n| --- | --- |\n| Hotel | 120 |\n| Train | \u20ac 80 |"),
+        "a.docx p. 1-2, § Leave": (
+            "Handbook",
+            "# Leave\n\nThirty days a year.\n\n## Parents\n\n- A year more.\n\n| Grade | Days |\n| --- | --- |\n"
+            "| A\\|B | 30 |",
+        ),
+        "a.eml": (
+            "Gr\u00fc\u00dfe",
+            "From: Ann <ann@example.com>\nTo: bo@example.com\nDate: Mon, 30 Nov 2026 10:00:00 +0000\n\n"
+            "The caf\u00e9 opens at nine.",
+        ),
+        "a.html, § Welcome": ("Welcome", "Welcome\n\nCome in.\n\nGarden\n\nDucks swim."),
+        "a.ipynb, § Sums": ("Sums", "# Sums\n\nAdd up.\n\n```python\nx = 1\nx\n```"),
+        "a.json": ("Pond", "name: Pond\nsize.m2: 40\nsize.deep: true\nfish: carp, pike"),
+        "a.jsonl/q1": ("Leave", "Thirty days."),
+        "a.jsonl/0002": ("Why?", "question: Why?\nanswer: So."),
+        "a.md, § Guide": ("Guide", "# Guide\n\nRead it.\n\n## Rails\n\nTrains run."),
+        "a.parquet/p1": ("Ponds", "Ducks swim."),
+        "a.pptx p. 1-2, § Plan": (
+            "Plan",
+            "# Plan\n\nBuy rails\n- steel ones\n\nNotes: Say thanks.\n\n| Rail | USD |\n| --- | --- |\n| Steel | 120 |",
+        ),
+        "a.rst, § Guide": ("Guide", "Guide\n=====\n\nRead it.\n\nRails\n-----\n\nTrains run."),
+        "a.txt": ("a", "Plain words."),
+        "a.xlsx, § Prices": (
+            "a",
+            "Prices\n\n| Item | USD | Since |\n| --- | --- | --- |\n| Hotel | 120 | 2026-01-31 |",
+        ),
+        "a.xlsx, § Sheet2": ("a", "| Only words |\n| --- |"),
+        "b.md.gz, § Packed": ("Packed", "# Packed\n\nIn."),
+    }
+    assert told(corpus) == [
+        "1 .tar.gz (this kind of file is not read): c.tar.gz",
+        "1 attachment (attachments of mails are not read): a.eml",
+        "1 line (no JSON object): a.jsonl",
+        "1 output of a cell (only Markdown and code are read): a.ipynb",
+        "1 page (no text on it, such as a scan): a.pptx p. 3",
+        "1 sheet (hidden): a.xlsx",
+    ]
+    assert corpus.account.read == {**dict.fromkeys((f".{kind}" for kind in REAL if kind != "pdf"), 1), ".md.gz": 1}
+    assert {each.kind for each in corpus.account.parsed} == {".docx", ".parquet", ".pptx", ".xlsx"}
+
+
+@pytest.mark.parametrize("name", names("readers"))
+def test_a_reader_reads_its_kind_and_refuses_a_broken_file_in_one_line(name: str) -> None:
+    reader = create("readers", PartSpec(name=name))
+    reader.load()
+    content = REAL[name]()
+    found = reader.read(content)
+    assert any(document.text.strip() for document in found.documents)
+    assert (reader.read(content), create("readers", PartSpec(name=name)).identity) == (found, reader.identity)
+    if reader.isolated:
+        for broken in (b"", content[: len(content) // 2], b"\x00\xff" * 100):
+            with pytest.raises(BadInput, match=r"\A[^\n]+\Z"):
+                reader.read(broken)
+
+
+def test_a_table_is_cut_between_rows_and_every_passage_has_its_head(tmp_path: Path) -> None:
+    rows = "".join(f"Hotel {number},{number} EUR\n" for number in range(1, 6))
+    corpus = read(tmp_path, {"a.csv": f"Item,Price\n{rows}".encode()}, size=75)
+    head = "| Item | Price |\n| --- | --- |\n"
+    assert [doc.text for doc in corpus.docs] == [
+        f"{head}| Hotel 1 | 1 EUR |\n| Hotel 2 | 2 EUR |",
+        f"{head}| Hotel 3 | 3 EUR |\n| Hotel 4 | 4 EUR |",
+        f"{head}| Hotel 5 | 5 EUR |",
+    ]
+    places = [doc.position for doc in corpus.docs]
+    assert [(place.start, place.end) for place in places if place] == [(0, 70), (71, 110), (111, 130)]
+
+
+def test_what_office_files_may_do_is_bounded_and_told(tmp_path: Path) -> None:
+    bomb = io.BytesIO()
+    packed = zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with packed, packed.open("word/document.xml", "w") as member:
+        for _ in range(301):
+            member.write(bytes(1_000_000))
+    files = {
+        "a.txt": b"Ducks.",
+        "bomb.docx": bomb.getvalue(),
+        "locked.xlsx": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500),
+        "half.pptx": REAL["pptx"]()[:9_000],
+        "bomb.txt.gz": gzip.compress(bytes(2_000_000)),
+        "cut.md.gz": gzip.compress(b"# A" * 500)[:20],
+    }
+    corpus = read_corpus(folder_of(tmp_path, files), rules=ReadingRules(max_file_bytes=1_900_000))
+    assert [line.replace(f"{len(bomb.getvalue()) / 1e6:.1f}", "N") for line in told(corpus)] == [
+        "1 .docx (unpacks to 301 MB from N: more than 300): bomb.docx",
+        "1 .md.gz (broken gzip: Compressed file ended before the end-of-stream marker was reached): cut.md.gz",
+        "1 .pptx (broken: File is not a zip file): half.pptx",
+        "1 .txt.gz (holds more than 2 MB): bomb.txt.gz",
+        "1 .xlsx (encrypted, or in the format of Office before 2007; save it anew without a password): locked.xlsx",
+    ]
+
+
+def test_a_reader_without_its_library_names_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(folder_of(tmp_path / "absent", {"openpyxl.py": b"raise ImportError"}))
+    with pytest.raises(
+        BadInput, match=r"no page with text .* \(1 \.xlsx \(needs openpyxl: pip install openpyxl\): a\.xlsx"
+    ):
+        read(tmp_path / "docs", {"a.xlsx": REAL["xlsx"]()})

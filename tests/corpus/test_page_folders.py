@@ -189,10 +189,12 @@ def test_pages_without_text_are_left_out_and_listed(tmp_path: Path) -> None:
 def test_folders_without_any_text(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nothing to read in this folder; a corpus folder has a corpus\.jsonl or files"):
         read_corpus(tmp_path)
-    with pytest.raises(BadInput, match=r"no page below this folder; a corpus needs text in files such as"):
+    with pytest.raises(BadInput, match=r"no page below this folder; a corpus needs text in \.csv \.docx"):
         read_corpus(tmp_path, format="folder")
     written(tmp_path, {"a.md": ""})
-    with pytest.raises(BadInput, match="no page with text below this folder; a corpus needs text in"):
+    with pytest.raises(
+        BadInput, match=r"no page with text below this folder \(1 \.md \(no text\): a\.md\); a corpus needs text in"
+    ):
         read_corpus(tmp_path)
 
 

@@ -66,7 +66,7 @@ class PdfReader:
         return f"pdf 1 pypdfium2 {version('pypdfium2')}"
 
     def load(self) -> None:
-        """Raise MissingPackage where the library is not installed; it is imported where a file is read."""
+        """Import the library. Raises MissingPackage where it is not installed."""
         need("pypdfium2", "pypdfium2")
 
     def read(self, content: bytes) -> ReadFile:
