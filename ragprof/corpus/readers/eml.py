@@ -33,7 +33,8 @@ class EmailReader:
             try:
                 text = body.get_content()
             except LookupError:  # an encoding that Python does not know
-                text = (body.get_payload(decode=True) or b"").decode("utf-8", "replace")
+                payload = body.get_payload(decode=True)
+                text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
             text = html(text).text if body.get_content_subtype() == "html" else text.replace("\r\n", "\n")
         skipped = (SkippedPart("attachment", "attachments of mails are not read", attachments),) if attachments else ()
         segments = (Segment(f"{head}\n\n{text.strip()}\n"),)
