@@ -4,7 +4,7 @@
 >>> print(*(name for name in ragprof.__all__ if name[0].isupper()))
 Comparison Pipeline Prices RagprofError Result Timing
 >>> print(*(name for name in ragprof.__all__ if name[0].islower()))
-audit compare export gate grow inject profile reranker restate reweigh run save_baseline span stage trace weigh
+audit compare curate export gate grow inject profile reranker restate reweigh run save_baseline span stage trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ragprof.record.pipeline import Pipeline
     from ragprof.session.again import Result, restate, reweigh
     from ragprof.session.gating import gate
-    from ragprof.session.run import audit, grow, inject, profile, reranker, run, weigh
+    from ragprof.session.run import audit, curate, grow, inject, profile, reranker, run, weigh
     from ragprof.session.tracing import trace
     from ragprof.studies.gate.document import Comparison
     from ragprof.studies.gate.sides import compare, save_baseline
@@ -41,6 +41,7 @@ __all__ = [
     "Timing",
     "audit",
     "compare",
+    "curate",
     "export",
     "gate",
     "grow",
@@ -66,6 +67,7 @@ _HOMES = {
     "Timing": "ragprof.evals",
     "audit": "ragprof.session.run",
     "compare": "ragprof.studies.gate.sides",
+    "curate": "ragprof.session.run",
     "export": "ragprof.exports",
     "gate": "ragprof.session.gating",
     "grow": "ragprof.session.run",

@@ -1,4 +1,4 @@
-"""Commands that record and analyse: run, grow, inject, reranker, audit, check, price, report, trec."""
+"""Commands that record and analyse: run, grow, inject, reranker, curate, audit, check, price, report, trec."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from ragprof.session.studies import STUDIES
 if TYPE_CHECKING:
     from ragprof.corpus import Passages
 
-DECLARED = ("growth", "injection", "reranker", "audit")
+DECLARED = ("growth", "injection", "reranker", "curate", "audit")
 """Studies whose commands have options of their own."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line, and one for every study that has none here."""
-    for command in (run, grow, inject, reranker, audit, check, price, report, trec):
+    for command in (run, grow, inject, reranker, curate, audit, check, price, report, trec):
         app.command()(with_progress(command))
     for name in STUDIES:
         if name not in DECLARED:
@@ -241,6 +241,35 @@ def reranker(
                 progress=bars,
             )
     console.result(result, "reranker")
+
+
+def curate(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+    near: Annotated[
+        float | None, typer.Option("--near", metavar="SHARE", help="Copies share so many three-word sequences; 0.9.")
+    ] = None,
+    related: Annotated[
+        float | None, typer.Option("--related", metavar="SHARE", help="Versions of a page share so many; 0.6.")
+    ] = None,
+    no_text: NoText = False,
+) -> None:
+    """Find copies, old versions and boilerplate, and price them.
+
+    What the corpus holds twice or for nothing, and what removing it would do to quality, tokens and money. The list to
+    look through is curate/review.csv; nothing is removed.
+    """
+    from ragprof.session.run import run_study
+
+    changes = console.given(near=near, related=related)
+    with console.progress() as bars:
+        result = run_study(
+            "curate", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, keep_text=not no_text,
+            progress=bars,
+        )  # fmt: skip
+    console.result(result, "curate")
 
 
 def audit(

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 RUN = "ragprof run"
 STUDIES = {
     "growth": "ragprof grow --fresh", "injection": "ragprof inject", "reranker": "ragprof reranker",
-    "audit": "ragprof audit",
+    "audit": "ragprof audit", "curate": "ragprof curate",
 }  # fmt: skip
 """Folder of a study inside a recording -> the command that makes all of it anew."""
+VARIANTS = "variants"
+"""Folder of a study that holds a small recording of each of its variants."""
 MISSING = "this file is missing; is this the folder of a ragprof recording?"
 PRICED = "price it again with 'ragprof price'"
 
@@ -43,6 +45,9 @@ def remedy_of(path: Path) -> str:
     """
     if ("growth", "sizes") in pairwise(path.parts[:-1]):
         return recorded_by(STUDIES["growth"])
+    for folder, inside in pairwise(path.parts[:-1]):
+        if inside == VARIANTS and folder in STUDIES:
+            return recorded_by(STUDIES[folder])
     beside = (path.parents[1] / "manifest.json").exists()
     return recorded_by(STUDIES.get(path.parent.name, RUN) if beside else RUN)
 

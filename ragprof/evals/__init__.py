@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Prices,
         TrafficSettings,
     )
+    from ragprof.evals.curate import CurateSettings
     from ragprof.evals.gate import GateMargin, GateSettings
     from ragprof.evals.growth import CURVES, Curve, GrowthSettings, GrowthTiming
     from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings, InjectionTiming
@@ -31,6 +32,7 @@ __all__ = [
     "DEFAULT_METRICS",
     "BudgetSettings",
     "CorpusSettings",
+    "CurateSettings",
     "Curve",
     "EnergySettings",
     "EvalConfig",
@@ -67,6 +69,7 @@ _HOMES = {
     "PipelineConfig": "ragprof.evals.config",
     "Prices": "ragprof.evals.config",
     "TrafficSettings": "ragprof.evals.config",
+    "CurateSettings": "ragprof.evals.curate",
     "GateMargin": "ragprof.evals.gate",
     "GateSettings": "ragprof.evals.gate",
     "CURVES": "ragprof.evals.growth",

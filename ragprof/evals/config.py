@@ -18,6 +18,7 @@ from ragprof.core import DEFAULT_K
 from ragprof.core.registry import PartSpec
 from ragprof.core.tokens import DEFAULT_TOKENIZER
 from ragprof.corpus import Chunking, OwnDocuments, ReadingRules
+from ragprof.evals.curate import CurateSettings
 from ragprof.evals.gate import GateSettings
 from ragprof.evals.growth import GrowthSettings
 from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings
@@ -225,6 +226,7 @@ class EvalConfig(EvalTable):
     growth: GrowthSettings = GrowthSettings()
     injection: InjectionSettings = InjectionSettings()
     reranker: RerankerSettings = RerankerSettings()
+    curate: CurateSettings = CurateSettings()
     gate: GateSettings = GateSettings()
     budget: BudgetSettings = BudgetSettings()
     energy: EnergySettings = EnergySettings()

@@ -142,6 +142,14 @@ def audit(
     return run_study("audit", eval_file, changes=changes, **options)
 
 
+def curate(eval_file: str | Path, **options: Any) -> Result:
+    """Find what a corpus holds twice or for nothing, and what removing it would change. Options as of `run_study`.
+
+    Nothing is removed: the list to look through is `curate/review.csv` in the recording's folder.
+    """
+    return run_study("curate", eval_file, **options)
+
+
 weigh = reranker
 """The former name, for one release."""
 

@@ -33,6 +33,7 @@ from ragprof.session.summary import belonging
 from ragprof.studies.audit import recorded as audit
 from ragprof.studies.audit.judge import judge_audit
 from ragprof.studies.contract import Pricing
+from ragprof.studies.curate import recorded as curate
 from ragprof.studies.gate.evidence import of_recording
 from ragprof.studies.growth import recorded as growth
 from ragprof.studies.growth.judge import judge_growth
@@ -44,6 +45,7 @@ from ragprof.studies.preparation import prepare
 from ragprof.studies.profile.analysis import profile_of
 from ragprof.studies.reranker import recorded as reranker
 from ragprof.studies.reranker.judge import judge as judge_rerankers
+from ragprof.studies.variants import AS_ONE_SCORES, judge_variants
 
 TWO = """
 [[pipelines]]
@@ -59,6 +61,10 @@ TABLES: dict[str, RecordedTable] = {
     "scores": recorded.SCORES, "costs": recorded.COSTS,
     "audit/checks": audit.CHECKS, "audit/ties": audit.TIES, "audit/rankings": audit.RANKINGS,
     "audit/scores": audit.SCORES,
+    "curate/review": curate.REVIEW, "curate/lines": curate.LINES, "curate/variants/*/as_one": AS_ONE_SCORES,
+    "curate/variants/*/rankings/*": recorded.RANKING, "curate/variants/*/usage": recorded.USAGE,
+    "curate/variants/*/builds": recorded.BUILDS, "curate/variants/*/tokens": recorded.TOKENS,
+    "curate/variants/*/scores": recorded.SCORES, "curate/variants/*/costs": recorded.COSTS,
     "growth/docs": growth.DOCS, "growth/queries": growth.QUERIES, "growth/entry": growth.ENTRY,
     "growth/cells/*/*": growth.CELLS, "growth/prompts/*/*": growth.PROMPTS, "growth/tails/*": growth.TAILS,
     "growth/distributions/*": growth.DISTRIBUTION, "growth/scores/*": growth.SCORES,
@@ -75,6 +81,7 @@ TABLES: dict[str, RecordedTable] = {
 }  # fmt: skip
 DOCUMENTS = (
     "manifest", "judgement", "rates", "settings", "audit/manifest", "audit/judgement", "growth/manifest",
+    "curate/manifest", "curate/judgement", "curate/variants/*/manifest", "curate/variants/*/ingest",
     "growth/judgement", "growth/beside", "growth/sizes/*/manifest", "growth/sizes/*/rates", "injection/manifest",
     "injection/judgement", "injection/rates", "injection/beside", "reranker/manifest", "reranker/judgement",
     "reranker/rates", "reranker/settings", "reranker/beside",
@@ -96,7 +103,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patched.setenv("RAGPROF_CACHE", str(folder / "cache"))
         out = folder / "recording"
         ragprof.run("cell.toml", out=out)
-        for command in (ragprof.grow, ragprof.inject, ragprof.reranker, ragprof.audit):
+        for command in (ragprof.grow, ragprof.inject, ragprof.reranker, ragprof.curate, ragprof.audit):
             command("cell.toml", out=out)
         ragprof.restate("reranker", out, changes={"margin": 0.02})
         (folder / "cell.toml").write_text((folder / "cell.toml").read_text().replace("gpt-4o-mini", "gpt-4o"))
@@ -105,7 +112,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 TOLD = re.compile(
-    r"((record|price) it again( with 'ragprof (run|grow --fresh|inject|reranker|audit|price)')?|delete the file.*)$"
+    r"((record|price) it again( with 'ragprof (run|grow --fresh|inject|reranker|curate|audit|price)')?"
+    r"|delete the file.*)$"
 )
 Pass = Callable[[Path], object]
 ON = date(2026, 11, 1)
@@ -129,6 +137,7 @@ def passes(whole: Path, evaluation: EvaluationSet) -> dict[str, list[Pass]]:
     growing = plan_growth(prepared, eval_file)
     judges: dict[str, list[Pass]] = {
         "audit": [lambda home: judge_audit(home, evaluation, metric="nDCG@10")],
+        "curate": [lambda home: judge_variants(home / "curate", evaluation, ["nDCG@10"], {})],
         "growth": [lambda home: judge_growth(home, evaluation), lambda home: write_sizes(growing, home / "growth")],
         "injection": [lambda home: judge_answers(home, evaluation, contents)],
         "reranker": [lambda home: judge_rerankers(home, evaluation, docs, keep_text=True)],

@@ -25,7 +25,7 @@ from ragprof.studies.profile.headline import tiles
 from ragprof.studies.profile.study import show
 
 SCHEMA = Path(summary_module.__file__).with_name("summary.schema.json")
-SECTIONS = ("GrowthSection", "InjectionSection", "RerankerVerdict", "RerankerStudy", "AuditSection")
+SECTIONS = ("GrowthSection", "InjectionSection", "RerankerVerdict", "RerankerStudy", "CurateSection", "AuditSection")
 
 
 @pytest.fixture(scope="module")
