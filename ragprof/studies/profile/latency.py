@@ -90,11 +90,11 @@ def _mean(rows: pd.DataFrame, column: str) -> float | None:
 
 
 def closure(timed: pd.DataFrame) -> float:
-    """Mean over timed queries of (sum of the stages' spans / the end-to-end span)."""
+    """Mean over timed queries of (sum of the stages' spans / the end-to-end span); 0 where nobody told of a stage."""
     keyed = timed.set_index(["round", "query_id"])
     whole = keyed.loc[keyed["stage"] == "query", "duration_ns"]
     staged = keyed.loc[keyed["stage"] != "query", "duration_ns"].groupby(level=[0, 1]).sum()
-    return float((staged / whole).mean())
+    return float((staged.reindex(whole.index, fill_value=0) / whole).mean())
 
 
 def overhead(spans: pd.DataFrame, *, seed: int) -> Estimate:
