@@ -113,7 +113,9 @@ def test_closure_is_the_mean_of_each_querys_own() -> None:
 
 def test_a_query_of_which_nobody_told_a_stage_closes_to_nothing() -> None:
     assert closure(spans(("timed", 0, "q1", "query", 10))) == 0
-    assert closure(spans(*asked("timed", 0, "q1", search=5, inject=5, whole=10), ("timed", 0, "q2", "query", 10))) == 0.5
+    assert (
+        closure(spans(*asked("timed", 0, "q1", search=5, inject=5, whole=10), ("timed", 0, "q2", "query", 10))) == 0.5
+    )
 
 
 def test_overhead_pairs_each_bare_query_with_its_twin() -> None:
