@@ -187,9 +187,9 @@ def _attributes(
 
 
 def _model(record: PipelineRecord, stage: str, form: Form) -> Iterator[tuple[str, Any]]:
-    """The model of a stage, and in GenAI's words its operation."""
-    part = record.config.get(PARTS[stage]) or {}
-    model = Path(str(part.get("model") or part.get("name") or "")).name
+    """The model of a stage, and in GenAI's words its operation. Which models an app has nobody knows."""
+    part = {} if record.config.get("app") else record.config.get(PARTS[stage]) or {}
+    model = Path(str(part.get("model") or part.get("name") or "")).name or None
     named = {"embed": "embedding.model_name", "rerank": "reranker.model_name", "generate": "llm.model_name"}
     if stage in named:
         yield named[stage], model

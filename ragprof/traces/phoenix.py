@@ -31,7 +31,9 @@ def span_of(line: dict[str, Any]) -> SpanFacts:
     if line.get("span_kind"):
         facts.setdefault("kind", line["span_kind"])
     name, start = str(line.get("name") or "span"), instant(line.get("start_time")) or 0
-    end, service = instant(line.get("end_time")), line.get("project_name") or line.get("service") or UNNAMED
+    # Phoenix keeps no resource; of ours the root says which pipeline it is of.
+    own = next((value for key, value in pairs if key == "ragprof.pipeline"), None)
+    end, service = instant(line.get("end_time")), own or line.get("project_name") or line.get("service") or UNNAMED
     for event in line.get("events") or ():
         if not isinstance(event, dict):
             continue
