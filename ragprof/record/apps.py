@@ -50,6 +50,7 @@ from ragprof.parts.hits import Hit, KnownPassages, hit_of, what
 from ragprof.parts.returned import EXPECTED, documents_of, joined
 from ragprof.record.indexing import Indexing
 from ragprof.record.knobs import KnobSetting, in_place
+from ragprof.record.opentelemetry import without_twins
 
 MOST_FAILED = 0.05
 """Share of the questions that may fail before a run stops."""
@@ -230,7 +231,7 @@ class AskedApp:
                     start = clock()
                     returned = _finished(self.app.call(query.text), runner)
                     end = clock()
-                spans = listener.close()
+                spans = without_twins(listener.close())
             read = self.app.read(returned)
             if read is None:
                 raise AppFailed(

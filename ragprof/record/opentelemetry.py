@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from weakref import WeakSet
 
 from ragprof.core import STAGES
-from ragprof.core.spans import AppSpan, Listener, listening
+from ragprof.core.spans import MARK, AppSpan, Listener, listening
 
 SOURCE = "OpenTelemetry spans of the app"
 LISTS = {"search": "retrieval.documents", "rerank": "reranker.output_documents", "inject": "input.documents"}
@@ -84,6 +84,45 @@ def _describe(caught: AppSpan, name: str, attributes: Mapping[str, Any]) -> None
     if stage in LISTS:
         found = documents_in(attributes, LISTS[stage]) or [{"id": doc_id} for doc_id, _ in facts.get("found", ())]
         caught.documents = found or None
+
+
+def without_twins(spans: Sequence[AppSpan]) -> list[AppSpan]:
+    """The spans without those of OpenTelemetry that tell of the same work as a hook of the framework.
+
+    An instrumentor and a hook hear of a call one after the other, so that their spans overlap without one being in the
+    other. What the one that goes knows, and the other does not, is kept.
+    """
+    caught = [span for span in spans if span.source == SOURCE]
+    hooked = [span for span in spans if span.source not in (SOURCE, MARK)]
+    pairs = [(*likeness, mine, own) for mine in caught for own in hooked if (likeness := _likeness(mine, own))]
+    twins: dict[AppSpan, AppSpan] = {}
+    taken = set[AppSpan]()
+    for _, _, mine, own in sorted(pairs, key=lambda pair: pair[:2], reverse=True):
+        if mine not in twins and own not in taken:
+            twins[mine] = own
+            taken.add(own)
+            for field in ("documents", "candidates", "prompt", "text", "first_ns"):
+                if getattr(own, field) is None:
+                    setattr(own, field, getattr(mine, field))
+            own.usage = own.usage or mine.usage
+    for span in spans:
+        span.parent = twins.get(span.parent, span.parent) if span.parent is not None else None
+    return [span for span in spans if span not in twins]
+
+
+def _likeness(mine: AppSpan, own: AppSpan) -> tuple[bool, float] | None:
+    """Whether both are of one stage, and what they share of the longer one's time; None for no twins."""
+    mine_end, own_end = mine.end_ns or mine.start_ns, own.end_ns or own.start_ns
+    shared = min(mine_end, own_end) - max(mine.start_ns, own.start_ns)
+    longest = max(mine_end - mine.start_ns, own_end - own.start_ns)
+    if shared <= 0 or longest <= 0 or (mine.name in STAGES and mine.name != own.name):
+        return None
+    is_within = mine.start_ns <= own.start_ns and own_end <= mine_end
+    is_around = own.start_ns <= mine.start_ns and mine_end <= own_end
+    same = mine.name == own.name
+    if shared <= longest / 2 and (is_within or is_around or not same):
+        return None
+    return same, shared / longest
 
 
 def documents_in(attributes: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:

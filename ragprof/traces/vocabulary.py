@@ -110,7 +110,8 @@ def stage_of(facts: Mapping[str, object], name: str) -> str:
         return "" if stage == "query" else stage
     kind = str(facts.get("kind") or "").upper()
     if found := KINDS.get(kind):
-        return found
+        # OpenInference's instrumentor of Haystack calls a prompt builder an LLM.
+        return "inject" if found == "generate" and name.partition(".")[0].endswith("PromptBuilder") else found
     if found := OPERATIONS.get(str(facts.get("operation") or "").lower()):
         return found
     if "reranked" in facts or "offered" in facts:

@@ -10,8 +10,8 @@ import pytest
 from passages import DOCS
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="opentelemetry-sdk is not installed")
+from one_provider import provider
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -26,12 +26,11 @@ EXPORTED = InMemorySpanExporter()
 
 @pytest.fixture(scope="module")
 def tracer() -> Iterator[Any]:
-    """As an app sets it up: one provider for the process, with an exporter of its own."""
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(EXPORTED))
-    trace.set_tracer_provider(provider)
+    """Of an app with an exporter of its own."""
+    processor = SimpleSpanProcessor(EXPORTED)
+    provider().add_span_processor(processor)
     yield trace.get_tracer("app")
-    provider.shutdown()
+    processor.shutdown()
 
 
 def test_spans_of_both_vocabularies_are_caught_with_documents_and_tokens(tracer: Any) -> None:
