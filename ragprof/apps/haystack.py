@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cache, wraps
 from typing import Any
 
 from ragprof.core import STAGES, AppAnswer
 from ragprof.core.errors import BadInput
-from ragprof.core.spans import AppSpan, Listener, Marked
+from ragprof.core.spans import AppSpan, Listener, Marked, listening
 from ragprof.core.stages import App
 from ragprof.parts.hits import member, value_at
 from ragprof.parts.returned import alone, answer_of, documents_of, text_of, units_of
@@ -23,7 +24,7 @@ STAGES_OF: Mapping[str, str] = {
     "embedder": "embed", "retriever": "search", "ranker": "rerank", "promptbuilder": "inject", "generator": "generate",
 }  # fmt: skip
 """How the class of a component ends, or the name that the pipeline knows it by."""
-OUTPUT = "haystack.component.output"
+OUTPUT, CALLBACK = "haystack.component.output", "streaming_callback"
 
 
 class HaystackApp:
@@ -78,7 +79,21 @@ class HaystackApp:
         data = {name: dict(given) for name, given in self._arguments.items()}
         for component, name in self._places:
             data.setdefault(component, {})[name] = question
-        return self._target.run(data)
+        for given in data.values():
+            if callable(own := given.get(CALLBACK)):
+                given[CALLBACK] = _first_told(own)
+        with ExitStack() as put_back:
+            for each in self._streaming() if listening() is not None else ():
+                own = getattr(each, CALLBACK)
+                put_back.callback(setattr, each, CALLBACK, own)
+                setattr(each, CALLBACK, _first_told(own))
+            return self._target.run(data)
+
+    def _streaming(self) -> Iterator[Any]:
+        """The components of the pipeline that call back with every piece of an answer."""
+        graph = getattr(self._target, "graph", None)
+        components = [] if graph is None else [facts.get("instance") for _, facts in graph.nodes(data=True)]
+        return (each for each in components if callable(getattr(each, CALLBACK, None)))
 
     @staticmethod
     def watched(_listener: Listener, /) -> AbstractContextManager[None]:
@@ -95,6 +110,31 @@ class HaystackApp:
         texts = [text for each in outputs if (text := _text(each)) is not None]
         usage = next((units for each in outputs if (units := _usage(each))), {})
         return AppAnswer(found[-1] if found else None, texts[-1] if texts else None, None, usage)
+
+
+def _first_told(own: Callable[..., Any]) -> Callable[..., Any]:
+    """The user's own callback of a stream, whose first call is timed as the first piece of the model's answer."""
+
+    def told() -> None:
+        here = listening()
+        if here is not None and here[1] is not None and here[1].name == "generate" and here[1].first_ns is None:
+            here[1].first_ns = here[0].clock()
+
+    if inspect.iscoroutinefunction(own):
+
+        @wraps(own)
+        async def later(*given: Any, **named: Any) -> Any:
+            told()
+            return await own(*given, **named)
+
+        return later
+
+    @wraps(own)
+    def at_once(*given: Any, **named: Any) -> Any:
+        told()
+        return own(*given, **named)
+
+    return at_once
 
 
 def _place(written: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from ragprof.core import AppAnswer
 from ragprof.core.spans import AppSpan, Listener
 from ragprof.core.stages import App
 from ragprof.parts.hits import member, value_at
-from ragprof.parts.returned import answer_of, documents_of, text_of, units_of
+from ragprof.parts.returned import answer_of, documents_of, joined, text_of, units_of
 
 DISPATCHER = "the dispatcher of LlamaIndex"
 MACHINERY = "LlamaIndex"
@@ -26,10 +26,16 @@ STAGES_OF: Mapping[str, str] = {
 PACKAGE = "llama_index"
 TOLD = ("raw.usage", "additional_kwargs", "message.additional_kwargs", "raw")
 """Where a model's response may say how many tokens there were."""
+PIECES = frozenset({"LLMChatInProgressEvent", "LLMCompletionInProgressEvent"})
+ENDS = frozenset({"LLMChatEndEvent", "LLMCompletionEndEvent"})
+"""Events of the dispatcher: a piece of an answer came, and all of it is there."""
 
 
 class LlamaIndexApp:
-    """`query`, `chat` or `retrieve` of the target, with the question; `arguments` are given beside it."""
+    """`query`, `chat` or `retrieve` of the target, with the question; `arguments` are given beside it.
+
+    A response that streams is run to its end: before that its model is not even asked.
+    """
 
     identity = None
 
@@ -57,11 +63,15 @@ class LlamaIndexApp:
         """Nothing to load."""
 
     def call(self, question: str) -> object:
-        return getattr(self._target, self._method)(question, **self._arguments)
+        returned = getattr(self._target, self._method)(question, **self._arguments)
+        pieces = member(returned, "response_gen")
+        if pieces is None:
+            return returned
+        return {"answer": joined(pieces), "source_nodes": member(returned, "source_nodes") or []}
 
     @staticmethod
     def watched(listener: Listener, /) -> AbstractContextManager[None]:
-        """A span handler at the root of all dispatchers."""
+        """A span handler and an event handler at the root of all dispatchers."""
         return _watched(listener) if "llama_index_instrumentation" in sys.modules else nullcontext()
 
     def read(self, returned: object) -> AppAnswer | None:
@@ -78,11 +88,47 @@ def _watched(listener: Listener) -> Iterator[None]:
     from llama_index_instrumentation import get_dispatcher
 
     root, handler = get_dispatcher(), _handler_class()(listener)
+    pieces = _pieces_class()(handler.told)
     root.add_span_handler(handler)
+    root.add_event_handler(pieces)
     try:
         yield
     finally:
         root.span_handlers[:] = [each for each in root.span_handlers if each is not handler]
+        root.event_handlers[:] = [each for each in root.event_handlers if each is not pieces]
+
+
+@cache
+def _pieces_class() -> Any:
+    from llama_index_instrumentation.event_handlers import BaseEventHandler
+
+    class StreamedPieces(BaseEventHandler):  # type: ignore[misc]  # its package is not read by mypy
+        """Times the first piece of a model's answer; a stream's span ends with its last one, and so does what it is in.
+
+        The dispatcher ends the span of a call that streams as soon as there is something to be streamed from.
+        """
+
+        def __init__(self, told: tuple[Listener, dict[str, AppSpan]]) -> None:
+            super().__init__()
+            self._told = told
+
+        def handle(self, event: Any, **_: Any) -> None:
+            name = type(event).__name__
+            listener, spans = self._told
+            span = spans.get(event.span_id or "") if name in PIECES or name in ENDS else None
+            if span is None or not listener.is_open:
+                return
+            at_ns = listener.clock()
+            if name in PIECES and span.first_ns is None:
+                span.first_ns = at_ns
+            if name in ENDS and span.text is None:
+                _describe(span, event.response)
+            around: AppSpan | None = span
+            while around is not None:
+                around.end_ns = None if around.end_ns is None else at_ns
+                around = around.parent
+
+    return StreamedPieces
 
 
 @cache
@@ -96,6 +142,11 @@ def _handler_class() -> Any:
         def __init__(self, listener: Listener) -> None:
             super().__init__()
             self._told = (listener, dict[str, AppSpan]())
+
+        @property
+        def told(self) -> tuple[Listener, dict[str, AppSpan]]:
+            """The listener, and the spans by LlamaIndex's own ids."""
+            return self._told
 
         def new_span(
             self, id_: str, bound_args: BoundArguments, instance: Any = None, parent_span_id: str | None = None,
@@ -121,8 +172,7 @@ def _handler_class() -> Any:
             if span.name in ("search", "rerank"):
                 span.documents = documents_of(result)
             elif span.name == "generate":
-                found = (units_of(told) for path in TOLD if (told := value_at(result, path)) is not None)
-                span.text, span.usage = text_of(result), next((units for units in found if units), {})
+                _describe(span, result)
 
         def prepare_to_drop_span(
             self, id_: str, bound_args: BoundArguments, instance: Any = None, err: BaseException | None = None, **_: Any
@@ -132,6 +182,12 @@ def _handler_class() -> Any:
                 listener.end(span)
 
     return DispatchedSpans
+
+
+def _describe(span: AppSpan, response: Any) -> None:
+    """What a model's response says: its text, and how many tokens there were."""
+    found = (units_of(told) for path in TOLD if (told := value_at(response, path)) is not None)
+    span.text, span.usage = text_of(response), next((units for units in found if units), {})
 
 
 def _plain(instance: object) -> str:

@@ -250,7 +250,7 @@ def pair_tokens(document_tokens: Sequence[int], *, query_tokens: int) -> int:
 def _calls(demand: Demand) -> Units:
     rate, stage, facts = demand.rate, demand.stage, demand.facts
     if stage == "search":
-        return dict.fromkeys(facts.query_ids, Decimal(1))
+        return _searches(facts)
     if stage != "rerank":
         raise Unpriced(f"'{rate.name}' is billed {rate.shape.replace('_', ' ')}, which '{stage}' has none of")
     asked = facts.tokens_of_query if rate.window_tokens else lambda _: 0
@@ -258,6 +258,18 @@ def _calls(demand: Demand) -> Units:
         query_id: Decimal(calls(tokens, query_tokens=asked(query_id), rate=rate))
         for query_id, tokens in facts.candidates().items()
     }
+
+
+def _searches(facts: PipelineFacts) -> Units:
+    """As many as there were, of the queries that were asked live; one for each query where all of those had one.
+
+    An app may search several times for a question, or not at all.
+    """
+    counts = facts.usage.get(("search", "searches"), {})
+    found = {query_id: counts.get(query_id, 0) for query_id in {**facts.busy_ns.get(WHOLE, {}), **counts}}
+    if not counts or set(found.values()) == {1}:
+        return dict.fromkeys(facts.query_ids, Decimal(1))
+    return {query_id: Decimal(count) for query_id, count in found.items()}
 
 
 def _input_tokens(demand: Demand) -> Units:

@@ -90,6 +90,13 @@ class Timings:
             for unit, count in usage.items():
                 self.usage[pipeline, answer.query.query_id, stage, unit] = count
 
+    def leave_out_failed(self, pipelines: Sequence[Parts]) -> None:
+        """Take a question that an app failed once out of all of its rounds."""
+        lost = {
+            (parts.name, query_id) for parts in pipelines if parts.app is not None for query_id in parts.app.log.failed
+        }
+        self.spans = [row for row in self.spans if (row[0], row[3]) not in lost]
+
     def span_table(self) -> pd.DataFrame:
         return pd.DataFrame(self.spans, columns=list(SPAN_COLUMNS)).astype(dict.fromkeys(cores.FIELDS, "Int64"))
 
@@ -167,9 +174,7 @@ def time_pipelines(
 
     steps, numbers = sum(counts.values()), range(timing.rounds)
     timings = Timings.of(patience.rounds(one_round, busiest, numbers, task="time live queries", steps=steps))
-    lost = {(parts.name, query_id) for parts in pipelines if parts.app is not None for query_id in parts.app.log.failed}
-    # A question that an app failed once is left out of all rounds.
-    timings.spans = [row for row in timings.spans if (row[0], row[3]) not in lost]
+    timings.leave_out_failed(pipelines)
     return timings
 
 

@@ -249,3 +249,19 @@ def test_the_facts_tell_looks_taken_from_looks_allowed() -> None:
         queries=4,
         noise={},
     )
+
+
+def test_a_query_that_fails_on_a_side_is_left_out_of_both_and_not_asked_again() -> None:
+    class Failing(Machine):
+        def ask(self, side: SideName, pipeline: str, query_id: str, *, phase: str, number: int) -> Mapping[str, int]:
+            taken = super().ask(side, pipeline, query_id, phase=phase, number=number)
+            fails = side == "candidate" and query_id == "q001" and phase == TIMED and number == 1
+            return {} if fails else taken
+
+    machine = Failing()
+    found, _ = duel(machine, plan(queries=3, rounds=2, looks=2), {"p"}, ())
+    assert set(found.base["query_id"]) == set(found.candidate["query_id"]) == {"q000", "q002"}
+    assert len(found.base) == len(found.candidate)
+    assert found.failed == (("p", "q001"),)
+    assert [number for _, _, query, number in machine.timed() if query == "q001"] == [0, 0, 1, 1]
+    assert told(found, plan(queries=3), seconds=1, spent_seconds=1).failed == {"p": 1}

@@ -11,6 +11,7 @@ import pytest
 from ragprof.core.errors import BadInput
 from ragprof.evals import read_eval
 from ragprof.session.run import run
+from ragprof.studies.gate.processes import Worker
 from ragprof.studies.preparation import prepare
 
 APP = """
@@ -176,3 +177,21 @@ def test_studies_that_take_pipelines_apart_leave_an_app_out(handbook: Path, stud
     file = with_app(handbook, 'app = "rag.py:answer"')
     planned = studies.study(study).plan(prepare(file), Request(file))
     assert "prod" not in [parts.name for parts in planned.subject.pipelines]  # type: ignore[attr-defined]
+
+
+def test_a_question_that_fails_in_a_side_of_a_gate_is_counted_there(
+    tmp_path: Path, handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = APP.replace("answer(question, k=3):\n", "answer(question, k=3):\n    assert 'flight' not in question\n")
+    file = with_app(handbook, 'app = "rag.py:answer"\ndoc_id = "metadata.page"', code)
+    worker = Worker(lambda _: None)
+    queries = worker.prepare(eval_file=str(file), corpus=None, books=[])["queries"]
+    worker.load(folder=str(tmp_path / "side"))
+    texts = {each.query_id: each.text for each in worker._subject.queries}
+    failing = next(name for name in queries if "flight" in texts[name])
+    with pytest.raises(BadInput, match="app 'prod' failed for 1 question of 12, more than 5%"):
+        worker.ask(pipeline="prod", query=failing, phase="timed", number=0)
+    monkeypatch.setattr("ragprof.record.apps.MOST_FAILED", 0.2)
+    assert worker.ask(pipeline="prod", query=failing, phase="timed", number=1) == {}
+    other = next(name for name in queries if name != failing and "flight" not in texts[name])
+    assert worker.ask(pipeline="prod", query=other, phase="timed", number=0)["query"] > 0

@@ -131,3 +131,27 @@ def test_the_tracer_that_was_set_is_set_again(pipeline: Pipeline) -> None:
     own = tracing.tracer.actual_tracer
     heard(pipeline)
     assert tracing.tracer.actual_tracer is own
+
+
+def test_the_first_piece_of_a_generator_that_calls_back_is_timed() -> None:
+    @component
+    class StreamingGenerator:
+        def __init__(self, streaming_callback: Any) -> None:
+            self.streaming_callback = streaming_callback
+
+        @component.output_types(replies=list[str])
+        def run(self, prompt: str) -> dict[str, Any]:
+            for piece in ("twice", "a month"):
+                self.streaming_callback(piece)
+            return {"replies": ["twice a month"]}
+
+    pieces: list[str] = []
+    own = pieces.append
+    made = Pipeline()
+    made.add_component("llm", StreamingGenerator(own))
+    answer, times = heard(made, question="llm.prompt")
+    assert pieces == ["twice", "a month"]
+    assert made.get_component("llm").streaming_callback is own
+    assert answer.generated is not None
+    assert answer.generated.first_token_ns is not None
+    assert 0 < answer.generated.first_token_ns <= times["generate"].path_ns

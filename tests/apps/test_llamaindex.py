@@ -87,3 +87,14 @@ def test_nothing_of_it_is_left_after_a_question(index: VectorStoreIndex) -> None
     before = list(get_dispatcher().span_handlers)
     heard(index.as_retriever())
     assert get_dispatcher().span_handlers == before
+
+
+def test_a_stream_is_run_to_its_end_and_its_first_piece_is_timed(index: VectorStoreIndex) -> None:
+    engine = index.as_query_engine(llm=MockLLM(max_tokens=8), streaming=True, similarity_top_k=2)
+    answer, times = heard(engine)
+    assert {"search", "generate"} <= {*times}
+    assert answer.generated is not None
+    assert answer.generated.text.startswith("text text")
+    assert answer.generated.first_token_ns is not None
+    assert 0 < answer.generated.first_token_ns <= times["generate"].path_ns
+    assert len(ids(answer, "inject")) == 2

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,3 +160,18 @@ def test_search_and_embed_bill_what_they_recorded(
     rate = {"search": "test/search", "embed": "test/token"}[stage]
     folder = recorded(prices={stage: rate})
     assert price_recording(folder, books=[book(BOOK)], on=ON).pipelines["dense"].stages[stage] == Decimal(usd)
+
+
+def test_the_searches_that_happened_are_billed(recorded: Callable[..., Path], book: Callable[..., Path]) -> None:
+    folder = recorded(
+        prices={"search": "test/search"},
+        candidates={"q1": [100], "q2": [100], "q3": [100]},
+        timed_ns={"q1": [5, 5], "q2": [5, 5]},
+    )
+    usage = pd.read_parquet(folder / "usage.parquet")
+    several = pd.DataFrame(
+        [("dense", "q1", "search", "searches", 3)], columns=["pipeline", "query_id", "stage", "unit", "count"]
+    )
+    pd.concat([usage[usage["unit"] != "searches"], several]).to_parquet(folder / "usage.parquet")
+    # q1 searched three times at $0.002, q2 was asked live and did not search, q3 was never asked live
+    assert price_recording(folder, books=[book(BOOK)], on=ON).pipelines["dense"].stages["search"] == Decimal(3)

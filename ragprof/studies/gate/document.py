@@ -163,6 +163,8 @@ class InterleavedJob:
     rounds: int
     queries: int
     noise: Noise
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """Queries that failed on a side and are left out of both, by pipeline."""
 
 
 @dataclass(frozen=True, kw_only=True)

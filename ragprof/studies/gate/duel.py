@@ -9,7 +9,7 @@ function, so that a simulated machine can answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, Protocol, TypeAlias
@@ -32,7 +32,7 @@ TIMED, ITSELF = "timed", "itself"
 
 
 class SideAsker(Protocol):
-    """One live query on one side: ns by stage, `query` being the whole."""
+    """One live query on one side: ns by stage, `query` being the whole; nothing where an app failed for it."""
 
     def __call__(
         self, side: SideName, pipeline: str, query_id: str, *, phase: str, number: int
@@ -66,6 +66,8 @@ class DuelOutcome:
     noise: Noise
     looks: int
     rounds: int
+    failed: tuple[tuple[str, str], ...] = ()
+    """Pipeline and query of each that failed on some side: it is left out of both."""
 
 
 def plan_duel(
@@ -114,22 +116,23 @@ def run_duel(
     progress.done()
     # The base against a second process of itself, as long as one look.
     alone, twin = TimesSheet(), TimesSheet()
-    _rounds(ask, plan, plan.pipelines, ("base", alone), ("twin", twin), 0, progress)
-    noise = learn(_table(alone), _table(twin))
+    lost = dict[tuple[str, str], None]()
+    _rounds(ask, plan, plan.pipelines, ("base", alone), ("twin", twin), 0, progress, lost)
+    noise = learn(_table(alone, lost), _table(twin, lost))
     base, candidate = TimesSheet(), TimesSheet()
     pending, number, looks, slowest = plan.pipelines, 0, 0, 0.0
     while pending and looks < plan.looks and (not looks or clock() + BEGUN * slowest * len(pending) <= end):
         start, asked = clock(), len(pending)
-        _rounds(ask, plan, pending, ("base", base), ("candidate", candidate), number, progress)
+        _rounds(ask, plan, pending, ("base", base), ("candidate", candidate), number, progress, lost)
         number += plan.rounds
-        left = judge(_table(base), _table(candidate), noise, plan.looks)
+        left = judge(_table(base, lost), _table(candidate, lost), noise, plan.looks)
         pending = tuple(name for name in plan.pipelines if name in left)
         looks, slowest = looks + 1, max(slowest, (clock() - start) / asked)
-    return DuelOutcome(_table(base), _table(candidate), noise, looks, number)
+    return DuelOutcome(_table(base, lost), _table(candidate, lost), noise, looks, number, tuple(lost))
 
 
-def _table(sheet: TimesSheet) -> pd.DataFrame:
-    return pd.DataFrame(sheet, columns=list(TIMES))
+def _table(sheet: TimesSheet, lost: Container[tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame([row for row in sheet if (row[0], row[3]) not in lost], columns=list(TIMES))
 
 
 def turns(queries: Sequence[str], number: int) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -146,8 +149,9 @@ def _rounds(
     second: tuple[SideName, TimesSheet],
     number: int,
     progress: Progress,
+    lost: dict[tuple[str, str], None],
 ) -> None:
-    """A look's rounds from `number` on, over the pipelines by turns."""
+    """A look's rounds from `number` on, over the pipelines by turns. A query that fails on a side is `lost`."""
     sides, phase = (first, second), ITSELF if second[0] == "twin" else TIMED
     task = "base against itself" if phase == ITSELF else f"{second[0]} against base"
     progress.start(task, 2 * plan.rounds * len(pipelines) * len(plan.queries))
@@ -155,10 +159,12 @@ def _rounds(
         for shift in range(len(pipelines)):
             pipeline = pipelines[(shift - rounds) % len(pipelines)]
             for query_id, order in turns(plan.queries, rounds):
-                for place in order:
+                for place in order if (pipeline, query_id) not in lost else ():
                     name, sheet = sides[place]
                     taken = ask(name, pipeline, query_id, phase=phase, number=rounds)
                     sheet += [(pipeline, stage, rounds, query_id, duration) for stage, duration in taken.items()]
+                    if not taken:
+                        lost[pipeline, query_id] = None
                 progress.advance(2)
     progress.done()
 
@@ -166,4 +172,5 @@ def _rounds(
 def told(outcome: DuelOutcome, plan: DuelPlan, *, seconds: float, spent_seconds: float) -> InterleavedJob:
     """What the comparison says of the job."""
     looks, count = (outcome.looks, plan.looks), len(plan.queries)
-    return InterleavedJob(seconds, round(spent_seconds, 1), *looks, outcome.rounds, count, outcome.noise)
+    failed = {name: sum(pipeline == name for pipeline, _ in outcome.failed) for name, _ in outcome.failed}
+    return InterleavedJob(seconds, round(spent_seconds, 1), *looks, outcome.rounds, count, outcome.noise, failed)

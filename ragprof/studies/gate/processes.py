@@ -28,7 +28,7 @@ from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Ready, Subject, clear, fingerprint_of, rank, ready, shuffled, write
-from ragprof.record.timings import Timings, count_flops
+from ragprof.record.timings import Timings, count_flops, unless_it_fails
 from ragprof.report.figures import corpus_words
 from ragprof.studies.preparation import Prepared, prepare
 
@@ -212,14 +212,21 @@ class Worker:
         self._ranked = rank(self._subject, made.embedding, bench)
 
     def ask(self, *, pipeline: str, query: str, phase: str, number: int) -> dict[str, int]:
-        """One live query: ns by stage, and of the whole as `query`. Kept in the spans under `phase`."""
+        """One live query: ns by stage, and of the whole as `query`; nothing where an app failed for it.
+
+        Kept in the spans under `phase`. Raises BadInput once an app has failed for too many.
+        """
         bench, _ = self._bench_and_indexes
         if pipeline not in self._parts or query not in self._queries:
             raise BadInput(f"there is no pipeline '{pipeline}' or no query '{query}' on this side")
         # Its round is read around each query alone: between them this process waits for the other side.
         watched = self._timings.reading(pipeline, number, bench.clock) if phase == "timed" else nullcontext()
-        with watched:
-            answer, trace = traced(self._parts[pipeline], self._queries[query], bench.clock)
+        parts = self._parts[pipeline]
+        answer = None
+        with watched, unless_it_fails(parts, self._queries[query], of=len(self._queries)):
+            answer, trace = traced(parts, self._queries[query], bench.clock)
+        if answer is None:  # an app failed for it
+            return {}
         self._timings.add(pipeline, phase, number, trace)
         self._timings.add_usage(pipeline, answer)
         return {"query": trace.duration_ns, **{span.stage: span.duration_ns for span in trace.spans}}
@@ -231,6 +238,7 @@ class Worker:
         counted = shuffled(subject.queries, subject.config.seed)[: subject.config.gate.flop_queries]
         count_flops(subject.pipelines, counted, self._timings, bench.progress)
         self._timings.peaks = dict.fromkeys(self._parts, environment.peak_rss_bytes())
+        self._timings.leave_out_failed(subject.pipelines)
         untimed = {} if any(phase == "timed" for _, phase, *_ in self._timings.spans) else {"untimed": True}
         write(subject, bench, made, self._ranked, self._timings, job=job, **untimed)
 

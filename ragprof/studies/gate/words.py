@@ -161,6 +161,9 @@ def method(comparison: Comparison) -> list[str]:
             f"{job.spent_seconds} of {job.budget_seconds} seconds, {job.rounds} rounds of {figures.text(job.queries)} "
             "queries; p is corrected for the looks."
         )
+        if job.failed:
+            lost = ", ".join(f"{figures.counted(number, 'question')} of {name}" for name, number in job.failed.items())
+            said.append(f"Failed on a side, and left out of both sides' times: {lost}.")
     return said
 
 
