@@ -86,12 +86,13 @@ Money = Annotated[Decimal, BeforeValidator(_decimal)]
 
 
 class Prices(EvalTable):
-    """Names of rates; a stage without one is UNPRICED. `hour` (UTC) is set once, for the whole eval."""
+    """Names of rates; a stage without one is UNPRICED. `hour` (UTC) and `parse` are set once, for the whole eval."""
 
     llm: Named | None = None
     embed: Named | None = None
     search: Named | None = None
     rerank: Named | None = None
+    parse: Named | None = None
     machine: Named | None = None
     utilisation: Money | None = Field(None, gt=0, le=1)
     hour: int | None = Field(None, ge=0, le=23)
@@ -201,8 +202,9 @@ class PipelineConfig(AppSettings):
 
     @model_validator(mode="after")
     def k_within_depth(self) -> PipelineConfig:
-        if self.prices.hour is not None:
-            raise Misplaced("hour is set once, under [prices] of the eval", "prices", "hour")
+        for key in ("hour", "parse"):
+            if getattr(self.prices, key) is not None:
+                raise Misplaced(f"{key} is set once, under [prices] of the eval", "prices", key)
         k = own_k(self)
         if k > self.depth:
             raise Misplaced(

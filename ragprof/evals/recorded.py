@@ -172,8 +172,19 @@ class BillFacts(TypedDict):
     unpriced: list[dict[str, str]]
 
 
+class ParsingBill(TypedDict):
+    """What parsing the files of the corpus cost; `usd` is null where it is unpriced."""
+
+    pages: int
+    rate: str | None
+    usd: str | None
+    reason: str
+
+
 class MainRates(TypedDict):
     """rates.json."""
+
+    parsing: NotRequired[ParsingBill]
 
     on: Dated
     queries_per_month: int | None

@@ -29,8 +29,9 @@ from ragprof.core import OTHER, in_order
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import write_json, write_table
-from ragprof.evals.recorded import RANKING, SPANS, TOKENS, USAGE
+from ragprof.evals.recorded import ANY, RANKING, SPANS, TOKENS, USAGE, read_manifest
 from ragprof.evals.settings import SETTINGS_FILE, settings_of
+from ragprof.price.parsing import UNNAMED, parsing_bill, reading_of
 from ragprof.price.pricing import EXACT, MACHINE_TIME, PricedRecording, read_pricing
 from ragprof.price.rates import (
     FREE,
@@ -189,6 +190,7 @@ ITEMS: Mapping[str, str] = {
     "per_input_token": "input tokens",
     "per_hour": MACHINE_TIME,
     "per_month": "monthly fee",
+    "per_page": "pages",
     FREE: "free",
 }
 
@@ -249,9 +251,9 @@ def pair_tokens(document_tokens: Sequence[int], *, query_tokens: int) -> int:
 
 def _calls(demand: Demand) -> Units:
     rate, stage, facts = demand.rate, demand.stage, demand.facts
-    if stage == "search":
+    if stage == "search" and rate.shape != "per_page":
         return _searches(facts)
-    if stage != "rerank":
+    if stage != "rerank" or rate.shape == "per_page":
         raise Unpriced(f"'{rate.name}' is billed {rate.shape.replace('_', ' ')}, which '{stage}' has none of")
     asked = facts.tokens_of_query if rate.window_tokens else lambda _: 0
     return {
@@ -398,8 +400,28 @@ def price_recording(
     ]
     kinds = {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
     write_table(folder / "costs.parquet", pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds))
-    write_json(folder / "rates.json", _document(bills, facts, recording, on=on, books=[*shipped_books(), *books]))
+    document = _document(bills, facts, recording, on=on, books=[*shipped_books(), *books])
+    write_json(folder / "rates.json", document | _parsing(folder, recording.config, prices, document["rates"]))
     return read_pricing(folder)
+
+
+def _parsing(folder: Path, config: Mapping[str, Any], prices: PriceList, applied: dict[str, Any]) -> dict[str, Any]:
+    """The bill of parsing the corpus, and its rate among those applied; nothing where the recording parsed no file."""
+    account = reading_of(read_manifest(folder, ANY).get("corpus")) if (folder / "manifest.json").exists() else None
+    if account is None or not account.parsed:
+        return {}
+    entries = price_entries(config, {}, llm=None)
+    rate, reason, own, machine = None, UNNAMED, entries.get("parse"), entries.get("machine")
+    with localcontext(EXACT):
+        try:
+            rate = prices.rate(own) if own else prices.machine(machine, "parse") if machine else None
+        except Unpriced as missing:
+            reason = str(missing)
+        terms = price_terms(entries, config, file=prices.file)
+        bill = parsing_bill(account, rate, utilisation=terms.utilisation, reason=reason)
+    if rate is None or bill["usd"] is None:
+        return {"parsing": bill}
+    return {"parsing": bill, "rates": {**applied, rate.name: rate.as_json()}}
 
 
 def price_entries(config: Mapping[str, Any], pipeline: Mapping[str, Any], *, llm: str | None) -> dict[str, Any]:

@@ -38,6 +38,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "per_input_token": ("output_usd", "max_docs", "max_tokens"),
     "per_hour": (),
     "per_month": (),
+    "per_page": (),
 }
 UNITS: Mapping[str, str] = {
     "per_search": "search",
@@ -45,6 +46,7 @@ UNITS: Mapping[str, str] = {
     "per_input_token": "input token",
     "per_hour": "hour",
     "per_month": "month",
+    "per_page": "page",
 }
 
 

@@ -156,6 +156,7 @@ def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tup
     rows = [
         ("read", str(subject.corpus.account)),
         *(("left out", str(each)) for each in subject.corpus.account.left_out),
+        *(("parsed", str(each)) for each in subject.corpus.account.parsed),
         ("corpus", f"{subject.corpus.name}: {size}, about {mean_tokens * len(docs):,.0f} tokens"),
         *([("part", FLATTERED if judged else SEARCH_ALL)] if of_it else []),
         ("questions", f"{len(subject.queries):,} {'judged' if judged else 'without judgements'}"),

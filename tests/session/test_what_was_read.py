@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from real_files import page, pdf, scan
 from rich.console import Console
 
 import ragprof
@@ -37,6 +38,16 @@ injector = { name = "top_k", k = 1 }
 """
 
 
+BY_THE_PAGE = """[[rates]]
+name = "acme/parse"
+shape = "per_page"
+usd = "1.5"
+per = 1000
+since = 2026-01-01
+source = "a contract"
+"""
+
+
 @pytest.fixture
 def pages(tmp_path: Path, cache: Path) -> Path:
     """An eval of a folder with two pages, five passages, and things that are no pages."""
@@ -57,20 +68,37 @@ def printed(table: object) -> str:
     return " ".join(out.getvalue().split())
 
 
-def test_what_was_left_out_is_said_in_check_terminal_summary_and_report(pages: Path) -> None:
-    rows = forecast_eval(pages).rows
-    assert ("read", "1 .md, 1 .txt") in rows
-    assert ("left out", "1 .txt (no text): empty.txt") in rows
-    result = ragprof.run(pages, out=pages.parent / "out")
+def test_what_was_left_out_and_parsed_is_said_in_check_terminal_summary_and_report(pages: Path) -> None:
+    (pages.parent / "pages" / "ponds.pdf").write_bytes(pdf(page("Ponds are deep."), page("Pikes swim."), scan))
+    (pages.parent / "book.toml").write_text(BY_THE_PAGE)
+    pages.write_text(EVAL.replace("[[pipelines]]", '[prices]\nparse = "acme/parse"\n\n[[pipelines]]'))
+    rows = dict(forecast_eval(pages, books=[pages.parent / "book.toml"]).rows)
+    assert rows["read"] == "1 .md, 1 .pdf, 1 .txt"
+    assert rows["left out"] == "1 page (no text on it, such as a scan): ponds.pdf p. 3"
+    assert rows["parsed"].startswith("1 .pdf, 3 pages (1 without text): ")
+    result = ragprof.run(pages, out=pages.parent / "out", books=[pages.parent / "book.toml"])
+    (parsed,) = result.summary["corpus"]["reading"].pop("parsed")
+    assert (parsed["kind"], parsed["files"], parsed["pages"], parsed["empty_pages"]) == (".pdf", 1, 3, 1)
+    assert result.summary["corpus"]["parsing"] == {"pages": 3, "rate": "acme/parse", "usd": "0.0045", "reason": ""}
     assert result.summary["corpus"]["reading"] == {
-        "read": {".md": 1, ".txt": 1},
-        "left_out": [{"kind": ".txt", "reason": "no text", "count": 1, "examples": ["empty.txt"], "files": None}],
-        "parsed": [],
+        "read": {".md": 1, ".pdf": 1, ".txt": 1},
+        "left_out": [
+            {"kind": ".txt", "reason": "no text", "count": 1, "examples": ["empty.txt"], "files": None},
+            {
+                "kind": "page",
+                "reason": "no text on it, such as a scan",
+                "count": 1,
+                "examples": ["ponds.pdf p. 3"],
+                "files": 1,
+            },
+        ],
     }
     assert "left out: 1 .txt (no text): empty.txt" in printed(result.table())
-    page = result.report.read_text(encoding="utf-8")
-    assert "What was read" in page
-    assert "empty.txt" in page
+    assert "parsed: 1 .pdf, 3 pages (1 without text): " in printed(result.table())
+    html = result.report.read_text(encoding="utf-8")
+    assert "What was read" in html
+    assert "It cost $0.00450 once for 3 pages by &#39;acme/parse&#39;, $1.50 per 1,000 pages." in html
+    assert "empty.txt" in html
     assert "empty.txt" in (result.folder / "report.md").read_text(encoding="utf-8")
     assert "1 query has no text and is left out: q3" in result.summary["warnings"]
 

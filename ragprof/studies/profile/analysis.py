@@ -79,7 +79,8 @@ def profile_of(folder: Path) -> ProfileSection:
     final = {one["name"]: final_stage(one, ranked[one["name"]]) for one in config["pipelines"]}
     peaks, apps = manifest["peak_rss_bytes"], manifest.get("apps", {})
     pipelines = _pipelines(folder, config, scores, ranked, peaks=peaks, apps=apps)
-    rates = RATES.read(folder / "rates.json")["rates"]
+    priced = RATES.read(folder / "rates.json")
+    rates, parsing = priced["rates"], priced.get("parsing")
     section = ProfileSection.model_validate(
         {
             "format": FORMAT,
@@ -87,7 +88,7 @@ def profile_of(folder: Path) -> ProfileSection:
             "eval": config["name"],
             "title": config["title"] or config["name"],
             "created": manifest["created"],
-            "corpus": manifest["corpus"],
+            "corpus": {**manifest["corpus"], **({"parsing": parsing} if parsing else {})},
             "queries": judgement["queries"],
             "judged": judged,
             "qrels_sha256": judgement["qrels_sha256"],

@@ -37,6 +37,18 @@ class WholeFacts(Section):
     sha256: str
 
 
+class ParsingCost(Section):
+    """What parsing the files of the corpus cost, once."""
+
+    pages: int
+    """Of all files that were parsed; a file of a kind without pages is one."""
+    rate: str | None
+    usd: str | None
+    """Null where it is unpriced."""
+    reason: str
+    """Why it is unpriced."""
+
+
 class CorpusFacts(Section):
     """What was searched."""
 
@@ -49,6 +61,8 @@ class CorpusFacts(Section):
     """Where a part was searched: of which corpus. Quality is then flattered, since there are fewer distractors."""
     reading: ReadingAccount | None = None
     """What was read of the user's files, and what was left out and why."""
+    parsing: ParsingCost | None = None
+    """Where files were parsed; how many and how fast is in `reading`."""
     tokens: int
     """By the eval's tokenizer."""
     sha256: str

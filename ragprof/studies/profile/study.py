@@ -83,6 +83,7 @@ def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
                 rates_table(section.rates),
                 Pair(tables.measured(section), tables.machine(section)),
                 tables.reading(section),
+                tables.parsing(section),
                 Small(_listed(section.corpus.versions or {}), "Corpus"),
                 Small(_listed(section.packages), "Packages"),
             ],

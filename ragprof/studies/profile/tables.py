@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import TypeAlias
 
@@ -12,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 
 from ragprof.core import RANKED_STAGES, in_order
+from ragprof.corpus.account import ParsedFiles
 from ragprof.report import figures
 from ragprof.report.figures import UNPRICED
 from ragprof.report.tables import (
@@ -387,6 +389,28 @@ def reading(section: ProfileSection) -> Table | None:
     return Table("reading", "What was read", columns, tuple(Row(cells) for cells in (*read, *left)))
 
 
+def parsing(section: ProfileSection) -> Table | None:
+    """How fast files became text, and what that cost; None where no file needed a parser."""
+    account, cost = section.corpus.reading, section.corpus.parsing
+    if account is None or not account.parsed:
+        return None
+    columns: dict[Column, Callable[[ParsedFiles], Cell]] = {
+        Column("Kind", numeric=False): lambda each: Cell(each.kind),
+        Column("Files"): lambda each: figure(figures.count(each.files)),
+        Column("Pages"): lambda each: figure(figures.count(each.pages or None)),
+        Column("Without text"): lambda each: figure(figures.count(each.empty_pages if each.pages else None)),
+        Column("Time"): lambda each: figure(figures.duration(each.parsing_ns)),
+        Column("Pages per second"): lambda each: figure(figures.rough_count(each.pages_per_second)),
+    }
+    note = "Time is that of the parsers, summed over files and measured when they were first parsed."
+    if cost is not None and cost.usd is None:
+        note += f" UNPRICED: {cost.reason}."
+    elif cost is not None:
+        paid = f"{figures.usd(cost.usd)} once for {figures.count(cost.pages)} pages by '{cost.rate}'"
+        note += f" It cost {paid}, {figures.usd(Decimal(cost.usd or 0) / cost.pages * 1000)} per 1,000 pages."
+    return Table.of("parsing", "Files that were parsed", columns, account.parsed, note)
+
+
 def _facts(key: str, title: str, known: Mapping[str, str]) -> Table:
     columns: Columns = {
         Column("What", numeric=False): Cell,
@@ -414,6 +438,7 @@ def terminal_table(section: ProfileSection) -> RenderableType:
     warnings = [said(f"! {warning}", style="yellow") for warning in section.warnings]
     queries, reading = figures.counted(section.queries, "query"), section.corpus.reading
     left_out = [said(f"left out: {each}", style="dim") for each in (reading.lines(LEFT_OUT_SHOWN) if reading else ())]
+    left_out += [said(f"parsed: {each}", style="dim") for each in (reading.parsed if reading else ())]
     basis = said(f"n = {queries}, {section.corpus.size}; p50 and p95 are end to end", style="dim")
     above, below = [said(section.title, style="dim"), *answer], [*warnings, *left_out, basis]
     return Group(*(Padding(line, INDENT) for line in above), table, *(Padding(line, INDENT) for line in below))
