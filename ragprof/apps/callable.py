@@ -11,6 +11,7 @@ from ragprof.core import AppAnswer
 from ragprof.core.errors import BadInput
 from ragprof.core.spans import Listener
 from ragprof.core.stages import App
+from ragprof.parts.arguments import fresh
 from ragprof.parts.returned import answer_of
 
 
@@ -71,7 +72,7 @@ class CallableApp:
         return answer_of(returned, documents=self._documents, answer=self._answer)
 
     def _named(self, question: str) -> dict[str, Any]:
-        return {**({self._question: question} if self._question else {}), **self._arguments}
+        return {**({self._question: question} if self._question else {}), **fresh(self._arguments)}
 
 
 plugin: type[App] = CallableApp

@@ -13,6 +13,7 @@ from ragprof.core import STAGES, AppAnswer
 from ragprof.core.errors import BadInput
 from ragprof.core.spans import AppSpan, Listener, Marked, listening
 from ragprof.core.stages import App
+from ragprof.parts.arguments import fresh
 from ragprof.parts.hits import member, value_at
 from ragprof.parts.returned import alone, answer_of, documents_of, text_of, units_of
 
@@ -76,7 +77,7 @@ class HaystackApp:
             warm_up()
 
     def call(self, question: str) -> object:
-        data = {name: dict(given) for name, given in self._arguments.items()}
+        data: dict[str, Any] = fresh(self._arguments)
         for component, name in self._places:
             data.setdefault(component, {})[name] = question
         for given in data.values():

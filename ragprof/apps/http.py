@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from ragprof.core import AppAnswer
+from ragprof.core.clock import now_ns
 from ragprof.core.errors import BadInput
 from ragprof.core.spans import AppSpan, Listener, listening
 from ragprof.core.stages import App
@@ -20,6 +21,10 @@ from ragprof.parts.returned import answer_of, joined, units_of
 DONE = "[DONE]"
 TOLD = "the response's spans"
 NS_PER_MS = 1_000_000
+CONNECTIONS = 8
+"""One is in use; a question that was given up may hold another for a while."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Of one answer, before it is unpacked."""
 
 
 class HttpApp:
@@ -43,9 +48,9 @@ class HttpApp:
         timeout_seconds: float = 120.0,
     ) -> None:
         self._question, self._arguments = question, dict(arguments or {})
-        self._documents, self._answer = documents, answer
+        self._documents, self._answer, self._timeout_s = documents, answer, timeout_seconds
         try:
-            self._server = Server(target, key_name=api_key_env, timeout_s=timeout_seconds, connections=1)
+            self._server = Server(target, key_name=api_key_env, timeout_s=timeout_seconds, connections=CONNECTIONS)
         except BadInput as problem:
             raise BadInput(problem.message.replace("base_url", "app")) from None
 
@@ -73,14 +78,18 @@ class HttpApp:
         listener = None if here is None else here[0]
         sent_ns = 0 if listener is None else listener.clock()
         with self._server.exchange("POST", "", {**self._arguments, self._question: question}) as response:
+            response.stream = BoundedStream(response.stream, now_ns() + round(self._timeout_s * 1e9), self._timeout_s)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/event-stream":
                 return joined(_events(response))
             if kind in ("application/x-ndjson", "application/jsonl"):
                 return joined(parsed(line) for line in response.iter_lines() if line.strip())
-            if kind.startswith("text/"):
+            if kind == "text/html":  # Flask calls JSON that is returned as text by this name
+                returned = parsed_page(response.read())
+            elif kind.startswith("text/"):
                 return joined(response.iter_text())
-            returned = parsed(response.read())
+            else:
+                returned = parsed(response.read())
         if listener is not None:
             _tell(listener, returned, sent_ns)
         return returned
@@ -92,6 +101,38 @@ class HttpApp:
 
     def read(self, returned: object) -> AppAnswer | None:
         return answer_of(returned, documents=self._documents, answer=self._answer)
+
+
+class BoundedStream(httpx2.SyncByteStream):
+    """The bytes of a response, as many as MOST_BYTES and until a moment: a server that drips is given up, and so is
+    its connection."""
+
+    def __init__(self, stream: Any, until_ns: int, timeout_s: float) -> None:
+        self._stream, self._until_ns, self._timeout_s = stream, until_ns, timeout_s
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises CallFailed."""
+        count = 0
+        for chunk in self._stream:
+            count += len(chunk)
+            if count > MOST_BYTES:
+                raise CallFailed(f"its answer is larger than {MOST_BYTES:,} bytes")
+            if now_ns() > self._until_ns:
+                raise CallFailed(f"its answer did not end within {self._timeout_s:g} s")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def parsed_page(content: bytes) -> Any:
+    """JSON that a server calls HTML. Raises CallFailed for a page, such as one to log in."""
+    try:
+        return parsed(content)
+    except CallFailed:
+        raise CallFailed(
+            "what came is a page of HTML, no answer; is it the address of the service, and does it want a login?"
+        ) from None
 
 
 def _events(response: httpx2.Response) -> Iterator[Any]:

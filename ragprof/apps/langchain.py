@@ -14,6 +14,7 @@ from ragprof.core import STAGES, AppAnswer
 from ragprof.core.errors import BadInput
 from ragprof.core.spans import AppSpan, Listener, Marked
 from ragprof.core.stages import App
+from ragprof.parts.arguments import fresh
 from ragprof.parts.hits import member
 from ragprof.parts.returned import answer_of, text_of, units_of
 
@@ -64,7 +65,7 @@ class LangChainApp:
         if self._question is None:
             return self._target.invoke(question)
         asked: Any = [("user", question)] if self._question == MESSAGES else question
-        return self._target.invoke({**self._arguments, self._question: asked})
+        return self._target.invoke({**fresh(self._arguments), self._question: asked})
 
     @staticmethod
     def watched(listener: Listener, /) -> AbstractContextManager[None]:

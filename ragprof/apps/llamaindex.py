@@ -12,6 +12,7 @@ from typing import Any
 from ragprof.core import AppAnswer
 from ragprof.core.spans import AppSpan, Listener
 from ragprof.core.stages import App
+from ragprof.parts.arguments import fresh
 from ragprof.parts.hits import member, value_at
 from ragprof.parts.returned import answer_of, documents_of, joined, text_of, units_of
 
@@ -63,7 +64,7 @@ class LlamaIndexApp:
         """Nothing to load."""
 
     def call(self, question: str) -> object:
-        returned = getattr(self._target, self._method)(question, **self._arguments)
+        returned = getattr(self._target, self._method)(question, **fresh(self._arguments))
         pieces = member(returned, "response_gen")
         if pieces is None:
             return returned

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 
+SAID_CHARACTERS = 300
+"""Of a message of other people's code that are shown."""
 NO_WIDTH = "\u200b"
 # XML forbids most of these, a terminal obeys the others (ESC, its 8-bit forms, what turns the direction of writing
 # around), and halves of surrogate pairs, which stand for bytes of file names, cannot be written at all.
 STEERING = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u007f-\u009f\u202d\u202e]")
 # GitHub reads `::error` at the start of a line, GitHub and Azure `##[error]` and `##vso[...]` anywhere.
 COMMAND = re.compile(r"(?<!\S):(?=:)|#(?=#\w*\[)")
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+"""In the name of an environment variable: its value is a secret."""
+SHORTEST_SECRET = 8
+SECRET = re.compile(r"\b(?:(Bearer|Basic)\s+\S+|(?:sk|pk|rk|hf|gsk|ghp|xox[bp]|pa|jina)[-_][A-Za-z0-9_-]{12,})")
+"""What looks like one: a header's credentials, keys as providers hand them out."""
 
 
 def text(value: object) -> str:
@@ -25,3 +33,26 @@ def line(value: object) -> str:
 def no_command(printed: str) -> str:
     """The same to the eye, but no line of it is a command to the CI machine whose log it stands in."""
     return COMMAND.sub(rf"\g<0>{NO_WIDTH}", printed)
+
+
+def written(value: str) -> str:
+    """The text as a file takes it: a question mark in place of each half of a surrogate pair."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def without_secrets(told: str) -> str:
+    """The text with stars in place of secrets of the environment and of what looks like a key."""
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST_SECRET and SECRET_NAME.search(name):
+            told = told.replace(value, "***")
+    return SECRET.sub(lambda found: f"{found[1]} ***" if found[1] else "***", told)
+
+
+def said_by(problem: BaseException) -> str:
+    """What code of the user's own raised, in one short line without secrets."""
+    try:
+        said = str(problem)
+    except Exception as worse:
+        said = f"(its message raises {type(worse).__name__})"
+    said = line(without_secrets(said))
+    return f"{type(problem).__name__}: {said if len(said) <= SAID_CHARACTERS else f'{said[:SAID_CHARACTERS]}...'}"

@@ -18,8 +18,10 @@ from typing import Any, TypeVar, cast
 
 from ragprof.core import OTHER, STAGES
 from ragprof.core.clock import Clock, now_ns
+from ragprof.core.plain import line
 
 F = TypeVar("F", bound=Callable[..., Any])
+NAME_CHARACTERS, UNNAMED = 80, "(no name)"
 MARK = "ragprof.span"
 """The source of spans that the user's own code marks."""
 
@@ -48,7 +50,9 @@ class AppSpan:
     @property
     def stage(self) -> str:
         """One of STAGES, or OTHER and the name."""
-        return self.name if self.name in STAGES else f"{OTHER}{self.name}"
+        if self.name in STAGES:
+            return self.name
+        return f"{OTHER}{line(self.name)[:NAME_CHARACTERS] or UNNAMED}"
 
 
 class Listener:
@@ -71,7 +75,9 @@ class Listener:
         return begun
 
     def end(self, span: AppSpan) -> None:
-        span.end_ns = self.clock()
+        """Ends it now; what goes on behind the answer has ended with the question."""
+        if self.is_open:
+            span.end_ns = self.clock()
 
     def close(self) -> Sequence[AppSpan]:
         """All spans that have begun; one that has not ended by now ends now."""
@@ -132,7 +138,8 @@ class Marked:
     ) -> None:
         if self._listener is not None and self._token is not None:
             self._listener.end(self._span)
-            with suppress(ValueError):  # a generator that is closed in another context than it was begun in
+            # A generator that is closed in another context than it was begun in, or a mark that was left before.
+            with suppress(ValueError, RuntimeError):
                 _within.reset(self._token)
 
 

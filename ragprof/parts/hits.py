@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from ragprof.core import Doc
+from ragprof.core.plain import written
 
 ID_NAMES = ("id", "_id", "id_", "doc_id", "document_id", "node_id", "ref_doc_id")
 SOURCE_NAMES = ("source", "file_path", "path", "file_name", "url")
 """Where readers of LangChain, LlamaIndex and Haystack say which file a text is of."""
 SCORE_NAMES = ("score", "_score", "relevance_score", "similarity")
 TEXT_NAMES = ("page_content", "text", "content")
+MOST_RESULTS = 100_000
+"""That are taken of an iterator, which may have no end."""
 SHOWN = 60
 """Characters of a text that a message shows."""
 
@@ -41,11 +45,14 @@ def what(value: object) -> str:
 
 def listed(returned: object) -> list[Any] | None:
     """What a function returned, in its order; None for a text, for one value, and for a set, which has no order."""
-    if hasattr(returned, "tolist"):
+    of_table = getattr(returned, "to_dict", None)
+    if of_table is not None and hasattr(returned, "iterrows"):  # of pandas, which iterates over names of columns
+        returned = of_table("records")
+    elif hasattr(returned, "tolist"):
         returned = returned.tolist()
     if isinstance(returned, str | bytes | set | frozenset) or not isinstance(returned, Iterable):
         return None
-    return list(returned)
+    return list(islice(returned, MOST_RESULTS) if isinstance(returned, Iterator) else returned)
 
 
 @dataclass(frozen=True)
@@ -76,12 +83,12 @@ def hit_of(item: object, id_path: str | None = None) -> Hit | None:
     except (TypeError, ValueError, OverflowError):
         return None
     if isinstance(of, str | int | np.integer) and not isinstance(of, bool):
-        return Hit((str(of),), score, "", exact=True)
+        return Hit((written(str(of)),), score, "", exact=True)
     holders = (of, member(of, "node"))
     texts = (member(each, name) for each in holders if each is not None for name in TEXT_NAMES)
-    text = next((each for each in texts if isinstance(each, str)), "")
+    text = written(next((each for each in texts if isinstance(each, str)), ""))
     named = () if id_path is None else _at(holders, id_path)
-    ids = tuple(dict.fromkeys((*named, *_ids(of))))
+    ids = tuple(dict.fromkeys(map(written, (*named, *_ids(of)))))
     return Hit(ids, score, text, exact=False)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 from ragprof.core import AppAnswer
@@ -24,6 +25,8 @@ UNITS: Mapping[str, tuple[str, ...]] = {
     "input_tokens": ("input_tokens", "prompt_tokens"),
     "output_tokens": ("output_tokens", "completion_tokens"),
 }
+MOST = 10**12
+"""Tokens, bytes or documents that anybody could count; more is a mistake, and sums of it would not fit a table."""
 PIECES = ("delta", "token", "text", "content", "answer", "choices.0.delta.content", "choices.0.text")
 """Where the text of one piece of a stream may stand."""
 EXPECTED = (
@@ -111,9 +114,14 @@ def usage_of(returned: object) -> dict[str, int]:
 
 def units_of(told: object) -> dict[str, int]:
     """`input_tokens` and `output_tokens` under either of their usual names; one that is not told is left out."""
-    found = {unit: next((each for name in names if type(each := member(told, name)) is int), None)
+    found = {unit: next((int(each) for name in names if is_count(each := member(told, name))), None)
              for unit, names in UNITS.items()}  # fmt: skip
-    return {unit: count for unit, count in found.items() if count is not None and count >= 0}
+    return {unit: count for unit, count in found.items() if count is not None}
+
+
+def is_count(value: object) -> bool:
+    """Whether it is a whole number that a table takes: NumPy's are, truth values and negative ones are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) <= MOST
 
 
 def joined(pieces: Iterable[Any]) -> Any:

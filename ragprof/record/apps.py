@@ -42,19 +42,19 @@ from ragprof.core import (
 from ragprof.core.clock import Clock, now_ns
 from ragprof.core.counting import counted
 from ragprof.core.errors import AppFailed, BadInput
+from ragprof.core.plain import said_by, written
 from ragprof.core.ranking import without
 from ragprof.core.spans import AppSpan, Listener, heard_by
 from ragprof.core.spantree import StageTime, parents, stage_times
 from ragprof.core.stages import App
 from ragprof.parts.hits import Hit, KnownPassages, hit_of, what
-from ragprof.parts.returned import EXPECTED, documents_of, joined
+from ragprof.parts.returned import EXPECTED, documents_of, joined, units_of
 from ragprof.record.indexing import Indexing
 from ragprof.record.knobs import KnobSetting, in_place
 from ragprof.record.opentelemetry import without_twins
 
 MOST_FAILED = 0.05
 """Share of the questions that may fail before a run stops."""
-SHOWN_CHARACTERS = 300
 SHOWN_DOCUMENTS = 5
 GIVEN, COUNTED, PASSAGES = (
     "told by the app's model",
@@ -142,6 +142,8 @@ class OwnThread:
             returned, problem = done.get(timeout=timeout_s)
         except Empty:
             raise TimeoutError from None
+        if isinstance(problem, KeyboardInterrupt):  # Ctrl-C is raised in the main thread and never in this one
+            raise RuntimeError("the app raised KeyboardInterrupt")
         if problem is not None:
             raise problem
         return returned
@@ -239,12 +241,19 @@ class AskedApp:
                 )
             return Heard(read, start, end, spans, listener.first_ns)
 
+        # Set and put back on this side: a question that was given up cannot do it late, in the midst of another. What
+        # cannot be put back ends the run: the app would be asked the next question with settings of this one.
+        with in_place(self.settings):
+            heard: Heard = self._on_thread(query, work, listener)
+        return heard
+
+    def _on_thread(self, query: Query, work: Callable[[asyncio.Runner], Any], listener: Listener | None = None) -> Any:
+        """What the work of a question returns. Raises AppFailed for whatever it raises, and where it takes too long."""
         try:
-            # Set and put back on this side: a question that was given up cannot do it late, in the midst of another.
-            with in_place(self.settings):
-                heard: Heard = self._thread.do(work, self._timeout_s)
+            return self._thread.do(work, self._timeout_s)
         except TimeoutError:
-            listener.close()
+            if listener is not None:
+                listener.close()
             self._thread = OwnThread()
             raise AppFailed(
                 f"question '{query.query_id}': nothing came from app '{self.name}' within {self._timeout_s:g} s "
@@ -255,7 +264,6 @@ class AskedApp:
             raise
         except BaseException as problem:  # an app may raise anything, SystemExit too
             raise AppFailed(f"question '{query.query_id}': {said_by(problem)}") from None
-        return heard
 
     def answer(self, query: Query) -> Answer:
         """Rankings, prompt and usage of a question that is asked now. Raises AppFailed."""
@@ -270,10 +278,10 @@ class AskedApp:
         log.asked += 1
         try:
             heard = self.hear(query, watched=True)
+            answer, times, read = self.told(query, heard)
         except AppFailed as failure:
             log.fail(query.query_id, failure, of=of, name=self.name)
             return Answer(query, {"search": (), "inject": ()}, query.text, {"inject": {}})
-        answer, times, read = self.told(query, heard)
         for stage, time in times.items():
             log.sources.setdefault(stage, time.source)
             if time.busy_ns > time.path_ns:
@@ -303,7 +311,16 @@ class AskedApp:
         return answer, Trace(query.query_id, spans, heard.start_ns, heard.end_ns - heard.start_ns, added)
 
     def told(self, query: Query, heard: Heard) -> tuple[Answer, Mapping[str, StageTime], DocumentReading]:
-        """Make an answer of what was heard, once the clock has stopped."""
+        """Make an answer of what was heard, once the clock has stopped. Raises AppFailed.
+
+        Reading documents runs code of the user's own once more, such as properties, so it has a time limit, too.
+        """
+        read: tuple[Answer, Mapping[str, StageTime], DocumentReading] = self._on_thread(
+            query, lambda _runner: self._read(query, heard)
+        )
+        return read
+
+    def _read(self, query: Query, heard: Heard) -> tuple[Answer, Mapping[str, StageTime], DocumentReading]:
         times = stage_times(heard.spans, heard.start_ns, heard.end_ns)
         reading, tree = DocumentReading(self._known, self._id_path), parents(heard.spans)
         rankings = _rankings(heard, reading, query, tree)
@@ -311,7 +328,7 @@ class AskedApp:
             stage: _usage(stage, times[stage], heard.spans, rankings, tree) for stage in STAGES if stage in times
         }
         usage["inject"] = {**usage.get("inject", {}), "docs_injected": len(rankings["inject"])}
-        text = heard.returned.text
+        text = None if heard.returned.text is None else written(heard.returned.text)
         model = {**usage.get("generate", {}), **heard.returned.usage}
         if text is not None or "generate" in usage:
             if text is not None and "output_tokens" not in model:
@@ -319,7 +336,7 @@ class AskedApp:
             usage["generate"] = model
         said = [heard.returned.prompt, *(span.prompt for span in heard.spans if span.stage in ("inject", "generate"))]
         said += [span.returned for span in heard.spans if span.stage == "inject"]
-        prompt = next((each for each in said if isinstance(each, str)), None)
+        prompt = next((written(each) for each in said if isinstance(each, str)), None)
         reading.tokens_from = GIVEN if "input_tokens" in model else PASSAGES if prompt is None else COUNTED
         if prompt is None:
             prompt = self.inject(query, rankings["inject"]).prompt
@@ -327,11 +344,6 @@ class AskedApp:
         if "generate" in usage:
             generated = Generated(text or "", usage["generate"], _first_token_ns(heard), "stop")
         return Answer(query, rankings, prompt, usage, generated), times, reading
-
-
-def said_by(problem: BaseException) -> str:
-    """What an app raised, in one line."""
-    return f"{type(problem).__name__}: {' '.join(str(problem).split())[:SHOWN_CHARACTERS]}"
 
 
 def _finished(returned: Any, runner: asyncio.Runner) -> Any:
@@ -412,7 +424,7 @@ def _rankings(
     An app that tells no more than its documents has searched for them. Of searches within a search the outer one
     counts, unless it reranks what the inner ones found: then its documents are the reranker's.
     """
-    found = {span: documents_of(span.documents if span.documents is not None else span.returned) for span in tree}
+    found = {span: _left(span) for span in tree}
     reranks = [span for span in heard.spans if span.stage == "rerank"]
     reranking = {above for span in reranks for above in _above(span, tree)}
 
@@ -432,6 +444,12 @@ def _rankings(
     chosen = lists("inject") or final
     rankings["inject"] = reading.ranking(chosen, query) if chosen else rankings.get("rerank", rankings["search"])
     return {stage: rankings[stage] for stage in RANKED_STAGES if stage in rankings}
+
+
+def _left(span: AppSpan) -> list[Any] | None:
+    """The documents that a span has; an iterator is the app's own, and is let alone."""
+    told = span.documents if span.documents is not None else span.returned
+    return None if isinstance(told, Iterator) else documents_of(told)
 
 
 def _above(span: AppSpan, tree: Mapping[AppSpan, AppSpan | None]) -> Iterator[AppSpan]:
@@ -457,12 +475,12 @@ def _usage(
     told: dict[str, int] = {"searches" if stage == "search" else "requests": time.calls}
     if time.busy_ns > time.path_ns:
         told["busy_ns"] = time.busy_ns
-    counted = {span for span in mine if span.usage}
-    for span in counted:
-        if counted.isdisjoint(_above(span, tree)):
-            told |= {unit: told.get(unit, 0) + count for unit, count in span.usage.items()}
+    counted = {span: units for span in mine if (units := units_of(span.usage))}
+    for span, units in counted.items():
+        if counted.keys().isdisjoint(_above(span, tree)):
+            told |= {unit: told.get(unit, 0) + count for unit, count in units.items()}
     if stage == "rerank":
-        known = {span for span in mine if span.candidates is not None}
+        known = {span for span in mine if isinstance(span.candidates, int)}
         outer = [span.candidates or 0 for span in known if known.isdisjoint(_above(span, tree))]
         told["docs_scored"] = sum(outer) if known else len(rankings["search"])
     return told

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from ragprof.core import Doc
 from ragprof.core.errors import BadInput
 from ragprof.parts.hits import member, what
+from ragprof.parts.returned import is_count
 
 Indexing: TypeAlias = Callable[[list[dict[str, Any]]], Any]
 """What is called with the documents; it may return a coroutine, and may tell `index_bytes` in what it returns."""
@@ -54,8 +55,11 @@ def indexing_of(given: Any, *, known_as: str, api_key_env: str | None, timeout_s
 
 def index_bytes(returned: Any) -> int | None:
     """The size of the index, where the app tells it."""
-    told = member(returned, "index_bytes")
-    return told if isinstance(told, int) and not isinstance(told, bool) else None
+    try:
+        told = member(returned, "index_bytes")
+    except Exception:  # a property of the app's own may raise anything; its size is not what it was asked for
+        return None
+    return int(told) if is_count(told) else None
 
 
 class PostedIndexing:

@@ -7,10 +7,14 @@ import inspect
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from reprlib import Repr
 from typing import Any
 
 from ragprof.core.errors import BadInput
+from ragprof.core.plain import said_by
 
+SHORT = Repr()
+"""Shows values of the app's own, which may be long, or raise."""
 ABSENT = object()
 """What a mapping without the key has there, so that the key is taken away again."""
 
@@ -22,6 +26,23 @@ class KnobSetting:
     roots: Sequence[Any]
     path: str
     value: Any
+
+    def found(self) -> tuple[Any, str, Any]:
+        """What holds the value, by which name, and what is there now. Raises BadInput where the path leads nowhere."""
+        try:
+            holder, name = self.place()
+            return holder, name, _inner(holder, name)
+        except BadInput:
+            raise
+        except Exception as problem:  # properties of the app's own may raise anything
+            raise BadInput(f"knob '{self.path}' cannot be read: {said_by(problem)}") from None
+
+    def put(self, holder: Any, name: str, value: Any) -> None:
+        """Raises BadInput for whatever the app's own code raises."""
+        try:
+            _put(holder, name, value)
+        except Exception as problem:
+            raise BadInput(f"knob '{self.path}' cannot be set to {SHORT.repr(value)}: {said_by(problem)}") from None
 
     def place(self) -> tuple[Any, str]:
         """What holds the value, and by which name. Raises BadInput where the path leads nowhere."""
@@ -55,32 +76,37 @@ def settings_on(
     roots = [target, getattr(target, "__self__", None), getattr(inspect.unwrap(target), "__globals__", None), names]
     settings = tuple(KnobSetting([each for each in roots if each is not None], *knob) for knob in knobs.items())
     for setting in settings:
-        holder, name = setting.place()
-        found = _inner(holder, name)
-        if as_declared and found is not ABSENT and found != setting.value:
+        found = setting.found()[-1]
+        if as_declared and found is not ABSENT and not _same(found, setting.value):
+            has = SHORT.repr(found)
             raise BadInput(
-                f"knob '{setting.path}': the app has {found!r}, and the first value stands for the app as it is "
-                f"declared; put {found!r} first"
+                f"knob '{setting.path}': the app has {has}, and the first value stands for the app as it is declared; "
+                f"put {has} first"
             )
-        try:
-            with in_place((setting,)):
-                pass
-        except Exception as problem:  # the app's own code may refuse a value in any way
-            said = " ".join(str(problem).split())[:300]
-            raise BadInput(
-                f"knob '{setting.path}' cannot be set to {setting.value!r}: {type(problem).__name__}: {said}"
-            ) from None
+        with in_place((setting,)):
+            pass
     return settings
+
+
+def _same(found: Any, value: Any) -> bool:
+    """Whether both are equal; what cannot be compared is not."""
+    try:
+        return bool(found == value)
+    except Exception:  # arrays have no one answer, and objects of the app's own may raise anything
+        return False
 
 
 @contextmanager
 def in_place(settings: Sequence[KnobSetting]) -> Iterator[None]:
-    """Have the app with these settings as long as the block lasts; what was there before is put back, come what may."""
+    """Have the app with these settings as long as the block lasts; what was there before is put back, come what may.
+
+    Raises BadInput where the app's own code refuses a value, or to have its own one back.
+    """
     with ExitStack() as put_back:
         for setting in settings:
-            holder, name = setting.place()
-            put_back.callback(_put, holder, name, _inner(holder, name))
-            _put(holder, name, setting.value)
+            holder, name, before = setting.found()
+            put_back.callback(setting.put, holder, name, before)
+            setting.put(holder, name, setting.value)
         yield
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from ragprof.core import registry
 from ragprof.core.errors import BadInput
+from ragprof.core.plain import said_by
 from ragprof.core.registry import PartSpec
 from ragprof.record import opentelemetry
 from ragprof.record.apps import AskedApp
@@ -101,7 +102,7 @@ def _of_file(path: Path, name: str) -> ModuleType:
 
 def _last_place(problem: BaseException) -> str:
     """The error in one line, with the last place of its traceback that is not of the import machinery."""
-    said = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+    said = said_by(problem)
     if isinstance(problem, ModuleNotFoundError) and (problem.name or "").partition(".")[0] in EXTRAS:
         said += f"; pip install 'ragprof[{EXTRAS[(problem.name or '').partition('.')[0]]}]'"
     if isinstance(problem, SyntaxError) and problem.filename:
