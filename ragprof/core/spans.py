@@ -8,6 +8,7 @@ question that is being asked.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
@@ -22,6 +23,8 @@ from ragprof.core.plain import line
 
 F = TypeVar("F", bound=Callable[..., Any])
 NAME_CHARACTERS, UNNAMED = 80, "(no name)"
+NUMBER = re.compile(r"(?=[A-Fa-f-]*\d)[0-9A-Fa-f-]{8,}")
+"""An id in a name, of which no two are equal."""
 MARK = "ragprof.span"
 """The source of spans that the user's own code marks."""
 
@@ -52,7 +55,8 @@ class AppSpan:
         """One of STAGES, or OTHER and the name."""
         if self.name in STAGES:
             return self.name
-        return f"{OTHER}{line(self.name)[:NAME_CHARACTERS] or UNNAMED}"
+        name = NUMBER.sub("#", line(self.name)[:NAME_CHARACTERS]).removeprefix(OTHER)
+        return f"{OTHER}{name or UNNAMED}"
 
 
 class Listener:

@@ -27,6 +27,7 @@ UNITS: Mapping[str, tuple[str, ...]] = {
 }
 MOST = 10**12
 """Tokens, bytes or documents that anybody could count; more is a mistake, and sums of it would not fit a table."""
+MOST_PIECES = 1_000_000
 PIECES = ("delta", "token", "text", "content", "answer", "choices.0.delta.content", "choices.0.text")
 """Where the text of one piece of a stream may stand."""
 EXPECTED = (
@@ -128,10 +129,12 @@ def joined(pieces: Iterable[Any]) -> Any:
     """Run a stream to its end and put its pieces together: texts in a row, and whatever else they say, last word first.
 
     When the first text came is told to whoever listens. Pieces that are neither texts nor mappings are documents.
-    Raises ValueError where the stream tells an error.
+    Raises ValueError where the stream tells an error, and where it goes on for more than MOST_PIECES.
     """
     here, whole, texts, others = listening(), dict[str, Any](), list[str](), list[Any]()
-    for piece in pieces:
+    for place, piece in enumerate(pieces):
+        if place >= MOST_PIECES:  # one without an end would fill the memory, also once its question is given up
+            raise ValueError(f"the stream has more than {MOST_PIECES:,} pieces")
         if not isinstance(piece, str | Mapping):
             others.append(piece)
             continue

@@ -14,6 +14,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
+from math import isfinite
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
@@ -56,6 +57,8 @@ from ragprof.record.opentelemetry import without_twins
 MOST_FAILED = 0.05
 """Share of the questions that may fail before a run stops."""
 SHOWN_DOCUMENTS = 5
+MOST_NAMES, MORE_NAMES = 60, "(more names)"
+"""Stages that are told apart; the rest share a name, so that one with a question in it fills no table."""
 GIVEN, COUNTED, PASSAGES = (
     "told by the app's model",
     "counted in its prompt",
@@ -182,7 +185,7 @@ class AskedApp:
         self.indexing, self._index_timeout_s = indexing, index_timeout_s
         self._id_path, self._timeout_s, self._count = id_path, timeout_s, count
         self._thread = OwnThread()
-        self._known = KnownPassages(())
+        self._known, self._names = KnownPassages(()), set[str]()
 
     def load(self) -> None:
         self.app.load()
@@ -321,6 +324,10 @@ class AskedApp:
         return read
 
     def _read(self, query: Query, heard: Heard) -> tuple[Answer, Mapping[str, StageTime], DocumentReading]:
+        for span in heard.spans:
+            if span.stage not in self._names and len(self._names) >= MOST_NAMES and span.stage not in STAGES:
+                span.name = MORE_NAMES
+            self._names.add(span.stage)
         times = stage_times(heard.spans, heard.start_ns, heard.end_ns)
         reading, tree = DocumentReading(self._known, self._id_path), parents(heard.spans)
         rankings = _rankings(heard, reading, query, tree)
@@ -374,8 +381,8 @@ class DocumentReading:
     def ranking(self, lists: Sequence[Sequence[Any]], query: Query) -> Ranking:
         """Results in the app's order, each document at its best place, with the app's own text of it.
 
-        Scores are the app's where it gives all and they never rise, else the places from the end. Several searches are
-        one ranking, all first places before all second ones: their scores are not comparable.
+        Scores are the app's where it gives all, finite ones, and they never rise, else the places from the end. Several
+        searches are one ranking, all first places before all second ones: their scores are not comparable.
         """
         longest = max(map(len, lists), default=0)
         results = [each[place] for place in range(longest) for each in lists if place < len(each)]
@@ -394,7 +401,8 @@ class DocumentReading:
             texts.setdefault(doc.doc_id, []).extend([hit.text] if hit.text else [])
         scores = [hits[places[doc.doc_id]].score for doc in docs]
         given = [score for score in scores if score is not None]
-        falling = len(lists) == 1 and len(given) == len(docs) and all(one >= other for one, other in pairwise(given))
+        falling = len(lists) == 1 and len(given) == len(docs) and all(map(isfinite, given))
+        falling = falling and all(one >= other for one, other in pairwise(given))
         ranking = tuple(
             ScoredDoc(
                 Doc(doc.doc_id, "", "\n".join(texts[doc.doc_id]), doc.document_id) if texts[doc.doc_id] else doc,

@@ -1,0 +1,292 @@
+"""Apps that raise, change what they are given, never end or answer with what no file takes: a question is lost at most."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from passages import DOCS, TEXTS
+from speaking_server import Handler, SpeakingServer, speaking
+
+import ragprof
+from ragprof.core import Query
+from ragprof.core.errors import BadInput
+from ragprof.record.apps import AskedApp
+from ragprof.record.pipeline import Pipeline
+
+QUERY = Query("q1", "which tides come when sun and moon pull along one line?")
+
+
+class Raising:
+    """A document, an answer or an object with a knob, whose properties do not work."""
+
+    @property
+    def id(self) -> str:
+        raise RuntimeError("no connection")
+
+    @property
+    def k(self) -> int:
+        raise ValueError("not yet")
+
+
+def asked(app: Any, **options: Any) -> AskedApp:
+    found = Pipeline("prod", app=app, **options).parts().app
+    assert found is not None
+    found.add(DOCS, None)
+    return found
+
+
+def failure(app: Any, **options: Any) -> str:
+    """How the one question of a hundred fails, and that no run ends of it."""
+    found = asked(app, **options)
+    found.ranked(QUERY, of=100)
+    json.dumps(found.log.facts(), ensure_ascii=False).encode()
+    return found.log.failed["q1"]
+
+
+def raising(problem: BaseException) -> Callable[[str], None]:
+    def app(question: str) -> None:
+        raise problem
+
+    return app
+
+
+class Unsayable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (KeyboardInterrupt(), "RuntimeError: the app raised KeyboardInterrupt"),
+        (Unsayable(), "Unsayable: (its message raises RuntimeError)"),
+        (ValueError("\ud800\x1b[31mred\nline"), "ValueError: [31mred line"),
+        (ValueError("no key sk-abcdefghijklmnop"), "ValueError: no key ***"),
+        (ValueError("header Bearer abc.def"), "ValueError: header Bearer ***"),
+    ],
+)
+def test_whatever_an_app_raises_is_one_question_that_failed(problem: BaseException, said: str) -> None:
+    assert failure(raising(problem)) == f"question 'q1': {said}"
+
+
+def test_a_secret_of_the_environment_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECTORS_API_KEY", "correct-horse")
+    assert failure(raising(ValueError("correct-horse is refused"))) == "question 'q1': ValueError: *** is refused"
+    app = asked(lambda question: [], index=raising(ValueError("correct-horse is refused")))
+    with pytest.raises(BadInput, match=r"failed: ValueError: \*\*\* is refused$"):
+        app.reindex([])
+
+
+def test_documents_that_cannot_be_read_fail_their_question_and_no_more() -> None:
+    def marked(question: str) -> list[str]:
+        with ragprof.span("search") as search:
+            search.documents = [Raising()]
+        return ["d01"]
+
+    assert failure(marked) == failure(lambda question: [Raising()]) == "question 'q1': RuntimeError: no connection"
+
+
+def test_what_no_file_takes_is_written_as_question_marks() -> None:
+    def rag(question: str) -> dict[str, Any]:
+        with ragprof.span("\ud800"):
+            pass
+        return {"answer": "tides\udc80", "documents": [{"id": "x\ud800", "text": "y\ud800"}], "prompt": "p\ud800"}
+
+    app = asked(rag)
+    answer = app.ranked(QUERY, of=1)
+    assert [item.doc.doc_id for item in answer.rankings["search"]] == ["x?"]
+    assert answer.prompt == "p?"
+    assert app.log.sources == {"other:(no name)": "ragprof.span"}
+
+
+def test_counts_that_are_none_are_left_out() -> None:
+    def rag(question: str, tokens: Any) -> dict[str, Any]:
+        with ragprof.span("generate") as model:
+            model.usage = {"input_tokens": tokens}
+        with ragprof.span("rerank") as rerank:
+            rerank.documents, rerank.candidates = ["d01"], tokens
+        return {"answer": "x", "documents": ["d01"], "usage": {"output_tokens": tokens}}
+
+    for tokens in ("many", 10**30, -1, 3.7, None, True):
+        usage = asked(rag, arguments={"tokens": tokens}).answer(QUERY).usage
+        assert usage["generate"] == {"requests": 1, "output_tokens": 1}
+    assert asked(rag, arguments={"tokens": np.int64(7)}).answer(QUERY).usage["generate"]["input_tokens"] == 7
+
+
+def test_scores_that_are_not_finite_are_none() -> None:
+    for score in (float("inf"), float("-inf"), float("nan")):
+        ranking = asked(lambda question, score=score: [("d01", score), ("d02", score)]).answer(QUERY).rankings["search"]
+        assert [item.score for item in ranking] == [0.0, -1.0]
+
+
+def test_a_table_of_pandas_is_read_by_its_rows() -> None:
+    import pandas as pd
+
+    app = asked(lambda question: {"documents": pd.DataFrame({"id": ["d09"], "text": [TEXTS[9][1]]})})
+    assert [item.doc.doc_id for item in app.answer(QUERY).rankings["search"]] == ["d09"]
+
+
+def test_iterators_of_the_app_are_let_alone_and_streams_without_an_end_are_not_read_to_it() -> None:
+    def rag(question: str) -> list[str]:
+        with ragprof.span("search") as search:
+            search.documents = itertools.count()
+        return ["d01"]
+
+    assert [item.doc.doc_id for item in asked(rag).answer(QUERY).rankings["search"]] == ["d01"]
+    assert failure(lambda question: itertools.count()).endswith("the stream has more than 1,000,000 pieces")
+
+
+def test_an_app_may_change_its_arguments() -> None:
+    def rag(question: str, filters: dict[str, list[str]]) -> list[str]:
+        return [filters["names"].pop()]
+
+    app = asked(rag, arguments={"filters": {"names": ["d01"]}})
+    assert [app.answer(QUERY).rankings["search"][0].doc.doc_id for _ in range(2)] == ["d01", "d01"]
+
+
+def test_marks_may_be_left_twice_or_in_another_thread_and_after_the_answer() -> None:
+    ended = threading.Event()
+
+    def rag(question: str) -> list[str]:
+        twice, elsewhere, late = (ragprof.span(name) for name in ("search", "rerank", "clean up"))
+        with twice:
+            pass
+        twice.__exit__(None, None, None)
+        for mark in (elsewhere, late):
+            mark.__enter__()
+        threading.Thread(target=elsewhere.__exit__, args=(None, None, None)).start()
+
+        def leave_late() -> None:
+            ended.wait(5)
+            late.__exit__(None, None, None)
+
+        behind.append(threading.Thread(target=leave_late))
+        behind[0].start()
+        return ["d01"]
+
+    behind: list[threading.Thread] = []
+    heard = asked(rag).hear(QUERY, watched=True)
+    (late,) = [span for span in heard.spans if span.name == "clean up"]
+    end_ns = late.end_ns
+    ended.set()
+    behind[0].join()
+    assert late.end_ns == end_ns
+
+
+def test_names_with_ids_in_them_are_one_stage_and_too_many_names_share_one() -> None:
+    def rag(question: str) -> list[str]:
+        with ragprof.span("job 5e2f1c0a-1b2c-4d5e-8f90-abcdefabcdef"):
+            for number in range(100):
+                with ragprof.span(f"step {number}"):
+                    pass
+        return ["d01"]
+
+    app = asked(rag)
+    app.ranked(QUERY, of=1)
+    assert "other:job #" in app.log.sources
+    assert len(app.log.sources) == 61
+    assert "other:(more names)" in app.log.sources
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"r.k": [1, 2]}, "knob 'r.k' cannot be read: ValueError: not yet"),
+        ({"array": [1, 2]}, "put array([1, 2]) first"),
+        ({"long": ["a", "b"]}, r"the app has 'SECRET"),
+    ],
+)
+def test_a_knob_that_cannot_be_read_or_shown_is_told(knobs: dict[str, Any], said: str) -> None:
+    class App:
+        r, array, long = Raising(), np.array([1, 2]), "SECRET" * 10_000
+
+        def __call__(self, question: str) -> list[str]:
+            return ["d01"]
+
+    path = f"app.{next(iter(knobs))}"
+    app = App()
+    app.app = app  # type: ignore[attr-defined]
+    with pytest.raises(BadInput) as raised:
+        Pipeline("prod", app=app, knobs={path: next(iter(knobs.values()))}).parts()
+    assert said.replace("'r.k'", "'app.r.k'") in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
+def test_a_knob_that_cannot_be_put_back_ends_the_run() -> None:
+    class Jammed:
+        def __init__(self) -> None:
+            self.sets, self._k = 0, 1
+
+        @property
+        def k(self) -> int:
+            return self._k
+
+        @k.setter
+        def k(self, value: int) -> None:
+            self.sets += 1
+            if self.sets > 3:
+                raise ValueError("jammed")
+            self._k = value
+
+        def __call__(self, question: str) -> list[str]:
+            return ["d01"]
+
+    app = Jammed()
+    app.app = app  # type: ignore[attr-defined]
+    found = Pipeline("prod", app=app, knobs={"app.k": 2}).parts().app
+    assert found is not None
+    found.add(DOCS, None)
+    with pytest.raises(BadInput, match="knob 'app.k' cannot be set to 1: ValueError: jammed"):
+        found.ranked(QUERY, of=100)
+
+
+@pytest.fixture
+def server() -> Iterator[SpeakingServer]:
+    with speaking() as found:
+        yield found
+
+
+def page(handler: Handler) -> None:
+    handler.send(200, "<html>log in</html>", "text/html; charset=utf-8")
+
+
+def json_by_another_name(handler: Handler) -> None:
+    handler.send(200, '{"answer": "x", "documents": ["d09"]}', "text/html")
+
+
+def dripping(handler: Handler) -> None:
+    handler.begin()
+    for _ in range(12):
+        handler.write(" ")
+        threading.Event().wait(0.05)
+    handler.end()
+
+
+def test_a_page_is_no_answer_and_json_is_one_whatever_it_is_called(server: SpeakingServer) -> None:
+    server.plan.extend([page, json_by_another_name])
+    app = asked(server.url)
+    app.ranked(QUERY, of=100)
+    assert "what came is a page of HTML, no answer" in app.log.failed["q1"]
+    assert [item.doc.doc_id for item in app.answer(QUERY).rankings["search"]] == ["d09"]
+
+
+def test_a_service_that_drips_is_given_up_and_the_next_question_is_asked(server: SpeakingServer) -> None:
+    server.plan.extend([dripping, json_by_another_name])
+    app = asked(server.url, timeout_seconds=0.3)
+    app.ranked(QUERY, of=100)
+    assert "within 0.3 s" in app.log.failed["q1"]
+    assert [item.doc.doc_id for item in app.answer(QUERY).rankings["search"]] == ["d09"]
+
+
+def test_an_answer_without_an_end_is_given_up_by_its_size(server: SpeakingServer, monkeypatch: Any) -> None:
+    monkeypatch.setattr("ragprof.apps.http.MOST_BYTES", 20)
+    server.plan.append(json_by_another_name)
+    app = asked(server.url)
+    app.ranked(QUERY, of=100)
+    assert app.log.failed["q1"].endswith("its answer is larger than 20 bytes")
