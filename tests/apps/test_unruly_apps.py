@@ -1,4 +1,4 @@
-"""Apps that raise, change what they are given, never end or answer with what no file takes: a question is lost at most."""
+"""Apps that raise, change what they are given, never end or answer with what no file takes: one question is lost."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_a_knob_that_cannot_be_put_back_ends_the_run() -> None:
     found = Pipeline("prod", app=app, knobs={"app.k": 2}).parts().app
     assert found is not None
     found.add(DOCS, None)
-    with pytest.raises(BadInput, match="knob 'app.k' cannot be set to 1: ValueError: jammed"):
+    with pytest.raises(BadInput, match=r"knob .app\.k. cannot be set to 1: ValueError: jammed"):
         found.ranked(QUERY, of=100)
 
 
