@@ -128,6 +128,10 @@ def test_the_notes_say_how_an_app_grew(growth: dict[str, Any]) -> None:
         "prod is an app: index(documents) was called for every sub-corpus, and each question was asked in it. 12 "
         "questions asked for quality, 0 failed."
     )
+    assert (
+        "Left out: pipeline 'fixed' is an app without index(documents): it cannot be given a sub-corpus."
+        in growth["notes"]
+    )
 
 
 def test_an_app_without_index_is_left_out(tmp_path: Path) -> None:

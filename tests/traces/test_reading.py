@@ -168,7 +168,8 @@ def test_phoenix_parquet_is_read(tmp_path: Path) -> None:
     rows = [
         {"context.trace_id": "t", "context.span_id": "s1", "parent_id": None, "name": "query", "span_kind": "CHAIN",
          "start_time": "2025-11-24T15:00:00Z", "end_time": "2025-11-24T15:00:01Z", "status_code": "OK",
-         "attributes.input.value": "Why?", "attributes.retrieval.documents": None},
+         "attributes.input.value": "Why?", "attributes.ragprof": {"pipeline": "hybrid", "round": 0},
+         "attributes.retrieval.documents": None},
         {"context.trace_id": "t", "context.span_id": "s2", "parent_id": "s1", "name": "retrieve",
          "span_kind": "RETRIEVER", "start_time": "2025-11-24T15:00:00Z", "end_time": "2025-11-24T15:00:00.25Z",
          "status_code": "ERROR", "attributes.input.value": "Why?",
@@ -179,6 +180,7 @@ def test_phoenix_parquet_is_read(tmp_path: Path) -> None:
     assert dict(account.spans) == {"Phoenix Parquet": 2}
     assert (chain.stage, retrieve.stage, retrieve.parent_id, retrieve.failed) == ("", "search", "s1", True)
     assert retrieve.facts["found"][0][0] == "a"
+    assert chain.service == "hybrid"  # of a trace that ragprof sent, since Phoenix keeps no resource
 
 
 def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path) -> None:

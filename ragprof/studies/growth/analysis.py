@@ -353,6 +353,7 @@ def notes(data: GrowthData) -> list[str]:
     if few := _few_timed(data):
         live.append(f"{few.sentence}.")
     live += [sentence for name, app in data.apps.items() for sentence in _of_app(name, app)]
+    live += [f"Left out: {sentence}." for sentence in data.manifest.get("apps_left_out", ())]
     cut = [f"{UnreadTexts(**each).sentence}." for each in data.manifest.get("unread", ())]
     whole = data.sizes()[-1] == data.manifest["corpus_docs"]
     in_the_end = "; at the largest size all orders are the same corpus" if whole else ""

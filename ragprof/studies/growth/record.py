@@ -373,6 +373,7 @@ def _manifest(site: Site, happened: Mapping[str, Asking]) -> dict[str, Any]:
         ],
         "unread": [each.model_dump(mode="json") for each in unread(site)],
         **({"apps": apps} if apps else {}),
+        "apps_left_out": list(growing.apps_left_out.values()),
         "work": work_done(site),
         "environment": environment.describe(),
     }

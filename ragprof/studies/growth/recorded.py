@@ -84,6 +84,7 @@ class GrowthManifest(TypedDict, total=False):
     exactness_unknown: list[str]
     unread: list[UnreadTexts]
     apps: NotRequired[dict[str, GrownApp]]
+    apps_left_out: NotRequired[list[str]]
     work: Counts
     environment: dict[str, JsonValue]
 
