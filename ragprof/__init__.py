@@ -3,8 +3,11 @@
 >>> import ragprof
 >>> print(*(name for name in ragprof.__all__ if name[0].isupper()))
 Comparison Pipeline Prices RagprofError Result Timing
->>> print(*(name for name in ragprof.__all__ if name[0].islower()))
-audit compare curate export gate grow inject profile reranker restate reweigh run save_baseline span stage trace weigh
+>>> names = [name for name in ragprof.__all__ if name[0].islower()]
+>>> print(*names[:8])
+audit compare curate export gate grow inject label
+>>> print(*names[8:])
+profile reranker restate reweigh run save_baseline span stage trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from ragprof.record.pipeline import Pipeline
     from ragprof.session.again import Result, restate, reweigh
     from ragprof.session.gating import gate
+    from ragprof.session.labelling import label
     from ragprof.session.run import audit, curate, grow, inject, profile, reranker, run, weigh
     from ragprof.session.tracing import trace
     from ragprof.studies.gate.document import Comparison
@@ -46,6 +50,7 @@ __all__ = [
     "gate",
     "grow",
     "inject",
+    "label",
     "profile",
     "reranker",
     "restate",
@@ -72,6 +77,7 @@ _HOMES = {
     "gate": "ragprof.session.gating",
     "grow": "ragprof.session.run",
     "inject": "ragprof.session.run",
+    "label": "ragprof.session.labelling",
     "profile": "ragprof.session.run",
     "reranker": "ragprof.session.run",
     "restate": "ragprof.session.again",

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "ragprof"
 FLOORS = {
     "core": 0,
     "statistics": 1, "corpus": 1, "parts": 1, "apps": 1, "traces": 1,
-    "report": 2, "evals": 2,
+    "report": 2, "evals": 2, "labels": 2,
     "record": 3, "judge": 3, "price": 3,
     "studies": 4,
     "session": 5, "exports": 5,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ragprof.cli import console, export_commands, gate_commands, listing, study_commands, trace_commands
+from ragprof.cli import console, export_commands, gate_commands, label_commands, listing, study_commands, trace_commands
 from ragprof.cli.ending import ended_plainly, unwind_when_ended
 from ragprof.core.errors import BadInput
 from ragprof.report import stills
@@ -73,5 +73,5 @@ def options(
     """Profile RAG pipelines: where a query's time, tokens and money go, stage by stage, and what quality they buy."""
 
 
-for commands in (study_commands, trace_commands, listing, gate_commands, export_commands):
+for commands in (study_commands, label_commands, trace_commands, listing, gate_commands, export_commands):
     commands.add_to(app)

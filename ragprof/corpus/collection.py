@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -78,6 +79,8 @@ class EvaluationSet:
     judged_documents_missing: int
     queries_without_judgements: int = 0
     judged_queries_unknown: int = 0
+    qrels_file: Path | None = None
+    """Where the judgements were read."""
 
     @property
     def is_judged(self) -> bool:

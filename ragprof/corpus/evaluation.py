@@ -225,6 +225,7 @@ def read_evaluation_set(queries: Path, qrels: Path | None, *, corpus: Corpus) ->
         judged_documents_missing=missing,
         queries_without_judgements=len(unjudged),
         judged_queries_unknown=len(unknown),
+        qrels_file=qrels,
     )
 
 

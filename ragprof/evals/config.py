@@ -23,6 +23,7 @@ from ragprof.evals.gate import GateSettings
 from ragprof.evals.growth import GrowthSettings
 from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings
 from ragprof.evals.knobs import Knobs, checked, variants
+from ragprof.evals.labels import LabelSettings
 from ragprof.evals.reranker import RerankerSettings
 from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
@@ -230,6 +231,7 @@ class EvalConfig(EvalTable):
     reranker: RerankerSettings = RerankerSettings()
     curate: CurateSettings = CurateSettings()
     gate: GateSettings = GateSettings()
+    labels: LabelSettings = LabelSettings()
     budget: BudgetSettings = BudgetSettings()
     energy: EnergySettings = EnergySettings()
     traffic: TrafficSettings = TrafficSettings()

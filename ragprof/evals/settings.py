@@ -14,7 +14,9 @@ from ragprof.core.errors import BadInput
 from ragprof.evals.recorded import ANY, checked, manifest_of
 from ragprof.evals.tables import Timing
 
-UNRECORDED = ("growth", "injection", "reranker", "curate", "gate", "budget", "energy", "metrics", "prices", "traffic")
+UNRECORDED = (
+    "growth", "injection", "reranker", "curate", "gate", "labels", "budget", "energy", "metrics", "prices", "traffic"
+)  # fmt: skip
 """Settings that do not affect a recording; the pipelines' own prices do not either."""
 TOLD_BY_TEXTS = ("passages", "readers", "max_file_mb")
 """Settings of [corpus] that affect a recording by its texts alone."""

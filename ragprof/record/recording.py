@@ -112,7 +112,7 @@ OUTSIDE = "outside"
 """The kind of a document in tokens.parquet that is not in the corpus."""
 FORMAT = 1
 DERIVED = (
-    "manifest.json", "settings.json", "judgement.json", "rates.json", "summary.json",
+    "manifest.json", "settings.json", "judgement.json", "labelled.json", "rates.json", "summary.json",
     "scores.parquet", "costs.parquet", "report.html", "report.md", "reranker.md",
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from ragprof.core.registry import PartSpec
 from ragprof.corpus import OwnDocuments, Passages, read_corpus, read_evaluation_set, with_own_documents
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint, read_eval
 from ragprof.evals.settings import keep_settings
+from ragprof.judge.labelled import keep_labelled
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate
 from ragprof.record.belonging import holds, join
@@ -232,7 +233,7 @@ def take_or_make(prepared: Prepared, bench: Bench) -> None:
         record(prepared.subject, bench)
     keep_settings(bench.folder, redacted(prepared.subject.config.model_dump(mode="json")))
     with step(bench.progress, "judge"):
-        judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
+        judge_all(prepared, bench)
 
 
 def run_untimed(
@@ -289,8 +290,15 @@ def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progres
 
 def _judge_and_price(prepared: Prepared, bench: Bench, books: Sequence[Path]) -> None:
     with step(bench.progress, "judge"):
-        judge(bench.folder, prepared.evaluation, metrics=prepared.subject.config.metrics)
+        judge_all(prepared, bench)
     price_all(bench.folder, books=books, on=today(), progress=bench.progress)
+
+
+def judge_all(prepared: Prepared, bench: Bench) -> None:
+    """Judge the main recording, and correct what rests on a model's grades by those of people."""
+    config = prepared.subject.config
+    judge(bench.folder, prepared.evaluation, metrics=config.metrics)
+    keep_labelled(bench.folder, prepared.evaluation, metrics=config.metrics, seed=config.seed)
 
 
 def _path(given: str | Path | None) -> Path | None:

@@ -30,6 +30,7 @@ from ragprof.record.budget import FewTimed, few_timed
 from ragprof.record.unread import UnreadTexts
 from ragprof.statistics.estimates import latency_quantiles
 from ragprof.studies.contract import BuildFigures, CostFigures, Latency
+from ragprof.studies.labelled import labelled_quality, labelled_warning
 from ragprof.studies.profile.headline import headline, reranker_of, warnings
 from ragprof.studies.profile.latency import latency_of, mean_usage
 from ragprof.studies.profile.overlap import overlaps
@@ -107,10 +108,13 @@ def profile_of(folder: Path) -> ProfileSection:
             "headline": (),
             "warnings": (),
             **({"unread": manifest["unread"]} if manifest.get("unread") else {}),
+            **({"labelled": labelled} if (labelled := labelled_quality(folder)) is not None else {}),
         }
     )
     section = section.model_copy(update={"pareto": _fronts(section)})
     found = warnings(section, judgement["notices"])
+    if section.labelled is not None:
+        found.insert(0, labelled_warning(section.labelled))
     if few := _few_timed(section, config["timing"], asked=manifest["queries"]):
         found.append(few.sentence)
     said = {"headline": tuple(headline(section)), "warnings": tuple(found)}

@@ -24,6 +24,7 @@ from ragprof.studies.contract import (
     Latency,
     Section,
 )
+from ragprof.studies.labelled import LabelledQuality
 
 FORMAT = 1
 
@@ -260,6 +261,8 @@ class ProfileSection(Section):
     pareto: Pareto
     headline: tuple[str, ...]
     """The answer in sentences, the main one first."""
+    labelled: LabelledQuality | None = None
+    """Figures of judgements that `ragprof label` made: by the model, and corrected by people."""
     unread: tuple[UnreadTexts, ...] = ()
     """What embedders, rerankers and injectors left unread of the texts that they were given."""
     warnings: tuple[str, ...]

@@ -15,6 +15,7 @@ from ragprof.report import figures
 from ragprof.statistics.draws import VERDICT_RESAMPLES
 from ragprof.statistics.paired import paired_ps
 from ragprof.statistics.power import more_queries_needed
+from ragprof.studies.labelled import keeps_open, labelled_quality
 from ragprof.studies.reranker.alternatives import MainBills, alternatives, whole_bills
 from ragprof.studies.reranker.chunks import more_chunks
 from ragprof.studies.reranker.data import RerankerData, read_recorded
@@ -49,6 +50,7 @@ from ragprof.studies.reranker.verdict import (
     CLEARLY,
     THREE,
     AtDepth,
+    OpenQuestion,
     RerankerCase,
     Rival,
     decide,
@@ -180,7 +182,16 @@ def case_of(
         max_usd_per_1000=settings.max_usd_per_1000_queries,
         hourly=hourly,
         busy=busy,
+        unchecked=unchecked(data, arm),
     )
+
+
+def unchecked(data: RerankerData, arm: str) -> OpenQuestion | None:
+    """Why a KEEP would be withheld: the judgements are a model's, and people have not borne them out."""
+    pipeline = data.arm(arm).pipeline
+    parts = data.manifest.get("identities", {}).get(arm) or {}
+    found = keeps_open(labelled_quality(data.home), pipeline, str(parts.get("reranker") or data.arm(arm).reranker))
+    return None if found is None else OpenQuestion(*found, "what people judge")
 
 
 def is_inert(data: RerankerData, arm: str) -> bool:

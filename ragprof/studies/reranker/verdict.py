@@ -125,6 +125,8 @@ class RerankerCase:
     """Whether the search gave it no candidate for any query."""
     busy: str = ""
     """Why its times, and money that is billed by time, are withheld."""
+    unchecked: OpenQuestion | None = None
+    """Why it may not be kept on a model's judgements."""
 
     @property
     def free(self) -> bool:
@@ -230,7 +232,15 @@ def decided_words(word: VerdictWord, depth: int) -> str:
 
 
 def decide(case: RerankerCase) -> Decision:
-    """As declared, then the smaller depths."""
+    """As declared, then the smaller depths; nothing is kept on judgements that may not bear it."""
+    found = _decided(case)
+    if case.unchecked is None or found.word not in ("KEEP", "SHRINK"):
+        return found
+    reason = f"{case.unchecked.finding}; {case.unchecked.decided_by}."
+    return Decision("UNDECIDED", case.own.depth, reason, (case.unchecked,))
+
+
+def _decided(case: RerankerCase) -> Decision:
     declared = as_declared(case)
     if declared.word == "KEEP":
         return _shallower(case) or declared

@@ -1,0 +1,159 @@
+"""`ragprof label`: judgements where there are none, by a model and by people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragprof.cli import console
+from ragprof.cli.options import CorpusDir, EvalFile, RateBooks, with_progress
+
+if TYPE_CHECKING:
+    from ragprof.session.labelling import LabelReport, PeopleJudging
+
+SHOWN_LINES = 60
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make the command part of the command line."""
+    app.command()(with_progress(label))
+
+
+def label(
+    eval_file: EvalFile,
+    corpus: CorpusDir = None,
+    rates: RateBooks = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option("--questions", metavar="FILE", help="Your users' questions: a log, CSV or JSONL."),
+    ] = None,
+    generate: Annotated[bool, typer.Option("--generate", help="Have the model of [labels] write questions.")] = False,
+    headings: Annotated[bool, typer.Option("--headings", help="Take titles as questions; weak.")] = False,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", min=1, help="How many questions are made.")
+    ] = None,
+    imported: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="FILE", help="Judgements of others: BEIR, TREC or click log."),
+    ] = None,
+    budget_usd: Annotated[
+        str | None, typer.Option("--budget-usd", metavar="USD", help="The model stops before more is spent.")
+    ] = None,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Ask no model.")] = False,
+    next_passages: Annotated[
+        int | None,
+        typer.Option("--next", metavar="N", min=1, help="Draw questions with about so many passages for people."),
+    ] = None,
+    between: Annotated[
+        str | None, typer.Option("--between", metavar="A,B", help="With --next: the difference of which pipelines.")
+    ] = None,
+    evenly: Annotated[bool, typer.Option("--evenly", help="With --next: without regard to what is known.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Judge in a browser on this machine.")] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of that page; default: a free one.")] = 0,
+    ask: Annotated[bool, typer.Option("--ask", help="Judge here in the terminal.")] = False,
+    person: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who judges; default: you.")] = None,
+    rubric: Annotated[bool, typer.Option("--rubric", help="Print what the model is asked, and end.")] = False,
+) -> None:
+    """Judge what nobody has judged: a model all of it, people a little.
+
+    Makes questions where there are none, pools what the pipelines find, has a model grade it, and corrects its figures
+    by what people say of a few questions.
+    """
+    from ragprof.core.errors import BadInput
+    from ragprof.labels.rubric import judge_prompt
+    from ragprof.session import labelling
+
+    if sum((serve, ask, next_passages is not None, rubric)) > 1:
+        raise BadInput("--serve, --ask, --next and --rubric are different things to do; give one of them")
+    if rubric:
+        console.raw(judge_prompt("(the question)", "(the passage)", passage_first=False))
+        return
+    if next_passages is not None:
+        with console.progress():
+            pair = None if between is None else _pair(between)
+            drawn = labelling.next_draw(eval_file, next_passages, between=pair, evenly=evenly, corpus=corpus)
+        for sentence in labelling.sentences_of_draw(drawn):
+            console.sentence(sentence)
+        return
+    if serve or ask:
+        with console.progress():
+            work, judging = labelling.judging_by_people(eval_file, corpus=corpus)
+        if serve:
+            _serve(judging, port)
+        else:
+            _ask(judging, person or _me())
+        _show(labelling.reported(work))
+        return
+    with console.progress() as bars:
+        report = labelling.label(
+            eval_file, corpus=corpus, questions=questions, generate=generate, headings=headings, count=count,
+            imported=imported, budget_usd=budget_usd, ask_model=not no_model, books=rates or [], progress=bars,
+        )  # fmt: skip
+    _show(report)
+
+
+def _pair(between: str) -> tuple[str, str]:
+    from ragprof.core.errors import BadInput
+
+    first, comma, second = (part.strip() for part in between.partition(","))
+    if not comma or not first or not second:
+        raise BadInput(f"--between '{between}' is not two pipelines; write it like bm25,hybrid")
+    return first, second
+
+
+def _me() -> str:
+    import getpass
+
+    return getpass.getuser()
+
+
+def _serve(judging: PeopleJudging, port: int) -> None:
+    from threading import Event
+
+    from ragprof.labels.page import served
+
+    with served(judging, port) as server:
+        console.line(f"page: {server.url}")
+        console.sentence("open it in a browser on this machine; Ctrl-C ends it, and everything said so far is saved")
+        try:
+            Event().wait()
+        except KeyboardInterrupt:
+            console.sentence("closed")
+
+
+def _ask(judging: PeopleJudging, person: str) -> None:
+    """Show one passage after the other and read a key and Enter, until nothing waits or the input ends."""
+    desk = judging.next(person)
+    while (pair := desk.pair) is not None:
+        console.line("")
+        console.sentence(f"[{desk.done + 1} of {desk.done + desk.left}] {pair.question}")
+        for paragraph in pair.passage.splitlines()[:SHOWN_LINES]:
+            console.sentence(f"  {paragraph}")
+        console.line("0 nothing to do with it, 1 related, 2 answers in part, 3 answers exactly; s skip, u undo, q quit")
+        try:
+            said = input("> ").strip().lower()
+        except EOFError:
+            return
+        if said == "q":
+            return
+        if said == "u":
+            desk = judging.undo(person)
+        elif said == "s" or said in ("0", "1", "2", "3"):
+            desk = judging.grade(person, pair.query_id, pair.doc_id, None if said == "s" else int(said))
+        else:
+            console.line("one of 0, 1, 2, 3, s, u and q")
+            continue
+        console.line(desk.said)
+
+
+def _show(report: LabelReport) -> None:
+    from ragprof.report.terminal import columns, facts
+    from ragprof.session import labelling
+
+    console.show(facts(labelling.rows_of(report), title=f"labels: {report.folder}"))
+    if report.figures:
+        console.show(columns(("figure", "by the model", "corrected", "drawn"), labelling.figure_rows(report)))
+    for note in report.notes:
+        console.sentence(f"note: {note}")

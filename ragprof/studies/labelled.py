@@ -1,0 +1,149 @@
+"""What a report says of judgements that `ragprof label` made: naive and corrected figures side by side, and what they
+keep open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ragprof.judge.labelled import LABELLED, LABELLED_FILE
+from ragprof.labels.agreement import same_family
+from ragprof.report import figures
+from ragprof.report.tables import Cell, Column, Row, Table
+from ragprof.statistics.powered import FEWEST_DRAWN
+from ragprof.studies.contract import EstimateValue, Section
+
+
+class LabelledFigure(Section):
+    """A mean by the model's grades of all queries, and corrected by people's of those that were drawn."""
+
+    what: str
+    """A pipeline, `candidate - baseline`, or `gain of` a pipeline's reranker over its own search."""
+    metric: str
+    naive: EstimateValue
+    corrected: EstimateValue | None
+    """None below the fewest queries that an interval needs."""
+    power: float
+    """How much of the model's grades went in, 0 to 1."""
+
+
+class MissedPassages(Section):
+    """Relevant passages for each query that no pipeline ranks high, by a random sample from below the pool."""
+
+    mean: float
+    interval: tuple[float, float]
+    found: int
+    judged: int
+
+
+class LabelledQuality(Section):
+    """Figures that rest on a model's grades."""
+
+    models: tuple[str, ...]
+    people: int
+    """How many people judged."""
+    queries: int
+    drawn: int
+    """Queries of which people judged every pooled passage, drawn with known chances."""
+    skipped: int
+    """Passages of them that people skipped: they keep the model's grade."""
+    figures: tuple[LabelledFigure, ...]
+    missed: MissedPassages | None
+
+    @property
+    def checked(self) -> bool:
+        """Whether people judged enough for a corrected interval."""
+        return self.drawn >= FEWEST_DRAWN
+
+    def of(self, what: str) -> LabelledFigure | None:
+        return next((each for each in self.figures if each.what == what), None)
+
+
+def labelled_quality(folder: Path) -> LabelledQuality | None:
+    """What labelled.json of a recording says; None where its judgements were not made by `ragprof label`."""
+    path = folder / LABELLED_FILE
+    if not path.exists():
+        return None
+    found = LABELLED.read(path)
+    return LabelledQuality.model_validate(
+        {
+            **{key: found[key] for key in ("models", "queries", "drawn", "skipped", "figures", "missed")},
+            "people": len(found["people"]),
+        }
+    )
+
+
+def gain_of(pipeline: str) -> str:
+    """What the figure of a reranker's gain over its own search is called."""
+    return f"gain of {pipeline}"
+
+
+def labelled_table(quality: LabelledQuality) -> Table:
+    """Naive and corrected side by side."""
+    columns = (
+        Column("Figure", numeric=False), Column("Metric", numeric=False), Column("By the model", "naive"),
+        Column("Corrected", "by people"), Column("Power", "of the model"),
+    )  # fmt: skip
+    few = Cell(f"n/a: {FEWEST_DRAWN} questions are needed", tone="absent")
+    rows = []
+    for each in quality.figures:
+        corrected = few if each.corrected is None else _cell(each.corrected)
+        power = Cell("" if each.corrected is None else f"{each.power:.2f}", tone="quiet")
+        rows.append(Row((Cell(each.what), Cell(each.metric), _cell(each.naive), corrected, power)))
+    note = (
+        f"Grades of {quality.queries:,} queries by {', '.join(quality.models)}; people judged "
+        f"{quality.drawn:,} of them, drawn with known chances. Corrected figures are prediction-powered (PPI++): the "
+        "model's mean less its error on those queries; their intervals hold what the model gets wrong. Both are of "
+        "pooled passages alone."
+    )
+    if quality.missed is not None:
+        low, high = quality.missed.interval
+        note += (
+            f" Outside the pools lie an estimated {quality.missed.mean:.1f} (95% CI {low:.1f}\u2013{high:.1f}) "
+            f"relevant passages a query, by {quality.missed.judged:,} drawn from there."
+        )
+    return Table("labelled", "As the model judged, and corrected by people", columns, tuple(rows), note)
+
+
+def _cell(estimate: EstimateValue) -> Cell:
+    if estimate.mean is None:
+        return Cell(figures.ABSENT, tone="absent")
+    low, high = estimate.interval or (None, None)
+    known = low is not None and high is not None
+    return Cell(f"{estimate.mean:.3f}", note=f"{low:.3f}\u2013{high:.3f}" if known else "")
+
+
+def labelled_warning(quality: LabelledQuality) -> str:
+    """What a reader must know before believing a figure."""
+    rests = f"quality rests on grades by {', '.join(quality.models)}; people judged {quality.drawn:,} of "
+    rests += f"{quality.queries:,} queries"
+    if quality.checked:
+        return f"{rests}: believe the corrected figures, whose intervals hold the model's errors"
+    return f"{rests}, too few to correct it: `ragprof label --next 20`, until {FEWEST_DRAWN} are judged"
+
+
+def keeps_open(quality: LabelledQuality | None, pipeline: str, reranker: str) -> tuple[str, str] | None:
+    """Why a reranker may not be kept on such judgements, and what would decide it; None where it may.
+
+    A model favours what a reranker of its own family ranks high; and a gain that the model sees may be one that people
+    do not.
+    """
+    if quality is None:
+        return None
+    related = [model for model in quality.models if same_family(model, reranker)]
+    if related and not quality.checked:
+        return (
+            f"The grades are by {related[0]}, of the reranker's family, and people judged {quality.drawn:,} queries",
+            f"{FEWEST_DRAWN - quality.drawn} queries judged by people (`ragprof label --next 20`) would tell",
+        )
+    gain = quality.of(gain_of(pipeline))
+    corrected = None if gain is None else gain.corrected
+    if gain is None or corrected is None or corrected.interval is None or corrected.interval[0] is None:
+        return None
+    if corrected.interval[0] > 0:
+        return None
+    low, high = corrected.interval
+    said = f"By the model it gains {gain.naive.mean:+.3f} {gain.metric}, but corrected by people {corrected.mean:+.3f}"
+    return (
+        f"{said} (95% CI {low:+.3f} to {high:+.3f})",
+        "more queries judged by people (`ragprof label --next 20`) would tell",
+    )

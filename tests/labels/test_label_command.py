@@ -1,0 +1,216 @@
+"""From no judgements to a corrected verdict, with a real OpenAI-compatible server that fails as it is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pictures import blank
+from speaking_server import Handler, SpeakingServer, Words, fails, hangs_up, says, speaking
+
+import ragprof
+from ragprof.core.errors import BadInput
+from ragprof.labels.records import DrawFile, LabelFile
+from ragprof.session.labelling import judging_by_people, label, next_draw, worklist
+
+PROSE = "I would say it is rather good."
+EVAL = """name = "e"
+metrics = ["nDCG@5", "P@5"]
+[corpus]
+path = "corpus.jsonl"
+[evaluation]
+queries = "queries.jsonl"
+qrels = "e.labels/qrels.tsv"
+[timing]
+seconds = 0.5
+rounds = 2
+min_queries = 4
+warmup = 1
+patience = 0
+[labels]
+depth = 4
+price = "openai:gpt-4o-mini"
+twice = 0.5
+judge = {{ name = "openai_compatible", base_url = "{url}", model = "tiny-1", retries = 2 }}
+[[pipelines]]
+name = "bm25"
+store = "bm25s"
+depth = 6
+[[pipelines]]
+name = "reranked"
+store = "bm25s"
+depth = 6
+reranker = "overlap"
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[SpeakingServer]:
+    with speaking() as running:
+        running.otherwise = grades
+        yield running
+
+
+def grades(handler: Handler, *, prose_about: int | None = None) -> None:
+    """By the number in passage and question: 3 where they are one, 1 where they are near, else 0; or no grade."""
+    data = json.loads(re.findall(r"DATA: (\{.*\})", handler.body["messages"][-1]["content"])[0])
+    asked, told = (int(re.findall(r"\d+", data[key])[0]) for key in ("question", "passage"))
+    grade = 3 if asked == told else int(abs(asked - told) < 2)
+    words = PROSE if told == prose_about else f"##final score: {grade}"
+    says(handler, Words([words], usage={"prompt_tokens": 400, "completion_tokens": 6}))
+
+
+@pytest.fixture
+def eval_file(tmp_path: Path, server: SpeakingServer, cache: Path) -> Path:
+    return eval_of(tmp_path, server, rooms=7)
+
+
+def eval_of(tmp_path: Path, server: SpeakingServer, *, rooms: int) -> Path:
+    """Rooms, each with a page of its own, and a question after each."""
+    words = ["the", "room", "has", "a", "table", "a", "lamp", "and", "a", "window", "to", "the", "street"]
+    texts = [f"room {number} {' '.join(words[: 3 + number % 9])}" for number in range(rooms)]
+    docs = [{"_id": f"d{number}", "text": text} for number, text in enumerate(texts)]
+    (tmp_path / "corpus.jsonl").write_text("".join(f"{json.dumps(doc)}\n" for doc in docs))
+    asked = [{"_id": f"q{number}", "text": f"what is in room {number} with a table"} for number in range(rooms)]
+    (tmp_path / "queries.jsonl").write_text("".join(f"{json.dumps(query)}\n" for query in asked))
+    (tmp_path / "e.toml").write_text(EVAL.format(url=server.url))
+    return tmp_path / "e.toml"
+
+
+def test_a_model_judges_through_faults_and_what_is_no_grade_is_asked_once_more_and_left_unjudged(
+    eval_file: Path, server: SpeakingServer
+) -> None:
+    server.otherwise = partial(grades, prose_about=3)
+    server.plan.extend([partial(fails, status=503, retry_after="0"), hangs_up])
+    report = label(eval_file)
+    assert report.model is not None
+    assert (report.model.graded + report.model.unjudged, report.model.left) == (report.pairs, 0)
+    labels = LabelFile(eval_file.with_suffix(".labels")).read()
+    about = [each for each in labels if each.doc_id == "d3"]
+    assert {(each.state, each.grade) for each in about} == {("unjudged", None)}
+    assert len(about) == report.model.unjudged > 0
+    assert report.model.examples[0] == PROSE
+    reminded = [body for body in server.bodies if "Reply with nothing but" in body["messages"][-1]["content"]]
+    # Once for each pair, and once more for each that was asked about twice.
+    assert len(reminded) == report.model.asked_again >= len(about)
+    assert "d3" not in (report.folder / "qrels.tsv").read_text()
+    assert report.flips is not None
+    assert report.flips[0] == 0
+    asked = len(server.bodies)
+    again = label(eval_file)
+    assert (len(server.bodies), again.kept) == (asked, report.kept)
+
+
+def test_a_budget_stops_before_it_is_exceeded_and_the_next_call_goes_on(
+    eval_file: Path, server: SpeakingServer
+) -> None:
+    first = label(eval_file, budget_usd="0.003")
+    assert first.model is not None
+    assert first.expected_usd is not None
+    assert first.model.usd is not None
+    assert 0 < first.model.usd <= first.expected_usd
+    assert first.model.usd <= Decimal("0.003")
+    assert first.model.left > 0
+    asked = len(server.bodies)
+    second = label(eval_file)
+    assert second.model is not None
+    assert (second.model.graded, second.model.left) == (first.model.left, 0)
+    assert len({json.dumps(body) for body in server.bodies}) == len(server.bodies) > asked
+
+
+def test_a_budget_without_a_price_is_refused(eval_file: Path) -> None:
+    eval_file.write_text(eval_file.read_text().replace('price = "openai:gpt-4o-mini"\n', ""))
+    with pytest.raises(BadInput, match="a budget needs a price"):
+        label(eval_file, budget_usd="1")
+
+
+def judged_by(eval_file: Path, person: str, grade: int | None = None) -> int:
+    """A person judges all that waits: by the truth, or always alike. Returns how many passages."""
+    work, judging = judging_by_people(eval_file)
+    waiting = worklist(work, person)
+    for each in waiting:
+        right = 3 if each.query_id[1:] == each.doc_id[1:] else 0
+        judging.grade(person, each.query_id, each.doc_id, right if grade is None else grade)
+    return len(waiting)
+
+
+@pytest.mark.slow
+def test_people_correct_the_model_and_the_report_shows_both_side_by_side(
+    server: SpeakingServer, tmp_path: Path, cache: Path
+) -> None:
+    eval_file = eval_of(tmp_path, server, rooms=24)
+    label(eval_file)
+    assert next_draw(eval_file, 20).half_width is None
+    while len(DrawFile(eval_file.with_suffix(".labels")).read()) < 16:
+        assert judged_by(eval_file, "anna") > 0
+        drawn = next_draw(eval_file, 20)
+    judged_by(eval_file, "anna")
+    drawn = next_draw(eval_file, 5)
+    assert not drawn.evenly
+    assert drawn.half_width is not None
+    assert drawn.half_width_after is not None
+    assert 0 < drawn.half_width_after < drawn.half_width
+    judged_by(eval_file, "anna")
+    report = label(eval_file, ask_model=False)
+    naive, corrected = (figure := report.figures["bm25", "nDCG@5"]).naive, figure.corrected
+    # A person calls nothing related; the model's ones for near rooms lift its ideal and lower its nDCG.
+    assert corrected.interval is not None
+    assert corrected.mean != pytest.approx(naive, abs=0.01)
+    assert [(each.first, each.second) for each in report.agreements] == [("anna", "model:tiny-1")]
+    with blank():
+        ragprof.run(eval_file, out=tmp_path / "out")
+    labelled = json.loads((tmp_path / "out" / "summary.json").read_text())["labelled"]
+    whats = [each["what"] for each in labelled["figures"]]
+    assert whats == ["bm25", "bm25", "reranked", "reranked", "reranked - bm25", "gain of reranked"]
+    assert labelled["figures"][0]["corrected"]["mean"] == pytest.approx(corrected.mean)
+    assert labelled["people"] == 1
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "As the model judged, and corrected by people" in page
+
+
+def test_what_was_imported_stands_beside_and_two_draws_never_share_a_query(eval_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "old.trec").write_text("".join(f"q{number} 0 d{number} 1\n" for number in range(7)))
+    report = label(eval_file, imported=tmp_path / "old.trec", ask_model=False)
+    assert (report.graded, report.by_people, report.figures) == (7, 0, {})
+    drawn = next_draw(eval_file, 15)
+    assert drawn.evenly  # nobody knows what a model would say
+    next_draw(eval_file, 45)
+    queries = [each.query_id for each in DrawFile(report.folder).read()]
+    assert len(queries) == len(set(queries)) > 4
+    (tmp_path / "clicks.csv").write_text("query_id,doc_id,shown,clicked\nq1,d1,10,9\nq2,d2,8,0\nq3,d3,2,2\n")
+    label(eval_file, imported=tmp_path / "clicks.csv", ask_model=False)
+    clicked = {each.pair: each.grade for each in LabelFile(report.folder).read() if each.judge == "import:clicks.csv"}
+    assert clicked == {("q1", "d1"): 1, ("q2", "d2"): 0}
+
+
+def test_a_reranker_of_the_judges_family_is_not_kept_before_people_have_looked() -> None:
+    from ragprof.studies.contract import EstimateValue
+    from ragprof.studies.labelled import LabelledFigure, LabelledQuality, keeps_open
+
+    def value(mean: float, low: float, high: float) -> EstimateValue:
+        return EstimateValue(mean=mean, interval=(low, high), n=100)
+
+    def quality(drawn: int, corrected: EstimateValue | None) -> LabelledQuality:
+        gain = LabelledFigure(
+            what="gain of p", metric="nDCG@10", naive=value(0.1, 0.05, 0.15), corrected=corrected, power=1.0
+        )
+        return LabelledQuality(
+            models=("qwen3-32b",), people=1, queries=100, drawn=drawn, skipped=0, figures=(gain,), missed=None
+        )
+
+    related, other = "cross_encoder Qwen/Qwen3-Reranker-4B", "cross_encoder BAAI/bge-reranker"
+    finding, decided_by = keeps_open(quality(3, None), "p", related) or ("", "")
+    assert finding == "The grades are by qwen3-32b, of the reranker's family, and people judged 3 queries"
+    assert decided_by.startswith("12 queries judged by people")
+    assert keeps_open(quality(3, None), "p", other) is None
+    assert keeps_open(quality(20, value(0.08, 0.01, 0.15)), "p", related) is None
+    withdrawn, _ = keeps_open(quality(20, value(0.01, -0.04, 0.06)), "p", other) or ("", "")
+    assert withdrawn == (
+        "By the model it gains +0.100 nDCG@10, but corrected by people +0.010 (95% CI -0.040 to +0.060)"
+    )
+    assert keeps_open(None, "p", related) is None
