@@ -4,9 +4,9 @@
 >>> print(*(name for name in ragprof.__all__ if name[0].isupper()))
 Comparison Pipeline Prices RagprofError Result Timing
 >>> names = [name for name in ragprof.__all__ if name[0].islower()]
->>> print(*names[:8])
-audit compare curate export gate grow inject label
->>> print(*names[8:])
+>>> print(*names[:9])
+audit compare curate export gate grow init inject label
+>>> print(*names[9:])
 profile reranker restate reweigh run save_baseline span stage trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ragprof.record.pipeline import Pipeline
     from ragprof.session.again import Result, restate, reweigh
     from ragprof.session.gating import gate
+    from ragprof.session.initial import init
     from ragprof.session.labelling import label
     from ragprof.session.run import audit, curate, grow, inject, profile, reranker, run, weigh
     from ragprof.session.tracing import trace
@@ -49,6 +50,7 @@ __all__ = [
     "export",
     "gate",
     "grow",
+    "init",
     "inject",
     "label",
     "profile",
@@ -76,6 +78,7 @@ _HOMES = {
     "export": "ragprof.exports",
     "gate": "ragprof.session.gating",
     "grow": "ragprof.session.run",
+    "init": "ragprof.session.initial",
     "inject": "ragprof.session.run",
     "label": "ragprof.session.labelling",
     "profile": "ragprof.session.run",

@@ -9,7 +9,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ragprof.cli import console, export_commands, gate_commands, label_commands, listing, study_commands, trace_commands
+from ragprof.cli import (
+    console,
+    export_commands,
+    gate_commands,
+    init_command,
+    label_commands,
+    listing,
+    study_commands,
+    trace_commands,
+)
 from ragprof.cli.ending import ended_plainly, unwind_when_ended
 from ragprof.core.errors import BadInput
 from ragprof.report import stills
@@ -73,5 +82,7 @@ def options(
     """Profile RAG pipelines: where a query's time, tokens and money go, stage by stage, and what quality they buy."""
 
 
-for commands in (study_commands, label_commands, trace_commands, listing, gate_commands, export_commands):
+for commands in (
+    init_command, study_commands, label_commands, trace_commands, listing, gate_commands, export_commands,
+):  # fmt: skip
     commands.add_to(app)

@@ -105,13 +105,19 @@ def detected(texts: Sequence[str]) -> str:
 
     `none` where that language is not among LANGUAGES. The same texts in the same order give the same answer.
     """
-    step = max(1, len(texts) // SAMPLE)
-    sample = [text[:BEGINNING] for text in texts[::step]]
-    votes = Counter(_code_of(text) for text in sample if sum(map(str.isalpha, text)) >= LETTERS)
+    votes = spoken(texts)
     code, count = votes.most_common(1)[0] if votes else ("en", 0)
     if 2 * count <= votes.total():
         return ENGLISH
     return {code: language for language, code in CODES.items()}.get(code, NO_LANGUAGE)
+
+
+def spoken(texts: Sequence[str]) -> Counter[str]:
+    """ISO 639-1 codes of the languages that a sample of the texts is written in, with how many texts; short ones have
+    no vote."""
+    step = max(1, len(texts) // SAMPLE)
+    sample = [text[:BEGINNING] for text in texts[::step]]
+    return Counter(_code_of(text) for text in sample if sum(map(str.isalpha, text)) >= LETTERS)
 
 
 @cache  # every store of an eval looks at the same passages

@@ -1,0 +1,301 @@
+"""`ragprof init`: looks at a folder of documents or a collection, and writes an eval file that runs.
+
+Asks nothing itself: the command line asks, and hands over the answers. Overwrites nothing unless it is told to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from ragprof.core import DEFAULT_K, Doc
+from ragprof.core.clock import SILENT, Progress, step, today
+from ragprof.core.counting import counted
+from ragprof.core.errors import BadInput
+from ragprof.core.files import write_text, written_path
+from ragprof.corpus import Corpus, ReadingRules, read_corpus, read_evaluation_set
+from ragprof.corpus.account import shown
+from ragprof.evals import read_eval
+from ragprof.parts.words import CODES, spoken
+from ragprof.price import check_rate
+
+QUESTION_FILES = ("questions.jsonl", "queries.jsonl", "questions.tsv", "queries.tsv")
+JUDGEMENT_FILES = ("qrels.tsv", "judgements.tsv", "qrels.txt")
+"""What is looked for beside a folder of documents."""
+DEPTH = 20
+FIRST_PASSAGES = 1_000
+"""A first report needs no more passages."""
+MADE_QUESTIONS = 50
+RARE = 0.01
+"""Languages of fewer passages are likely mistaken for another."""
+LLM, MACHINE = "openai:gpt-4o-mini", "aws/m7i.large"
+NONE = "none"
+"""An answer that leaves out a price, or the questions."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What there is to read: a corpus, and questions and judgements if they were found with it.
+
+    `rows` say it in words: what and how much.
+    """
+
+    path: Path
+    corpus: Corpus
+    is_collection: bool
+    split: str
+    queries: Path | None
+    qrels: Path | None
+    rows: Sequence[tuple[str, str]]
+    language: str
+
+
+@dataclass(frozen=True)
+class EvalAnswers:
+    """What the eval file is to say. None takes what was found, else the default."""
+
+    name: str | None = None
+    queries: str | Path | None = None
+    llm: str | None = None
+    machine: str | None = None
+    reranker: bool = True
+
+
+@dataclass(frozen=True)
+class InitialEval:
+    """The eval file that was written, what was found, and what to do next."""
+
+    eval_file: Path
+    rows: Sequence[tuple[str, str]]
+    next_steps: Sequence[str]
+    made: Sequence[Path] = field(default=())
+    """Other files that were written."""
+
+
+def init(
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    queries: str | Path | None = None,
+    llm: str | None = None,
+    machine: str | None = None,
+    reranker: bool = True,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> InitialEval:
+    """Look at a folder of documents, a BEIR folder or a .jsonl file, and write an eval file of it, by default
+    `<name>.toml`.
+
+    `llm` and `machine` are rates, "none" for no price; `queries` is a file of questions. Where there are none, up to 50
+    are made of the documents' headings, so that the eval runs. Raises BadInput for what cannot be read, and for a file
+    that is there already unless `force` is given.
+    """
+    answers = EvalAnswers(name, queries, llm, machine, reranker)
+    return write_eval(look(written_path(folder), progress=progress), answers, out=out, force=force)
+
+
+def look(path: Path, *, progress: Progress = SILENT) -> Sight:
+    """Read what is there. Raises BadInput where that is no corpus."""
+    if path.is_file() and path.name.lower().endswith((".toml", ".py")):
+        raise BadInput("this is no folder of documents; give the folder, a BEIR folder or a .jsonl file", file=path)
+    with step(progress, "look at the documents"):
+        try:
+            corpus = read_corpus(path, rules=ReadingRules(), progress=progress)
+        except BadInput as problem:
+            if path.is_file():
+                hint = f"if this file holds traces, 'ragprof trace {path.name}' profiles it without an eval file"
+                raise BadInput(f"{problem.message}; {hint}", file=problem.file or path, line=problem.line) from None
+            raise
+    is_collection = path.is_dir() and (path / "corpus.jsonl").is_file()
+    split, queries, qrels = "test", None, None
+    if is_collection and (path / "queries.jsonl").is_file():
+        queries = path / "queries.jsonl"
+        splits = sorted(each.stem for each in (path / "qrels").glob("*.tsv"))
+        split = "test" if "test" in splits or not splits else splits[0]
+        qrels = path / "qrels" / f"{split}.tsv" if splits else None
+    elif not is_collection:
+        beside = path.resolve().parent
+        queries = next((beside / each for each in QUESTION_FILES if (beside / each).is_file()), None)
+        qrels = next((beside / each for each in JUDGEMENT_FILES if queries and (beside / each).is_file()), None)
+    language, spoken_in = _languages(corpus)
+    rows = [*_rows(corpus, spoken_in), ("questions", _named(queries)), ("judgements", _named(qrels))]
+    return Sight(path, corpus, is_collection, split, queries, qrels, rows, language)
+
+
+def _named(path: Path | None) -> str:
+    return "none found" if path is None else str(path)
+
+
+def _languages(corpus: Corpus) -> tuple[str, str]:
+    """The code that most passages vote for, and the shares of all in words."""
+    votes = spoken([doc.text for doc in corpus.docs])
+    if not votes:
+        return "", "too little text to tell"
+    names = {code: language for language, code in CODES.items()}
+    shares = [(names.get(code, code), count / votes.total()) for code, count in votes.most_common(5)]
+    told = ", ".join(f"{language} {share:.0%}" for language, share in shares if share >= RARE)
+    return votes.most_common(1)[0][0], f"{told} of {counted(votes.total(), 'passage')} that were looked at"
+
+
+def _rows(corpus: Corpus, languages: str) -> list[tuple[str, str]]:
+    """Formats, what was left out, sizes, languages and duplicates."""
+    documents = defaultdict[str, list[Doc]](list)
+    for doc in corpus.docs:
+        documents[doc.document_id].append(doc)
+    lengths = sorted(sum(len(doc.text) for doc in some) for some in documents.values())
+    seen, copies = set[str](), list[str]()
+    for document_id, some in documents.items():
+        content = hashlib.sha256("\0".join(doc.text for doc in some).encode()).hexdigest()
+        copies += [document_id] if content in seen else []
+        seen.add(content)
+    duplicates = f"{counted(len(copies), 'exact copy', 'exact copies')}: {shown(copies)}" if copies else "no exact copy"
+    return [
+        ("read", str(corpus.account)),
+        *(("left out", line) for line in corpus.account.lines(10)),
+        *(("parsed", str(each)) for each in corpus.account.parsed),
+        ("corpus", f"{counted(len(documents), 'document')}, {counted(len(corpus.docs), 'passage')}"),
+        ("lengths", f"median {median(lengths):,.0f} characters a document, longest {lengths[-1]:,}"),
+        ("languages", languages),
+        ("duplicates", duplicates),
+    ]
+
+
+def write_eval(
+    sight: Sight, answers: EvalAnswers, *, out: str | Path | None = None, force: bool = False
+) -> InitialEval:
+    """Write the eval file, and questions where there are none. Raises BadInput for files that are there already."""
+    name = eval_name(answers.name or sight.path.resolve().name.removesuffix(".jsonl"))
+    eval_file = written_path(out) if out is not None else Path(f"{name}.toml")
+    prices = {"llm": answers.llm or LLM, "machine": answers.machine or MACHINE}
+    prices = {key: rate for key, rate in prices.items() if rate != NONE}
+    for rate in prices.values():
+        check_rate(rate, on=today(), file=eval_file)
+    queries = sight.queries if answers.queries is None else written_path(answers.queries)
+    qrels = sight.qrels if queries == sight.queries else None
+    made_questions = eval_file.with_name(f"{name}.questions.jsonl") if queries is None else None
+    for path in (eval_file, made_questions):
+        if path is not None and path.exists() and not force:
+            raise BadInput("this file is there already; --force overwrites it, --out names another", file=path)
+    if queries is not None:  # what is wrong with them is said before anything is written
+        read_evaluation_set(queries, qrels, corpus=sight.corpus)
+    text = _eval_text(sight, name, queries or made_questions, qrels, prices, answers, near=eval_file.parent)
+    if made_questions is not None:
+        write_text(
+            made_questions, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in known_items(sight.corpus))
+        )
+    write_text(eval_file, text)
+    read_eval(eval_file)
+    return InitialEval(
+        eval_file,
+        sight.rows,
+        _next_steps(eval_file, judged=qrels is not None, made=made_questions),
+        () if made_questions is None else (made_questions,),
+    )
+
+
+def _next_steps(eval_file: Path, *, judged: bool, made: Path | None) -> list[str]:
+    steps = [f"ragprof check {eval_file}: how long, how many tokens, how much money", f"ragprof run {eval_file}"]
+    if made is not None:
+        steps.insert(0, f"put your users' own questions into {made}: these are only headings of the documents")
+    if not judged:
+        steps.append("without judgements a run gives time, tokens and money, and ranks no pipeline")
+    return steps
+
+
+def remarked(line: str, remark: str) -> str:
+    """A line with its comment, the comments of short lines below each other."""
+    return f"{line:<31} # {remark}"
+
+
+def eval_name(written: str) -> str:
+    """What may name an eval: other signs become hyphens."""
+    found = re.sub(r"[^A-Za-z0-9._-]+", "-", written).strip("-._")
+    return found or "documents"
+
+
+def known_items(corpus: Corpus) -> list[Mapping[str, object]]:
+    """Up to 50 headings (else titles) of documents that are spread over the corpus evenly, as stand-ins for questions.
+
+    Each names the document that it is from, and how it was made; nobody asked it.
+    """
+    found = dict[str, tuple[str, str]]()
+    for doc in corpus.docs:
+        heading = doc.position.heading.rpartition(" > ")[2] if doc.position else ""
+        words = heading or doc.title
+        if words.strip() and doc.document_id not in found:
+            found[doc.document_id] = (
+                doc.document_id,
+                f"{doc.title}: {heading}" if heading not in ("", doc.title) else words,
+            )
+    items = list(found.values()) or [(corpus.docs[0].document_id, corpus.docs[0].text[:100])]
+    chosen = items[:: max(1, -(-len(items) // MADE_QUESTIONS))]
+    return [
+        {"_id": f"h{number}", "text": text, "metadata": {"made_from": "heading", "document": document}}
+        for number, (document, text) in enumerate(chosen, 1)
+    ]
+
+
+def _eval_text(
+    sight: Sight,
+    name: str,
+    queries: Path | None,
+    qrels: Path | None,
+    prices: Mapping[str, str],
+    answers: EvalAnswers,
+    *,
+    near: Path,
+) -> str:
+    """The eval file, commented. Paths are relative to it."""
+
+    def quoted(value: str) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    def path(target: Path) -> str:
+        return quoted(Path(os.path.relpath(target.resolve(), near.resolve())).as_posix())
+
+    passages = len(sight.corpus.docs)
+    depth = min(DEPTH, passages)
+    k = min(DEPTH // 4, DEFAULT_K, depth)
+    of_all = f"{counted(passages, 'passage')} of {counted(sight.corpus.documents, 'document')}"
+    lines = [
+        f"# Written by ragprof init. Every key: docs/eval-file.md. Check it with: ragprof check {name}.toml",
+        remarked(f"name = {quoted(name)}", "folder under reports/"),
+        "",
+        "[corpus]",
+        remarked(f"path = {path(sight.path)}", of_all),
+    ]
+    if passages > FIRST_PASSAGES:
+        lines.append(remarked(f"# passages = {FIRST_PASSAGES}", "search a part of them, for a first report"))
+    lines += ["", "[evaluation]"]
+    if sight.is_collection and queries is not None and queries == sight.queries:
+        lines.append(remarked(f"split = {quoted(sight.split)}", "questions and judgements are those of the folder"))
+    elif queries is not None:
+        without = remarked('# qrels = "judgements.tsv"', "without judgements: time, tokens and money alone")
+        lines += [f"queries = {path(queries)}", without if qrels is None else f"qrels = {path(qrels)}"]
+    lines += ["", "[timing]", remarked("seconds = 45", "for all live queries"), ""]
+    lines += [remarked("[prices]", "a stage without a price is UNPRICED, never 0")]
+    lines += [f"{key} = {quoted(rate)}" for key, rate in prices.items()]
+    lines += [remarked("utilisation = 0.5", "the busy share of paid hours")] if "machine" in prices else []
+    lines += [remarked('# parse = "book/name"', "what a service takes for parsing documents, if one does")]
+    injector = f'injector = {{ name = "token_budget", k = {k}, tokens = 2000 }}'
+    is_english = sight.language in ("en", "")
+    minilm = 'embedder = "sentence_transformers"'
+    minilm = remarked(minilm, "all-MiniLM-L6-v2" if is_english else "all-MiniLM-L6-v2, for English; name another model")
+    stores = 'store = { name = "rrf", stores = ["bm25s", "faiss_flat"] }'
+    pipelines = [
+        ("bm25", [remarked('store = "bm25s"', "finds out the language of the corpus")]),
+        ("dense", [minilm, 'store = "faiss_flat"']),
+        ("hybrid", [minilm, stores]),
+        *([("hybrid+maxsim", [minilm, stores, 'reranker = "maxsim"'])] if answers.reranker else []),
+    ]
+    for pipeline, parts in pipelines:
+        lines += ["", "[[pipelines]]", f'name = "{pipeline}"', *parts, f"depth = {depth}", injector]
+    return "\n".join(lines) + "\n"
