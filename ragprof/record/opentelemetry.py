@@ -97,8 +97,9 @@ def without_twins(spans: Sequence[AppSpan]) -> list[AppSpan]:
     pairs = [(*likeness, mine, own) for mine in caught for own in hooked if (likeness := _likeness(mine, own))]
     twins: dict[AppSpan, AppSpan] = {}
     taken = set[AppSpan]()
-    for _, _, mine, own in sorted(pairs, key=lambda pair: pair[:2], reverse=True):
-        if mine not in twins and own not in taken:
+    for same, _, mine, own in sorted(pairs, key=lambda pair: pair[:2], reverse=True):
+        # Several of one stage may be about one call: a wrapper's span, and one within it.
+        if mine not in twins and (same or own not in taken):
             twins[mine] = own
             taken.add(own)
             for field in ("documents", "candidates", "prompt", "text", "first_ns"):

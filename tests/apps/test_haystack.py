@@ -54,6 +54,20 @@ class EchoGenerator:
         return {"replies": [" ".join(words[:3])], "meta": [{"usage": usage}]}
 
 
+@component
+class StreamingGenerator:
+    """Calls back with every piece."""
+
+    def __init__(self, streaming_callback: Any) -> None:
+        self.streaming_callback = streaming_callback
+
+    @component.output_types(replies=list[str])
+    def run(self, prompt: str) -> dict[str, Any]:
+        for piece in ("twice", "a month"):
+            self.streaming_callback(piece)
+        return {"replies": ["twice a month"]}
+
+
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
     store = InMemoryDocumentStore(embedding_similarity_function="dot_product")
@@ -134,17 +148,6 @@ def test_the_tracer_that_was_set_is_set_again(pipeline: Pipeline) -> None:
 
 
 def test_the_first_piece_of_a_generator_that_calls_back_is_timed() -> None:
-    @component
-    class StreamingGenerator:
-        def __init__(self, streaming_callback: Any) -> None:
-            self.streaming_callback = streaming_callback
-
-        @component.output_types(replies=list[str])
-        def run(self, prompt: str) -> dict[str, Any]:
-            for piece in ("twice", "a month"):
-                self.streaming_callback(piece)
-            return {"replies": ["twice a month"]}
-
     pieces: list[str] = []
     own = pieces.append
     made = Pipeline()
