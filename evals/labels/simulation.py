@@ -11,6 +11,7 @@ other questions could have been asked, and others judged.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ragprof.core import files
 from ragprof.core.clock import SILENT
 from ragprof.corpus import read_qrels
 from ragprof.labels.choice import UNGRADED, Beliefs, draw, expected_errors, preferences
+from ragprof.labels.pool import missed, pooled
 from ragprof.session.run import run_untimed
 from ragprof.statistics.powered import DrawnQueries, powered_mean
 from ragprof.studies.preparation import prepare
@@ -189,7 +191,19 @@ def width(intervals: Sequence[tuple[float, float]]) -> float:
     return float(np.mean([high - low for low, high in intervals])) / 2
 
 
-def coverage(folder: Path, runs: int) -> None:
+@dataclass(frozen=True)
+class Coverage:
+    """Shares of runs in which the naive and the corrected interval hold the truth; by how much the latter is narrower
+    than the person's alone."""
+
+    naive: float
+    corrected: float
+    narrower: float
+
+
+def coverage(folder: Path, runs: int, judges: Sequence[Judge] = JUDGES) -> dict[tuple[str, str, str], Coverage]:
+    """(figure, judge, chosen) -> what was found."""
+    found = {}
     print(f"{runs} label runs each; 20 of 300 questions judged by a person; 95 % intervals of nDCG@{CUTOFF}")
     titles = ("figure", "judge", "chosen", "naive holds", "corrected holds", "alone holds", "corrected +-", "alone +-")
     print(f"| {' | '.join(titles)} | narrower | passages |")
@@ -197,9 +211,9 @@ def coverage(folder: Path, runs: int) -> None:
     figures = (("bm25", single, lambda pool, grades: pool.score(0, grades)), ("hybrid - static", two, Pool.difference))
     for label, pool, value in figures:
         truth = float(value(pool, pool.truth).mean())
-        for judge in JUDGES:
+        for judge in judges:
             for how, weights in (("evenly", evenly), ("actively", actively)):
-                if pool is single and how == "actively":
+                if pool is single and (how == "actively" or judge.flattery):
                     continue
                 done = [label_run(pool, value, judge, weights, (20,), twice=True, seed=seed)[0] for seed in range(runs)]
                 kinds = [[getattr(run, kind) for run in done] for kind in ("naive", "corrected", "alone")]
@@ -208,6 +222,8 @@ def coverage(folder: Path, runs: int) -> None:
                 passages = np.mean([run.passages for run in done])
                 gained = f"{wide:.3f} | {alone:.3f} | {1 - wide / alone:.0%} | {passages:.0f}"
                 print(f"| {label} | {judge.name} | {how} | {shares} | {gained} |", flush=True)
+                found[label, judge.name, how] = Coverage(held(kinds[0], truth), held(kinds[1], truth), 1 - wide / alone)
+    return found
 
 
 def false_keeps(folder: Path, runs: int) -> None:
@@ -253,8 +269,30 @@ def curve(folder: Path, runs: int) -> None:
             print(f"  {judge.name}, {how}: " + ", ".join(shown), flush=True)
 
 
+def pool_misses(folder: Path, runs: int) -> float:
+    """How often the interval of what nobody found holds what SciFact's judgements say is outside the pools."""
+    ranked, qrels = rankings(folder), read_qrels(folder / "qrels" / "test.tsv")
+    docs = [json.loads(line)["_id"] for line in (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
+    queries, found, one = sorted(qrels), [], {"static": ranked["static"]}
+    for seed in range(runs):
+        pool = pooled(one, queries, docs, depth=CUTOFF, below=20, seed=seed)
+        grades = {(each.query_id, doc): qrels[each.query_id].get(doc, 0) for each in pool for doc in each.below}
+        outside = sum(
+            relevance > 0 and doc not in each.pooled for each in pool for doc, relevance in qrels[each.query_id].items()
+        )
+        estimate = missed(pool, grades)
+        assert estimate is not None
+        found.append(estimate.interval[0] <= outside / len(pool) <= estimate.interval[1])
+    held_in = float(np.mean(found))
+    print(
+        f"{outside / len(pool):.2f} relevant passages a question are outside the pools: held in {held_in:.3f} of runs"
+    )
+    return held_in
+
+
 if __name__ == "__main__":
     given, number = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 500
     coverage(given, number)
+    pool_misses(given, number // 5)
     false_keeps(given, number)
     curve(given, number // 5)

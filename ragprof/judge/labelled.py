@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import TypedDict
 
-from ragprof.core import files
+from ragprof.core import StageName, files
 from ragprof.core.recorded import RecordedJson
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.recorded import final_stage, manifest_of
@@ -100,32 +100,47 @@ class CorrectedFigure:
 
 
 class LabelledScores:
-    """One value per query of each pipeline's own ranking, under either side's grades."""
+    """One value per query of each pipeline's rankings, under either side's grades; `metrics` are computed together."""
 
-    def __init__(self, judged: Judgements, ranked: Mapping[str, pd.DataFrame], stages: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        judged: Judgements,
+        ranked: Mapping[str, pd.DataFrame],
+        stages: Mapping[str, StageName],
+        metrics: Sequence[str],
+    ) -> None:
         self._judged, self._ranked, self._stages = judged, ranked, stages
+        self._metrics = [measure(metric) for metric in dict.fromkeys(metrics)]
+        self._tables: dict[tuple[str, bool], pd.Series] = {}
 
-    def values(self, pipeline: str, metric: str, *, stage: str | None = None) -> tuple[Array, Array]:
+    def values(self, pipeline: str, metric: str, *, stage: StageName | None = None) -> tuple[Array, Array]:
         """By the model, (queries,), and by people, (drawn,), in the order of draws; by default of the last stage."""
-        order = [self._judged.queries[place] for place in self._judged.drawn.places]
+        drawn = [self._judged.queries[place] for place in self._judged.drawn.places]
         stage = stage or self._stages[pipeline]
-        by_model = self._of(pipeline, metric, stage, self._judged.by_model, self._judged.queries)
-        return by_model, self._of(pipeline, metric, stage, self._judged.by_people, order)
+        return (
+            self._of(pipeline, metric, stage, by_people=False, order=self._judged.queries),
+            self._of(pipeline, metric, stage, by_people=True, order=drawn),
+        )
 
     def gain(self, pipeline: str, metric: str) -> tuple[Array, Array] | None:
         """What its reranker adds to its search, likewise; None without a reranker."""
         if self._stages[pipeline] != "rerank":
             return None
-        (model, people), (base_model, base_people) = (
-            self.values(pipeline, metric, stage=stage) for stage in ("rerank", "search")
-        )
+        model, people = self.values(pipeline, metric, stage="rerank")
+        base_model, base_people = self.values(pipeline, metric, stage="search")
         return model - base_model, people - base_people
 
-    def _of(self, pipeline: str, metric: str, stage: str, qrels: Qrels, order: Sequence[str]) -> Array:
+    def _of(self, pipeline: str, metric: str, stage: str, *, by_people: bool, order: Sequence[str]) -> Array:
         if not order:
             return np.zeros(0)
-        table = scores_of(self._ranked[pipeline], qrels, [measure(metric)], stages=[stage])  # type: ignore[list-item]
-        return table.set_index("query_id")["value"].loc[list(order)].to_numpy(dtype=float)
+        key = pipeline, by_people
+        if key not in self._tables:
+            qrels = self._judged.by_people if by_people else self._judged.by_model
+            stages = [*dict.fromkeys(("search", self._stages[pipeline]))]
+            table = scores_of(self._ranked[pipeline], qrels, self._metrics, stages=stages)
+            self._tables[key] = table.set_index(["stage", "metric", "query_id"])["value"].sort_index()
+        found = self._tables[key].loc[stage, str(measure(metric))].loc[list(order)]
+        return np.asarray(found.to_numpy(), np.float64)
 
 
 class LabelledFacts(TypedDict):
@@ -156,8 +171,9 @@ def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[
     found = rankings(folder)
     declared = {pipeline["name"]: pipeline for pipeline in manifest.pipelines}
     stages = {name: final_stage(declared[name], table) for name, table in found.items()}
-    scores = LabelledScores(judged, found, stages)
     shown = [metric for metric in metrics if not metric.startswith("Judged")]
+    of_rerankers = str(manifest.config["reranker"]["metric"])
+    scores = LabelledScores(judged, found, stages, [*shown, of_rerankers])
     values = {(name, metric): scores.values(name, metric) for name in found for metric in shown}
     figures = [
         {"what": name, "metric": metric, **_figure(*values[name, metric], judged.drawn, seed)}
@@ -167,7 +183,6 @@ def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[
         (base_model, base_people), (by_model, by_people) = values[first, shown[0]], values[second, shown[0]]
         less = _figure(by_model - base_model, by_people - base_people, judged.drawn, seed)
         figures.append({"what": f"{second} - {first}", "metric": shown[0], **less})
-    of_rerankers = str(manifest.config["reranker"]["metric"])
     for name in found:
         if (gain := scores.gain(name, of_rerankers)) is not None:
             figures.append({"what": f"gain of {name}", "metric": of_rerankers, **_figure(*gain, judged.drawn, seed)})

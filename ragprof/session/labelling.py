@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ragprof.core import Generated, Query, files
+from ragprof.core import Generated, Query, StageName, files
 from ragprof.core.clock import SILENT, Progress, now_ns, today
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
@@ -38,6 +38,7 @@ from ragprof.labels.pool import MissedDocuments, PooledQuery, keep_pool, missed,
 from ragprof.labels.records import (
     DrawFile,
     LabelFile,
+    Pair,
     PassageLabel,
     QueryDraw,
     State,
@@ -299,7 +300,7 @@ def label(
     """
     work = opened(Path(eval_file), corpus=None if corpus is None else Path(corpus))
     files.ready_folder(work.folder, remedy="choose another place for the eval file")
-    budget = None if budget_usd is None else Decimal(str(budget_usd))
+    budget = None if budget_usd is None else budget_of(budget_usd)
     if budget is not None and work.config.labels.judge is not None and work.config.labels.price is None:
         raise BadInput('a budget needs a price; name one as [labels] price = "provider:model"', file=work.eval_file)
     with files.claimed(work.folder):
@@ -326,6 +327,17 @@ def label(
                 progress.note(f"{judge.name} is asked about {counted(len(todo), 'passage')}: {told}")
             counts = judge_pairs(todo, judge, work.store, budget=budget, now=now, progress=progress)
         return reported(work, refused=refused, model=counts, expected=expected)
+
+
+def budget_of(written: Decimal | str) -> Decimal:
+    """USD as written. Raises BadInput for what is no amount."""
+    try:
+        usd = Decimal(written)
+    except InvalidOperation:
+        usd = Decimal(-1)
+    if not usd.is_finite() or usd < 0:
+        raise BadInput(f"a budget of '{written}' is no amount of USD; write it like 2.50")
+    return usd
 
 
 def import_judgements(work: Labelling, path: Path) -> int:
@@ -416,7 +428,8 @@ def figures_of(work: Labelling, judged: Judgements) -> dict[tuple[str, str], Cor
 def _scores(work: Labelling, judged: Judgements) -> LabelledScores:
     tables = {name: _table(work, name) for name in (each.name for each in work.config.pipelines)}
     declared = {each.name: each.model_dump(mode="json") for each in work.config.pipelines}
-    return LabelledScores(judged, tables, {name: final_stage(declared[name], table) for name, table in tables.items()})
+    stages: dict[str, StageName] = {name: final_stage(declared[name], table) for name, table in tables.items()}
+    return LabelledScores(judged, tables, stages, [leading_metric(work)])
 
 
 def _table(work: Labelling, name: str) -> pd.DataFrame:
@@ -441,6 +454,8 @@ def next_draw(
     left out. `evenly` draws without regard to what is known. Raises BadInput where nothing is pooled or left.
     """
     work = opened(Path(eval_file), corpus=None if corpus is None else Path(corpus))
+    if not work.pool:
+        raise BadInput("its pool is empty; run `ragprof label` on the eval file again", file=work.folder)
     with files.claimed(work.folder):
         return _next_draw(work, passages, between, evenly)
 
@@ -622,11 +637,17 @@ class PeopleJudging:
     def __init__(self, work: Labelling) -> None:
         self._work, self._lock = work, Lock()
         self._pairs = {each.pair: each for each in work.pairs}
+        self._before: dict[str, Pair] = {}
+        """What lies before each person, so that two do not judge one passage at once."""
 
     def next(self, person: str, said: str = "") -> Desk:
         waiting = worklist(self._work, person)
         mine = standing(self._work.store.read()).get(person, {})
-        return Desk(waiting[0] if waiting else None, len(mine), len(waiting), said)
+        others = {pair for name, pair in self._before.items() if name != person}
+        chosen = next((each for each in waiting if each.pair not in others), waiting[0] if waiting else None)
+        if chosen is not None:
+            self._before[person] = chosen.pair
+        return Desk(chosen, len(mine), len(waiting), said)
 
     def grade(self, person: str, query_id: str, doc_id: str, grade: int | None) -> Desk:
         with self._lock:
@@ -657,7 +678,7 @@ class PeopleJudging:
 def judging_by_people(eval_file: str | Path, *, corpus: str | Path | None = None) -> tuple[Labelling, PeopleJudging]:
     """What people judge, drawn first where nothing is. Raises BadInput where nothing is pooled."""
     work = opened(Path(eval_file), corpus=None if corpus is None else Path(corpus))
-    if not DrawFile(work.folder).read():
+    if work.pool and not DrawFile(work.folder).read():
         with files.claimed(work.folder):
             _next_draw(work, FIRST_DRAW, None, evenly=False)
     return work, PeopleJudging(work)

@@ -224,6 +224,8 @@ def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple
     if source.queries is None:
         raise BadInput("[evaluation] gives qrels and no queries; name the questions that they judge", file=eval_file)
     qrels = None if source.qrels is None else written_path(source.qrels, beside=eval_file)
+    if qrels is not None and qrels.parent.suffix == ".labels" and not qrels.exists():
+        raise BadInput(f"nothing is judged yet; run 'ragprof label {eval_file}' first", file=qrels)
     return written_path(source.queries, beside=eval_file), qrels
 
 

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from ragprof.statistics.draws import Array
-from ragprof.studies.reranker.verdict import AtDepth, MoreChunks, RerankerCase, Rival, decide, limits, sensitive_to
+from ragprof.studies.reranker.verdict import (
+    AtDepth,
+    MoreChunks,
+    OpenQuestion,
+    RerankerCase,
+    Rival,
+    decide,
+    limits,
+    sensitive_to,
+)
 
 DRAWN = 4_001
 
@@ -100,6 +109,15 @@ def test_a_limit_that_is_certainly_broken_drops_it_whatever_its_gain_turns_out_t
         "be: measured +0.030 nDCG@10 (95% CI \u22120.018 to +0.077)."
     )
     assert decide(case(slow, max_added_p95_ms=300.0, queries=3)).word == "DROP"
+
+
+def test_nothing_is_kept_on_judgements_that_people_have_not_borne_out() -> None:
+    question = OpenQuestion("The grades are a model's", "15 queries judged by people would tell", "what people judge")
+    kept, dropped = case(GAINS["significant gain"]), case(GAINS["too small or harm"])
+    verdict = decide(replace(kept, unchecked=question))
+    assert (decide(kept).word, verdict.word, verdict.open) == ("KEEP", "UNDECIDED", (question,))
+    assert verdict.reason == "The grades are a model's; 15 queries judged by people would tell."
+    assert decide(replace(dropped, unchecked=question)) == decide(dropped)
 
 
 def test_a_verdict_that_drops_never_lifts_by_less_than_nothing() -> None:
