@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -23,6 +23,7 @@ TOLD = "the response's spans"
 NS_PER_MS = 1_000_000
 CONNECTIONS = 8
 """One is in use; a question that was given up may hold another for a while."""
+LONGEST_MS = 10**9
 MOST_BYTES = 64 * 1024 * 1024
 """Of one answer, before it is unpacked."""
 
@@ -71,7 +72,10 @@ class HttpApp:
         try:
             return self._posted(question)
         except CallFailed as failure:
-            raise ConnectionError(failure.reason) from None
+            status = f"status {failure.status}: " if failure.status is not None and failure.status >= 300 else ""
+            moved = status and 300 <= (failure.status or 0) < 400
+            reason = "it redirects; give the address that it leads to" if moved else failure.reason
+            raise ConnectionError(f"{status}{reason}") from None
 
     def _posted(self, question: str) -> object:
         here = listening()
@@ -81,15 +85,15 @@ class HttpApp:
             response.stream = BoundedStream(response.stream, now_ns() + round(self._timeout_s * 1e9), self._timeout_s)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/event-stream":
-                return joined(_events(response))
+                return joined(_events(response, self._server.without_key))
             if kind in ("application/x-ndjson", "application/jsonl"):
-                return joined(parsed(line) for line in response.iter_lines() if line.strip())
-            if kind == "text/html":  # Flask calls JSON that is returned as text by this name
-                returned = parsed_page(response.read())
-            elif kind.startswith("text/"):
-                return joined(response.iter_text())
-            else:
-                returned = parsed(response.read())
+                return joined(parsed(self._server.without_key(line)) for line in response.iter_lines() if line.strip())
+            if kind.startswith("text/") and kind != "text/html":
+                return joined(map(self._server.without_key, response.iter_text()))
+            response.read()
+            content = self._server.without_key(response.text)
+            # Flask calls JSON that is returned as text HTML.
+            returned = parsed_page(content) if kind == "text/html" else parsed(content)
         if listener is not None:
             _tell(listener, returned, sent_ns)
         return returned
@@ -125,7 +129,7 @@ class BoundedStream(httpx2.SyncByteStream):
         self._stream.close()
 
 
-def parsed_page(content: bytes) -> Any:
+def parsed_page(content: str) -> Any:
     """JSON that a server calls HTML. Raises CallFailed for a page, such as one to log in."""
     try:
         return parsed(content)
@@ -135,15 +139,16 @@ def parsed_page(content: bytes) -> Any:
         ) from None
 
 
-def _events(response: httpx2.Response) -> Iterator[Any]:
+def _events(response: httpx2.Response, without_key: Callable[[str], str]) -> Iterator[Any]:
     """The data of server-sent events, parsed where it is JSON."""
     for event in httpx2.EventSource(response):
         if not event.data or event.data.strip() == DONE:
             continue
+        data = without_key(event.data)
         try:
-            yield json.loads(event.data)
-        except ValueError:
-            yield event.data
+            yield json.loads(data)
+        except (ValueError, RecursionError):
+            yield data
 
 
 def _tell(listener: Listener, returned: object, sent_ns: int) -> None:
@@ -151,7 +156,7 @@ def _tell(listener: Listener, returned: object, sent_ns: int) -> None:
     told = member(returned, "spans")
     for each in told if isinstance(told, list) else []:
         name, start, duration = (member(each, key) for key in ("name", "start_ms", "duration_ms"))
-        if not (isinstance(name, str) and isinstance(start, int | float) and isinstance(duration, int | float)):
+        if not (isinstance(name, str) and _is_time(start) and _is_time(duration)):
             continue
         begun = sent_ns + round(max(0, start) * NS_PER_MS)
         listener.spans.append(
@@ -160,6 +165,11 @@ def _tell(listener: Listener, returned: object, sent_ns: int) -> None:
                 candidates=member(each, "candidates"), usage=units_of(member(each, "usage") or {}),
             )
         )  # fmt: skip
+
+
+def _is_time(value: object) -> bool:
+    """Whether it is ms that a question could take; before its beginning counts as at it."""
+    return isinstance(value, int | float) and abs(value) < LONGEST_MS
 
 
 plugin: type[App] = HttpApp

@@ -48,7 +48,7 @@ def remedy_of(path: Path) -> str:
     for folder, inside in pairwise(path.parts[:-1]):
         if inside == VARIANTS and folder in STUDIES:
             return recorded_by(STUDIES[folder])
-    beside = (path.parents[1] / "manifest.json").exists()
+    beside = (path.absolute().parents[1] / "manifest.json").exists()
     return recorded_by(STUDIES.get(path.parent.name, RUN) if beside else RUN)
 
 

@@ -50,8 +50,8 @@ def span_of(line: dict[str, Any]) -> SpanFacts:
     )  # fmt: skip
 
 
-def parquet_spans(path: Path) -> Iterator[SpanFacts]:
-    """Yield the spans of a Parquet file, a batch of rows in memory at a time. Raises BadInput for any other file."""
+def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, a batch in memory at a time. Raises BadInput for any other file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -65,6 +65,10 @@ def parquet_spans(path: Path) -> Iterator[SpanFacts]:
                 )
             for batch in file.iter_batches(batch_size=BATCH):
                 for row in batch.to_pylist():
-                    yield span_of({name: value for name, value in row.items() if value is not None})
-    except (OSError, pa.ArrowException) as failure:
+                    yield {name: _as_text(value) for name, value in row.items() if value is not None}
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as failure:
         raise BadInput(f"not a readable Parquet file ({failure}); export it again", file=path) from None
+
+
+def _as_text(value: Any) -> Any:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -7,6 +7,8 @@ writes files that end in the middle of a line. A file in which nothing can be re
 from __future__ import annotations
 
 import gzip
+import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,18 +20,38 @@ import orjson
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts, langfuse, otlp, phoenix
+from ragprof.traces.vocabulary import LIMITS
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of one line. A line is an export request at most, and exporters send batches of a few megabytes."""
 FORMATS = "OTLP JSON lines, Langfuse observations (JSONL) or Phoenix spans (JSONL, Parquet)"
 Advance = Callable[[int], None]
+BEGINNINGS = (
+    (b"\xff\xfe", "it is UTF-16; write it as UTF-8"),
+    (b"\xfe\xff", "it is UTF-16; write it as UTF-8"),
+    (b"\x28\xb5\x2f\xfd", "it is compressed by zstd; decompress it first"),
+    (b"BZh", "it is compressed by bzip2; decompress it first"),
+    (b"PAR1", "it is Parquet; call it .parquet"),
+    (b"{", "it may be JSON over several lines; write each object on a line of its own, as jq -c does"),
+    (b"[", "it may be JSON over several lines; write each object on a line of its own, as jq -c does"),
+)
+"""How files begin that are no JSON lines, and what to do about them."""
+GZIP, MARK = b"\x1f\x8b", b"\xef\xbb\xbf"
+"""How a compressed file begins, and one with a byte order mark."""
+LAST_NS = 2**63 - 1
+"""In the year 2262; a later time fits no table."""
+LONGEST_NS = 366 * 86_400 * 10**9
+"""Of a span. One that is longer has no beginning (1970) or no end (the largest number there is)."""
+UNIT = re.compile(r"[a-z_]{1,40}")
+MODEL_CHARACTERS = 200
 
 
 @dataclass
 class TraceAccount:
     """What was read of one file, and what was not. `first_unread` is the number of the first line that was passed over.
 
-    `cut_off` says that the last line has no end; `too_long` counts lines of more than MOST_BYTES.
+    `cut_off` says that the last line has no end; `too_long` counts lines of more than MOST_BYTES, `without_trace` spans
+    that name no trace.
     """
 
     path: Path
@@ -39,6 +61,7 @@ class TraceAccount:
     foreign: int = 0
     too_long: int = 0
     cut_off: bool = False
+    without_trace: int = 0
 
     def passed_over(self, line: int) -> None:
         self.unread += 1
@@ -60,24 +83,38 @@ def read_spans(path: Path, account: TraceAccount, advance: Advance = lambda _byt
     """
     check_file(path)
     if path.suffix == ".parquet":
-        for span in phoenix.parquet_spans(path):
-            account.spans["Phoenix Parquet"] += 1
-            yield span
+        for number, row in enumerate(phoenix.parquet_rows(path), start=1):
+            yield from _spans_of_object(row, number, account, lambda row: ([phoenix.span_of(row)], "Phoenix Parquet"))
         advance(path.stat().st_size)
     else:
         for number, line in _lines(path, account, advance):
             yield from _spans_of_line(line, number, account)
     if not account.spans.total():
         raise BadInput(
-            f"no span in it ({counted(account.unread, 'line')} without JSON, {counted(account.foreign, 'object')} of "
-            f"something else); give {FORMATS}",
+            f"no span in it ({counted(account.unread, 'line')} that cannot be read, "
+            f"{counted(account.foreign, 'object')} of something else); {_advice(path)}give {FORMATS}",
             file=path, line=account.first_unread,
         )  # fmt: skip
+    if account.spans.total() == account.without_trace:
+        raise BadInput(f"none of its {counted(account.spans.total(), 'span')} says which trace it is of", file=path)
+
+
+def _advice(path: Path) -> str:
+    """What to do about a file by how it begins; empty where that tells nothing."""
+    with path.open("rb") as stream:
+        begin = stream.read(64).lstrip()
+    return next((f"{advice}, or " for beginning, advice in BEGINNINGS if begin.startswith(beginning)), "")
 
 
 def opened(path: Path) -> IO[bytes]:
     """Open a file of lines, compressed or not."""
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb", buffering=1 << 20)
+    stream = path.open("rb", buffering=1 << 20)
+    begins = stream.read(2)
+    stream.seek(0)
+    if begins == GZIP or path.suffix == ".gz":
+        stream.close()
+        return cast(IO[bytes], gzip.open(path))
+    return stream
 
 
 def _lines(path: Path, account: TraceAccount, advance: Advance) -> Iterator[tuple[int, bytes]]:
@@ -88,6 +125,7 @@ def _lines(path: Path, account: TraceAccount, advance: Advance) -> Iterator[tupl
             while line := stream.readline(MOST_BYTES):
                 number += 1
                 advance(len(line))
+                line = line.removeprefix(MARK) if number == 1 else line
                 if len(line) == MOST_BYTES and not line.endswith(b"\n"):
                     account.too_long += 1
                     while (rest := stream.readline(MOST_BYTES)) and not rest.endswith(b"\n"):
@@ -96,7 +134,7 @@ def _lines(path: Path, account: TraceAccount, advance: Advance) -> Iterator[tupl
                 account.cut_off = not line.endswith(b"\n")
                 if line.strip():
                     yield number, line
-    except (OSError, EOFError) as failure:
+    except (OSError, EOFError, zlib.error) as failure:
         raise BadInput(f"cannot read it ({failure}); copy it again", file=path) from None
 
 
@@ -107,19 +145,55 @@ def _spans_of_line(line: bytes, number: int, account: TraceAccount) -> Iterator[
         account.passed_over(number)
         return
     for each in found if isinstance(found, list) else (found,):
-        if not isinstance(each, dict):
-            account.foreign += 1
-            continue
-        try:
-            spans, called = _spans_of(each)
-        except (AttributeError, KeyError, TypeError, ValueError):  # it has the members, and other things in them
-            account.passed_over(number)
-            continue
-        if called:
-            account.spans[called] += len(spans)
-            yield from spans
+        if isinstance(each, dict):
+            yield from _spans_of_object(each, number, account, _spans_of)
         else:
             account.foreign += 1
+
+
+def _spans_of_object(
+    found: dict[str, Any], number: int, account: TraceAccount,
+    read: Callable[[dict[str, Any]], tuple[list[SpanFacts], str]],
+) -> Iterator[SpanFacts]:  # fmt: skip
+    try:
+        spans, called = read(found)
+        spans = [sound(span) for span in spans]
+    # It has the members, and other things in them: of other kinds, too large for a number, thousands of levels deep.
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        account.passed_over(number)
+        return
+    if not called:
+        account.foreign += 1
+        return
+    account.spans[called] += len(spans)
+    account.without_trace += sum(not span.trace_id for span in spans)
+    yield from spans
+
+
+def sound(span: SpanFacts) -> SpanFacts:
+    """The span without what nobody can have measured: times that are none, counts and money beyond all bounds."""
+    start, end, facts = span.start_ns, span.end_ns, span.facts
+    if not 0 <= start <= LAST_NS or (end is not None and (end > LAST_NS or end - start > LONGEST_NS)):
+        known = end if end is not None and 0 < end <= LAST_NS else 0
+        begun = start if LONGEST_NS < start <= LAST_NS else known
+        span = span._replace(start_ns=begun, end_ns=None)
+    for fact in LIMITS.keys() & facts.keys():
+        if not 0 <= facts[fact] <= LIMITS[fact]:
+            del facts[fact]
+    if "usage" in facts:
+        told = {unit: int(count) for unit, count in facts["usage"].items() if UNIT.fullmatch(unit) and _is_count(count)}
+        facts["usage"] = {unit: count for unit, count in told.items() if 0 <= count <= LIMITS["input_tokens"]}
+    if "model" in facts:
+        facts["model"] = str(facts["model"])[:MODEL_CHARACTERS]
+    return span
+
+
+def _is_count(value: Any) -> bool:
+    try:
+        int(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _spans_of(line: dict[str, Any]) -> tuple[list[SpanFacts], str]:

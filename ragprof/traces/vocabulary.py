@@ -60,6 +60,11 @@ LISTS: Mapping[tuple[str, str], str] = {
 NUMBERS = frozenset({"input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens",
                      "candidates", "resent"})  # fmt: skip
 DECIMALS = frozenset({"usd", "own_usd", "first_token_s"})
+LIMITS: Mapping[str, float] = {
+    **dict.fromkeys(("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"), 10**12),
+    "candidates": 10**6, "resent": 1_000, "first_token_s": 10**7, "usd": 10**9, "own_usd": 10**9,
+}  # fmt: skip
+"""The most that one span can tell; more is a mistake, and sums of it would fit no table."""
 USAGE = "ragprof.usage."
 """How the names of counts begin that a recording of ragprof made of a stage; the unit follows."""
 

@@ -290,3 +290,29 @@ def test_an_answer_without_an_end_is_given_up_by_its_size(server: SpeakingServer
     app = asked(server.url)
     app.ranked(QUERY, of=100)
     assert app.log.failed["q1"].endswith("its answer is larger than 20 bytes")
+
+
+def redirecting(handler: Handler) -> None:
+    handler.send(302, "", location="http://127.0.0.1:1/")
+
+
+def telling_its_key(handler: Handler) -> None:
+    spans = [{"name": "search", "start_ms": 0, "duration_ms": duration} for duration in (1e300, float("inf"), 5)]
+    told = {"answer": "x", "documents": ["d09", {"id": handler.headers["Authorization"]}], "spans": spans}
+    handler.send(200, json.dumps(told))
+
+
+def test_a_service_that_moved_is_told_by_its_status(server: SpeakingServer) -> None:
+    server.plan.append(redirecting)
+    app = asked(server.url)
+    app.ranked(QUERY, of=100)
+    assert app.log.failed["q1"].endswith("status 302: it redirects; give the address that it leads to")
+
+
+def test_a_key_that_a_service_sends_back_is_not_kept(server: SpeakingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_API_KEY", "correct-horse")
+    server.plan.append(telling_its_key)
+    app = asked(server.url)
+    answer = app.ranked(QUERY, of=1)
+    assert [item.doc.doc_id for item in answer.rankings["search"]] == ["d09", "Bearer ***"]
+    assert answer.usage["search"]["searches"] == 1

@@ -164,9 +164,13 @@ class Server:
 
     def shown(self, text: str) -> str:
         """Text of the server's as it may be printed: on one line, short, and without the key."""
-        key = self._key()
-        line = " ".join(UNPRINTABLE.sub(" ", text.replace(key, "***") if key else text).split())
+        line = " ".join(UNPRINTABLE.sub(" ", self.without_key(text)).split())
         return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}..."
+
+    def without_key(self, text: str) -> str:
+        """The text with stars in place of the key, should a server send it back."""
+        key = self._key()
+        return text.replace(key, "***") if key else text
 
     def unusable(self, failure: CallFailed, url: str, *, when_slow: str) -> BadInput | None:
         """What can be done where the key is refused, nothing comes or every attempt fails; None for what is left."""

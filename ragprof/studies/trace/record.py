@@ -75,6 +75,7 @@ class TraceTally:
     repeated: int = 0
     skewed: int = 0
     overlapping: int = 0
+    timed: int = 0
     sampled: Counter[str] = field(default_factory=Counter)
     kept_share: float | None = None
     pipelines: Counter[str] = field(default_factory=Counter)
@@ -94,6 +95,7 @@ class TraceTally:
         self.rootless += not trace.is_rooted
         self.unfinished += trace.unfinished
         self.skewed += trace.skewed
+        self.timed += trace.duration_ns is not None or not trace.untimed.issuperset(trace.busy_ns)
         busy, path = sum(trace.busy_ns.values()), sum(trace.path_ns.values())
         self.overlapping += bool(path) and busy > path
 
@@ -149,7 +151,7 @@ def record_traces(
     """
     total = sum(path.stat().st_size * (5 if path.suffix in (".gz", ".parquet") else 1) for path in paths)
     accounts = [TraceAccount(path) for path in paths]
-    found = TraceTally()
+    found, pipelines = TraceTally(), PipelineNames()
     with ExitStack() as stack:
         tables = TraceTables(folder, stack)
         others: dict[str, str] = {}
@@ -157,7 +159,7 @@ def record_traces(
         stack.enter_context(without_collecting())
         for spans in by_trace(read, total_bytes=total, beside=folder):
             trace = trace_of(spans)
-            pipeline = pipeline_name(trace.service) if trace.is_rag else None
+            pipeline = pipelines[trace.service] if trace.is_rag else None
             found.add(trace, pipeline=pipeline)
             if pipeline is not None:
                 _add_trace(tables, trace, pipeline, others, judged)
@@ -167,6 +169,12 @@ def record_traces(
             f"{counted(found.spans, 'span')}, none of which tells that it embeds, searches, reranks or generates; what "
             "tells it are openinference.span.kind, gen_ai.operation.name, Langfuse's types and Phoenix's kinds "
             "(docs/traces.md)",
+            file=paths[0],
+        )
+    if not found.timed:
+        raise BadInput(
+            f"none of its {counted(found.spans, 'span')} has an end after its beginning, so nothing is told of time; "
+            "export them once they have ended",
             file=paths[0],
         )
     manifest = {
@@ -207,13 +215,19 @@ def _source(account: TraceAccount) -> dict[str, Any]:
         "name": account.path.name, "bytes": account.path.stat().st_size, "spans": dict(account.spans),
         "unread": account.unread, "first_unread": account.first_unread, "foreign": account.foreign,
         "too_long": account.too_long, "cut_off": account.cut_off and account.unread > 0,
+        "without_trace": account.without_trace,
     }  # fmt: skip
 
 
-def pipeline_name(service: str) -> str:
-    """Return a service's name as that of a pipeline, which may stand in the name of a file."""
-    name = re.sub(r"[^A-Za-z0-9+._ -]", "-", service).strip(" -._+")
-    return name[:80] or "traces"
+class PipelineNames(dict[str, str]):
+    """Services by the names of pipelines, which may stand in the name of a file: no two have one in common."""
+
+    def __missing__(self, service: str) -> str:
+        name = re.sub(r"[^A-Za-z0-9+._ -]", "-", service).strip(" -._+")[:80] or "traces"
+        if name in self.values():
+            name = f"{name[:70]}-{hashlib.sha256(service.encode(errors='replace')).hexdigest()[:8]}"
+        self[service] = name
+        return name
 
 
 def digest_of(question: str) -> str:

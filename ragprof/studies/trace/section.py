@@ -30,6 +30,8 @@ class SourceFacts(Section):
     too_long: int
     cut_off: bool
     """Whether the file ends in the middle of a line."""
+    without_trace: int = 0
+    """Spans that name no trace; they are left out."""
 
 
 class SamplingSigns(Section):

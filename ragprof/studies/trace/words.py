@@ -127,8 +127,8 @@ def warnings(section: TraceSection) -> Iterator[str]:
         )
     if section.unfinished:
         yield (
-            f"Without an end, or with one before the beginning: {counted(section.unfinished, 'span')}; the time of "
-            "that stage in that trace is left out."
+            "Without an end, or with one before the beginning or a year after it: "
+            f"{counted(section.unfinished, 'span')}; the time of that stage in that trace is left out."
         )
     if section.skewed:
         yield (
@@ -137,14 +137,20 @@ def warnings(section: TraceSection) -> Iterator[str]:
         )
     if section.repeated:
         yield f"There twice, and counted once: {counted(section.repeated, 'span')}."
+    if section.questions and not any(pipeline.judged for pipeline in section.pipelines.values()):
+        yield (
+            f"None of the {counted(section.questions, 'judged question')} was asked in these traces, word for word: "
+            "quality is not told."
+        )
     for name, pipeline in section.pipelines.items():
         for reason in pipeline.money.reasons[:5]:
             yield f"{name}: {UNPRICED} {reason}"
 
 
 def _unread(source: object) -> Iterator[str]:
-    name, unread, foreign, too_long, first, cut_off = (
-        getattr(source, key) for key in ("name", "unread", "foreign", "too_long", "first_unread", "cut_off")
+    name, unread, foreign, too_long, first, cut_off, lost = (
+        getattr(source, key)
+        for key in ("name", "unread", "foreign", "too_long", "first_unread", "cut_off", "without_trace")
     )
     if cut_off and unread == 1:
         yield f"{name} ends in the middle of line {first}, which is left out."
@@ -152,6 +158,8 @@ def _unread(source: object) -> Iterator[str]:
         yield f"{name}: {counted(unread, 'line')} could not be read, the first of them line {first}."
     if foreign:
         yield f"{name}: passed over {counted(foreign, 'object')} that no span is in."
+    if lost:
+        yield f"{name}: left out {counted(lost, 'span')} that {'names' if lost == 1 else 'name'} no trace."
     if too_long:
         yield f"{name}: passed over {counted(too_long, 'line')} of more than 64 MB."
 
