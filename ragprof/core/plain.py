@@ -15,6 +15,10 @@ STEERING = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|
 COMMAND = re.compile(r"(?<!\S):(?=:)|#(?=#\w*\[)")
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 """In the name of an environment variable: its value is a secret."""
+SECRET_OPTION = re.compile(
+    r"(^|[_.-])(key|api-?key|token|secret|password|passwd|credential|authorization|cookie)s?$", re.IGNORECASE
+)
+NOT_SECRET = frozenset({"max_tokens", "tokens"})
 SHORTEST_SECRET = 8
 SECRET = re.compile(r"\b(?:(Bearer|Basic)\s+\S+|(?:sk|pk|rk|hf|gsk|ghp|xox[bp]|pa|jina)[-_][A-Za-z0-9_-]{12,})")
 """What looks like one: a header's credentials, keys as providers hand them out."""
@@ -38,6 +42,11 @@ def no_command(printed: str) -> str:
 def written(value: str) -> str:
     """The text as a file takes it: a question mark in place of each half of a surrogate pair."""
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def names_secret(option: str) -> bool:
+    """Whether the value of an option by this name is a secret."""
+    return SECRET_OPTION.search(option) is not None and option not in NOT_SECRET
 
 
 def without_secrets(told: str) -> str:

@@ -27,6 +27,8 @@ from ragprof.evals.labels import LabelSettings
 from ragprof.evals.reranker import RerankerSettings
 from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
+MOST_SECONDS = 604_800.0
+"""A week: what takes longer never ends."""
 DEFAULT_METRICS = ("nDCG@10", "RR@10", "R@20", "P@5", "AP", "Success@5", "Judged@5", "Judged@10", "Judged@20")
 
 
@@ -116,10 +118,10 @@ class AppSettings(EvalTable):
     answer: Named | None = None
     doc_id: Named | None = None
     api_key_env: Named | None = None
-    timeout_seconds: float = Field(120.0, gt=0, allow_inf_nan=False)
+    timeout_seconds: float = Field(120.0, gt=0, le=MOST_SECONDS)
     knobs: Annotated[Knobs | None, BeforeValidator(checked)] = None
     index: Named | None = None
-    index_timeout_seconds: float = Field(3600.0, gt=0, allow_inf_nan=False)
+    index_timeout_seconds: float = Field(3600.0, gt=0, le=MOST_SECONDS)
 
     @model_validator(mode="after")
     def knobs_are_no_arguments(self) -> Self:

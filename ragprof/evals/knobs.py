@@ -8,6 +8,8 @@ from itertools import product
 from math import isfinite, prod
 from typing import Any, TypeAlias
 
+from ragprof.core.plain import names_secret
+
 Knobs: TypeAlias = dict[str, Any]
 """The name of an argument, or a dotted path on the app, with its values in a list; of a variant with its own value."""
 MOST_VARIANTS = 16
@@ -28,6 +30,11 @@ def checked(knobs: Any) -> Any:
         sound = all(isinstance(each, str | int) or (isinstance(each, float) and isfinite(each)) for each in values)
         if not values or not sound or not all(str(name).split(".")):
             raise ValueError(f"knob '{name}' is {given!r}; its values are numbers, texts, true or false: [3, 5, 10]")
+        if names_secret(str(name)):
+            raise ValueError(
+                f"knob '{name}' may be a secret, and values of knobs are written as names; let the app read it from "
+                "the environment, and let a knob say from which variable"
+            )
         if len({repr(each) for each in values}) < len(values):
             raise ValueError(f"knob '{name}' has a value twice; write each once")
     if (count := prod(len(values_of(given)) for given in knobs.values())) > MOST_VARIANTS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import copy_context
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
 from math import isfinite
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
@@ -246,8 +248,12 @@ class AskedApp:
 
         # Set and put back on this side: a question that was given up cannot do it late, in the midst of another. What
         # cannot be put back ends the run: the app would be asked the next question with settings of this one.
-        with in_place(self.settings):
-            heard: Heard = self._on_thread(query, work, listener)
+        folder = Path.cwd()
+        try:
+            with in_place(self.settings):
+                heard: Heard = self._on_thread(query, work, listener)
+        finally:
+            stayed_in(folder, f"app '{self.name}'")
         return heard
 
     def _on_thread(self, query: Query, work: Callable[[asyncio.Runner], Any], listener: Listener | None = None) -> Any:
@@ -351,6 +357,16 @@ class AskedApp:
         if "generate" in usage:
             generated = Generated(text or "", usage["generate"], _first_token_ns(heard), "stop")
         return Answer(query, rankings, prompt, usage, generated), times, reading
+
+
+def stayed_in(folder: Path, name: str) -> None:
+    """Raises BadInput, back in the folder, where code of the user's own went into another one."""
+    if (left_for := Path.cwd()) != folder:
+        os.chdir(folder)
+        raise BadInput(
+            f"{name} changes the working folder to {left_for}, where the run would be written from then on; open files "
+            "by their whole path instead, such as Path(__file__).parent / 'index'"
+        )
 
 
 def _finished(returned: Any, runner: asyncio.Runner) -> Any:

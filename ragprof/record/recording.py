@@ -27,6 +27,7 @@ import pandas as pd
 from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment, files
 from ragprof.core.clock import Clock, Progress, excluded_ns, now_ns, step
 from ragprof.core.errors import BadInput
+from ragprof.core.plain import names_secret, without_secrets
 from ragprof.core.stages import Embedder, NamedEngine
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
@@ -84,8 +85,6 @@ def build_indexes(
     return pd.DataFrame(rows, columns=list(BUILD_COLUMNS)).astype(dict.fromkeys(BUILD_COLUMNS[1:], "Int64"))
 
 
-SECRET = re.compile(r"(^|_)(key|apikey|token|secret|password|credential)s?$", re.IGNORECASE)
-NOT_SECRET = frozenset({"max_tokens", "tokens"})
 ROOTED = re.compile(r"(?:~|[A-Za-z]:)?[/\\](?:[^/\\\s]+[/\\])*[^/\\\s]+")
 
 
@@ -97,9 +96,7 @@ def redacted(value: Any, key: str = "") -> Any:
         return [redacted(inner, key) for inner in value]
     if not isinstance(value, str):
         return value
-    if SECRET.search(key) and key not in NOT_SECRET:
-        return "***"
-    return without_folders(value)
+    return "***" if names_secret(key) else without_folders(without_secrets(value))
 
 
 def without_folders(text: str) -> str:

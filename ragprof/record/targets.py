@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
+from decimal import localcontext
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -17,12 +19,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from ragprof.core import registry
 from ragprof.core.errors import BadInput
 from ragprof.core.plain import said_by
 from ragprof.core.registry import PartSpec
 from ragprof.record import opentelemetry
-from ragprof.record.apps import AskedApp
+from ragprof.record.apps import AskedApp, stayed_in
 from ragprof.record.indexing import Indexing
 
 ADDRESSES = ("http://", "https://")
@@ -71,12 +75,17 @@ def names_beside(target: str, *, beside: Path) -> Mapping[str, Any]:
 
 
 def _module(name: str, beside: Path) -> ModuleType:
+    folder = Path.cwd()
     try:
-        return _of_file(beside / Path(name).expanduser(), name) if name.endswith(".py") else import_module(name)
+        # What it sets for its own arithmetic and warnings is not for ours.
+        with np.errstate(), warnings.catch_warnings(), localcontext():
+            found = _of_file(beside / Path(name).expanduser(), name) if name.endswith(".py") else import_module(name)
     except (KeyboardInterrupt, BadInput):
         raise
     except BaseException as problem:  # code of the user's own may raise anything, SystemExit too
         raise BadInput(f"app: {name} does not import: {_last_place(problem)}") from None
+    stayed_in(folder, name)
+    return found
 
 
 def _of_file(path: Path, name: str) -> ModuleType:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import decimal
 import itertools
 import json
+import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,8 @@ from ragprof.core import Query
 from ragprof.core.errors import BadInput
 from ragprof.record.apps import AskedApp
 from ragprof.record.pipeline import Pipeline
+from ragprof.record.recording import redacted
+from ragprof.record.targets import located
 
 QUERY = Query("q1", "which tides come when sun and moon pull along one line?")
 
@@ -262,7 +268,7 @@ def json_by_another_name(handler: Handler) -> None:
 
 def dripping(handler: Handler) -> None:
     handler.begin()
-    for _ in range(12):
+    for _ in range(40):
         handler.write(" ")
         threading.Event().wait(0.05)
     handler.end()
@@ -278,9 +284,9 @@ def test_a_page_is_no_answer_and_json_is_one_whatever_it_is_called(server: Speak
 
 def test_a_service_that_drips_is_given_up_and_the_next_question_is_asked(server: SpeakingServer) -> None:
     server.plan.extend([dripping, json_by_another_name])
-    app = asked(server.url, timeout_seconds=0.3)
+    app = asked(server.url, timeout_seconds=1.5)
     app.ranked(QUERY, of=100)
-    assert "within 0.3 s" in app.log.failed["q1"]
+    assert "within 1.5 s" in app.log.failed["q1"]
     assert [item.doc.doc_id for item in app.answer(QUERY).rankings["search"]] == ["d09"]
 
 
@@ -316,3 +322,37 @@ def test_a_key_that_a_service_sends_back_is_not_kept(server: SpeakingServer, mon
     answer = app.ranked(QUERY, of=1)
     assert [item.doc.doc_id for item in answer.rankings["search"]] == ["d09", "Bearer ***"]
     assert answer.usage["search"]["searches"] == 1
+
+
+def test_an_app_stays_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "index"
+    elsewhere.mkdir()
+    with pytest.raises(BadInput, match=r"^app 'prod' changes the working folder to .*index, where the run would be"):
+        asked(lambda question: os.chdir(elsewhere)).ranked(QUERY, of=100)
+    assert Path.cwd() == tmp_path
+    (tmp_path / "rag.py").write_text(f"import os\nos.chdir({str(elsewhere)!r})\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"^rag.py changes the working folder"):
+        located("rag.py:answer", beside=tmp_path)
+    assert Path.cwd() == tmp_path
+
+
+def test_what_a_module_sets_for_its_own_arithmetic_is_not_for_ours(tmp_path: Path) -> None:
+    (tmp_path / "rag.py").write_text(
+        "import decimal\nimport warnings\n\nimport numpy as np\n\nnp.seterr(all='raise')\n"
+        "warnings.simplefilter('error')\ndecimal.getcontext().prec = 2\nanswer = len\n",
+        encoding="utf-8",
+    )
+    before = (np.geterr(), warnings.filters[:], decimal.getcontext().prec)
+    assert located("rag.py:answer", beside=tmp_path) is len
+    assert (np.geterr(), warnings.filters, decimal.getcontext().prec) == before
+
+
+def test_a_secret_is_no_knob_and_is_in_no_configuration() -> None:
+    with pytest.raises(BadInput, match="knob 'api_key' may be a secret, and values of knobs are written as names"):
+        asked(len, knobs={"api_key": ["a", "b"]})
+    secret = {"headers": {"Authorization": "x", "X-Api-Key": "x", "note": "Bearer abc"}, "max_tokens": "5"}
+    assert redacted(secret) == {
+        "headers": {"Authorization": "***", "X-Api-Key": "***", "note": "Bearer ***"},
+        "max_tokens": "5",
+    }
