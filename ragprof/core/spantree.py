@@ -6,7 +6,7 @@ critical path, so that the stages and what nobody attributed add up to the whole
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ragprof.core.spans import AppSpan
@@ -55,20 +55,16 @@ def parents(spans: Sequence[AppSpan]) -> Mapping[AppSpan, AppSpan | None]:
     # Of equally long ones the one that began first is around the others.
     by_length = [spans[-place] for _, place in sorted((_length(each), -place) for place, each in enumerate(spans))]
     found: dict[AppSpan, AppSpan | None] = {}
-    known = set(spans)
+    known = {each: place for place, each in enumerate(by_length)}
+    of_one_source = len({each.source for each in spans}) < 2
     for place, each in enumerate(by_length):
-        above = set[AppSpan]()
-        parent = each.parent
-        while parent is not None and parent not in above:
-            above.add(parent)
-            parent = parent.parent
-        around = (
-            other
-            for other in by_length[place + 1 :]
-            if (other in above or other.source != each.source)
-            and other.start_ns <= each.start_ns
-            and _end(other) >= _end(each)
-        )
+        # With one source only what is known to be above is looked at, the nearest first: thousands of spans are common.
+        above = _above(each)
+        longer = (other for other in above if known.get(other, -1) > place)
+        if not of_one_source:
+            told = set(above)
+            longer = (other for other in by_length[place + 1 :] if other in told or other.source != each.source)
+        around = (other for other in longer if other.start_ns <= each.start_ns and _end(other) >= _end(each))
         found[each] = next(around, each.parent if each.parent in known else None)
     return found
 
@@ -101,6 +97,15 @@ def _own_ns(span: AppSpan, children: Sequence[AppSpan]) -> int:
         if end > start:
             covered, reached = covered + end - start, end
     return _length(span) - covered
+
+
+def _above(span: AppSpan) -> Iterator[AppSpan]:
+    """What a span is known to be in, the nearest first, each once."""
+    seen, parent = set[AppSpan](), span.parent
+    while parent is not None and parent not in seen:
+        yield parent
+        seen.add(parent)
+        parent = parent.parent
 
 
 def _end(span: AppSpan) -> int:

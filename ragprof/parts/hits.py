@@ -144,7 +144,7 @@ def value_at(of: object, path: str) -> Any:
     inner: Any = member(of, name)
     if (
         inner is None
-        and name.isdigit()
+        and name.isdecimal()
         and isinstance(of, Sequence)
         and not isinstance(of, str)
         and int(name) < len(of)

@@ -114,7 +114,7 @@ def _inner(holder: Any, name: str) -> Any:
     """What stands under a key, a place of a list, the name of a Haystack component, or an attribute; else ABSENT."""
     if isinstance(holder, Mapping):
         return holder.get(name, ABSENT)
-    if isinstance(holder, Sequence) and not isinstance(holder, str) and name.isdigit():
+    if isinstance(holder, Sequence) and not isinstance(holder, str) and name.isdecimal():
         return holder[int(name)] if int(name) < len(holder) else ABSENT
     if hasattr(holder, name):
         return getattr(holder, name)
@@ -137,7 +137,7 @@ def _put(holder: Any, name: str, value: Any) -> None:
             holder.pop(name, None)
         else:
             holder[name] = value
-    elif isinstance(holder, MutableSequence) and name.isdigit():
+    elif isinstance(holder, MutableSequence) and name.isdecimal():
         holder[int(name)] = value
     else:
         setattr(holder, name, value)

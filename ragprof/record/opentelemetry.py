@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 from weakref import WeakSet
@@ -65,7 +65,8 @@ def _processor_class() -> Any:
             if found is not None:
                 listener, caught = found
                 listener.end(caught)
-                _describe(caught, span.name, span.attributes or {})
+                with suppress(Exception):  # whatever its attributes hold, the app goes on as it would without us
+                    _describe(caught, span.name, span.attributes or {})
 
     return SpanCatcher
 
@@ -133,7 +134,7 @@ def documents_in(attributes: Mapping[str, Any], prefix: str) -> list[dict[str, A
         if not name.startswith(f"{prefix}."):
             continue
         number, _, rest = name.removeprefix(f"{prefix}.").partition(".")
-        if not number.isdigit():
+        if not number.isdecimal():
             continue
         field = rest.removeprefix("document.")
         found.setdefault(int(number), {})["text" if field == "content" else field] = _metadata(field, value)

@@ -104,7 +104,7 @@ def _learn(name: str) -> tuple[int, str, Any, Any] | None:
         found = (FACT, fact, place, question_of if fact == "question" else converted)
     elif listed == "prompt":
         found = (PROMPT, "", None, None) if parts[-1] in TEXTS else None
-    elif listed is not None and parts[-1] in FIELDS and parts[2].isdigit():
+    elif listed is not None and parts[-1] in FIELDS and parts[2].isdecimal():
         found = LISTED, listed, int(parts[2]), parts[-1]
     elif name.startswith(USAGE):
         found = USED, name.removeprefix(USAGE), None, None

@@ -235,7 +235,7 @@ def test_a_stream_is_read_to_its_end_and_its_first_piece_is_timed(service: Speak
         (streams({"delta": "Twice "}, cut=True), "question 'q1': ConnectionError: RemoteProtocolError"),
         (
             lambda handler: handler.send(500, '{"error": "index is down"}'),
-            "question 'q1': ConnectionError: index is down",
+            "question 'q1': ConnectionError: status 500: index is down",
         ),
         (lambda handler: handler.send(200, "<html>"), "question 'q1': ConnectionError: what came is not JSON"),
         (says(status="ok"), "app 'prod' returned dict; expected a text"),

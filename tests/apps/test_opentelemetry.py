@@ -74,3 +74,22 @@ def test_documents_stand_in_the_order_of_their_numbers() -> None:
     at = "retrieval.documents"
     attributes = {f"{at}.10.document.id": "b", f"{at}.2.document.id": "a", f"{at}.x": 1}
     assert documents_in(attributes, at) == [{"id": "a"}, {"id": "b"}]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"openinference.span.kind": "LLM", "gen_ai.input.messages": "[" * 1_000 + "]" * 1_000},
+        {"openinference.span.kind": "RETRIEVER", "retrieval.documents.².document.id": "d01"},
+    ],
+)
+def test_attributes_that_cannot_be_read_do_not_reach_the_app(tracer: Any, attributes: dict[str, str]) -> None:
+    def rag(question: str) -> list[str]:
+        with tracer.start_as_current_span("odd", attributes=attributes):
+            pass
+        return ["d01"]
+
+    app = Pipeline("prod", app=rag).parts().app
+    assert app is not None
+    app.add(DOCS, None)
+    assert [item.doc.doc_id for item in app.answer(QUERY).rankings["search"]] == ["d01"]
