@@ -75,7 +75,8 @@ class HttpApp:
             status = f"status {failure.status}: " if failure.status is not None and failure.status >= 300 else ""
             moved = status and 300 <= (failure.status or 0) < 400
             reason = "it redirects; give the address that it leads to" if moved else failure.reason
-            raise ConnectionError(f"{status}{reason}") from None
+            where = f" ({self._server.url})" if failure.status is None else ""
+            raise ConnectionError(f"{status}{reason}{where}") from None
 
     def _posted(self, question: str) -> object:
         here = listening()

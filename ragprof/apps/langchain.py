@@ -89,8 +89,9 @@ def _key_of(target: Any, arguments: Mapping[str, Any]) -> str | None:
     if not keys:
         if arguments:
             raise BadInput(
-                f"{type(target).__name__} takes no mapping that arguments could be in; leave arguments out, or say "
-                "with question by which key the question goes"
+                f"{type(target).__name__} takes no mapping that {', '.join(arguments)} could be in; for a knob give a "
+                "dotted path to what it sets (settings.reranker), for a key of a mapping say with question by which "
+                "key the question goes"
             )
         return None
     known = [key for key in (*QUESTIONS, MESSAGES) if key in keys]

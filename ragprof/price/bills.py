@@ -299,6 +299,7 @@ TEXT, USD = pa.string(), pa.decimal128(38, 18)
 COLUMNS = {"pipeline": TEXT, "query_id": TEXT, "stage": TEXT, "item": TEXT, "rate": TEXT, "usd": USD}
 PLACES = Decimal(1).scaleb(-18)
 UNPRICED, REMOTE = "unpriced", ("openai_compatible", "rerank_api")
+NAME_ONE = "name one under [prices]"
 ELSEWHERE = "its reranker runs elsewhere, whose time this machine does not pay; name its rate under [prices] as rerank"
 ENTRY: Mapping[str, str] = {
     "embed": "embed", "search": "search", "rerank": "rerank", "inject": "llm", "generate": "llm",
@@ -503,9 +504,9 @@ def _bill(
             continue
         if not own and has_own_price and (stage == "inject" or not machine):
             entry, item = ENTRY.get(stage), STAGE_ITEMS[stage] if stage == "inject" else UNPRICED
-            reason = f"no rate for {stage}; name one under [prices] as {f'{entry} or machine' if entry else 'machine'}"
+            reason = f"no rate for {stage}; {NAME_ONE} as {f'{entry} or machine' if entry else 'machine'}"
             if stage == "inject":
-                reason = "no rate for the prompt; name one under [prices] as llm"
+                reason = f"no rate for the prompt; {NAME_ONE} as llm"
             elif stage == "rerank" and stage in elsewhere:
                 reason = ELSEWHERE
             lines.append(BillLine(stage, item, None, {}, reason))

@@ -119,7 +119,7 @@ class CostFigures(Section):
 
     @property
     def unpriced_stages(self) -> set[str]:
-        return {line.partition(":")[0].strip() for line in self.unpriced}
+        return {line.partition(": ")[0].strip() for line in self.unpriced}
 
 
 class AppliedRate(Section):

@@ -103,7 +103,7 @@ def _prepared(
     for location, name in rate_names(config):
         with places.put_before(*location):
             check_rate(name, on=today(), file=eval_file, books=books)
-    pipelines = build_pipelines(config, places)
+    pipelines = build_pipelines(config, places, progress)
     if corpus is not None:
         config = with_corpus(config, corpus)
     folder = corpus_path(config, eval_file)
@@ -165,16 +165,20 @@ class Places:
             raise problem.at(self.file, line_of(self._text, location)) from None
 
 
-def build_pipelines(config: EvalConfig, places: Places) -> tuple[Parts, ...]:
+def build_pipelines(config: EvalConfig, places: Places, progress: Progress = SILENT) -> tuple[Parts, ...]:
     """Parts of every pipeline, no model of ours loaded; an app's module, which is the user's own code, is imported.
 
     Raises UnknownName, MissingModel or BadInput with the line.
     """
     workshop = Workshop(places.file.parent, config.tokenizer)
-    built = []
+    built, imported = list[Parts](), set[str]()
     for number, pipeline in zip(config.tables, config.pipelines, strict=True):
-        with places.put_before("pipelines", number, "name" if pipeline.app is None else "app"):
+        is_new = pipeline.app is not None and pipeline.app not in imported
+        # A user's module may fill an index or load a model when it is imported, which can take minutes.
+        task = step(progress, f"import {pipeline.app}") if is_new else nullcontext()
+        with task, places.put_before("pipelines", number, "name" if pipeline.app is None else "app"):
             built.append(workshop.parts(pipeline))
+        imported.add(pipeline.app or "")
     return tuple(built)
 
 

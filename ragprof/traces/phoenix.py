@@ -1,4 +1,7 @@
-"""Spans of Phoenix: rows of its Parquet files and data frames, and lines of JSON with the same names."""
+"""Spans of Phoenix: rows of its Parquet files and data frames, and lines of JSON with the same names.
+
+OpenTelemetry's SDK for Python writes a span by itself (`ReadableSpan.to_json`) with these names and its resource.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,10 @@ def is_phoenix(line: dict[str, Any]) -> bool:
     return "context.trace_id" in line or (isinstance(line.get("context"), dict) and "trace_id" in line["context"])
 
 
+def is_sdk(line: dict[str, Any]) -> bool:
+    return is_phoenix(line) and isinstance(line.get("resource"), dict)
+
+
 def span_of(line: dict[str, Any]) -> SpanFacts:
     """Return a row as a span. Attributes are nested under `attributes`, or columns whose names begin with that."""
     context, pairs = mapping(line.get("context")), list(flat(mapping(line.get("attributes"))))
@@ -33,7 +40,9 @@ def span_of(line: dict[str, Any]) -> SpanFacts:
     name, start = str(line.get("name") or "span"), instant(line.get("start_time")) or 0
     # Phoenix keeps no resource; of ours the root says which pipeline it is of.
     own = next((value for key, value in pairs if key == "ragprof.pipeline"), None)
-    end, service = instant(line.get("end_time")), own or line.get("project_name") or line.get("service") or UNNAMED
+    resource = mapping(mapping(line.get("resource")).get("attributes"))
+    named = resource.get("service.name") or line.get("project_name") or line.get("service")
+    end, service = instant(line.get("end_time")), own or named or UNNAMED
     for event in line.get("events") or ():
         if not isinstance(event, dict):
             continue
@@ -46,7 +55,7 @@ def span_of(line: dict[str, Any]) -> SpanFacts:
         span_id=str(line.get("context.span_id") or context.get("span_id") or ""),
         parent_id=str(line.get("parent_id") or ""), service=str(service), name=name, start_ns=start,
         end_ns=end if end is not None and end >= start else None, stage=stage_of(facts, name),
-        failed=line.get("status_code") == "ERROR", facts=facts,
+        failed="ERROR" in (line.get("status_code"), mapping(line.get("status")).get("status_code")), facts=facts,
     )  # fmt: skip
 
 

@@ -24,7 +24,9 @@ from ragprof.traces.vocabulary import LIMITS
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of one line. A line is an export request at most, and exporters send batches of a few megabytes."""
-FORMATS = "OTLP JSON lines, Langfuse observations (JSONL) or Phoenix spans (JSONL, Parquet)"
+FORMATS = (
+    "OTLP JSON lines, spans of the OpenTelemetry SDK, Langfuse observations (JSONL) or Phoenix spans (JSONL, Parquet)"
+)
 Advance = Callable[[int], None]
 BEGINNINGS = (
     (b"\xff\xfe", "it is UTF-16; write it as UTF-8"),
@@ -201,7 +203,7 @@ def _spans_of(line: dict[str, Any]) -> tuple[list[SpanFacts], str]:
     if otlp.is_otlp(line):
         return list(otlp.spans_of(line)), "OTLP"
     if phoenix.is_phoenix(line):
-        return [phoenix.span_of(line)], "Phoenix"
+        return [phoenix.span_of(line)], "OpenTelemetry SDK" if phoenix.is_sdk(line) else "Phoenix"
     if langfuse.is_observation(line):
         return [langfuse.span_of(line)], "Langfuse"
     return [], ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from ragprof.core.clock import Silent
 from ragprof.core.errors import BadInput
 from ragprof.evals import read_eval
 from ragprof.session.run import run
@@ -157,6 +158,17 @@ def test_nothing_is_imported_by_reading_the_eval_file(handbook: Path) -> None:
     assert read_eval(file).pipelines[-1].app == "rag.py:answer"
     with pytest.raises(BadInput, match="does not import: SystemExit: ran"):
         prepare(file)
+
+
+def test_the_import_of_an_app_is_a_task_of_its_own(handbook: Path) -> None:
+    class Tasks(Silent):
+        begun: ClassVar[list[str]] = []
+
+        def start(self, task: str, total: int) -> None:
+            self.begun.append(task)
+
+    prepare(with_app(handbook, 'app = "rag.py:answer"\nknobs = { k = [3, 2] }'), progress=Tasks())
+    assert Tasks.begun == ["read the corpus and the questions", "import rag.py:answer"]
 
 
 def test_a_function_that_takes_nothing_makes_the_app(handbook: Path) -> None:

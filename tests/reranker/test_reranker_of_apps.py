@@ -141,7 +141,7 @@ def test_check_says_as_what_it_is_asked(tmp_path: Path, cache: Path) -> None:
     assert [each.name for each in planned.arms if each.student] == ["prod ~ overlap", "plain ~ overlap"]
     rows = dict(estimate(planned, Trial(planned.subject, cache)).rows)
     assert rows["calls of prod"] == ("asked live as prod, prod reranker=off, prod depth=3, beside the main recording")
-    assert rows["live timings"].startswith("7 depths, about")
+    assert rows["live timings"].startswith("7 answers to each query a round, about")
 
 
 @pytest.mark.parametrize(

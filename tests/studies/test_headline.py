@@ -232,6 +232,22 @@ def test_what_a_reader_must_know(main_run: ProfileSection) -> None:
     ]
 
 
+def test_stages_without_a_named_rate_are_one_warning(main_run: ProfileSection) -> None:
+    quiet = _quiet(main_run)
+    bill = quiet.pipelines["bm25"].cost_usd_per_1000_queries
+    reasons = (
+        "search: no rate for search; name one under [prices] as search or machine",
+        "other:Lang Chain: no rate for other:Lang Chain; name one under [prices] as machine",
+        "inject: no rate for the prompt; name one under [prices] as llm",
+    )
+    bare = bill.model_copy(update={"unpriced": reasons})
+    assert bare.unpriced_stages == {"search", "other:Lang Chain", "inject"}
+    assert warnings(changed(quiet, "bm25", cost_usd_per_1000_queries=bare), []) == [
+        "bm25: UNPRICED search, other:Lang Chain and inject: no rate is named; under [prices], llm is the rate "
+        "of prompts and answers, machine that of what runs here"
+    ]
+
+
 @pytest.mark.parametrize(
     ("nanoseconds", "expected"),
     [

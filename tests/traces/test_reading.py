@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,29 @@ def test_phoenix_parquet_is_read(tmp_path: Path) -> None:
     assert chain.service == "hybrid"  # of a trace that ragprof sent, since Phoenix keeps no resource
 
 
+def test_spans_as_the_sdk_for_python_writes_them_are_read(tmp_path: Path) -> None:
+    sdk = pytest.importorskip("opentelemetry.sdk.trace.export", reason="opentelemetry-sdk is not installed")
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+    path = tmp_path / "spans.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        provider = TracerProvider(resource=Resource.create({"service.name": "shop"}))
+        exporter = sdk.ConsoleSpanExporter(out=file, formatter=lambda span: span.to_json(indent=None) + "\n")
+        provider.add_span_processor(sdk.SimpleSpanProcessor(exporter))
+        tracer = provider.get_tracer("shop")
+        kind = {"openinference.span.kind": "RERANKER"}
+        with suppress(KeyError), tracer.start_as_current_span("answer"):
+            with tracer.start_as_current_span("rerank", attributes=kind):
+                pass
+            raise KeyError
+    (rerank, answer), account = read(path)
+    assert dict(account.spans) == {"OpenTelemetry SDK": 2}
+    assert (rerank.service, rerank.stage, rerank.parent_id, rerank.failed) == ("shop", "rerank", answer.span_id, False)
+    assert (answer.trace_id, answer.parent_id, answer.failed) == (rerank.trace_id, "", True)
+    assert answer.facts["error"] == "KeyError"
+
+
 def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     with pytest.raises(BadInput, match=r"no column 'context\.trace_id'; it has x"):
@@ -224,7 +248,13 @@ def test_a_line_too_long_for_memory_is_passed_over(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "it is empty"), ("hello\n", "no span in it"), ('{"a": 1}\n', "no span in it"), ("[1, 2]\n", "no span in it")],
+    [
+        ("", "it is empty"),
+        ("hello\n", "no span in it"),
+        ('{"a": 1}\n', "no span in it"),
+        ("[1, 2]\n", "no span in it"),
+        ('{\n  "name": "answer"\n}\n', "write each object on a line of its own, as jq -c does"),
+    ],
 )
 def test_a_file_without_a_span_is_refused(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "x.jsonl"

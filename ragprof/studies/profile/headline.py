@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from ragprof.price.bills import NAME_ONE
 from ragprof.record.unread import NO_ROOM, UnreadTexts
 from ragprof.report import figures
 from ragprof.report.tables import WITHHELD, Tile, needed
-from ragprof.studies.contract import ComparedPair
+from ragprof.studies.contract import ComparedPair, CostFigures
 from ragprof.studies.profile.section import AppFigures, ProfileSection
 
 K = TypeVar("K")
@@ -73,12 +74,25 @@ def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
             f"{figures.listed([*low])}: only {_span(low.values(), '.0%')} of {its} top five are judged; {its} quality "
             "may be understated"
         )
-    unpriced = {
-        (name, reason): reason for name, one in ones.items() for reason in one.cost_usd_per_1000_queries.unpriced
-    }
-    for reason, which in _alike(unpriced).items():
-        found.append(f"{figures.listed([name for name, _ in which])}: UNPRICED {reason}")
+    found += _unpriced({name: one.cost_usd_per_1000_queries for name, one in ones.items()})
     return found
+
+
+def _unpriced(bills: Mapping[str, CostFigures]) -> Iterator[str]:
+    """Why pipelines are UNPRICED, in one sentence for all stages of which no rate is named."""
+    bare = {
+        name: tuple(reason.partition(": ")[0] for reason in bill.unpriced)
+        for name, bill in bills.items()
+        if len(bill.unpriced) > 1 and all(NAME_ONE in reason for reason in bill.unpriced)
+    }
+    for stages, names in _alike(bare).items():
+        yield (
+            f"{figures.listed(names)}: UNPRICED {figures.listed(stages)}: no rate is named; under [prices], llm "
+            "is the rate of prompts and answers, machine that of what runs here"
+        )
+    reasons = {(name, each): each for name, bill in bills.items() if name not in bare for each in bill.unpriced}
+    for reason, which in _alike(reasons).items():
+        yield f"{figures.listed([name for name, _ in which])}: UNPRICED {reason}"
 
 
 def _left_out(chunks: Sequence[UnreadTexts]) -> Iterator[str]:

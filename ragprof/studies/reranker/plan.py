@@ -23,7 +23,7 @@ from ragprof.record.trial import Trial, rounds_s
 from ragprof.report.figures import rough_duration
 from ragprof.studies.contract import Effort
 from ragprof.studies.preparation import Places, Prepared
-from ragprof.studies.reranker.apps import OWN, AppVariants, GivenOrder, SeenApp, seen, variants_of
+from ragprof.studies.reranker.apps import OWN, RERANKER_KNOBS, AppVariants, GivenOrder, SeenApp, seen, variants_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,8 @@ def estimate(plan: RerankerPlan, trial: Trial) -> Effort:
     rerankers = {id(arm.reranker): arm.reranker for arm in plan.arms if arm.app is None}
     scoring_s = sum(trial.scoring(rerankers[key], list(some.values())).seconds for key, some in pairs.items())
     live_s = rounds_s(latencies, timing, available=queries)
-    rows.append(("live timings", f"{times} depths, about {rough_duration(live_s)} in {timing.rounds} rounds"))
+    answers = f"{times} answers to each query a round"
+    rows.append(("live timings", f"{answers}, about {rough_duration(live_s)} in {timing.rounds} rounds"))
     return Effort(rows, scoring_s + live_s)
 
 
@@ -204,7 +205,10 @@ def _asked_app(arm: Arm, trial: Trial) -> tuple[float, str]:
         return own.query_s + student_s, "asked live as it is, and its candidates scored anew; scores are kept"
     every = [arm.app.own, arm.app.without or arm.app.own, *arm.app.others]
     taken = sum(trial.pipelines[each.name].query_s for each in every)
-    return taken, f"asked live as {', '.join(dict.fromkeys(each.name for each in every))}, beside the main recording"
+    names = ", ".join(dict.fromkeys(each.name for each in every))
+    called = f"{', '.join(RERANKER_KNOBS[:-1])} or {RERANKER_KNOBS[-1]}"
+    lacking = "" if arm.app.without else f"; no knob called {called} switches its reranker off"
+    return taken, f"asked live as {names}, beside the main recording{lacking}"
 
 
 def _chosen(config: EvalConfig, settings: RerankerSettings, apps: Sequence[AppVariants]) -> list[PipelineConfig]:
