@@ -190,7 +190,7 @@ def test_what_was_imported_stands_beside_and_two_draws_never_share_a_query(eval_
 
 def test_a_reranker_of_the_judges_family_is_not_kept_before_people_have_looked() -> None:
     from ragprof.studies.contract import EstimateValue
-    from ragprof.studies.labelled import LabelledFigure, LabelledQuality, keeps_open
+    from ragprof.studies.labelled import LabelledFigure, LabelledQuality, gain_words, keeps_open
 
     def value(mean: float, low: float, high: float) -> EstimateValue:
         return EstimateValue(mean=mean, interval=(low, high), n=100)
@@ -214,3 +214,8 @@ def test_a_reranker_of_the_judges_family_is_not_kept_before_people_have_looked()
         "By the model it gains +0.100 nDCG@10, but corrected by people +0.010 (95% CI -0.040 to +0.060)"
     )
     assert keeps_open(None, "p", related) is None
+    assert gain_words(quality(20, value(0.08, 0.01, 0.15)), "p") == (
+        "On pooled passages it gains nDCG@10 +0.100 by the model, corrected +0.080 (95% CI +0.010 to +0.150)."
+    )
+    assert gain_words(quality(3, None), "p").endswith("by the model, not corrected yet (15 questions are needed).")
+    assert gain_words(None, "p") == ""

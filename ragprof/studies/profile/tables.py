@@ -37,6 +37,7 @@ from ragprof.report.tables import (
 from ragprof.report.terminal import INDENT, empty_table, said, styled
 from ragprof.statistics.estimates import QUANTILES
 from ragprof.studies.contract import BuildFigures, ComparedPair, Latency
+from ragprof.studies.labelled import side_by_side_words
 from ragprof.studies.profile.section import Overlap, PipelineFigures, ProfileSection
 
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
@@ -436,6 +437,8 @@ def terminal_table(section: ProfileSection) -> RenderableType:
         table.add_row(said(name.text), styled(score), *map(styled, others))
     answer = [said(sentence, style="" if place else "bold") for place, sentence in enumerate(section.headline)]
     warnings = [said(f"! {warning}", style="yellow") for warning in section.warnings]
+    if section.labelled is not None:
+        warnings += [said(line) for line in side_by_side_words(section.labelled, metric)]
     queries, reading = figures.counted(section.queries, "query"), section.corpus.reading
     left_out = [said(f"left out: {each}", style="dim") for each in (reading.lines(LEFT_OUT_SHOWN) if reading else ())]
     left_out += [said(f"parsed: {each}", style="dim") for each in (reading.parsed if reading else ())]

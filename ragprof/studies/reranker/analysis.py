@@ -15,7 +15,7 @@ from ragprof.report import figures
 from ragprof.statistics.draws import VERDICT_RESAMPLES
 from ragprof.statistics.paired import paired_ps
 from ragprof.statistics.power import more_queries_needed
-from ragprof.studies.labelled import keeps_open, labelled_quality
+from ragprof.studies.labelled import gain_words, keeps_open, labelled_quality
 from ragprof.studies.reranker.alternatives import MainBills, alternatives, whole_bills
 from ragprof.studies.reranker.chunks import more_chunks
 from ragprof.studies.reranker.data import RerankerData, read_recorded
@@ -125,7 +125,11 @@ def verdict_of(data: RerankerData, arm: str, whole: MainBills) -> RerankerVerdic
         else price_trend(data, arm, percent, lambda usd: decide(replace(case, llm_usd_per_million=usd)).word),
         price_history=price_history(data, arm),
         **withheld,
-        notes=(*notes(data, arm), *_reported_otherwise(data, arm, lines.billing, reported)),
+        notes=(
+            *([gained] if (gained := gain_words(labelled_quality(data.home), facts.pipeline)) else ()),
+            *notes(data, arm),
+            *_reported_otherwise(data, arm, lines.billing, reported),
+        ),
     )
 
 
