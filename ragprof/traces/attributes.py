@@ -8,8 +8,9 @@ with it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -28,62 +29,108 @@ REDACTED = "__REDACTED__"
 FIELDS, TEXTS = frozenset({"id", "content"}), frozenset({"content", "text", "prompt"})
 
 
-FACT, LISTED, PROMPT, USED, SIGN = range(5)
-"""What a name tells: a fact, a field of a numbered passage, a part of the prompt, a count, that a sampler was there."""
-MOST_LEARNED = 50_000
-"""Names that are remembered: more than 2,000 passages have; names with ids in them would fill the memory."""
-_learned: dict[str, tuple[int, str, Any, Any] | None] = {}
+SHAPES, LONGEST_SHAPE = 4_096, 500
+"""Sequences of names whose plan is remembered, and the longest of these: names with ids in them would fill memory."""
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+class Plan(NamedTuple):
+    """Where in a span's attributes its facts stand, by their names alone. -1 is the place of nothing.
+
+    `facts` are fact, conversion and the places that may tell it, the first in the table first; `lists` are the places
+    of each passage's id and content, in order.
+    """
+
+    facts: tuple[tuple[str, Callable[[Any], Any] | None, tuple[int, ...]], ...]
+    lists: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+    prompt: tuple[int, ...]
+    usage: tuple[tuple[str, int], ...]
+    sampled: tuple[tuple[str, int], ...]
 
 
-def facts_of(attributes: Iterable[tuple[str, Any]], read: Callable[[Any], Any] = _as_it_is) -> dict[str, Any]:
-    """Return the facts of a span; `attributes` are names with values, of which `read` makes plain ones.
+def facts_of(names: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
+    """Return the facts of a span by the names of its attributes and their values, plain ones or as OTLP writes them.
 
     `found`, `offered`, `reranked` and `injected` are lists of [id, probe], `prompt` is one text, `question` another,
     `sampled` names what a sampler left behind. Of attributes that tell nothing no value is read.
     """
+    # Spans of one kind have the same names: what these tell is worked out once for all of them.
+    plan = _plan(names) if len(names) <= LONGEST_SHAPE else _plan.__wrapped__(names)
+    values.append(None)
     facts: dict[str, Any] = {}
-    places: dict[str, int] = {}
-    lists: dict[str, dict[int, dict[str, Any]]] = {}
-    messages: list[str] = []
-    for name, raw in attributes:
-        try:
-            meaning = _learned[name]
-        except KeyError:
-            meaning = _learn(name)
-        if meaning is None:
-            continue
-        # Most values are texts of OTLP; a call for each of them would take as long as all else here.
-        value = raw.get("stringValue") if type(raw) is dict else None
-        if value is None and (value := read(raw)) is None:
-            continue
-        tells, first, second, third = meaning
-        if tells == FACT:
-            if third is not None and (value := third(value)) is None:
-                continue
-            if second < places.get(first, 1_000):
-                places[first] = second
-                facts[first] = value
-        elif tells == LISTED:
-            lists.setdefault(first, {}).setdefault(second, {})[third] = value
-        elif tells == PROMPT:
-            messages.append(str(value))
-        elif tells == USED:
-            facts.setdefault("usage", {})[first] = value
-        else:
-            facts.setdefault("sampled", []).append(name)
-    for listed, numbered in lists.items():
-        facts[listed] = [document(numbered[place]) for place in sorted(numbered)[:MOST_DOCUMENTS]]
-    return _put_together(facts, messages)
+    for fact, convert, places in plan.facts:
+        for place in places:
+            value = plain(values[place])
+            if value is not None and (convert is None or (value := convert(value)) is not None):
+                facts[fact] = value
+                break
+    for listed, passages in plan.lists:
+        read = [(plain(values[at_id]), plain(values[at_content])) for at_id, at_content in passages]
+        documents = [document(doc_id, content) for doc_id, content in read if doc_id is not None or content is not None]
+        if documents:
+            facts[listed] = documents[:MOST_DOCUMENTS]
+    if plan.usage:
+        told = {unit: value for unit, place in plan.usage if (value := plain(values[place])) is not None}
+        facts |= {"usage": told} if told else {}
+    if plan.sampled:
+        signs = [name for name, place in plan.sampled if plain(values[place]) is not None]
+        facts |= {"sampled": signs} if signs else {}
+    if plan.prompt or "documents" in facts or "prompt" in facts:
+        messages = [str(value) for place in plan.prompt if (value := plain(values[place])) is not None]
+        return _put_together(facts, messages)
+    return facts
+
+
+@lru_cache(SHAPES)
+def _plan(names: tuple[str, ...]) -> Plan:
+    """Work out what each name tells."""
+    facts: dict[str, list[tuple[int, int]]] = {}
+    lists: dict[str, dict[int, dict[str, int]]] = {}
+    prompt, usage, sampled = [], {}, []
+    for place, name in enumerate(names):
+        parts = name.split(".")
+        listed = LISTS.get((parts[0], parts[1])) if len(parts) > 2 else None
+        if name in MEANINGS:
+            fact, precedence = MEANINGS[name]
+            facts.setdefault(fact, []).append((precedence, place))
+        elif listed == "prompt":
+            prompt += [place] if parts[-1] in TEXTS else []
+        elif listed is not None and parts[-1] in FIELDS and parts[2].isdecimal():
+            lists.setdefault(listed, {}).setdefault(int(parts[2]), {})[parts[-1]] = place
+        elif name.startswith(USAGE):
+            usage[name.removeprefix(USAGE)] = place
+        elif name in SAMPLED:
+            sampled.append((name, place))
+    return Plan(
+        facts=tuple((fact, CONVERSIONS.get(fact), tuple(at for _, at in sorted(of))) for fact, of in facts.items()),
+        lists=tuple(
+            (listed, tuple((at.get("id", -1), at.get("content", -1)) for _, at in sorted(numbered.items())))
+            for listed, numbered in lists.items()
+        ),
+        prompt=tuple(prompt), usage=tuple(usage.items()), sampled=tuple(sampled),
+    )  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    """Return an AnyValue of OTLP as a plain value, and any other value as it is; None for none."""
+    if type(value) is not dict:
+        return value
+    if (text := value.get("stringValue")) is not None or not value:
+        return text
+    kind, found = next(iter(value.items()))
+    if kind == "intValue":
+        return int(found)
+    if kind == "arrayValue":
+        return [plain(each) for each in found.get("values") or ()]
+    if kind == "kvlistValue":
+        return {each["key"]: plain(each.get("value")) for each in found.get("values") or ()}
+    return found
 
 
 def _put_together(facts: dict[str, Any], messages: list[str]) -> dict[str, Any]:
     """The facts with passages that stand in one attribute, and with one prompt of all that it was made of."""
     if "documents" in facts:
-        found = [document(each) for each in _parsed_list(facts.pop("documents")) if isinstance(each, dict)]
+        listed = _parsed_list(facts.pop("documents"))
+        found = [document(each.get("id"), each.get("content")) for each in listed if isinstance(each, dict)]
         if found:
             facts.setdefault("found", found[:MOST_DOCUMENTS])
     if "prompt" in facts:
@@ -93,31 +140,8 @@ def _put_together(facts: dict[str, Any], messages: list[str]) -> dict[str, Any]:
     return facts
 
 
-def _learn(name: str) -> tuple[int, str, Any, Any] | None:
-    """Find out once what a name tells; None where it tells nothing."""
-    found: tuple[int, str, Any, Any] | None = None
-    parts = name.split(".")
-    listed = LISTS.get((parts[0], parts[1])) if len(parts) > 2 else None
-    if name in MEANINGS:
-        fact, place = MEANINGS[name]
-        converted = _number if fact in NUMBERS else _decimal if fact in DECIMALS else None
-        found = (FACT, fact, place, question_of if fact == "question" else converted)
-    elif listed == "prompt":
-        found = (PROMPT, "", None, None) if parts[-1] in TEXTS else None
-    elif listed is not None and parts[-1] in FIELDS and parts[2].isdecimal():
-        found = LISTED, listed, int(parts[2]), parts[-1]
-    elif name.startswith(USAGE):
-        found = USED, name.removeprefix(USAGE), None, None
-    elif name in SAMPLED:
-        found = SIGN, "", None, None
-    if len(_learned) < MOST_LEARNED:
-        _learned[name] = found
-    return found
-
-
-def document(fields: Mapping[str, Any]) -> list[Any]:
+def document(doc_id: Any, content: Any) -> list[Any]:
     """Return [id, probe] of a passage: without an id a digest of its text stands for it; the probe may be empty."""
-    content, doc_id = fields.get("content"), fields.get("id")
     if content is None and doc_id is not None:
         return [str(doc_id), ""]
     text = "" if content is None or content == REDACTED else str(content)
@@ -213,3 +237,8 @@ def _decimal(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return found if 0 <= found < float("inf") else None
+
+
+CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "question": question_of, **dict.fromkeys(NUMBERS, _number), **dict.fromkeys(DECIMALS, _decimal),
+}  # fmt: skip

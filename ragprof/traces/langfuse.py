@@ -84,5 +84,5 @@ def _documents(value: Any) -> list[list[Any]]:
         metadata = mapping(each.get("metadata"))
         text = next((each[name] for name in ("page_content", "content", "text") if isinstance(each.get(name), str)), "")
         ids = (of.get(name) for of in (each, metadata) for name in ("id", "doc_id", "_id", "source"))
-        documents.append(document({"id": next(filter(None, ids), None), "content": text}))
+        documents.append(document(next(filter(None, ids), None), text))
     return documents

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ragprof.traces import SpanFacts
-from ragprof.traces.attributes import SAMPLED, facts_of
+from ragprof.traces.attributes import SAMPLED, facts_of, plain
 from ragprof.traces.vocabulary import FIRST_TOKEN_EVENTS, stage_of
 
 UNNAMED = "traces"
 """The service of spans that name none."""
+FAILED = (2, "STATUS_CODE_ERROR", "ERROR")
 
 
 def is_otlp(line: dict[str, Any]) -> bool:
@@ -41,11 +42,13 @@ def spans_of(line: dict[str, Any]) -> Iterator[SpanFacts]:
 
 def span_of(span: dict[str, Any], service: str, sampled: Any) -> SpanFacts:
     """Return one span. What its events and its state of sampling tell is among its facts."""
-    facts = facts_of([(each["key"], each.get("value")) for each in span.get("attributes") or ()], plain)
-    name = str(span.get("name") or "span")
-    start = nanoseconds(span.get("startTimeUnixNano") or span.get("start_time_unix_nano"))
-    end: int | None = nanoseconds(span.get("endTimeUnixNano") or span.get("end_time_unix_nano"))
-    for event in span.get("events") or ():
+    get = span.get
+    attributes = get("attributes") or ()
+    facts = facts_of(tuple([each["key"] for each in attributes]), [each.get("value") for each in attributes])
+    name = str(get("name") or "span")
+    start = nanoseconds(get("startTimeUnixNano") or get("start_time_unix_nano"))
+    end: int | None = nanoseconds(get("endTimeUnixNano") or get("end_time_unix_nano"))
+    for event in get("events") or ():
         called = event.get("name")
         if called == "exception" and "error" not in facts:
             facts |= {"error": _event_fact(event, "exception.type") or "exception"}
@@ -53,33 +56,16 @@ def span_of(span: dict[str, Any], service: str, sampled: Any) -> SpanFacts:
             facts["first_token_s"] = max(0, nanoseconds(event.get("timeUnixNano")) - start) / 1e9
     if sampled:
         facts.setdefault("sampled", []).extend(sampled)
-    if (state := span.get("traceState")) and (share := kept_share(str(state))) is not None:
+    if (state := get("traceState")) and (share := kept_share(str(state))) is not None:
         facts["kept_share"] = share
-    code = (span.get("status") or {}).get("code")
-    ids = (
-        hexadecimal(span.get("traceId") or span.get("trace_id") or "", 16),
-        hexadecimal(span.get("spanId") or span.get("span_id") or "", 8),
-        hexadecimal(span.get("parentSpanId") or span.get("parent_span_id") or "", 8),
-    )
-    ended = end if end and end >= start else None
-    failed = code in (2, "STATUS_CODE_ERROR", "ERROR")
-    return SpanFacts(*ids, service, name, start, ended, stage_of(facts, name), failed, facts)
-
-
-def plain(value: Any) -> Any:
-    """Return an AnyValue of OTLP as a plain value; None for none."""
-    if not isinstance(value, dict):
-        return value
-    if not value:
-        return None
-    kind, found = next(iter(value.items()))
-    if kind == "intValue":
-        return int(found)
-    if kind == "arrayValue":
-        return [plain(each) for each in found.get("values") or ()]
-    if kind == "kvlistValue":
-        return {each["key"]: plain(each.get("value")) for each in found.get("values") or ()}
-    return found
+    status = get("status")
+    return SpanFacts(
+        hexadecimal(get("traceId") or get("trace_id") or "", 32),
+        hexadecimal(get("spanId") or get("span_id") or "", 16),
+        hexadecimal(get("parentSpanId") or get("parent_span_id") or "", 16),
+        service, name, start, end if end and end >= start else None, stage_of(facts, name),
+        bool(status) and status.get("code") in FAILED, facts,
+    )  # fmt: skip
 
 
 def nanoseconds(value: Any) -> int:
@@ -91,9 +77,9 @@ def nanoseconds(value: Any) -> int:
 
 
 def hexadecimal(written: str, size: int) -> str:
-    """Return an id of `size` bytes in hex, whether it was written in hex or in base64; empty for none and for zeros."""
-    if len(written) == 2 * size:
-        return "" if not written.strip("0") else written.lower()
+    """Return an id in hex, `size` digits, whether it was written so or in base64; empty for none and for zeros."""
+    if len(written) == size:
+        return "" if written == "0" * size else written.lower()
     if not written:
         return ""
     try:

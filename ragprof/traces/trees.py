@@ -1,12 +1,5 @@
 """The spans of one trace as a tree: whose time is whose, on the clock and added up, and what each stage did.
 
-A span's own time is its duration without what its children cover. Added up over a stage it is *busy* time, which
-exceeds the clock where branches run side by side; the *critical path* gives every moment of the trace to the one span
-that the end waited for, so its parts add up to the whole. It is walked from the end backwards: the child that ended
-last, before that the child that ended last before it began, and so on (as Jaeger does; Eaton et al., Practical critical
-path analysis of microservice RPC traces, Uber 2022). Of a child that ran longer than the one that was waited for, the
-part before that counts.
-
 A span without a stage of its own, such as an HTTP call, belongs to the stage that it lies in, and all that happens
 inside a reranker is the reranker's. Where a framework and a client library both trace one call, the inner one counts.
 """
@@ -14,11 +7,12 @@ inside a reranker is the reranker's. Where a framework and a client library both
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ragprof.core import STAGES
+from ragprof.core.spantree import critical_path, own_times
 from ragprof.traces import RAG_STAGES, SpanFacts
 
 BILLED = ("embed", "rerank", "generate")
@@ -94,99 +88,110 @@ class TraceFacts:
 
 def trace_of(read: Sequence[SpanFacts]) -> TraceFacts:
     """Return what the spans of one trace say together. A span that is there twice counts once."""
-    spans = {span.span_id or f"#{place}": span for place, span in enumerate(reversed(read))}
-    kids: dict[str, list[str]] = {}
+    unique = {span.span_id or f"#{place}": span for place, span in enumerate(reversed(read))}
+    places, spans = {key: place for place, key in enumerate(unique)}, list(unique.values())
+    kids: list[list[int]] = [[] for _ in spans]
     roots = []
-    for key, span in spans.items():
-        if span.parent_id in spans and span.parent_id != key:
-            kids.setdefault(span.parent_id, []).append(key)
+    for place, span in enumerate(spans):
+        above = places.get(span.parent_id, place)
+        if above != place:
+            kids[above].append(place)
         else:
-            roots.append(key)
-    begins = [key for key in roots if not spans[key].parent_id]
-    if len(begins) == 1 and len(roots) > 1:  # spans whose parents are not in the files happened within the whole
-        kids.setdefault(begins[0], []).extend(key for key in roots if key != begins[0])
-        roots = begins
+            roots.append(place)
+    if len(roots) > 1:
+        begins = [place for place in roots if not spans[place].parent_id]
+        if len(begins) == 1:  # spans whose parents are not in the files happened within the whole
+            kids[begins[0]] += [place for place in roots if place != begins[0]]
+            roots = begins
     order, stages = _walked(spans, kids, roots)
     while len(order) < len(spans):  # spans that are each other's parents: the earliest of them begins
-        roots.append(min((key for key in spans if key not in stages), key=lambda key: spans[key].start_ns))
-        kids = {key: [kid for kid in of if kid not in roots] for key, of in kids.items()}
+        roots.append(min(set(range(len(spans))).difference(order), key=lambda place: spans[place].start_ns))
+        kids = [[kid for kid in below if kid not in roots] for below in kids]
         order, stages = _walked(spans, kids, roots)
     trace = _whole(read, spans, roots)
-    calls, starts = trace.calls, trace.starts_ns
-    for key in order:
-        span, stage = spans[key], stages[key]
-        calls[stage] = calls.get(stage, 0) + 1
-        if (begun := starts.get(stage)) is None or span.start_ns < begun:
-            starts[stage] = span.start_ns
-        _add_time(trace, span, stage, [spans[kid] for kid in kids[key]] if key in kids else ())
-        _add_outcome(trace, span, stage)
-    _add_path(trace, spans, kids, roots, stages)
+    _add_times(trace, spans, kids, roots, order, stages)
     if trace.errors:
         _add_retries(trace, spans, kids, stages)
     _add_calls(trace, spans, kids, order)
-    ranked = sorted((key for key in order if spans[key].stage in RAG_STAGES), key=lambda key: spans[key].start_ns)
-    _add_passages(trace, spans, ranked, stages)
+    ranked = [place for place in order if spans[place].stage in RAG_STAGES]
+    ranked.sort(key=lambda place: spans[place].start_ns)
+    _add_passages(trace, spans, ranked, stages, places)
     trace.question = _question(spans, ranked, order)
     return trace
 
 
 def _walked(
-    spans: dict[str, SpanFacts], kids: dict[str, list[str]], roots: Sequence[str]
-) -> tuple[list[str], dict[str, str]]:
+    spans: Sequence[SpanFacts], kids: Sequence[list[int]], roots: Sequence[int]
+) -> tuple[list[int], list[str]]:
     """All spans that a root leads to, parents first, and the stage that each belongs to."""
-    order: list[str] = []
-    stages: dict[str, str] = {}
+    order: list[int] = []
+    stages = [REST] * len(spans)
     waiting = [(root, REST) for root in roots]
     while waiting:
-        key, above = waiting.pop()
-        own = spans[key].stage
+        place, above = waiting.pop()
+        own = spans[place].stage
         stage = above if above in RAG_STAGES and (above == "rerank" or own not in RAG_STAGES) else own
-        stages[key] = stage
-        order.append(key)
-        if key in kids:
-            waiting += [(kid, stage) for kid in kids[key]]
+        stages[place] = stage
+        order.append(place)
+        for kid in kids[place]:
+            waiting.append((kid, stage))
     return order, stages
 
 
-def _whole(read: Sequence[SpanFacts], spans: dict[str, SpanFacts], roots: Sequence[str]) -> TraceFacts:
+def _whole(read: Sequence[SpanFacts], spans: Sequence[SpanFacts], roots: Sequence[int]) -> TraceFacts:
     """The trace as a whole: its root's name and time; of several roots, from the first beginning to the last end."""
-    first = min((spans[key] for key in roots), key=lambda span: span.start_ns)
-    ends = [spans[key].end_ns for key in roots]
-    known = [end for end in ends if end is not None]
+    begun = [spans[place] for place in roots]
+    first = begun[0] if len(begun) == 1 else min(begun, key=lambda span: span.start_ns)
+    ends = [span.end_ns for span in begun if span.end_ns is not None]
+    query_ids = [str(span.facts["query_id"]) for span in begun if "query_id" in span.facts]
     return TraceFacts(
         trace_id=first.trace_id, service=first.service, name=first.name, start_ns=first.start_ns,
-        duration_ns=max(known) - first.start_ns if len(known) == len(ends) else None, spans=len(spans),
+        duration_ns=max(ends) - first.start_ns if len(ends) == len(begun) else None, spans=len(spans),
         is_rooted=len(roots) == 1 and not first.parent_id, repeated=len(read) - len(spans),
-        query_id=next((str(spans[key].facts["query_id"]) for key in roots if "query_id" in spans[key].facts), None),
+        query_id=query_ids[0] if query_ids else None,
     )  # fmt: skip
 
 
-def _add_time(trace: TraceFacts, span: SpanFacts, stage: str, below: Sequence[SpanFacts]) -> None:
-    if span.end_ns is None:
-        trace.unfinished += 1
-        trace.untimed.add(stage)
-        return
-    own = span.end_ns - span.start_ns
-    if below:
-        reached, covered = span.start_ns, 0
-        for start, end in sorted((kid.start_ns, kid.end_ns) for kid in below if kid.end_ns is not None):
-            if start < span.start_ns or end > span.end_ns:
-                trace.skewed += 1
-            inside = min(end, span.end_ns)
-            if inside > reached:
-                covered += inside - max(start, reached)
-                reached = inside
-        own -= covered
-    trace.busy_ns[stage] = trace.busy_ns.get(stage, 0) + own
+def _add_times(
+    trace: TraceFacts,
+    spans: Sequence[SpanFacts],
+    kids: Sequence[list[int]],
+    roots: Sequence[int],
+    order: Sequence[int],
+    stages: Sequence[str],
+) -> None:
+    """Add up by stage what spans took, how often they were called, and what became of them."""
+    starts = [span.start_ns for span in spans]
+    ends = [span.start_ns if span.end_ns is None else span.end_ns for span in spans]
+    own = own_times(starts, ends, kids)
+    busy, calls, begun = trace.busy_ns, trace.calls, trace.starts_ns
+    for place in order:
+        span, stage, start = spans[place], stages[place], starts[place]
+        calls[stage] = calls.get(stage, 0) + 1
+        if stage not in begun or start < begun[stage]:
+            begun[stage] = start
+        if span.end_ns is None:
+            trace.unfinished += 1
+            trace.untimed.add(stage)
+        else:
+            busy[stage] = busy.get(stage, 0) + own[place]
+            for kid in kids[place]:
+                if starts[kid] < start or ends[kid] > span.end_ns:
+                    trace.skewed += spans[kid].end_ns is not None
+        facts = span.facts
+        if span.failed or "error" in facts:
+            trace.errors[stage] = trace.errors.get(stage, 0) + 1
+            trace.failed = trace.failed or not span.parent_id
+        if not RARE.isdisjoint(facts):
+            _add_rare(trace, facts, stage)
+    if trace.duration_ns is not None:
+        path = critical_path(starts, ends, kids, roots, start=trace.start_ns, end=trace.start_ns + trace.duration_ns)
+        for stage, waited in zip((*stages, REST), path, strict=True):
+            if waited or stage == REST:
+                trace.path_ns[stage] = trace.path_ns.get(stage, 0) + waited
 
 
-def _add_outcome(trace: TraceFacts, span: SpanFacts, stage: str) -> None:
-    facts = span.facts
-    if span.failed or "error" in facts:
-        trace.errors[stage] = trace.errors.get(stage, 0) + 1
-        trace.failed = trace.failed or not span.parent_id
-    if RARE.isdisjoint(facts):
-        return
+def _add_rare(trace: TraceFacts, facts: dict[str, Any], stage: str) -> None:
     if resent := facts.get("resent"):
         trace.retries[stage] = trace.retries.get(stage, 0) + int(resent)
     for unit, count in facts.get("usage", {}).items():
@@ -196,43 +201,16 @@ def _add_outcome(trace: TraceFacts, span: SpanFacts, stage: str) -> None:
         trace.kept_share = share
 
 
-def _add_path(
-    trace: TraceFacts,
-    spans: dict[str, SpanFacts],
-    kids: dict[str, list[str]],
-    roots: Sequence[str],
-    stages: dict[str, str],
-) -> None:
-    """Give every moment of the trace to the span that its end waited for."""
-    if trace.duration_ns is None:
-        return
-    path = trace.path_ns
-    todo: list[tuple[str | None, Sequence[str], int, int]] = [
-        (None, roots, trace.start_ns, trace.start_ns + trace.duration_ns)
-    ]
-    while todo:
-        key, below, low, high = todo.pop()
-        stage, cursor = REST if key is None else stages[key], high
-        ended = [(spans[kid].end_ns, kid) for kid in below]
-        for end, kid in sorted(((end, kid) for end, kid in ended if end is not None), reverse=True):
-            start, reached = max(spans[kid].start_ns, low), min(end, cursor)
-            if reached > start:
-                path[stage] = path.get(stage, 0) + cursor - reached
-                todo.append((kid, kids.get(kid, ()), start, reached))
-                cursor = start
-        path[stage] = path.get(stage, 0) + cursor - low
-
-
 def _add_retries(
-    trace: TraceFacts, spans: dict[str, SpanFacts], kids: dict[str, list[str]], stages: dict[str, str]
+    trace: TraceFacts, spans: Sequence[SpanFacts], kids: Sequence[list[int]], stages: Sequence[str]
 ) -> None:
     """A call that failed and was made again beside it, under the same name."""
-    for below in kids.values():
+    for below in kids:
         if len(below) < 2:
             continue
         calls: dict[tuple[str, str], list[SpanFacts]] = defaultdict(list)
-        for key in below:
-            calls[spans[key].name, stages[key]].append(spans[key])
+        for kid in below:
+            calls[spans[kid].name, stages[kid]].append(spans[kid])
         for (_, stage), same in calls.items():
             same.sort(key=lambda span: span.start_ns)
             failed = sum(span.failed or "error" in span.facts for span in same[:-1])
@@ -241,44 +219,46 @@ def _add_retries(
 
 
 def _add_calls(
-    trace: TraceFacts,
-    spans: dict[str, SpanFacts],
-    kids: dict[str, list[str]],
-    order: Sequence[str],
+    trace: TraceFacts, spans: Sequence[SpanFacts], kids: Sequence[list[int]], order: Sequence[int]
 ) -> None:
     """The calls that somebody may bill: the innermost of those that are traced twice."""
-    holds: dict[str, int] = {}
-    for key in reversed(order):  # children first
-        inside, own = 0, spans[key].stage
-        for kid in kids.get(key, ()):
+    holds = [0] * len(spans)
+    for place in reversed(order):  # children first
+        inside, own = 0, spans[place].stage
+        for kid in kids[place]:
             inside |= holds[kid]
         bit = BITS.get(own, 0)
         asks_llm = own == "rerank" and inside & BITS["generate"]  # such a reranker is billed by what it asks
-        billed = own in BILLED or (bit and "own_usd" in spans[key].facts)
+        billed = own in BILLED or (bit and "own_usd" in spans[place].facts)
         if billed and not inside & bit and not asks_llm:
-            trace.model_calls.append(_model_call(spans[key], own))
-        holds[key] = inside | bit
+            trace.model_calls.append(_model_call(spans[place], own))
+        holds[place] = inside | bit
 
 
 def _add_passages(
-    trace: TraceFacts, spans: dict[str, SpanFacts], ranked: Sequence[str], stages: dict[str, str]
+    trace: TraceFacts,
+    spans: Sequence[SpanFacts],
+    ranked: Sequence[int],
+    stages: Sequence[str],
+    places: Mapping[str, int],
 ) -> None:
     """What was found, what rerankers made of it, and what of it stands in a prompt; spans by the time they begin."""
     prompts: list[str] = []
     passages: dict[str, str] = {}
-    for key in ranked:
-        span, facts = spans[key], spans[key].facts
+    for place in ranked:
+        span, facts = spans[place], spans[place].facts
         for name in ("found", "offered", "reranked"):
-            for doc_id, probe in facts.get(name, ()):
-                if probe:
-                    passages.setdefault(doc_id, probe)
-        if "found" in facts and span.stage == "search" and not _is_within(span, spans, "search"):
+            if name in facts:
+                for doc_id, probe in facts[name]:
+                    if probe:
+                        passages.setdefault(doc_id, probe)
+        if "found" in facts and span.stage == "search" and not _is_within(span, spans, places, "search"):
             trace.found = facts["found"]
         if "reranked" in facts and span.stage == "rerank" and (offered := facts.get("offered") or trace.found):
             trace.rerankings.append((offered, facts["reranked"]))
         if "injected" in facts and span.stage == "inject":
             trace.injected = [doc_id for doc_id, _ in facts["injected"]]
-        if stages[key] == "generate":
+        if stages[place] == "generate":
             if prompt := facts.get("prompt") or facts.get("question"):
                 prompts.append(prompt)
             if "first_token_s" in facts:
@@ -288,13 +268,13 @@ def _add_passages(
         trace.injected = held or None
 
 
-def _is_within(span: SpanFacts, spans: dict[str, SpanFacts], stage: str) -> bool:
+def _is_within(span: SpanFacts, spans: Sequence[SpanFacts], places: Mapping[str, int], stage: str) -> bool:
     """Whether it lies inside another span of the stage, at most as deep as there are spans."""
-    above, seen = spans.get(span.parent_id), 0
-    while above is not None and seen < len(spans):
-        if above.stage == stage:
+    seen = 0
+    while (above := places.get(span.parent_id)) is not None and seen < len(spans):
+        span, seen = spans[above], seen + 1
+        if span.stage == stage:
             return True
-        above, seen = spans.get(above.parent_id), seen + 1
     return False
 
 
@@ -314,10 +294,10 @@ def _model_call(span: SpanFacts, stage: str) -> ModelCall:
     )  # fmt: skip
 
 
-def _question(spans: dict[str, SpanFacts], ranked: Sequence[str], order: Sequence[str]) -> str | None:
+def _question(spans: Sequence[SpanFacts], ranked: Sequence[int], order: Sequence[int]) -> str | None:
     """The question as the search, the reranker or the embedder was given it, else as the whole was."""
     for stage in ("search", "rerank", "embed"):
-        for key in ranked:
-            if spans[key].stage == stage and spans[key].facts.get("question"):
-                return str(spans[key].facts["question"])
-    return next((str(spans[key].facts["question"]) for key in order if spans[key].facts.get("question")), None)
+        for place in ranked:
+            if spans[place].stage == stage and spans[place].facts.get("question"):
+                return str(spans[place].facts["question"])
+    return next((str(spans[place].facts["question"]) for place in order if spans[place].facts.get("question")), None)
