@@ -76,7 +76,7 @@ def _describe(caught: AppSpan, name: str, attributes: Mapping[str, Any]) -> None
     from ragprof.traces.attributes import facts_of
     from ragprof.traces.vocabulary import stage_of
 
-    facts = facts_of(attributes.items())
+    facts = facts_of([{"key": key, "value": value} for key, value in attributes.items()])
     stage = stage_of(facts, name)
     caught.name = stage if stage in STAGES else name
     caught.prompt = facts.get("prompt") if stage == "generate" else None

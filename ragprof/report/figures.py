@@ -152,6 +152,23 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+NOT_SIGNIFICANT = "not significant"
+
+
+def not_significant(interval: Interval, p: float | None, family: int) -> str:
+    """Say that a difference is not significant, and why where its own interval excludes 0.
+
+    `p` is corrected over `family` comparisons; the interval is that of the one difference and is not.
+    """
+    if interval is None or p is None or interval[0] <= 0 <= interval[1]:
+        return NOT_SIGNIFICANT
+    equals = "" if p < 0.001 else "= "
+    told = f"p {equals}{p_value(p)}"
+    if family < 2:
+        return f"{NOT_SIGNIFICANT} ({told})"
+    return f"{NOT_SIGNIFICANT} after correction for {family:,} comparisons (Holm, {told})"
+
+
 def usd(value: Any) -> str:
     """A decimal string as dollars: cents from one dollar on, three significant digits below."""
     if value is None:

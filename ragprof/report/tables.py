@@ -115,12 +115,18 @@ class Decided(Protocol):
     def more_queries(self) -> int | None: ...
 
 
-def verdict_cell(comparison: Decided) -> Cell:
+def verdict_cell(comparison: Decided, family: int = 1) -> Cell:
+    """The verdict with what is missing for one; `family` is over how many comparisons its p was corrected."""
     verdict = at(comparison, "verdict")
     if verdict is None:
         return figure(ABSENT)
     words, tone = _VERDICTS.get(verdict, (verdict, ""))
-    return Cell(words, needed(comparison), tone)
+    why = ""
+    if verdict == "undecided" and family > 1:
+        interval = at(comparison, "interval") or at(comparison, "difference", "interval")
+        why = figures.not_significant(interval, at(comparison, "p_holm"), family)
+    notes = ["" if why == figures.NOT_SIGNIFICANT else why, needed(comparison)]
+    return Cell(words, "; ".join(filter(None, notes)), tone)
 
 
 def needed(comparison: Any) -> str:
@@ -245,11 +251,11 @@ def facts(pairs: Mapping[str, Any]) -> tuple[Row, ...]:
     return tuple(Row((Cell(label), figure(figures.text(value)))) for label, value in known.items())
 
 
-def verdict_cells(comparison: Any) -> tuple[Cell, Cell]:
-    """p, corrected where it was, and the verdict with what is missing for one."""
+def verdict_cells(comparison: Any, family: int) -> tuple[Cell, Cell]:
+    """p, corrected where it was over `family` comparisons, and the verdict with what is missing for one."""
     corrected = at(comparison, "p_holm")
     note = "" if corrected is None else f"Holm {figures.p_value(corrected)}"
-    return figure(figures.p_value(at(comparison, "p")), note), verdict_cell(comparison)
+    return figure(figures.p_value(at(comparison, "p")), note), verdict_cell(comparison, family)
 
 
 def score_change(estimate: Any) -> Cell:

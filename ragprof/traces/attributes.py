@@ -8,7 +8,7 @@ with it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -34,49 +34,52 @@ SHAPES, LONGEST_SHAPE = 4_096, 500
 
 
 class Plan(NamedTuple):
-    """Where in a span's attributes its facts stand, by their names alone. -1 is the place of nothing.
+    """Where in a span's attributes its facts stand, by their names alone.
 
     `facts` are fact, conversion and the places that may tell it, the first in the table first; `lists` are the places
-    of each passage's id and content, in order.
+    of each passage's id and content, in order, None for none.
     """
 
     facts: tuple[tuple[str, Callable[[Any], Any] | None, tuple[int, ...]], ...]
-    lists: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+    lists: tuple[tuple[str, tuple[tuple[int | None, int | None], ...]], ...]
     prompt: tuple[int, ...]
     usage: tuple[tuple[str, int], ...]
     sampled: tuple[tuple[str, int], ...]
 
 
-def facts_of(names: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
-    """Return the facts of a span by the names of its attributes and their values, plain ones or as OTLP writes them.
+def facts_of(attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the facts of a span by its attributes, as OTLP's JSON has them: objects of a key and a value.
 
     `found`, `offered`, `reranked` and `injected` are lists of [id, probe], `prompt` is one text, `question` another,
     `sampled` names what a sampler left behind. Of attributes that tell nothing no value is read.
     """
     # Spans of one kind have the same names: what these tell is worked out once for all of them.
+    names = tuple([each["key"] for each in attributes])
     plan = _plan(names) if len(names) <= LONGEST_SHAPE else _plan.__wrapped__(names)
-    values.append(None)
     facts: dict[str, Any] = {}
     for fact, convert, places in plan.facts:
         for place in places:
-            value = plain(values[place])
+            value = plain(attributes[place].get("value"))
             if value is not None and (convert is None or (value := convert(value)) is not None):
                 facts[fact] = value
                 break
     for listed, passages in plan.lists:
-        read = [(plain(values[at_id]), plain(values[at_content])) for at_id, at_content in passages]
-        documents = [document(doc_id, content) for doc_id, content in read if doc_id is not None or content is not None]
+        documents = []
+        for at_id, at_content in passages[:MOST_DOCUMENTS]:
+            doc_id = None if at_id is None else plain(attributes[at_id].get("value"))
+            content = None if at_content is None else plain(attributes[at_content].get("value"))
+            if doc_id is not None or content is not None:
+                documents.append(document(doc_id, content))
         if documents:
-            facts[listed] = documents[:MOST_DOCUMENTS]
-    if plan.usage:
-        told = {unit: value for unit, place in plan.usage if (value := plain(values[place])) is not None}
-        facts |= {"usage": told} if told else {}
-    if plan.sampled:
-        signs = [name for name, place in plan.sampled if plain(values[place]) is not None]
-        facts |= {"sampled": signs} if signs else {}
+            facts[listed] = documents
+    for fact, places_of in (("usage", plan.usage), ("sampled", plan.sampled)):
+        if places_of:
+            told = {name: plain(attributes[place].get("value")) for name, place in places_of}
+            told = {name: value for name, value in told.items() if value is not None}
+            facts |= {fact: told if fact == "usage" else list(told)} if told else {}
     if plan.prompt or "documents" in facts or "prompt" in facts:
-        messages = [str(value) for place in plan.prompt if (value := plain(values[place])) is not None]
-        return _put_together(facts, messages)
+        texts = [plain(attributes[place].get("value")) for place in plan.prompt]
+        return _put_together(facts, [str(text) for text in texts if text is not None])
     return facts
 
 
@@ -103,7 +106,7 @@ def _plan(names: tuple[str, ...]) -> Plan:
     return Plan(
         facts=tuple((fact, CONVERSIONS.get(fact), tuple(at for _, at in sorted(of))) for fact, of in facts.items()),
         lists=tuple(
-            (listed, tuple((at.get("id", -1), at.get("content", -1)) for _, at in sorted(numbered.items())))
+            (listed, tuple((at.get("id"), at.get("content")) for _, at in sorted(numbered.items())))
             for listed, numbered in lists.items()
         ),
         prompt=tuple(prompt), usage=tuple(usage.items()), sampled=tuple(sampled),

@@ -43,8 +43,7 @@ def spans_of(line: dict[str, Any]) -> Iterator[SpanFacts]:
 def span_of(span: dict[str, Any], service: str, sampled: Any) -> SpanFacts:
     """Return one span. What its events and its state of sampling tell is among its facts."""
     get = span.get
-    attributes = get("attributes") or ()
-    facts = facts_of(tuple([each["key"] for each in attributes]), [each.get("value") for each in attributes])
+    facts = facts_of(get("attributes") or ())
     name = str(get("name") or "span")
     start = nanoseconds(get("startTimeUnixNano") or get("start_time_unix_nano"))
     end: int | None = nanoseconds(get("endTimeUnixNano") or get("end_time_unix_nano"))
@@ -58,13 +57,13 @@ def span_of(span: dict[str, Any], service: str, sampled: Any) -> SpanFacts:
         facts.setdefault("sampled", []).extend(sampled)
     if (state := get("traceState")) and (share := kept_share(str(state))) is not None:
         facts["kept_share"] = share
-    status = get("status")
+    status = get("status") or {}
     return SpanFacts(
         hexadecimal(get("traceId") or get("trace_id") or "", 32),
         hexadecimal(get("spanId") or get("span_id") or "", 16),
         hexadecimal(get("parentSpanId") or get("parent_span_id") or "", 16),
         service, name, start, end if end and end >= start else None, stage_of(facts, name),
-        bool(status) and status.get("code") in FAILED, facts,
+        status.get("code") in FAILED, facts,
     )  # fmt: skip
 
 

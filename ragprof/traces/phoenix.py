@@ -34,7 +34,7 @@ def span_of(line: dict[str, Any]) -> SpanFacts:
     pairs += [
         pair for name, value in line.items() if name.startswith(PREFIX) for pair in flat(value, name[len(PREFIX) :])
     ]
-    facts = facts_of(tuple(name for name, _ in pairs), [value for _, value in pairs])
+    facts = facts_of([{"key": name, "value": value} for name, value in pairs])
     if line.get("span_kind"):
         facts.setdefault("kind", line["span_kind"])
     name, start = str(line.get("name") or "span"), instant(line.get("start_time")) or 0

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import orjson
@@ -17,6 +18,8 @@ import orjson
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts
 
+TOGETHER = 8
+"""Spans of a part that are written at once."""
 BYTES_A_PART = 16 * 1024 * 1024
 """Of the files that are read. As Python's objects a part takes some ten times as much."""
 MOST_PARTS = 400
@@ -36,12 +39,19 @@ def by_trace(spans: Iterable[SpanFacts], *, total_bytes: int, beside: Path) -> I
                 stack.enter_context((Path(folder) / f"{part}.jsonl").open("wb", buffering=1 << 16))
                 for part in range(parts)
             ]
+            waiting: list[list[tuple[Any, ...]]] = [[] for _ in streams]
             for span in spans:
                 if span.trace_id:
-                    stream = streams[crc32(span.trace_id.encode(errors="replace")) % parts]
-                    stream.write(orjson.dumps(tuple(span), option=orjson.OPT_APPEND_NEWLINE))
-            for stream in streams:
+                    part = crc32(span.trace_id.encode(errors="replace")) % parts
+                    together = waiting[part]
+                    together.append(tuple(span))
+                    if len(together) == TOGETHER:
+                        streams[part].write(orjson.dumps(together, option=orjson.OPT_APPEND_NEWLINE))
+                        together.clear()
+            for stream, together in zip(streams, waiting, strict=True):
+                stream.write(orjson.dumps(together, option=orjson.OPT_APPEND_NEWLINE))
                 stream.close()
+            del waiting
         except OSError as failure:
             raise BadInput(
                 f"no room to sort spans by trace ({failure.strerror}); it takes about as much as the files read",
@@ -52,7 +62,7 @@ def by_trace(spans: Iterable[SpanFacts], *, total_bytes: int, beside: Path) -> I
             traces: dict[str, list[SpanFacts]] = {}
             with path.open("rb") as stream:
                 for line in stream:
-                    span = SpanFacts(*orjson.loads(line))
-                    traces.setdefault(span.trace_id, []).append(span)
+                    for span in map(SpanFacts._make, orjson.loads(line)):
+                        traces.setdefault(span.trace_id, []).append(span)
             path.unlink()
             yield from traces.values()

@@ -6,9 +6,11 @@ inside a reranker is the reranker's. Where a framework and a client library both
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from ragprof.core import STAGES
@@ -58,10 +60,10 @@ class TraceFacts:
     duration_ns: int | None
     spans: int
     is_rooted: bool
+    calls: Mapping[str, int]
     busy_ns: dict[str, int] = field(default_factory=dict)
     path_ns: dict[str, int] = field(default_factory=dict)
     starts_ns: dict[str, int] = field(default_factory=dict)
-    calls: dict[str, int] = field(default_factory=dict)
     usage: dict[tuple[str, str], int] = field(default_factory=dict)
     untimed: set[str] = field(default_factory=set)
     failed: bool = False
@@ -89,94 +91,149 @@ class TraceFacts:
 def trace_of(read: Sequence[SpanFacts]) -> TraceFacts:
     """Return what the spans of one trace say together. A span that is there twice counts once."""
     unique = {span.span_id or f"#{place}": span for place, span in enumerate(reversed(read))}
-    places, spans = {key: place for place, key in enumerate(unique)}, list(unique.values())
-    kids: list[list[int]] = [[] for _ in spans]
-    roots = []
-    for place, span in enumerate(spans):
-        above = places.get(span.parent_id, place)
-        if above != place:
-            kids[above].append(place)
-        else:
-            roots.append(place)
-    if len(roots) > 1:
-        begins = [place for place in roots if not spans[place].parent_id]
-        if len(begins) == 1:  # spans whose parents are not in the files happened within the whole
-            kids[begins[0]] += [place for place in roots if place != begins[0]]
-            roots = begins
-    order, stages = _walked(spans, kids, roots)
-    while len(order) < len(spans):  # spans that are each other's parents: the earliest of them begins
-        roots.append(min(set(range(len(spans))).difference(order), key=lambda place: spans[place].start_ns))
-        kids = [[kid for kid in below if kid not in roots] for below in kids]
-        order, stages = _walked(spans, kids, roots)
-    trace = _whole(read, spans, roots)
-    _add_times(trace, spans, kids, roots, order, stages)
+    spans = sorted(unique.values(), key=_beginning)
+    places = {span.span_id: place for place, span in enumerate(spans)}
+    tree = tree_of(
+        tuple([places.get(span.parent_id, -1) if span.parent_id else NO_PARENT for span in spans]),
+        tuple([span.stage for span in spans]),
+    )
+    trace = _whole(read, spans, tree)
+    _add_times(trace, spans, tree)
     if trace.errors:
-        _add_retries(trace, spans, kids, stages)
-    _add_calls(trace, spans, kids, order)
-    ranked = [place for place in order if spans[place].stage in RAG_STAGES]
-    ranked.sort(key=lambda place: spans[place].start_ns)
-    _add_passages(trace, spans, ranked, stages, places)
-    trace.question = _question(spans, ranked, order)
+        _add_retries(trace, spans, tree)
+    for place in tree.innermost:
+        if (stage := spans[place].stage) in BILLED or "own_usd" in spans[place].facts:
+            trace.model_calls.append(_model_call(spans[place], stage))
+    _add_passages(trace, spans, tree)
+    trace.question = _question(spans, tree)
     return trace
 
 
-def _walked(
-    spans: Sequence[SpanFacts], kids: Sequence[list[int]], roots: Sequence[int]
-) -> tuple[list[int], list[str]]:
+_beginning = attrgetter("start_ns")
+NO_PARENT = -2
+"""The place of the parent of a span that has none; -1 is that of one whose parent is not in the files."""
+TREES, LARGEST = 2_048, 100
+"""Trees that are remembered, and the spans of the largest of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """How the spans of a trace lie within each other, by their places in the order in which they began.
+
+    `order` has parents first. `stages` are those that they belong to, `ranked` the places of those that are of a RAG
+    stage themselves, `innermost` of these the ones that hold none of the same stage: what is traced twice counts once.
+    """
+
+    roots: tuple[int, ...]
+    order: tuple[int, ...]
+    kids: tuple[tuple[int, ...], ...]
+    stages: tuple[str, ...]
+    ranked: tuple[int, ...]
+    innermost: tuple[int, ...]
+    inner_searches: frozenset[int]
+    calls: Mapping[str, int]
+
+
+def tree_of(parents: tuple[int, ...], own: tuple[str, ...]) -> Tree:
+    """Return the tree of spans with these parents and these stages of their own."""
+    # An app's traces are mostly alike: their tree is worked out once.
+    return _tree(parents, own) if len(own) <= LARGEST else _tree.__wrapped__(parents, own)
+
+
+@lru_cache(TREES)
+def _tree(parents: tuple[int, ...], own: tuple[str, ...]) -> Tree:
+    kids: list[list[int]] = [[] for _ in own]
+    roots = []
+    for place, above in enumerate(parents):
+        if above >= 0 and above != place:
+            kids[above].append(place)
+        else:
+            roots.append(place)
+    begins = [place for place in roots if parents[place] == NO_PARENT]
+    if len(begins) == 1 and len(roots) > 1:  # spans whose parents are not in the files happened within the whole
+        kids[begins[0]] = sorted({*kids[begins[0]], *roots} - {begins[0]})
+        roots = begins
+    order, stages = _walked(own, kids, roots)
+    while len(order) < len(own):  # spans that are each other's parents: the earliest of them begins
+        roots.append(min(set(range(len(own))).difference(order)))
+        kids = [[kid for kid in below if kid not in roots] for below in kids]
+        order, stages = _walked(own, kids, roots)
+    holds, innermost = [0] * len(own), []
+    for place in reversed(order):  # children first
+        inside, stage = 0, own[place]
+        for kid in kids[place]:
+            inside |= holds[kid]
+        bit = BITS.get(stage, 0)
+        asks_llm = stage == "rerank" and inside & BITS["generate"]  # such a reranker is billed by what it asks
+        if bit and not inside & bit and not asks_llm:
+            innermost.append(place)
+        holds[place] = inside | bit
+    return Tree(
+        tuple(roots), tuple(order), tuple(map(tuple, kids)), tuple(stages),
+        ranked=tuple(place for place, stage in enumerate(own) if stage in RAG_STAGES), innermost=tuple(innermost),
+        inner_searches=frozenset(
+            place for place, stage in enumerate(own) if stage == "search" and _is_within(place, parents, own, stage)
+        ),
+        calls=Counter(stages),
+    )  # fmt: skip
+
+
+def _is_within(place: int, parents: Sequence[int], own: Sequence[str], stage: str) -> bool:
+    """Whether it lies inside another span of the stage, at most as deep as there are spans."""
+    above, seen = parents[place], 0
+    while above >= 0 and seen < len(own):
+        if own[above] == stage:
+            return True
+        above, seen = parents[above], seen + 1
+    return False
+
+
+def _walked(own: Sequence[str], kids: Sequence[list[int]], roots: Sequence[int]) -> tuple[list[int], list[str]]:
     """All spans that a root leads to, parents first, and the stage that each belongs to."""
     order: list[int] = []
-    stages = [REST] * len(spans)
+    stages = [REST] * len(own)
     waiting = [(root, REST) for root in roots]
     while waiting:
         place, above = waiting.pop()
-        own = spans[place].stage
-        stage = above if above in RAG_STAGES and (above == "rerank" or own not in RAG_STAGES) else own
+        stage = own[place]
+        if above in RAG_STAGES and (above == "rerank" or stage not in RAG_STAGES):
+            stage = above
         stages[place] = stage
         order.append(place)
-        for kid in kids[place]:
-            waiting.append((kid, stage))
+        waiting += [(kid, stage) for kid in kids[place]]
     return order, stages
 
 
-def _whole(read: Sequence[SpanFacts], spans: Sequence[SpanFacts], roots: Sequence[int]) -> TraceFacts:
+def _whole(read: Sequence[SpanFacts], spans: Sequence[SpanFacts], tree: Tree) -> TraceFacts:
     """The trace as a whole: its root's name and time; of several roots, from the first beginning to the last end."""
-    begun = [spans[place] for place in roots]
-    first = begun[0] if len(begun) == 1 else min(begun, key=lambda span: span.start_ns)
+    begun = [spans[place] for place in tree.roots]
+    first = spans[min(tree.roots)]
     ends = [span.end_ns for span in begun if span.end_ns is not None]
     query_ids = [str(span.facts["query_id"]) for span in begun if "query_id" in span.facts]
     return TraceFacts(
         trace_id=first.trace_id, service=first.service, name=first.name, start_ns=first.start_ns,
         duration_ns=max(ends) - first.start_ns if len(ends) == len(begun) else None, spans=len(spans),
-        is_rooted=len(roots) == 1 and not first.parent_id, repeated=len(read) - len(spans),
+        is_rooted=len(begun) == 1 and not first.parent_id, repeated=len(read) - len(spans), calls=tree.calls,
         query_id=query_ids[0] if query_ids else None,
     )  # fmt: skip
 
 
-def _add_times(
-    trace: TraceFacts,
-    spans: Sequence[SpanFacts],
-    kids: Sequence[list[int]],
-    roots: Sequence[int],
-    order: Sequence[int],
-    stages: Sequence[str],
-) -> None:
-    """Add up by stage what spans took, how often they were called, and what became of them."""
+def _add_times(trace: TraceFacts, spans: Sequence[SpanFacts], tree: Tree) -> None:
+    """Add up by stage what spans took, and what became of them."""
+    kids, stages = tree.kids, tree.stages
     starts = [span.start_ns for span in spans]
     ends = [span.start_ns if span.end_ns is None else span.end_ns for span in spans]
-    own = own_times(starts, ends, kids)
-    busy, calls, begun = trace.busy_ns, trace.calls, trace.starts_ns
-    for place in order:
-        span, stage, start = spans[place], stages[place], starts[place]
-        calls[stage] = calls.get(stage, 0) + 1
-        if stage not in begun or start < begun[stage]:
-            begun[stage] = start
+    busy, begun = trace.busy_ns, trace.starts_ns
+    for span, stage, own, below in zip(spans, stages, own_times(starts, ends, kids), kids, strict=True):
+        if stage not in begun:
+            begun[stage] = span.start_ns
         if span.end_ns is None:
             trace.unfinished += 1
             trace.untimed.add(stage)
         else:
-            busy[stage] = busy.get(stage, 0) + own[place]
-            for kid in kids[place]:
-                if starts[kid] < start or ends[kid] > span.end_ns:
+            busy[stage] = busy.get(stage, 0) + own
+            for kid in below:
+                if starts[kid] < span.start_ns or ends[kid] > span.end_ns:
                     trace.skewed += spans[kid].end_ns is not None
         facts = span.facts
         if span.failed or "error" in facts:
@@ -185,10 +242,10 @@ def _add_times(
         if not RARE.isdisjoint(facts):
             _add_rare(trace, facts, stage)
     if trace.duration_ns is not None:
-        path = critical_path(starts, ends, kids, roots, start=trace.start_ns, end=trace.start_ns + trace.duration_ns)
+        end_ns = trace.start_ns + trace.duration_ns
+        path = critical_path(starts, ends, kids, tree.roots, start=trace.start_ns, end=end_ns)
         for stage, waited in zip((*stages, REST), path, strict=True):
-            if waited or stage == REST:
-                trace.path_ns[stage] = trace.path_ns.get(stage, 0) + waited
+            trace.path_ns[stage] = trace.path_ns.get(stage, 0) + waited
 
 
 def _add_rare(trace: TraceFacts, facts: dict[str, Any], stage: str) -> None:
@@ -201,64 +258,38 @@ def _add_rare(trace: TraceFacts, facts: dict[str, Any], stage: str) -> None:
         trace.kept_share = share
 
 
-def _add_retries(
-    trace: TraceFacts, spans: Sequence[SpanFacts], kids: Sequence[list[int]], stages: Sequence[str]
-) -> None:
+def _add_retries(trace: TraceFacts, spans: Sequence[SpanFacts], tree: Tree) -> None:
     """A call that failed and was made again beside it, under the same name."""
-    for below in kids:
+    for below in tree.kids:
         if len(below) < 2:
             continue
         calls: dict[tuple[str, str], list[SpanFacts]] = defaultdict(list)
         for kid in below:
-            calls[spans[kid].name, stages[kid]].append(spans[kid])
+            calls[spans[kid].name, tree.stages[kid]].append(spans[kid])
         for (_, stage), same in calls.items():
-            same.sort(key=lambda span: span.start_ns)
             failed = sum(span.failed or "error" in span.facts for span in same[:-1])
             if failed:
                 trace.retries[stage] = trace.retries.get(stage, 0) + failed
 
 
-def _add_calls(
-    trace: TraceFacts, spans: Sequence[SpanFacts], kids: Sequence[list[int]], order: Sequence[int]
-) -> None:
-    """The calls that somebody may bill: the innermost of those that are traced twice."""
-    holds = [0] * len(spans)
-    for place in reversed(order):  # children first
-        inside, own = 0, spans[place].stage
-        for kid in kids[place]:
-            inside |= holds[kid]
-        bit = BITS.get(own, 0)
-        asks_llm = own == "rerank" and inside & BITS["generate"]  # such a reranker is billed by what it asks
-        billed = own in BILLED or (bit and "own_usd" in spans[place].facts)
-        if billed and not inside & bit and not asks_llm:
-            trace.model_calls.append(_model_call(spans[place], own))
-        holds[place] = inside | bit
-
-
-def _add_passages(
-    trace: TraceFacts,
-    spans: Sequence[SpanFacts],
-    ranked: Sequence[int],
-    stages: Sequence[str],
-    places: Mapping[str, int],
-) -> None:
+def _add_passages(trace: TraceFacts, spans: Sequence[SpanFacts], tree: Tree) -> None:
     """What was found, what rerankers made of it, and what of it stands in a prompt; spans by the time they begin."""
     prompts: list[str] = []
     passages: dict[str, str] = {}
-    for place in ranked:
+    for place in tree.ranked:
         span, facts = spans[place], spans[place].facts
         for name in ("found", "offered", "reranked"):
             if name in facts:
                 for doc_id, probe in facts[name]:
                     if probe:
                         passages.setdefault(doc_id, probe)
-        if "found" in facts and span.stage == "search" and not _is_within(span, spans, places, "search"):
+        if "found" in facts and span.stage == "search" and place not in tree.inner_searches:
             trace.found = facts["found"]
         if "reranked" in facts and span.stage == "rerank" and (offered := facts.get("offered") or trace.found):
             trace.rerankings.append((offered, facts["reranked"]))
         if "injected" in facts and span.stage == "inject":
             trace.injected = [doc_id for doc_id, _ in facts["injected"]]
-        if stages[place] == "generate":
+        if tree.stages[place] == "generate":
             if prompt := facts.get("prompt") or facts.get("question"):
                 prompts.append(prompt)
             if "first_token_s" in facts:
@@ -266,16 +297,6 @@ def _add_passages(
     if trace.injected is None and prompts:
         held = [doc_id for doc_id, probe in passages.items() if any(probe in prompt for prompt in prompts)]
         trace.injected = held or None
-
-
-def _is_within(span: SpanFacts, spans: Sequence[SpanFacts], places: Mapping[str, int], stage: str) -> bool:
-    """Whether it lies inside another span of the stage, at most as deep as there are spans."""
-    seen = 0
-    while (above := places.get(span.parent_id)) is not None and seen < len(spans):
-        span, seen = spans[above], seen + 1
-        if span.stage == stage:
-            return True
-    return False
 
 
 def _model_call(span: SpanFacts, stage: str) -> ModelCall:
@@ -294,10 +315,12 @@ def _model_call(span: SpanFacts, stage: str) -> ModelCall:
     )  # fmt: skip
 
 
-def _question(spans: Sequence[SpanFacts], ranked: Sequence[int], order: Sequence[int]) -> str | None:
+def _question(spans: Sequence[SpanFacts], tree: Tree) -> str | None:
     """The question as the search, the reranker or the embedder was given it, else as the whole was."""
     for stage in ("search", "rerank", "embed"):
-        for place in ranked:
+        for place in tree.ranked:
             if spans[place].stage == stage and spans[place].facts.get("question"):
                 return str(spans[place].facts["question"])
-    return next((str(spans[place].facts["question"]) for place in order if spans[place].facts.get("question")), None)
+    return next(
+        (str(spans[place].facts["question"]) for place in tree.order if spans[place].facts.get("question")), None
+    )

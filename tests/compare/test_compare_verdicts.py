@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from compare_data import cost, ndcg, rising, row, side, timings, tokens
 
 from ragprof.core.quantities import Kind, quantity
 from ragprof.evals import GateMargin
+from ragprof.studies.gate.cells import verdict_cell
 from ragprof.studies.gate.comparison import compare
-from ragprof.studies.gate.document import Better, GateVerdict, Interval, Verdict
+from ragprof.studies.gate.document import Better, GateVerdict, Interval, QuantityRow, Verdict
 from ragprof.studies.gate.verdicts import (
     DEFAULTS,
     Clock,
@@ -16,7 +19,9 @@ from ragprof.studies.gate.verdicts import (
     better_of,
     bound,
     clocked_tolerance,
+    correction,
     exit_code,
+    gate_correction,
     gate_verdict,
     overall,
     verdict,
@@ -46,6 +51,37 @@ def test_a_verdict_needs_the_interval_and_p(
     interval: Interval | None, p: float | None, better: Better, told: Verdict
 ) -> None:
     assert verdict(interval, margin=0.01, p=p, better=better, alpha=0.05) == told
+
+
+@pytest.mark.parametrize(
+    ("told", "interval", "p", "family", "why"),
+    [
+        ("undecided", (0.007, 0.063), 0.12, 45,
+         "not significant after correction for 45 comparisons (Holm, p = 0.120)"),
+        ("undecided", (-0.007, 0.063), 0.12, 45, ""),
+        ("undecided", (0.007, 0.063), 0.12, 1, ""),
+        ("better", (0.007, 0.063), 0.01, 45, ""),
+        ("undecided", None, None, 45, ""),
+    ],
+)  # fmt: skip
+def test_an_undecided_difference_whose_interval_excludes_0_says_that_p_is_corrected(
+    told: str, interval: Interval | None, p: float | None, family: int, why: str
+) -> None:
+    assert correction(told, interval, p=p, family=family) == why
+
+
+def test_a_row_and_its_gate_say_that_p_is_corrected() -> None:
+    """Ten quantities are compared; nDCG@10 alone would be told with p = 0.02."""
+    undecided = QuantityRow(
+        pipeline="p", base_pipeline="p", quantity="nDCG@10", kind="quality", stage="", name="nDCG@10", unit="",
+        better="higher", primary=True, interval=(-0.08, -0.02), p=0.02, p_holm=0.2, margin=0.01, margin_why="",
+        verdict="undecided", more_queries=30,
+    )  # fmt: skip
+    why = "not significant after correction for 10 comparisons (Holm, p = 0.200)"
+    assert gate_correction("undecided", undecided, family=10) == why
+    assert gate_correction("undecided", replace(undecided, margin=0.05), family=10) == ""
+    cell = verdict_cell(replace(undecided, reason=why))
+    assert (cell.text, cell.note) == ("\u25c7 undecided", f"{why}; about 30 more queries would be needed")
 
 
 @pytest.mark.parametrize(

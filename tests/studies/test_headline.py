@@ -10,6 +10,7 @@ from main_runs import changed, cut, disturbed, led_by, scored, timed, unpriced
 from ragprof.core.quantities import duration
 from ragprof.studies.profile.headline import headline, tiles, twins, warnings
 from ragprof.studies.profile.section import Noise, ProfileSection
+from ragprof.studies.profile.tables import comparisons
 
 
 def compared(run: ProfileSection, baseline: str, candidate: str, difference: float, **others: Any) -> ProfileSection:
@@ -154,6 +155,18 @@ def test_what_a_reranker_changes(reranked: ProfileSection, outcome: tuple[Any, .
         f"The reranker of hybrid+overlap changes nDCG@10 by {expected}; it adds 15.0 ms to the median query "
         "and $0.0120 to 1,000 queries."
     )
+
+
+def test_an_interval_without_0_beside_not_significant_is_explained(main_run: ProfileSection) -> None:
+    """Of four pipelines there are six pairs; the interval is that of one, the verdict is corrected over all."""
+    run = compared(main_run, "hybrid", "hybrid+overlap", 0.036, p=0.02, p_holm=0.12, verdict="undecided",
+                   more_queries=None)  # fmt: skip
+    assert headline(run)[1].startswith(
+        "The reranker of hybrid+overlap changes nDCG@10 by +0.036 (95% CI +0.026 to +0.046), not significant after "
+        "correction for 6 comparisons (Holm, p = 0.120); it adds "
+    )
+    (row,) = [row for row in comparisons(run).rows if row.cells[3].text == "+0.036"]
+    assert row.cells[-1].note == "not significant after correction for 6 comparisons (Holm, p = 0.120)"
 
 
 def test_an_unpriced_reranker_has_no_price_in_words(reranked: ProfileSection) -> None:

@@ -148,3 +148,11 @@ def test_a_trace_whose_beginning_is_missing_goes_from_its_first_span_to_its_last
     assert not trace.is_rooted
     assert trace.start_ns == DAY + 5 * MS
     assert trace.duration_ns == 173 * MS
+
+
+def test_a_child_that_begins_after_its_parents_end_takes_none_of_its_time() -> None:
+    spans = [
+        span(1, 1, "root", 0, 100, {"openinference.span.kind": "CHAIN"}, parent=None),
+        span(1, 2, "search", 110, 120, {"openinference.span.kind": "RETRIEVER"}),
+    ]
+    assert ms(read(spans).busy_ns) == {REST: 100, "search": 10}

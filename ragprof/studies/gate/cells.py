@@ -149,4 +149,6 @@ def verdict_cell(row: QuantityRow) -> Cell:
     more = ""
     if row.decision == "undecided" and row.more_queries is not None:
         more = f"about {figures.count(row.more_queries)} more queries would be needed"
+    if row.reason.startswith(figures.NOT_SIGNIFICANT) and more:
+        return Cell(text, f"{row.reason}; {more}", tone)
     return Cell(text, row.reason or more, tone)

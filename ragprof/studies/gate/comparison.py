@@ -311,8 +311,9 @@ def _gate_row(found: Finding, row: QuantityRow, margin: GateMargin, *, alpha: fl
     if told == "undecided":
         beyond = row.margin if row.better == "lower" else -row.margin
         more = found.more_queries(alpha=alpha / max(1, family), beyond=beyond)
+    reason = found.withheld or found.reason or verdicts.gate_correction(told, row, family=family)
     judged = GateRow(
-        **{**vars(row), "more_queries": more}, gate=told, confidence=tidy(found.confidence),
+        **{**vars(row), "more_queries": more, "reason": reason}, gate=told, confidence=tidy(found.confidence),
         margin_absolute=margin.absolute, margin_relative=margin.relative, message="",
     )  # fmt: skip
     return replace(judged, message=gate_message(judged))

@@ -189,8 +189,8 @@ def rows_of(asks: Sequence[Ask], terms: ComparisonTerms) -> list[tuple[Finding, 
     found = findings(asks, terms)
     p_values = {str(at): each.p for at, each in enumerate(found) if each.p is not None}
     corrected = holm(p_values)
-    alone = terms.alpha / max(1, len(p_values))
-    return [(each, _row(each, corrected.get(str(at)), terms, alone=alone)) for at, each in enumerate(found)]
+    family = len(p_values)
+    return [(each, _row(each, corrected.get(str(at)), terms, family=family)) for at, each in enumerate(found)]
 
 
 def family_of(rows: Sequence[QuantityRow]) -> int:
@@ -211,8 +211,8 @@ def _ends(interval: Interval | None) -> Interval | None:
     return None if interval is None else (tidy(interval[0]), tidy(interval[1]))
 
 
-def _row(found: Finding, p_holm: float | None, terms: ComparisonTerms, *, alone: float) -> QuantityRow:
-    """`alone` is alpha shared out over the family: what a row has to itself at worst."""
+def _row(found: Finding, p_holm: float | None, terms: ComparisonTerms, *, family: int) -> QuantityRow:
+    alone = terms.alpha / max(1, family)  # what a row has to itself at worst
     ask, quantity, effect = found.ask, found.ask.quantity, found.effect
     pair, interval = ask.pair, _ends(effect.interval) if effect else None
     base = _tidy(effect.base if effect else own_figure(pair.base, quantity))
@@ -224,6 +224,7 @@ def _row(found: Finding, p_holm: float | None, terms: ComparisonTerms, *, alone:
     told: Verdict = found.obstacle or "undecided"
     if not (found.obstacle or found.withheld):
         told = verdicts.verdict(interval, margin=tidy(margin.value), p=p_holm, better=ask.better, alpha=terms.alpha)
+    reason = found.withheld or found.reason or verdicts.correction(told, interval, p=p_holm, family=family)
     return QuantityRow(
         pipeline=pair.name, base_pipeline=pair.base.pipeline, quantity=quantity.label, kind=quantity.kind,
         stage=quantity.stage, name=quantity.name, unit=quantity.unit, better=ask.better,
@@ -232,6 +233,6 @@ def _row(found: Finding, p_holm: float | None, terms: ComparisonTerms, *, alone:
         relative=_tidy(effect.relative) if effect else None,
         relative_interval=_ends(effect.relative_interval) if effect else None,
         p=_tidy(effect.p) if effect else None, p_holm=_tidy(p_holm), n=effect.n if effect else 0,
-        margin=tidy(margin.value), margin_why=margin.why, verdict=told, reason=found.withheld or found.reason,
+        margin=tidy(margin.value), margin_why=margin.why, verdict=told, reason=reason,
         more_queries=found.more_queries(alpha=alone) if told == "undecided" else None, noise=_tidy(noise),
     )  # fmt: skip

@@ -216,8 +216,9 @@ def _gate_row(found: TracedRow, margin: GateMargin, *, alpha: float, family: int
             more = (
                 more_queries(beyond, effect.standard_error, n=effect.spread_over, alpha=alpha / max(1, family)) or None
             )
+    reason = row.reason if row.interval is None else verdicts.gate_correction(told, row, family=family)
     judged = GateRow(
-        **{**vars(row), "more_queries": more}, gate=told, confidence=tidy(1 - alpha),
+        **{**vars(row), "more_queries": more, "reason": reason}, gate=told, confidence=tidy(1 - alpha),
         margin_absolute=margin.absolute, margin_relative=margin.relative, message="",
     )  # fmt: skip
     return replace(judged, message=gate_message(judged))
@@ -331,6 +332,7 @@ def _row(
         told = verdicts.verdict(effect.interval, margin=bound.value, p=p_holm, better=better, alpha=alpha)
         if effect.interval is None:
             reason = FEW if asked.kind == "latency" else ONE_TRACE
+        reason = reason or verdicts.correction(told, effect.interval, p=p_holm, family=family)
         if told == "undecided":
             alone = alpha / max(1, family)
             more = more_queries(effect.difference, effect.standard_error, n=effect.spread_over, alpha=alone) or None

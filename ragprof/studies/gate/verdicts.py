@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias
 
 from ragprof.core.quantities import Kind, Quantity
 from ragprof.evals import GateMargin
-from ragprof.studies.gate.document import Better, GateVerdict, Interval, Verdict
+from ragprof.report import figures
+from ragprof.studies.gate.document import Better, GateVerdict, Interval, QuantityRow, Verdict
 
 Clock: TypeAlias = Literal["one job", "two jobs", "two machines"]
 """Whose clock both sides were timed by."""
@@ -111,6 +112,22 @@ def verdict(interval: Interval | None, *, margin: float, p: float | None, better
     if p is None or p >= alpha or low <= 0 <= high:
         return "undecided"
     return "better" if (high < 0) == (better == "lower") else "worse"
+
+
+def correction(told: str, interval: Interval | None, *, p: float | None, family: int) -> str:
+    """Why a difference is undecided though its interval excludes 0: p is corrected, the interval is not; else empty."""
+    if told != "undecided" or family < 2:
+        return ""
+    words = figures.not_significant(interval, p, family)
+    return "" if words == figures.NOT_SIGNIFICANT else words
+
+
+def gate_correction(told: str, row: QuantityRow, *, family: int) -> str:
+    """The same of a gate that is undecided though its whole interval is worse than its margin."""
+    if row.interval is None:
+        return ""
+    low, high = row.interval if row.better == "lower" else (-row.interval[1], -row.interval[0])
+    return correction(told, (low - row.margin, high - row.margin), p=row.p_holm, family=family)
 
 
 def gate_verdict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -298,11 +299,12 @@ def comparisons(section: InjectionSection) -> Table:
         if one.metric == "f1":
             span = figures.span(one.interval, figures.difference)
             difference = figure(figures.difference(one.difference), span)
-        p, verdict = verdict_cells(one)
+        p, verdict = verdict_cells(one, sizes[one.metric])
         sides = (Cell(name, pipeline=name) for name in (one.candidate, one.baseline))
         metric = figure(_METRICS.get(one.metric, one.metric))
         return (*sides, metric, difference, p, figure(count(one.n)), verdict)
 
+    sizes = Counter(one.metric for one in section.comparisons)
     note = (
         "Paired by question; candidate minus baseline; pp are percentage points. Undecided means not distinguishable "
         "with these questions, which is not the same as equal."
@@ -468,10 +470,10 @@ def orders(section: InjectionSection) -> Table:
         Column("Evidence", "0 first, 1 last"),
     )
 
-    def cells(found: ChunkOrder) -> tuple[Cell, ...]:
+    def cells(found: ChunkOrder, family: int) -> tuple[Cell, ...]:
         compared = [Cell(DASH, tone="quiet")] * 3
         if found.difference is not None:
-            compared = [points_cell(found.difference), *verdict_cells(found)]
+            compared = [points_cell(found.difference), *verdict_cells(found, family)]
         return (
             *(Cell(_ORDERS.get(found.order, found.order)), figure(count(found.k))),
             *(told(share_cell(found.correct), found.withheld),),
@@ -481,7 +483,7 @@ def orders(section: InjectionSection) -> Table:
 
     rows: list[Row] = []
     for name, several in section.orders.items():
-        rows += group(Cell(name, pipeline=name), [cells(one) for one in several])
+        rows += group(Cell(name, pipeline=name), [cells(one, len(several) - 1) for one in several])
     note = (
         f"The same chunks in another order, against best first; paired, small figures are 95% intervals, "
         f"{basis(section)}. Evidence: mean place in the prompt of the first chunk that holds a gold answer."

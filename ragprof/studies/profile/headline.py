@@ -250,7 +250,10 @@ def _rerankers(section: ProfileSection, answered: Collection[str]) -> list[str]:
         sign = 1 if row.candidate == name else -1
         gain = sign * (row.difference or 0.0)
         ends = sorted(sign * end for end in row.interval) if row.interval else None
-        verdict = "not significant" if row.verdict == "undecided" else "a real gain" if gain > 0 else "a real loss"
+        verdict = "a real gain" if gain > 0 else "a real loss"
+        if row.verdict == "undecided":
+            family = sum(each.metric == row.metric for each in section.comparisons)
+            verdict = figures.not_significant(ends, row.p_holm, family)
         more = f"; {needed(row)}" if row.more_queries else ""
         reranked, plain = section.pipelines[name], section.pipelines[base]
         added = figures.duration(reranked.end_to_end.p50_ns - plain.end_to_end.p50_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -296,10 +297,12 @@ def comparisons(section: ProfileSection) -> Table:
         Column("p"): lambda pair: figure(figures.p_value(pair.p)),
         Column("p", "Holm"): lambda pair: figure(figures.p_value(pair.p_holm)),
         Column("n", "queries"): lambda pair: figure(figures.count(pair.n)),
-        Column("Verdict", numeric=False): verdict_cell,
+        Column("Verdict", numeric=False): lambda pair: verdict_cell(pair, sizes[pair.metric]),
     }
+    sizes = Counter(pair.metric for pair in section.comparisons)
     note = (
-        "Paired by query; candidate minus baseline. p (Holm) is corrected for all comparisons in this table. "
+        "Paired by query; candidate minus baseline. p (Holm) is corrected for all comparisons in this table, the "
+        "intervals are not: one that excludes 0 may belong to a difference that is not significant after correction. "
         "How many more queries would be needed holds for all of them together; a study of one pair asks for fewer. "
         "Undecided means not distinguishable with these queries, which is not the same as equal."
     )

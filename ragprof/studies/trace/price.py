@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
-from functools import cache
+from functools import cache, lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -45,6 +45,9 @@ StageBill: TypeAlias = "dict[tuple[str, str], Decimal | None]"
 
 TraceCost: TypeAlias = tuple[str, str, str, str, "str | None", "Decimal | None"]
 """A row of costs.parquet: pipeline, query_id, stage, item, rate, USD."""
+ZERO = Decimal(0)
+SIZES = 10_000
+"""Sizes of calls whose bills are remembered."""
 ROWS = 50_000
 """Rows that are gone through at once, so that memory does not grow with their number."""
 
@@ -92,11 +95,9 @@ class TracedCall:
     reported_usd: float | None
 
     @classmethod
-    def of(cls, stage: str, provider: str, model: str, *numbers: float) -> TracedCall:
-        """From a row of pandas, where what is missing is NaN."""
-        known = [None if number != number else number for number in numbers]  # noqa: PLR0124 (NaN alone differs from itself)
-        tokens = [None if number is None else int(number) for number in known[:4]]
-        return cls(stage, provider, model, tokens[0], tokens[1], tokens[2] or 0, tokens[3], known[4])
+    def of(cls, stage: str, provider: str, model: str, *numbers: float | None) -> TracedCall:
+        tokens = [None if number is None else int(number) for number in numbers[:4]]
+        return cls(stage, provider, model, tokens[0], tokens[1], tokens[2] or 0, tokens[3], numbers[4])
 
 
 RateOf: TypeAlias = Callable[[str, str, str], "PublishedRate | str"]
@@ -148,6 +149,8 @@ def _call_rows(calls: pd.DataFrame, bills: TraceBills, rate_of: RateOf) -> Itera
     owner: tuple[str, str] | None = None
     usd: StageBill = {}
     names: dict[tuple[str, str], str] = {}
+    # Calls of one model are often of the same size: an embedder's, a reranker's.
+    billed = lru_cache(SIZES)(partial(_billed, bills, rate_of))
     for start in range(0, len(calls), ROWS):
         some = calls.iloc[start : start + ROWS]
         for pipeline, query_id, *call in zip(*(some[name].tolist() for name in columns), strict=True):
@@ -155,12 +158,17 @@ def _call_rows(calls: pd.DataFrame, bills: TraceBills, rate_of: RateOf) -> Itera
                 yield from _rows(owner, usd, names, bills)
                 usd, names = {}, {}
             owner = pipeline, query_id
-            bill, rate = _billed(bills, pipeline, TracedCall.of(*call), rate_of)
+            # What is missing is NaN, which alone differs from itself.
+            bill, rate, reason = billed(*[None if value != value else value for value in call])  # noqa: PLR0124
+            how = "priced" if rate else "unpriced" if reason else "reported"
+            bills.calls[pipeline][how] += 1
+            if reason:
+                bills.unpriced[pipeline][call[0], reason] += 1
             for item, cost in bill.items():
-                before = usd.get(item, Decimal(0))
+                before = usd.get(item, ZERO)
                 usd[item] = None if cost is None or before is None else before + cost
-                if rate is not None:
-                    names[item] = rate.name
+                if rate:
+                    names[item] = rate
     if owner is not None:
         yield from _rows(owner, usd, names, bills)
 
@@ -173,28 +181,23 @@ def _rows(
         yield *owner, stage, item, names.get((stage, item)), None if cost is None else cost.quantize(PLACES)
 
 
-def _billed(
-    bills: TraceBills, pipeline: str, call: TracedCall, rate_of: RateOf
-) -> tuple[StageBill, PublishedRate | None]:
-    """The bill of one call and its rate; the call is counted by how its bill came about."""
-    rate = rate_of(call.stage, call.provider, call.model)
+def _billed(bills: TraceBills, rate_of: RateOf, *call: Any) -> tuple[StageBill, str, str]:
+    """The bill of a call, the name of its rate, and why it has no price; empty words for none."""
+    traced = TracedCall.of(*call)
+    rate = rate_of(traced.stage, traced.provider, traced.model)
     reason = rate if isinstance(rate, str) else ""
     if not isinstance(rate, str):
         try:
-            bill = _bill(rate, call)
+            bill = _bill(rate, traced)
         except Unpriced as missing:
             reason = str(missing)
         else:
-            bills.calls[pipeline]["priced"] += 1
             bills.rates[rate.name] = rate
             bills.applied |= {(stage, item, rate.name) for stage, item in bill}
-            return bill, rate
-    if call.reported_usd is not None:
-        bills.calls[pipeline]["reported"] += 1
-        return {(call.stage, REPORTED): Decimal(str(call.reported_usd))}, None
-    bills.calls[pipeline]["unpriced"] += 1
-    bills.unpriced[pipeline][call.stage, reason] += 1
-    return {(call.stage, NO_PRICE): None}, None
+            return bill, rate.name, ""
+    if traced.reported_usd is not None:
+        return {(traced.stage, REPORTED): Decimal(str(traced.reported_usd))}, "", ""
+    return {(traced.stage, NO_PRICE): None}, "", reason
 
 
 def _bill(rate: PublishedRate, call: TracedCall) -> StageBill:

@@ -31,34 +31,34 @@ from ragprof.traces.reading import TraceAccount, read_spans
 from ragprof.traces.spill import by_trace
 from ragprof.traces.trees import REST, Documents, TraceFacts, trace_of
 
-ROWS = 20_000
+TRACES = 4_000
+"""Of which the rows are in memory at a time."""
 MOST_OTHER = 60
 """Names of other stages that are told apart; the rest share one, so that a name with an id in it fills no memory."""
+TIMED = "timed"
 REST_OF_OTHERS = f"{OTHER}(more names)"
 TEXT = pa.dictionary(pa.int32(), pa.string())
+OWNER = [("pipeline", TEXT), ("query_id", TEXT)]
+"""The first columns of each table: whose trace it is."""
 SCHEMAS: Mapping[str, pa.Schema] = {
     "spans": pa.schema([
-        ("pipeline", TEXT), ("phase", TEXT), ("query_id", TEXT), ("stage", TEXT), ("round", pa.int8()),
-        ("start_ns", pa.int64()), ("duration_ns", pa.int64()), ("path_ns", pa.int64()),
+        *OWNER, ("phase", TEXT), ("stage", TEXT), ("round", pa.int8()), ("start_ns", pa.int64()),
+        ("duration_ns", pa.int64()), ("path_ns", pa.int64()),
     ]),
-    "usage": pa.schema([
-        ("pipeline", TEXT), ("query_id", TEXT), ("stage", TEXT), ("unit", TEXT), ("count", pa.int64()),
-    ]),
+    "usage": pa.schema([*OWNER, ("stage", TEXT), ("unit", TEXT), ("count", pa.int64())]),
     "calls": pa.schema([
-        ("pipeline", TEXT), ("query_id", TEXT), ("stage", TEXT), ("provider", TEXT), ("model", TEXT),
-        ("input_tokens", pa.int64()), ("output_tokens", pa.int64()), ("cached_tokens", pa.int64()),
-        ("docs", pa.int64()), ("reported_usd", pa.float64()),
+        *OWNER, ("stage", TEXT), ("provider", TEXT), ("model", TEXT), ("input_tokens", pa.int64()),
+        ("output_tokens", pa.int64()), ("cached_tokens", pa.int64()), ("docs", pa.int64()),
+        ("reported_usd", pa.float64()),
     ]),
     "traces": pa.schema([
-        ("pipeline", TEXT), ("query_id", TEXT), ("name", TEXT), ("question", TEXT), ("start_ns", pa.int64()),
-        ("duration_ns", pa.int64()), ("first_token_ns", pa.int64()), ("spans", pa.int32()), ("errors", pa.int32()),
-        ("retries", pa.int32()), ("failed", pa.bool_()), ("reranked", pa.int32()), ("set_changed", pa.bool_()),
-        ("order_changed", pa.bool_()), ("first_changed", pa.bool_()), ("candidates", pa.int32()),
-        ("injected", pa.int32()), ("deepest", pa.int32()),
+        *OWNER, ("name", TEXT), ("question", TEXT), ("start_ns", pa.int64()), ("duration_ns", pa.int64()),
+        ("first_token_ns", pa.int64()), ("spans", pa.int32()), ("errors", pa.int32()), ("retries", pa.int32()),
+        ("failed", pa.bool_()), ("reranked", pa.int32()), ("set_changed", pa.bool_()), ("order_changed", pa.bool_()),
+        ("first_changed", pa.bool_()), ("candidates", pa.int32()), ("injected", pa.int32()), ("deepest", pa.int32()),
     ]),
     "ranked": pa.schema([
-        ("pipeline", TEXT), ("query_id", TEXT), ("stage", TEXT), ("rank", pa.int32()), ("doc_id", TEXT),
-        ("document_id", TEXT), ("score", pa.float64()),
+        *OWNER, ("stage", TEXT), ("rank", pa.int32()), ("doc_id", TEXT), ("document_id", TEXT), ("score", pa.float64()),
     ]),
 }  # fmt: skip
 
@@ -104,36 +104,72 @@ class TraceTally:
 
 
 class TraceTables:
-    """Parquet files that grow by rows, a few thousand in memory at a time."""
+    """Parquet files that grow by traces, a few thousand in memory at a time.
+
+    Rows of `spans`, `usage` and the others begin with the place of their trace among those in memory, in place of its
+    pipeline and its id.
+    """
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in SCHEMAS}
+        self.rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in SCHEMAS}
+        self._owners: list[tuple[str, str]] = []
         self._writers = {
             name: stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", schema))
             for name, schema in SCHEMAS.items()
         }
 
-    def add(self, table: str, *row: Any) -> None:
-        rows = self._rows[table]
-        rows.append(row)
-        if len(rows) >= ROWS:
-            self._write(table)
+    def begin(self, pipeline: str, trace_id: str) -> int:
+        """Return the place of a trace whose rows come now."""
+        if len(self._owners) == TRACES:
+            self.write()
+        self._owners.append((pipeline, trace_id))
+        return len(self._owners) - 1
 
-    def close(self) -> None:
-        for table in self._rows:
-            self._write(table)
+    def write(self) -> None:
+        """Write what is in memory."""
+        pipelines, traces = (pa.array(names, pa.string()) for names in zip(*self._owners, strict=True))
+        for name, rows in self.rows.items():
+            if rows:
+                schema = SCHEMAS[name]
+                places, *columns = zip(*rows, strict=True)
+                owners = pa.array(places, pa.int32())
+                arrays = [pipelines.take(owners).dictionary_encode(), pa.DictionaryArray.from_arrays(owners, traces)]
+                for column, field in zip(columns, list(schema)[2:], strict=True):
+                    is_text = field.type == TEXT
+                    array = pa.array(column, pa.string() if is_text else field.type)
+                    arrays.append(array.dictionary_encode() if is_text else array)
+                self._writers[name].write_table(pa.table(arrays, schema=schema))
+                rows.clear()
+        self._owners.clear()
 
-    def _write(self, table: str) -> None:
-        if rows := self._rows[table]:
-            columns = zip(*rows, strict=True)
-            schema = SCHEMAS[table]
-            arrays = [
-                pa.array(column, pa.string()).dictionary_encode().cast(TEXT) if kind.type == TEXT
-                else pa.array(column, kind.type)
-                for column, kind in zip(columns, schema, strict=True)
-            ]  # fmt: skip
-            self._writers[table].write_table(pa.table(arrays, schema=schema))
-            rows.clear()
+
+class StageNames(dict[str, str]):
+    """What stages are called in the tables: without the numbers in the names of others, and few enough names."""
+
+    def __init__(self) -> None:
+        super().__init__({stage: stage for stage in STAGES})
+        self[REST] = UNACCOUNTED
+        self._others: set[str] = set()
+
+    def __missing__(self, stage: str) -> str:
+        plain = re.sub(r"[0-9a-fA-F-]{8,}|\d+", "#", stage.removeprefix(OTHER))[:60]
+        name = f"{OTHER}{plain}"
+        if name not in self._others:
+            if len(self._others) < MOST_OTHER:
+                self._others.add(name)
+            else:
+                name = REST_OF_OTHERS
+        if len(self) < 100 * MOST_OTHER:
+            self[stage] = name
+        return name
+
+    def added_up(self, times: Mapping[str, int]) -> dict[str, int]:
+        """Return the times of stages by these names."""
+        told: dict[str, int] = {}
+        for stage, value in times.items():
+            name = self[stage]
+            told[name] = told.get(name, 0) + value
+        return told
 
 
 def record_traces(
@@ -154,7 +190,7 @@ def record_traces(
     found, pipelines = TraceTally(), PipelineNames()
     with ExitStack() as stack:
         tables = TraceTables(folder, stack)
-        others: dict[str, str] = {}
+        names = StageNames()
         read = _all_spans(accounts, progress)
         stack.enter_context(without_collecting())
         for spans in by_trace(read, total_bytes=total, beside=folder):
@@ -162,8 +198,9 @@ def record_traces(
             pipeline = pipelines[trace.service] if trace.is_rag else None
             found.add(trace, pipeline=pipeline)
             if pipeline is not None:
-                _add_trace(tables, trace, pipeline, others, judged)
-        tables.close()
+                _add_trace(tables, trace, pipeline, names, judged)
+        if found.traces:
+            tables.write()
     if not found.traces:
         raise BadInput(
             f"{counted(found.spans, 'span')}, none of which tells that it embeds, searches, reranks or generates; what "
@@ -236,83 +273,61 @@ def digest_of(question: str) -> str:
 
 
 def _add_trace(
-    tables: TraceTables, trace: TraceFacts, pipeline: str, others: dict[str, str], judged: Mapping[str, str]
+    tables: TraceTables, trace: TraceFacts, pipeline: str, names: StageNames, judged: Mapping[str, str]
 ) -> None:
-    key = trace.trace_id
+    owner, start = tables.begin(pipeline, trace.trace_id), trace.start_ns
+    spans, usage, calls = tables.rows["spans"], tables.rows["usage"], tables.rows["calls"]
     if trace.duration_ns is not None:
-        tables.add("spans", pipeline, "timed", key, WHOLE, 0, trace.start_ns, trace.duration_ns, trace.duration_ns)
-    paths = _by_told_name(trace.path_ns, others)
-    untimed = _by_told_name(dict.fromkeys(trace.untimed, 0), others)
-    for stage, busy in _by_told_name(trace.busy_ns, others).items():
+        spans.append((owner, TIMED, WHOLE, 0, start, trace.duration_ns, trace.duration_ns))
+    paths = names.added_up(trace.path_ns)
+    untimed = {names[stage] for stage in trace.untimed}
+    for stage, busy in names.added_up(trace.busy_ns).items():
         if stage not in untimed:
-            start = trace.starts_ns.get(stage, trace.start_ns)
             path = paths.get(stage, 0) if paths else None
-            tables.add("spans", pipeline, "timed", key, stage, 0, start, busy, path)
+            spans.append((owner, TIMED, stage, 0, trace.starts_ns.get(stage, start), busy, path))
     for (stage, unit), count in _usage_of(trace).items():
-        tables.add("usage", pipeline, key, stage, unit, count)
+        usage.append((owner, stage, unit, count))
     for call in trace.model_calls:
-        tables.add(
-            "calls", pipeline, key, call.stage, call.provider, call.model, call.input_tokens, call.output_tokens,
-            call.cached_tokens, call.docs, call.reported_usd,
-        )  # fmt: skip
+        calls.append((
+            owner, call.stage, call.provider, call.model, call.input_tokens, call.output_tokens, call.cached_tokens,
+            call.docs, call.reported_usd,
+        ))  # fmt: skip
     question = judged.get(digest_of(trace.question)) if judged and trace.question else None
-    changes, depth = _changes(trace), _depth(trace)
-    tables.add(
-        "traces", pipeline, key, trace.name[:80], question, trace.start_ns, trace.duration_ns, trace.first_token_ns,
-        trace.spans, sum(trace.errors.values()), sum(trace.retries.values()), trace.failed, len(trace.rerankings),
-        *changes, *depth,
-    )  # fmt: skip
+    tables.rows["traces"].append((
+        owner, trace.name[:80], question, start, trace.duration_ns, trace.first_token_ns, trace.spans,
+        sum(trace.errors.values()), sum(trace.retries.values()), trace.failed, len(trace.rerankings),
+        *_changes(trace), *_depth(trace),
+    ))  # fmt: skip
     if question is not None:
         for stage, ranking in _rankings(trace).items():
             for rank, doc_id in enumerate(dict.fromkeys(ranking), start=1):
-                tables.add("ranked", pipeline, key, stage, rank, doc_id, doc_id, 1.0 / rank)
-
-
-def _by_told_name(times: Mapping[str, int], others: dict[str, str]) -> dict[str, int]:
-    """The times by stage, with numbers in the names of other stages left out, and few enough names."""
-    told: dict[str, int] = {}
-    for stage, value in times.items():
-        name = stage
-        if stage == REST:
-            name = UNACCOUNTED
-        elif stage not in STAGES:
-            name = others.get(stage, "")
-            if not name:
-                plain = re.sub(r"[0-9a-fA-F-]{8,}|\d+", "#", stage.removeprefix(OTHER))[:60]
-                name = f"{OTHER}{plain}"
-                if name not in others.values() and len(set(others.values())) >= MOST_OTHER:
-                    name = REST_OF_OTHERS
-                if len(others) < 100 * MOST_OTHER:
-                    others[stage] = name
-        told[name] = told.get(name, 0) + value
-    return told
+                tables.rows["ranked"].append((owner, stage, rank, doc_id, doc_id, 1.0 / rank))
 
 
 def _usage_of(trace: TraceFacts) -> dict[tuple[str, str], int]:
-    """(stage, unit) -> what was done: what a recording of ragprof counted goes before what the spans show."""
-    return {**{(stage, unit): count for stage, unit, count in _shown_usage(trace)}, **trace.usage}
+    """What each stage did, in units that a comparison knows: calls, tokens, passages; errors and retries if any.
 
-
-def _shown_usage(trace: TraceFacts) -> Iterator[tuple[str, str, int]]:
-    """What each stage did, in units that a comparison knows: calls, tokens, passages; errors and retries if any."""
-    for stage in STAGES:
-        if stage in trace.calls:
-            yield stage, "calls", trace.calls[stage]
-        for unit, numbers in (("errors", trace.errors), ("retries", trace.retries)):
-            if stage in numbers:
-                yield stage, unit, numbers[stage]
-    counts: dict[tuple[str, str], int] = {}
+    What a recording of ragprof counted goes before what the spans show.
+    """
+    used: dict[tuple[str, str], int] = {}
+    used |= {(stage, "calls"): trace.calls[stage] for stage in STAGES if stage in trace.calls}
+    for unit, numbers in (("errors", trace.errors), ("retries", trace.retries)):
+        if numbers:
+            used |= {(stage, unit): numbers[stage] for stage in STAGES if stage in numbers}
     for call in trace.model_calls:
-        for unit in ("input_tokens", "output_tokens", "cached_tokens"):
-            if (tokens := getattr(call, unit)) is not None and (tokens or unit != "cached_tokens"):
-                counts[call.stage, unit] = counts.get((call.stage, unit), 0) + tokens
-    yield from ((*key, count) for key, count in counts.items())
+        if call.input_tokens is not None:
+            used[call.stage, "input_tokens"] = used.get((call.stage, "input_tokens"), 0) + call.input_tokens
+        if call.output_tokens is not None:
+            used[call.stage, "output_tokens"] = used.get((call.stage, "output_tokens"), 0) + call.output_tokens
+        if call.cached_tokens:
+            used[call.stage, "cached_tokens"] = used.get((call.stage, "cached_tokens"), 0) + call.cached_tokens
     if trace.found:
-        yield "search", "docs_found", len(trace.found)
+        used["search", "docs_found"] = len(trace.found)
     if trace.rerankings:
-        yield "rerank", "docs_scored", sum(len(offered) for offered, _ in trace.rerankings)
+        used["rerank", "docs_scored"] = sum(len(offered) for offered, _ in trace.rerankings)
     if trace.injected is not None:
-        yield "inject", "docs_injected", len(trace.injected)
+        used["inject", "docs_injected"] = len(trace.injected)
+    return used | trace.usage
 
 
 def _changes(trace: TraceFacts) -> tuple[bool | None, bool | None, bool | None]:
