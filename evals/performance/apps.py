@@ -1,10 +1,12 @@
 """One pipeline declared in ragprof, as a function, and in LangChain, LlamaIndex and Haystack: stages side by side.
 
-    python evals/performance/apps.py FOLDER [--questions 100] [--seconds 60]
+    python evals/performance/apps.py FOLDER [--questions 100] [--depth 20] [--seconds 60]
 
 FOLDER is a collection in BEIR's format, such as xquad-en. All five embed with the packaged all-MiniLM-L6-v2, search an
 exact FAISS index for 20 candidates, rerank them with MaxSim and keep the first 5. What differs is who calls whom.
-Rankings must be the same, to the last document; what a framework takes is a line of its own.
+Rankings must be the same, to the last document; what a framework takes is a line of its own. The profiler's overhead
+rests on as many pairs as questions are timed: `--depth 5 --seconds 300` times all hundred within a quarter of an hour
+on two cores.
 """
 
 import argparse
@@ -32,14 +34,15 @@ from ragprof.parts.rerankers.maxsim import MaxSimReranker
 from ragprof.parts.stores.faiss_flat import FaissFlatStore
 from ragprof.report import figures
 
-DEPTH, K = 20, 5
+K = 5
 DECLARED = "declared"
 
 
 class Parts:
     """The parts that all five share: the same models and one index in memory."""
 
-    def __init__(self, docs: Sequence[Doc]) -> None:
+    def __init__(self, docs: Sequence[Doc], depth: int) -> None:
+        self.depth = depth
         self.docs = {doc.doc_id: doc for doc in docs}
         self._embedder, self._store, self._reranker = SentenceTransformersEmbedder(), FaissFlatStore(), MaxSimReranker()
         for part in (self._embedder, self._store, self._reranker):
@@ -50,7 +53,7 @@ class Parts:
         return self._embedder.embed_queries([question]).vectors[0]
 
     def search(self, question: str, vector: Vectors) -> list[tuple[Doc, float]]:
-        found = self._store.search(EmbeddedQuery(Query("", question), vector), DEPTH).ranking
+        found = self._store.search(EmbeddedQuery(Query("", question), vector), self.depth).ranking
         return [(item.doc, item.score) for item in found]
 
     def rerank(self, question: str, docs: Sequence[Doc]) -> list[tuple[Doc, float]]:
@@ -196,10 +199,10 @@ def haystack(parts: Parts) -> Any:
 def main() -> None:
     given = arguments()
     queries, qrels = read_beir_folder_paths(given.folder, "test")
-    parts = Parts(read_corpus(given.folder).docs)
+    parts = Parts(read_corpus(given.folder).docs, given.depth)
     pipelines = [
         ragprof.Pipeline(
-            DECLARED, embedder="sentence_transformers", store="faiss_flat", depth=DEPTH, reranker="maxsim",
+            DECLARED, embedder="sentence_transformers", store="faiss_flat", depth=given.depth, reranker="maxsim",
             injector={"name": "top_k", "k": K},
         ),
         ragprof.Pipeline("function", app=function(parts)),
@@ -228,6 +231,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path, help="a collection in BEIR's format")
     parser.add_argument("--questions", type=int, default=100, metavar="N", help="default 100")
+    parser.add_argument("--depth", type=int, default=20, metavar="N", help="candidates, at least 5; default 20")
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of live rounds; default 60")
     return parser.parse_args()
 

@@ -18,7 +18,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ragprof.statistics.draws import CONFIDENCE, VERDICT_RESAMPLES, Array, blocks, interval, over, resampled_counts
+from ragprof.core import Estimate
+from ragprof.statistics.draws import (
+    CONFIDENCE,
+    ENDS,
+    RESAMPLES,
+    VERDICT_RESAMPLES,
+    Array,
+    blocks,
+    interval,
+    over,
+    resampled_counts,
+)
 from ragprof.statistics.estimates import FEWEST, QUANTILES, finite, mean_estimate, quantile_draws, rounds_of
 from ragprof.statistics.power import ALPHA, more_queries_needed
 
@@ -89,6 +100,34 @@ def compared(
         "p": p, "p_holm": p_holm, "verdict": verdict, "n": estimate.n,
         "more_queries": None if significant else more_queries_needed(difference, alpha=ALPHA / pairs) or None,
     }  # fmt: skip
+
+
+def crossed_ratio(first: ArrayLike, second: ArrayLike, first_came_first: ArrayLike, *, seed: int = 0) -> Estimate:
+    """Return by what share the first of two durations of each query exceeds the second, whichever was taken first.
+
+    Who asks the same query again is faster, up to a fifth with a small index: the two orders are averaged apart, and
+    what the order does cancels out in half the sum of both (the crossover design; Jones and Kenward, Design and
+    analysis of cross-over trials, 2014, section 2.2). Averages are midmeans of log ratios, of their middle half; the
+    interval resamples queries within each order, and is None where one has a single query. Durations are positive.
+    """
+    logs, came_first = np.log(finite(first) / finite(second)), np.asarray(first_came_first, dtype=bool)
+    orders = [one for one in (logs[came_first], logs[~came_first]) if one.size]
+    if not orders:
+        return Estimate(None, None, 0)
+    rng = np.random.default_rng(seed)
+    found = float(np.mean([_midmean(one[None])[0] for one in orders]))
+    drawn = np.concatenate([
+        np.mean([_midmean(one[rng.integers(0, one.size, (size, one.size))]) for one in orders], axis=0)
+        for _, size in blocks(RESAMPLES)
+    ])  # fmt: skip
+    low, high = np.expm1(np.quantile(drawn, ENDS)).tolist()
+    return Estimate(float(np.expm1(found)), (low, high) if min(one.size for one in orders) > 1 else None, logs.size)
+
+
+def _midmean(rows: Array) -> Array:
+    """The mean of the middle half of each row."""
+    cut = rows.shape[1] // 4
+    return np.asarray(np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut].mean(axis=1))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pandas as pd
+import pytest
 from clockwork import QUESTIONS, HandClock, Workbench
 
 from ragprof.core.clock import Silent
@@ -85,7 +86,7 @@ def test_overhead_is_what_the_readings_of_the_clock_take() -> None:
     assert set(whole(spans, "bare")["duration_ns"]) == {101}
     assert set(whole(spans, "instrumented")["duration_ns"]) == {111}
     found = overhead(spans, seed=0)
-    assert (found.mean, found.interval) == (10 / 101, (10 / 101, 10 / 101))
+    assert (found.mean, found.interval) == (pytest.approx(10 / 101), pytest.approx((10 / 101, 10 / 101)))
 
 
 def test_overhead_is_nothing_where_reading_the_clock_takes_nothing() -> None:

@@ -9,14 +9,8 @@ import pandas as pd
 
 from ragprof.core import STAGES, Estimate, in_order
 from ragprof.record.disturbance import ROUND, Disturbance, disturbance_of, waiting_share
-from ragprof.statistics.estimates import (
-    latency_quantiles,
-    mean_estimate,
-    noise,
-    quantile,
-    quantile_estimates,
-    rounds_of,
-)
+from ragprof.statistics.estimates import latency_quantiles, mean_estimate, noise
+from ragprof.statistics.paired import crossed_ratio
 from ragprof.studies.contract import EstimateValue, Latency
 from ragprof.studies.profile.section import Noise, StageCores, Unaccounted, Waiting
 
@@ -98,16 +92,18 @@ def closure(timed: pd.DataFrame) -> float:
 
 
 def overhead(spans: pd.DataFrame, *, seed: int) -> Estimate:
-    """(instrumented - bare) / bare: the median of the paired differences over the median of the bare loop.
+    """(instrumented - bare) / bare of the same query, asked both ways in a row once, each first in turn.
 
-    Each query was asked both ways in a row once, so a machine that drifts moves both; the interval resamples queries.
+    A machine that drifts moves both; the interval resamples queries.
     """
-    keyed = spans.set_index(["round", "query_id"])
-    bare = keyed.loc[keyed["phase"] == "bare", "duration_ns"]
-    difference = (keyed.loc[keyed["phase"] == "instrumented", "duration_ns"] - bare).dropna()
-    base = quantile(rounds_of(bare.reset_index()), 0.5)
-    (estimate,) = quantile_estimates(rounds_of(difference.reset_index()) / base, [0.5], seed=seed)
-    return estimate
+    keyed = spans.set_index(["round", "query_id"])[["phase", "start_ns", "duration_ns"]]
+    bare, instrumented = (keyed[keyed["phase"] == phase] for phase in ("bare", "instrumented"))
+    both = bare.index.intersection(instrumented.index)
+    bare, instrumented = bare.loc[both], instrumented.loc[both]
+    return crossed_ratio(
+        instrumented["duration_ns"].clip(lower=1), bare["duration_ns"].clip(lower=1),
+        instrumented["start_ns"] < bare["start_ns"], seed=seed,
+    )  # fmt: skip
 
 
 def cold_start(spans: pd.DataFrame) -> dict[str, int]:
