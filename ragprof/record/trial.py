@@ -13,14 +13,13 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from math import inf
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
 import numpy as np
 
-from ragprof.core import Doc, Query, Ranking, Vectors, cores, environment, files
+from ragprof.core import Doc, Query, Ranking, Vectors
 from ragprof.core.caches import digest, known_keys, unknown_rows
 from ragprof.core.clock import Clock, Silent, now_ns
 from ragprof.core.errors import AppFailed
@@ -35,13 +34,10 @@ from ragprof.record.apps import AskedApp
 from ragprof.record.budget import shares, taken_s
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity, document_vectors, pair_key, score_pairs
-from ragprof.record.recording import Subject, embedded_queries, shuffled
+from ragprof.record.recording import Subject, embedded_queries, load, shuffled
+from ragprof.record.speeds import AFTERWARDS, Speeds
 
 SAMPLE = 400
-SPEEDS = "speeds.json"
-"""A file of the cache: what was measured on this machine, so that no model is loaded for it again."""
-WAITING = 0.1
-"""Share of the time spent waiting for a core above which what is measured is not kept."""
 CALLS = 3
 """Live calls of which the median counts, after one that is forgotten."""
 PROBE, PROBE_S = 32, 1.5
@@ -74,12 +70,6 @@ class Tried:
 T = TypeVar("T")
 
 
-def _machine() -> str:
-    """What a measured speed holds for."""
-    facts = environment.describe()
-    return json.dumps([facts[name] for name in ("cpu", "cores", "memory_bytes", "python", "packages")], sort_keys=True)
-
-
 def texts_read(reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> int:
     """What a model reads to score these pairs: each pair, or each document where it reads them apart from queries."""
     return len({doc.content for _, doc in pairs}) if isinstance(reranker, EncoderReranker) else len(pairs)
@@ -109,6 +99,8 @@ class Trial:
     subject: Subject
     cache: Path
     clock: Clock = now_ns
+    start_s: float = 0.0
+    """From the start of a command until its parts are made."""
     _speeds: dict[tuple[str, int], float] = field(default_factory=dict)
     _built: list[float] = field(default_factory=list)
 
@@ -171,27 +163,19 @@ class Trial:
         key = what, id(part)
         if key not in self._speeds:
             name = cache_identity(part, f"seconds of one {what}")
-            kept = None if name is None else self._kept.get(digest(name).hex())
-            if kept is None:
-                meter, start = cores.meter(), self.clock()
-                before = meter.of_process()
-                kept = measure()
-                added, took = meter.of_process().since(before), self.clock() - start
-                if name is not None and (added.waiting_ns or 0) <= WAITING * took:
-                    self._kept[digest(name).hex()] = kept
-                    files.write_json(self.cache / SPEEDS, {"machine": _machine(), "seconds": self._kept})
-            self._speeds[key] = kept
+            self._speeds[key] = self.speeds.known(None if name is None else digest(name).hex(), measure)
         return self._speeds[key]
 
     @cached_property
-    def _kept(self) -> dict[str, float]:
-        """What was measured before on this machine with these packages; what is damaged is measured again."""
-        try:
-            found = json.loads((self.cache / SPEEDS).read_text(encoding="utf-8"))
-            kept = {str(name): float(value) for name, value in found["seconds"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}
-        return kept if found["machine"] == _machine() and all(0 < each < inf for each in kept.values()) else {}
+    def speeds(self) -> Speeds:
+        return Speeds(self.cache, self.clock)
+
+    @cached_property
+    def loading_s(self) -> float:
+        """Seconds that loading all models takes, with the libraries that they need. Ask before anything is loaded."""
+        declared = [each.model_dump(mode="json") for each in self.subject.config.pipelines]
+        name = digest(json.dumps(["load", declared], sort_keys=True, default=str)).hex()
+        return self.speeds.known(name, lambda: self.timed(partial(load, self.subject.pipelines, Silent())))
 
     def scoring(self, reranker: Reranker, pairs: Sequence[tuple[Query, Doc]]) -> Scoring:
         """What scoring these distinct pairs takes where some of them are in the cache."""
@@ -356,8 +340,11 @@ def rounds_s(
     return taken_s(counts, durations, timing, asked=asked, warmed=warmed)
 
 
+START_S = 2.0
+"""Of starting Python and importing what every command needs."""
 AFTERWARDS_S, PIPELINE_AFTERWARDS_S = 2.8, 0.4
-"""In all, and of each pipeline: judging, pricing, resampling, drawing, and imports that nothing before needs."""
+"""In all, and of each pipeline: judging, pricing, resampling, drawing, and imports that nothing before needs. Taken
+where no command has told yet how long it is on this machine."""
 
 
 @dataclass(frozen=True)
@@ -369,6 +356,8 @@ class RecordingEffort:
     """Of each distinct reranker, by the first of its pipelines."""
     live_s: float
     rest_s: float
+    fixed_s: float
+    """Of any command on this eval: it starts, reads, loads its models, and in the end prices and draws."""
 
     @property
     def seconds(self) -> float:
@@ -377,25 +366,32 @@ class RecordingEffort:
     @property
     def again_s(self) -> float:
         """When all that can be is in the cache."""
-        return self.live_s + self.rest_s
+        return self.live_s + self.clockless_s
+
+    @property
+    def clockless_s(self) -> float:
+        """The same without live queries."""
+        return self.rest_s + self.fixed_s
 
 
 def recording_effort(trial: Trial) -> RecordingEffort:
     """What the main recording would take, by what was tried."""
+    fixed = trial.start_s + trial.loading_s
     subject, tried = trial.subject, trial.pipelines
     embedders = {id(parts.embedder): parts.embedder for parts in subject.pipelines if parts.embedder is not None}
     embedding = 0.0
     for embedder in embedders.values():
         embedding += trial.embedding_s(embedder, trial.missing(embedder, subject.corpus.docs))
         embedding += trial.embedding_s(embedder, [query.text for query in subject.queries])
-    rest = AFTERWARDS_S + len(tried) * PIPELINE_AFTERWARDS_S + trial.counting_s + trial.building_s
+    fixed += trial.speeds.kept.get(AFTERWARDS, AFTERWARDS_S + len(tried) * PIPELINE_AFTERWARDS_S)
+    rest = trial.counting_s + trial.building_s
     for parts in subject.pipelines:
         one = tried[parts.name]
         rest += len(trial.queries) * (one.search_s + one.inject_s + one.count_s)
     rest += subject.config.gate.flop_queries * sum(one.query_s for one in tried.values())
     latencies = {name: one.query_s for name, one in tried.items()}
     live = rounds_s(latencies, subject.config.timing, available=len(trial.queries), bare=True)
-    return RecordingEffort(embedding, scoring(trial), live, rest)
+    return RecordingEffort(embedding, scoring(trial), live, rest, fixed)
 
 
 def scoring(trial: Trial) -> dict[str, Scoring]:

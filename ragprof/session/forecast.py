@@ -22,7 +22,8 @@ from ragprof.core.tokens import counter
 from ragprof.corpus import Passages
 from ragprof.evals import PipelineConfig
 from ragprof.record.recording import Subject, fingerprint_of
-from ragprof.record.trial import WAITING, RecordingEffort, Trial, recording_effort
+from ragprof.record.speeds import WAITING
+from ragprof.record.trial import START_S, RecordingEffort, Trial, recording_effort
 from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
 from ragprof.report.figures import corpus_size, rough_duration
 from ragprof.session import studies
@@ -42,8 +43,8 @@ FLATTERED = f"all relevant passages and fewer distractors, so quality looks bett
 class EvalForecast:
     """Rows of (what, how much) for an eval, and notices about its questions and judgements.
 
-    `seconds` are those of the main recording, by the name `profile`, and of every study beside it whose time is known;
-    `prompt_tokens` the mean of a prompt by pipeline.
+    `seconds` are those of the whole command, for the main recording by the name `profile` and for every study whose
+    time is known, the main recording left out; `prompt_tokens` the mean of a prompt by pipeline.
     """
 
     name: str
@@ -66,7 +67,9 @@ def forecast_eval(
     Raises RagprofError for what the main recording cannot do without. A study that cannot be made says why in its row.
     What was tried is kept in the cache: while nothing changes that it rests on, it is not tried again.
     """
+    begun = now_ns()
     prepared = prepare(eval_file, corpus=corpus, books=books, passages=passages, progress=progress)
+    start_s = START_S + (now_ns() - begun) / 1e9
     cache, rests_on = files.cache_folder(), _rests_on(prepared, books)
     path = cache / CHECKS / f"{digest(str(eval_file.resolve()), str(corpus), str(passages)).hex()}.json"
     has_app = any(parts.app is not None for parts in prepared.subject.pipelines)  # whose code may change unseen
@@ -77,7 +80,7 @@ def forecast_eval(
             return EvalForecast(kept["name"], rows, tuple(kept["notices"]), kept["seconds"], kept["prompt_tokens"])
     meter, start = cores.meter(), now_ns()
     before = meter.of_process()
-    found = _tried(prepared, Request(eval_file, books=books), cache, progress)
+    found = _tried(prepared, Request(eval_file, books=books), cache, progress, start_s=start_s)
     added, took = meter.of_process().since(before), now_ns() - start
     if (added.waiting_ns or 0) <= WAITING * took:
         files.write_json(path, {"rests_on": rests_on, **asdict(found)})
@@ -116,9 +119,9 @@ def _stamps(value: Any) -> Iterator[str]:
                 yield f"{each} {each.stat().st_size} {each.stat().st_mtime_ns}"
 
 
-def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress) -> EvalForecast:
+def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress, *, start_s: float) -> EvalForecast:
     with step(progress, "try the pipelines out"):
-        trial = Trial(prepared.subject, cache)
+        trial = Trial(prepared.subject, cache, start_s=start_s)
         effort = recording_effort(trial)
         rows = forecast(trial, effort, judged=prepared.evaluation.is_judged)
     seconds = {studies.PROFILE: effort.seconds}
@@ -135,12 +138,12 @@ def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress
             beside = study.estimate(plan, trial)
             rows += [(f"{study.name}: {what}", much) for what, much in beside.rows]
             if beside.seconds is not None:
-                seconds[study.name] = beside.seconds
-                words = f"about {rough_duration(beside.seconds)} beside the main recording"
+                seconds[study.name] = effort.fixed_s + beside.seconds
+                words = f"about {rough_duration(seconds[study.name])} beside the main recording"
                 rows.append((f"{study.name}: time", words))
     if prepared.subject.config.gate.quantities:
         seconds["gate"] = effort.again_s
-        again, clockless = rough_duration(effort.again_s), rough_duration(effort.rest_s)
+        again, clockless = rough_duration(effort.again_s), rough_duration(effort.clockless_s)
         rows.append(("gate: time", f"about {again} against a baseline, about {clockless} with --no-clock"))
     tokens = {name: one.prompt_tokens for name, one in trial.pipelines.items()}
     return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices, seconds, tokens)

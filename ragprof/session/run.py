@@ -26,6 +26,7 @@ from ragprof.price import check_rate
 from ragprof.record.belonging import holds, join
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.recording import Bench, Subject, record, record_untimed, redacted
+from ragprof.record.speeds import AFTERWARDS, Speeds
 from ragprof.session import studies
 from ragprof.session.again import Result, price_all, redraw, reprice
 from ragprof.session.summary import Analysis
@@ -284,8 +285,12 @@ def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progres
     with files.claimed(bench.folder):
         with live.sending(prepared, bench) as telling:
             record(prepared.subject, telling)
-        _judge_and_price(prepared, bench, books)
-        return redraw(bench.folder, progress=progress)
+
+        def finished() -> Result:
+            _judge_and_price(prepared, bench, books)
+            return redraw(bench.folder, progress=progress)
+
+        return Speeds(bench.cache).timed(AFTERWARDS, finished)
 
 
 def _judge_and_price(prepared: Prepared, bench: Bench, books: Sequence[Path]) -> None:

@@ -16,7 +16,8 @@ from ragprof.core.clock import Silent
 from ragprof.evals.tables import Timing
 from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.record.rankings import document_vectors
-from ragprof.record.trial import Trial, recording_effort, rounds_s
+from ragprof.record.speeds import AFTERWARDS, Speeds
+from ragprof.record.trial import START_S, Trial, recording_effort, rounds_s
 from ragprof.session.forecast import forecast, forecast_eval
 from ragprof.studies.preparation import prepare
 
@@ -93,6 +94,24 @@ def test_speeds_of_another_machine_or_damaged_ones_are_measured_again(handbook: 
     assert len(json.loads((cache / "speeds.json").read_text(encoding="utf-8"))["seconds"]) > 1
 
 
+def test_a_command_starts_loads_its_models_and_draws_besides(
+    handbook: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a command has told how long it judges and draws, 2.8 s and 0.4 s for each of four pipelines are taken."""
+    monkeypatch.setattr("ragprof.record.speeds.WAITING", float("inf"))  # kept however busy this machine is
+    first = Trial(prepare(handbook).subject, cache, start_s=100.0)
+    assert recording_effort(first).fixed_s == pytest.approx(100 + first.loading_s + 2.8 + 4 * 0.4)
+    Speeds(cache).timed(AFTERWARDS, lambda: None)
+    kept = json.loads((cache / "speeds.json").read_text(encoding="utf-8"))
+    kept["seconds"][AFTERWARDS] = 50.0
+    (cache / "speeds.json").write_text(json.dumps(kept), encoding="utf-8")
+    again = Trial(prepare(handbook).subject, cache, start_s=100.0)
+    assert recording_effort(again).fixed_s == pytest.approx(150 + again.loading_s)
+    found = forecast_eval(handbook).seconds
+    assert min(found.values()) > 50 + START_S
+    assert found.keys() >= {"profile", "growth", "reranker", "audit"}
+
+
 def test_live_rounds_keep_to_the_seconds_but_for_a_handful_of_queries() -> None:
     """Two seconds a query: 6 queries, 3 rounds and one bare, 3 to warm up, where 45 s were asked for."""
     assert rounds_s({"slow": 2.0}, Timing(), available=100, bare=True) == 2.0 * (6 * 4 + 3)
@@ -153,7 +172,7 @@ def test_an_unchanged_eval_is_not_tried_again_and_a_changed_one_is(
 ) -> None:
     first = forecast_eval(handbook)
 
-    def tried(*_: object) -> None:
+    def tried(*_: object, **__: object) -> None:
         raise AssertionError("tried again")
 
     with monkeypatch.context() as patched:
