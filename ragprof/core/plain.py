@@ -40,8 +40,9 @@ def no_command(printed: str) -> str:
 
 
 def written(value: str) -> str:
-    """The text as a file takes it: a question mark in place of each half of a surrogate pair."""
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    """The text as a file takes it: question marks for halves of surrogate pairs, and for NUL, where C ends an id."""
+    plain = value.replace("\0", "?")
+    return plain if plain.isascii() else plain.encode("utf-8", "replace").decode()
 
 
 def names_secret(option: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ragprof.core import AppAnswer
 from ragprof.core.spans import listening
-from ragprof.parts.hits import Hit, hit_of, listed, member, value_at
+from ragprof.parts.hits import TEXT_NAMES, Hit, hit_of, listed, member, value_at
 
 DOCUMENTS = (
     "documents", "source_documents", "source_nodes", "context", "contexts", "sources", "retrieved_documents",
@@ -98,13 +98,17 @@ def documents_of(value: object) -> list[Any] | None:
     results = listed(value)
     if results is None:
         return None
-    hits = [hit_of(each) for each in results]
-    return results if all(is_document(hit) for hit in hits) else None
+    return results if all(is_document(hit_of(each)) or _is_empty(each) for each in results) else None
 
 
 def is_document(hit: Hit | None) -> bool:
     """Whether a result names a document or has its text."""
     return hit is not None and bool(hit.ids or hit.text)
+
+
+def _is_empty(result: object) -> bool:
+    """Whether it is a document of no text: one empty passage among others is no reason to read none of them."""
+    return any(member(result, name) == "" for name in TEXT_NAMES)
 
 
 def usage_of(returned: object) -> dict[str, int]:

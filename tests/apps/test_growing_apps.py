@@ -156,6 +156,10 @@ def test_an_app_without_index_is_left_out(tmp_path: Path) -> None:
             APP.replace("store.add([", "store.add([Doc('p23', '', 'lamp signal', 'p23')] + ["),
             "app 'prod' found 'p23', which is none of the documents",
         ),
+        (
+            APP.replace("return kept", "return []").replace("marked.documents = ", ""),
+            "app 'prod' found nothing in any sub-corpus; does index(documents) fill the index",
+        ),
     ],
 )
 def test_an_index_that_fails_or_keeps_what_was_there_ends_it(

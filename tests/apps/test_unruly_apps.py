@@ -103,11 +103,11 @@ def test_what_no_file_takes_is_written_as_question_marks() -> None:
     def rag(question: str) -> dict[str, Any]:
         with ragprof.span("\ud800"):
             pass
-        return {"answer": "tides\udc80", "documents": [{"id": "x\ud800", "text": "y\ud800"}], "prompt": "p\ud800"}
+        return {"answer": "tides\udc80", "documents": [{"id": "x\ud800y\0", "text": "y\ud800"}], "prompt": "p\ud800"}
 
     app = asked(rag)
     answer = app.ranked(QUERY, of=1)
-    assert [item.doc.doc_id for item in answer.rankings["search"]] == ["x?"]
+    assert [item.doc.doc_id for item in answer.rankings["search"]] == ["x?y?"]
     assert answer.prompt == "p?"
     assert app.log.sources == {"other:(no name)": "ragprof.span"}
 
@@ -130,6 +130,11 @@ def test_scores_that_are_not_finite_are_none() -> None:
     for score in (float("inf"), float("-inf"), float("nan")):
         ranking = asked(lambda question, score=score: [("d01", score), ("d02", score)]).answer(QUERY).rankings["search"]
         assert [item.score for item in ranking] == [0.0, -1.0]
+
+
+def test_a_passage_without_text_costs_no_other() -> None:
+    app = asked(lambda question: [{"id": "d09"}, {"page_content": "", "metadata": {}}])
+    assert [item.doc.doc_id for item in app.answer(QUERY).rankings["search"]] == ["d09", "text e3b0c44298fc"]
 
 
 def test_a_table_of_pandas_is_read_by_its_rows() -> None:

@@ -97,6 +97,12 @@ class AppAsker:
             group[0].store.add([self.docs[place] for place in np.sort(members).tolist()], None)
             known[key] = {parts.name: self._cell(parts) for parts in group}
         self.progress.done()
+        for parts in group:
+            if not any(cells[parts.name].places.shape[1] for cells in known.values()):
+                raise BadInput(
+                    f"app '{parts.name}' found nothing in any sub-corpus; does index(documents) fill the index that it "
+                    "searches?"
+                )
         return {
             parts.name: {
                 curve: _stacked(
