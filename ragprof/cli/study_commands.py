@@ -1,4 +1,4 @@
-"""Commands that record and analyse: run, grow, inject, reranker, curate, audit, check, price, report, trec."""
+"""Commands that record and analyse: run, grow, inject, reranker, curate, screen, audit, check, price, report, trec."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from ragprof.session.studies import STUDIES
 if TYPE_CHECKING:
     from ragprof.corpus import Passages
 
-DECLARED = ("growth", "injection", "reranker", "curate", "audit")
+DECLARED = ("growth", "injection", "reranker", "curate", "screen", "audit")
 """Studies whose commands have options of their own."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line, and one for every study that has none here."""
-    for command in (run, grow, inject, reranker, curate, audit, check, price, report, trec):
+    for command in (run, grow, inject, reranker, curate, screen, audit, check, price, report, trec):
         app.command()(with_progress(command))
     for name in STUDIES:
         if name not in DECLARED:
@@ -270,6 +270,34 @@ def curate(
             progress=bars,
         )  # fmt: skip
     console.result(result, "curate")
+
+
+def screen(
+    eval_file: EvalFile,
+    source: Annotated[
+        Path | None, typer.Option("--source", metavar="FOLDER", help="What would be added; default: the file's.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", help="Documents of it to look at; 1000, or all there are.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the sample; default: the file's, 0.")] = None,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+) -> None:
+    """Say what adding a source would do, from a sample of it.
+
+    Precision, tokens and money for the questions of today, with similar and unrelated documents told apart. Nothing is
+    added to the corpus.
+    """
+    from ragprof.session.run import run_study
+
+    changes = console.given(source=None if source is None else str(source), sample=sample, seed=seed)
+    with console.progress() as bars:
+        result = run_study(
+            "screen", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars
+        )
+    console.result(result, "screen")
 
 
 def audit(

@@ -25,6 +25,7 @@ RUN = "ragprof run"
 STUDIES = {
     "growth": "ragprof grow --fresh", "injection": "ragprof inject", "reranker": "ragprof reranker",
     "audit": "ragprof audit", "curate": "ragprof curate",
+    "screen": "ragprof screen",
 }  # fmt: skip
 """Folder of a study inside a recording -> the command that makes all of it anew."""
 VARIANTS = "variants"

@@ -25,6 +25,7 @@ from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSet
 from ragprof.evals.knobs import Knobs, checked, variants
 from ragprof.evals.labels import LabelSettings
 from ragprof.evals.reranker import RerankerSettings
+from ragprof.evals.screen import ScreenSettings
 from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 MOST_SECONDS = 604_800.0
@@ -232,6 +233,7 @@ class EvalConfig(EvalTable):
     injection: InjectionSettings = InjectionSettings()
     reranker: RerankerSettings = RerankerSettings()
     curate: CurateSettings = CurateSettings()
+    screen: ScreenSettings = ScreenSettings()
     gate: GateSettings = GateSettings()
     labels: LabelSettings = LabelSettings()
     budget: BudgetSettings = BudgetSettings()

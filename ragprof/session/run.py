@@ -152,6 +152,15 @@ def curate(eval_file: str | Path, **options: Any) -> Result:
     return run_study("curate", eval_file, **options)
 
 
+def screen(eval_file: str | Path, source: str | Path, *, sample: int | None = None, **options: Any) -> Result:
+    """Say from a sample what adding a source would do to the questions of today. Further options as of `run_study`.
+
+    `sample` is how many documents of the source are looked at, by default 1,000 or all there are. Nothing is added.
+    """
+    changes = {"source": str(source), **({} if sample is None else {"sample": sample}), **options.pop("changes", {})}
+    return run_study("screen", eval_file, changes=changes, **options)
+
+
 weigh = reranker
 """The former name, for one release."""
 

@@ -251,6 +251,11 @@ class Measured:
         mine = table[(table["pipeline"] == pipeline) & (table["unit"] == "context_tokens")]
         return mine.set_index("query_id")["count"].astype(float)
 
+    def prompt_tokens(self, pipeline: str) -> pd.Series:
+        table = self._usage
+        mine = table[(table["pipeline"] == pipeline) & (table["unit"] == "prompt_tokens")]
+        return mine.set_index("query_id")["count"].astype(float)
+
     def usd(self, pipeline: str) -> pd.Series | None:
         """Of 1,000 queries like this one; None where the prompt is UNPRICED."""
         table = self._costs

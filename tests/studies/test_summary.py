@@ -25,7 +25,15 @@ from ragprof.studies.profile.headline import tiles
 from ragprof.studies.profile.study import show
 
 SCHEMA = Path(summary_module.__file__).with_name("summary.schema.json")
-SECTIONS = ("GrowthSection", "InjectionSection", "RerankerVerdict", "RerankerStudy", "CurateSection", "AuditSection")
+SECTIONS = (
+    "GrowthSection",
+    "InjectionSection",
+    "RerankerVerdict",
+    "RerankerStudy",
+    "CurateSection",
+    "ScreenSection",
+    "AuditSection",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,178 @@
+"""Analyses a judged and priced screening: what adding the source would change, in words too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ragprof.core.recorded import VARIANTS
+from ragprof.evals import unpriced
+from ragprof.price.pricing import plain
+from ragprof.record.belonging import Basis, belongs
+from ragprof.report import figures
+from ragprof.report.figures import counted
+from ragprof.statistics.draws import interval
+from ragprof.statistics.estimates import share_estimate
+from ragprof.studies.contract import EstimateValue
+from ragprof.studies.screen.record import AS_IT_IS, WITH_SAMPLE
+from ragprof.studies.screen.recorded import EFFECTS, JUDGEMENT, MANIFEST, SAMPLED
+from ragprof.studies.screen.section import ADDED, AddedEffect, ScreenedPipeline, ScreenSection
+from ragprof.studies.variants import Measured, PricedVariant, priced
+
+
+def is_screened(folder: Path) -> bool:
+    """Whether a screening was finished and judged."""
+    return all((folder / "screen" / name).exists() for name in ("manifest.json", "judgement.json"))
+
+
+def screen_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping[str, Any]) -> bool:
+    """Whether it is of the same corpus, questions, pipelines and judgements as the recording it lies in."""
+    place = folder / "screen"
+    own, judged = MANIFEST.read(place / "manifest.json"), JUDGEMENT.read(place / "judgement.json")
+    basis = Basis(
+        corpus=own["corpus"]["sha256"],
+        questions=own["questions"],
+        pipelines=unpriced(own["config"]["pipelines"]),
+        identities=own["identities"],
+    )
+    return belongs(basis, recording=own["recording"], judged=judged, manifest=manifest, judgement=judgement)
+
+
+def analyse(folder: Path) -> ScreenSection:
+    """The section of the summary. Raises BadInput where a file is missing."""
+    place = folder / "screen"
+    manifest, judgement = MANIFEST.read(place / "manifest.json"), JUDGEMENT.read(place / "judgement.json")
+    sampled, effects = SAMPLED.read(place / "sampled.parquet"), EFFECTS.read(place / "effects.parquet")
+    variants = priced(place, [AS_IT_IS, WITH_SAMPLE], metric=judgement["metric"], seed=manifest["config"]["seed"])
+    times = manifest["source_documents"] / len(sampled)
+    measured = Measured(place / VARIANTS / AS_IT_IS, judgement["metric"])
+    pipelines = {
+        name: _pipeline(rows, effects[effects["pipeline"] == name], sampled, measured, name, times=times,
+                        queries=manifest["queries"])
+        for name, rows in variants.items()
+    }  # fmt: skip
+    section = ScreenSection(
+        source=manifest["source"],
+        metric=judgement["metric"],
+        queries=manifest["queries"],
+        resamples=judgement["resamples"],
+        seed=manifest["seed"],
+        source_documents=manifest["source_documents"],
+        sampled_documents=len(sampled),
+        sampled_passages=int(sampled["passages"].sum()),
+        source_tokens=round(int(sampled["tokens"].sum()) * times),
+        similar=_share(sampled["similar"], times) if manifest["has_vectors"] else None,
+        copies=_share(sampled["copy"], times),
+        pipelines=pipelines,
+        statements=[],
+    )
+    return section.model_copy(update={"statements": list(_sentences(section))})
+
+
+def _share(flags: pd.Series, times: float) -> EstimateValue:
+    """Of a sample, with the exact interval; of the whole source the share itself."""
+    found = share_estimate(int(flags.sum()), len(flags))
+    whole = (found.mean or 0.0, found.mean or 0.0)
+    return EstimateValue(mean=found.mean, interval=whole if times <= 1 else found.interval, n=found.n)
+
+
+def _pipeline(
+    rows: list[PricedVariant], effects: pd.DataFrame, sampled: pd.DataFrame, measured: Measured, name: str, *,
+    times: float, queries: int,
+) -> ScreenedPipeline:  # fmt: skip
+    today, with_sample = rows
+    added_bytes = None
+    if today.index_bytes is not None and with_sample.index_bytes is not None:
+        added_bytes = round((with_sample.index_bytes - today.index_bytes) * times)
+    embed = None
+    if today.embed_usd is not None and with_sample.embed_usd is not None:
+        embed = plain((Decimal(with_sample.embed_usd) - Decimal(today.embed_usd)) * Decimal(repr(times)))
+    usd, tokens = measured.usd(name), measured.prompt_tokens(name)
+    per_token = None if usd is None or not tokens.sum() else float(usd.sum() / tokens.sum())
+    counts = {"all": len(sampled), "similar": int(sampled["similar"].sum())}
+    counts["unrelated"] = counts["all"] - counts["similar"]
+    found = []
+    for added in ADDED:
+        mine = effects[effects["added"] == added].sort_values("resample")
+        change = {key: _estimate(mine[key].to_numpy(), queries) for key in ("quality", "judged", "from_source")}
+        context = mine["context_tokens"].to_numpy()
+        found.append(
+            AddedEffect(
+                added=added,
+                documents=counts[added],
+                quality=change["quality"],
+                quality_of_half=None if change["quality"] is None else float(mine["quality_of_half"].iloc[0]),
+                judged=change["judged"],
+                from_source=change["from_source"] or EstimateValue(mean=None, interval=None, n=0),
+                context_tokens=_estimate(context, queries) or EstimateValue(mean=None, interval=None, n=0),
+                usd_per_1000=None if per_token is None else _estimate(context * per_token, queries),
+            )
+        )
+    return ScreenedPipeline(
+        quality=None if today.quality is None else today.quality.mean,
+        judged=today.judged,
+        context_tokens=today.context_tokens.mean or 0.0,
+        index_bytes=today.index_bytes,
+        added_index_bytes=added_bytes,
+        added_embed_usd=embed,
+        effects=found,
+    )
+
+
+def _estimate(values: Any, queries: int) -> EstimateValue | None:
+    """Of figures whose first is the estimate and whose others are resamples."""
+    if np.isnan(values).any():
+        return None
+    return EstimateValue(mean=float(values[0]), interval=interval(values[1:]), n=queries)
+
+
+def _sentences(section: ScreenSection) -> Iterator[str]:
+    whole = section.sampled_documents >= section.source_documents
+    size = counted(section.source_documents, "document")
+    of = f"all {size}" if whole else f"{section.sampled_documents:,} of {size}, drawn with seed {section.seed}"
+    yield f"{section.source}: {of}; about {figures.rough_count(section.source_tokens)} tokens in all."
+    if section.similar is not None:
+        told = figures.with_interval(section.similar.mean, section.similar.interval, figures.share)
+        yield (
+            f"{told} of its documents are as close to what today's questions find as half of today's corpus is; the "
+            "others are unrelated."
+        )
+    if section.copies.mean:
+        told = figures.with_interval(section.copies.mean, section.copies.interval, figures.share)
+        yield f"{told} of its documents are in the corpus already, word for word."
+    what = "it" if whole else f"these {section.sampled_documents:,}"
+    for name, each in section.pipelines.items():
+        effect = each.effects[0]
+        parts = []
+        if effect.quality is not None:
+            told = figures.with_interval(effect.quality.mean, effect.quality.interval, figures.difference)
+            half = (
+                ""
+                if effect.quality_of_half is None
+                else f" (half as many: {figures.difference(effect.quality_of_half)})"
+            )
+            parts.append(f"changes {section.metric} by {told}{half}")
+        share = figures.with_interval(effect.from_source.mean, effect.from_source.interval, figures.share)
+        parts.append(f"puts passages of the source into {share} of the places in prompts")
+        tokens = figures.with_interval(effect.context_tokens.mean, effect.context_tokens.interval, _signed_count)
+        parts.append(f"changes context tokens per query by {tokens}")
+        yield f"{name}: adding {what} {figures.listed(parts)}."
+    if not whole:
+        yield (
+            f"That is what {section.sampled_documents:,} of its documents do; more of them take more places and push "
+            "further down what is relevant. Size and price of the index are those of the whole source."
+        )
+    if any(each.quality is not None for each in section.pipelines.values()):
+        yield (
+            "Nobody has judged the new documents: each counts as irrelevant here, so quality is what it costs the "
+            "questions of today if the source answers none of them."
+        )
+
+
+def _signed_count(value: float) -> str:
+    return figures.signed(value, figures.mean_count)
