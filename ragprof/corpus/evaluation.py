@@ -165,8 +165,9 @@ def _from_table(path: Path) -> Iterator[tuple[int, Query]]:
 
 NO_JUDGEMENTS = (
     "no relevance judgements: times, tokens, memory and money are measured, quality is not, and no pipeline is ranked; "
-    "to get them, say for 30 questions or more which documents answer them (`ragprof trec` writes the results to look "
-    "at), a line `query_id 0 doc_id 1` each, and name the file as qrels in [evaluation]"
+    "to get them, let `ragprof label` make them, or say for 30 questions or more which documents answer them (`ragprof "
+    "trec` writes the results to look at), a line `query_id 0 doc_id 1` each, and name the file as qrels in "
+    "[evaluation]"
 )
 
 

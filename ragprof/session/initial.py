@@ -207,6 +207,7 @@ def _next_steps(eval_file: Path, *, judged: bool, made: Path | None) -> list[str
         steps.insert(0, f"put your users' own questions into {made}: these are only headings of the documents")
     if not judged:
         steps.append("without judgements a run gives time, tokens and money, and ranks no pipeline")
+        steps.append(f"ragprof label {eval_file}: judgements by a model and a few people, for quality")
     return steps
 
 
@@ -278,7 +279,9 @@ def _eval_text(
     if sight.is_collection and queries is not None and queries == sight.queries:
         lines.append(remarked(f"split = {quoted(sight.split)}", "questions and judgements are those of the folder"))
     elif queries is not None:
-        without = remarked('# qrels = "judgements.tsv"', "without judgements: time, tokens and money alone")
+        without = remarked(
+            '# qrels = "judgements.tsv"', "without: time, tokens and money alone; ragprof label makes some"
+        )
         lines += [f"queries = {path(queries)}", without if qrels is None else f"qrels = {path(qrels)}"]
     lines += ["", "[timing]", remarked("seconds = 45", "for all live queries"), ""]
     lines += [remarked("[prices]", "a stage without a price is UNPRICED, never 0")]

@@ -23,7 +23,7 @@ path = "our docs"               # 4 passages of 4 documents
 
 [evaluation]
 queries = "our-docs.questions.jsonl"
-# qrels = "judgements.tsv"      # without judgements: time, tokens and money alone
+# qrels = "judgements.tsv"      # without: time, tokens and money alone; ragprof label makes some
 
 [timing]
 seconds = 45                    # for all live queries
@@ -69,6 +69,7 @@ def test_a_folder_becomes_an_eval_file_that_can_be_checked(ragprof: Ragprof, doc
         "questions none found",
         "next: ragprof run our-docs.toml",
         "without judgements a run gives time, tokens and money, and ranks no pipeline",
+        "next: ragprof label our-docs.toml: judgements by a model and a few people, for quality",
     ):
         assert told in said
     assert Path("our-docs.toml").read_text().startswith(WRITTEN)

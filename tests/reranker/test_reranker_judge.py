@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from complete_tables import complete
 
-from ragprof.core import Doc, Query
+from ragprof.core import Doc, Position, Query
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import ranked
 from ragprof.corpus import EvaluationSet
@@ -86,7 +86,8 @@ class Case:
     def contents(self) -> dict[str, Doc]:
         found = [*self.sets.values(), self.found]
         ids = dict.fromkeys(doc_id for each in found for docs in each.values() for doc_id, _ in docs)
-        return {doc_id: Doc(doc_id, f"Title of {doc_id}", "x" * 300, document_of(doc_id)) for doc_id in ids}
+        page = Position(0, 300, 12, 13, "Leave")
+        return {doc_id: Doc(doc_id, f"Title of {doc_id}", "x" * 300, document_of(doc_id), page) for doc_id in ids}
 
     def judge(self, folder: Path, *, keep_text: bool = True) -> Path:
         judge(self.write(folder), self.evaluation(), self.contents(), keep_text=keep_text)
@@ -316,6 +317,7 @@ def test_a_move_is_that_of_the_relevant_document_whose_rank_changed_most(tmp_pat
     assert (first["doc_id"], first["from_rank"], first["to_rank"]) == ("a#2", 1, 3)
     assert first["query_text"] == "What is q1?"
     assert first["doc_text"] == "Title of a#2 " + "x" * 200
+    assert first["doc_where"] == "a p. 12-13, § Leave"
 
 
 def test_a_relevant_document_that_the_search_missed_has_no_ranks(tmp_path: Path) -> None:
@@ -328,7 +330,7 @@ def test_a_relevant_document_that_the_search_missed_has_no_ranks(tmp_path: Path)
 
 def test_without_texts_no_word_is_written(tmp_path: Path) -> None:
     moves = read(SMALL.judge(tmp_path, keep_text=False), "moves")
-    assert moves[["query_text", "doc_text"]].isna().to_numpy().all()
+    assert moves[["query_text", "doc_text", "doc_where"]].isna().to_numpy().all()
     assert moves["doc_id"].tolist() == ["a#2", "b#1", "a#1"]
 
 

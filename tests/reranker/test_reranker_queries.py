@@ -23,7 +23,7 @@ def test_the_clearest_change_comes_first() -> None:
     assert [each.query_id for each in found.hurt] == ["q004", "q003"]
     assert found.helped[0].as_json() == {
         "query_id": "q002", "text": "question 2", "change": 0.8, "before": 0.2, "after": 1.0,
-        "doc_id": "d5", "doc_text": "document 5", "from_rank": 5, "to_rank": 1,
+        "doc_id": "d5", "doc_text": "document 5", "doc_where": None, "from_rank": 5, "to_rank": 1,
     }  # fmt: skip
 
 

@@ -182,10 +182,13 @@ def queries(data: RerankerData, arm: str) -> HelpedAndHurt:
     )
 
 
+KEPT = ("doc_id", "doc_text", "doc_where", "query_text")
+
+
 def _changed(query_id: str, before: float, after: float, moves: pd.DataFrame) -> ChangedQuery:
     """A query with the relevant document that moved most; None where none is among the candidates or texts are off."""
     found: Mapping[str, Any] = dict(moves.loc[query_id]) if query_id in moves.index else {}
-    moved = {key: None if pd.isna(found.get(key)) else found[key] for key in ("doc_id", "doc_text", "query_text")}
+    moved = {key: None if pd.isna(found.get(key)) else found[key] for key in KEPT}
     ranks = {key: None if pd.isna(found.get(key)) else int(found[key]) for key in ("from_rank", "to_rank")}
     return ChangedQuery(
         query_id=query_id,

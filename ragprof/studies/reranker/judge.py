@@ -50,7 +50,7 @@ from ragprof.studies.reranker.recorded import (
     check_candidates,
 )
 
-MOVE_COLUMNS = ("arm", "query_id", "query_text", "doc_id", "doc_text", "from_rank", "to_rank")
+MOVE_COLUMNS = ("arm", "query_id", "query_text", "doc_id", "doc_text", "doc_where", "from_rank", "to_rank")
 SHOWN = 200
 CUTOFFS = (5, 10, 20)
 
@@ -70,6 +70,11 @@ class Texts:
         """Title and the first 200 characters; None for a document that the corpus lacks."""
         doc = self.contents.get(doc_id)
         return f"{doc.title} {doc.text[:SHOWN]}".strip() if doc and self.keep else None
+
+    def where(self, doc_id: str) -> str | None:
+        """File, page and heading of a passage that knows more than its id; it is text as well."""
+        doc = self.contents.get(doc_id)
+        return doc.where if doc and self.keep and doc.where != doc.document_id else None
 
     def passage(self, document_id: str) -> str:
         """The first passage of a document; its own id where the corpus has none."""
@@ -179,7 +184,9 @@ def moves(arm: str, curve: DepthCurve, query_ids: list[str], *, qrels: Qrels, te
             doc_id = passages.doc_ids[int(places[passages.documents[places] == most][0])]
         else:
             ranks, doc_id = (None, None), texts.passage(max(relevant, key=lambda document: relevant[document]))
-        rows.append((arm, query_id, texts.of_query(query_id), doc_id, texts.of_doc(doc_id), *ranks))
+        rows.append(
+            (arm, query_id, texts.of_query(query_id), doc_id, texts.of_doc(doc_id), texts.where(doc_id), *ranks)
+        )
     return pd.DataFrame(rows, columns=list(MOVE_COLUMNS)).astype({"from_rank": "Int64", "to_rank": "Int64"})
 
 

@@ -76,8 +76,8 @@ TABLES: Mapping[str, RecordedTable] = {
     "judged": RecordedTable(text="arm ranking query_id", whole="depth", metrics=True, remedy=ANEW),
     "others": RecordedTable(text="pipeline query_id", metrics=True, remedy=ANEW),
     "moves": RecordedTable(
-        text="arm query_id query_text doc_id doc_text", whole="from_rank to_rank",
-        nullable="query_text doc_text from_rank to_rank", may_be_empty=True, remedy=ANEW,
+        text="arm query_id query_text doc_id doc_text doc_where", whole="from_rank to_rank",
+        nullable="query_text doc_text doc_where from_rank to_rank", later="doc_where", may_be_empty=True, remedy=ANEW,
     ),
     "cuts": RecordedTable(
         text="arm query_id doc_id", flag="relevant", whole="tokens kept_tokens", nullable="relevant",

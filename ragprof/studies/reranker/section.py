@@ -334,6 +334,7 @@ class ChangedQuery(Section):
     after: float = Field(description="with it")
     doc_id: str | None = Field(description="of its best passage")
     doc_text: str | None = Field(description="title and first 200 characters")
+    doc_where: str | None = Field(None, description="file, page and heading, where the passage knows more than its id")
     from_rank: int | None = Field(description="null: not among the candidates")
     to_rank: int | None = Field(description="null: not among the candidates")
 

@@ -555,7 +555,9 @@ def _query_cells(one: ChangedQuery) -> tuple[Cell, ...]:
     return (
         Cell(one.text, one.query_id) if one.text else Cell(one.query_id),
         *(figure(figures.difference(one.change)), figure(figures.score(one.before)), figure(figures.score(one.after))),
-        Cell(one.doc_text, figures.text(one.doc_id)) if one.doc_text else figure(figures.text(one.doc_id)),
+        Cell(one.doc_text, figures.text(one.doc_where or one.doc_id))
+        if one.doc_text
+        else figure(figures.text(one.doc_id)),
         figure(figures.ABSENT if ranks == (None, None) else moved),
     )
 
