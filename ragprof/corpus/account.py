@@ -70,7 +70,7 @@ class ParsedFiles(BaseModel):
 
 
 class ReadingAccount(BaseModel):
-    """What was read: kind -> how many, and what was left out, the most frequent first."""
+    """What was read: kind -> how many, and what was left out: whole files first, the most frequent first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -90,6 +90,11 @@ class ReadingAccount(BaseModel):
         others = self.left_out[most:] if len(self.left_out) > most + 1 else ()
         rest = f"{sum(each.count for each in others):,} more of {len(others):,} kinds: see the report"
         return [*map(str, self.left_out[: len(self.left_out) - len(others)]), *([rest] if others else [])]
+
+
+def _files_first(left: LeftOut) -> tuple[bool, int, str, str]:
+    """Whole files before parts of files, the most frequent first."""
+    return left.files is not None, -left.count, left.kind, left.reason
 
 
 class Tally:
@@ -143,7 +148,7 @@ class Tally:
         ]
         return ReadingAccount(
             read=dict(self._read.most_common()),
-            left_out=tuple(sorted(left, key=lambda each: (-each.count, each.kind, each.reason))),
+            left_out=tuple(sorted(left, key=_files_first)),
             parsed=tuple(sorted(self._parsed.values(), key=lambda each: (-each.pages, each.kind))),
         )
 

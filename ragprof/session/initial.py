@@ -159,7 +159,7 @@ def _rows(corpus: Corpus, languages: str) -> list[tuple[str, str]]:
     duplicates = f"{counted(len(copies), 'exact copy', 'exact copies')}: {shown(copies)}" if copies else "no exact copy"
     return [
         ("read", str(corpus.account)),
-        *(("left out", line) for line in corpus.account.lines(10)),
+        *(("left out", str(each)) for each in corpus.account.left_out),
         *(("parsed", str(each)) for each in corpus.account.parsed),
         ("corpus", f"{counted(len(documents), 'document')}, {counted(len(corpus.docs), 'passage')}"),
         ("lengths", f"median {median(lengths):,.0f} characters a document, longest {lengths[-1]:,}"),

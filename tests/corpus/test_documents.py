@@ -204,8 +204,8 @@ def test_every_kind_of_file_becomes_text_with_its_title_and_place(tmp_path: Path
     assert told(corpus) == [
         "1 .tar.gz (this kind of file is not read): c.tar.gz",
         "1 attachment (attachments of mails are not read): a.eml",
+        "1 cell output (only Markdown and code are read): a.ipynb",
         "1 line (no JSON object): a.jsonl",
-        "1 output of a cell (only Markdown and code are read): a.ipynb",
         "1 page (no text on it, such as a scan): a.pptx p. 3",
         "1 sheet (hidden): a.xlsx",
     ]

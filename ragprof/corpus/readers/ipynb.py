@@ -35,7 +35,7 @@ class NotebookReader:
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as failure:
             raise BadInput(f"no notebook with cells ({type(failure).__name__})") from None
         page = markdown("\n\n".join(found))
-        skipped = (SkippedPart("output of a cell", "only Markdown and code are read", outputs),) if outputs else ()
+        skipped = (SkippedPart("cell output", "only Markdown and code are read", outputs),) if outputs else ()
         return ReadFile((ReadDocument(page.title, page.segments, is_markdown=True),), skipped=skipped)
 
 
