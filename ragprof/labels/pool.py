@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ragprof.core import files
+from ragprof.core.caches import digest
 from ragprof.core.errors import BadInput
 from ragprof.labels.records import Pair
 
@@ -43,19 +46,18 @@ def pooled(
 
     Passages stand in a random order, so that no place tells which pipeline found one, or how high.
     """
+    keys = np.array([int.from_bytes(digest(doc)[:8], "little") for doc in doc_ids], np.uint64)
     found = []
     for query in queries:
         mine = random.Random(f"{seed} {query}")
         top = sorted({doc for ranked in rankings.values() for doc in ranked.get(query, ())[:depth]})
         mine.shuffle(top)
-        left = len(doc_ids) - len(top)
-        inside, sample = set(top), list[str]()
-        while len(sample) < min(below, left):
-            doc = doc_ids[mine.randrange(len(doc_ids))]
-            if doc not in inside:
-                inside.add(doc)
-                sample.append(doc)
-        found.append(PooledQuery(query, tuple(top), tuple(sample), left))
+        # The lowest of numbers that are each passage's own: a corpus that grows keeps most of the sample.
+        mixed = keys * np.uint64(mine.getrandbits(63) * 2 + 1)
+        lowest = np.argsort(mixed)[: below + len(top)] if below else ()
+        inside = set(top)
+        sample = [doc_ids[place] for place in lowest if doc_ids[place] not in inside][:below]
+        found.append(PooledQuery(query, tuple(top), tuple(sample), len(doc_ids) - len(top)))
     return found
 
 

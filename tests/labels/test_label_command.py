@@ -188,6 +188,21 @@ def test_what_was_imported_stands_beside_and_two_draws_never_share_a_query(eval_
     assert clicked == {("q1", "d1"): 1, ("q2", "d2"): 0}
 
 
+def test_a_document_that_is_added_waits_for_a_judgement_and_comes_before_new_draws(eval_file: Path) -> None:
+    label(eval_file, ask_model=False)
+    next_draw(eval_file, 5)
+    assert judged_by(eval_file, "anna") > 0
+    drawn = [each.query_id for each in DrawFile(eval_file.with_suffix(".labels")).read()]
+    corpus = eval_file.with_name("corpus.jsonl")
+    added = {"_id": "new", "text": f"what is in room {drawn[0][1:]} with a table"}
+    corpus.write_text(f"{corpus.read_text()}{json.dumps(added)}\n")
+    label(eval_file, ask_model=False)
+    found = next_draw(eval_file, 1)
+    assert (found.waiting, found.queries) == (len(drawn), 0)
+    work, _ = judging_by_people(eval_file)
+    assert {each.doc_id for each in worklist(work, "ben")} >= {"new"}
+
+
 def test_a_reranker_of_the_judges_family_is_not_kept_before_people_have_looked() -> None:
     from ragprof.studies.contract import EstimateValue
     from ragprof.studies.labelled import LabelledFigure, LabelledQuality, gain_words, keeps_open
