@@ -154,10 +154,16 @@ def _tree(parents: tuple[int, ...], own: tuple[str, ...]) -> Tree:
         kids[begins[0]] = sorted({*kids[begins[0]], *roots} - {begins[0]})
         roots = begins
     order, stages = _walked(own, kids, roots)
-    while len(order) < len(own):  # spans that are each other's parents: the earliest of them begins
-        roots.append(min(set(range(len(own))).difference(order)))
-        kids = [[kid for kid in below if kid not in roots] for below in kids]
-        order, stages = _walked(own, kids, roots)
+    reached = set(order)
+    for place in range(len(own)) if len(order) < len(own) else ():
+        if place not in reached:  # spans that are each other's parents: the earliest of them begins
+            roots.append(place)
+            kids[parents[place]].remove(place)
+            more, found = _walked(own, kids, [place])
+            for each in more:
+                stages[each] = found[each]
+            order += more
+            reached.update(more)
     holds, innermost = [0] * len(own), []
     for place in reversed(order):  # children first
         inside, stage = 0, own[place]

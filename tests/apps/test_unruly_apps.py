@@ -9,6 +9,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -376,3 +377,14 @@ def test_thousands_of_marks_take_no_time_to_read() -> None:
     begun = now_ns()
     app.told(QUERY, heard)
     assert now_ns() - begun < 5 * 10**9
+
+
+def test_marks_a_thousand_deep_are_one_question() -> None:
+    def rag(question: str) -> list[str]:
+        with ExitStack() as stack:
+            for _ in range(1_000):
+                stack.enter_context(ragprof.span("search"))
+        return ["d01"]
+
+    _, trace = asked(rag).traced(QUERY, now_ns, read_cores=False)
+    assert [span.stage for span in trace.spans] == ["search"]

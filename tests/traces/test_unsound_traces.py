@@ -17,6 +17,7 @@ import ragprof
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts
 from ragprof.traces.reading import TraceAccount, read_spans
+from ragprof.traces.trees import trace_of
 
 LINE = json.dumps(request(openinference())).encode() + b"\n"
 
@@ -163,3 +164,10 @@ def test_spans_without_an_end_are_refused_before_anything_is_written(tmp_path: P
 def test_the_folder_itself_takes_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert ragprof.trace(write(tmp_path / "t.jsonl", [request(openinference())]), out=".").folder == Path()
+
+
+def test_a_thousand_pairs_of_spans_that_are_each_others_parents_are_read_at_once(tmp_path: Path) -> None:
+    numbers = [(place, place + 1 if place % 2 == 0 else place - 1) for place in range(2_000)]
+    spans = [span(1, mine, "s", 0, 10, {"openinference.span.kind": "LLM"}, parent=other) for mine, other in numbers]
+    tree = trace_of(read(write(tmp_path / "t.jsonl", [request(spans)]))[0])
+    assert (tree.spans, tree.calls, tree.is_rooted) == (2_000, {"generate": 2_000}, False)
