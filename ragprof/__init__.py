@@ -4,9 +4,9 @@
 >>> print(*(name for name in ragprof.__all__ if name[0].isupper()))
 Comparison Pipeline Prices RagprofError Result Timing
 >>> names = [name for name in ragprof.__all__ if name[0].islower()]
->>> print(*names[:9])
-audit compare curate export gate grow init inject label
->>> print(*names[9:])
+>>> print(*names[:10])
+audit chunking compare curate export gate grow init inject label
+>>> print(*names[10:])
 profile reranker restate reweigh run save_baseline screen span stage trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ragprof.session.gating import gate
     from ragprof.session.initial import init
     from ragprof.session.labelling import label
-    from ragprof.session.run import audit, curate, grow, inject, profile, reranker, run, screen, weigh
+    from ragprof.session.run import audit, chunking, curate, grow, inject, profile, reranker, run, screen, weigh
     from ragprof.session.tracing import trace
     from ragprof.studies.gate.document import Comparison
     from ragprof.studies.gate.sides import compare, save_baseline
@@ -45,6 +45,7 @@ __all__ = [
     "Result",
     "Timing",
     "audit",
+    "chunking",
     "compare",
     "curate",
     "export",
@@ -74,6 +75,7 @@ _HOMES = {
     "Result": "ragprof.session.again",
     "Timing": "ragprof.evals",
     "audit": "ragprof.session.run",
+    "chunking": "ragprof.session.run",
     "compare": "ragprof.studies.gate.sides",
     "curate": "ragprof.session.run",
     "export": "ragprof.exports",

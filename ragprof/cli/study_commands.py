@@ -1,4 +1,4 @@
-"""Commands that record and analyse: run, grow, inject, reranker, curate, screen, audit, check, price, report, trec."""
+"""Commands that record and analyse: run, one for each study, check, price, report, trec."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from ragprof.session.studies import STUDIES
 if TYPE_CHECKING:
     from ragprof.corpus import Passages
 
-DECLARED = ("growth", "injection", "reranker", "curate", "screen", "audit")
+DECLARED = ("growth", "injection", "reranker", "curate", "screen", "chunking", "audit")
 """Studies whose commands have options of their own."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line, and one for every study that has none here."""
-    for command in (run, grow, inject, reranker, curate, screen, audit, check, price, report, trec):
+    for command in (run, grow, inject, reranker, curate, screen, chunking, audit, check, price, report, trec):
         app.command()(with_progress(command))
     for name in STUDIES:
         if name not in DECLARED:
@@ -298,6 +298,30 @@ def screen(
             "screen", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars
         )
     console.result(result, "screen")
+
+
+def chunking(
+    eval_file: EvalFile,
+    budget: Annotated[
+        int | None, typer.Option("--budget", metavar="TOKENS", help="Tokens of each prompt; default: the file's, 2000.")
+    ] = None,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+) -> None:
+    """Compare ways to cut the documents.
+
+    At one budget of prompt tokens: how much of what answers is in the prompt, which answers are cut, what indexes and
+    embedding take. The ways to cut are [chunking] variants of the eval file.
+    """
+    from ragprof.session.run import run_study
+
+    changes = console.given(budget=budget)
+    with console.progress() as bars:
+        result = run_study(
+            "chunking", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars
+        )
+    console.result(result, "chunking")
 
 
 def audit(

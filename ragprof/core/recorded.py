@@ -26,6 +26,7 @@ STUDIES = {
     "growth": "ragprof grow --fresh", "injection": "ragprof inject", "reranker": "ragprof reranker",
     "audit": "ragprof audit", "curate": "ragprof curate",
     "screen": "ragprof screen",
+    "chunking": "ragprof chunking",
 }  # fmt: skip
 """Folder of a study inside a recording -> the command that makes all of it anew."""
 VARIANTS = "variants"

@@ -18,6 +18,7 @@ from ragprof.core import DEFAULT_K
 from ragprof.core.registry import PartSpec
 from ragprof.core.tokens import DEFAULT_TOKENIZER
 from ragprof.corpus import Chunking, OwnDocuments, ReadingRules
+from ragprof.evals.chunking import ChunkingSettings
 from ragprof.evals.curate import CurateSettings
 from ragprof.evals.gate import GateSettings
 from ragprof.evals.growth import GrowthSettings
@@ -234,6 +235,7 @@ class EvalConfig(EvalTable):
     reranker: RerankerSettings = RerankerSettings()
     curate: CurateSettings = CurateSettings()
     screen: ScreenSettings = ScreenSettings()
+    chunking: ChunkingSettings = ChunkingSettings()
     gate: GateSettings = GateSettings()
     labels: LabelSettings = LabelSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -161,6 +161,11 @@ def screen(eval_file: str | Path, source: str | Path, *, sample: int | None = No
     return run_study("screen", eval_file, changes=changes, **options)
 
 
+def chunking(eval_file: str | Path, **options: Any) -> Result:
+    """Compare ways to cut the documents at one budget of prompt tokens. Options as of `run_study`."""
+    return run_study("chunking", eval_file, **options)
+
+
 weigh = reranker
 """The former name, for one release."""
 

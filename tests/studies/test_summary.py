@@ -32,6 +32,7 @@ SECTIONS = (
     "RerankerStudy",
     "CurateSection",
     "ScreenSection",
+    "ChunkingSection",
     "AuditSection",
 )
 

@@ -1,0 +1,88 @@
+"""The chunking pass: the same documents cut in several ways, each searched, and packed into prompts of one budget.
+
+Writes <recording>/chunking/: variants/ (each with placed.parquet: where in its document each passage stands) and, last,
+manifest.json. Every variant is searched so deep that its passages could fill the budget, and injected by whole
+passages, best first; what does not fit any more is passed over. Knows no judgement and no price.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+import pandas as pd
+
+from ragprof.core import Doc, files
+from ragprof.core.tokens import counter, remembering
+from ragprof.corpus import Chunking
+from ragprof.parts.injectors.token_budget import TokenBudgetInjector
+from ragprof.record.recording import Bench, Subject, fingerprint_of, identities, redacted
+from ragprof.record.variants import clear_variants, embedded, record_variant, variant_folder
+
+OWN, WHOLE = "as declared", 10_000_000
+"""The eval's own chunking; a passage of so many characters is a whole document."""
+ROOM = 1.5
+"""Passages differ in length: so many times as many as the mean would need are searched for."""
+MOST = 100_000
+
+
+@dataclass(frozen=True)
+class ChunkingPlan:
+    """The ways to cut, by name, the first the eval's own, and how the documents are read in each."""
+
+    subject: Subject
+    cuts: Mapping[str, Chunking | None]
+    read: Callable[[Chunking | None], Sequence[Doc]]
+    budget: int
+    metric: str
+
+
+def named(chunking: Chunking) -> str:
+    """How a variant is called: `auto 1200`, `text 400, overlap 100`."""
+    overlap = f", overlap {chunking.overlap}" if chunking.overlap else ""
+    return f"{chunking.splitter} {chunking.max_characters}{overlap}"
+
+
+def record_chunking(plan: ChunkingPlan, bench: Bench) -> None:
+    """Cut, embed, index and search every variant."""
+    here = replace(bench, folder=bench.folder / "chunking")
+    files.ready_folder(here.folder, remedy="give another one with --out")
+    (here.folder / "manifest.json").unlink(missing_ok=True)
+    clear_variants(here.folder)
+    subject, kept = plan.subject, {doc.document_id for doc in plan.subject.corpus.docs}
+    with remembering():
+        for name, chunking in plan.cuts.items():
+            docs = [doc for doc in plan.read(chunking) if doc.document_id in kept]
+            record_variant(name, budgeted(plan, docs), docs, embedded(subject, docs, here), here)
+            placed = [
+                (doc.doc_id, doc.document_id, *((at.start, at.end) if (at := doc.position) else (0, len(doc.text))))
+                for doc in docs
+            ]
+            table = pd.DataFrame(placed, columns=["doc_id", "document_id", "start", "end"])
+            files.write_table(variant_folder(here.folder, name) / "placed.parquet", table)
+    facts = {
+        "recording": uuid4().hex,
+        "config": redacted(subject.config.model_dump(mode="json")),
+        "corpus": {"name": subject.corpus.name, "docs": len(subject.corpus.docs),
+                   "documents": subject.corpus.documents, "sha256": subject.corpus.sha256},
+        "questions": fingerprint_of(subject.queries),
+        "identities": redacted(identities(subject.pipelines)),
+        "queries": len(subject.queries),
+        "budget": plan.budget,
+        "cuts": {name: cut and cut.model_dump(mode="json") for name, cut in plan.cuts.items()},
+    }  # fmt: skip
+    files.write_json(here.folder / "manifest.json", facts)
+
+
+def budgeted(plan: ChunkingPlan, docs: Sequence[Doc]) -> Subject:
+    """The pipelines with prompts of the budget, searched as deep as it takes to fill them."""
+    subject, count = plan.subject, counter(plan.subject.config.tokenizer)
+    mean = max(1.0, sum(count(doc.content) for doc in docs) / len(docs))
+    needed = math.ceil(ROOM * plan.budget / mean)
+    injector = TokenBudgetInjector(tokens=plan.budget, k=MOST, tokenizer=subject.config.tokenizer)
+    pipelines = tuple(
+        replace(parts, depth=min(len(docs), max(parts.depth, needed)), injector=injector) for parts in subject.pipelines
+    )
+    return replace(subject, pipelines=pipelines)
