@@ -88,8 +88,8 @@ def _sentences(section: ChunkingSection) -> Iterator[str]:
     whole = section.queries - section.answered
     yield (
         f"{len(section.cuts)} ways to cut the same documents, each in prompts of at most {section.budget:,} tokens; "
-        f"spans are the answers of {figures.counted(section.answered, 'question')} and the whole relevant documents of "
-        f"{whole:,}."
+        f"spans are the answers of {figures.counted(section.answered, 'question')}"
+        f"{f' and the whole relevant documents of {whole:,}' if whole else ''}."
     )
     for name, rows in section.pipelines.items():
         told = [row for row in rows[1:] if row.recall is not None and row.recall.change is not None]

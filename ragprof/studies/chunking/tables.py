@@ -58,23 +58,25 @@ def cuts_table(section: ChunkingSection) -> Table:
 
 def spans_table(section: ChunkingSection) -> Table:
     """A group of rows a pipeline."""
+    embedded = any(row.priced.embed_usd for each in section.pipelines.values() for row in each)
     columns = (
         *(PIPELINE, Column("Chunking", numeric=False), Column("Token recall", "change")),
         *(Column("Token precision", "change"), Column("IoU", "change"), Column("Context tokens")),
-        *(Column("USD", "1,000 queries"), Column("Index"), Column("Embedding", "USD, once")),
+        *(Column("USD", "1,000 queries"), Column("Index")),
+        *((Column("Embedding", "USD, once"),) if embedded else ()),
     )
     rows: list[Row] = []
     for name, each in section.pipelines.items():
-        rows += group(Cell(name, pipeline=name), [_cells(row) for row in each])
+        rows += group(Cell(name, pipeline=name), [_cells(row, embedded) for row in each])
     note = f"{basis(section)} {SPANS_NOTE} {NO_CLOCK}"
     return Table("chunking-spans", "What the prompts hold", columns, tuple(rows), note)
 
 
-def _cells(row: ChunkedPipeline) -> tuple[Cell, ...]:
+def _cells(row: ChunkedPipeline, embedded: bool) -> tuple[Cell, ...]:
     own, usd = row.priced, row.priced.usd_per_1000
     spans = [changed_cell(each, figures.score, 1) for each in (row.recall, row.precision, row.iou)]
     money = figure(figures.UNPRICED) if usd is None else changed_cell(usd, figures.usd, -1)
-    sizes = figure(figures.size(own.index_bytes)), figure(figures.usd(own.embed_usd))
+    sizes = [figure(figures.size(own.index_bytes)), *([figure(figures.usd(own.embed_usd))] if embedded else [])]
     return (Cell(own.variant), *spans, changed_cell(own.context_tokens, figures.mean_count), money, *sizes)
 
 

@@ -99,7 +99,7 @@ def _pipeline(
     found = []
     for added in ADDED:
         mine = effects[effects["added"] == added].sort_values("resample")
-        change = {key: _estimate(mine[key].to_numpy(), queries) for key in ("quality", "judged", "from_source")}
+        change = {key: _estimate(mine[key].to_numpy(), queries) for key in ("quality", "judged")}
         context = mine["context_tokens"].to_numpy()
         found.append(
             AddedEffect(
@@ -108,7 +108,8 @@ def _pipeline(
                 quality=change["quality"],
                 quality_of_half=None if change["quality"] is None else float(mine["quality_of_half"].iloc[0]),
                 judged=change["judged"],
-                from_source=change["from_source"] or EstimateValue(mean=None, interval=None, n=0),
+                from_source=_estimate(np.clip(mine["from_source"].to_numpy(), 0, 1), queries)
+                or EstimateValue(mean=None, interval=None, n=0),
                 context_tokens=_estimate(context, queries) or EstimateValue(mean=None, interval=None, n=0),
                 usd_per_1000=None if per_token is None else _estimate(context * per_token, queries),
             )

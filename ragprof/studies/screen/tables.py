@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ragprof.report.theme import Chart
 
-NAMES = {"all": "the sample", "similar": "its similar documents", "unrelated": "its unrelated documents"}
+NAMES = {"all": "the sample", "similar": "similar ones", "unrelated": "unrelated ones"}
 
 
 def show(section: ScreenSection, context: Context) -> list[ReportPart]:
@@ -47,6 +47,7 @@ def shown(section: ScreenSection) -> list[str]:
 def effects_table(section: ScreenSection) -> Table:
     """A group of rows a pipeline: what each part of the source would change."""
     judged = any(each.quality is not None for each in section.pipelines.values())
+    embedded = any(each.added_embed_usd for each in section.pipelines.values())
     quality = (
         *(Column(section.metric, "change"), Column(section.metric, "half as many")),
         Column(figures.judged_beside(section.metric), "change"),
@@ -56,16 +57,16 @@ def effects_table(section: ScreenSection) -> Table:
         *(quality if judged else ()),
         *(Column("In prompts", "share of passages"), Column("Context tokens", "change")),
         *(Column("USD", "change, 1,000 queries"), Column("Index", "all of it")),
-        Column("Embedding", "all of it, USD"),
+        *((Column("Embedding", "all of it, USD"),) if embedded else ()),
     )
     rows: list[TableRow] = []
     for name, each in section.pipelines.items():
         kept = [effect for effect in each.effects if effect.added in shown(section)]
-        rows += group(Cell(name, pipeline=name), [_cells(each, effect, judged) for effect in kept])
+        rows += group(Cell(name, pipeline=name), [_cells(each, effect, judged, embedded) for effect in kept])
     return Table("screen-effects", "What it would change", columns, tuple(rows), f"{basis(section)} {NO_CLOCK}")
 
 
-def _cells(pipeline: ScreenedPipeline, effect: AddedEffect, judged: bool) -> tuple[Cell, ...]:
+def _cells(pipeline: ScreenedPipeline, effect: AddedEffect, judged: bool, embedded: bool) -> tuple[Cell, ...]:
     whole = effect.added == "all"
     share = effect.from_source
     cells = [Cell(NAMES[effect.added]), figure(figures.count(effect.documents))]
@@ -74,8 +75,9 @@ def _cells(pipeline: ScreenedPipeline, effect: AddedEffect, judged: bool) -> tup
     cells += [figure(figures.share(share.mean), figures.span(share.interval, figures.share))]
     cells += [_change(effect.context_tokens, figures.mean_count)]
     cells += [_change(effect.usd_per_1000, figures.usd) if effect.usd_per_1000 else figure(figures.UNPRICED)]
-    embed = figure(figures.usd(pipeline.added_embed_usd))
-    cells += [figure(figures.size(pipeline.added_index_bytes)), embed] if whole else [Cell(""), Cell("")]
+    cells += [figure(figures.size(pipeline.added_index_bytes)) if whole else Cell("")]
+    if embedded:
+        cells += [figure(figures.usd(pipeline.added_embed_usd)) if whole else Cell("")]
     return tuple(cells)
 
 
