@@ -95,6 +95,18 @@ def test_it_is_said_what_an_app_is_and_who_told_of_its_stages(summary: dict[str,
     assert "search, rerank and other:clean up told by ragprof.span; nobody told of" in told
 
 
+def test_what_an_apps_own_reranker_changes_is_in_the_headline(summary: dict[str, Any]) -> None:
+    prod = summary["pipelines"]["prod"]
+    metric = next(iter(prod["scores"]["search"]))
+    after, before = (prod["scores"][stage][metric]["mean"] for stage in ("rerank", "search"))
+    assert prod["reranked"]["mean"] == pytest.approx(after - before)
+    assert prod["reranked"]["interval"][1] < 0  # it turns the order round
+    (told,) = [each for each in summary["headline"] if each.startswith("The reranker of prod")]
+    assert told.startswith(f"The reranker of prod changes {metric} by \u2212{before - after:.3f} (95% CI ")
+    assert told.endswith("of its time; whether it is worth that, 'ragprof reranker' says.")
+    assert "reranked" not in summary["pipelines"]["hybrid+overlap"]
+
+
 def test_what_an_app_injects_and_answers_is_counted(summary: dict[str, Any]) -> None:
     prod = summary["pipelines"]["prod"]
     usage = prod["usage_per_query"]

@@ -34,7 +34,7 @@ from ragprof.studies.labelled import labelled_quality, labelled_warning
 from ragprof.studies.profile.headline import headline, reranker_of, warnings
 from ragprof.studies.profile.latency import latency_of, mean_usage
 from ragprof.studies.profile.overlap import overlaps
-from ragprof.studies.profile.quality import comparisons, estimates, pareto
+from ragprof.studies.profile.quality import change_by_reranking, comparisons, estimates, pareto
 from ragprof.studies.profile.section import FORMAT, AppFigures, Pareto, PipelineFigures, ProfileSection
 
 RETRIEVAL_ONLY = (
@@ -178,9 +178,15 @@ def _pipelines(
             usage_estimates=usage_estimates,
             cost_usd_per_1000_queries=CostFigures(**pricing[name].as_json()),
             scores=estimates(scores[name], seed=seed),
-            **({"app": AppFigures.model_validate(apps[name])} if name in apps else {}),
+            **_of_app(apps[name], scores[name], config["metrics"][0], seed=seed) if name in apps else {},
         )
     return pipelines
+
+
+def _of_app(said: Mapping[str, Any], scores: pd.DataFrame, metric: str, *, seed: int) -> dict[str, Any]:
+    """What is said of an app alone."""
+    reranked = change_by_reranking(scores, metric, seed=seed)
+    return {"app": AppFigures.model_validate(said)} | ({} if reranked is None else {"reranked": reranked})
 
 
 def empty_rankings(table: pd.DataFrame, pipeline: Mapping[str, Any], asked: pd.Series) -> int:

@@ -30,6 +30,7 @@ def headline(section: ProfileSection, *, answered: Collection[str] = ()) -> list
         _leaders(section),
         _part(section),
         *_rerankers(section, answered),
+        *_own_rerankers(section, answered),
         _slowest_stage(section),
         *_apps(section),
         _context(section),
@@ -272,6 +273,26 @@ def _rerankers(section: ProfileSection, answered: Collection[str]) -> list[str]:
             f"{figures.with_interval(gain, ends, figures.difference)}, {verdict}{more}; {takes}."
         )
     return sentences
+
+
+def _own_rerankers(section: ProfileSection, answered: Collection[str]) -> Iterator[str]:
+    """One sentence for each app that reranks, against the order of its own search."""
+    for name, one in section.pipelines.items():
+        change, latency = one.reranked, one.stages.get("rerank")
+        if change is None or change.mean is None or name in answered:
+            continue
+        share = "" if latency is None or one.latency_withheld else (
+            f" and takes {figures.share(latency.mean_ns / one.end_to_end.mean_ns)} of its time"
+        )  # fmt: skip
+        changes = (
+            f"changes {section.metric} by {figures.with_interval(change.mean, change.interval, figures.difference)}"
+        )
+        if change.mean == 0 and change.interval in (None, (0.0, 0.0)):
+            changes = f"leaves {section.metric} as it is"
+        yield (
+            f"The reranker of {name} {changes} against the order of its own search{share}; whether it is worth that, "
+            "'ragprof reranker' says."
+        )
 
 
 def _busy(section: ProfileSection, names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ragprof.statistics.estimates import finite, mean_estimate
+from ragprof.statistics.estimates import finite, gained, mean_estimate
 from ragprof.statistics.paired import compared, holm, paired_ps
 from ragprof.studies.contract import ComparedPair, EstimateValue
 
@@ -32,6 +32,14 @@ def per_query(scores: pd.DataFrame, metric: str) -> pd.Series:
     """The metric of one pipeline's final ranking by query_id, sorted by it."""
     rows = scores[(scores["stage"] == final_stage(scores)) & (scores["metric"] == metric)]
     return rows.set_index("query_id")["value"].sort_index()
+
+
+def change_by_reranking(scores: pd.DataFrame, metric: str, *, seed: int) -> EstimateValue | None:
+    """The metric after rerank less that after search, of the queries judged at both; None where one is not there."""
+    values = scores[scores["metric"] == metric].pivot(index="query_id", columns="stage", values="value")
+    if not {"search", "rerank"} <= {*values.columns}:
+        return None
+    return EstimateValue.of(mean_estimate(gained(values["rerank"], values["search"]).to_numpy(), seed=seed))
 
 
 def comparisons(scores: Mapping[str, pd.DataFrame], metric: str, *, seed: int) -> list[ComparedPair]:

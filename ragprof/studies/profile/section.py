@@ -190,6 +190,8 @@ class PipelineFigures(Section):
     """stage -> metric -> mean; metrics stand in the eval's order."""
     app: AppFigures | None = None
     """Of a pipeline of the user's own."""
+    reranked: EstimateValue | None = None
+    """Of an app that reranks: the leading metric after the stage rerank less that after search, paired by query."""
 
     @property
     def latency_withheld(self) -> str:
