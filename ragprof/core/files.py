@@ -70,6 +70,13 @@ def claimed(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def check_unclaimed(folder: Path) -> None:
+    """Raises BadInput where another run has the folder: known before long preparations, which `claimed` comes after."""
+    if folder.is_dir():
+        with claimed(folder):
+            return
+
+
 def check_folder(folder: Path) -> None:
     """Raises BadInput where there is no such folder."""
     if not folder.is_dir():

@@ -52,6 +52,7 @@ def run(
     questions and passages unless `otlp_texts`. Raises RagprofError for what the user can mend, before anything is
     written.
     """
+    files.check_unclaimed(_path(out) or Path("reports") / read_eval(Path(eval_file)).name)
     prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, passages=passages, progress=progress)
     return _finish(prepared, _path(out), books, progress, _Live(otlp, otlp_texts))
 
@@ -80,6 +81,7 @@ def run_study(
     growth send what they time. Raises RagprofError for what the user can mend, before anything is recorded.
     """
     study, home = studies.study(name), _path(out) or Path("reports") / read_eval(Path(eval_file)).name
+    files.check_unclaimed(home)
     wanted: Passages | None = "all" if study.needs_whole_corpus else None
     prepared = prepare(
         Path(eval_file), corpus=_path(corpus), books=books, passages=wanted, beside=home, progress=progress

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import ragprof
 from ragprof.core.errors import BadInput
 from ragprof.core.files import (
     cache_folder,
@@ -120,3 +121,10 @@ def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
         pass
     with claimed(tmp_path):
         pass
+
+
+def test_a_folder_that_another_run_has_is_told_before_the_corpus_is_read(handbook: Path, tmp_path: Path) -> None:
+    (tmp_path / "handbook" / "corpus.jsonl").unlink()
+    (out := tmp_path / "out").mkdir()
+    with claimed(out), pytest.raises(BadInput, match="another run is writing into this folder"):
+        ragprof.run(handbook, out=out)

@@ -237,7 +237,7 @@ def _said(comparison: Comparison) -> list[Text]:
     for name, one in comparison.fallen.items():
         queries = ", ".join(f"{query.query_id} {_scores(query)}" for query in one.queries)
         lost.append(said(f"worst: {name}, {one.metric}: {queries}"))
-    gated = f"p is corrected over the gates (Holm); all quantities: {words.tally(comparison)}"
+    gated = f"p is corrected over the gates alone (Holm); over all quantities at once: {words.tally(comparison)}"
     basis = [
         f"base {words.side(comparison.base)}",
         f"candidate {words.side(comparison.candidate)}",
