@@ -81,7 +81,7 @@ TABLES: dict[str, RecordedTable] = {
 }  # fmt: skip
 DOCUMENTS = (
     "manifest", "judgement", "rates", "settings", "audit/manifest", "audit/judgement", "growth/manifest",
-    "curate/manifest", "curate/judgement", "curate/variants/*/manifest", "curate/variants/*/ingest",
+    "curate/manifest", "curate/judgement", "curate/variants/*/manifest",
     "growth/judgement", "growth/beside", "growth/sizes/*/manifest", "growth/sizes/*/rates", "injection/manifest",
     "injection/judgement", "injection/rates", "injection/beside", "reranker/manifest", "reranker/judgement",
     "reranker/rates", "reranker/settings", "reranker/beside",
