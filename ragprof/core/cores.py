@@ -2,7 +2,8 @@
 
 Linux tells all of it: `schedstat` of every thread (time that it was ready to run and had no core), pressure stall
 information, and the time that a hypervisor took away ("steal"). Elsewhere there are CPU time and involuntary switches.
-What a system does not tell is None, never 0. A thread that came and went between two readings is in the CPU time alone.
+What a system does not tell is None, never 0. A thread that came and went between two readings, as those of an app do,
+is in the CPU time alone: it is taken to have waited as much, for its time on a core, as the threads that stayed.
 A reading takes microseconds, so it is never taken within a measured span, and only around what is 200 times as long.
 `RAGPROF_CORE_TIMES=off` turns all readings off.
 """
@@ -10,7 +11,7 @@ A reading takes microseconds, so it is never taken within a measured span, and o
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -41,11 +42,16 @@ class CoreTimes:
     """All cores together: ready to run, and taken by the hypervisor for others."""
     pressure_ns: int | None = None
     """Time in which some task of the machine waited for a core."""
+    known_cpu_ns: int | None = None
+    """On a core, over the threads whose waiting was read."""
 
     def since(self, earlier: CoreTimes) -> CoreTimes:
-        """What was added; None where either reading has nothing."""
-        pairs = ((getattr(self, name), getattr(earlier, name)) for name in FIELDS)
-        return CoreTimes(*(None if now is None or then is None else max(0, now - then) for now, then in pairs))
+        """What was added; None where either reading has nothing. The waiting is that of all threads that ran."""
+        pairs = ((getattr(self, name), getattr(earlier, name)) for name in (*FIELDS, "known_cpu_ns"))
+        found = CoreTimes(*(None if now is None or then is None else max(0, now - then) for now, then in pairs))
+        if found.waiting_ns and found.cpu_ns and found.known_cpu_ns and found.cpu_ns > found.known_cpu_ns:
+            return replace(found, waiting_ns=round(found.waiting_ns * found.cpu_ns / found.known_cpu_ns))
+        return found
 
     def values(self) -> tuple[int | None, ...]:
         return tuple(getattr(self, name) for name in FIELDS)
@@ -62,21 +68,23 @@ class CoreMeter:
         self._stat, self._pressure = _opened(STAT), _opened(PRESSURE)
         self._tasks: int | None = None
         self._files: dict[str, int] = {}
-        self._ended_ns = 0
-        self._last: dict[str, int] = {}
+        self._ended = (0, 0)
+        self._last: dict[str, tuple[int, int]] = {}
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
     def of_process(self) -> CoreTimes:
         """CPU time and waiting: a few microseconds, and one more per thread."""
-        return CoreTimes(cpu_ns(), self._waiting_ns())
+        waiting_ns, known_ns = self._threads()
+        return CoreTimes(cpu_ns(), waiting_ns, known_cpu_ns=known_ns)
 
     def of_machine(self) -> CoreTimes:
         """The same, switches, and what the machine did, to be read around many queries: it takes some times longer."""
         machine_ns, stolen_ns = _machine(self._stat)
         pressure_ns = _pressure_ns(self._pressure)
-        return CoreTimes(cpu_ns(), self._waiting_ns(), _switches(), machine_ns, stolen_ns, pressure_ns)
+        waiting_ns, known_ns = self._threads()
+        return CoreTimes(cpu_ns(), waiting_ns, _switches(), machine_ns, stolen_ns, pressure_ns, known_ns)
 
     def shortest_ns(self) -> int:
         """What takes as long may be read around with `of_process`: two readings take at most MOST_OVERHEAD of it.
@@ -94,26 +102,28 @@ class CoreMeter:
             os.close(file)
         if self._tasks is not None:
             os.close(self._tasks)
-        self._files, self._last, self._ended_ns = {}, {}, 0
+        self._files, self._last, self._ended = {}, {}, (0, 0)
         self._tasks = os.open(TASKS, os.O_RDONLY) if (TASKS / str(os.getpid()) / "schedstat").exists() else None
 
-    def _waiting_ns(self) -> int | None:
-        """The sum over the threads that there are, and over those that there were when it was last read."""
+    def _threads(self) -> tuple[int | None, int | None]:
+        """Waiting and time on a core of the threads that there are, and of those that there were when last read."""
         if self._tasks is None:
-            return None
+            return None, None
         # a folder's link count says how many folders are in it: listing them takes ten times as long
         if os.fstat(self._tasks).st_nlink - 2 != len(self._files) or not self._read():
             self._renew()
             self._read()
-        return self._ended_ns + sum(self._last.values())
+        ran, waited = self._ended
+        return waited + sum(last[1] for last in self._last.values()), ran + sum(last[0] for last in self._last.values())
 
     def _read(self) -> bool:
         """Read every thread; False where one of them has ended."""
         complete = True
         for thread, file in self._files.items():
             try:
-                self._last[thread] = int(os.pread(file, 64, 0).split()[1])
-            except (ProcessLookupError, IndexError):
+                ran, waited = os.pread(file, 64, 0).split()[:2]
+                self._last[thread] = int(ran), int(waited)
+            except (ProcessLookupError, ValueError):
                 complete = False
         return complete
 
@@ -121,7 +131,8 @@ class CoreMeter:
         alive = {folder.name for folder in TASKS.iterdir()}
         for thread in set(self._files) - alive:
             os.close(self._files.pop(thread))
-            self._ended_ns += self._last.pop(thread, 0)
+            ran, waited = self._last.pop(thread, (0, 0))
+            self._ended = (self._ended[0] + ran, self._ended[1] + waited)
         for thread in alive - set(self._files):
             try:
                 self._files[thread] = os.open(TASKS / thread / "schedstat", os.O_RDONLY)

@@ -124,6 +124,23 @@ def test_a_difference_of_readings_is_none_where_one_has_nothing() -> None:
     assert later.since(earlier) == CoreTimes(6, 0, 2, None, 5, None)
 
 
+@TOLD
+def test_threads_that_came_and_went_waited_as_those_that_stayed() -> None:
+    read = CoreMeter()
+    before = read.of_process()
+    for _ in range(3):
+        worker = threading.Thread(target=spin, args=[0.02])
+        worker.start()
+        worker.join()
+    found = read.of_process()
+    assert found.known_cpu_ns is not None
+    assert before.known_cpu_ns is not None
+    assert found.cpu_ns is not None
+    assert before.cpu_ns is not None
+    assert found.known_cpu_ns - before.known_cpu_ns < (found.cpu_ns - before.cpu_ns) / 2
+    assert CoreTimes(300, 20, known_cpu_ns=100).since(CoreTimes(0, 10, known_cpu_ns=0)).waiting_ns == 30
+
+
 def test_the_environment_turns_readings_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGPROF_CORE_TIMES", "off")
     meter.cache_clear()
