@@ -124,8 +124,10 @@ def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress
         trial = Trial(prepared.subject, cache, start_s=start_s)
         effort = recording_effort(trial)
         rows = forecast(trial, effort, judged=prepared.evaluation.is_judged)
-    seconds = {studies.PROFILE: effort.seconds}
+    seconds, refused = {studies.PROFILE: effort.seconds}, dict[str, list[str]]()
     for study in studies.every():
+        if not study.is_asked(prepared.subject.config):
+            continue
         if study.needs_whole_corpus and prepared.subject.corpus.whole:
             rows.append((study.name, "takes the whole corpus whatever was recorded; --full estimates it"))
             continue
@@ -133,7 +135,7 @@ def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress
             try:
                 plan = study.plan(prepared, request)
             except BadInput as problem:
-                rows.append((study.name, f"not possible with this eval file: {problem.message}"))
+                refused.setdefault(problem.message.removeprefix(f"{study.name} "), []).append(study.name)
                 continue
             beside = study.estimate(plan, trial)
             rows += [(f"{study.name}: {what}", much) for what, much in beside.rows]
@@ -141,6 +143,8 @@ def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress
                 seconds[study.name] = effort.fixed_s + beside.seconds
                 words = f"about {rough_duration(seconds[study.name])} beside the main recording"
                 rows.append((f"{study.name}: time", words))
+    for reason, names in refused.items():
+        rows.append((", ".join(names), f"not possible with this eval file: {reason}"))
     if prepared.subject.config.gate.quantities:
         seconds["gate"] = effort.again_s
         again, clockless = rough_duration(effort.again_s), rough_duration(effort.clockless_s)

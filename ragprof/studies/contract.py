@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # a finished recording is analysed and drawn without what mak
     from rich.console import RenderableType
 
     from ragprof.corpus import EvaluationSet
+    from ragprof.evals import EvalConfig
     from ragprof.record.recording import Bench
     from ragprof.record.trial import Trial
     from ragprof.studies.preparation import Prepared
@@ -275,6 +276,8 @@ class Study(Generic[PlanT, SectionT]):
     """Files beside the report, such as reranker.md: name -> text."""
     answers: Callable[[SectionT], Mapping[str, str]] = lambda _section: {}
     """Pipeline -> a sentence for the head of the report, before and instead of what the profile says of that."""
+    is_asked: Callable[[EvalConfig], bool] = lambda _config: True
+    """Whether `ragprof check` speaks of it: not of a study that needs a table of the eval file which is not there."""
     asks_apps: bool = False
     """Whether it takes pipelines that are apps, too; else it leaves them out, and that is said."""
     needs_profile: bool = True

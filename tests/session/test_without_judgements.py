@@ -71,6 +71,9 @@ def test_what_is_missing_and_how_to_get_it_is_said_first(result: Result, unjudge
     assert result.summary["warnings"][0] == NO_JUDGEMENTS
     assert "name the file as qrels in [evaluation]" in printed(result.table())
     forecast = forecast_eval(unjudged)
+    refused = {names: reason for names, reason in forecast.rows if "not possible" in reason}
+    assert len({*refused.values()}) == len(refused)  # a reason is told once
+    assert not {"screen", "chunking"} & {name for names in refused for name in names.split(", ")}  # nobody asked
     assert ("questions", "12 without judgements") in forecast.rows
     assert forecast.notices[0] == NO_JUDGEMENTS
 

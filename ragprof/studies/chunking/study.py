@@ -65,6 +65,7 @@ def price(folder: Path, pricing: Pricing) -> None:
 STUDY: Study[ChunkingPlan, ChunkingSection] = Study(
     name="chunking",
     plan=plan,
+    is_asked=lambda config: bool(config.chunking.variants),
     estimate=estimate,
     record=record_chunking,
     judge=judge_chunking,

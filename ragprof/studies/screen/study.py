@@ -58,6 +58,7 @@ def price(folder: Path, pricing: Pricing) -> None:
 STUDY: Study[ScreenPlan, ScreenSection] = Study(
     name="screen",
     plan=plan,
+    is_asked=lambda config: config.screen.source is not None,
     estimate=estimate,
     record=record_screen,
     judge=judge_screen,
