@@ -225,6 +225,7 @@ def test_orders_without_the_one_they_are_compared_with(inject_complaint: InjectC
 
 
 @pytest.mark.parametrize(("lengths", "timed"), [("[64, 128]", [64, 128]), ("[]", [])])
+@pytest.mark.slow
 def test_fewer_lengths_than_a_fit_needs_are_timed_and_the_fit_says_so(
     ragprof: Ragprof, brief: Path, tmp_path: Path, lengths: str, timed: list[int]
 ) -> None:

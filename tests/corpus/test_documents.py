@@ -137,6 +137,7 @@ class FragileReader:
 '''
 
 
+@pytest.mark.slow
 def test_a_file_that_crashes_or_hangs_its_parser_is_a_line_in_the_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -341,6 +341,7 @@ def test_markdown_unfolds_the_glance_and_folds_the_rest(
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on PATH to open the report in")
+@pytest.mark.slow
 def test_a_browser_draws_every_panel_and_complains_of_nothing(whole_page: str, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(whole_page, encoding="utf-8")

@@ -188,6 +188,7 @@ def test_what_is_left_unread_of_the_pool_is_in_the_section_and_among_its_notes(e
     assert any(note.startswith(told) for note in growth["notes"])
 
 
+@pytest.mark.slow
 def test_sizes_that_were_timed_on_a_busy_machine_are_flagged_and_forecast_no_time_and_no_machine_money(
     grown: Grown, copy: Path
 ) -> None:

@@ -56,6 +56,7 @@ def test_growth_at_other_prices_prices_the_recording_too(grown: Grown, copy: Pat
     assert manifests(copy) == recorded
 
 
+@pytest.mark.slow
 def test_a_run_at_other_prices_prices_the_growth_too(copy: Path, dear: Path) -> None:
     sizes = {path: path.read_bytes() for path in (copy / "growth").rglob("manifest.json")}
     main, growth = prompt_costs(run(dear, out=copy).summary)
@@ -106,6 +107,7 @@ def test_the_plan_holds_no_secret_and_no_folder(grown: Grown) -> None:
     assert "somebody" not in written
 
 
+@pytest.mark.slow
 def test_a_growth_short_of_the_corpus_does_not_claim_that_its_orders_end_alike(grown: Grown, copy: Path) -> None:
     assert any("all orders are the same corpus" in note for note in grown.growth["notes"])
     path = copy / "growth" / "manifest.json"

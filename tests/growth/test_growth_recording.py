@@ -146,6 +146,7 @@ def test_recorded_growth_is_not_recorded_again(grown: Grown, copy: Path) -> None
     assert again["pipelines"]["dense"] == grown.growth["pipelines"]["dense"]
 
 
+@pytest.mark.slow
 def test_another_seed_is_refused_and_nothing_is_lost(grown: Grown, copy: Path) -> None:
     with pytest.raises(
         BadInput, match="a growth recording with seed 0, not 7 is in this folder; give another one with"

@@ -48,6 +48,7 @@ def now(names: Mapping[str, bytes], folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
+@pytest.mark.slow
 def test_the_recording_in_the_folder_is_taken_as_it_is(studied: Study) -> None:
     before = recorded(studied.before, studied.folder)
     assert {"spans.parquet", "usage.parquet", "rankings/hybrid.parquet"} <= set(before)

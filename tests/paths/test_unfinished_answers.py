@@ -139,6 +139,7 @@ def test_a_content_filter_names_the_question_and_the_others_are_answered(server:
     assert "q2" not in set(live["query_id"])
 
 
+@pytest.mark.slow
 def test_prices_of_another_day_keep_reasoning_apart(server: SpeakingServer) -> None:
     server.otherwise = thinks
     ragprof.inject("cell.toml", out="out")

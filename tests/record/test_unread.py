@@ -52,6 +52,7 @@ def test_check_says_how_much_is_cut_before_anything_runs(cutting: Path, cache: P
     ]
 
 
+@pytest.mark.slow
 def test_a_run_keeps_what_was_cut_and_warns_of_it(cutting: Path, cache: Path, tmp_path: Path) -> None:
     result = run(cutting, out=tmp_path / "out")
     unread = result.summary["unread"]

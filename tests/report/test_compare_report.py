@@ -352,6 +352,7 @@ def test_an_interleaved_job_says_what_it_took() -> None:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on PATH to open the page in")
+@pytest.mark.slow
 def test_a_browser_draws_every_panel_and_complains_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "comparison.html"
     path.write_text(comparison_page(everywhere(HOSTILE)), encoding="utf-8")

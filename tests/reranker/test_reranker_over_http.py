@@ -49,6 +49,7 @@ def test_the_curve_takes_one_request_a_query_and_the_rest_are_timed_live(tmp_pat
     assert again == timed + warmed + greeted + company
 
 
+@pytest.mark.slow
 def test_tokens_that_the_server_counts_otherwise_are_told(tmp_path: Path, cache: Path) -> None:
     with reranking("voyage") as server:
         result = weigh(hosted(tmp_path, server, "voyage", "voyage/rerank-2.5"), out=tmp_path / "out")

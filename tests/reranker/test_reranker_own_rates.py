@@ -44,6 +44,7 @@ def rates_of(folder: Path) -> dict[str, dict[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_rate_of_ones_own_book_is_known_to_later_commands_without_the_book(
     reranker_copy: RecordedRerankers, book: Path
 ) -> None:

@@ -66,6 +66,7 @@ def cosines(first: Vectors, second: Vectors) -> Vectors:
     return np.asarray((first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1))
 
 
+@pytest.mark.slow
 def test_vectors_point_where_those_of_float32_point(int8: Transformer) -> None:
     exact, _ = Transformer(PACKAGED_MINILM, precision="float32", max_tokens=MAX_TOKENS).vectors(TEXTS)
     found, tokens = int8.vectors(TEXTS)

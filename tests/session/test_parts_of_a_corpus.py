@@ -103,6 +103,7 @@ def test_an_audit_searches_what_the_recording_at_hand_searched(home: Path, copy:
     assert "audit" in summary
 
 
+@pytest.mark.slow
 def test_growth_takes_the_whole_corpus(home: Path, copy: Path) -> None:
     summary = grow(home / "handbook.toml", out=copy).summary
     assert summary["growth"]["sizes"] == [20, 24]

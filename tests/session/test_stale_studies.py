@@ -41,6 +41,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return top / "handbook.toml", top / "out"
 
 
+@pytest.mark.slow
 def test_a_study_of_the_recording_around_it_is_told_of_without_a_word(study: tuple[Path, Path]) -> None:
     _, folder = study
     assert "earlier recording" not in (folder / "report.md").read_text()

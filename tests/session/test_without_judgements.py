@@ -130,6 +130,7 @@ def test_queries_without_qrels_are_enough_in_an_eval_and_in_python(unjudged: Pat
     assert found.summary["headline"][0] == "Nobody has judged these results, so no pipeline is ranked."
 
 
+@pytest.mark.slow
 def test_growth_of_time_memory_tokens_and_money_needs_no_judgements(
     unjudged: Path, cache: Path, tmp_path: Path
 ) -> None:
