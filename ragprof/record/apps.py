@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import copy_context
@@ -19,7 +20,7 @@ from math import isfinite
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeAlias
 
 from ragprof.core import (
     RANKED_STAGES,
@@ -130,13 +131,21 @@ class Heard:
     first_ns: int | None
 
 
+Piece: TypeAlias = "tuple[Callable[[asyncio.Runner], Any], SimpleQueue[Any]]"
+"""Work, and where what it returns or raises goes."""
+
+
 class OwnThread:
-    """One thread that does what it is given, piece by piece, and an event loop for what is async."""
+    """One thread that does what it is given, piece by piece, and an event loop for what is async.
+
+    The thread ends when nobody holds this object any more.
+    """
 
     def __init__(self) -> None:
-        self._work: SimpleQueue[tuple[Callable[[asyncio.Runner], Any], SimpleQueue[Any]]] = SimpleQueue()
+        self._work: SimpleQueue[Piece | None] = SimpleQueue()
         # Daemon: an app that hangs must not keep the process from ending.
-        Thread(target=self._run, name="ragprof-app", daemon=True).start()
+        Thread(target=_do_all, args=(self._work,), name="ragprof-app", daemon=True).start()
+        weakref.finalize(self, self._work.put, None).atexit = False
 
     def do(self, work: Callable[[asyncio.Runner], Any], timeout_s: float) -> Any:
         """What the work returns; what it raises is raised here. Raises TimeoutError, and then is of no more use."""
@@ -153,14 +162,17 @@ class OwnThread:
             raise problem
         return returned
 
-    def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            while True:
-                work, done = self._work.get()
-                try:
-                    done.put((work(runner), None))
-                except BaseException as problem:  # whatever an app raises is for whoever asked it
-                    done.put((None, problem))
+
+def _do_all(given: SimpleQueue[Piece | None]) -> None:
+    """Do piece by piece, until there is a None."""
+    with asyncio.Runner() as runner:
+        while piece := given.get():
+            work, done = piece
+            try:
+                done.put((work(runner), None))
+            except BaseException as problem:  # whatever an app raises is for whoever asked it
+                done.put((None, problem))
+            del piece, work, done  # they hold the app
 
 
 class AskedApp:

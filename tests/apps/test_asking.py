@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +19,7 @@ from ragprof.core import Query
 from ragprof.core.clock import SILENT, now_ns
 from ragprof.core.errors import AppFailed, BadInput
 from ragprof.pytest_plugin.fixture import declared
-from ragprof.record.apps import AskedApp
+from ragprof.record.apps import AskedApp, OwnThread
 from ragprof.record.pipeline import Pipeline
 from ragprof.record.timings import time_pipelines
 
@@ -282,3 +284,13 @@ def test_the_pytest_fixture_tells_apps_apart_by_object_and_options() -> None:
     apps = [Pipeline("a", app=rag), Pipeline("a", app=rag, arguments={"k": 3}), Pipeline("a", app=lambda question: [])]
     assert len({declared(each) for each in apps}) == 3
     assert declared(apps[0]) == declared(Pipeline("a", app=rag))
+
+
+def test_the_thread_of_an_app_ends_with_the_app() -> None:
+    owner = OwnThread()
+    thread = owner.do(lambda _runner: threading.current_thread(), 5)
+    assert thread.name == "ragprof-app"
+    del owner
+    gc.collect()
+    thread.join(5)
+    assert not thread.is_alive()
