@@ -54,6 +54,16 @@ class Basis:
     every_pipeline: bool = True
 
 
+def basis_of(own: Mapping[str, Any]) -> Basis:
+    """Of a study's manifest that names all of it: corpus, questions, pipelines and parts."""
+    return Basis(
+        corpus=own["corpus"]["sha256"],
+        questions=own["questions"],
+        pipelines=unpriced(own["config"]["pipelines"]),
+        identities=own["identities"],
+    )
+
+
 def rests_alike(basis: Basis, manifest: Mapping[str, Any]) -> bool:
     """Whether the recording of this manifest rests on the same corpus, questions, pipelines and parts."""
     theirs = Manifest.of(manifest)

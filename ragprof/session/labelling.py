@@ -53,7 +53,6 @@ from ragprof.price.rates import catalogue
 from ragprof.record.pipeline import Workshop
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Subject, build_indexes, embed, load, rank
-from ragprof.statistics.powered import FEWEST_DRAWN
 from ragprof.studies.injection.record import answer_prompts
 from ragprof.studies.preparation import Places, build_pipelines, check_pipeline, corpus_path, settle
 
@@ -682,80 +681,3 @@ def judging_by_people(eval_file: str | Path, *, corpus: str | Path | None = None
         with files.claimed(work.folder):
             _next_draw(work, FIRST_DRAW, None, evenly=False)
     return work, PeopleJudging(work)
-
-
-def rows_of(report: LabelReport) -> list[tuple[str, str]]:
-    """What is what, for the terminal."""
-    rows = [
-        ("questions", f"{report.questions:,}"),
-        ("pooled", f"{report.pairs:,} passages"),
-        ("graded", f"{report.graded:,}, {report.by_people:,} of them by people"),
-        ("drawn for people", f"{counted(report.drawn, 'question')}, {report.judged_queries} judged to the end"),
-    ]
-    rows += [("refused", f"{number:,} ({reason})") for reason, number in report.refused.items()]
-    if (model := report.model) is not None:
-        spent = "at no known price" if model.usd is None else f"${model.usd:.4f}"
-        rows.append(("model", f"{model.graded:,} graded, {model.unjudged:,} left unjudged, {spent}"))
-        if model.left:
-            rows.append(("budget", f"reached: {model.left:,} passages are left; run it again to go on"))
-        rows += [("no grade", example) for example in model.examples]
-    if report.flips is not None:
-        rows.append(
-            ("flips", f"{report.flips[0]:.1%} of {report.flips[1]:,} passages that the model was asked about twice")
-        )
-    rows += [
-        (
-            "agreement",
-            f"{each.first} and {each.second}: {each.agreement:.0%} of {each.pairs:,} grades alike, kappa "
-            f"{_or_none(each.kappa)}, weighted {_or_none(each.weighted_kappa)}",
-        )
-        for each in report.agreements
-    ]
-    if (lost := report.missed) is not None:
-        low, high = lost.interval
-        rows.append(
-            ("nobody found", f"{lost.mean:.1f} (95% CI {low:.1f}\u2013{high:.1f}) relevant passages a question, by "
-             f"{lost.found} of {lost.judged:,} drawn from below the pool")
-        )  # fmt: skip
-    if report.kept:
-        rows.append(("written", f"qrels.tsv, labels.parquet ({report.kept:,} judgements)"))
-    return rows
-
-
-def _or_none(kappa: float | None) -> str:
-    return "n/a" if kappa is None else f"{kappa:.2f}"
-
-
-def figure_rows(report: LabelReport) -> list[tuple[str, str, str, str]]:
-    """Naive and corrected side by side."""
-    return [
-        (
-            f"{metric} of {what}",
-            _with_interval(figure.naive, figure.naive_interval),
-            _with_interval(figure.corrected.mean, figure.corrected.interval)
-            if figure.corrected.interval is not None
-            else f"n/a: {FEWEST_DRAWN} questions are needed",
-            f"{figure.corrected.drawn} of {figure.corrected.queries}",
-        )
-        for (what, metric), figure in report.figures.items()
-    ]
-
-
-def _with_interval(mean: float, interval: tuple[float, float] | None) -> str:
-    return f"{mean:.3f}" if interval is None else f"{mean:.3f} (95% CI {interval[0]:.3f}\u2013{interval[1]:.3f})"
-
-
-def sentences_of_draw(drawn: NextDraw) -> list[str]:
-    """What was drawn, and what judging it would bring."""
-    how = "evenly" if drawn.evenly else f"by what would tell most of {drawn.figure}"
-    told = [f"{counted(drawn.queries, 'question')} drawn {how}: {counted(drawn.passages, 'passage')} to judge"]
-    if drawn.waiting:
-        told.append(f"{counted(drawn.waiting, 'passage')} of former draws come first")
-    if drawn.half_width is None:
-        told.append(f"an interval comes with {FEWEST_DRAWN} judged questions")
-    elif drawn.half_width_after is not None:
-        told.append(
-            f"the interval of {drawn.figure} is +- {drawn.half_width:.3f} now, and about +- "
-            f"{drawn.half_width_after:.3f} once all that waits is judged"
-        )
-    return told

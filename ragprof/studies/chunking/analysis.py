@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ragprof.evals import unpriced
-from ragprof.record.belonging import Basis, belongs
+from ragprof.record.belonging import basis_of, belongs
 from ragprof.report import figures
 from ragprof.statistics.estimates import estimated, gained, share_estimate
 from ragprof.studies.chunking.recorded import CUT, JUDGEMENT, MANIFEST, SPANS
@@ -27,13 +26,7 @@ def chunking_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mappi
     """Whether it is of the same corpus, questions, pipelines and judgements as the recording it lies in."""
     place = folder / "chunking"
     own, judged = MANIFEST.read(place / "manifest.json"), JUDGEMENT.read(place / "judgement.json")
-    basis = Basis(
-        corpus=own["corpus"]["sha256"],
-        questions=own["questions"],
-        pipelines=unpriced(own["config"]["pipelines"]),
-        identities=own["identities"],
-    )
-    return belongs(basis, recording=own["recording"], judged=judged, manifest=manifest, judgement=judgement)
+    return belongs(basis_of(own), recording=own["recording"], judged=judged, manifest=manifest, judgement=judgement)
 
 
 def analyse(folder: Path) -> ChunkingSection:

@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ragprof.corpus.redundancy import REDUNDANT
-from ragprof.evals import unpriced
-from ragprof.record.belonging import Basis, belongs
+from ragprof.record.belonging import basis_of, belongs
 from ragprof.report import figures
 from ragprof.report.figures import counted, listed
 from ragprof.studies.curate.record import ALL, AS_IT_IS
@@ -50,13 +49,7 @@ def curate_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping
         MANIFEST.read(folder / "curate" / "manifest.json"),
         JUDGEMENT.read(folder / "curate" / "judgement.json"),
     )
-    basis = Basis(
-        corpus=own["corpus"]["sha256"],
-        questions=own["questions"],
-        pipelines=unpriced(own["config"]["pipelines"]),
-        identities=own["identities"],
-    )
-    return belongs(basis, recording=own["recording"], judged=judged, manifest=manifest, judgement=judgement)
+    return belongs(basis_of(own), recording=own["recording"], judged=judged, manifest=manifest, judgement=judgement)
 
 
 def analyse(folder: Path) -> CurateSection:

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ragprof.core.recorded import VARIANTS
-from ragprof.evals import unpriced
 from ragprof.price.pricing import plain
-from ragprof.record.belonging import Basis, belongs
+from ragprof.record.belonging import basis_of, belongs
 from ragprof.report import figures
 from ragprof.report.figures import counted
 from ragprof.statistics.draws import interval
@@ -34,13 +33,7 @@ def screen_belongs(folder: Path, manifest: Mapping[str, Any], judgement: Mapping
     """Whether it is of the same corpus, questions, pipelines and judgements as the recording it lies in."""
     place = folder / "screen"
     own, judged = MANIFEST.read(place / "manifest.json"), JUDGEMENT.read(place / "judgement.json")
-    basis = Basis(
-        corpus=own["corpus"]["sha256"],
-        questions=own["questions"],
-        pipelines=unpriced(own["config"]["pipelines"]),
-        identities=own["identities"],
-    )
-    return belongs(basis, recording=own["recording"], judged=judged, manifest=manifest, judgement=judgement)
+    return belongs(basis_of(own), recording=own["recording"], judged=judged, manifest=manifest, judgement=judgement)
 
 
 def analyse(folder: Path) -> ScreenSection:
