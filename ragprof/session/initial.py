@@ -35,6 +35,8 @@ FIRST_PASSAGES = 1_000
 MADE_QUESTIONS = 50
 RARE = 0.01
 """Languages of fewer passages are likely mistaken for another."""
+FEWEST_VOTES = 3
+"""A single short passage is, too."""
 LLM, MACHINE = "openai:gpt-4o-mini", "aws/m7i.large"
 NONE = "none"
 """An answer that leaves out a price, or the questions."""
@@ -137,7 +139,7 @@ def _named(path: Path | None) -> str:
 def _languages(corpus: Corpus) -> tuple[str, str]:
     """The code that most passages vote for, and the shares of all in words."""
     votes = spoken([doc.text for doc in corpus.docs])
-    if not votes:
+    if votes.total() < FEWEST_VOTES:
         return "", "too little text to tell"
     names = {code: language for language, code in CODES.items()}
     shares = [(names.get(code, code), count / votes.total()) for code, count in votes.most_common(5)]

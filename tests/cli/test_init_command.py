@@ -81,6 +81,21 @@ def test_a_folder_becomes_an_eval_file_that_can_be_checked(ragprof: Ragprof, doc
     assert [parts.name for parts in prepared.subject.pipelines] == ["bm25", "dense", "hybrid", "hybrid+maxsim"]
 
 
+def test_a_language_is_not_told_from_one_passage(
+    ragprof: Ragprof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "資料").mkdir()
+    (tmp_path / "資料" / "休暇.md").write_text("# 休暇規定\n\n有給休暇は年間三十日です。\n", encoding="utf-8")
+    (tmp_path / "資料" / "laptop.md").write_text("# Laptop\n\nReport a lost laptop.\n")
+    (tmp_path / "資料" / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
+    monkeypatch.chdir(tmp_path)
+    outcome = ragprof("init", "資料")
+    said = " ".join(outcome.output.split())
+    assert outcome.code == 0
+    assert "languages too little text to tell" in said
+    assert "left out 1 .pdf (broken: no PDF that can be opened): broken.pdf" in said
+
+
 def test_what_is_there_is_overwritten_only_by_force(ragprof: Ragprof, documents: Path) -> None:
     Path("our-docs.toml").write_text("mine\n")
     said = ragprof("init", "our docs").message
