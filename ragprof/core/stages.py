@@ -7,9 +7,9 @@ length, prompt); equal identities may share cached results, and None means: neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ragprof.core import (
     AppAnswer,
@@ -141,6 +141,88 @@ class ApproximateStore(Protocol):
 
     def exact(self) -> Store:
         """A store of the same scores that misses nothing; what it finds beyond this one is the index's loss."""
+
+
+@runtime_checkable
+class TunableStore(Protocol):
+    """A store whose built index can be asked in several ways."""
+
+    @property
+    def search_knobs(self) -> tuple[str, ...]:
+        """Names of options that change only how the built index is asked: `ef_search`, `nprobe`, `rescore`."""
+
+    def tuned(self, **knobs: Any) -> Store:
+        """The same built index, asked with other values of its knobs; nothing is built again, `identity` tells them.
+
+        Raises BadInput for a value that it refuses. `add` and `close` are asked of the store that it came from.
+        """
+
+
+@runtime_checkable
+class ClosableStore(Protocol):
+    """A store that made something outside this process: tables, collections, a server that it started."""
+
+    def close(self) -> None:
+        """Give all of that back; nothing that it did not make is touched. Called at the end, also after an error."""
+
+
+@runtime_checkable
+class IndexesLater(Protocol):
+    """A store whose `add` returns before what it took is searched through the index. Whoever calls reads the clock."""
+
+    def await_index(self) -> None:
+        """Return once every document is searched through the index. Raises BadInput where that never comes."""
+
+
+@runtime_checkable
+class TellsServerTime(Protocol):
+    """A store whose server tells how long a search took it. Asking changes the time: only ever called untimed."""
+
+    def search_with_server_time(self, query: EmbeddedQuery, depth: int) -> Found:
+        """As `search`; the usage has `server_ns`, such as EXPLAIN ANALYZE's execution time or a response's `took`."""
+
+
+@runtime_checkable
+class TellsMemory(Protocol):
+    """A store of which it can be told how much memory its server holds."""
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Of the index or of the server's process; None where nobody tells."""
+
+
+Labels: TypeAlias = Mapping[str, Sequence[str]]
+"""field -> its value of each document, in their order."""
+
+
+@runtime_checkable
+class FilteredStore(Protocol):
+    """A store that searches among the documents of one value of a field."""
+
+    @property
+    def can_filter(self) -> bool:
+        """Whether it can as it is set: what a table of somebody else's lacks, it cannot."""
+
+    def add_labelled(self, docs: Sequence[Doc], vectors: Vectors | None, labels: Labels) -> None:
+        """As `add`, with fields that a search may name."""
+
+    def search_where(self, query: EmbeddedQuery, depth: int, where: Mapping[str, str]) -> Found:
+        """The nearest whose fields have these values; shorter than `depth` where the store finds no more of them."""
+
+
+@runtime_checkable
+class MutableStore(Protocol):
+    """A store whose documents come and go while it is asked. A replaced one is deleted and inserted."""
+
+    @property
+    def can_change(self) -> bool:
+        """Whether it may be changed as it is set: never where it is somebody else's."""
+
+    def delete(self, doc_ids: Sequence[str]) -> None:
+        """Take out these documents; whoever searches after that should not find them."""
+
+    def insert(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
+        """Put in these documents beside the others; their ids are new."""
 
 
 @runtime_checkable

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from ragprof.core import DEFAULT_K, STAGES, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import Kind, PartSpec
-from ragprof.core.stages import Embedder, Generator, Injector, Part, Reranker, Store
+from ragprof.core.stages import ClosableStore, Embedder, Generator, Injector, Part, Reranker, Store
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
 from ragprof.evals import PipelineConfig, complaint
 from ragprof.evals.config import OF_AN_APP, OWN_STORE, AppSettings
@@ -80,6 +81,16 @@ class Parts:
     @property
     def stages(self) -> tuple[Part, ...]:
         return tuple(self.by_stage.values()) if self.app is None else (self.app,)
+
+
+@contextmanager
+def closing(pipelines: Iterable[Parts]) -> Iterator[None]:
+    """Have every store give back what it made outside this process once the block ends, in whatever way it ends."""
+    with ExitStack() as stack:
+        for store in {id(parts.store): parts.store for parts in pipelines}.values():
+            if isinstance(store, ClosableStore) and not isinstance(store, AskedApp):
+                stack.callback(store.close)
+        yield
 
 
 @dataclass(frozen=True)

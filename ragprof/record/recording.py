@@ -28,7 +28,7 @@ from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment,
 from ragprof.core.clock import Clock, Progress, excluded_ns, now_ns, step
 from ragprof.core.errors import BadInput
 from ragprof.core.plain import names_secret, without_secrets
-from ragprof.core.stages import Embedder, NamedEngine
+from ragprof.core.stages import Embedder, IndexesLater, NamedEngine
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
 from ragprof.evals import EvalConfig
@@ -75,6 +75,8 @@ def build_indexes(
             start, apart = clock(), excluded_ns()
             parts.store.add(docs, vectors.get(id(parts.embedder)) if parts.store.needs_vectors else None)
             duration = clock() - start - (excluded_ns() - apart)
+            if isinstance(parts.store, IndexesLater):  # what is asked next is to go through the index
+                parts.store.await_index()
             size, peak = parts.store.index_bytes, environment.peak_rss_bytes()
             own = parts.store if isinstance(parts.store, IndexedApp) else None
             known = (size, peak) if own is None else (size or None, None if own.is_elsewhere else peak)

@@ -50,7 +50,7 @@ from ragprof.labels.records import (
 from ragprof.labels.rubric import RUBRIC_NAME
 from ragprof.price.bills import PriceList
 from ragprof.price.rates import catalogue
-from ragprof.record.pipeline import Workshop
+from ragprof.record.pipeline import Workshop, closing
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Subject, build_indexes, embed, load, rank
 from ragprof.studies.injection.record import answer_prompts
@@ -220,10 +220,11 @@ def make_pool(work: Labelling, progress: Progress) -> Labelling:
     """Rank every question in every pipeline, and pool what any ranks high. What was pooled before may grow."""
     subject = _subject(work)
     bench = Bench(work.folder, files.cache_folder(), progress)
-    load(subject.pipelines, progress)
-    embedding = embed(subject, subject.corpus.docs, bench)
-    build_indexes(subject.pipelines, subject.corpus.docs, embedding.documents, clock=now_ns, progress=progress)
-    ranked = rank(subject, embedding, bench)
+    with closing(subject.pipelines):
+        load(subject.pipelines, progress)
+        embedding = embed(subject, subject.corpus.docs, bench)
+        build_indexes(subject.pipelines, subject.corpus.docs, embedding.documents, clock=now_ns, progress=progress)
+        ranked = rank(subject, embedding, bench)
     settings = work.config.labels
     found = pooled(
         {name: _final(each) for name, each in ranked.items()},

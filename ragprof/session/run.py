@@ -24,7 +24,7 @@ from ragprof.judge.labelled import keep_labelled
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate
 from ragprof.record.belonging import holds, join
-from ragprof.record.pipeline import Pipeline
+from ragprof.record.pipeline import Pipeline, closing
 from ragprof.record.recording import Bench, Subject, record, record_untimed, redacted
 from ragprof.record.speeds import AFTERWARDS, Speeds
 from ragprof.session import studies
@@ -93,7 +93,8 @@ def run_study(
     if apps and not study.asks_apps:
         progress.note(f"{name} takes pipelines apart, and leaves out {', '.join(apps)}, which is asked whole")
     bench = bench_of(prepared, home, progress)
-    with files.claimed(bench.folder), _Live(otlp, otlp_texts).sending(prepared, bench) as bench:
+    stores = closing(prepared.subject.pipelines)
+    with files.claimed(bench.folder), stores, _Live(otlp, otlp_texts).sending(prepared, bench) as bench:
         study.ready(plan, bench)
         if study.needs_profile:
             take_or_make(prepared, bench)
@@ -238,7 +239,7 @@ def prepare_pipelines(
 def keep(prepared: Prepared, *, out: Path, books: Sequence[Path] = (), progress: Progress = SILENT) -> Path:
     """Record, judge and price as `run` does, and draw nothing; returns the recording's folder."""
     bench = bench_of(prepared, out, progress)
-    with files.claimed(bench.folder):
+    with files.claimed(bench.folder), closing(prepared.subject.pipelines):
         record(prepared.subject, bench)
         _judge_and_price(prepared, bench, books)
     return bench.folder
@@ -258,7 +259,7 @@ def run_untimed(
 ) -> Path:
     """As `keep`, but times nothing. The pipelines in `asked` are asked a few queries, to know what these use."""
     bench = bench_of(prepared, out, progress)
-    with files.claimed(bench.folder):
+    with files.claimed(bench.folder), closing(prepared.subject.pipelines):
         record_untimed(prepared.subject, bench, asked=asked, queries=queries)
         _judge_and_price(prepared, bench, books)
     return bench.folder
@@ -298,7 +299,7 @@ class _Live:
 
 def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress, live: _Live) -> Result:
     bench = bench_of(prepared, out, progress)
-    with files.claimed(bench.folder):
+    with files.claimed(bench.folder), closing(prepared.subject.pipelines):
         with live.sending(prepared, bench) as telling:
             record(prepared.subject, telling)
 

@@ -10,7 +10,8 @@ from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.registry import PartSpec
 from ragprof.evals import PipelineConfig
 from ragprof.parts.rerankers.overlap import OverlapReranker
-from ragprof.record.pipeline import Parts, Pipeline, Workshop, part
+from ragprof.parts.stores.faiss_flat import FaissFlatStore
+from ragprof.record.pipeline import Parts, Pipeline, Workshop, closing, part
 
 
 def built(workshop: Workshop, **choices: Any) -> Parts:
@@ -84,3 +85,23 @@ def test_a_retriever_may_only_name_documents_of_the_corpus() -> None:
     parts.store.add(DOCS, None)
     with pytest.raises(BadInput, match="retriever 'elsewhere' returned the document 'nowhere', which is not in"):
         ask(parts, QUESTIONS[0], bare)
+
+
+class Tables(FaissFlatStore):
+    """A store that makes tables outside this process, and gives them back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+        raise ConnectionError("gone")
+
+
+def test_stores_give_back_what_they_made_once_also_after_an_error_of_another() -> None:
+    shared, own = Tables(), Tables()
+    pipelines = [Pipeline(name, store=store).parts() for name, store in zip("abc", (shared, shared, own), strict=True)]
+    with pytest.raises(ConnectionError), closing(pipelines):
+        raise BadInput("in the middle of it")
+    assert (shared.closed, own.closed) == (1, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from copy import copy, deepcopy
 from functools import partial
 
@@ -18,7 +19,7 @@ from pydantic import PositiveInt
 from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, id_ranks, ranked
-from ragprof.core.stages import ApproximateStore, Lexical, NamedEngine, Store
+from ragprof.core.stages import ApproximateStore, ClosableStore, IndexesLater, Lexical, NamedEngine, Store
 from ragprof.parts.nested import nothing, search_nested
 
 
@@ -79,6 +80,18 @@ class RrfStore:
         self.settle(docs)
         for store in self._stores:
             store.add(docs, vectors)
+
+    def await_index(self) -> None:
+        for store in self._stores:
+            if isinstance(store, IndexesLater):
+                store.await_index()
+
+    def close(self) -> None:
+        """Of its stores, all of them whatever one of them raises."""
+        with ExitStack() as stack:
+            for store in self._stores:
+                if isinstance(store, ClosableStore):
+                    stack.callback(store.close)
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         fused: dict[str, float] = {}

@@ -24,7 +24,7 @@ from typing import IO, Any, cast
 from ragprof.core import Query, environment, files
 from ragprof.core.clock import Progress
 from ragprof.core.errors import BadInput, Incomparable, RagprofError
-from ragprof.record.pipeline import Parts
+from ragprof.record.pipeline import Parts, closing
 from ragprof.record.query import traced
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Ready, Subject, clear, fingerprint_of, rank, ready, shuffled, write
@@ -161,9 +161,10 @@ class Reported:
 
 
 class Worker:
-    """A recording whose live queries are asked for from outside, one at a time. A public method is a request.
+    """A recording whose live queries are asked for from outside, one at a time.
 
-    `prepare` comes first, then `load`, then `rank` before `write`. Raises as the record pass does.
+    A public method is a request, but for `close`: `prepare` first, then `load`, then `rank` before `write`. Raises as
+    the record pass does.
     """
 
     def __init__(self, say: Callable[[Mapping[str, Any]], None]) -> None:
@@ -231,6 +232,12 @@ class Worker:
         self._timings.add_usage(pipeline, answer)
         return {"query": trace.duration_ns, **{span.stage: span.duration_ns for span in trace.spans}}
 
+    def close(self) -> None:
+        """Have the stores give back what they made; no request."""
+        if self._prepared is not None:
+            with closing(self._prepared.subject.pipelines):
+                self._parts = {}
+
     def write(self, *, job: str) -> None:
         """Count what is to be counted and write the recording; recordings of one `job` were interleaved."""
         bench, made = self._bench_and_indexes
@@ -264,12 +271,15 @@ def serve(requests: IO[str], replies: IO[str]) -> None:
 
     worker = Worker(say)
     verbs = {verb: getattr(worker, verb) for verb in ("prepare", "load", "rank", "ask", "write")}
-    for line in requests:
-        request = json.loads(line)
-        try:
-            say({"done": verbs[request.pop("do")](**request)})
-        except RagprofError as problem:
-            say({"error": str(problem), "exit_code": problem.exit_code})
+    try:
+        for line in requests:
+            request = json.loads(line)
+            try:
+                say({"done": verbs[request.pop("do")](**request)})
+            except RagprofError as problem:
+                say({"error": str(problem), "exit_code": problem.exit_code})
+    finally:
+        worker.close()
 
 
 def main() -> None:
