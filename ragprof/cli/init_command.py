@@ -18,13 +18,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Documents, a BEIR folder, or a .jsonl file.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Documents, a BEIR folder, a .jsonl file, or traces.")
+    ],
     name: Annotated[
         str | None, typer.Option("--name", help="What the eval is called; default: the folder's name.")
     ] = None,
     queries: Annotated[
         Path | None,
-        typer.Option("--queries", metavar="FILE", help="Questions; default: those found beside the folder."),
+        typer.Option("--queries", metavar="FILE", help="Questions, or traces; default: those found beside the folder."),
     ] = None,
     llm: Annotated[
         str | None, typer.Option("--llm", metavar="PROVIDER:MODEL", help="Prices the prompts; 'none' for no price.")
@@ -46,14 +48,14 @@ def init(
     At most five questions are asked, and only on a terminal.
     """
     from ragprof.report.terminal import facts
-    from ragprof.session.initial import LLM, MACHINE, NONE, EvalAnswers, eval_name, look, write_eval
+    from ragprof.session.initial import LLM, MACHINE, NONE, EvalAnswers, look, write_eval
 
     with console.progress() as bars:
         sight = look(folder, progress=bars)
     console.show(facts(sight.rows, title=f"{folder}: what was found"))
     if not yes and sys.stdin.isatty() and sys.stdout.isatty():
-        name = name or typer.prompt("Name of the eval", eval_name(folder.resolve().name), err=True)
-        if queries is None and sight.queries is None:
+        name = name or typer.prompt("Name of the eval", sight.name, err=True)
+        if queries is None and sight.queries is None and sight.traces is None:
             told = typer.prompt("File of questions (none: some are made of headings)", NONE, err=True)
             queries = None if told == NONE else Path(told)
         llm = llm or typer.prompt("Model that reads the prompts, for its price", LLM, err=True)

@@ -13,7 +13,7 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,20 @@ class QuestionAccount:
 
 
 def own_questions(path: Path, *, count: int, seed: int) -> QuestionAccount:
-    """Questions that users asked, from .csv/.tsv, .jsonl, traces or lines of text, drawn by how often each was asked.
+    """Questions that users asked, from .csv/.tsv, .jsonl, traces or lines of text, drawn as `drawn_questions` does it.
 
-    CSV and JSONL are read by a column `question`, `query`, `text`, `input` or `prompt`. Near-copies are one question,
-    in its most frequent wording, and count together. Raises BadInput for a file without any.
+    CSV and JSONL are read by a column `question`, `query`, `text`, `input` or `prompt`. Raises BadInput for a file
+    without any.
     """
-    asked = Counter(" ".join(text.split()) for text in _texts(path))
+    return drawn_questions(_texts(path), path, count=count, seed=seed)
+
+
+def drawn_questions(texts: Iterable[str], path: Path, *, count: int, seed: int) -> QuestionAccount:
+    """Questions of a file, drawn without replacement by how often each was asked.
+
+    Near-copies are one question, in its most frequent wording, and count together. Raises BadInput where there is none.
+    """
+    asked = Counter(" ".join(text.split()) for text in texts)
     asked.pop("", None)
     if not asked:
         raise BadInput(
@@ -140,21 +148,11 @@ def _holds_traces(path: Path, named: Sequence[str]) -> bool:
     return isinstance(first, dict) and not any(name in first for name in named)
 
 
-SAID_BY = ("search", "rerank", "embed")
-"""Stages whose input is a trace's question, the best first; else that of whatever span has one."""
-
-
 def _of_traces(path: Path) -> Iterator[str]:
     """The question of each trace, once. Raises BadInput for a file without spans."""
-    from ragprof.traces.reading import TraceAccount, read_spans
+    from ragprof.traces.contents import read_contents
 
-    found: dict[str, tuple[int, int, str]] = {}
-    for span in read_spans(path, TraceAccount(path)):
-        if question := span.facts.get("question"):
-            rank = SAID_BY.index(span.stage) if span.stage in SAID_BY else len(SAID_BY)
-            mine = (rank, span.start_ns, str(question))
-            found[span.trace_id] = min(mine, found.get(span.trace_id, mine))
-    yield from (question for _, _, question in found.values())
+    yield from read_contents(path).questions
 
 
 class _NearCopies:

@@ -1,4 +1,4 @@
-"""`ragprof init`: looks at a folder of documents or a collection, and writes an eval file that runs.
+"""`ragprof init`: looks at a folder of documents, a collection or traces, and writes an eval file that runs.
 
 Asks nothing itself: the command line asks, and hands over the answers. Overwrites nothing unless it is told to.
 """
@@ -11,7 +11,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -20,11 +20,13 @@ from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_text, written_path
-from ragprof.corpus import Corpus, ReadingRules, read_corpus, read_evaluation_set
+from ragprof.corpus import Corpus, ReadingRules, fingerprint_of_docs, read_corpus, read_evaluation_set
 from ragprof.corpus.account import shown
 from ragprof.evals import read_eval
+from ragprof.labels.questions import drawn_questions
 from ragprof.parts.words import CODES, spoken
 from ragprof.price import check_rate
+from ragprof.traces.contents import TraceContents, holds_traces, read_contents
 
 QUESTION_FILES = ("questions.jsonl", "queries.jsonl", "questions.tsv", "queries.tsv")
 JUDGEMENT_FILES = ("qrels.tsv", "judgements.tsv", "qrels.txt")
@@ -38,6 +40,8 @@ RARE = 0.01
 FEWEST_VOTES = 3
 """A single short passage is, too."""
 LLM, MACHINE = "openai:gpt-4o-mini", "aws/m7i.large"
+FROM_TRACES = 300
+"""Questions that are drawn from traces, more of what was asked more often."""
 NONE = "none"
 """An answer that leaves out a price, or the questions."""
 
@@ -46,7 +50,7 @@ NONE = "none"
 class Sight:
     """What there is to read: a corpus, and questions and judgements if they were found with it.
 
-    `rows` say it in words: what and how much.
+    `rows` say it in words: what and how much. Documents and questions that stand in traces are yet to be written.
     """
 
     path: Path
@@ -57,6 +61,13 @@ class Sight:
     qrels: Path | None
     rows: Sequence[tuple[str, str]]
     language: str
+    traces: TraceContents | None = None
+
+    @property
+    def name(self) -> str:
+        """What an eval of it is called unless somebody says otherwise."""
+        whole = self.path.resolve().name
+        return eval_name(whole.partition(".")[0] if self.traces else whole.removesuffix(".jsonl"))
 
 
 @dataclass(frozen=True)
@@ -93,12 +104,13 @@ def init(
     force: bool = False,
     progress: Progress = SILENT,
 ) -> InitialEval:
-    """Look at a folder of documents, a BEIR folder or a .jsonl file, and write an eval file of it, by default
+    """Look at a folder of documents, a BEIR folder, a .jsonl file or traces, and write an eval file of it, by default
     `<name>.toml`.
 
-    `llm` and `machine` are rates, "none" for no price; `queries` is a file of questions. Where there are none, up to 50
-    are made of the documents' headings, so that the eval runs. Raises BadInput for what cannot be read, and for a file
-    that is there already unless `force` is given.
+    `llm` and `machine` are rates, "none" for no price; `queries` is a file of questions, or of traces. Where there are
+    none, up to 50 are made of the documents' headings, so that the eval runs. Of traces, the passages that they found
+    become the documents. Raises BadInput for what cannot be read, and for a file that is there already unless `force`
+    is given.
     """
     answers = EvalAnswers(name, queries, llm, machine, reranker)
     return write_eval(look(written_path(folder), progress=progress), answers, out=out, force=force)
@@ -107,15 +119,13 @@ def init(
 def look(path: Path, *, progress: Progress = SILENT) -> Sight:
     """Read what is there. Raises BadInput where that is no corpus."""
     if path.is_file() and path.name.lower().endswith((".toml", ".py")):
-        raise BadInput("this is no folder of documents; give the folder, a BEIR folder or a .jsonl file", file=path)
+        raise BadInput(
+            "this is no folder of documents; give the folder, a BEIR folder, a .jsonl file or traces", file=path
+        )
+    if path.is_file() and holds_traces(path):
+        return _look_at_traces(path, progress)
     with step(progress, "look at the documents"):
-        try:
-            corpus = read_corpus(path, rules=ReadingRules(), progress=progress)
-        except BadInput as problem:
-            if path.is_file():
-                hint = f"if this file holds traces, 'ragprof trace {path.name}' profiles it without an eval file"
-                raise BadInput(f"{problem.message}; {hint}", file=problem.file or path, line=problem.line) from None
-            raise
+        corpus = read_corpus(path, rules=ReadingRules(), progress=progress)
     is_collection = path.is_dir() and (path / "corpus.jsonl").is_file()
     split, queries, qrels = "test", None, None
     if is_collection and (path / "queries.jsonl").is_file():
@@ -130,6 +140,44 @@ def look(path: Path, *, progress: Progress = SILENT) -> Sight:
     language, spoken_in = _languages(corpus)
     rows = [*_rows(corpus, spoken_in), ("questions", _named(queries)), ("judgements", _named(qrels))]
     return Sight(path, corpus, is_collection, split, queries, qrels, rows, language)
+
+
+def _look_at_traces(path: Path, progress: Progress) -> Sight:
+    """The passages of traces as a corpus. Raises BadInput where no passage has a text."""
+    found = read_traces(path, progress)
+    account = found.account
+    spans = f"{account.spans.total():,} spans ({', '.join(account.spans)})"
+    services = f"{counted(len(found.services), 'service')}: {shown(list(found.services))}"
+    if not found.passages:
+        raise BadInput(
+            f"no passage in these {counted(found.traces, 'trace')} has a text, so there is no document to search "
+            f"({len(found.without_text):,} have ids alone); give the folder that they are of, with these questions: "
+            f"ragprof init FOLDER --queries {path.name}",
+            file=path,
+        )
+    docs = tuple(Doc(name, "", text, document_id=name) for name, text in found.passages.items())
+    corpus = Corpus(path.name, docs, fingerprint_of_docs(docs), {"format": "jsonl"})
+    language, spoken_in = _languages(corpus)
+    unread = f"; {counted(account.unread, 'line')} cannot be read" if account.unread else ""
+    rows = [
+        ("traces", f"{counted(found.traces, 'trace')}, {spans}, {services}{unread}"),
+        *(
+            [("left out", f"{counted(len(found.without_text), 'passage')} without a text")]
+            if found.without_text
+            else []
+        ),
+        *_sizes(corpus, spoken_in),
+        ("questions", f"{counted(len(found.questions), 'trace')} with a question"),
+        ("judgements", _named(None)),
+    ]
+    return Sight(path, corpus, False, "test", None, None, rows, language, found)
+
+
+def read_traces(path: Path, progress: Progress) -> TraceContents:
+    """What the traces of a file say in words."""
+    size = max(2, path.stat().st_size)
+    with step(progress, "read the traces", size):
+        return read_contents(path, progress.advance)
 
 
 def _named(path: Path | None) -> str:
@@ -149,6 +197,15 @@ def _languages(corpus: Corpus) -> tuple[str, str]:
 
 def _rows(corpus: Corpus, languages: str) -> list[tuple[str, str]]:
     """Formats, what was left out, sizes, languages and duplicates."""
+    return [
+        ("read", str(corpus.account)),
+        *(("left out", str(each)) for each in corpus.account.left_out),
+        *(("parsed", str(each)) for each in corpus.account.parsed),
+        *_sizes(corpus, languages),
+    ]
+
+
+def _sizes(corpus: Corpus, languages: str) -> list[tuple[str, str]]:
     documents = defaultdict[str, list[Doc]](list)
     for doc in corpus.docs:
         documents[doc.document_id].append(doc)
@@ -160,9 +217,6 @@ def _rows(corpus: Corpus, languages: str) -> list[tuple[str, str]]:
         seen.add(content)
     duplicates = f"{counted(len(copies), 'exact copy', 'exact copies')}: {shown(copies)}" if copies else "no exact copy"
     return [
-        ("read", str(corpus.account)),
-        *(("left out", str(each)) for each in corpus.account.left_out),
-        *(("parsed", str(each)) for each in corpus.account.parsed),
         ("corpus", f"{counted(len(documents), 'document')}, {counted(len(corpus.docs), 'passage')}"),
         ("lengths", f"median {median(lengths):,.0f} characters a document, longest {lengths[-1]:,}"),
         ("languages", languages),
@@ -174,39 +228,56 @@ def write_eval(
     sight: Sight, answers: EvalAnswers, *, out: str | Path | None = None, force: bool = False
 ) -> InitialEval:
     """Write the eval file, and questions where there are none. Raises BadInput for files that are there already."""
-    name = eval_name(answers.name or sight.path.resolve().name.removesuffix(".jsonl"))
+    name = eval_name(answers.name) if answers.name else sight.name
     eval_file = written_path(out) if out is not None else Path(f"{name}.toml")
     prices = {"llm": answers.llm or LLM, "machine": answers.machine or MACHINE}
     prices = {key: rate for key, rate in prices.items() if rate != NONE}
     for rate in prices.values():
         check_rate(rate, on=today(), file=eval_file)
     queries = sight.queries if answers.queries is None else written_path(answers.queries)
+    asked = None if sight.traces is None else (sight.traces.questions, sight.path)
+    if queries is not None and queries.is_file() and holds_traces(queries):
+        asked, queries = (read_contents(queries).questions, queries), None
     qrels = sight.qrels if queries == sight.queries else None
     made_questions = eval_file.with_name(f"{name}.questions.jsonl") if queries is None else None
-    for path in (eval_file, made_questions):
-        if path is not None and path.exists() and not force:
+    made_documents = eval_file.with_name(f"{name}.documents.jsonl") if sight.traces is not None else None
+    made = tuple(path for path in (made_documents, made_questions) if path is not None)
+    for path in (*made, eval_file):
+        if path.exists() and not force:
             raise BadInput("this file is there already; --force overwrites it, --out names another", file=path)
     if queries is not None:  # what is wrong with them is said before anything is written
         read_evaluation_set(queries, qrels, corpus=sight.corpus)
-    text = _eval_text(sight, name, queries or made_questions, qrels, prices, answers, near=eval_file.parent)
+    was_asked = queries is None and asked is not None and any(map(str.strip, asked[0]))
+    text = _eval_text(
+        sight if made_documents is None else replace(sight, path=made_documents),
+        name, queries or made_questions, qrels, prices, answers, near=eval_file.parent,
+    )  # fmt: skip
+    if made_documents is not None:
+        _write_lines(made_documents, [{"_id": doc.doc_id, "text": doc.text} for doc in sight.corpus.docs])
     if made_questions is not None:
-        write_text(
-            made_questions, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in known_items(sight.corpus))
-        )
+        _write_lines(made_questions, asked_items(*asked) if asked and was_asked else known_items(sight.corpus))
     write_text(eval_file, text)
     read_eval(eval_file)
+    headings = None if was_asked else made_questions
     return InitialEval(
-        eval_file,
-        sight.rows,
-        _next_steps(eval_file, judged=qrels is not None, made=made_questions),
-        () if made_questions is None else (made_questions,),
+        eval_file, sight.rows, _next_steps(sight, eval_file, judged=qrels is not None, made=headings), made
     )
 
 
-def _next_steps(eval_file: Path, *, judged: bool, made: Path | None) -> list[str]:
+def _write_lines(path: Path, records: Sequence[Mapping[str, object]]) -> None:
+    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def _next_steps(sight: Sight, eval_file: Path, *, judged: bool, made: Path | None) -> list[str]:
     steps = [f"ragprof check {eval_file}: how long, how many tokens, how much money", f"ragprof run {eval_file}"]
     if made is not None:
         steps.insert(0, f"put your users' own questions into {made}: these are only headings of the documents")
+    if sight.traces is not None:
+        steps.insert(0, f"ragprof trace {sight.path}: what these traces took, stage by stage")
+        steps.append(
+            "these documents are what the traces found, not the whole index: pipelines can be compared on them, and "
+            "look better than over all of it; 'ragprof init FOLDER --queries' with these traces takes the whole"
+        )
     if not judged:
         steps.append("without judgements a run gives time, tokens and money, and ranks no pipeline")
         steps.append(f"ragprof label {eval_file}: judgements by a model and a few people, for quality")
@@ -243,6 +314,15 @@ def known_items(corpus: Corpus) -> list[Mapping[str, object]]:
     return [
         {"_id": f"h{number}", "text": text, "metadata": {"made_from": "heading", "document": document}}
         for number, (document, text) in enumerate(chosen, 1)
+    ]
+
+
+def asked_items(questions: Sequence[str], path: Path) -> list[Mapping[str, object]]:
+    """Up to FROM_TRACES questions of traces, drawn by how often each was asked. Raises BadInput where there is none."""
+    found = drawn_questions(questions, path, count=FROM_TRACES, seed=0).questions
+    return [
+        {"_id": f"t{number}", "text": each.text, "metadata": dict(each.metadata)}
+        for number, each in enumerate(found, 1)
     ]
 
 

@@ -21,6 +21,8 @@ PROBE = 48
 LONGEST = 400_000
 """Characters of a prompt that are kept: about what the longest windows take."""
 MOST_DOCUMENTS = 2_000
+Keep = Callable[[str], str]
+"""What is kept of a passage's text: a probe, or all of it."""
 QUESTION = ("query", "question", "input", "query_str", "q", "user_input", "text")
 """Under which name a chain's input holds the question."""
 SAMPLED = frozenset(SAMPLING)
@@ -47,7 +49,7 @@ class Plan(NamedTuple):
     sampled: tuple[tuple[str, int], ...]
 
 
-def facts_of(attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def facts_of(attributes: Sequence[dict[str, Any]], keep: Keep | None = None) -> dict[str, Any]:
     """Return the facts of a span by its attributes, as OTLP's JSON has them: objects of a key and a value.
 
     `found`, `offered`, `reranked` and `injected` are lists of [id, probe], `prompt` is one text, `question` another,
@@ -69,7 +71,7 @@ def facts_of(attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
             doc_id = None if at_id is None else plain(attributes[at_id].get("value"))
             content = None if at_content is None else plain(attributes[at_content].get("value"))
             if doc_id is not None or content is not None:
-                documents.append(document(doc_id, content))
+                documents.append(document(doc_id, content, keep))
         if documents:
             facts[listed] = documents
     for fact, places_of in (("usage", plan.usage), ("sampled", plan.sampled)):
@@ -79,7 +81,7 @@ def facts_of(attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
             facts |= {fact: told if fact == "usage" else list(told)} if told else {}
     if plan.prompt or "documents" in facts or "prompt" in facts:
         texts = [plain(attributes[place].get("value")) for place in plan.prompt]
-        return _put_together(facts, [str(text) for text in texts if text is not None])
+        return _put_together(facts, [str(text) for text in texts if text is not None], keep)
     return facts
 
 
@@ -129,11 +131,11 @@ def plain(value: Any) -> Any:
     return found
 
 
-def _put_together(facts: dict[str, Any], messages: list[str]) -> dict[str, Any]:
+def _put_together(facts: dict[str, Any], messages: list[str], keep: Keep | None) -> dict[str, Any]:
     """The facts with passages that stand in one attribute, and with one prompt of all that it was made of."""
     if "documents" in facts:
         listed = _parsed_list(facts.pop("documents"))
-        found = [document(each.get("id"), each.get("content")) for each in listed if isinstance(each, dict)]
+        found = [document(each.get("id"), each.get("content"), keep) for each in listed if isinstance(each, dict)]
         if found:
             facts.setdefault("found", found[:MOST_DOCUMENTS])
     if "prompt" in facts:
@@ -143,14 +145,17 @@ def _put_together(facts: dict[str, Any], messages: list[str]) -> dict[str, Any]:
     return facts
 
 
-def document(doc_id: Any, content: Any) -> list[Any]:
-    """Return [id, probe] of a passage: without an id a digest of its text stands for it; the probe may be empty."""
+def document(doc_id: Any, content: Any, keep: Keep | None = None) -> list[Any]:
+    """Return [id, probe] of a passage: without an id a digest of its text stands for it; the probe may be empty.
+
+    `keep` makes something else of the text than a probe.
+    """
     if content is None and doc_id is not None:
         return [str(doc_id), ""]
     text = "" if content is None or content == REDACTED else str(content)
     if doc_id is None or doc_id == "":
         doc_id = f"text:{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:16]}" if text else ""
-    return [str(doc_id), probe_of(text)]
+    return [str(doc_id), (keep or probe_of)(text)]
 
 
 def probe_of(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ragprof.traces import SpanFacts
-from ragprof.traces.attributes import document, mapping, question_of, texts_of
+from ragprof.traces.attributes import Keep, document, mapping, question_of, texts_of
 from ragprof.traces.otlp import UNNAMED
 from ragprof.traces.times import instant
 from ragprof.traces.vocabulary import stage_of
@@ -17,7 +17,7 @@ def is_observation(line: dict[str, Any]) -> bool:
     )
 
 
-def span_of(line: dict[str, Any]) -> SpanFacts:
+def span_of(line: dict[str, Any], keep: Keep | None = None) -> SpanFacts:
     """Return an observation as a span. Names are camel case from the API, snake case from exports to a blob store."""
 
     def get(camel: str, snake: str) -> Any:
@@ -50,9 +50,9 @@ def span_of(line: dict[str, Any]) -> SpanFacts:
         facts["question"] = question
     if stage == "generate" and given is not None:
         facts["prompt"] = "\n".join(texts_of(given))
-    if stage in ("search", "rerank") and (documents := _documents(made)):
+    if stage in ("search", "rerank") and (documents := _documents(made, keep)):
         facts["found" if stage == "search" else "reranked"] = documents
-    if stage == "rerank" and isinstance(given, dict) and (documents := _documents(given)):
+    if stage == "rerank" and isinstance(given, dict) and (documents := _documents(given, keep)):
         facts["offered"] = documents
     facts = {
         name: value if name in ("kind", "model", "question", "prompt", "found", "reranked", "offered") else float(value)
@@ -70,7 +70,7 @@ def span_of(line: dict[str, Any]) -> SpanFacts:
     )  # fmt: skip
 
 
-def _documents(value: Any) -> list[list[Any]]:
+def _documents(value: Any, keep: Keep | None) -> list[list[Any]]:
     """Passages of a retriever's output: objects with an id, a text, or metadata, in a list or under `documents`."""
     listed = value
     if isinstance(value, dict):
@@ -84,5 +84,5 @@ def _documents(value: Any) -> list[list[Any]]:
         metadata = mapping(each.get("metadata"))
         text = next((each[name] for name in ("page_content", "content", "text") if isinstance(each.get(name), str)), "")
         ids = (of.get(name) for of in (each, metadata) for name in ("id", "doc_id", "_id", "source"))
-        documents.append(document(next(filter(None, ids), None), text))
+        documents.append(document(next(filter(None, ids), None), text, keep))
     return documents

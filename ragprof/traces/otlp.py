@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ragprof.traces import SpanFacts
-from ragprof.traces.attributes import SAMPLED, facts_of, plain
+from ragprof.traces.attributes import SAMPLED, Keep, facts_of, plain
 from ragprof.traces.vocabulary import FIRST_TOKEN_EVENTS, stage_of
 
 UNNAMED = "traces"
@@ -23,10 +23,10 @@ def is_otlp(line: dict[str, Any]) -> bool:
     return "resourceSpans" in line or "resource_spans" in line or "startTimeUnixNano" in line
 
 
-def spans_of(line: dict[str, Any]) -> Iterator[SpanFacts]:
+def spans_of(line: dict[str, Any], keep: Keep | None = None) -> Iterator[SpanFacts]:
     """Yield the spans of one line: of an export request, or one span alone."""
     if "startTimeUnixNano" in line:
-        yield span_of(line, UNNAMED, ())
+        yield span_of(line, UNNAMED, (), keep)
         return
     for resource_spans in line.get("resourceSpans") or line.get("resource_spans") or ():
         resource = (resource_spans.get("resource") or {}).get("attributes") or ()
@@ -37,13 +37,13 @@ def spans_of(line: dict[str, Any]) -> Iterator[SpanFacts]:
                 about = (scope.get("scope") or {}).get("attributes") or ()
                 sampled = [str(each.get("key")) for each in about if each.get("key") in SAMPLED]
                 for span in scope.get("spans") or ():
-                    yield span_of(span, service, sampled)
+                    yield span_of(span, service, sampled, keep)
 
 
-def span_of(span: dict[str, Any], service: str, sampled: Any) -> SpanFacts:
+def span_of(span: dict[str, Any], service: str, sampled: Any, keep: Keep | None = None) -> SpanFacts:
     """Return one span. What its events and its state of sampling tell is among its facts."""
     get = span.get
-    facts = facts_of(get("attributes") or ())
+    facts = facts_of(get("attributes") or (), keep)
     name = str(get("name") or "span")
     start = nanoseconds(get("startTimeUnixNano") or get("start_time_unix_nano"))
     end: int | None = nanoseconds(get("endTimeUnixNano") or get("end_time_unix_nano"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts
-from ragprof.traces.attributes import facts_of, flat, mapping
+from ragprof.traces.attributes import Keep, facts_of, flat, mapping
 from ragprof.traces.otlp import UNNAMED
 from ragprof.traces.times import instant
 from ragprof.traces.vocabulary import FIRST_TOKEN_EVENTS, stage_of
@@ -28,13 +28,13 @@ def is_sdk(line: dict[str, Any]) -> bool:
     return is_phoenix(line) and isinstance(line.get("resource"), dict)
 
 
-def span_of(line: dict[str, Any]) -> SpanFacts:
+def span_of(line: dict[str, Any], keep: Keep | None = None) -> SpanFacts:
     """Return a row as a span. Attributes are nested under `attributes`, or columns whose names begin with that."""
     context, pairs = mapping(line.get("context")), list(flat(mapping(line.get("attributes"))))
     pairs += [
         pair for name, value in line.items() if name.startswith(PREFIX) for pair in flat(value, name[len(PREFIX) :])
     ]
-    facts = facts_of([{"key": name, "value": value} for name, value in pairs])
+    facts = facts_of([{"key": name, "value": value} for name, value in pairs], keep)
     if line.get("span_kind"):
         facts.setdefault("kind", line["span_kind"])
     name, start = str(line.get("name") or "span"), instant(line.get("start_time")) or 0

@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,6 +21,7 @@ import orjson
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts, langfuse, otlp, phoenix
+from ragprof.traces.attributes import Keep
 from ragprof.traces.vocabulary import LIMITS
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -78,19 +80,24 @@ def check_file(path: Path) -> None:
         raise BadInput(f"it is empty; give {FORMATS}", file=path)
 
 
-def read_spans(path: Path, account: TraceAccount, advance: Advance = lambda _bytes: None) -> Iterator[SpanFacts]:
+def read_spans(
+    path: Path, account: TraceAccount, advance: Advance = lambda _bytes: None, *, keep: Keep | None = None
+) -> Iterator[SpanFacts]:
     """Yield the spans of a file and say in its account what was read; `advance` is told the bytes gone through.
 
-    Raises BadInput for a file that is missing, empty, or holds no span.
+    `keep` says what is kept of a passage's text, without it some characters to find it by. Raises BadInput for a file
+    that is missing, empty, or holds no span.
     """
     check_file(path)
     if path.suffix == ".parquet":
         for number, row in enumerate(phoenix.parquet_rows(path), start=1):
-            yield from _spans_of_object(row, number, account, lambda row: ([phoenix.span_of(row)], "Phoenix Parquet"))
+            yield from _spans_of_object(
+                row, number, account, lambda row: ([phoenix.span_of(row, keep)], "Phoenix Parquet")
+            )
         advance(path.stat().st_size)
     else:
-        for number, line in _lines(path, account, advance):
-            yield from _spans_of_line(line, number, account)
+        for number, line in lines_of(path, account, advance):
+            yield from _spans_of_line(line, number, account, keep)
     if not account.spans.total():
         raise BadInput(
             f"no span in it ({counted(account.unread, 'line')} that cannot be read, "
@@ -119,8 +126,8 @@ def opened(path: Path) -> IO[bytes]:
     return stream
 
 
-def _lines(path: Path, account: TraceAccount, advance: Advance) -> Iterator[tuple[int, bytes]]:
-    """Number and text of each line that is not empty; a line too long for memory is skipped and counted."""
+def lines_of(path: Path, account: TraceAccount, advance: Advance = lambda _bytes: None) -> Iterator[tuple[int, bytes]]:
+    """Yield number and text of each line that is not empty; a line too long for memory is skipped and counted."""
     try:
         with opened(path) as stream:
             number = 0
@@ -140,7 +147,7 @@ def _lines(path: Path, account: TraceAccount, advance: Advance) -> Iterator[tupl
         raise BadInput(f"cannot read it ({failure}); copy it again", file=path) from None
 
 
-def _spans_of_line(line: bytes, number: int, account: TraceAccount) -> Iterator[SpanFacts]:
+def _spans_of_line(line: bytes, number: int, account: TraceAccount, keep: Keep | None) -> Iterator[SpanFacts]:
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -148,7 +155,7 @@ def _spans_of_line(line: bytes, number: int, account: TraceAccount) -> Iterator[
         return
     for each in found if isinstance(found, list) else (found,):
         if isinstance(each, dict):
-            yield from _spans_of_object(each, number, account, _spans_of)
+            yield from _spans_of_object(each, number, account, partial(_spans_of, keep=keep))
         else:
             account.foreign += 1
 
@@ -198,12 +205,17 @@ def _is_count(value: Any) -> bool:
     return True
 
 
-def _spans_of(line: dict[str, Any]) -> tuple[list[SpanFacts], str]:
+def names_spans(line: dict[str, Any]) -> bool:
+    """Whether an object is one that holds a span, or several."""
+    return otlp.is_otlp(line) or phoenix.is_phoenix(line) or langfuse.is_observation(line)
+
+
+def _spans_of(line: dict[str, Any], keep: Keep | None = None) -> tuple[list[SpanFacts], str]:
     """The spans of one object and what wrote it; an empty word where nobody knows."""
     if otlp.is_otlp(line):
-        return list(otlp.spans_of(line)), "OTLP"
+        return list(otlp.spans_of(line, keep)), "OTLP"
     if phoenix.is_phoenix(line):
-        return [phoenix.span_of(line)], "OpenTelemetry SDK" if phoenix.is_sdk(line) else "Phoenix"
+        return [phoenix.span_of(line, keep)], "OpenTelemetry SDK" if phoenix.is_sdk(line) else "Phoenix"
     if langfuse.is_observation(line):
-        return [langfuse.span_of(line)], "Langfuse"
+        return [langfuse.span_of(line, keep)], "Langfuse"
     return [], ""

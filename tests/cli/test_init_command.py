@@ -162,8 +162,11 @@ def test_a_terminal_is_asked_five_questions_at_most(
     [
         ("nowhere", "nowhere: there is no such file or folder; check the path"),
         ("week.txt", "cannot tell the format of a '.txt' file"),
-        ("eval.toml", "eval.toml: this is no folder of documents; give the folder, a BEIR folder or a .jsonl file"),
-        ("spans.jsonl", "if this file holds traces, 'ragprof trace spans.jsonl' profiles it without an eval file"),
+        (
+            "eval.toml",
+            "eval.toml: this is no folder of documents; give the folder, a BEIR folder, a .jsonl file or traces",
+        ),
+        ("spans.jsonl", "spans.jsonl: no span in it"),
     ],
 )
 def test_what_is_no_corpus_is_told(ragprof: Ragprof, documents: Path, subject: str, said: str) -> None:

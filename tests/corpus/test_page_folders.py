@@ -234,6 +234,32 @@ def test_broken_files_stop_nothing_and_are_told(tmp_path: Path) -> None:
     }
 
 
+NO_TEXT = "no text, whatever its name says: its bytes are those of another kind of file"
+
+
+@pytest.mark.parametrize("suffix", ["txt", "md", "rst", "html", "csv", "json", "jsonl", "ipynb"])
+def test_a_file_that_is_no_text_by_its_bytes_is_left_out_and_told(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "good.md").write_text("# Good\n")
+    page = '<meta charset="iso-8859-1"><p>' if suffix == "html" else ""  # in this encoding all bytes are signs
+    for name, content in {
+        "image": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "zeros": b"Ducks\0\0swim\0\0", "noise": bytes(range(1, 256)) * 8,
+        "wide": "Ducks swim.".encode("utf-16-le"), "old": b"caf\xe9 " * 9, "marked": "\x01\x02".encode("utf-16") * 9,
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.{suffix}").write_bytes((page if name == "noise" else "").encode() + content)
+    corpus = read_corpus(tmp_path)
+    assert [doc.document_id for doc in corpus.docs] == ["good.md"]
+    assert [str(each) for each in corpus.account.left_out] == [
+        f"4 .{suffix} ({NO_TEXT}): image.{suffix}, marked.{suffix}, noise.{suffix}, zeros.{suffix}",
+        f"1 .{suffix} (UTF-16 without a byte order mark; convert it with iconv): wide.{suffix}",
+        f"1 .{suffix} (not UTF-8; convert it with iconv): old.{suffix}",
+    ]
+
+
+def test_colours_of_a_terminal_and_overprinting_are_text(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("\x1b[31mred\x1b[0m N\x08NA\x08AM\x08M\f\n")
+    assert len(read_corpus(tmp_path).docs) == 1
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
     folder = written(tmp_path / "docs", {"good.md": "# Good\n", "secret.md": "# S\n", "closed/page.md": "# P\n"})
