@@ -12,7 +12,9 @@ from ragprof.cli.options import CorpusDir, EvalFile, RateBooks, with_progress
 from ragprof.core.counting import counted
 
 if TYPE_CHECKING:
-    from ragprof.session.labelling import LabelReport, NextDraw, PeopleJudging
+    from ragprof.session.labelling import LabelReport
+    from ragprof.session.next_draw import NextDraw
+    from ragprof.session.people import PeopleJudging
 
 SHOWN_LINES = 60
 
@@ -64,7 +66,7 @@ def label(
     """
     from ragprof.core.errors import BadInput
     from ragprof.labels.rubric import judge_prompt
-    from ragprof.session import labelling
+    from ragprof.session import labelling, next_draw, people
 
     if sum((serve, ask, next_passages is not None, rubric)) > 1:
         raise BadInput("--serve, --ask, --next and --rubric are different things to do; give one of them")
@@ -74,13 +76,13 @@ def label(
     if next_passages is not None:
         with console.progress():
             pair = None if between is None else _pair(between)
-            drawn = labelling.next_draw(eval_file, next_passages, between=pair, evenly=evenly, corpus=corpus)
+            drawn = next_draw.next_draw(eval_file, next_passages, between=pair, evenly=evenly, corpus=corpus)
         for sentence in _sentences(drawn):
             console.sentence(sentence)
         return
     if serve or ask:
         with console.progress():
-            work, judging = labelling.judging_by_people(eval_file, corpus=corpus)
+            work, judging = people.judging_by_people(eval_file, corpus=corpus)
         if serve:
             _serve(judging, port)
         else:
@@ -130,6 +132,7 @@ def _ask(judging: PeopleJudging, person: str) -> None:
     while (pair := desk.pair) is not None:
         console.line("")
         console.sentence(f"[{desk.done + 1} of {desk.done + desk.left}] {pair.question}")
+        console.sentence(f"  from {pair.where}")
         for paragraph in pair.passage.splitlines()[:SHOWN_LINES]:
             console.sentence(f"  {paragraph}")
         console.line("0 nothing to do with it, 1 related, 2 answers in part, 3 answers exactly; s skip, u undo, q quit")
@@ -155,12 +158,18 @@ def _show(report: LabelReport) -> None:
     console.show(facts(_rows(report), title=f"labels: {report.folder}"))
     if report.figures:
         console.show(columns(("figure", "by the model", "corrected", "drawn"), _figure_rows(report)))
+    for both in report.agreements:
+        titles = (f"{both.first} \\ {both.second}", *map(str, range(len(both.confusion))))
+        rows = ((str(grade), *(f"{count:,}" for count in row)) for grade, row in enumerate(both.confusion))
+        console.show(columns(titles, rows))
     for note in report.notes:
         console.sentence(f"note: {note}")
 
 
 def _rows(report: LabelReport) -> list[tuple[str, str]]:
     """What is what, for the terminal."""
+    from ragprof.labels.agreement import kappa_words
+
     rows = [
         ("questions", f"{report.questions:,}"),
         ("pooled", f"{report.pairs:,} passages"),
@@ -182,7 +191,8 @@ def _rows(report: LabelReport) -> list[tuple[str, str]]:
         (
             "agreement",
             f"{each.first} and {each.second}: {each.agreement:.0%} of {each.pairs:,} grades alike, kappa "
-            f"{_or_none(each.kappa)}, weighted {_or_none(each.weighted_kappa)}",
+            f"{kappa_words(each.kappa, each.kappa_interval)}, "
+            f"weighted {kappa_words(each.weighted_kappa, each.weighted_interval)}",
         )
         for each in report.agreements
     ]
@@ -195,10 +205,6 @@ def _rows(report: LabelReport) -> list[tuple[str, str]]:
     if report.kept:
         rows.append(("written", f"qrels.tsv, labels.parquet ({report.kept:,} judgements)"))
     return rows
-
-
-def _or_none(kappa: float | None) -> str:
-    return "n/a" if kappa is None else f"{kappa:.2f}"
 
 
 def _figure_rows(report: LabelReport) -> list[tuple[str, str, str, str]]:

@@ -6,14 +6,16 @@ price.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
+from types import MappingProxyType
 from typing import NotRequired
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from ragprof.core import StageName, files
@@ -21,8 +23,20 @@ from ragprof.core.recorded import RecordedJson
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.recorded import final_stage, manifest_of
 from ragprof.judge.scores import Qrels, measure, rankings, scores_of
-from ragprof.labels.pool import missed, read_pool
-from ragprof.labels.records import DrawFile, LabelFile, Pair, PassageLabel, best_grades, grades_by, qrels_of
+from ragprof.labels.agreement import compared
+from ragprof.labels.pool import PooledQuery, missed, read_pool
+from ragprof.labels.records import (
+    DrawFile,
+    LabelFile,
+    Pair,
+    PassageLabel,
+    best_grades,
+    grades_by,
+    qrels_of,
+    question_digest,
+    still_asked,
+    still_drawn,
+)
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import mean_estimate
 from ragprof.statistics.powered import DrawnQueries, PoweredMean, powered_mean
@@ -35,45 +49,63 @@ class Judgements:
     """Grades of pooled passages by the model and by people, and the queries that people were drawn to judge.
 
     `drawn` is the longest beginning of the draws of which every pooled passage is judged or was skipped; what was
-    skipped keeps the model's grade. `queries` are all that are pooled; where the model graded nothing, it scores 0.
+    skipped keeps the model's grade. `queries` are all that are pooled. The model graded something of those that are
+    `graded`, (queries,); the others score 0 by it, which biases no corrected figure, and count in no naive one.
     """
 
     queries: tuple[str, ...]
     by_model: Qrels
     by_people: Qrels
+    graded: NDArray[np.bool_]
     drawn: DrawnQueries
     skipped: int
+    imported: int
+    """Pooled passages with a grade that was imported."""
+    reworded: int
+    """Judgements that no longer count, because their question has other words now."""
     people: tuple[str, ...]
     models: tuple[str, ...]
 
 
-def judgements_of(folder: Path) -> Judgements | None:
-    """The judgements in a folder of labels; None where no model judged or nothing is pooled."""
-    labels, store = LabelFile(folder).read(), folder / "pool.jsonl"
-    model = grades_by(labels, "model")
-    if not model or not store.exists():
+def judgements_of(
+    folder: Path, *, digests: Mapping[str, str] = MappingProxyType({}), gone: Collection[str] = ()
+) -> Judgements | None:
+    """The judgements in a folder of labels; None where no model judged or nothing is pooled.
+
+    `digests` are those of questions' words as they are now, where they may differ from those that were pooled. Where a
+    pooled question is `gone`, draws were among others than are left, and none counts.
+    """
+    every, store = LabelFile(folder).read(), folder / "pool.jsonl"
+    if not store.exists():
         return None
-    pool = {each.query_id: each for each in read_pool(store)}
+    pool = {each.query_id: each for each in read_pool(store) if each.query_id not in gone}
+    labels = still_asked(every, {**{query: each.question_digest for query, each in pool.items()}, **digests})
+    model, people = grades_by(labels, "model"), grades_by(labels, "person")
+    if not model:
+        return None
     queries = tuple(pool)
-    people = grades_by(labels, "person")
     skipped = {label.pair for label in labels if label.source == "person" and label.state == "skipped"} - people.keys()
     places, chances = [], []
-    for draw in DrawFile(folder).read():
+    for draw in still_drawn(DrawFile(folder).read(), queries):
         pairs = {(draw.query_id, doc) for doc in pool[draw.query_id].pooled} if draw.query_id in pool else set()
-        # Draws among other questions than these say nothing of them; after one that is unfinished no order is known.
-        if draw.among != len(queries) or not pairs or not pairs <= people.keys() | skipped:
+        # After one that is unfinished no order is known.
+        if not pairs or not pairs <= people.keys() | skipped:
             break
         places.append(queries.index(draw.query_id))
         chances.append(draw.chance)
     seen = {queries[place] for place in places}
     inside = {(query, doc) for query in queries for doc in pool[query].pooled}
     of_people = {pair: people.get(pair, model.get(pair)) for pair in inside if pair[0] in seen}
+    graded = {query for query, _ in inside & model.keys()}
     return Judgements(
         queries=queries,
         by_model=_complete(labels, {pair: model[pair] for pair in inside & model.keys()}, queries),
         by_people=_complete(labels, {pair: grade for pair, grade in of_people.items() if grade is not None}, [*seen]),
+        graded=np.array([query in graded for query in queries], bool),
         drawn=DrawnQueries(np.array(places, np.int64), np.array(chances)),
         skipped=len({pair for pair in skipped & inside if pair[0] in seen}),
+        imported=len(inside & grades_by(labels, "import").keys()),
+        reworded=len(every) - len(labels),
         people=tuple(sorted({label.judge for label in labels if label.source == "person"})),
         models=tuple(sorted({label.model for label in labels if label.source == "model"})),
     )
@@ -94,9 +126,11 @@ class CorrectedFigure:
     corrected: PoweredMean
 
     @classmethod
-    def of(cls, by_model: Array, by_people: Array, drawn: DrawnQueries, *, seed: int) -> CorrectedFigure:
-        naive = mean_estimate(by_model, seed=seed)
-        return cls(float(by_model.mean()), naive.interval, powered_mean(by_model, by_people, drawn))
+    def of(cls, by_model: Array, by_people: Array, judged: Judgements, *, seed: int) -> CorrectedFigure:
+        """From values of all queries by the model and of the drawn ones by people, as `LabelledScores` gives them."""
+        of_graded = by_model[judged.graded]
+        naive = mean_estimate(of_graded, seed=seed)
+        return cls(float(of_graded.mean()), naive.interval, powered_mean(by_model, by_people, judged.drawn))
 
 
 class LabelledScores:
@@ -152,8 +186,12 @@ class LabelledFacts(TypedDict):
     queries: int
     drawn: int
     skipped: int
+    imported: NotRequired[int]
+    changed: NotRequired[int]
+    beyond_pool: NotRequired[list[str]]
     figures: list[dict[str, object]]
     missed: NotRequired[dict[str, object] | None]
+    agreements: NotRequired[list[dict[str, object]]]
 
 
 LABELLED = RecordedJson(LabelledFacts)
@@ -163,45 +201,93 @@ def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[
     """Write labelled.json into a recording where its judgements were made by `ragprof label`; else take it away."""
     path = folder / LABELLED_FILE
     home = None if evaluation.qrels_file is None else evaluation.qrels_file.parent
-    judged = judgements_of(home) if home is not None and (home / "labels.jsonl").exists() else None
-    if home is None or judged is None:
+    if home is None or not (home / "labels.jsonl").exists() or not (home / "pool.jsonl").exists():
+        path.unlink(missing_ok=True)
+        return
+    digests = {query.query_id: question_digest(query.text) for query in evaluation.queries}
+    pool, labels = read_pool(home / "pool.jsonl"), still_asked(LabelFile(home).read(), digests)
+    # A question that nobody judged is left out of the recording, and is not gone.
+    gone = {query for query, _ in best_grades(labels)} & {each.query_id for each in pool} - digests.keys()
+    judged = judgements_of(home, digests=digests, gone=gone)
+    if judged is None:
         path.unlink(missing_ok=True)
         return
     manifest = manifest_of(folder)
-    found = rankings(folder)
-    declared = {pipeline["name"]: pipeline for pipeline in manifest.pipelines}
-    stages = {name: final_stage(declared[name], table) for name, table in found.items()}
-    shown = [metric for metric in metrics if not metric.startswith("Judged")]
-    of_rerankers = str(manifest.config["reranker"]["metric"])
-    scores = LabelledScores(judged, found, stages, [*shown, of_rerankers])
-    values = {(name, metric): scores.values(name, metric) for name in found for metric in shown}
-    figures = [
-        {"what": name, "metric": metric, **_figure(*values[name, metric], judged.drawn, seed)}
-        for name, metric in values
-    ]
-    for first, second in combinations(found, 2) if shown else ():
-        (base_model, base_people), (by_model, by_people) = values[first, shown[0]], values[second, shown[0]]
-        less = _figure(by_model - base_model, by_people - base_people, judged.drawn, seed)
-        figures.append({"what": f"{second} - {first}", "metric": shown[0], **less})
-    for name in found:
-        if (gain := scores.gain(name, of_rerankers)) is not None:
-            figures.append({"what": f"gain of {name}", "metric": of_rerankers, **_figure(*gain, judged.drawn, seed)})
-    pool, labels = read_pool(home / "pool.jsonl"), LabelFile(home).read()
+    recorded = _Recorded.of(folder, judged, metrics, of_rerankers=str(manifest.config["reranker"]["metric"]))
     estimate = missed(pool, best_grades(labels))
     files.write_json(
         path,
         {
             "recording": manifest.recording, "models": judged.models, "people": judged.people,
             "queries": len(judged.queries), "drawn": len(judged.drawn.places), "skipped": judged.skipped,
-            "figures": figures, "missed": None if estimate is None else asdict(estimate),
+            "imported": judged.imported, "changed": judged.reworded + len(gone),
+            "beyond_pool": recorded.beyond(pool), "figures": recorded.figures(judged, seed=seed),
+            "missed": None if estimate is None else asdict(estimate),
+            "agreements": [asdict(each) for each in compared(labels, seed=seed)],
         },
     )  # fmt: skip
 
 
-def _figure(by_model: Array, by_people: Array, drawn: DrawnQueries, seed: int) -> dict[str, object]:
-    found = CorrectedFigure.of(by_model, by_people, drawn, seed=seed)
+@dataclass(frozen=True)
+class _Recorded:
+    """The rankings of a recording, and their scores under either side's grades. `metrics` are shown of each pipeline,
+    the first one of differences too, `of_rerankers` of what each reranker adds."""
+
+    ranked: Mapping[str, pd.DataFrame]
+    stages: Mapping[str, StageName]
+    scores: LabelledScores
+    metrics: tuple[str, ...]
+    of_rerankers: str
+
+    @classmethod
+    def of(cls, folder: Path, judged: Judgements, metrics: Sequence[str], *, of_rerankers: str) -> _Recorded:
+        ranked = rankings(folder)
+        declared = {pipeline["name"]: pipeline for pipeline in manifest_of(folder).pipelines}
+        stages = {name: final_stage(declared[name], table) for name, table in ranked.items()}
+        shown = tuple(metric for metric in metrics if not metric.startswith("Judged"))
+        scores = LabelledScores(judged, ranked, stages, [*shown, of_rerankers])
+        return cls(ranked, stages, scores, shown, of_rerankers)
+
+    def figures(self, judged: Judgements, *, seed: int) -> list[dict[str, object]]:
+        """Of each pipeline, of every two of them, and of each reranker."""
+        values = {(name, metric): self.scores.values(name, metric) for name in self.ranked for metric in self.metrics}
+        found = [
+            {"what": name, "metric": metric, **_figure(*both, judged, seed)} for (name, metric), both in values.items()
+        ]
+        for first, second in combinations(self.ranked, 2) if self.metrics else ():
+            leading = self.metrics[0]
+            less = [b - a for a, b in zip(values[first, leading], values[second, leading], strict=True)]
+            found.append({"what": f"{second} - {first}", "metric": leading, **_figure(less[0], less[1], judged, seed)})
+        for name in self.ranked:
+            if (gain := self.scores.gain(name, self.of_rerankers)) is not None:
+                figure = _figure(*gain, judged, seed)
+                found.append({"what": f"gain of {name}", "metric": self.of_rerankers, **figure})
+        return found
+
+    def beyond(self, pool: Sequence[PooledQuery]) -> list[str]:
+        """Metrics that look deeper into some ranking than passages were pooled: what lies there is not relevant."""
+        pooled = {each.query_id: set(each.pooled) for each in pool}
+        depth = min((self._pooled_depth(name, pooled) for name in self.ranked), default=0)
+        return [metric for metric in self.metrics if int(metric.rpartition("@")[2] or 0) > depth or "@" not in metric]
+
+    def _pooled_depth(self, name: str, pooled: Mapping[str, Collection[str]]) -> float:
+        """So many documents of every query's final ranking are pooled, whichever is the shallowest."""
+        table = self.ranked[name]
+        final = table[table["stage"] == self.stages[name]].sort_values("rank")
+        final = final.drop_duplicates(["query_id", "document_id"])
+        known = [
+            query not in pooled or doc in pooled[query]
+            for query, doc in zip(final["query_id"], final["doc_id"], strict=True)
+        ]
+        place = final.groupby("query_id").cumcount()
+        outside = place[~np.array(known, bool)]
+        return float(outside.min()) if len(outside) else np.inf
+
+
+def _figure(by_model: Array, by_people: Array, judged: Judgements, seed: int) -> dict[str, object]:
+    found = CorrectedFigure.of(by_model, by_people, judged, seed=seed)
     return {
-        "naive": {"mean": found.naive, "interval": found.naive_interval, "n": len(by_model)},
+        "naive": {"mean": found.naive, "interval": found.naive_interval, "n": int(judged.graded.sum())},
         "corrected": {"mean": found.corrected.mean, "interval": found.corrected.interval, "n": len(by_model)}
         if found.corrected.interval is not None
         else None,

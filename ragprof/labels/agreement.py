@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,6 +11,10 @@ import numpy as np
 
 from ragprof.labels.choice import LEVELS
 from ragprof.labels.records import PassageLabel, standing
+from ragprof.statistics.draws import interval, resampled_counts
+
+FEWEST_COMPARED = 5
+"""Questions below which resampling them says nothing of a kappa."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,8 @@ class JudgesCompared:
     """Two judges on the pairs that both graded. `confusion[a][b]` counts first's grade a where second gave b.
 
     `kappa` is of relevant (grade 1 or more) against not, `weighted_kappa` of all four grades with quadratic weights
-    (Cohen, Psychological Bulletin 70, 1968, 213-220); None where chance alone makes both agree.
+    (Cohen, Psychological Bulletin 70, 1968, 213-220); None where chance alone makes both agree. Their intervals
+    resample questions, since the passages of one are judged alike; None below FEWEST_COMPARED questions.
     """
 
     first: str
@@ -25,39 +31,59 @@ class JudgesCompared:
     pairs: int
     agreement: float
     kappa: float | None
+    kappa_interval: tuple[float, float] | None
     weighted_kappa: float | None
+    weighted_interval: tuple[float, float] | None
     confusion: tuple[tuple[int, ...], ...]
 
 
-def compared(labels: Sequence[PassageLabel]) -> list[JudgesCompared]:
+def compared(labels: Sequence[PassageLabel], *, seed: int) -> list[JudgesCompared]:
     """Every two judges that have graded a pair in common, by name."""
     found = []
     by_judge = standing(labels)
     for first, second in combinations(sorted(by_judge), 2):
-        table = np.zeros((LEVELS, LEVELS), np.int64)
+        tables: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((LEVELS, LEVELS)))
         for pair in by_judge[first].keys() & by_judge[second].keys():
             one, other = by_judge[first][pair].grade, by_judge[second][pair].grade
             if one is not None and other is not None:
-                table[one, other] += 1
-        if table.sum():
-            found.append(_compared(first, second, table))
+                tables[pair[0]][one, other] += 1
+        if tables:
+            found.append(_compared(first, second, np.stack([tables[query] for query in sorted(tables)]), seed))
     return found
 
 
-def _compared(first: str, second: str, table: np.ndarray) -> JudgesCompared:
-    halves = np.array([[table[:1, :1].sum(), table[:1, 1:].sum()], [table[1:, :1].sum(), table[1:, 1:].sum()]])
-    distance = np.subtract.outer(np.arange(LEVELS), np.arange(LEVELS)) ** 2
+def _compared(first: str, second: str, by_query: np.ndarray, seed: int) -> JudgesCompared:
+    """`by_query` is (questions, LEVELS, LEVELS): confusion of the passages of each."""
+    table = by_query.sum(axis=0)
+    levels = np.arange(LEVELS)
+    apart = (np.not_equal.outer(levels > 0, levels > 0).astype(float), np.subtract.outer(levels, levels) ** 2.0)
+    counts = resampled_counts(len(by_query), seed=seed)
+    drawn = np.tensordot(counts, by_query, axes=1)
+    kappas = [float(_kappa(table[None], distance)[0]) for distance in apart]
+    intervals = [
+        interval(_kappa(drawn, distance)) if len(by_query) >= FEWEST_COMPARED and np.isfinite(kappa) else None
+        for kappa, distance in zip(kappas, apart, strict=True)
+    ]
+    plain, weighted = (kappa if np.isfinite(kappa) else None for kappa in kappas)
     return JudgesCompared(
-        first, second, int(table.sum()), float(np.trace(table) / table.sum()),
-        _kappa(halves, 1 - np.eye(2)), _kappa(table, distance), tuple(tuple(row) for row in table.tolist()),
+        first, second, int(table.sum()), float(np.trace(table) / table.sum()), plain, intervals[0], weighted,
+        intervals[1], tuple(tuple(int(count) for count in row) for row in table),
     )  # fmt: skip
 
 
-def _kappa(table: np.ndarray, distance: np.ndarray) -> float | None:
-    """1 - observed over expected disagreement."""
-    n = table.sum()
-    expected = float((np.outer(table.sum(axis=1), table.sum(axis=0)) * distance).sum() / n)
-    return None if expected == 0 else 1 - float((table * distance).sum()) / expected
+def _kappa(tables: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """1 - observed over expected disagreement of each of (tables, levels, levels); NaN where none is expected."""
+    rows, columns, n = tables.sum(axis=2), tables.sum(axis=1), tables.sum(axis=(1, 2))
+    expected = np.einsum("ta,tb,ab->t", rows, columns, distance) / n
+    observed = (tables * distance).sum(axis=(1, 2))
+    return np.asarray(1 - np.divide(observed, expected, out=np.full(len(tables), np.nan), where=expected > 0))
+
+
+def kappa_words(kappa: float | None, its_interval: Sequence[float] | None) -> str:
+    """`0.61 (95% CI 0.42\u20130.77)`."""
+    if kappa is None:
+        return "n/a"
+    return f"{kappa:.2f}" + (f" (95% CI {its_interval[0]:.2f}\u2013{its_interval[1]:.2f})" if its_interval else "")
 
 
 def flip_rate(labels: Sequence[PassageLabel]) -> tuple[float, int] | None:

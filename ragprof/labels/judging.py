@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from ragprof.core import Generated
 from ragprof.core.clock import Progress, step
-from ragprof.labels.records import LabelFile, Pair, PassageLabel, standing
+from ragprof.labels.records import LabelFile, Pair, PassageLabel, question_digest, standing
 from ragprof.labels.rubric import REMINDER, RUBRIC_NAME, grade_of, judge_prompt
 
 AT_ONCE = 32
@@ -40,6 +40,12 @@ class PairTexts:
     document_id: str
     question: str
     passage: str
+    where: str = ""
+    """File, page and heading, where the passage knows more than its id."""
+
+    @property
+    def question_digest(self) -> str:
+        return question_digest(self.question)
 
     @property
     def pair(self) -> Pair:
@@ -143,7 +149,7 @@ def _judged(some: Sequence[PairTexts], model: ModelJudge, counts: JudgedCounts, 
             PassageLabel(
                 each.query_id, each.doc_id, each.document_id, grade, model.judge, "model", at,
                 state="unjudged" if grade is None else "graded", rubric=RUBRIC_NAME, model=model.name, second=again,
-                answer=words, second_answer=other_words,
+                answer=words, second_answer=other_words, question_digest=each.question_digest,
             )
         )  # fmt: skip
     return labels

@@ -95,7 +95,8 @@ class _Page(BaseHTTPRequestHandler):
             return 400, {"error": "not understood"}
         pair = desk.pair
         texts = None if pair is None else {
-            "query_id": pair.query_id, "doc_id": pair.doc_id, "question": pair.question, "passage": pair.passage
+            "query_id": pair.query_id, "doc_id": pair.doc_id, "question": pair.question, "passage": pair.passage,
+            "where": pair.where,
         }  # fmt: skip
         return 200, {"pair": texts, "done": desk.done, "left": desk.left, "said": desk.said}
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -26,13 +27,15 @@ Ranked = Mapping[str, Mapping[str, Sequence[str]]]
 class PooledQuery:
     """What is to be judged for one question: pooled passages in a random order, and some from below.
 
-    `below` are drawn evenly from `unpooled` passages of the corpus that no pipeline has in its pool.
+    `below` are drawn evenly from `unpooled` passages of the corpus that no pipeline has in its pool. `question_digest`
+    is of the question's words.
     """
 
     query_id: str
     pooled: tuple[str, ...]
     below: tuple[str, ...]
     unpooled: int
+    question_digest: str = ""
 
     @property
     def passages(self) -> tuple[str, ...]:
@@ -40,17 +43,26 @@ class PooledQuery:
 
 
 def pooled(
-    rankings: Ranked, queries: Sequence[str], doc_ids: Sequence[str], *, depth: int, below: int, seed: int
+    rankings: Ranked,
+    queries: Sequence[str],
+    doc_ids: Sequence[str],
+    *,
+    depth: int,
+    below: int,
+    seed: int,
+    judged: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[PooledQuery]:
     """Pool the first `depth` of every pipeline for each query, and draw `below` others. The same seed, the same pool.
 
-    Passages stand in a random order, so that no place tells which pipeline found one, or how high.
+    Passages stand in a random order, so that no place tells which pipeline found one, or how high. `judged` were pooled
+    and judged before, and stay.
     """
     keys = np.array([int.from_bytes(digest(doc)[:8], "little") for doc in doc_ids], np.uint64)
     found = []
     for query in queries:
         mine = random.Random(f"{seed} {query}")
-        top = sorted({doc for ranked in rankings.values() for doc in ranked.get(query, ())[:depth]})
+        high = {doc for ranked in rankings.values() for doc in ranked.get(query, ())[:depth]}
+        top = sorted(high.union(judged.get(query, ())))
         mine.shuffle(top)
         # The lowest of numbers that are each passage's own: a corpus that grows keeps most of the sample.
         mixed = keys * np.uint64(mine.getrandbits(63) * 2 + 1)
@@ -63,10 +75,7 @@ def pooled(
 
 def keep_pool(path: Path, queries: Sequence[PooledQuery]) -> None:
     """Write the pool, a line for each question; ids alone."""
-    lines = [
-        json.dumps({"query_id": each.query_id, "pooled": each.pooled, "below": each.below, "unpooled": each.unpooled})
-        for each in queries
-    ]
+    lines = [json.dumps(asdict(each)) for each in queries]
     files.write_text(path, "".join(f"{line}\n" for line in lines))
 
 
@@ -85,7 +94,10 @@ def read_pool(path: Path) -> list[PooledQuery]:
 def _pooled(path: Path) -> Iterator[PooledQuery]:
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
-        yield PooledQuery(record["query_id"], tuple(record["pooled"]), tuple(record["below"]), int(record["unpooled"]))
+        yield PooledQuery(
+            record["query_id"], tuple(record["pooled"]), tuple(record["below"]), int(record["unpooled"]),
+            record.get("question_digest", ""),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeAlias
 from zlib import crc32
 
 from ragprof.core import files
+from ragprof.core.caches import digest
 from ragprof.core.errors import BadInput
 
 LOG = logging.getLogger("ragprof")
@@ -32,9 +33,10 @@ State: TypeAlias = Literal["graded", "skipped", "undone", "unjudged"]
 Pair: TypeAlias = tuple[str, str]
 """(query_id, doc_id)."""
 HIGHEST = 3
+DIGEST_SIGNS = 16
 COLUMNS = (
     "query_id", "doc_id", "document_id", "grade", "judge", "rubric", "model", "asked_at", "source", "state", "second",
-    "answer", "second_answer",
+    "answer", "second_answer", "question_digest",
 )  # fmt: skip
 
 
@@ -43,7 +45,8 @@ class PassageLabel:
     """What one judge said of one passage for one question.
 
     `grade` is 0 to 3, None unless the state is graded. `second` is what the same model said when it was asked again,
-    None where it was not, or gave no grade; `answer` and `second_answer` are its words.
+    None where it was not, or gave no grade; `answer` and `second_answer` are its words. `question_digest` is of the
+    question's words as the judge saw them; empty where nobody noted it.
     """
 
     query_id: str
@@ -59,6 +62,7 @@ class PassageLabel:
     second: int | None = None
     answer: str = ""
     second_answer: str = ""
+    question_digest: str = ""
 
     @property
     def pair(self) -> Pair:
@@ -91,12 +95,16 @@ class LabelFile:
 
 @dataclass(frozen=True, slots=True)
 class QueryDraw:
-    """A query that was drawn for people to judge, and its chance among those that were left of so many."""
+    """A query that was drawn for people to judge, and its chance among those that were left of so many.
+
+    `ids_digest` is of the ids of all queries that it was drawn among.
+    """
 
     query_id: str
     chance: float
     among: int
     drawn_at: str
+    ids_digest: str = ""
 
 
 class DrawFile:
@@ -110,6 +118,31 @@ class DrawFile:
 
     def read(self) -> list[QueryDraw]:
         return [QueryDraw(**record) for record in read_records(self.path)[0]]
+
+
+def question_digest(text: str) -> str:
+    """What tells whether a question still has the words that were judged; blanks do not count."""
+    return digest(" ".join(text.split())).hex()[:DIGEST_SIGNS]
+
+
+def ids_digest(query_ids: Iterable[str]) -> str:
+    """What tells whether the queries are those that were drawn among, in whatever order."""
+    return digest(*sorted(query_ids)).hex()[:DIGEST_SIGNS]
+
+
+def still_asked(labels: Iterable[PassageLabel], digests: Mapping[str, str]) -> list[PassageLabel]:
+    """Labels whose question has not been reworded since; `digests` are those of the questions as they are."""
+    return [
+        label
+        for label in labels
+        if not label.question_digest or not (now := digests.get(label.query_id, "")) or now == label.question_digest
+    ]
+
+
+def still_drawn(draws: Iterable[QueryDraw], query_ids: Sequence[str]) -> list[QueryDraw]:
+    """Draws among exactly these queries, in their order: a chance among others says nothing of these."""
+    now = ids_digest(query_ids)
+    return [draw for draw in draws if (draw.ids_digest == now if draw.ids_digest else draw.among == len(query_ids))]
 
 
 def append_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -211,25 +244,26 @@ def qrels_of(labels: Sequence[PassageLabel], grades: Mapping[Pair, int]) -> dict
     return dict(qrels)
 
 
-def write_out(store: LabelFile) -> int:
-    """Write qrels.tsv, qrels.trec and labels.parquet beside the records; returns how many pairs have a grade.
+def write_out(folder: Path, labels: Sequence[PassageLabel], pool: Collection[Pair]) -> int:
+    """Write qrels.tsv, qrels.trec and labels.parquet; returns how many documents are judged.
 
-    Without a single grade no file of judgements is written, since an empty one would be refused.
+    The judgements are of pooled passages alone: one that was drawn from below tells how many nobody found, and would
+    lift the ideal of the one question that it was drawn for. Without a single grade no file of judgements is written,
+    since an empty one would be refused.
     """
     import pandas as pd
 
-    labels = store.read()
-    qrels = qrels_of(labels, best_grades(labels))
+    qrels = qrels_of(labels, {pair: grade for pair, grade in best_grades(labels).items() if pair in pool})
     rows = [{**asdict(label), "grade": label.grade} for label in labels]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"grade": "Int64", "second": "Int64"})
-    files.write_table(store.folder / "labels.parquet", table)
+    files.write_table(folder / "labels.parquet", table)
     pairs = [(query, document, grade) for query, judged in qrels.items() for document, grade in judged.items()]
     if pairs:
         beir = StringIO()
         writer = csv.writer(beir, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         writer.writerows([("query-id", "corpus-id", "score"), *pairs])
-        files.write_text(store.folder / "qrels.tsv", beir.getvalue())
+        files.write_text(folder / "qrels.tsv", beir.getvalue())
         if not any(" " in part for query, document, _ in pairs for part in (query, document)):
             trec = "".join(f"{query} 0 {document} {grade}\n" for query, document, grade in pairs)
-            files.write_text(store.folder / "qrels.trec", trec)
+            files.write_text(folder / "qrels.trec", trec)
     return len(pairs)

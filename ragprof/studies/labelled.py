@@ -8,7 +8,7 @@ from pathlib import Path
 from ragprof.judge.labelled import LABELLED, LABELLED_FILE
 from ragprof.labels.agreement import same_family
 from ragprof.report import figures
-from ragprof.report.tables import Cell, Column, Row, Table
+from ragprof.report.tables import Cell, Column, Row, Table, group
 from ragprof.statistics.powered import FEWEST_DRAWN
 from ragprof.studies.contract import EstimateValue, Section
 
@@ -24,6 +24,22 @@ class LabelledFigure(Section):
     """None below the fewest queries that an interval needs."""
     power: float
     """How much of the model's grades went in, 0 to 1."""
+
+
+class JudgesAgree(Section):
+    """Two judges on the passages that both graded. `confusion[a][b]` counts first's grade a where second gave b."""
+
+    first: str
+    second: str
+    pairs: int
+    agreement: float
+    kappa: float | None
+    """Of relevant (1 or more) against not; None where chance alone makes both agree."""
+    kappa_interval: tuple[float, float] | None
+    weighted_kappa: float | None
+    """Of all four grades, with quadratic weights."""
+    weighted_interval: tuple[float, float] | None
+    confusion: tuple[tuple[int, ...], ...]
 
 
 class MissedPassages(Section):
@@ -46,8 +62,15 @@ class LabelledQuality(Section):
     """Queries of which people judged every pooled passage, drawn with known chances."""
     skipped: int
     """Passages of them that people skipped: they keep the model's grade."""
+    imported: int = 0
+    """Pooled passages with a grade that was imported."""
+    changed: int = 0
+    """Judgements and questions that no longer count, because questions were reworded or removed."""
+    beyond_pool: tuple[str, ...] = ()
+    """Metrics that look deeper into some ranking than passages were pooled."""
     figures: tuple[LabelledFigure, ...]
     missed: MissedPassages | None
+    agreements: tuple[JudgesAgree, ...] = ()
 
     @property
     def checked(self) -> bool:
@@ -66,7 +89,7 @@ def labelled_quality(folder: Path) -> LabelledQuality | None:
     found = LABELLED.read(path)
     return LabelledQuality.model_validate(
         {
-            **{key: found[key] for key in ("models", "queries", "drawn", "skipped", "figures", "missed")},
+            **{key: value for key, value in found.items() if key in LabelledQuality.model_fields},
             "people": len(found["people"]),
         }
     )
@@ -95,6 +118,16 @@ def labelled_table(quality: LabelledQuality) -> Table:
         "model's mean less its error on those queries; their intervals hold what the model gets wrong. Both are of "
         "pooled passages alone."
     )
+    if quality.drawn or quality.imported:
+        note += (
+            " The other tables of quality take a person's grade where there is one, else an imported one, else the "
+            "model's: their figures are neither of these two."
+        )
+    if quality.beyond_pool:
+        note += (
+            f" Rankings reach deeper than passages were pooled: to {', '.join(quality.beyond_pool)} what lies there "
+            "counts as not relevant on both sides, which no correction mends; pool deeper with [labels] depth."
+        )
     if quality.missed is not None:
         low, high = quality.missed.interval
         note += (
@@ -102,6 +135,46 @@ def labelled_table(quality: LabelledQuality) -> Table:
             f"relevant passages a query, by {quality.missed.judged:,} drawn from there."
         )
     return Table("labelled", "As the model judged, and corrected by people", columns, tuple(rows), note)
+
+
+def agreement_tables(quality: LabelledQuality) -> list[Table]:
+    """How far every two judges agree, and who gave what where the other gave what; nothing with a single judge."""
+    if not quality.agreements:
+        return []
+    of_kappa = {
+        Column("Judges", numeric=False): lambda each: Cell(f"{each.first} and {each.second}"),
+        Column("Passages", "that both graded"): lambda each: Cell(f"{each.pairs:,}"),
+        Column("Alike"): lambda each: Cell(f"{each.agreement:.0%}"),
+        Column("Kappa", "relevant or not"): lambda each: _kappa(each.kappa, each.kappa_interval),
+        Column("Weighted kappa", "all four grades"): lambda each: _kappa(each.weighted_kappa, each.weighted_interval),
+    }
+    levels = range(len(quality.agreements[0].confusion))
+    columns = (
+        Column("Judges", numeric=False), Column("Grade", "of the first"),
+        *(Column(str(level), "of the second") for level in levels),
+    )  # fmt: skip
+    rows = [
+        row
+        for each in quality.agreements
+        for row in group(
+            Cell(f"{each.first} and {each.second}"),
+            [(Cell(str(level)), *(Cell(f"{count:,}") for count in each.confusion[level])) for level in levels],
+        )
+    ]
+    note = "Kappa is agreement beyond chance (Cohen); its interval resamples questions."
+    return [
+        Table.of("agreement", "How far judges agree", of_kappa, quality.agreements, note),
+        Table("confusion", "What one judge gave where the other gave what", columns, tuple(rows)),
+    ]
+
+
+def _kappa(kappa: float | None, its_interval: tuple[float, float] | None) -> Cell:
+    if kappa is None:
+        return Cell(figures.ABSENT, tone="absent")
+    return Cell(
+        f"{kappa:.2f}",
+        note="interval n/a" if its_interval is None else "\u2013".join(f"{end:.2f}" for end in its_interval),
+    )
 
 
 def _cell(estimate: EstimateValue) -> Cell:
@@ -116,6 +189,11 @@ def labelled_warning(quality: LabelledQuality) -> str:
     """What a reader must know before believing a figure."""
     rests = f"quality rests on grades by {', '.join(quality.models)}; people judged {quality.drawn:,} of "
     rests += f"{quality.queries:,} queries"
+    if quality.changed:
+        rests += (
+            ", and questions were reworded or removed since: run `ragprof label` on the eval file, which says what no "
+            "longer counts"
+        )
     if quality.checked:
         return f"{rests}: believe the corrected figures, whose intervals hold the model's errors"
     return f"{rests}, too few to correct it: `ragprof label --next 20`, until {FEWEST_DRAWN} are judged"

@@ -15,8 +15,14 @@ from speaking_server import Handler, SpeakingServer, Words, fails, hangs_up, say
 
 import ragprof
 from ragprof.core.errors import BadInput
+from ragprof.corpus import read_qrels
+from ragprof.evals.recorded import RANKING
+from ragprof.judge.scores import measure, scores_of
+from ragprof.labels.pool import read_pool
 from ragprof.labels.records import DrawFile, LabelFile
-from ragprof.session.labelling import judging_by_people, label, next_draw, worklist
+from ragprof.session.labelling import label
+from ragprof.session.next_draw import next_draw
+from ragprof.session.people import judging_by_people
 
 PROSE = "I would say it is rather good."
 EVAL = """name = "e"
@@ -132,11 +138,46 @@ def test_a_budget_without_a_price_is_refused(eval_file: Path) -> None:
 def judged_by(eval_file: Path, person: str, grade: int | None = None) -> int:
     """A person judges all that waits: by the truth, or always alike. Returns how many passages."""
     work, judging = judging_by_people(eval_file)
-    waiting = worklist(work, person)
+    waiting = work.waiting_for(person)
     for each in waiting:
         right = 3 if each.query_id[1:] == each.doc_id[1:] else 0
         judging.grade(person, each.query_id, each.doc_id, right if grade is None else grade)
     return len(waiting)
+
+
+def test_the_figure_by_the_model_is_the_one_that_its_qrels_give(eval_file: Path) -> None:
+    """What was drawn from below the pool and found relevant lifts no ideal."""
+    eval_file.write_text(eval_file.read_text().replace("depth = 4\n", "depth = 2\nbelow = 3\n").replace("@5", "@2"))
+    report = label(eval_file)
+    labels = LabelFile(report.folder).read()
+    below = {(each.query_id, doc) for each in read_pool(report.folder / "pool.jsonl") for doc in each.below}
+    assert sum(each.pair in below and each.grade == 1 for each in labels) == 7
+    ranked = RANKING.read(report.folder / "rankings" / "bm25.parquet")
+    qrels = read_qrels(report.folder / "qrels.tsv")
+    scores = scores_of(ranked, qrels, [measure("nDCG@2")], stages=["search"])
+    assert report.figures["bm25", "nDCG@2"].naive == pytest.approx(0.9503527591795885)
+    assert scores["value"].mean() == report.figures["bm25", "nDCG@2"].naive
+
+
+def test_questions_that_were_changed_are_told_with_what_to_do_and_judged_anew(eval_file: Path) -> None:
+    label(eval_file, ask_model=False)
+    next_draw(eval_file, 5)
+    judged_by(eval_file, "anna")
+    (draw,) = DrawFile(eval_file.with_suffix(".labels")).read()[:1]
+    queries = eval_file.with_name("queries.jsonl")
+    was = queries.read_text()
+    queries.write_text(was.replace(f"room {draw.query_id[1:]} ", f"chamber {draw.query_id[1:]} "))
+    with pytest.raises(BadInput, match="1 question added, removed or reworded since they were pooled; run"):
+        next_draw(eval_file, 5)
+    (note,) = label(eval_file, ask_model=False).notes
+    assert note.startswith("no longer counted: 6 judgements of questions that have other words now; these")
+    assert judged_by(eval_file, "anna") == 6  # the same draw, in its new words
+    queries.write_text(f'{was}{{"_id": "q9", "text": "what is in room 6 with a lamp"}}\n')
+    report = label(eval_file, ask_model=False)
+    assert report.drawn == 0
+    assert report.notes[1].startswith("no longer counted: 1 draw for people, because questions were added or removed")
+    next_draw(eval_file, 30)
+    assert label(eval_file, ask_model=False).drawn > 0
 
 
 @pytest.mark.slow
@@ -200,7 +241,7 @@ def test_a_document_that_is_added_waits_for_a_judgement_and_comes_before_new_dra
     found = next_draw(eval_file, 1)
     assert (found.waiting, found.queries) == (len(drawn), 0)
     work, _ = judging_by_people(eval_file)
-    assert {each.doc_id for each in worklist(work, "ben")} >= {"new"}
+    assert {each.doc_id for each in work.waiting_for("ben")} >= {"new"}
 
 
 def test_a_reranker_of_the_judges_family_is_not_kept_before_people_have_looked() -> None:

@@ -14,7 +14,7 @@ from browsing import BROWSER, Tab, chromium
 from ragprof.labels.page import PageServer, served
 from ragprof.labels.pool import PooledQuery, keep_pool
 from ragprof.labels.records import DrawFile, LabelFile, QueryDraw
-from ragprof.session.labelling import judging_by_people
+from ragprof.session.people import judging_by_people
 
 NASTY = '<img src=x onerror="document.title=1"><script>document.title=2</script> & "quoted"'
 
@@ -60,6 +60,7 @@ def test_keys_are_saved_as_they_are_pressed_undone_and_outlive_a_reload(
     with chromium(tmp_path / "profile") as browser:
         tab = Tab(browser, f"{server.url}?person=anna")
         tab.until("document.body.dataset.doc === 'd3'")
+        assert tab.value("document.getElementById('where').innerText") == "d3"
         tab.press("2")
         tab.until("document.body.dataset.doc === 'd4'")
         assert said_in(folder) == [("anna", "d3", 2, "graded")]

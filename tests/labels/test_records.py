@@ -62,7 +62,8 @@ def test_a_persons_word_stands_before_a_models_and_a_document_has_its_best_passa
             said("q2", "d3", None, "model:m", state="unjudged", answer="I like it"), said("q3", "d 4", 1),
         ]
     )  # fmt: skip
-    assert write_out(store) == 3
+    pool = [("q1", "d1#0001"), ("q1", "d1#0002"), ("q1", "d2"), ("q2", "d3"), ("q3", "d 4")]
+    assert write_out(tmp_path, store.read(), pool) == 3
     assert (tmp_path / "qrels.tsv").read_text() == "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t1\nq3\td 4\t1\n"
     assert not (tmp_path / "qrels.trec").exists()  # a blank in an id cannot be written in TREC's columns
     table = pd.read_parquet(tmp_path / "labels.parquet")
@@ -84,7 +85,7 @@ def test_judges_are_compared_by_kappa_and_confusion() -> None:
         for number, both in enumerate(grades)
         for grade, judge in zip(both, ("anna", "model:m"), strict=True)
     ]
-    (found,) = compared(labels)
+    (found,) = compared(labels, seed=0)
     assert (found.pairs, found.agreement, found.confusion[0]) == (10, 0.7, (4, 1, 0, 0))
     assert found.kappa == pytest.approx(0.6)  # 4 and 4 agreed of 10, by chance 0.5
     assert found.weighted_kappa == pytest.approx(1 - 11 / 40.6)

@@ -102,10 +102,10 @@ def _quality_parts(section: ProfileSection, context: Context) -> tuple[ReportPar
     )
     is_wide = any(chart is not None and chart.wide for chart in (latency, cost))
     scatter: list[Block] = [latency, cost] if is_wide else [Pair(latency, cost)]
-    from ragprof.studies.labelled import labelled_table
+    from ragprof.studies.labelled import agreement_tables, labelled_table
 
     blocks = [
-        *([labelled_table(section.labelled)] if section.labelled is not None else []),
+        *([labelled_table(section.labelled), *agreement_tables(section.labelled)] if section.labelled else []),
         *(charts.differences(section), tables.comparisons(section)),
         *(charts.quality_by_stage(section), tables.quality(section), tables.overlaps(section)),
     ]
