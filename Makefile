@@ -5,7 +5,7 @@ VENV := .venv
 PASSAGES ?= 1000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-EXTRAS := python-docs,dev,langchain,llamaindex,haystack,opentelemetry
+EXTRAS := python-docs,dev,langchain,llamaindex,haystack,opentelemetry,pgvector
 # A caller's settings of pip stay in force, for uv too: it installs in a third of the time. Where it cannot, pip does.
 # The versions are those of constraints.txt.
 PIP := $(BIN)/python -m pip

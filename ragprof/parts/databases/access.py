@@ -1,0 +1,58 @@
+"""Addresses of databases, from the environment and never shown, and packages that an extra brings."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from urllib.parse import unquote, urlsplit
+
+from ragprof.core.errors import BadInput, MissingPackage
+from ragprof.core.plain import line, without_secrets
+
+SHOWN_CHARACTERS = 300
+PASSWORD = re.compile(r"(?<=://)[^/@\s]*@|\b(password|passwd|pwd|token|api_?key)\s*=\s*('[^']*'|\S+)", re.IGNORECASE)
+"""In an address: what stands before the host, and what is said to be secret."""
+
+
+def need(store: str, *packages: str) -> None:
+    """Raises MissingPackage, with the line that installs them, for the first that is not installed."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingPackage(f"the store '{store}' needs the package {package}: pip install 'ragprof[{store}]'")
+
+
+def address(variable: str, *, store: str) -> str:
+    """What the environment variable holds. Raises BadInput where it is not set, or is no variable's name."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        raise BadInput(
+            f"the store '{store}': url_env must be the name of an environment variable, such as DATABASE_URL, and "
+            "never the address itself, which may hold a password"
+        )
+    found = os.environ.get(variable, "").strip()
+    if not found:
+        raise BadInput(f"the store '{store}' reads its address from ${variable}, which is not set; set it")
+    return found
+
+
+def secrets_in(url: str) -> list[str]:
+    """Passwords of an address, as they stand there and as a server is told them, longest first."""
+    found = [
+        each[1] or each[2] or each[3] for each in re.finditer(r"(?i)password\s*=\s*(?:'([^']*)'|([^\s&]+))()", url)
+    ]
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        password = None
+    found += [password] if password else []
+    return sorted({kept for each in found for kept in (each, unquote(each)) if kept}, key=len, reverse=True)
+
+
+def shown(text: object, secrets: Sequence[str] = ()) -> str:
+    """What a server or its client said, on one line, short, without anything that is a secret."""
+    said = str(text)
+    for secret in secrets:
+        said = said.replace(secret, "***")
+    said = line(without_secrets(PASSWORD.sub("***", said)))
+    return said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]}..."
