@@ -11,6 +11,7 @@ import typer
 
 from ragprof.cli import console
 from ragprof.cli.options import (
+    BudgetUsd,
     CorpusDir,
     EvalFile,
     NoText,
@@ -66,6 +67,7 @@ def run(
     full: WholeCorpus = False,
     otlp: OtlpAddress = None,
     otlp_texts: OtlpTexts = False,
+    budget_usd: BudgetUsd = None,
 ) -> None:
     """Record, judge, price and report what an eval file declares."""
     from ragprof.session.run import run as profile
@@ -74,7 +76,7 @@ def run(
     with console.progress() as bars:
         result = profile(
             eval_file, corpus=corpus, out=out, books=rates or [], passages=much, otlp=otlp, otlp_texts=otlp_texts,
-            progress=bars,
+            budget_usd=budget_usd, progress=bars,
         )  # fmt: skip
     console.result(result)
 
@@ -101,6 +103,7 @@ def grow(
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the growth recording that is there.")] = False,
     otlp: OtlpAddress = None,
     otlp_texts: OtlpTexts = False,
+    budget_usd: BudgetUsd = None,
 ) -> None:
     """Let the corpus grow: quality, time and cost at every size.
 
@@ -112,7 +115,7 @@ def grow(
     with console.progress() as bars:
         result = run_study(
             "growth", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, fresh=fresh, otlp=otlp,
-            otlp_texts=otlp_texts, progress=bars,
+            otlp_texts=otlp_texts, budget_usd=budget_usd, progress=bars,
         )  # fmt: skip
     console.result(result, "growth")
 
@@ -198,6 +201,9 @@ def reranker(
         datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="A recording's prices as of this day.")
     ] = None,
     no_text: NoText = False,
+    otlp: OtlpAddress = None,
+    otlp_texts: OtlpTexts = False,
+    budget_usd: BudgetUsd = None,
 ) -> None:
     """Keep, drop or shrink the reranker: what it buys and costs.
 
@@ -223,6 +229,8 @@ def reranker(
     if subject.is_dir():
         if corpus is not None or out is not None or no_text:
             raise BadInput("--corpus, --out and --no-text go with an eval file, not with a recording", file=subject)
+        if otlp is not None or budget_usd is not None:
+            raise BadInput("--otlp and --budget-usd go with an eval file; a recording asks nothing", file=subject)
         with console.progress() as bars:
             day = on.date() if on else None
             result = restate("reranker", subject, books=rates or [], on=day, changes=changes, progress=bars)
@@ -238,6 +246,9 @@ def reranker(
                 books=rates or [],
                 changes=changes,
                 keep_text=not no_text,
+                otlp=otlp,
+                otlp_texts=otlp_texts,
+                budget_usd=budget_usd,
                 progress=bars,
             )
     console.result(result, "reranker")

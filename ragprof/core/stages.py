@@ -79,6 +79,19 @@ class UntimedEmbedder(Protocol):
 
 
 @runtime_checkable
+class RemoteEmbedder(Protocol):
+    """An embedder behind a server: it is paid for the tokens that it reads, and says how many these were."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether its time is another machine's, which this one's price does not pay."""
+
+    @property
+    def texts_at_once(self) -> int:
+        """How many texts it may be given in one call: what all its connections take together."""
+
+
+@runtime_checkable
 class CutsTexts(Protocol):
     """An embedder that reads no more than so much of a text, and says what it leaves out. Only ever asked untimed."""
 

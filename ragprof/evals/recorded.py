@@ -181,10 +181,21 @@ class ParsingBill(TypedDict):
     reason: str
 
 
+class IndexingBill(TypedDict):
+    """What embedding the corpus of one pipeline cost by the token, once; `usd` is null where it is unpriced."""
+
+    tokens: int
+    counted_by: str
+    rate: str | None
+    usd: str | None
+    reason: str
+
+
 class MainRates(TypedDict):
     """rates.json."""
 
     parsing: NotRequired[ParsingBill]
+    indexing: NotRequired[dict[str, IndexingBill]]
 
     on: Dated
     queries_per_month: int | None
@@ -200,6 +211,7 @@ class AnyManifest(TypedDict, total=False):
     corpus: dict[str, Any]
     identities: Identities
     environment: dict[str, Any]
+    embedded_tokens: Counts
 
 
 ANY = RecordedJson(AnyManifest)

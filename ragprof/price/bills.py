@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation, localcontext
 from functools import cache, cached_property, partial
@@ -32,7 +32,7 @@ from ragprof.core.files import write_json, write_table
 from ragprof.evals.recorded import ANY, RANKING, SPANS, TOKENS, USAGE, read_manifest
 from ragprof.evals.settings import SETTINGS_FILE, settings_of
 from ragprof.price.parsing import UNNAMED, parsing_bill, reading_of
-from ragprof.price.pricing import EXACT, MACHINE_TIME, PricedRecording, read_pricing
+from ragprof.price.pricing import EXACT, MACHINE_TIME, PricedRecording, plain, read_pricing
 from ragprof.price.rates import (
     FREE,
     Catalogue,
@@ -80,6 +80,8 @@ class PipelineFacts:
     query_tokens: ByQuery
     doc_tokens: ByQuery
     busy_ns: Mapping[str, Mapping[str, Decimal]]
+    is_embedded_elsewhere: bool = field(default=False, kw_only=True)
+    """Whether a server embeds, which counts what it reads."""
 
     def candidates(self) -> dict[str, list[int]]:
         """query_id -> tokens of each document that the search gave the reranker; empty where it found none."""
@@ -130,7 +132,8 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
     for (stage, query_id), rounds in per_round.groupby(["stage", "query_id"])["duration_ns"]:
         # Summed as Python's integers: ns of many rounds stay exact.
         busy.setdefault(str(stage), {})[str(query_id)] = Decimal(sum(rounds.tolist())) / len(rounds)
-    if any(pipeline["name"] == name and pipeline.get("app") is not None for pipeline in recording.config["pipelines"]):
+    declared: Mapping[str, Any] = next((each for each in recording.config["pipelines"] if each["name"] == name), {})
+    if declared.get("app") is not None:
         busy |= _unattributed(busy)
     present = {*usage["stage"], *mine["stage"], *busy} - {
         WHOLE
@@ -147,6 +150,7 @@ def pipeline_facts(recording: Recording, name: str) -> PipelineFacts:
         query_tokens=recording.tokens_of.get("query", {}),
         doc_tokens={**recording.tokens_of.get("outside", {}), **recording.tokens_of.get("doc", {})},
         busy_ns=busy,
+        is_embedded_elsewhere=(declared.get("embedder") or {}).get("name") in HOSTED_EMBEDDERS,
     )
 
 
@@ -277,6 +281,9 @@ def _searches(facts: PipelineFacts) -> Units:
 def _input_tokens(demand: Demand) -> Units:
     facts = demand.facts
     if demand.stage == "embed":
+        counted_there = facts.usage.get(("embed", "input_tokens"), {}) if facts.is_embedded_elsewhere else {}
+        if all(query_id in counted_there for query_id in facts.query_ids):
+            return {query_id: Decimal(counted_there[query_id]) for query_id in facts.query_ids}
         return {query_id: Decimal(facts.tokens_of_query(query_id)) for query_id in facts.query_ids}
     if demand.stage == "inject":
         counts, queries = facts.usage.get(("inject", "prompt_tokens")), len(facts.query_ids)
@@ -299,8 +306,12 @@ TEXT, USD = pa.string(), pa.decimal128(38, 18)
 COLUMNS = {"pipeline": TEXT, "query_id": TEXT, "stage": TEXT, "item": TEXT, "rate": TEXT, "usd": USD}
 PLACES = Decimal(1).scaleb(-18)
 UNPRICED, REMOTE = "unpriced", ("openai_compatible", "rerank_api")
+HOSTED_EMBEDDERS = ("openai_compatible", "cohere", "voyage", "jina")
 NAME_ONE = "name one under [prices]"
-ELSEWHERE = "its reranker runs elsewhere, whose time this machine does not pay; name its rate under [prices] as rerank"
+ELSEWHERE: Mapping[str, str] = {
+    stage: f"its {part} runs elsewhere, whose time this machine does not pay; name its rate under [prices] as {stage}"
+    for stage, part in (("embed", "embedder"), ("rerank", "reranker"))
+}
 ENTRY: Mapping[str, str] = {
     "embed": "embed", "search": "search", "rerank": "rerank", "inject": "llm", "generate": "llm",
 }  # fmt: skip
@@ -402,8 +413,43 @@ def price_recording(
     kinds = {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
     write_table(folder / "costs.parquet", pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds))
     document = _document(bills, facts, recording, on=on, books=[*shipped_books(), *books])
-    write_json(folder / "rates.json", document | _parsing(folder, recording.config, prices, document["rates"]))
+    document |= _parsing(folder, recording.config, prices, document["rates"])
+    indexing = {
+        pipeline["name"]: bill
+        for pipeline in recording.config["pipelines"]
+        if (bill := _indexing(recording, pipeline, prices, llm=llm)) is not None
+    }
+    write_json(folder / "rates.json", document | ({"indexing": indexing} if indexing else {}))
     return read_pricing(folder)
+
+
+def _indexing(
+    recording: Recording, pipeline: Mapping[str, Any], prices: PriceList, *, llm: str | None
+) -> dict[str, Any] | None:
+    """What embedding the corpus costs once, by the token; None where it is paid by nobody's tokens.
+
+    Tokens are the server's own where it embedded the corpus and counted them, else those of the eval's tokenizer.
+    """
+    embedder, own = pipeline.get("embedder"), price_entries(recording.config, pipeline, llm=llm).get("embed")
+    is_hosted = embedder is not None and embedder.get("name") in HOSTED_EMBEDDERS
+    if embedder is None or not (is_hosted or own):
+        return None
+    is_whole = is_hosted and (recording.folder / "manifest.json").exists()
+    told = read_manifest(recording.folder, ANY).get("embedded_tokens", {}) if is_whole else {}
+    tokens = told.get(pipeline["name"])
+    by = "server" if tokens is not None else "tokenizer"
+    tokens = sum(recording.tokens_of.get("doc", {}).values()) if tokens is None else tokens
+    bill: dict[str, Any] = {"tokens": tokens, "counted_by": by, "rate": None, "usd": None, "reason": ""}
+    try:
+        if not own:
+            raise Unpriced(f"no rate for embed; {NAME_ONE} as embed")
+        rate = prices.rate(own)
+        if rate.shape not in ("per_input_token", FREE):
+            raise Unpriced(f"'{rate.name}' is billed {rate.shape.replace('_', ' ')}, and an index by the token")
+        with localcontext(EXACT):
+            return {**bill, "rate": rate.name, "usd": plain(rate.cost(Decimal(tokens)))}
+    except Unpriced as missing:
+        return {**bill, "reason": str(missing)}
 
 
 def _parsing(folder: Path, config: Mapping[str, Any], prices: PriceList, applied: dict[str, Any]) -> dict[str, Any]:
@@ -432,6 +478,8 @@ def price_entries(config: Mapping[str, Any], pipeline: Mapping[str, Any], *, llm
     return {**merged, "llm": llm} if llm else merged
 
 
+PAID_PARTS: Mapping[str, str] = {"embed": "embedder", "rerank": "reranker", "generate": "generator"}
+"""Stage -> its part, where that may be a server of somebody else."""
 ANY_STAGE = "*"
 """Stands for all stages of a pipeline of the user's own that runs elsewhere."""
 
@@ -449,13 +497,17 @@ def _elsewhere(pipeline: Mapping[str, Any]) -> set[str]:
         from ragprof.parts.http.calls import is_loopback
 
         return set() if is_loopback(app) else {ANY_STAGE}
-    parts = {"rerank": pipeline.get("reranker") or {}, "generate": pipeline.get("generator") or {}}
-    remote = {stage for stage, part in parts.items() if is_remote(part.get("name", ""))}
-    if "base_url" not in parts["rerank"]:
+    parts = {stage: pipeline.get(part) or {} for stage, part in PAID_PARTS.items()}
+    remote = {stage for stage, part in parts.items() if stage != "embed" and is_remote(part.get("name", ""))}
+    remote |= {"embed"} if parts["embed"].get("name") in HOSTED_EMBEDDERS else set()
+    addresses = {stage: parts[stage].get("base_url") for stage in remote & {"embed", "rerank"}}
+    if parts["embed"].get("dialect") == "ollama" and not addresses.get("embed"):
+        return remote - {"embed"}
+    if not any(addresses.values()):
         return remote
     from ragprof.parts.http.calls import is_loopback
 
-    return remote - {"rerank"} if is_loopback(str(parts["rerank"]["base_url"])) else remote
+    return remote - {stage for stage, address in addresses.items() if address and is_loopback(str(address))}
 
 
 def price_terms(entries: Mapping[str, Any], config: Mapping[str, Any], *, file: Path) -> BillingTerms:
@@ -507,8 +559,8 @@ def _bill(
             reason = f"no rate for {stage}; {NAME_ONE} as {f'{entry} or machine' if entry else 'machine'}"
             if stage == "inject":
                 reason = f"no rate for the prompt; {NAME_ONE} as llm"
-            elif stage == "rerank" and stage in elsewhere:
-                reason = ELSEWHERE
+            elif stage in ELSEWHERE and stage in elsewhere:
+                reason = ELSEWHERE[stage]
             lines.append(BillLine(stage, item, None, {}, reason))
     return lines
 

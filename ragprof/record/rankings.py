@@ -19,11 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import Answer, Doc, Embedded, EmbeddedQuery, Query, Ranking, Scored, StageName, Vectors
-from ragprof.core.caches import RowCache, digest, known_width, unknown_rows
+from ragprof.core.caches import RowCache, digest, known_keys, known_width, unknown_rows
 from ragprof.core.clock import Progress, now_ns
 from ragprof.core.errors import NonFiniteScore
 from ragprof.core.ranking import without
-from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Reranker, UntimedEmbedder
+from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, RemoteEmbedder, Reranker, UntimedEmbedder
 from ragprof.record.apps import AskedApp
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, reranked, trusted, within_window
@@ -260,50 +260,72 @@ def _token_rows(answers: Sequence[Answer], count: Callable[[str], int]) -> Itera
             yield answer.query.query_id, unit, number
 
 
-VECTORS_CHUNK, TRIED = 1024, 96
+VECTORS_CHUNK, PAID_VECTORS, TRIED = 1024, 4096, 96
 
 
 @dataclass(frozen=True, slots=True)
 class Reused:
     """Vectors of shape (texts, dimensions) in the order of the texts, and how many had to be computed for them.
 
-    `unknown` is how many of the texts the embedder knows no word of: their vectors are zeros.
+    `unknown` is how many of the texts the embedder knows no word of: their vectors are zeros. `tokens` is what a server
+    counted of each text, where it counts: a request's tokens are shared out by length, so that their sum is exact.
     """
 
     vectors: Vectors
     computed: int
     unknown: int = 0
+    tokens: NDArray[np.float64] | None = None
 
 
+Pay: TypeAlias = Callable[[int], None]
+"""Is told of tokens that were paid for; raises BadInput where the next ones would cost too much."""
 Foretell: TypeAlias = Callable[[int, float], str | None]
 """(texts to embed, seconds of each) -> a sentence on what that will take; None where nothing is worth saying."""
 
 
 def document_vectors(
-    embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress, foretell: Foretell | None = None
+    embedder: Embedder,
+    texts: Sequence[str],
+    *,
+    cache: Path,
+    progress: Progress,
+    foretell: Foretell | None = None,
+    pay: Pay | None = None,
 ) -> Reused:
     """Vectors of documents; longest texts first, so that the remaining time is over-, not underestimated.
 
-    What all of it will take is told by a few texts of every length, which come before the others.
+    What all of it will take is told by a few texts of every length, which come before the others. `pay` is told of
+    every token that a server counted, once its vectors are kept, and may raise.
     """
     embed = embedder.embed_documents
-    return _through_cache(embedder, texts, "document", embed, cache=cache, progress=progress, foretell=foretell)
+    return _through_cache(
+        embedder, texts, "document", embed, cache=cache, progress=progress, foretell=foretell, pay=pay
+    )
 
 
-def query_vectors(embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress) -> Reused:
+def query_vectors(
+    embedder: Embedder, texts: Sequence[str], *, cache: Path, progress: Progress, pay: Pay | None = None
+) -> Reused:
     """Vectors of queries, kept apart from those of documents: models may prompt them differently."""
     embed = embedder.embed_queries_untimed if isinstance(embedder, UntimedEmbedder) else embedder.embed_queries
-    return _through_cache(embedder, texts, "query", embed, cache=cache, progress=progress)
+    return _through_cache(embedder, texts, "query", embed, cache=cache, progress=progress, pay=pay)
 
 
-def _chunks(todo: Sequence[tuple[bytes, str]], *, tried: bool) -> Iterator[Sequence[tuple[bytes, str]]]:
+def missing_texts(embedder: Embedder, texts: Sequence[str], purpose: str, *, cache: Path) -> list[str]:
+    """Distinct texts whose vectors are not in the cache."""
+    identity = cache_identity(embedder, purpose)
+    known = frozenset[bytes]() if identity is None else frozenset(known_keys(cache / "vectors", identity))
+    return [text for text in dict.fromkeys(texts) if digest(text) not in known]
+
+
+def _chunks(todo: Sequence[tuple[bytes, str]], *, tried: bool, size: int) -> Iterator[Sequence[tuple[bytes, str]]]:
     """What is embedded at a time; before the rest, where something is to be told by it, a few of every length."""
     if tried and len(todo) > TRIED:
         few = set(np.linspace(0, len(todo) - 1, TRIED).astype(int).tolist())
         yield [todo[place] for place in sorted(few)]
         todo = [item for place, item in enumerate(todo) if place not in few]
-    for start in range(0, len(todo), VECTORS_CHUNK):
-        yield todo[start : start + VECTORS_CHUNK]
+    for start in range(0, len(todo), size):
+        yield todo[start : start + size]
 
 
 def _through_cache(
@@ -315,6 +337,7 @@ def _through_cache(
     cache: Path,
     progress: Progress,
     foretell: Foretell | None = None,
+    pay: Pay | None = None,
 ) -> Reused:
     identity = cache_identity(embedder, purpose)
     if identity is None:
@@ -327,27 +350,45 @@ def _through_cache(
         absent = rows.lacking(keys)
     # Where every row is there, with its checksum, nothing is asked of the model: it need not even be loaded.
     dimensions = embed(["dimensions"]).vectors.shape[1] if absent or width is None else width
+    if width is not None and dimensions != width and known_keys(folder, identity):
+        progress.note(f"the embedder gives {dimensions} dimensions, {width} before: every text is embedded anew")
     if rows is None or dimensions != width:
         rows = RowCache(folder, identity=identity, width=dimensions, dtype=np.float32)
         absent = rows.lacking(keys)
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key in absent}
     todo = sorted(missing.items(), key=lambda item: -len(item[1]))
     unknown: set[bytes] = set()
+    counts, step, size = None, STEP, VECTORS_CHUNK
+    if isinstance(embedder, RemoteEmbedder):
+        counts = RowCache(cache / "tokens", identity=identity, width=1, dtype=np.float64)
+        step = size = min(PAID_VECTORS, embedder.texts_at_once)  # what is paid for is kept at once
     progress.start(f"embed {purpose} texts", len(todo))
-    for chunk in _chunks(todo, tried=foretell is not None):
-        made, start = [], now_ns()
-        for at in range(0, len(chunk), STEP):
-            some = [text for _, text in chunk[at : at + STEP]]
-            made.append(trusted(embed(some).vectors, some, embedder))
+    for chunk in _chunks(todo, tried=foretell is not None, size=size):
+        made, told, start = [], list[NDArray[np.float64]](), now_ns()
+        for at in range(0, len(chunk), step):
+            some = [text for _, text in chunk[at : at + step]]
+            embedded = embed(some)
+            made.append(trusted(embedded.vectors, some, embedder))
+            if (tokens := embedded.usage.get("input_tokens")) is not None:
+                lengths = np.array([len(text) + 1 for text in some], np.float64)
+                told.append(tokens * lengths / lengths.sum())
             progress.advance(len(some))
         vectors = np.concatenate(made)
         # A row of zeros in a cache is damage: of texts that the embedder knows no word of none is kept.
         zeros = unknown_rows(vectors)
         unknown |= {key for (key, _), is_zero in zip(chunk, zeros.tolist(), strict=True) if is_zero}
         rows.put([key for key, _ in chunk if key not in unknown], vectors[~zeros])
+        if counts is not None and len(told) == len(made):
+            shares = np.concatenate(told)
+            counts.put([key for key, _ in chunk], shares[:, None])
+            if pay is not None:
+                pay(round(shares.sum()))
         if foretell is not None and (said := foretell(len(todo), (now_ns() - start) / 1e9 / len(chunk))):
             progress.note(said)
         foretell = None
     progress.done()
     vectors = np.asanyarray(rows.get_mapped(keys, zeros=unknown), np.float32)
-    return Reused(vectors, len(todo), sum(key in unknown for key in keys))
+    known_tokens = None
+    if counts is not None and not counts.lacking(keys):
+        known_tokens = np.asarray(counts.get(keys)[:, 0], np.float64)
+    return Reused(vectors, len(todo), sum(key in unknown for key in keys), known_tokens)

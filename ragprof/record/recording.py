@@ -28,14 +28,15 @@ from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment,
 from ragprof.core.clock import Clock, Progress, excluded_ns, now_ns, step
 from ragprof.core.errors import BadInput
 from ragprof.core.plain import names_secret, without_secrets
-from ragprof.core.stages import Embedder, IndexesLater, NamedEngine
+from ragprof.core.stages import Embedder, IndexesLater, NamedEngine, RemoteEmbedder
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
 from ragprof.evals import EvalConfig
 from ragprof.record.indexed import IndexedApp
 from ragprof.record.pipeline import Parts
+from ragprof.record.purse import Purse
 from ragprof.record.query import ask, bare
-from ragprof.record.rankings import Ranked, document_vectors, query_vectors, rank_queries
+from ragprof.record.rankings import Ranked, document_vectors, missing_texts, query_vectors, rank_queries
 from ragprof.record.timings import ColdStarts, Timings, TraceSink, answered, count_flops, time_pipelines
 from ragprof.record.unread import (
     UnreadTexts,
@@ -140,6 +141,16 @@ class Bench:
     clock: Clock = now_ns
     sink: TraceSink | None = None
     """Who is told of each live query."""
+    purse: Purse | None = None
+    """What embedders that are paid may spend; None: as much as it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTokens:
+    """What a server counted for the whole corpus, and for each query's text; None where it did not say."""
+
+    documents: int | None
+    queries: dict[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,8 @@ class Embedding:
     work: dict[str, int]
     unknown: dict[int, tuple[int, int]] = field(default_factory=dict)
     """How many documents, and queries, the embedder knows no word of."""
+    tokens: dict[int, EmbeddedTokens] = field(default_factory=dict)
+    """What servers counted; of embedders that do not count, nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +266,13 @@ def write(
     files.write_table(bench.folder / "builds.parquet", made.builds)
     files.write_table(bench.folder / "spans.parquet", timings.span_table())
     files.write_table(bench.folder / "first_tokens.parquet", timings.first_token_table())
-    files.write_table(bench.folder / "usage.parquet", usage_table(ranked, timings))
+    files.write_table(bench.folder / "usage.parquet", usage_table(subject, ranked, timings, made.embedding))
     tokens = token_table(subject, counter(subject.config.tokenizer), bench.progress)
     files.write_table(bench.folder / "tokens.parquet", tokens)
     work = {**made.embedding.work, "pairs_scored": sum(result.pairs_scored for result in ranked.values())}
+    embedded = corpus_tokens(subject, made.embedding)
+    if embedded:
+        facts["embedded_tokens"] = embedded
     files.write_json(bench.folder / "manifest.json", {**manifest(subject, tokens, work, timings), **facts})
 
 
@@ -279,10 +295,21 @@ def embed(subject: Subject, docs: Sequence[Doc], bench: Bench) -> Embedding:
     contents = [doc.content for doc in docs]
     questions = [query.text for query in subject.queries]
     for key, embedder in embedders.items():
+        pay = None
+        if bench.purse is not None and isinstance(embedder, RemoteEmbedder):
+            pay = bench.purse.opened(embedder, expected_tokens(subject, embedder, contents, bench.cache))
         documents = document_vectors(
-            embedder, contents, cache=bench.cache, progress=bench.progress, foretell=partial(foretold, subject)
-        )
-        queries = query_vectors(embedder, questions, cache=bench.cache, progress=bench.progress)
+            embedder, contents, cache=bench.cache, progress=bench.progress, foretell=partial(foretold, subject),
+            pay=pay,
+        )  # fmt: skip
+        queries = query_vectors(embedder, questions, cache=bench.cache, progress=bench.progress, pay=pay)
+        if isinstance(embedder, RemoteEmbedder):
+            embedding.tokens[key] = EmbeddedTokens(
+                None if documents.tokens is None else round(float(documents.tokens.sum())),
+                None
+                if queries.tokens is None
+                else {text: max(1, round(each)) for text, each in zip(questions, queries.tokens.tolist(), strict=True)},
+            )
         if documents.unknown == len(contents):
             raise BadInput(
                 f"the embedder '{embedder.identity}' knows no word of any passage, so nothing could be found; "
@@ -294,6 +321,21 @@ def embed(subject: Subject, docs: Sequence[Doc], bench: Bench) -> Embedding:
         embedding.work["docs_reused"] += len(contents) - documents.computed
         embedding.work["queries_embedded"] += queries.computed
     return embedding
+
+
+def expected_tokens(subject: Subject, embedder: Embedder, contents: Sequence[str], cache: Path) -> int:
+    """About how many tokens a server will read: of texts that are not in the cache, and of live queries."""
+    new = missing_texts(embedder, contents, "document", cache=cache)
+    return sum(map(counter(subject.config.tokenizer), new)) + query_tokens(subject, embedder, cache)
+
+
+def query_tokens(subject: Subject, embedder: Embedder, cache: Path) -> int:
+    """The same of queries alone: once for the rankings where they are not in the cache, and in every live round."""
+    count, timing = counter(subject.config.tokenizer), subject.config.timing
+    questions = [query.text for query in subject.queries]
+    pipelines = sum(parts.embedder is embedder for parts in subject.pipelines)
+    live = pipelines * (timing.rounds + 1) * sum(map(count, questions))
+    return live + sum(map(count, missing_texts(embedder, questions, "query", cache=cache)))
 
 
 LONG_S, SHORT_S = 120.0, 60.0
@@ -342,14 +384,32 @@ def shuffled(queries: Sequence[Query], seed: int) -> tuple[Query, ...]:
     return tuple(order)
 
 
-def usage_table(ranked: dict[str, Ranked], timings: Timings) -> pd.DataFrame:
-    """What the stages reported in live calls, and the prompt's tokens of every query."""
+def corpus_tokens(subject: Subject, embedding: Embedding) -> dict[str, int]:
+    """Pipeline -> tokens of its whole corpus as the server counted them, where one did."""
+    found = {parts.name: embedding.tokens.get(id(parts.embedder)) for parts in subject.pipelines}
+    return {name: each.documents for name, each in found.items() if each is not None and each.documents is not None}
+
+
+def usage_table(subject: Subject, ranked: dict[str, Ranked], timings: Timings, embedding: Embedding) -> pd.DataFrame:
+    """What the stages reported in live calls, and the prompt's tokens of every query.
+
+    Of queries that no live call was made of, what a server counted as it embedded them for the rankings stands in.
+    """
     tokens = [
         result.tokens.assign(pipeline=name, stage="inject")[["pipeline", "query_id", "stage", "unit", "count"]]
         for name, result in ranked.items()
     ]
     live = timings.usage_table()
-    return pd.concat([*tokens, live[live["stage"] != "inject"]], ignore_index=True)
+    counted = live[(live["stage"] == "embed") & (live["unit"] == "input_tokens")]
+    rows: list[tuple[str, str, str, str, int]] = []
+    for parts in subject.pipelines:
+        told = embedding.tokens.get(id(parts.embedder))
+        if told is not None and told.queries is not None:
+            asked = set(counted.loc[counted["pipeline"] == parts.name, "query_id"])
+            others = [query for query in subject.queries if query.query_id not in asked]
+            rows += [(parts.name, each.query_id, "embed", "input_tokens", told.queries[each.text]) for each in others]
+    untimed = [pd.DataFrame(rows, columns=["pipeline", "query_id", "stage", "unit", "count"])] if rows else []
+    return pd.concat([*tokens, live[live["stage"] != "inject"], *untimed], ignore_index=True)
 
 
 def token_table(subject: Subject, count: Callable[[str], int], progress: Progress) -> pd.DataFrame:

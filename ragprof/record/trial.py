@@ -24,16 +24,24 @@ from ragprof.core.caches import digest, known_keys, unknown_rows
 from ragprof.core.clock import Clock, Silent, now_ns
 from ragprof.core.errors import AppFailed
 from ragprof.core.ranking import without
-from ragprof.core.stages import CutsTexts, Embedder, Generator, Part, Reranker
+from ragprof.core.stages import CutsTexts, Embedder, Generator, Part, RemoteEmbedder, Reranker
 from ragprof.core.tokens import counter
 from ragprof.evals.tables import Timing
+from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.parts.embedders.static import StaticEmbedder
 from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator
 from ragprof.parts.models.encoder import EncoderReranker
 from ragprof.record.apps import AskedApp
 from ragprof.record.budget import shares, taken_s
 from ragprof.record.pipeline import Parts
-from ragprof.record.rankings import cache_identity, document_vectors, pair_key, score_pairs
+from ragprof.record.rankings import (
+    cache_identity,
+    document_vectors,
+    missing_texts,
+    pair_key,
+    query_vectors,
+    score_pairs,
+)
 from ragprof.record.recording import Subject, embedded_queries, load, shuffled
 from ragprof.record.speeds import AFTERWARDS, Speeds
 
@@ -129,9 +137,7 @@ class Trial:
 
     def missing(self, embedder: Embedder, docs: Sequence[Doc]) -> list[str]:
         """Distinct texts of documents whose vectors are not in the cache."""
-        identity = cache_identity(embedder, "document")
-        known = frozenset[bytes]() if identity is None else frozenset(known_keys(self.cache / "vectors", identity))
-        return [text for text in dict.fromkeys(doc.content for doc in docs) if digest(text) not in known]
+        return missing_texts(embedder, [doc.content for doc in docs], "document", cache=self.cache)
 
     def embedding_s(self, embedder: Embedder, texts: Sequence[str]) -> float:
         """Seconds that embedding these documents takes, by how many characters are read of each."""
@@ -142,7 +148,9 @@ class Trial:
 
         def a_character() -> float:
             embedder.load()
-            return self._rate(embedder.embed_documents, texts, lambda some: sum(len(text[:most]) + 1 for text in some))
+            # What costs money is tried on a few texts alone.
+            tried = texts[:PROBE] if isinstance(embedder, RemoteEmbedder) else texts
+            return self._rate(embedder.embed_documents, tried, lambda some: sum(len(text[:most]) + 1 for text in some))
 
         return self._speed("document", embedder, a_character) * sum(len(text[:most]) + 1 for text in texts)
 
@@ -222,14 +230,21 @@ class Trial:
                 continue
             missing = self.missing(parts.embedder, self.indexed)
             stand_in: Embedder = parts.embedder
-            if self.embedding_s(stand_in, missing) > MOMENT_S:
+            is_paid = isinstance(stand_in, RemoteEmbedder)
+            lacking = [*missing, *missing_texts(stand_in, asked, "query", cache=self.cache)] if is_paid else missing
+            if is_paid and lacking:  # nothing is paid for a trial, and no model is loaded for it
+                stand_in = HashingEmbedder()
+            elif self.embedding_s(stand_in, missing) > MOMENT_S:
                 stand_in = StaticEmbedder()
             stand_in.load()
             if missing or stand_in is not parts.embedder:
                 documents = stand_in.embed_documents(texts).vectors
             else:
                 documents = document_vectors(stand_in, texts, cache=self.cache, progress=Silent()).vectors
-            queries = stand_in.embed_queries(asked).vectors
+            if is_paid and stand_in is parts.embedder:
+                queries = query_vectors(stand_in, asked, cache=self.cache, progress=Silent()).vectors
+            else:
+                queries = stand_in.embed_queries(asked).vectors
             if stand_in is not parts.embedder:  # what it knows no word of, the embedder itself may know well
                 documents, queries = (np.where(unknown_rows(rows)[:, None], 1, rows) for rows in (documents, queries))
             found[id(parts.embedder)] = documents, queries

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,17 @@ from ragprof.core import Doc, cores, environment, files
 from ragprof.core.caches import digest
 from ragprof.core.clock import SILENT, Progress, now_ns, step, today
 from ragprof.core.errors import BadInput
-from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical
+from ragprof.core.stages import CutsTexts, Embedder, LengthLimited, Lexical, RemoteEmbedder
 from ragprof.core.tokens import counter
 from ragprof.corpus import Passages
 from ragprof.evals import PipelineConfig
-from ragprof.record.recording import Subject, fingerprint_of
+from ragprof.price.bills import PriceList
+from ragprof.price.rates import Unpriced
+from ragprof.record.recording import Subject, fingerprint_of, query_tokens
 from ragprof.record.speeds import WAITING
 from ragprof.record.trial import START_S, RecordingEffort, Trial, recording_effort
 from ragprof.record.unread import UnreadTexts, unread_by_embedders, unread_by_rerankers
-from ragprof.report.figures import corpus_size, rough_duration
+from ragprof.report.figures import corpus_size, rough_duration, usd
 from ragprof.session import studies
 from ragprof.session.drawn import program
 from ragprof.studies.contract import Request
@@ -123,7 +126,7 @@ def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress
     with step(progress, "try the pipelines out"):
         trial = Trial(prepared.subject, cache, start_s=start_s)
         effort = recording_effort(trial)
-        rows = forecast(trial, effort, judged=prepared.evaluation.is_judged)
+        rows = forecast(trial, effort, judged=prepared.evaluation.is_judged, books=request.books)
     seconds, refused = {studies.PROFILE: effort.seconds}, dict[str, list[str]]()
     for study in studies.every():
         if not study.is_asked(prepared.subject.config):
@@ -153,7 +156,9 @@ def _tried(prepared: Prepared, request: Request, cache: Path, progress: Progress
     return EvalForecast(prepared.subject.config.name, rows, prepared.evaluation.notices, seconds, tokens)
 
 
-def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tuple[str, str]]:
+def forecast(
+    trial: Trial, effort: RecordingEffort, *, judged: bool, books: Sequence[Path] = ()
+) -> list[tuple[str, str]]:
     """Rows of (what, how much) for the main recording."""
     subject, sample = trial.subject, trial.sample
     docs = subject.corpus.docs
@@ -179,6 +184,9 @@ def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tup
                 f"{len(missing):,} of {len(docs):,} passages are new: about {rough_duration(needed)}",
             )
         )
+        if isinstance(embedder, RemoteEmbedder):
+            tokens = round(mean_tokens * len(missing)) + query_tokens(subject, embedder, trial.cache)
+            rows.append((f"{label} is paid", _embedding_usd(subject, embedder, tokens, books)))
     for name, one in effort.scoring.items():
         scored = f"{one.pairs:,} pairs, cached ones are reused: about {rough_duration(one.seconds)}"
         rows.append((f"rerank with {name}", scored))
@@ -196,6 +204,25 @@ def forecast(trial: Trial, effort: RecordingEffort, *, judged: bool) -> list[tup
     rows += [("cut", each.sentence) for each in _unread(subject, sample)]
     rows.extend(_prompts(subject, pipeline, trial) for pipeline in subject.config.pipelines)
     return rows
+
+
+def _embedding_usd(subject: Subject, embedder: Embedder, tokens: int, books: Sequence[Path]) -> str:
+    """What the new passages and all questions cost, live ones with them; UNPRICED where no rate is known."""
+    about = f"about {tokens:,} tokens of new passages and of questions"
+    config = subject.config
+    declared = next(
+        each for parts, each in zip(subject.pipelines, config.pipelines, strict=True) if parts.embedder is embedder
+    )
+    name = declared.prices.embed or config.prices.embed
+    if name is None:
+        return f"{about}, UNPRICED (no embed in [prices])"
+    try:
+        rate = PriceList.of(config.model_dump(mode="json"), books=books, on=today(), file=Path(config.name)).rate(name)
+    except Unpriced as missing:
+        return f"{about}, UNPRICED ({missing})"
+    if rate.shape != "per_input_token":
+        return f"{about}, priced by '{name}'"
+    return f"{about}: about {usd(rate.cost(Decimal(tokens)))} by '{name}'; --budget-usd sets a limit"
 
 
 def _app_rows(subject: Subject) -> Iterator[tuple[str, str]]:

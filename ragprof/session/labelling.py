@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 from ragprof.core import Generated, StageName, files
@@ -25,6 +25,7 @@ from ragprof.labels.records import DrawFile, PassageLabel, best_grades, grades_b
 from ragprof.price.bills import PriceList
 from ragprof.price.rates import catalogue
 from ragprof.record.pipeline import Workshop, closing
+from ragprof.record.purse import budget_of
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Subject, build_indexes, embed, load, rank
 from ragprof.session.label_work import Labelling, now, opened
@@ -106,17 +107,6 @@ def label(
                 progress.note(f"{judge.name} is asked about {counted(len(todo), 'passage')}: {told}")
             counts = judge_pairs(todo, judge, work.store, budget=budget, now=now, progress=progress)
         return reported(work, refused=refused, model=counts, expected=expected)
-
-
-def budget_of(written: Decimal | str) -> Decimal:
-    """USD as written. Raises BadInput for what is no amount."""
-    try:
-        usd = Decimal(written)
-    except InvalidOperation:
-        usd = Decimal(-1)
-    if not usd.is_finite() or usd < 0:
-        raise BadInput(f"a budget of '{written}' is no amount of USD; write it like 2.50")
-    return usd
 
 
 def make_questions(

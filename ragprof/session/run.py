@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,18 @@ from ragprof.core import DEFAULT_K, files
 from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
+from ragprof.core.stages import RemoteEmbedder
 from ragprof.corpus import OwnDocuments, Passages, read_corpus, read_evaluation_set, with_own_documents
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint, read_eval
 from ragprof.evals.settings import keep_settings
 from ragprof.judge.labelled import keep_labelled
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate
+from ragprof.price.bills import PriceList
+from ragprof.price.rates import PublishedRate, Unpriced
 from ragprof.record.belonging import holds, join
 from ragprof.record.pipeline import Pipeline, closing
+from ragprof.record.purse import Bill, Purse, budget_of
 from ragprof.record.recording import Bench, Subject, record, record_untimed, redacted
 from ragprof.record.speeds import AFTERWARDS, Speeds
 from ragprof.session import studies
@@ -43,18 +49,49 @@ def run(
     passages: Passages | None = None,
     otlp: str | None = None,
     otlp_texts: bool = False,
+    budget_usd: Decimal | str | None = None,
     progress: Progress = SILENT,
 ) -> Result:
     """Profile what an eval file declares. `out` defaults to reports/<name of the eval>.
 
     `passages` is how much of the corpus is searched, in place of the file's: a number, which keeps all that is judged
     relevant, for a first report; or "all". `otlp` is an address that each live query is sent to as a trace, without
-    questions and passages unless `otlp_texts`. Raises RagprofError for what the user can mend, before anything is
-    written.
+    questions and passages unless `otlp_texts`. Embedders that are paid by the token stop before they have spent more
+    than `budget_usd`. Raises RagprofError for what the user can mend, before anything is written.
     """
     files.check_unclaimed(_path(out) or Path("reports") / read_eval(Path(eval_file)).name)
     prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, passages=passages, progress=progress)
-    return _finish(prepared, _path(out), books, progress, _Live(otlp, otlp_texts))
+    purse = purse_of(prepared, budget_usd, books)
+    return _finish(prepared, _path(out), books, progress, _Live(otlp, otlp_texts), purse)
+
+
+def purse_of(prepared: Prepared, budget_usd: Decimal | str | None, books: Sequence[Path]) -> Purse | None:
+    """What paid embedders may spend, by today's rates. Raises BadInput for a budget that is none, or without rates."""
+    if budget_usd is None:
+        return None
+    config, bills = prepared.subject.config, dict[int, Bill]()
+    budget = budget_of(budget_usd)
+    prices = PriceList.of(config.model_dump(mode="json"), books=books, on=today(), file=Path(config.name))
+    for parts, declared in zip(prepared.subject.pipelines, config.pipelines, strict=True):
+        if not isinstance(parts.embedder, RemoteEmbedder):
+            continue
+        name = declared.prices.embed or config.prices.embed
+        if name is None:
+            raise BadInput(
+                f"a budget needs the price of what '{parts.name}' embeds with; name it under [prices] as embed, such "
+                "as openai:text-embedding-3-small"
+            )
+        try:
+            rate = prices.rate(name)
+        except Unpriced as missing:
+            raise BadInput(f"a budget needs a price: {missing}") from None
+        if rate.shape == "per_input_token":
+            bills[id(parts.embedder)] = partial(_billed, rate)
+    return Purse(budget, bills)
+
+
+def _billed(rate: PublishedRate, tokens: int) -> Decimal:
+    return rate.cost(Decimal(tokens))
 
 
 def run_study(
@@ -69,6 +106,7 @@ def run_study(
     fresh: bool = False,
     otlp: str | None = None,
     otlp_texts: bool = False,
+    budget_usd: Decimal | str | None = None,
     progress: Progress = SILENT,
 ) -> Result:
     """Run one study of an eval; its section joins the main recording's folder, summary and report.
@@ -77,8 +115,8 @@ def run_study(
     same eval that is in the folder is taken as it is, be it of a part of the corpus, else it is made first (growth
     always takes the whole corpus, and has it made of that). A study that was killed is continued;
     another one's recording in the folder is an error (BadInput), unless `fresh` throws it away. Without `keep_text` no
-    question, passage or answer is kept. `otlp` and `otlp_texts` as of `run`: the main recording, if it is made, and
-    growth send what they time. Raises RagprofError for what the user can mend, before anything is recorded.
+    question, passage or answer is kept. `otlp`, `otlp_texts` and `budget_usd` as of `run`: the main recording, if it is
+    made, and growth send what they time. Raises RagprofError for what the user can mend, before anything is recorded.
     """
     study, home = studies.study(name), _path(out) or Path("reports") / read_eval(Path(eval_file)).name
     files.check_unclaimed(home)
@@ -92,7 +130,7 @@ def run_study(
     apps = [parts.name for parts in prepared.subject.pipelines if parts.app is not None]
     if apps and not study.asks_apps:
         progress.note(f"{name} takes pipelines apart, and leaves out {', '.join(apps)}, which is asked whole")
-    bench = bench_of(prepared, home, progress)
+    bench = replace(bench_of(prepared, home, progress), purse=purse_of(prepared, budget_usd, books))
     stores = closing(prepared.subject.pipelines)
     with files.claimed(bench.folder), stores, _Live(otlp, otlp_texts).sending(prepared, bench) as bench:
         study.ready(plan, bench)
@@ -297,8 +335,15 @@ class _Live:
             live.close()
 
 
-def _finish(prepared: Prepared, out: Path | None, books: Sequence[Path], progress: Progress, live: _Live) -> Result:
-    bench = bench_of(prepared, out, progress)
+def _finish(
+    prepared: Prepared,
+    out: Path | None,
+    books: Sequence[Path],
+    progress: Progress,
+    live: _Live,
+    purse: Purse | None = None,
+) -> Result:
+    bench = replace(bench_of(prepared, out, progress), purse=purse)
     with files.claimed(bench.folder), closing(prepared.subject.pipelines):
         with live.sending(prepared, bench) as telling:
             record(prepared.subject, telling)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from embedding_server import MODEL as WORDS
+from embedding_server import embedding
 from passages import CONTENTS, DOCS, VECTORS, embedded, ranking_of
 from reranker_server import MODEL, address, reranking
 from speaking_server import SpeakingServer
@@ -37,6 +40,7 @@ from ragprof.core.stages import (
 )
 from ragprof.parts.models.places import GEMMA_PACKAGE
 from ragprof.parts.nested import nearest, search_nested
+from ragprof.price.bills import HOSTED_EMBEDDERS
 
 ASKED = [
     embedded(text) for text in ("water, tides and the lamp of a king", "oil, oil and rain", "zyzzyva", "chess", "?")
@@ -59,6 +63,16 @@ def reranking_server() -> Iterator[SpeakingServer]:
     """vLLM's `/rerank` on loopback, scoring by the words that query and document share."""
     with reranking("vllm") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def embedding_servers() -> Iterator[Mapping[str, Mapping[str, Any]]]:
+    """Options of each hosted embedder, whose server stands on loopback."""
+    with ExitStack() as running:
+        yield {
+            name: {"base_url": running.enter_context(embedding(name)).url.removesuffix("/v1"), "model": WORDS}
+            for name in HOSTED_EMBEDDERS
+        }
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +104,8 @@ def made(kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]]) -> Any
 
 
 @pytest.fixture(scope="module", params=registry.names("embedders"))
-def embedder(request: pytest.FixtureRequest, options: Mapping[str, Mapping[str, Any]]) -> Embedder:
-    part: Embedder = made("embedders", request.param, options)
+def embedder(request: pytest.FixtureRequest, embedding_servers: Mapping[str, Mapping[str, Any]]) -> Embedder:
+    part: Embedder = made("embedders", request.param, embedding_servers)
     return part
 
 
@@ -165,9 +179,12 @@ def same_identity(kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in PARTS for name in registry.names(kind)])
 def test_parts_of_one_specification_have_one_identity(
-    kind: Kind, name: str, options: Mapping[str, Mapping[str, Any]]
+    kind: Kind,
+    name: str,
+    options: Mapping[str, Mapping[str, Any]],
+    embedding_servers: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    assert same_identity(kind, name, options)
+    assert same_identity(kind, name, embedding_servers if kind == "embedders" else options)
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,13 @@ def attempted(call: Callable[[], T]) -> T | CallFailed:
 class Server:
     """An HTTP service under one address. Safe to use from several threads; its connections are kept open."""
 
-    def __init__(self, base_url: str, *, key_name: str, timeout_s: float, connections: int) -> None:
+    def __init__(
+        self, base_url: str, *, key_name: str, timeout_s: float, connections: int, key_header: str | None = None
+    ) -> None:
+        """`key_header` is the header that holds the key alone, where it is not `Authorization: Bearer`."""
         self.url = plain_url(base_url)
         self.key_name = variable_name(key_name)
-        self._timeout_s, self._connections = timeout_s, connections
+        self._timeout_s, self._connections, self._key_header = timeout_s, connections, key_header
         self._opened: httpx2.Client | None = None
         self._opening = Lock()
 
@@ -209,7 +212,9 @@ class Server:
                     f"no connection can be set up: {failure}; mend the proxy or certificate variables of the "
                     "environment (ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE)"
                 ) from None
-            if self.has_key:
+            if self.has_key and self._key_header is not None:
+                client.headers[self._key_header] = self._key()
+            elif self.has_key:
                 client.headers["Authorization"] = f"Bearer {self._key()}"
             self._opened = client
             weakref.finalize(self, client.close)

@@ -35,7 +35,7 @@ from ragprof.studies.profile.headline import headline, reranker_of, warnings
 from ragprof.studies.profile.latency import latency_of, mean_usage
 from ragprof.studies.profile.overlap import overlaps
 from ragprof.studies.profile.quality import change_by_reranking, comparisons, estimates, pareto
-from ragprof.studies.profile.section import FORMAT, AppFigures, Pareto, PipelineFigures, ProfileSection
+from ragprof.studies.profile.section import FORMAT, AppFigures, IndexingCost, Pareto, PipelineFigures, ProfileSection
 
 RETRIEVAL_ONLY = (
     "Money covers retrieval and the prompt's tokens. The answer's tokens are not in it: no answer was generated."
@@ -155,6 +155,7 @@ def _pipelines(
     usage = USAGE.read(folder / "usage.parquet", pipelines=names)
     built = [name for name in names if name not in apps]
     builds = BUILDS.read(folder / "builds.parquet", pipelines=built).set_index("pipeline")
+    indexing = RATES.read(folder / "rates.json").get("indexing", {})
     for pipeline in config["pipelines"]:
         name = pipeline["name"]
         timing = latency_of(spans[spans["pipeline"] == name], timing=config["timing"], seed=seed)
@@ -177,6 +178,7 @@ def _pipelines(
             usage_per_query={key: estimate.mean for key, estimate in usage_estimates.items()},
             usage_estimates=usage_estimates,
             cost_usd_per_1000_queries=CostFigures(**pricing[name].as_json()),
+            indexing=None if (bill := indexing.get(name)) is None else IndexingCost.model_validate(bill),
             scores=estimates(scores[name], seed=seed),
             **_of_app(apps[name], scores[name], config["metrics"][0], seed=seed) if name in apps else {},
         )

@@ -76,6 +76,18 @@ class CorpusFacts(Section):
         return corpus_size(self.docs, self.documents, None if self.whole is None else self.whole.docs)
 
 
+class IndexingCost(Section):
+    """What embedding the corpus costs by the token, once."""
+
+    tokens: int
+    counted_by: Literal["server", "tokenizer"]
+    rate: str | None
+    usd: str | None
+    """Null where it is unpriced."""
+    reason: str
+    """Why it is unpriced."""
+
+
 class Unaccounted(Section):
     """End-to-end time that no stage accounts for."""
 
@@ -186,6 +198,8 @@ class PipelineFigures(Section):
     """`stage.unit` -> mean count."""
     usage_estimates: dict[str, EstimateValue]
     cost_usd_per_1000_queries: CostFigures
+    indexing: IndexingCost | None = None
+    """Of an embedder that is paid by the token."""
     scores: dict[str, dict[str, EstimateValue]]
     """stage -> metric -> mean; metrics stand in the eval's order."""
     app: AppFigures | None = None

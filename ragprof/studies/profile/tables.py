@@ -39,7 +39,7 @@ from ragprof.report.terminal import INDENT, empty_table, said, styled
 from ragprof.statistics.estimates import QUANTILES
 from ragprof.studies.contract import BuildFigures, ComparedPair, Latency
 from ragprof.studies.labelled import side_by_side_words
-from ragprof.studies.profile.section import Overlap, PipelineFigures, ProfileSection
+from ragprof.studies.profile.section import IndexingCost, Overlap, PipelineFigures, ProfileSection
 
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
 """Of tables with a row a pipeline: what a column says of the pipeline of that name."""
@@ -177,12 +177,25 @@ def cost(section: ProfileSection) -> Table:
             reasons[name],
         ),
     }
+    embedded = {name: one.indexing for name, one in section.pipelines.items()}
+    if any(embedded.values()):
+        columns[Column("Indexing", "the corpus, once")] = lambda name: _indexing_cell(embedded[name])
     note = (
         "USD per 1,000 queries; small figures are 95% intervals. n/a: the pipeline has no such stage, or nothing was "
         "recorded for it. UNPRICED: the stage was measured, but no rate for it is known; it is not free."
         f"{mark_note(reasons)}"
     )
     return Table.of("cost", "Cost of 1,000 queries, by stage", columns, bills, note)
+
+
+def _indexing_cell(cost: IndexingCost | None) -> Cell:
+    """What embedding the corpus costs, and the tokens that it is billed by."""
+    if cost is None:
+        return Cell(figures.ABSENT)
+    if cost.usd is None:
+        return Cell(UNPRICED, cost.reason)
+    by = "" if cost.counted_by == "server" else ", by our tokenizer"
+    return figure(figures.usd(cost.usd), f"{figures.rough_count(cost.tokens)} tokens{by}")
 
 
 def _billed(section: ProfileSection) -> list[str]:

@@ -250,7 +250,7 @@ def _rate_name(recorded: Recorded, arm: RecordedArm, entries: Mapping[str, Any],
     if machine and not arm.remote:
         return str(machine)
     if arm.remote:
-        raise Unpriced(ELSEWHERE if arm.student is None else STUDENT_ELSEWHERE)
+        raise Unpriced(ELSEWHERE["rerank"] if arm.student is None else STUDENT_ELSEWHERE)
     as_what = "rerank or machine" if arm.student is None else "machine"
     raise Unpriced(f"no rate for rerank; name one under [prices] as {as_what}")
 
