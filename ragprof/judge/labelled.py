@@ -61,8 +61,8 @@ class Judgements:
     skipped: int
     imported: int
     """Pooled passages with a grade that was imported."""
-    reworded: int
-    """Judgements that no longer count, because their question has other words now."""
+    changed: int
+    """Judgements and questions that no longer count, because questions were reworded or removed."""
     people: tuple[str, ...]
     models: tuple[str, ...]
 
@@ -105,7 +105,7 @@ def judgements_of(
         drawn=DrawnQueries(np.array(places, np.int64), np.array(chances)),
         skipped=len({pair for pair in skipped & inside if pair[0] in seen}),
         imported=len(inside & grades_by(labels, "import").keys()),
-        reworded=len(every) - len(labels),
+        changed=len(every) - len(labels) + len(gone),
         people=tuple(sorted({label.judge for label in labels if label.source == "person"})),
         models=tuple(sorted({label.model for label in labels if label.source == "model"})),
     )
@@ -197,21 +197,30 @@ class LabelledFacts(TypedDict):
 LABELLED = RecordedJson(LabelledFacts)
 
 
-def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str], seed: int) -> None:
-    """Write labelled.json into a recording where its judgements were made by `ragprof label`; else take it away."""
-    path = folder / LABELLED_FILE
+def judgements_behind(evaluation: EvaluationSet) -> Judgements | None:
+    """What `ragprof label` knows of an evaluation's judgements; None where it did not make them, or no model judged."""
     home = None if evaluation.qrels_file is None else evaluation.qrels_file.parent
     if home is None or not (home / "labels.jsonl").exists() or not (home / "pool.jsonl").exists():
-        path.unlink(missing_ok=True)
-        return
+        return None
     digests = {query.query_id: question_digest(query.text) for query in evaluation.queries}
-    pool, labels = read_pool(home / "pool.jsonl"), still_asked(LabelFile(home).read(), digests)
-    # A question that nobody judged is left out of the recording, and is not gone.
-    gone = {query for query, _ in best_grades(labels)} & {each.query_id for each in pool} - digests.keys()
-    judged = judgements_of(home, digests=digests, gone=gone)
-    if judged is None:
+    graded = best_grades(still_asked(LabelFile(home).read(), digests))
+    # A question of which nobody judged a pooled passage is left out of the evaluation, and is not gone.
+    judged = {
+        each.query_id
+        for each in read_pool(home / "pool.jsonl")
+        if any((each.query_id, doc) in graded for doc in each.pooled)
+    }
+    return judgements_of(home, digests=digests, gone=judged - digests.keys())
+
+
+def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str], seed: int) -> None:
+    """Write labelled.json into a recording where its judgements were made by `ragprof label`; else take it away."""
+    path, judged = folder / LABELLED_FILE, judgements_behind(evaluation)
+    if judged is None or evaluation.qrels_file is None:
         path.unlink(missing_ok=True)
         return
+    home = evaluation.qrels_file.parent
+    pool, labels = read_pool(home / "pool.jsonl"), LabelFile(home).read()
     manifest = manifest_of(folder)
     recorded = _Recorded.of(folder, judged, metrics, of_rerankers=str(manifest.config["reranker"]["metric"]))
     estimate = missed(pool, best_grades(labels))
@@ -220,7 +229,7 @@ def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[
         {
             "recording": manifest.recording, "models": judged.models, "people": judged.people,
             "queries": len(judged.queries), "drawn": len(judged.drawn.places), "skipped": judged.skipped,
-            "imported": judged.imported, "changed": judged.reworded + len(gone),
+            "imported": judged.imported, "changed": judged.changed,
             "beyond_pool": recorded.beyond(pool), "figures": recorded.figures(judged, seed=seed),
             "missed": None if estimate is None else asdict(estimate),
             "agreements": [asdict(each) for each in compared(labels, seed=seed)],

@@ -207,7 +207,14 @@ def side_by_side_words(quality: LabelledQuality, metric: str) -> list[str]:
 def gain_words(quality: LabelledQuality | None, pipeline: str) -> str:
     """What a reranker gains over its own search, by the model and corrected; empty for other judgements."""
     found = None if quality is None else quality.of(gain_of(pipeline))
-    return "" if found is None else f"On pooled passages it gains {_both(found, signed=True)}."
+    if found is None:
+        return ""
+    rests = (
+        ""
+        if found.corrected is None
+        else (" The verdict rests on the corrected gain; tables and charts of quality on the judgements as they are.")
+    )
+    return f"On pooled passages it gains {_both(found, signed=True)}.{rests}"
 
 
 def _both(figure: LabelledFigure, *, signed: bool = False) -> str:

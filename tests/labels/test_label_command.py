@@ -212,6 +212,14 @@ def test_people_correct_the_model_and_the_report_shows_both_side_by_side(
     assert labelled["people"] == 1
     page = (tmp_path / "out" / "report.md").read_text()
     assert "As the model judged, and corrected by people" in page
+    ragprof.reranker(eval_file, out=tmp_path / "out")
+    (gain,) = [each for each in labelled["figures"] if each["what"] == "gain of reranked"]
+    # The verdict, whatever its word, rests on the figure that the report shows as corrected.
+    depths = json.loads((tmp_path / "out" / "reranker" / "corrected.json").read_text())["depths"]
+    (own,) = [each["gain"] for each in depths if each["depth"] == 6]
+    assert [own["low"], own["high"]] == pytest.approx(gain["corrected"]["interval"])
+    reason = f"{abs(own['mean']):.3f} nDCG@10 as corrected by people (95% CI"
+    assert reason in (tmp_path / "out" / "summary.json").read_text()
 
 
 def test_what_was_imported_stands_beside_and_two_draws_never_share_a_query(eval_file: Path, tmp_path: Path) -> None:
@@ -271,7 +279,8 @@ def test_a_reranker_of_the_judges_family_is_not_kept_before_people_have_looked()
     )
     assert keeps_open(None, "p", related) is None
     assert gain_words(quality(20, value(0.08, 0.01, 0.15)), "p") == (
-        "On pooled passages it gains nDCG@10 +0.100 by the model, corrected +0.080 (95% CI +0.010 to +0.150)."
+        "On pooled passages it gains nDCG@10 +0.100 by the model, corrected +0.080 (95% CI +0.010 to +0.150). "
+        "The verdict rests on the corrected gain; tables and charts of quality on the judgements as they are."
     )
     assert gain_words(quality(3, None), "p").endswith("by the model, not corrected yet (15 questions are needed).")
     assert gain_words(None, "p") == ""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ragprof.statistics.draws import Array
+from ragprof.studies.reranker.corrected import moved_to, p_of
 from ragprof.studies.reranker.verdict import (
     AtDepth,
     MoreChunks,
@@ -414,3 +415,21 @@ def test_an_undecided_verdict_hangs_on_the_number_of_queries() -> None:
     assert found.sentence == "It hangs most on the number of queries: 2 times as many would decide it."
     timed = case(at(20, around(0.3, 0.05), p95=(100.0, 60.0)), max_added_p95_ms=50.0)
     assert sensitive_to(timed, decide(timed)).what == "the number of timed queries"
+
+
+def test_a_models_gains_are_moved_to_what_people_correct_them_to_before_any_word_is_said() -> None:
+    for drawn in (around(0.3, 0.05), np.zeros(10_001)):
+        moved = moved_to(drawn, {"mean": 0.1, "low": 0.02, "high": 0.18}, seed=0)
+        assert (moved[0], *limits(moved)) == pytest.approx((0.1, 0.02, 0.18))
+    assert p_of({"mean": 0.1, "low": 0.0, "high": 0.2}) == pytest.approx(0.05)
+    kept = decide(case(at(20, moved, p=0.014), judged_by="m", checked=20))
+    assert (kept.word, kept.reason.partition("),")[0]) == (
+        "KEEP", "It lifts ranking quality by 0.100 nDCG@10 as corrected by people (95% CI +0.020 to +0.180"
+    )  # fmt: skip
+    harm = at(20, around(-0.1, 0.05))
+    assert decide(case(harm, judged_by="m")).reason.endswith(
+        "Its quality is as m judged; people have judged too few queries to correct it."
+    )
+    waits = decide(case(GAINS["gain not significant"], judged_by="m", checked=20))
+    assert waits.open[0].finding.endswith("is not significant with 300 queries, of which people judged 20")
+    assert waits.open[0].decided_by.startswith("more queries judged by people")

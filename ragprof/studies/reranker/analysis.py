@@ -18,6 +18,7 @@ from ragprof.statistics.power import more_queries_needed
 from ragprof.studies.labelled import gain_words, keeps_open, labelled_quality
 from ragprof.studies.reranker.alternatives import MainBills, alternatives, whole_bills
 from ragprof.studies.reranker.chunks import more_chunks
+from ragprof.studies.reranker.corrected import moved_to, p_of
 from ragprof.studies.reranker.data import RerankerData, read_recorded
 from ragprof.studies.reranker.depths import depth_curve, falls_from, knee, latency_check
 from ragprof.studies.reranker.effects import added_latency, found_money, means, money_ends
@@ -162,6 +163,7 @@ def case_of(
         # What was measured while others worked is in the tables, and decides nothing.
         at = {depth: replace(each, added_p95_ms=None, cost=None if hourly else each.cost) for depth, each in at.items()}
     quiet = not (busy or whole.busy)
+    checked = _correct(data, arm, at)
     own = at.pop(facts.own_depth)
     plain = {each["name"] for each in data.pipelines if each["reranker"]["name"] == "none"}
     elsewhere = [
@@ -187,7 +189,25 @@ def case_of(
         hourly=hourly,
         busy=busy,
         unchecked=unchecked(data, arm),
+        judged_by="" if data.corrected is None else ", ".join(data.corrected["judges"]),
+        checked=checked,
     )
+
+
+def _correct(data: RerankerData, arm: str, at: dict[int, AtDepth]) -> int:
+    """Put the gains and losses that people's judgements correct in place of a model's, at all depths or at none.
+
+    Returns how many queries people judged; 0 where nothing is corrected.
+    """
+    found = {depth: data.corrected_at(arm, depth) for depth in at}
+    if data.corrected is None or not all(found.values()):
+        return 0
+    for depth, known in found.items():
+        if known is not None:
+            gain = moved_to(at[depth].gain, known["gain"], seed=data.seed)
+            loss = moved_to(at[depth].loss, known["loss"], seed=data.seed)
+            at[depth] = replace(at[depth], gain=gain, loss=loss, p=p_of(known["gain"]))
+    return data.corrected["drawn"]
 
 
 def unchecked(data: RerankerData, arm: str) -> OpenQuestion | None:

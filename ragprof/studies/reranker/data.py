@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,16 @@ from ragprof.record.disturbance import busy_words
 from ragprof.statistics.draws import VERDICT_RESAMPLES, Array, Draws
 from ragprof.studies.reranker.recorded import (
     ANEW,
+    CORRECTED,
+    CORRECTED_FILE,
     JUDGEMENT,
     MANIFEST,
     RATES,
     RERANK,
     SEARCH,
     TABLES,
+    CorrectedDepth,
+    CorrectedGains,
     RecordedArm,
     candidates_at,
 )
@@ -144,6 +148,17 @@ class RerankerData:
     def timed(self, arm: str, depth: int) -> pd.DataFrame:
         """Live rows of one depth (0: without the reranker), every round of every timed query."""
         return self._live.get((arm, depth), self.tables["live"].iloc[:0])
+
+    @cached_property
+    def corrected(self) -> CorrectedGains | None:
+        """What the rerankers gain as people judged; None where no model made the judgements."""
+        path = self.home / "reranker" / CORRECTED_FILE
+        return cast(CorrectedGains, CORRECTED.read(path)) if path.exists() else None
+
+    def corrected_at(self, arm: str, depth: int) -> CorrectedDepth | None:
+        """Of an arm at one depth; None where people judged too few queries, too."""
+        known = [] if self.corrected is None else self.corrected["depths"]
+        return next((each for each in known if each["arm"] == arm and each["depth"] == depth), None)
 
     def busy(self, arm: str) -> str:
         """Why its live times count for nothing; empty where they count, or where nothing of it was recorded."""

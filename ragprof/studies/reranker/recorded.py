@@ -170,8 +170,36 @@ class RerankerRates(TypedDict):
     arms: dict[str, ArmRates]
 
 
+class CorrectedDifference(TypedDict):
+    """A mean with its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class CorrectedDepth(TypedDict):
+    """At one depth of one arm: what the reranker gains over its search, and what is lost against its own depth."""
+
+    arm: str
+    depth: int
+    gain: CorrectedDifference
+    loss: CorrectedDifference
+
+
+class CorrectedGains(TypedDict):
+    """corrected.json. Without enough judged queries `depths` is empty; `judges` are the models that graded."""
+
+    judges: list[str]
+    queries: int
+    drawn: int
+    depths: list[CorrectedDepth]
+
+
 MANIFEST, JUDGEMENT = RecordedJson(RerankerManifest, ANEW), RecordedJson(RerankerJudgement, ANEW)
 RATES = RecordedJson(RerankerRates, PRICED)
+CORRECTED = RecordedJson(CorrectedGains, ANEW)
+CORRECTED_FILE = "corrected.json"
 
 
 def candidates_at(rows: pd.DataFrame, name: str, arm: RecordedArm, depth: int) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from ragprof.record.recording import Bench
 from ragprof.studies.contract import Pricing, Request, Study
 from ragprof.studies.preparation import Prepared
 from ragprof.studies.reranker.analysis import analyse
+from ragprof.studies.reranker.corrected import keep_corrected
 from ragprof.studies.reranker.data import belongs, is_judged
 from ragprof.studies.reranker.judge import judge
 from ragprof.studies.reranker.page import reranker_page
@@ -60,6 +61,7 @@ def ready(plan: RerankerPlan, bench: Bench) -> None:
 def judge_recorded(plan: RerankerPlan, evaluation: EvaluationSet, bench: Bench) -> None:
     contents = {doc.doc_id: doc for doc in plan.subject.corpus.docs}
     judge(bench.folder, evaluation, contents, keep_text=plan.keep_text)
+    keep_corrected(bench.folder, evaluation)
 
 
 def price_recorded(folder: Path, pricing: Pricing) -> None:

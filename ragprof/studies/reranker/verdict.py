@@ -26,6 +26,10 @@ that would be kept too, loses significantly less than the smallest gain that cou
 money or time. Where it would not be kept, SHRINK to the one that gains most among those that would be kept alone (their
 p corrected for having picked one of several).
 
+Where a model made the judgements, gains and losses are those that people's judgements correct; until people have judged
+enough the verdict says that they are the model's. Of the grounds to drop it, more chunks and another pipeline rest on
+the model's grades, and say so.
+
 A verdict hangs most on the assumption that has to change least, as a factor, for another verdict.
 """
 
@@ -50,6 +54,8 @@ FEWEST = 6
 CLEARLY = 0.05
 SAVED = 0.05
 QUIETER = "timing it again on a quieter machine would decide it"
+PEOPLE = "what people judge"
+UNCORRECTED = "Its quality is as {models} judged; people have judged too few queries to correct it."
 QUERIES, TIMED, PRICE = "the number of queries", "the number of timed queries", "the reranker's price"
 FACTORS = tuple(float(f"{10 ** (step / 12):.3g}") for step in range(1, 25))
 """1.21 up to 100, a step each of 21 %."""
@@ -127,6 +133,10 @@ class RerankerCase:
     """Why its times, and money that is billed by time, are withheld."""
     unchecked: OpenQuestion | None = None
     """Why it may not be kept on a model's judgements."""
+    judged_by: str = ""
+    """The models whose grades the judgements are; empty where people made them."""
+    checked: int = 0
+    """Queries that people judged, by which gains and losses are corrected; 0 where they are not."""
 
     @property
     def free(self) -> bool:
@@ -164,7 +174,8 @@ class RerankerCase:
 
     def gained(self, at: AtDepth) -> str:
         """For sentences: "ranking quality by 0.021 nDCG@10 (95% CI +0.012 to +0.030)"."""
-        return f"ranking quality by {abs(at.gain[0]):.3f} {self.metric} ({self.interval_words(at)})"
+        corrected = " as corrected by people" if self.checked else ""
+        return f"ranking quality by {abs(at.gain[0]):.3f} {self.metric}{corrected} ({self.interval_words(at)})"
 
     def interval_words(self, at: AtDepth) -> str:
         """ "95% CI +0.012 to +0.030", or where that of the resamples would be 0 to 0, how far it may be from it."""
@@ -234,10 +245,12 @@ def decided_words(word: VerdictWord, depth: int) -> str:
 def decide(case: RerankerCase) -> Decision:
     """As declared, then the smaller depths; nothing is kept on judgements that may not bear it."""
     found = _decided(case)
-    if case.unchecked is None or found.word not in ("KEEP", "SHRINK"):
-        return found
-    reason = f"{case.unchecked.finding}; {case.unchecked.decided_by}."
-    return Decision("UNDECIDED", case.own.depth, reason, (case.unchecked,))
+    if case.unchecked is not None and found.word in ("KEEP", "SHRINK"):
+        reason = f"{case.unchecked.finding}; {case.unchecked.decided_by}."
+        return Decision("UNDECIDED", case.own.depth, reason, (case.unchecked,))
+    if case.judged_by and not case.checked:
+        return replace(found, reason=f"{found.reason} {UNCORRECTED.format(models=case.judged_by)}")
+    return found
 
 
 def _decided(case: RerankerCase) -> Decision:
@@ -304,7 +317,8 @@ def _whatever_it_gains(case: RerankerCase) -> str:
 
 def _change(case: RerankerCase) -> str:
     """ "+0.010 nDCG@10 (95% CI -0.006 to +0.026)"."""
-    return f"{difference(case.own.gain[0])} {case.metric} ({case.interval_words(case.own)})"
+    corrected = " as corrected by people" if case.checked else ""
+    return f"{difference(case.own.gain[0])} {case.metric}{corrected} ({case.interval_words(case.own)})"
 
 
 def _harmful(case: RerankerCase) -> str | None:
@@ -356,7 +370,7 @@ def _more_chunks(case: RerankerCase) -> str | None:
         if found.k <= case.k
         else f"sending {chunks} without it puts as much evidence into the prompt, and costs"
     )
-    less = f"{usd(float(dearer[0]))} less per 1,000 queries"
+    less = f"{usd(float(dearer[0]))} less per 1,000 queries{_by_the_model(case)}"
     if case.is_significant(case.own):
         return f"It lifts {case.gained(case.own)}, but {sent} {less}."
     return f"{sent[0].upper()}{sent[1:]} {less}{_whatever_it_gains(case)}."
@@ -381,7 +395,12 @@ def _rival(case: RerankerCase) -> str | None:
     if cheaper[name] <= CLEARLY * (case.bill_usd or 0.0):
         return None
     less = f"costs {usd(cheaper[name])} less per 1,000 queries"
-    return f"{name} is as good without a reranker, {less} and answers faster."
+    return f"{name} is as good without a reranker, {less} and answers faster{_by_the_model(case)}."
+
+
+def _by_the_model(case: RerankerCase) -> str:
+    """Behind a comparison that rests on the judgements as they are, where the gain itself is corrected."""
+    return f" (as {case.judged_by} judged: this comparison is not corrected by people)" if case.checked else ""
 
 
 def _open_time(case: RerankerCase) -> OpenQuestion | None:
@@ -431,6 +450,9 @@ def _open_gain(case: RerankerCase) -> OpenQuestion | None:
             # So many queries without a change that the most that may still change is below what counts.
             needed = int(THREE / case.margin) + 1 - case.queries if case.margin else None
         words = f"Its gain in ranking quality, {_change(case)}, is not significant {with_queries}"
+        if case.checked:
+            judged = f"{words}, of which people judged {case.checked:,}"
+            return OpenQuestion(judged, "more queries judged by people (`ragprof label --next 20`) would tell", PEOPLE)
         return OpenQuestion(words, _queries_words(needed), QUERIES, needed)
     value, ends = case.value(case.own), case.value_limits(case.own)
     if value is None or ends is None or ends[0] > 0:
