@@ -88,6 +88,7 @@ def options(
         "local": {"model": str(causal_model_folder), "precision": "float32", "max_new_tokens": MOST_TOKENS},
         "openai_compatible": endpoint,
         "rerank_api": {"base_url": address(reranking_server), "model": MODEL, "dialect": "vllm"},
+        "faiss": {"factory": "Flat"},
         "rrf": {"stores": ["bm25s", "faiss_flat"]},
         "cross_encoder": {"model": str(cross_encoder_folder)},
         "token_budget": {"tokens": 1000, "k": 3},

@@ -1,0 +1,125 @@
+"""The store `faiss`: every string of index_factory is built, asked and measured as FAISS does by hand."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+import pytest
+
+from ragprof.core import Doc, EmbeddedQuery, Query, Ranking, Vectors, registry
+from ragprof.core.errors import BadInput
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import ApproximateStore, Store, TunableStore
+from ragprof.parts.faiss_index import FaissStore
+from ragprof.parts.stores.faiss_flat import FaissFlatStore
+from ragprof.parts.stores.faiss_hnsw import FaissHnswStore
+
+DOCS = [Doc(f"d{place * 7 % 1000:04}", "", "", "") for place in range(1000)]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Vectors:
+    """A thousand unit vectors in twenty clusters."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(20, 32))
+    rows = (centres[random.integers(20, size=1000)] + 0.7 * random.normal(size=(1000, 32))).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def rankings(store: Store, vectors: Vectors, depth: int = 10) -> list[Ranking]:
+    return [store.search(EmbeddedQuery(Query("q", ""), row), depth).ranking for row in vectors[::20]]
+
+
+def built(vectors: Vectors, factory: str, **options: float) -> FaissStore:
+    store: FaissStore = registry.create("stores", PartSpec(name="faiss", factory=factory, **options))
+    store.add(DOCS, vectors)
+    return store
+
+
+@pytest.fixture(scope="module")
+def exact(vectors: Vectors) -> list[Ranking]:
+    store = FaissFlatStore()
+    store.add(DOCS, vectors)
+    return rankings(store, vectors)
+
+
+def recall(found: list[Ranking], exact: list[Ranking]) -> float:
+    ids = [({item.doc.doc_id for item in mine}, {item.doc.doc_id for item in best}) for mine, best in
+           zip(found, exact, strict=True)]  # fmt: skip
+    return sum(len(mine & best) for mine, best in ids) / sum(len(best) for _, best in ids)
+
+
+def test_the_other_two_are_names_for_it(vectors: Vectors, exact: list[Ranking]) -> None:
+    graph = FaissHnswStore(m=8, ef_construction=40, ef_search=30)
+    graph.add(DOCS, vectors)
+    same = built(vectors, "HNSW8", ef_construction=40, ef_search=30)
+    assert rankings(same, vectors) == rankings(graph, vectors)
+    assert rankings(built(vectors, "Flat"), vectors) == exact
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "least"),
+    [
+        ("IVF16,Flat", {"nprobe": 16}, 1.0),
+        ("SQ8", {}, 0.95),
+        ("IVF16,PQ4x4,RFlat", {"nprobe": 16, "k_factor": 20}, 0.9),
+        ("IVF16_HNSW8,SQ8", {"nprobe": 16, "ef_search": 32}, 0.9),
+        ("PCA16,IVF8,SQ8", {"nprobe": 8}, 0.5),
+    ],
+)
+def test_strings_of_every_kind_find_what_they_should_and_the_same_in_every_run(
+    vectors: Vectors, exact: list[Ranking], factory: str, options: dict[str, float], least: float
+) -> None:
+    store = built(vectors, factory, **options)
+    found = rankings(store, vectors)
+    assert recall(found, exact) >= least
+    assert found == rankings(built(vectors, factory, **options), vectors)
+    assert isinstance(store, ApproximateStore)
+    assert store.exact().identity == "faiss_flat"
+
+
+def test_it_gives_what_faiss_gives_by_hand(vectors: Vectors) -> None:
+    index = faiss.index_factory(32, "IVF16,SQ8", faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+    index.nprobe = 4
+    scores, places = index.search(vectors[::20], 10)
+    store = built(vectors, "IVF16,SQ8", nprobe=4)
+    found = [[(item.doc.doc_id, item.score) for item in each] for each in rankings(store, vectors)]
+    by_hand = [
+        sorted(((DOCS[place].doc_id, score) for place, score in zip(*row, strict=True)), key=lambda each: each[::-1])
+        for row in zip(places.tolist(), scores.tolist(), strict=True)
+    ]
+    assert found == [row[::-1] for row in by_hand]
+    assert store.index_bytes == len(faiss.serialize_index(index))
+
+
+def test_another_value_of_a_knob_asks_the_same_index(vectors: Vectors, exact: list[Ranking]) -> None:
+    store = built(vectors, "IVF16,Flat", nprobe=1)
+    wide = store.tuned(nprobe=16)
+    assert isinstance(store, TunableStore)
+    assert (store.search_knobs, wide.identity) == (("nprobe",), "faiss IVF16,Flat nprobe=16")
+    assert rankings(wide, vectors) == exact
+    assert recall(rankings(store, vectors), exact) < 1.0
+    one = EmbeddedQuery(Query("q", ""), vectors[0])
+    assert store.search(one, 10).usage["vectors_scanned"] < wide.search(one, 10).usage["vectors_scanned"] == 1000
+
+
+def test_where_clusters_hold_too_little_the_ranking_is_short(vectors: Vectors) -> None:
+    store = built(vectors, "IVF64,Flat", nprobe=1)
+    assert min(len(each) for each in rankings(store, vectors, 200)) < 200
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"factory": "IVF64;Flat"}, "FAISS knows no index 'IVF64;Flat'; write as its index_factory does"),
+        ({"factory": "HNSW8", "nprobe": 4}, "the index 'HNSW8' takes no nprobe; that is a knob of clusters"),
+        ({"factory": "PQ7"}, "should be a multiple of the number of subquantizers"),
+        ({"factory": "IVF2000,Flat"}, "trains 'IVF2000,Flat' on at least 2,000 passages, and there are 1,000"),
+        ({"factory": "IVF16,Flat", "nprobe": 0}, "option of the store 'faiss' 'nprobe'"),
+    ],
+)
+def test_what_faiss_refuses_is_said(vectors: Vectors, options: dict[str, str | int], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        registry.create("stores", PartSpec.model_validate({"name": "faiss", **options})).add(DOCS, vectors)
