@@ -30,6 +30,8 @@ MOST = 10**12
 MOST_PIECES = 1_000_000
 PIECES = ("delta", "token", "text", "content", "answer", "choices.0.delta.content", "choices.0.text")
 """Where the text of one piece of a stream may stand."""
+STREAMED = frozenset({"delta", "token", "choices", "answer"})
+"""What pieces of an answer have and documents have not."""
 EXPECTED = (
     "a text, a list of documents (ids, pairs with a score, or objects with an id, a source or a text), both in a pair, "
     f"or a mapping with one under a name such as '{DOCUMENTS[0]}' and the other under '{ANSWERS[0]}'"
@@ -132,27 +134,44 @@ def is_count(value: object) -> bool:
 def joined(pieces: Iterable[Any]) -> Any:
     """Run a stream to its end and put its pieces together: texts in a row, and whatever else they say, last word first.
 
-    When the first text came is told to whoever listens. Pieces that are neither texts nor mappings are documents.
+    When the first text came is told to whoever listens. Pieces that are neither texts nor mappings are documents, and
+    so are mappings that have an id each, no two the same: the pieces of an answer share that of the answer.
     Raises ValueError where the stream tells an error, and where it goes on for more than MOST_PIECES.
     """
     here, whole, texts, others = listening(), dict[str, Any](), list[str](), list[Any]()
+    by_id: dict[str, Any] | None = {}
+    first_ns = None
     for place, piece in enumerate(pieces):
         if place >= MOST_PIECES:  # one without an end would fill the memory, also once its question is given up
             raise ValueError(f"the stream has more than {MOST_PIECES:,} pieces")
         if not isinstance(piece, str | Mapping):
             others.append(piece)
             continue
+        by_id = _with_another(by_id, piece)
         told = {"text": piece} if isinstance(piece, str) else piece
         if error := told.get("error"):
             raise ValueError(f"the stream tells an error: {member(error, 'message') or error}")
         text = next((found for path in PIECES if isinstance(found := value_at(told, path), str)), "")
         if text and not texts and here is not None:
-            here[0].first_ns = here[0].clock()
+            first_ns = here[0].clock()
         texts += [text] if text else []
         whole |= {name: value for name, value in told.items() if name not in ("delta", "token", "choices", "text")}
-    if others and not texts and not whole:
-        return others
+    if by_id or (others and not texts and not whole):
+        return [*others, *(by_id or {}).values()]
+    if here is not None and first_ns is not None:
+        here[0].first_ns = first_ns
     return {**whole, "answer": "".join(texts)} if whole else "".join(texts)
+
+
+def _with_another(found: dict[str, Any] | None, piece: object) -> dict[str, Any] | None:
+    """The documents by their ids with one more; None once a piece is none, or has an id that was there before."""
+    if found is None or not isinstance(piece, Mapping) or STREAMED & piece.keys():
+        return None
+    hit = hit_of(piece)
+    if hit is None or not hit.ids or hit.ids[0] in found:
+        return None
+    found[hit.ids[0]] = piece
+    return found
 
 
 def _under(returned: object, names: Iterable[str]) -> list[Any]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
+import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -19,7 +21,7 @@ from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any, TypeAlias
 
 from ragprof.core import (
@@ -262,7 +264,7 @@ class AskedApp:
         # cannot be put back ends the run: the app would be asked the next question with settings of this one.
         folder = Path.cwd()
         try:
-            with in_place(self.settings):
+            with in_place(self.settings), left_alone():
                 heard: Heard = self._on_thread(query, work, listener)
         finally:
             stayed_in(folder, f"app '{self.name}'")
@@ -369,6 +371,34 @@ class AskedApp:
         if "generate" in usage:
             generated = Generated(text or "", usage["generate"], _first_token_ns(heard), "stop")
         return Answer(query, rankings, prompt, usage, generated), times, reading
+
+
+@contextmanager
+def left_alone() -> Iterator[None]:
+    """Have code of the user's own leave the process as it was: its streams open, no alarm set.
+
+    A stream that it closes is opened again. An alarm that it sets is one of its own time, and would ring in the midst
+    of something else: it is called off, and where it rings meanwhile and nobody takes it, it raises RuntimeError here
+    instead of ending the process.
+    """
+    has_alarm = current_thread() is main_thread() and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    before = signal.getsignal(signal.SIGALRM) if has_alarm else None
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGALRM, _rang)
+    try:
+        yield
+    finally:
+        if has_alarm:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            stream = getattr(sys, name)
+            if stream is not None and stream.closed:
+                setattr(sys, name, open(number, "w", encoding="utf-8", errors="replace", closefd=False))  # noqa: SIM115
+
+
+def _rang(_number: int, _frame: object) -> None:
+    raise RuntimeError("an alarm rang that the app set (signal.alarm)")
 
 
 def stayed_in(folder: Path, name: str) -> None:

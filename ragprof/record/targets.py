@@ -6,17 +6,20 @@ Nothing is imported before it was named, and nothing but what was named.
 from __future__ import annotations
 
 import difflib
+import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import localcontext
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import Parameter, isclass, signature
 from pathlib import Path
-from types import ModuleType
+from threading import Event, current_thread, main_thread
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.plain import said_by
 from ragprof.core.registry import PartSpec
 from ragprof.record import opentelemetry
-from ragprof.record.apps import AskedApp, stayed_in
+from ragprof.record.apps import AskedApp, left_alone, stayed_in
 from ragprof.record.indexing import Indexing
 
 ADDRESSES = ("http://", "https://")
@@ -78,14 +81,37 @@ def _module(name: str, beside: Path) -> ModuleType:
     folder = Path.cwd()
     try:
         # What it sets for its own arithmetic and warnings is not for ours.
-        with np.errstate(), warnings.catch_warnings(), localcontext():
+        with np.errstate(), warnings.catch_warnings(), localcontext(), left_alone(), watching_for_ctrl_c() as pressed:
             found = _of_file(beside / Path(name).expanduser(), name) if name.endswith(".py") else import_module(name)
-    except (KeyboardInterrupt, BadInput):
+    except BadInput:
         raise
     except BaseException as problem:  # code of the user's own may raise anything, SystemExit too
+        if isinstance(problem, KeyboardInterrupt) and pressed.is_set():
+            raise
         raise BadInput(f"app: {name} does not import: {_last_place(problem)}") from None
     stayed_in(folder, name)
     return found
+
+
+@contextmanager
+def watching_for_ctrl_c() -> Iterator[Event]:
+    """An event that is set once somebody interrupts the run: code of the user's own may raise the same."""
+    pressed, before = Event(), signal.getsignal(signal.SIGINT)
+    if current_thread() is not main_thread() or before is not signal.default_int_handler:
+        pressed.set()
+        yield pressed
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield pressed
+    finally:
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, before)
 
 
 def _of_file(path: Path, name: str) -> ModuleType:
@@ -135,10 +161,11 @@ def _made(found: Any, target: str) -> Any:
     if any(each.default is Parameter.empty or each.kind is Parameter.VAR_POSITIONAL for each in takes):
         return found
     try:
-        return found() if not takes else found
-    except KeyboardInterrupt:
-        raise
+        with left_alone(), watching_for_ctrl_c() as pressed:
+            return found() if not takes else found
     except BaseException as problem:
+        if isinstance(problem, KeyboardInterrupt) and pressed.is_set():
+            raise
         raise BadInput(f"app = '{target}' made no app: {_last_place(problem)}") from None
 
 

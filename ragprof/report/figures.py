@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 from typing import Any, TypeAlias
 
 from ragprof.core import counting
@@ -167,6 +168,22 @@ def not_significant(interval: Interval, p: float | None, family: int) -> str:
     if family < 2:
         return f"{NOT_SIGNIFICANT} ({told})"
     return f"{NOT_SIGNIFICANT} after correction for {family:,} comparisons (Holm, {told})"
+
+
+def disagreement(interval: tuple[float | None, float | None] | None, p: float | None) -> str:
+    """Say that an interval of resamples excludes 0 and the sign-flip test does not; empty where they agree.
+
+    With few queries, or many ties, either may be the stricter one. A difference is significant where both say so.
+    """
+    if interval is None or p is None:
+        return ""
+    low, high = (
+        -inf if end is None and place == 0 else inf if end is None else end for place, end in enumerate(interval)
+    )
+    if (low <= 0 <= high) == (p >= 0.05):
+        return ""
+    first, second = ("excludes", "p is not below") if p >= 0.05 else ("holds", "p is below")
+    return f"; {NOT_SIGNIFICANT}: the interval {first} 0 and {second} 0.05, and both must tell"
 
 
 def usd(value: Any) -> str:

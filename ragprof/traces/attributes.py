@@ -26,6 +26,9 @@ Keep = Callable[[str], str]
 QUESTION = ("query", "question", "input", "query_str", "q", "user_input", "text")
 """Under which name a chain's input holds the question."""
 SAMPLED = frozenset(SAMPLING)
+LOST = "lost_attributes"
+"""The fact that says how many attributes of a span cannot be read."""
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 REDACTED = "__REDACTED__"
 """What OpenInference writes in place of what it hides."""
 FIELDS, TEXTS = frozenset({"id", "content"}), frozenset({"content", "text", "prompt"})
@@ -50,7 +53,27 @@ class Plan(NamedTuple):
 
 
 def facts_of(attributes: Sequence[dict[str, Any]], keep: Keep | None = None) -> dict[str, Any]:
-    """Return the facts of a span by its attributes, as OTLP's JSON has them: objects of a key and a value.
+    """Return the facts of a span by its attributes; those that cannot be read are left out and counted as LOST."""
+    try:
+        return _facts(attributes, keep)
+    except UNREADABLE:
+        sound = [each for each in attributes if _is_sound(each)] if isinstance(attributes, list) else []
+        lost = len(attributes) - len(sound) if isinstance(attributes, list) else 1
+        return {**_facts(sound, keep), LOST: lost}
+
+
+def _is_sound(attribute: Any) -> bool:
+    try:
+        if isinstance(attribute["key"], str):
+            _facts([attribute], None)
+            return True
+    except UNREADABLE:
+        pass
+    return False
+
+
+def _facts(attributes: Sequence[dict[str, Any]], keep: Keep | None) -> dict[str, Any]:
+    """The facts of attributes as OTLP's JSON has them: objects of a key and a value.
 
     `found`, `offered`, `reranked` and `injected` are lists of [id, probe], `prompt` is one text, `question` another,
     `sampled` names what a sampler left behind. Of attributes that tell nothing no value is read.

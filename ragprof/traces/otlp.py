@@ -30,8 +30,8 @@ def spans_of(line: dict[str, Any], keep: Keep | None = None) -> Iterator[SpanFac
         return
     for resource_spans in line.get("resourceSpans") or line.get("resource_spans") or ():
         resource = (resource_spans.get("resource") or {}).get("attributes") or ()
-        known = {each["key"]: plain(each.get("value")) for each in resource if each.get("key") == "service.name"}
-        service = str(known.get("service.name") or UNNAMED)
+        named = [each for each in resource if isinstance(each, dict) and each.get("key") == "service.name"]
+        service = str((plain(named[-1].get("value")) if named else None) or UNNAMED)
         for part in ("scopeSpans", "scope_spans", "instrumentationLibrarySpans"):
             for scope in resource_spans.get(part) or ():
                 about = (scope.get("scope") or {}).get("attributes") or ()

@@ -21,7 +21,7 @@ import orjson
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts, langfuse, otlp, phoenix
-from ragprof.traces.attributes import Keep
+from ragprof.traces.attributes import LOST, Keep
 from ragprof.traces.vocabulary import LIMITS
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -55,7 +55,7 @@ class TraceAccount:
     """What was read of one file, and what was not. `first_unread` is the number of the first line that was passed over.
 
     `cut_off` says that the last line has no end; `too_long` counts lines of more than MOST_BYTES, `without_trace` spans
-    that name no trace.
+    that name no trace, `lost_attributes` those that cannot be read, of spans that can.
     """
 
     path: Path
@@ -66,6 +66,7 @@ class TraceAccount:
     too_long: int = 0
     cut_off: bool = False
     without_trace: int = 0
+    lost_attributes: int = 0
 
     def passed_over(self, line: int) -> None:
         self.unread += 1
@@ -175,7 +176,10 @@ def _spans_of_object(
         account.foreign += 1
         return
     account.spans[called] += len(spans)
-    account.without_trace += sum(not span.trace_id for span in spans)
+    for span in spans:
+        account.without_trace += not span.trace_id
+        if LOST in span.facts:
+            account.lost_attributes += span.facts.pop(LOST)
     yield from spans
 
 
@@ -186,6 +190,8 @@ def sound(span: SpanFacts) -> SpanFacts:
         known = end if end is not None and 0 < end <= LAST_NS else 0
         begun = start if LONGEST_NS < start <= LAST_NS else known
         span = span._replace(start_ns=begun, end_ns=None)
+    if not facts:
+        return span
     for fact in LIMITS.keys() & facts.keys():
         if not 0 <= facts[fact] <= LIMITS[fact]:
             del facts[fact]

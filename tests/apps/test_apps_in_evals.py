@@ -170,6 +170,12 @@ def test_nothing_is_imported_by_reading_the_eval_file(handbook: Path) -> None:
     assert read_eval(file).pipelines[-1].app == "rag.py:answer"
     with pytest.raises(BadInput, match="does not import: SystemExit: ran"):
         prepare(file)
+    (handbook.parent / "rag.py").write_text("raise KeyboardInterrupt('mine')\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="does not import: KeyboardInterrupt: mine"):
+        prepare(file)
+    (handbook.parent / "rag.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):  # somebody interrupts the run
+        prepare(file)
 
 
 def test_the_import_of_an_app_is_a_task_of_its_own(handbook: Path) -> None:

@@ -113,3 +113,10 @@ def test_a_document_without_a_known_id_is_told_by_its_text() -> None:
         assert doc.doc_id == "guide.md#0002"
     assert known.doc_with_text("second") is None
     assert known.doc_with_text("") is None
+
+
+def test_documents_that_a_generator_yields_are_documents_and_pieces_of_an_answer_are_not() -> None:
+    found = [{"id": "d1", "text": "one"}, {"id": "d2", "text": "two"}]
+    assert joined(iter(found)) == found
+    pieces = [{"id": "a1", "text": "one "}, {"id": "a1", "text": "two"}]
+    assert joined(iter(pieces)) == {"id": "a1", "answer": "one two"}

@@ -6,6 +6,8 @@ import decimal
 import itertools
 import json
 import os
+import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -89,6 +91,35 @@ def test_a_secret_of_the_environment_is_in_no_message(monkeypatch: pytest.Monkey
     app = asked(lambda question: [], index=raising(ValueError("correct-horse is refused")))
     with pytest.raises(BadInput, match=r"failed: ValueError: \*\*\* is refused$"):
         app.reindex([])
+
+
+def test_an_app_that_closes_the_output_loses_nobody_elses_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    def closing(question: str) -> list[str]:
+        sys.stdout.close()
+        return ["d01"]
+
+    before = sys.stdout
+    try:
+        sys.stdout = os.fdopen(os.dup(1), "w")  # as the process has it, and not as pytest does
+        assert asked(closing).ranked(QUERY, of=1).rankings["search"]
+        sys.stdout.write("still here\n")
+        sys.stdout.flush()
+    finally:
+        sys.stdout = before
+    assert capfd.readouterr().out == "still here\n"
+
+
+def test_an_alarm_of_an_app_rings_for_its_own_question_alone() -> None:
+    def late(question: str, seconds: float) -> list[str]:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        threading.Event().wait(0.1 if seconds < 1 else 0)
+        return ["d01"]
+
+    before = signal.getsignal(signal.SIGALRM)
+    said = failure(late, arguments={"seconds": 0.02})
+    assert said == "question 'q1': RuntimeError: an alarm rang that the app set (signal.alarm)"
+    assert asked(late, arguments={"seconds": 60.0}).ranked(QUERY, of=1).rankings["search"]
+    assert (signal.getitimer(signal.ITIMER_REAL), signal.getsignal(signal.SIGALRM)) == ((0.0, 0.0), before)
 
 
 def test_documents_that_cannot_be_read_fail_their_question_and_no_more() -> None:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from ragprof.report.blocks import Block, Folded, PipelineFold, Sentences
-from ragprof.report.figures import per_words
+from ragprof.report.figures import disagreement, per_words
 from ragprof.report.html import Front, charts_of, page
 from ragprof.report.markdown import as_part
 from ragprof.report.palette import pipeline_colours
@@ -166,6 +166,9 @@ def test_the_saving_says_how_many_chunks_hold_the_same(section: RerankerSection,
     cell = cells(tables.statement(dense.model_copy(update={"statement": more})), "prompt tokens saved", column=1)[-1]
     assert cell.text.startswith("2 chunks (")
     assert f"hold what search holds with {iso.k_without}; tokens saved a query: " in cell.text
+    fewer = dense.statement.model_copy(update={"iso_quality_k": iso.model_copy(update={"own_k": 5})})
+    cell = cells(tables.statement(dense.model_copy(update={"statement": fewer})), "prompt tokens saved", column=1)[-1]
+    assert f"holds what search holds with {iso.k_without} of its 5; tokens saved a query: " in cell.text
     none = iso.model_copy(update={"k_with": None})
     cell = cells(
         tables.statement(changed(section, DENSE, statement={"iso_quality_k": none}).verdicts[DENSE]),
@@ -427,3 +430,19 @@ def test_times_and_money_of_a_busy_machine_are_marked(section: RerankerSection) 
     assert busy in tables.statement(marked.verdicts[HYBRID]).note
     row = cells(tables.glance(marked), HYBRID)
     assert [cell.text.endswith(" *") for cell in row] == [False, False, False, True, True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("interval", "p", "said"),
+    [
+        ((0.01, 0.09), 0.057, "; not significant: the interval excludes 0 and p is not below 0.05, and both must tell"),
+        ((-0.01, 0.09), 0.03, "; not significant: the interval holds 0 and p is below 0.05, and both must tell"),
+        ((0.01, 0.09), 0.04, ""),
+        ((-0.01, None), 0.2, ""),
+        (None, 0.2, ""),
+    ],
+)
+def test_an_interval_and_a_test_that_disagree_are_told(
+    interval: tuple[float | None, float | None] | None, p: float, said: str
+) -> None:
+    assert disagreement(interval, p) == said

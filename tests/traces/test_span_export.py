@@ -68,6 +68,9 @@ def test_a_profile_of_the_written_traces_has_the_recordings_figures(
     document = json.loads((recorded_handbook / "summary.json").read_text())
     found = trace(*sorted((written / "otlp").glob("*.jsonl")), out=tmp_path / "again").summary["trace"]
     assert set(found["pipelines"]) == set(document["pipelines"])
+    queries = sum(one["end_to_end"]["queries"] for one in document["pipelines"].values())
+    assert found["asked_again"] == found["traces"] - queries > 0
+    assert any(line.startswith("The traces are of a recording of ragprof") for line in found["warnings"])
     for name, recorded in document["pipelines"].items():
         read_back = found["pipelines"][name]
         assert read_back["traces"] == recorded["end_to_end"]["n"]

@@ -140,6 +140,29 @@ def test_spans_that_name_no_trace_are_counted_and_said(tmp_path: Path) -> None:
         ragprof.trace(write(tmp_path / "lost.jsonl", [lost]), out=tmp_path / "out")
 
 
+def test_an_attribute_that_cannot_be_read_costs_itself_and_no_line(tmp_path: Path) -> None:
+    broken = request(openinference())
+    spans = broken["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    count = {"key": "llm.token_count.prompt", "value": {"intValue": "twelve"}}
+    spans[0]["attributes"] += [{"value": {"stringValue": "no key"}}, None, count]
+    spans[1]["attributes"] = {"openinference.span.kind": "LLM"}
+    path = write(tmp_path / "t.jsonl", [broken, request(openinference())])
+    found, account = read(path)
+    whole, _ = read(write(tmp_path / "whole.jsonl", [request(openinference())]))
+    assert (len(found), account.unread, account.lost_attributes) == (2 * len(whole), 0, 4)
+    assert found[0] == whole[0]
+    warnings = ragprof.trace(path, out=tmp_path / "out").summary["trace"]["warnings"]
+    assert "t.jsonl: 4 attributes could not be read; the spans are counted without them." in warnings
+
+
+def test_a_service_of_another_script_has_a_name_of_ours_and_its_own_beside_it(tmp_path: Path) -> None:
+    lines = [request(openinference(number), service=name) for number, name in enumerate(("Büro", "検索"), start=1)]
+    section = ragprof.trace(write(tmp_path / "t.jsonl", lines), out=tmp_path / "out").summary["trace"]
+    assert sorted(section["pipelines"]) == ["Buro", "traces-1b6b1a6f"]
+    assert section["renamed"] == {"Buro": "Büro", "traces-1b6b1a6f": "検索"}
+    assert "The service '検索' is called traces-1b6b1a6f here." in section["warnings"]
+
+
 def test_services_do_not_share_a_name(tmp_path: Path) -> None:
     lines = [request(openinference(place), service=name) for place, name in enumerate(("a/b", "a-b", "", "-"), start=1)]
     (tmp_path / "q.jsonl").write_text('{"_id": "q1", "text": "nobody asked"}\n', encoding="utf-8")

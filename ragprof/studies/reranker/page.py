@@ -208,7 +208,8 @@ def _saved(found: Statement, month: PerMonth) -> str:
     chunks = ""
     if iso.k_with is not None:
         holds = "holds" if iso.k_with == 1 else "hold"
-        chunks = f": {figures.counted(iso.k_with, 'passage')} {holds} what {iso.k_without} did"
+        before = f"{iso.k_without}" if iso.k_without == iso.own_k else f"the first {iso.k_without} of its {iso.own_k}"
+        chunks = f": {figures.counted(iso.k_with, 'passage')} {holds} what {before} did"
     verb, monthly = "save", figures.usd(month.llm_usd_saved)
     if monthly.startswith(figures.MINUS):
         verb, monthly = "cost more, by", monthly.removeprefix(figures.MINUS)
@@ -272,6 +273,7 @@ def _scenario(one: Scenario) -> str:
 def sure(one: RerankerVerdict) -> str:
     """How sure: questions, interval, and how many more would tell."""
     p = "" if one.gain.p is None else f", p = {figures.p_value(one.gain.p)}".replace("= <", "<")
+    p += figures.disagreement(one.gain.interval, one.gain.p)
     more = f" About {figures.counted(one.more_queries, 'more question')} would decide it." if one.more_queries else ""
     asked = f"n = {figures.counted(one.gain.n, 'question')}"
     return f"{asked}{p}; every range above is a 95% interval over questions.{more}"

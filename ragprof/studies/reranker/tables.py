@@ -189,7 +189,7 @@ def side_by_side(section: RerankerSection) -> Table:
 def _difference(one: StudentBesideTeacher) -> Cell:
     found = score_change(one.difference)
     p = "" if one.p is None else f", p = {figures.p_value(one.p)}".replace("= <", "<")
-    return Cell(found.text, found.note + p, found.tone)
+    return Cell(found.text, found.note + p + figures.disagreement(one.difference.interval, one.p), found.tone)
 
 
 def _same_order(one: StudentBesideTeacher) -> Cell:
@@ -220,6 +220,7 @@ def statement(one: RerankerVerdict) -> Table:
     bought = []
     for metric, gain in found.quality_gain.items():
         rests = f"p = {figures.p_value(gain.p)}, n = {figures.counted(gain.n, 'query', 'queries')}".replace("= <", "<")
+        rests += figures.disagreement(gain.interval, gain.p)
         reached = Cell(metric, f"{figures.score(gain.without)} \u2192 {figures.score(gain.reached)}")
         bought.append((reached, difference_cell(gain), _DASH, _quiet(rests)))
     timed = _quiet(f"n = {figures.counted(found.timed_queries, 'live query', 'live queries')}")
@@ -307,10 +308,11 @@ def _saving_cell(found: Statement) -> Cell:
     if iso.k_with is None:
         return _quiet(f"no k holds the {iso.metric} that search holds with {figures.counted(iso.k_without, 'chunk')}")
     fewer = estimate_cell(iso.tokens_saved_per_query, _tokens)
+    own = "" if iso.k_without == iso.own_k else f" of its {iso.own_k}"
     words = (
         f"{figures.counted(iso.k_with, 'chunk')} ({figures.span(iso.interval, figures.count)}) "
         f"{'holds' if iso.k_with == 1 else 'hold'} what search holds with "
-        f"{iso.k_without}; tokens saved a query: {fewer.text}{_bracketed(fewer)}"
+        f"{iso.k_without}{own}; tokens saved a query: {fewer.text}{_bracketed(fewer)}"
     )
     return _quiet(words, f"tokens priced as {found.llm}" if found.llm else "no LLM is priced")
 

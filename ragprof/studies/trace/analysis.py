@@ -72,6 +72,7 @@ def analyse(folder: Path) -> TraceSection:
         **{name: counts[name] for name in (
             "spans", "traces", "without_stage", "rootless", "unfinished", "repeated", "skewed",
         )},
+        asked_again=counts.get("asked_again", 0), renamed=counts.get("renamed", {}),
         sampling=SamplingSigns(attributes=counts["sampled"], kept_share=counts["kept_share"]),
         pipelines=pipelines, questions=config.get("questions"),
         rates=tuple(AppliedRate(name=name, **rate) for name, rate in rates["rates"].items()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,7 @@ from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.evals.traced import KIND, UNACCOUNTED, WHOLE
 from ragprof.traces import SpanFacts
+from ragprof.traces.otlp import UNNAMED
 from ragprof.traces.reading import TraceAccount, read_spans
 from ragprof.traces.spill import by_trace
 from ragprof.traces.trees import REST, Documents, TraceFacts, trace_of
@@ -78,7 +80,9 @@ class TraceTally:
     timed: int = 0
     sampled: Counter[str] = field(default_factory=Counter)
     kept_share: float | None = None
+    asked_again: int = 0
     pipelines: Counter[str] = field(default_factory=Counter)
+    queries: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, trace: TraceFacts, *, pipeline: str | None) -> None:
         """Count a trace; one without a pipeline is left out of the profile."""
@@ -92,6 +96,9 @@ class TraceTally:
             return
         self.traces += 1
         self.pipelines[pipeline] += 1
+        if trace.query_id is not None:
+            self.asked_again += (pipeline, trace.query_id) in self.queries
+            self.queries.add((pipeline, trace.query_id))
         self.rootless += not trace.is_rooted
         self.unfinished += trace.unfinished
         self.skewed += trace.skewed
@@ -100,7 +107,7 @@ class TraceTally:
         self.overlapping += bool(path) and busy > path
 
     def as_json(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "pipelines"}
+        return {name: value for name, value in vars(self).items() if name not in ("pipelines", "queries")}
 
 
 class TraceTables:
@@ -222,7 +229,7 @@ def record_traces(
         "recording": uuid4().hex,
         "config": {**config, "pipelines": [{"name": name} for name, _ in found.pipelines.most_common()]},
         "sources": [_source(account) for account in accounts],
-        "counts": found.as_json(),
+        "counts": {**found.as_json(), "renamed": pipelines.renamed()},
     }
     files.write_json(folder / "manifest.json", manifest)
 
@@ -252,7 +259,7 @@ def _source(account: TraceAccount) -> dict[str, Any]:
         "name": account.path.name, "bytes": account.path.stat().st_size, "spans": dict(account.spans),
         "unread": account.unread, "first_unread": account.first_unread, "foreign": account.foreign,
         "too_long": account.too_long, "cut_off": account.cut_off and account.unread > 0,
-        "without_trace": account.without_trace,
+        "without_trace": account.without_trace, "lost_attributes": account.lost_attributes,
     }  # fmt: skip
 
 
@@ -260,11 +267,17 @@ class PipelineNames(dict[str, str]):
     """Services by the names of pipelines, which may stand in the name of a file: no two have one in common."""
 
     def __missing__(self, service: str) -> str:
-        name = re.sub(r"[^A-Za-z0-9+._ -]", "-", service).strip(" -._+")[:80] or "traces"
-        if name in self.values():
+        # Letters with accents lose them; what has no letter of ASCII is known by a digest.
+        plain = unicodedata.normalize("NFKD", service).encode("ascii", "ignore").decode()
+        name = re.sub(r"[^A-Za-z0-9+._ -]", "-", plain).strip(" -._+")[:80] or UNNAMED
+        if name in self.values() or (name == UNNAMED and service != UNNAMED):
             name = f"{name[:70]}-{hashlib.sha256(service.encode(errors='replace')).hexdigest()[:8]}"
         self[service] = name
         return name
+
+    def renamed(self) -> dict[str, str]:
+        """Name -> service, of those that are called otherwise."""
+        return {name: service for service, name in self.items() if name != service}
 
 
 def digest_of(question: str) -> str:

@@ -32,6 +32,8 @@ class SourceFacts(Section):
     """Whether the file ends in the middle of a line."""
     without_trace: int = 0
     """Spans that name no trace; they are left out."""
+    lost_attributes: int = 0
+    """Attributes that cannot be read; their spans are there without them."""
 
 
 class SamplingSigns(Section):
@@ -213,6 +215,10 @@ class TraceSection(Section):
     """Spans that were there twice."""
     skewed: int
     """Spans that reach beyond the span that they lie in: clocks of two machines."""
+    asked_again: int = 0
+    """Traces of a recording's further live rounds: the same query of the same pipeline, timed again."""
+    renamed: Mapping[str, str] = {}
+    """Pipeline -> the service that it stands for, where the name of that cannot be one of ours."""
     sampling: SamplingSigns
     pipelines: Mapping[str, TracedPipeline] = Field(min_length=1)
     questions: int | None

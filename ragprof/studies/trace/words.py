@@ -117,6 +117,7 @@ def warnings(section: TraceSection) -> Iterator[str]:
         )
     for source in section.sources:
         yield from _unread(source)
+    yield from _named_here(section)
     if section.without_stage:
         total = section.without_stage + section.traces
         yield f"Left out: {counted(section.without_stage, 'trace')} of {total:,}, without a span of a RAG stage."
@@ -147,11 +148,25 @@ def warnings(section: TraceSection) -> Iterator[str]:
             yield f"{name}: {UNPRICED} {reason}"
 
 
+def _named_here(section: TraceSection) -> Iterator[str]:
+    """What the traces and their services stand for."""
+    if section.asked_again:
+        again, asked = counted(section.asked_again, "trace"), section.traces - section.asked_again
+        yield (
+            f"The traces are of a recording of ragprof, which asks each query in several rounds: {again} of "
+            f"{section.traces:,} time one of {counted(asked, 'query', 'queries')} again, and count like the others."
+        )
+    for name, service in section.renamed.items():
+        yield f"The service '{service[:80]}' is called {name} here."
+
+
 def _unread(source: object) -> Iterator[str]:
-    name, unread, foreign, too_long, first, cut_off, lost = (
+    name, unread, foreign, too_long, first, cut_off, lost, broken = (
         getattr(source, key)
-        for key in ("name", "unread", "foreign", "too_long", "first_unread", "cut_off", "without_trace")
-    )
+        for key in (
+            "name", "unread", "foreign", "too_long", "first_unread", "cut_off", "without_trace", "lost_attributes",
+        )
+    )  # fmt: skip
     if cut_off and unread == 1:
         yield f"{name} ends in the middle of line {first}, which is left out."
     elif unread:
@@ -162,6 +177,8 @@ def _unread(source: object) -> Iterator[str]:
         yield f"{name}: left out {counted(lost, 'span')} that {'names' if lost == 1 else 'name'} no trace."
     if too_long:
         yield f"{name}: passed over {counted(too_long, 'line')} of more than 64 MB."
+    if broken:
+        yield f"{name}: {counted(broken, 'attribute')} could not be read; the spans are counted without them."
 
 
 def tiles(section: TraceSection) -> tuple[Tile, ...]:
