@@ -401,16 +401,19 @@ def price(
     console.result(result)
 
 
-def report(folder: Recording) -> None:
+def report(
+    folder: Recording,
+    full: Annotated[bool, typer.Option("--full", help="The whole report as Markdown, too: report-full.md.")] = False,
+) -> None:
     """Write the report of a recording again.
 
-    Writes summary.json, report.html and report.md.
+    Writes summary.json, report.html and report.md, which is short enough for a pull request.
     """
     from ragprof.core.files import claimed
     from ragprof.session.again import redraw
 
     with claimed(folder), console.progress() as bars:
-        result = redraw(folder, progress=bars)
+        result = redraw(folder, full=full, progress=bars)
     console.result(result)
 
 

@@ -113,7 +113,8 @@ OUTSIDE = "outside"
 FORMAT = 1
 DERIVED = (
     "manifest.json", "settings.json", "judgement.json", "labelled.json", "rates.json", "summary.json",
-    "scores.parquet", "costs.parquet", "report.html", "report.md", "reranker.md",
+    "scores.parquet", "costs.parquet", "report.html", "report.md", "report-full.md",
+    "reranker.md",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from ragprof.price.rates import KEPT_BOOKS
 from ragprof.report import stills
 from ragprof.session import studies
 from ragprof.session.drawn import SUMMARY, keep_drawn, last_drawn, rests_on
-from ragprof.session.pages import page_names, write_report
+from ragprof.session.pages import FULL, page_names, write_report
 from ragprof.session.summary import Analysis, analyse, belonging, read_analysis
 from ragprof.studies.contract import Pricing
 
@@ -116,20 +116,21 @@ def _with_kept_books(folder: Path, books: Sequence[Path]) -> tuple[Path, ...]:
     return (*(book for book in sorted((folder / KEPT_BOOKS).glob("*.toml")) if book.name not in given), *books)
 
 
-def redraw(folder: Path, *, progress: Progress = SILENT) -> Result:
-    """Summary and report of a recording, from its files.
+def redraw(folder: Path, *, full: bool = False, progress: Progress = SILENT) -> Result:
+    """Summary and report of a recording, from its files. `full` asks for the whole report as Markdown, too.
 
     Pages whose sources have not changed, by content, are neither computed nor drawn again.
     """
     pages = page_names(folder)
     found, before = rests_on(folder, pages), last_drawn(folder)
     summary_holds = found == before.rests_on and before.holds(folder, SUMMARY)
-    if summary_holds and all(before.holds(folder, page) for page in before.pages):
+    asked = [*before.pages, FULL] if full else before.pages
+    if summary_holds and all(before.holds(folder, page) for page in asked):
         return Result(folder, read_analysis(folder))
     with stills.soon():
         analysis = read_analysis(folder) if summary_holds else analyse(folder, progress)
         files.write_json(folder / SUMMARY, analysis.as_json())
         with step(progress, "draw the report"):
-            write_report(analysis, folder)
+            write_report(analysis, folder, full=full)
     keep_drawn(folder, pages, found)
     return Result(folder, analysis)

@@ -13,7 +13,7 @@ import pytest
 
 import ragprof
 from ragprof.core.errors import BadInput
-from ragprof.session.again import Result, reprice
+from ragprof.session.again import Result, redraw, reprice
 from ragprof.studies.variants import as_one, as_one_qrels
 
 Docs = list[dict[str, str]]
@@ -142,7 +142,8 @@ def test_it_joins_report_and_summary_and_is_priced_anew_with_them(curated: Resul
     dearer = reprice(curated.folder, llm="openai:gpt-4o").summary["curate"]["pipelines"]["bm25"][0]
     assert dearer["usd_per_1000"]["mean"] == pytest.approx(usd * 2.5 / 0.15)
     assert "What could go" in curated.report.read_text(encoding="utf-8")
-    assert "without old versions" in (curated.folder / "report.md").read_text(encoding="utf-8")
+    redraw(curated.folder, full=True)
+    assert "without old versions" in (curated.folder / "report-full.md").read_text(encoding="utf-8")
 
 
 def test_without_text_the_list_has_ids_and_numbers_alone(handbook: Path, cache: Path, tmp_path: Path) -> None:

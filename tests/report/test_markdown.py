@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from main_runs import analysed, cut, unpriced
+import pytest
+from main_runs import analysed, cut, twelve, unpriced
 
 from ragprof.report.markdown import escaped
-from ragprof.session.pages import parts_of, render_markdown
+from ragprof.session.pages import parts_of, render_brief, render_markdown
 from ragprof.studies.profile.section import ProfileSection
 
 _BAR = re.compile(r"(?<!\\)\|")
@@ -58,3 +59,31 @@ def test_hostile_texts_break_no_table(main_run: ProfileSection) -> None:
 def test_escaped_text_reads_as_itself() -> None:
     assert escaped("nDCG@10 of $5 & <b>") == "nDCG@10 of \\$5 &amp; &lt;b&gt;"
     assert escaped("ask @team\nabout it") == "ask &commat;team about it"
+
+
+def brief(run: ProfileSection) -> str:
+    analysis = analysed(run)
+    return render_brief(analysis, parts_of(analysis))
+
+
+def test_the_page_for_a_pull_request_has_answer_findings_warnings_and_pipelines(main_run: ProfileSection) -> None:
+    text = brief(main_run)
+    shown = [main_run.headline[0], *main_run.headline[1:], main_run.warnings[0], "**At a glance**"]
+    places = [text.index(part if part.startswith("**") else escaped(part)) for part in shown]
+    assert places == sorted(places)
+    assert text.count("<details>") == text.count("</details>") == 2
+    assert "7 more tables and all charts are in report.html; `ragprof report DIR --full`" in text
+
+
+@pytest.mark.parametrize("name", ["\u30d1" * 5_000, "|\n\n" * 500])
+def test_it_is_never_longer_than_60_lines_and_6_kb(main_run: ProfileSection, name: str) -> None:
+    document = twelve(main_run).as_json()
+    for key in ("pipelines", "final_stage"):
+        document[key] |= {f"{name}{place}": document[key]["hybrid+overlap"] for place in range(40)}
+    document |= {"title": name, "headline": [name] * 30, "warnings": [name] * 30}
+    text = brief(ProfileSection.model_validate(document))
+    assert len(text.encode()) <= 6_000
+    assert text.count("\n") <= 60
+    assert "further rows were left out" in text
+    assert "and 2" in text or "and 3" in text  # sentences that are counted alone
+    assert text.endswith("n/a: not measured or not applicable.</sub>\n")

@@ -58,8 +58,8 @@ def test_a_study_beside_a_newer_recording_is_marked_in_every_place(
     result = run(eval_file, out=folder)
     assert [warning[: len(SAID)] for warning in result.summary["warnings"] if "earlier" in warning] == [SAID]
     assert json.loads((folder / "summary.json").read_text())["injection"]
-    for page in ("report.md", "report.html"):
-        assert (folder / page).read_text().count(SAID) == 2  # among the warnings, and at the study's own head
+    assert (folder / "report.html").read_text().count(SAID) == 2  # among the warnings, and at the study's own head
+    assert (folder / "report.md").read_text().count(SAID) == 1
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(redraw(folder).table("injection"))
     assert " ".join(console.export_text().split()).startswith(f"! {SAID}")

@@ -12,6 +12,7 @@ from rich.console import Console
 
 import ragprof
 from ragprof.corpus.account import LeftOut, ReadingAccount
+from ragprof.session.again import redraw
 from ragprof.session.forecast import forecast_eval
 
 EVAL = """name = "pages"
@@ -99,7 +100,8 @@ def test_what_was_left_out_and_parsed_is_said_in_check_terminal_summary_and_repo
     assert "What was read" in html
     assert "It cost $0.00450 once for 3 pages by &#39;acme/parse&#39;, $1.50 per 1,000 pages." in html
     assert "empty.txt" in html
-    assert "empty.txt" in (result.folder / "report.md").read_text(encoding="utf-8")
+    redraw(result.folder, full=True)
+    assert "empty.txt" in (result.folder / "report-full.md").read_text(encoding="utf-8")
     assert "1 query has no text and is left out: q3" in result.summary["warnings"]
 
 

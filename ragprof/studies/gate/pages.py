@@ -7,13 +7,13 @@ at most and says what was left out.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ragprof.report import figures, html
+from ragprof.report.brief import few, first_rows, shortened
 from ragprof.report.markdown import as_bullets, as_details, as_folded, as_table, as_warnings, escaped
 from ragprof.report.palette import pipeline_colours
-from ragprof.report.tables import Cell, Table, Tile
+from ragprof.report.tables import Tile
 from ragprof.studies.gate import tables, words
 from ragprof.studies.gate.document import Comparison, counts
 
@@ -81,7 +81,7 @@ def tiles(comparison: Comparison) -> tuple[Tile, ...]:
 MARKER = "<!-- ragprof -->"
 MOST = 60_000
 MOST_OPEN = 30_000
-LONGEST, LONGEST_CELL = 2_000, 300
+LONGEST = 2_000
 MOST_SENTENCES = 20
 ROOM_FOR_CUT = 300
 """What the sentence on what was left out takes, with something to spare."""
@@ -92,15 +92,15 @@ def comparison_markdown(comparison: Comparison) -> str:
     table = tables.short_gate_table(comparison) if comparison.gate else tables.told_table(comparison)
     shown = [
         MARKER,
-        f"## ragprof: {escaped(_shortened(comparison.title))}",
-        f"**{escaped(_shortened(_capitalised(words.headline(comparison))))}**",
-        as_bullets(_few(words.failures(comparison))),
-        as_warnings(_few(words.notes(comparison))),
-        _shortened_table(table),
-        as_bullets(_few(words.changes(comparison))),
+        f"## ragprof: {escaped(shortened(comparison.title, LONGEST))}",
+        f"**{escaped(shortened(_capitalised(words.headline(comparison)), LONGEST))}**",
+        as_bullets(few(words.failures(comparison), MOST_SENTENCES)),
+        as_warnings(few(words.notes(comparison), MOST_SENTENCES)),
+        first_rows(table, lambda text: len(text) <= MOST_OPEN, why="because a comment may not be longer"),
+        as_bullets(few(words.changes(comparison), MOST_SENTENCES)),
     ]
     details = [part for part in _details(comparison) if part]
-    base, candidate = (_shortened(words.side(side), LONGEST_CELL) for side in (comparison.base, comparison.candidate))
+    base, candidate = (shortened(words.side(side)) for side in (comparison.base, comparison.candidate))
     told = f"Base {base}, candidate {candidate}; {words.basis(comparison)}."
     absent = f"n/a: not measured or not applicable. {figures.UNPRICED}: no rate is known; never counted as free."
     origin = f"<sub>{escaped(told)} {escaped(words.tally(comparison))}. {escaped(absent)}</sub>"
@@ -136,29 +136,3 @@ def _details(comparison: Comparison) -> list[str]:
 
 def _capitalised(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
-
-
-def _shortened(text: str, longest: int = LONGEST) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}\u2026"
-
-
-def _few(sentences: list[str]) -> list[str]:
-    """At most so many, each of a bounded length; the rest is counted."""
-    shown = [_shortened(sentence, LONGEST_CELL) for sentence in sentences[:MOST_SENTENCES]]
-    more = len(sentences) - len(shown)
-    return [*shown, f"and {more} more"] if more else shown
-
-
-def _shortened_table(table: Table) -> str:
-    """As many rows as may stand open; the rest is counted."""
-
-    def short(cell: Cell) -> Cell:
-        return replace(cell, text=_shortened(cell.text, LONGEST_CELL), note=_shortened(cell.note, LONGEST_CELL))
-
-    rows = tuple(replace(row, cells=tuple(map(short, row.cells))) for row in table.rows)
-    text, kept = as_table(replace(table, rows=rows)), len(rows)
-    while len(text) > MOST_OPEN and kept > 1:
-        kept = max(1, min(kept - 1, int(kept * MOST_OPEN / len(text))))
-        note = f"{len(rows) - kept} further rows were left out, because a comment may not be longer. {table.note}"
-        text = as_table(replace(table, rows=rows[:kept], note=note))
-    return text
