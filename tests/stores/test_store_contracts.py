@@ -22,6 +22,7 @@ from ragprof.parts.databases.rows import DatabaseStore
 
 EXACT: Mapping[str, Mapping[str, Any]] = {
     "pgvector": {"index": "none", "url_env": "STORE_URL"},
+    "qdrant": {"index": "none"},
 }
 TOLERANCE = 2e-6
 """Of scores of vectors of unit length: databases add up products in another order."""

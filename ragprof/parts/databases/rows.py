@@ -24,6 +24,8 @@ from ragprof.parts.databases.metrics import Metric, exact
 from ragprof.parts.http.calls import CallFailed, Patience, attempted, persistently
 
 SAMPLE = 64
+FIELD = "field_"
+"""Before the name of a field that a search may name, so that it is none of ours."""
 Key: TypeAlias = int | str
 """A row's number, in what is ours; the id that it has there, in an index that exists."""
 Hits: TypeAlias = Sequence[tuple[Key, float]]
@@ -141,7 +143,7 @@ class DatabaseStore(ABC):
         numbers = (id_ranks([doc.doc_id for doc in kept]) + first).tolist()
         for number, doc in zip(numbers, kept, strict=True):
             self._docs[number], self._numbers[doc.doc_id] = doc, number
-        chosen = {field: [values[place] for place in known.tolist()] for field, values in labels.items()}
+        chosen = {f"{FIELD}{field}": [values[place] for place in known.tolist()] for field, values in labels.items()}
         vectors = rows if len(known) == len(rows) else rows[known]
         return Batch(numbers, [doc.content for doc in kept], vectors, chosen)
 
@@ -154,7 +156,8 @@ class DatabaseStore(ABC):
             raise BadInput(f"the store '{self.name}' got a query without a vector; give this pipeline an embedder")
         if not self._docs or not vector.any():
             return Found((), {"searches": 1})
-        hits, usage = self._persistently(lambda: self._ask(vector, depth, where))
+        named = {f"{FIELD}{field}": value for field, value in where.items()}
+        hits, usage = self._persistently(lambda: self._ask(vector, depth, named))
         return Found(self._ranking(hits, depth), usage)
 
     def _ranking(self, hits: Hits, depth: int) -> Any:
