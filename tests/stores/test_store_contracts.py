@@ -23,7 +23,11 @@ from ragprof.parts.databases.rows import DatabaseStore
 EXACT: Mapping[str, Mapping[str, Any]] = {
     "pgvector": {"index": "none", "url_env": "STORE_URL"},
     "qdrant": {"index": "none"},
+    "milvus": {"index": "none"},
+    "lancedb": {"index": "none"},
+    "chroma": {"m": 64, "ef_construction": 800, "ef_search": 3000},
 }
+INDEXES = {"pgvector": "hnsw", "qdrant": "hnsw", "milvus": "hnsw", "lancedb": "ivf_hnsw_sq"}
 TOLERANCE = 2e-6
 """Of scores of vectors of unit length: databases add up products in another order."""
 ALWAYS = ("pgvector",)
@@ -33,7 +37,8 @@ ALWAYS = ("pgvector",)
 def database_stores() -> list[Any]:
     """Every store that keeps its vectors in a database."""
     found = [name for name in registry.names("stores") if "databases.rows" in source(name)]
-    return [pytest.param(name, marks=[] if name in ALWAYS else [pytest.mark.slow]) for name in found]
+    others = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
+    return [pytest.param(name, marks=[] if name in ALWAYS else others) for name in found]  # clients leave sockets open
 
 
 def source(name: str) -> str:
@@ -177,7 +182,7 @@ def test_a_filter_finds_the_nearest_among_those_of_its_value(store: DatabaseStor
 
 def test_the_built_index_is_asked_in_several_ways(name: str, passages: Passages) -> None:
     docs, vectors = some(passages, 300)
-    store = made(name, index="hnsw")
+    store = made(name, **({"index": INDEXES[name]} if name in INDEXES else {}))
     if "ef_search" not in store.search_knobs:
         pytest.skip("this store has no such knob")
     best = exact("inner_product")

@@ -1,0 +1,245 @@
+"""Milvus by its own client: a server or cluster, or milvus-lite in this process, which is Python over FAISS.
+
+What is learnt of latency from milvus-lite is learnt of milvus-lite: it says so, in the engine's name and in a warning.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from ragprof.core import Vectors
+from ragprof.core.errors import BadInput
+from ragprof.core.stages import Store
+from ragprof.parts.databases import access, claims
+from ragprof.parts.databases.existing import LOG
+from ragprof.parts.databases.metrics import Metric
+from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
+from ragprof.parts.http.calls import CallFailed
+
+METRICS: Mapping[Metric, str] = {"inner_product": "IP", "cosine": "COSINE", "l2": "L2"}
+KINDS = {"none": "FLAT", "hnsw": "HNSW", "hnsw_sq8": "HNSW_SQ", "ivf_flat": "IVF_FLAT", "ivf_sq8": "IVF_SQ8"}
+LONGEST = 65_535
+"""Bytes of a VARCHAR. A longer text is cut where it is kept; what is embedded is the whole."""
+BATCH = 1000
+TIMEOUT_S = 60.0
+
+
+class MilvusStore(DatabaseStore):
+    """`index` is what is built; `ef_search` candidates (at least the depth) or `probes` lists are looked at.
+
+    `url_env` names the environment variable with the address of a server, `token_env` that of `user:password` or of a
+    token; without an address milvus-lite keeps a file of its own.
+    """
+
+    name = "milvus"
+    search_knobs = ("ef_search", "probes")
+
+    def __init__(
+        self,
+        url_env: str = "",
+        token_env: str = "",
+        index: Literal["none", "hnsw", "hnsw_sq8", "ivf_flat", "ivf_sq8"] = "hnsw",
+        metric: Metric = "inner_product",
+        m: Annotated[int, Field(ge=2, le=2048)] = 16,
+        ef_construction: PositiveInt = 100,
+        lists: PositiveInt = 128,
+        ef_search: PositiveInt = 64,
+        probes: PositiveInt = 8,
+    ) -> None:
+        super().__init__(locals())
+        access.need("milvus", "pymilvus", *([] if url_env else ["milvus_lite"]))
+        self._url_env, self._token_env, self._index = url_env, token_env, index
+        self._m, self._ef_construction, self._lists = m, ef_construction, lists
+        self._ef_search, self._probes = ef_search, probes
+        self.metric = metric
+        self._client: Any = None
+        self._folder: Path | None = None
+        self._collection, self._secrets = "", list[str]()
+        self._lends = True
+
+    @property
+    def identity(self) -> str:
+        if self._index == "none":
+            return f"milvus exact {self.metric}"
+        if self._index.startswith("hnsw"):
+            built, asked = f"m={self._m} ef_construction={self._ef_construction}", f"ef_search={self._ef_search}"
+        else:
+            built, asked = f"lists={self._lists}", f"probes={self._probes}"
+        return f"milvus {self._index} {built} {self.metric} {asked}"
+
+    @property
+    def engine(self) -> str:
+        client = f"pymilvus {version('pymilvus')} MilvusClient.search"
+        if self._url_env:
+            return f"{client} on a server"
+        return f"{client} on milvus-lite {version('milvus-lite')}, Python over FAISS in this process, not a server"
+
+    @property
+    def precision(self) -> str:  # type: ignore[override]
+        return "int8" if self._index.endswith("sq8") else "float32"
+
+    @property
+    def index_bytes(self) -> int:
+        """What its files take on disk; of a server, which does not tell, the vectors (an estimate)."""
+        if not self._collection:
+            return 0
+        if self._folder is None:
+            return 4 * self._width * len(self._docs)
+        return sum(512 * path.stat().st_blocks for path in self._folder.rglob("*") if path.is_file())
+
+    def load(self) -> None:
+        if self._client is None:
+            try:
+                client = self._connect()
+            except CallFailed as failure:
+                raise BadInput(
+                    f"the store 'milvus': the server does not answer ({failure.reason}); start it, or mend "
+                    f"${self._url_env}"
+                ) from None
+            if self._url_env:
+                gone = [name for name in self._called(client.list_collections) if claims.is_left_over(name)]
+                for name in gone:
+                    self._called(lambda name=name: client.drop_collection(name))
+                claims.told_of("the collections", gone)
+
+    def _connect(self) -> Any:
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # else every refusal is printed with its stack
+        from pymilvus import MilvusClient, MilvusException
+
+        if not self._url_env:
+            if self._folder is None:
+                self._folder = claims.own_folder()
+                LOG.warning("the store 'milvus' runs on milvus-lite, Python over FAISS: its latency is not a server's")
+            self._client = MilvusClient(str(self._folder / "milvus.db"))
+            return self._client
+        url = access.address(self._url_env, store="milvus")
+        token = access.address(self._token_env, store="milvus") if self._token_env else ""
+        self._secrets = [url, *access.secrets_in(url), *([token] if token else [])]
+        if not url.startswith(("http://", "https://", "tcp://")):
+            raise BadInput(
+                f"the store 'milvus': ${self._url_env} must hold an address such as http://localhost:19530; leave "
+                "url_env out to have milvus-lite in a file of its own"
+            )
+        try:
+            self._client = MilvusClient(uri=url, token=token, timeout=TIMEOUT_S)
+            return self._client
+        except MilvusException as failure:
+            said = access.shown(failure.message, self._secrets)
+            if "auth" in said.lower():
+                mend = (
+                    f"set the right token in ${self._token_env}" if self._token_env else "name its token in token_env"
+                )
+                raise BadInput(f"the store 'milvus': the server refused us; {mend}") from None
+            raise CallFailed(said) from None
+
+    def _give_back(self) -> None:
+        import shutil
+
+        client, self._client = self._client, None
+        if client is None or not self._lends:
+            return
+        if self._url_env and self._collection:
+            client.drop_collection(self._collection)
+        client.close()
+        self._collection = ""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _fill(self, batch: Batch) -> None:
+        from pymilvus import DataType
+
+        client = self._client
+        if self._collection:
+            self._called(lambda: client.drop_collection(self._collection))
+        self._collection = name = claims.own_name()
+        schema = client.create_schema(auto_id=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("content", DataType.VARCHAR, max_length=LONGEST)
+        schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=batch.vectors.shape[1])
+        for field in batch.labels:
+            schema.add_field(field, DataType.VARCHAR, max_length=LONGEST)
+        self._called(lambda: client.create_collection(name, schema=schema))
+        self._put_in(batch)
+        index = client.prepare_index_params()
+        built: dict[str, Any] = {}
+        if self._index.startswith("hnsw"):
+            built = {"M": self._m, "efConstruction": self._ef_construction}
+            built |= {"sq_type": "SQ8"} if self._index == "hnsw_sq8" else {}
+        elif self._index != "none":
+            built = {"nlist": min(self._lists, max(1, len(batch.numbers) // 39))}  # FAISS trains on 39 vectors a list
+        index.add_index("embedding", index_type=KINDS[self._index], metric_type=METRICS[self.metric], params=built)
+        self._called(lambda: client.create_index(name, index))
+        self._called(lambda: client.load_collection(name))
+
+    def _put_in(self, batch: Batch) -> None:
+        names = ("id", "content", "embedding", *batch.labels)
+        rows = zip(batch.numbers, map(_shortened, batch.texts), batch.vectors, *batch.labels.values(), strict=True)
+        named = [dict(zip(names, row, strict=True)) for row in rows]
+        for start in range(0, len(named), BATCH):
+            some = named[start : start + BATCH]
+            self._called(lambda some=some: self._client.insert(self._collection, some))
+        self._called(lambda: self._client.flush(self._collection))  # what is not flushed is scanned row by row
+
+    def _take_out(self, numbers: Sequence[int]) -> None:
+        self._called(lambda: self._client.delete(self._collection, ids=list(numbers)))
+
+    def _ask(self, vector: Vectors, depth: int, where: Mapping[str, str]) -> Hits:
+        condition = " and ".join(
+            f"{field} == {json.dumps(value, ensure_ascii=False)}" for field, value in where.items()
+        )
+        asked: dict[str, Any] = {}
+        if self._index.startswith("hnsw"):
+            asked = {"ef": max(self._ef_search, depth)}
+        elif self._index != "none":
+            asked = {"nprobe": self._probes}
+        found = self._called(
+            lambda: self._client.search(
+                self._collection,
+                [np.asarray(vector, np.float32)],
+                limit=depth,
+                filter=condition,
+                output_fields=["content"],
+                search_params={"metric_type": METRICS[self.metric], "params": asked},
+            ),
+            asked=True,
+        )[0]
+        if self.metric == "l2":
+            return [(hit["id"], -float(np.sqrt(max(hit["distance"], 0.0)))) for hit in found]
+        return [(hit["id"], hit["distance"]) for hit in found]
+
+    def _reconnect(self) -> None:
+        self._connect()
+
+    def _share(self, other: DatabaseStore) -> None:
+        super()._share(other)
+        if isinstance(other, MilvusStore):
+            self._client, self._collection, self._folder = other._client, other._collection, other._folder
+            self._lends = False
+
+    def _called(self, call: Any, *, asked: bool = False) -> Any:
+        from pymilvus import MilvusException
+
+        try:
+            return call()
+        except MilvusException as failure:
+            said = access.shown(failure.message, self._secrets)
+            if asked and ("UNAVAILABLE" in said or "connect" in said.lower()):
+                raise CallFailed(f"the connection is lost ({said})") from None
+            raise BadInput(f"the store 'milvus': {said}") from None
+
+
+def _shortened(text: str) -> str:
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= LONGEST else encoded[:LONGEST].decode("utf-8", "ignore")
+
+
+plugin: type[Store] = MilvusStore
