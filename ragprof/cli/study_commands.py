@@ -295,6 +295,7 @@ def screen(
     corpus: CorpusDir = None,
     out: OutDir = None,
     rates: RateBooks = None,
+    no_text: NoText = False,
 ) -> None:
     """Say what adding a source would do, from a sample of it.
 
@@ -306,8 +307,9 @@ def screen(
     changes = console.given(source=None if source is None else str(source), sample=sample, seed=seed)
     with console.progress() as bars:
         result = run_study(
-            "screen", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars
-        )
+            "screen", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, keep_text=not no_text,
+            progress=bars,
+        )  # fmt: skip
     console.result(result, "screen")
 
 
@@ -319,6 +321,7 @@ def chunking(
     corpus: CorpusDir = None,
     out: OutDir = None,
     rates: RateBooks = None,
+    no_text: NoText = False,
 ) -> None:
     """Compare ways to cut the documents.
 
@@ -330,8 +333,9 @@ def chunking(
     changes = console.given(budget=budget)
     with console.progress() as bars:
         result = run_study(
-            "chunking", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars
-        )
+            "chunking", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, keep_text=not no_text,
+            progress=bars,
+        )  # fmt: skip
     console.result(result, "chunking")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from words_kept import words_kept
 
 import ragprof
 from ragprof.core.errors import BadInput
@@ -98,7 +99,7 @@ def chunked(tmp_path_factory: pytest.TempPathFactory) -> Result:
     (home / "cutting.toml").write_text(EVAL)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAGPROF_CACHE", str(home / "cache"))
-        return ragprof.chunking(home / "cutting.toml", out=home / "out")
+        return ragprof.chunking(home / "cutting.toml", out=home / "out", keep_text=False)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,13 @@ def test_every_way_to_cut_gets_the_same_budget(chunked: Result, section: dict[st
         assert prompts.max() <= 120
         if cut["variant"] != "text 400":  # whole pages leave more room than any page would fill
             assert prompts.min() >= 120 - 1.6 * cut["tokens_per_passage"]
+
+
+def test_no_word_of_a_document_a_question_or_an_answer_is_kept(chunked: Result) -> None:
+    kept = words_kept(chunked.folder)
+    assert "p13" in kept
+    for words in ("Its keeper", "Boats wait", "is the lamp of tower"):
+        assert words not in kept
 
 
 def test_answers_that_cross_a_border_are_counted(section: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from words_kept import words_kept
 
 import ragprof
 from ragprof.core.errors import BadInput
@@ -47,7 +48,7 @@ def whole(place: Path) -> Result:
     """All of the source, screened."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAGPROF_CACHE", str(place / "cache"))
-        return ragprof.screen(place / "handbook.toml", place / "former", out=place / "out")
+        return ragprof.screen(place / "handbook.toml", place / "former", out=place / "out", keep_text=False)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,13 @@ def test_the_source_is_priced_and_stays_where_it_is(section: dict[str, Any], pla
     assert effect["usd_per_1000"]["mean"] == pytest.approx(effect["context_tokens"]["mean"] * 0.15 / 1000)
     assert (section["source_documents"], section["sampled_documents"]) == (41, 41)
     assert len((place / "handbook" / "corpus.jsonl").read_text().splitlines()) == 24
+
+
+def test_no_word_of_the_source_the_corpus_or_a_question_is_kept(whole: Result) -> None:
+    kept = words_kept(whole.folder)
+    assert "former/fern7" in kept
+    for words in ("grows below an oak", "carried into the next year", "annual leave do I have"):
+        assert words not in kept
 
 
 def test_a_sample_is_told_with_its_size_and_its_seed(
