@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragprof.core import Doc, Vectors
-from ragprof.core.clock import SILENT, Progress
+from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.counting import counted
 
 Redundant: TypeAlias = Literal["exact", "empty", "stale", "contradicting", "near", "reworded", "boilerplate"]
@@ -140,12 +140,14 @@ def find_redundancy(
     search.alike(progress)
     if vectors is not None:
         search.reworded(vectors, progress)
-    lines = repeated_lines(docs, [each.places for each in search.left], limits.boilerplate_documents)
-    for each in search.left:
-        places = tuple(place for place in each.places if is_boilerplate(docs[place].text, lines, limits))
-        if places:
-            reason = f"{len(places)} of {len(each.places)} passages repeat lines of many documents"
-            search.findings.append(RedundantText("boilerplate", each.document_id, each.title, "", None, reason, places))
+    with step(progress, "find repeated lines"):
+        lines = repeated_lines(docs, [each.places for each in search.left], limits.boilerplate_documents)
+        for each in search.left:
+            places = tuple(place for place in each.places if is_boilerplate(docs[place].text, lines, limits))
+            if places:
+                reason = f"{len(places)} of {len(each.places)} passages repeat lines of many documents"
+                gone = RedundantText("boilerplate", each.document_id, each.title, "", None, reason, places)
+                search.findings.append(gone)
     order = sorted(search.findings, key=lambda each: (REDUNDANT.index(each.kind), each.places))
     return Redundancy(tuple(order), tuple(sorted(lines.values(), key=lambda line: -line.words)))
 
@@ -213,7 +215,11 @@ class _Search:
         others = [pair for pair in pairs if not are_versions(*pair[:2])]
         # What one page says otherwise, and what keeps two alike pages from being copies; of others nobody asks.
         asked = [(a, b) for a, b, alike in others if alike >= self.limits.near or _one_page(a, b)]
-        disputes = {(a.order, b.order): disputed(a, b) for a, b in asked}
+        disputes = {}
+        with step(progress, "look for contradictions", max(2, len(asked))):
+            for a, b in asked:
+                disputes[a.order, b.order] = disputed(a, b)
+                progress.advance(1)
         self._take(
             "contradicting",
             [(a, b, alike) for a, b, alike in others if _one_page(a, b) and disputes[a.order, b.order]],

@@ -7,7 +7,7 @@ on the corpus around it, so whatever is in several variants is embedded once, an
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import Doc, files
-from ragprof.core.clock import Silent, step
+from ragprof.core.clock import Progress, Silent, step
 from ragprof.core.recorded import VARIANTS
 from ragprof.core.tokens import counter, remembering
 from ragprof.record.recording import Bench, Embedding, Subject, build_indexes, embed, load, rank, redacted
@@ -45,19 +45,30 @@ def record_variants(
     subject: Subject, docs: Sequence[Doc], embedding: Embedding, variants: Mapping[str, Places], bench: Bench
 ) -> None:
     """Record each sub-corpus of `docs`, whose vectors are in `embedding`. `bench.folder` is the study's."""
+    quiet = replace(bench, progress=Silent())
     bench.progress.start("search every variant", len(variants))
     with remembering():
         for name, members in variants.items():
             part = [docs[place] for place in members.tolist()]
             rows = {key: vectors[members] for key, vectors in embedding.documents.items()}
-            record_variant(name, subject, part, replace(embedding, documents=rows), bench)
+            record_variant(name, subject, part, replace(embedding, documents=rows), quiet)
             bench.progress.advance(1)
     bench.progress.done()
 
 
+def tokens_of(docs: Sequence[Doc], count: Callable[[str], int], progress: Progress) -> list[int]:
+    """Tokens of each passage as a prompt holds it."""
+    found = []
+    with step(progress, "count tokens", len(docs)):
+        for doc in docs:
+            found.append(count(doc.content))
+            progress.advance(1)
+    return found
+
+
 def record_variant(name: str, subject: Subject, docs: Sequence[Doc], embedding: Embedding, bench: Bench) -> None:
     """Build every index over these passages, rank every query, and write what the other passes need of it."""
-    here = replace(bench, folder=variant_folder(bench.folder, name), progress=Silent())
+    here = replace(bench, folder=variant_folder(bench.folder, name))
     builds = build_indexes(subject.pipelines, docs, embedding.documents, clock=bench.clock, progress=here.progress)
     ranked = rank(subject, embedding, here)
     count = counter(subject.config.tokenizer)
@@ -68,8 +79,9 @@ def record_variant(name: str, subject: Subject, docs: Sequence[Doc], embedding: 
         rows = {"query_id": scored.index, "unit": "docs_scored", "count": scored.to_numpy()}
         usage.append(pd.DataFrame(rows).assign(pipeline=each, stage="rerank"))
     tokens = [("query", query.query_id, count(query.text)) for query in subject.queries]
-    with step(bench.progress, "count tokens"):
-        tokens += [("doc", doc.doc_id, count(doc.content)) for doc in docs]
+    tokens += [
+        ("doc", doc.doc_id, each) for doc, each in zip(docs, tokens_of(docs, count, bench.progress), strict=True)
+    ]
     files.write_table(here.folder / "builds.parquet", builds)
     files.write_table(
         here.folder / "usage.parquet",

@@ -15,11 +15,12 @@ from uuid import uuid4
 import pandas as pd
 
 from ragprof.core import Doc, files
+from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.tokens import counter, remembering
 from ragprof.corpus import Chunking
 from ragprof.parts.injectors.token_budget import TokenBudgetInjector
 from ragprof.record.recording import Bench, Subject, fingerprint_of, identities, redacted
-from ragprof.record.variants import clear_variants, embedded, record_variant, variant_folder
+from ragprof.record.variants import clear_variants, embedded, record_variant, tokens_of, variant_folder
 
 OWN, WHOLE = "as declared", 10_000_000
 """The eval's own chunking; a passage of so many characters is a whole document."""
@@ -54,8 +55,10 @@ def record_chunking(plan: ChunkingPlan, bench: Bench) -> None:
     subject, kept = plan.subject, {doc.document_id for doc in plan.subject.corpus.docs}
     with remembering():
         for name, chunking in plan.cuts.items():
-            docs = [doc for doc in plan.read(chunking) if doc.document_id in kept]
-            record_variant(name, budgeted(plan, docs), docs, embedded(subject, docs, here), here)
+            with step(here.progress, f"cut documents: {name}"):
+                docs = [doc for doc in plan.read(chunking) if doc.document_id in kept]
+            own = budgeted(plan, docs, here.progress)
+            record_variant(name, own, docs, embedded(subject, docs, here), here)
             placed = [
                 (doc.doc_id, doc.document_id, *((at.start, at.end) if (at := doc.position) else (0, len(doc.text))))
                 for doc in docs
@@ -76,10 +79,10 @@ def record_chunking(plan: ChunkingPlan, bench: Bench) -> None:
     files.write_json(here.folder / "manifest.json", facts)
 
 
-def budgeted(plan: ChunkingPlan, docs: Sequence[Doc]) -> Subject:
+def budgeted(plan: ChunkingPlan, docs: Sequence[Doc], progress: Progress = SILENT) -> Subject:
     """The pipelines with prompts of the budget, searched as deep as it takes to fill them."""
     subject, count = plan.subject, counter(plan.subject.config.tokenizer)
-    mean = max(1.0, sum(count(doc.content) for doc in docs) / len(docs))
+    mean = max(1.0, sum(tokens_of(docs, count, progress)) / len(docs))
     needed = math.ceil(ROOM * plan.budget / mean)
     injector = TokenBudgetInjector(tokens=plan.budget, k=MOST, tokenizer=subject.config.tokenizer)
     pipelines = tuple(
