@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -28,7 +28,7 @@ from ragprof.core.files import cache_folder, write_text
 from ragprof.core.registry import PartSpec, create, names
 from ragprof.core.stages import Reader
 from ragprof.corpus.account import Tally
-from ragprof.corpus.apart import ParsingProcess, TimedReading, restored, unparsed
+from ragprof.corpus.apart import SECONDS, ParsingProcess, TimedReading, restored, unparsed
 from ragprof.corpus.collection import Outline
 from ragprof.corpus.jsonl import clean_id, is_blank
 from ragprof.corpus.markup import FRONT_MATTER
@@ -46,6 +46,8 @@ ALSO = {".htm": ".html", ".tsv": ".csv", ".ndjson": ".jsonl", ".markdown": ".md"
 PARSED = "parsed"
 """A folder of the cache: what parsers made of files."""
 PAGES_NAMED = 5
+SLOW_S = 10.0
+"""Without any file being done, after which those that are being parsed are named."""
 Processes: TypeAlias = "SimpleQueue[ParsingProcess]"
 """Those that have nothing to do."""
 
@@ -100,6 +102,9 @@ class Outcome:
     is_cached: bool = False
     is_blank: bool = False
     """Whether the file itself holds nothing."""
+
+
+Parsing: TypeAlias = "Future[Outcome | str]"
 
 
 def check_readers(readers: Mapping[str, PartSpec]) -> None:
@@ -213,10 +218,21 @@ def _read_all(found: list[Sighted], rules: ReadingRules, progress: Progress) -> 
             if not readers[file.reader.key].isolated:
                 outcomes[file.path] = _or_reason(partial(_read, file, readers[file.reader.key], rules))
                 progress.advance(1)
-        for future in as_completed(waiting):
+        for future in _as_they_end(waiting, progress):
             outcomes[waiting[future].path] = future.result()
             progress.advance(1)
     return outcomes
+
+
+def _as_they_end(waiting: Mapping[Parsing, Sighted], progress: Progress) -> Iterator[Parsing]:
+    """Yield what is done; name once each file that keeps all others waiting."""
+    pending, named = set(waiting), set[Parsing]()
+    while pending:
+        done, pending = wait(pending, timeout=SLOW_S, return_when=FIRST_COMPLETED)
+        yield from done
+        for future in () if done else [each for each in pending if each.running() and each not in named]:
+            named.add(future)
+            progress.note(f"{waiting[future].shown} takes long; its parser has {SECONDS:,.0f} s")
 
 
 def usable_cores() -> int:
