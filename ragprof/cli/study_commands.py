@@ -318,6 +318,9 @@ def chunking(
     budget: Annotated[
         int | None, typer.Option("--budget", metavar="TOKENS", help="Tokens of each prompt; default: the file's, 2000.")
     ] = None,
+    spans: Annotated[
+        Path | None, typer.Option("--spans", metavar="FILE", help="What answers: spans of documents; JSONL or Parquet.")
+    ] = None,
     corpus: CorpusDir = None,
     out: OutDir = None,
     rates: RateBooks = None,
@@ -330,7 +333,7 @@ def chunking(
     """
     from ragprof.session.run import run_study
 
-    changes = console.given(budget=budget)
+    changes = console.given(budget=budget, spans=None if spans is None else str(spans))
     with console.progress() as bars:
         result = run_study(
             "chunking", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, keep_text=not no_text,

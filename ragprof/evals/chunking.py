@@ -9,9 +9,13 @@ from ragprof.evals.tables import EvalTable
 
 
 class ChunkingSettings(EvalTable):
-    """`variants` are compared with the eval's own chunking, each within prompts of `budget` tokens."""
+    """`variants` are compared with the eval's own chunking, each within prompts of `budget` tokens.
+
+    `spans` is a file of what answers each question: stretches of documents.
+    """
 
     variants: tuple[Chunking, ...] = ()
+    spans: str | None = Field(None, min_length=1)
     budget: int = Field(2000, ge=50)
     metric: str | None = Field(None, min_length=1)
 

@@ -15,6 +15,7 @@ from ragprof.core.errors import BadInput
 from ragprof.session.again import Result
 from ragprof.studies.chunking.spans import TextSpan, answer_spans, token_scores
 
+MARKED = "[chunking]\nvariants = [{ max_characters = 600 }]\n"
 TEXTS = {"d": "a b c d e f g h i j", "e": "k l m n"}
 
 
@@ -59,6 +60,7 @@ min_queries = 2
 patience = 0
 [chunking]
 budget = 120
+spans = "spans.parquet"
 variants = [
   { splitter = "text", max_characters = 40 },
   { splitter = "text", max_characters = 40, overlap = 20 },
@@ -97,6 +99,15 @@ def chunked(tmp_path_factory: pytest.TempPathFactory) -> Result:
     qrels = "".join(f"q{n}\tp{n}\t1\n" for n in range(10, 20))
     (home / "pages" / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{qrels}")
     (home / "cutting.toml").write_text(EVAL)
+    text = SENTENCES.format(n=18)
+    marked = [
+        {"query_id": "q18", "doc_id": "p18", "start": text.index("Boats"), "end": len(text)},
+        {"query_id": "q19", "doc_id": "p19", "text": "ring the bell\nof the gate"},
+        {"query_id": "q19", "doc_id": "p19", "text": "nobody wrote this"},
+        {"query_id": "q77", "doc_id": "p19", "text": "Boats wait"},
+        {"query_id": "q10", "doc_id": "p99", "text": "Boats wait"},
+    ]  # fmt: skip
+    pd.DataFrame(marked).to_parquet(home / "spans.parquet")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAGPROF_CACHE", str(home / "cache"))
         return ragprof.chunking(home / "cutting.toml", out=home / "out", keep_text=False)
@@ -127,9 +138,23 @@ def test_no_word_of_a_document_a_question_or_an_answer_is_kept(chunked: Result) 
 
 def test_answers_that_cross_a_border_are_counted(section: dict[str, Any]) -> None:
     cut = {each["variant"]: each["cut_answers"]["mean"] for each in section["cuts"]}
-    assert section["answered"] == 10
-    assert cut["text 40"] == 1.0
+    assert (section["answered"], section["marked"]) == (8, 2)
+    assert cut["text 40"] == 0.9  # of what is marked, "Boats wait at the pier of the town." fits into one passage
     assert cut["text 400"] == 0.0
+
+
+def test_marked_spans_take_the_place_of_answers(chunked: Result, section: dict[str, Any]) -> None:
+    assert section["left_out"] == {
+        "of questions that the eval does not ask": 1,
+        "of documents that the corpus does not have": 1,
+        "whose words are not in their document": 1,
+    }
+    assert section["statements"][0].endswith(
+        "spans are those that a file marks for 2 questions and the answers of 8 questions."
+    )
+    spans = pd.read_parquet(chunked.folder / "chunking" / "spans.parquet").set_index(["variant", "query_id"])
+    whole = spans.loc[("text 400", "q19")]
+    assert (whole["recall"], whole["precision"] < 0.2) == (1.0, True)  # six words of a page
 
 
 def test_each_is_compared_with_the_chunking_as_declared(section: dict[str, Any]) -> None:
@@ -172,12 +197,25 @@ def test_spans_are_judged_in_whatever_passages_there_are(chunked: Result) -> Non
         ("", "there is nothing to compare the chunking with"),
         ("[chunking]\nvariants = [{ max_characters = 600 }, { max_characters = 600 }]\n", "stands twice"),
         ("[chunking]\nvariants = [{ max_characters = 10, overlap = 20 }]\n", "must be smaller"),
+        (MARKED + 'spans = "gone.jsonl"', "gone.jsonl: there is no such file; check the path"),
+        (MARKED + 'spans = "other.jsonl"', "no span in it can be used: 1 of questions that the eval does not ask"),
+        (
+            MARKED + 'spans = "far.jsonl"',
+            "far.jsonl:1: characters 5 to 999 are no stretch of 'leave-annual', which has 137",
+        ),
+        (MARKED + 'spans = "bare.jsonl"', "bare.jsonl:1: a span has 'start' and 'end', or its words as 'text'"),
     ],
 )
 def test_variants_that_make_no_sense_are_refused(
     table: str, said: str, handbook: Path, cache: Path, tmp_path: Path
 ) -> None:
     handbook.write_text(f"{handbook.read_text()}\n{table}")
+    for name, line in {
+        "other": {"query_id": "nobody", "doc_id": "leave-annual", "text": "28 days"},
+        "far": {"query_id": "q01", "doc_id": "leave-annual", "start": 5, "end": 999},
+        "bare": {"query_id": "q01", "doc_id": "leave-annual"},
+    }.items():
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(line))
     with pytest.raises(BadInput, match=said):
         ragprof.chunking(handbook, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

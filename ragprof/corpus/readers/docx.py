@@ -37,13 +37,13 @@ class DocxReader:
     def read(self, content: bytes) -> ReadFile:
         import docx
         from docx.opc.exceptions import PackageNotFoundError
-        from docx.text.paragraph import Paragraph
 
         check_archive(content)
         try:
             document = docx.Document(io.BytesIO(content))
         except (PackageNotFoundError, KeyError, ValueError) as failure:
             raise BadInput(f"broken: {failure}") from None
+        styles = _styles(document)
         path: list[tuple[int, str]] = []
         segments, first, page, has_pages = list[Segment](), "", 1, False
         for item in blocks(document.element.body):
@@ -56,13 +56,13 @@ class DocxReader:
                 text = f"{head}\n{body}".strip()
                 head = head if len(text) > LARGE_TABLE else ""
             else:
-                paragraph, text = Paragraph(item, document), words_of(item)
-                level = _level(paragraph)
+                style, text = styles.get(item.style, styles[None]), words_of(item)
+                level = _level(style)
                 if level and text:
                     words = " ".join(text.split())
                     path = [*((above, name) for above, name in path if above < level), (level, words)]
                     text, first = f"{'#' * min(level, 6)} {words}", first or words
-                elif text and _is_listed(paragraph):
+                elif text and (style.startswith("List") or (item.pPr is not None and item.pPr.numPr is not None)):
                     text = f"- {text}"
             if text:
                 segments.append(Segment(f"{text}\n\n", " > ".join(name for _, name in path), page, head))
@@ -116,19 +116,25 @@ def _references(body: Any, kind: str) -> int:
     return len(body.findall(f".//{W}{kind}Reference"))
 
 
-def _level(paragraph: Any) -> int:
+def _styles(document: Any) -> dict[str | None, str]:
+    """Names of paragraph styles by their ids; under None that of a paragraph that names none.
+
+    python-docx looks through all styles for each paragraph, which takes longer than all else.
+    """
+    from docx.enum.style import WD_STYLE_TYPE
+
+    every = document.styles
+    usual = every.default(WD_STYLE_TYPE.PARAGRAPH)
+    named = {each.style_id: each.name or "" for each in every if each.type == WD_STYLE_TYPE.PARAGRAPH}
+    return {**named, None: "" if usual is None else usual.name or ""}
+
+
+def _level(style: str) -> int:
     """1 for a title or Heading 1; 0 for what is no heading."""
-    style = paragraph.style.name if paragraph.style is not None else ""
     if style == "Title":
         return 1
     number = style.removeprefix("Heading ")
     return int(number) if number != style and number.isdigit() else 0
-
-
-def _is_listed(paragraph: Any) -> bool:
-    properties = paragraph._p.pPr
-    style = paragraph.style.name if paragraph.style is not None else ""
-    return style.startswith("List") or (properties is not None and properties.numPr is not None)
 
 
 def _cells(row: Any) -> Sequence[str]:

@@ -64,7 +64,8 @@ def analyse(folder: Path) -> ChunkingSection:
     }
     section = ChunkingSection(
         budget=manifest["budget"], metric=judgement["metric"], queries=manifest["queries"],
-        answered=judgement["answered"], cuts=cuts, pipelines=pipelines, statements=[],
+        marked=judgement["marked"], answered=judgement["answered"], left_out=judgement["left_out"],
+        cuts=cuts, pipelines=pipelines, statements=[],
     )  # fmt: skip
     return section.model_copy(update={"statements": list(_sentences(section))})
 
@@ -78,12 +79,19 @@ def _paired(spans: pd.DataFrame, number: str, variant: str, base: str, seed: int
 
 
 def _sentences(section: ChunkingSection) -> Iterator[str]:
-    whole = section.queries - section.answered
+    whole = section.queries - section.answered - section.marked
+    kinds = [
+        f"those that a file marks for {figures.counted(section.marked, 'question')}" if section.marked else "",
+        f"the answers of {figures.counted(section.answered, 'question')}" if section.answered else "",
+        f"the whole relevant documents of {whole:,}" if whole else "",
+    ]
     yield (
         f"{len(section.cuts)} ways to cut the same documents, each in prompts of at most {section.budget:,} tokens; "
-        f"spans are the answers of {figures.counted(section.answered, 'question')}"
-        f"{f' and the whole relevant documents of {whole:,}' if whole else ''}."
+        f"spans are {figures.listed([each for each in kinds if each])}."
     )
+    if section.left_out:
+        reasons = figures.listed([f"{count:,} {reason}" for reason, count in section.left_out.items()])
+        yield f"{figures.counted(sum(section.left_out.values()), 'span')} of the file could not be used: {reasons}."
     for name, rows in section.pipelines.items():
         told = [row for row in rows[1:] if row.recall is not None and row.recall.change is not None]
         decided = [row for row in told if _side(row.recall)]

@@ -1,7 +1,8 @@
 """The judge pass over a chunking recording: chunking/spans.parquet and chunking/cut.parquet, and scores of variants.
 
-A question's spans are its gold answers (`answers` in the query's metadata) where one stands word for word in a relevant
-document, else its whole relevant documents. So labels belong to documents, and hold for whatever passages there are.
+A question's spans are those that a file marks for it, else its gold answers (`answers` in the query's metadata) where
+one stands word for word in a relevant document, else its whole relevant documents. So labels belong to documents, and
+hold for whatever passages there are.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import pandas as pd
 from ragprof.core import files
 from ragprof.core.clock import step
 from ragprof.core.tokens import counter, remembering
-from ragprof.corpus import Chunking, EvaluationSet
+from ragprof.corpus import EvaluationSet
 from ragprof.evals.recorded import RANKING
 from ragprof.record.recording import Bench
 from ragprof.record.variants import variant_folder
-from ragprof.studies.chunking.record import WHOLE, ChunkingPlan
+from ragprof.studies.chunking.record import ChunkingPlan, whole_documents
 from ragprof.studies.chunking.recorded import MANIFEST, PLACED
 from ragprof.studies.chunking.spans import TextSpan, answer_spans, token_scores
 from ragprof.studies.variants import judge_variants, metrics_of
@@ -28,7 +29,7 @@ def judge_chunking(plan: ChunkingPlan, evaluation: EvaluationSet, bench: Bench) 
     place = bench.folder / "chunking"
     manifest = MANIFEST.read(place / "manifest.json")
     judge_variants(place, evaluation, metrics_of(plan.metric))
-    texts = whole_documents(plan)
+    texts = whole_documents(plan.read)
     count = counter(plan.subject.config.tokenizer)
     answers: dict[str, list[TextSpan]] = {}
     wanted: dict[str, list[TextSpan]] = {}
@@ -36,7 +37,8 @@ def judge_chunking(plan: ChunkingPlan, evaluation: EvaluationSet, bench: Bench) 
         grades = evaluation.qrels.get(query.query_id, {})
         relevant = [name for name, grade in grades.items() if grade > 0 and name in texts]
         given = query.metadata.get("answers")
-        spans = answer_spans([each for each in given or () if isinstance(each, str)], relevant, texts)
+        marked = plan.marked.spans.get(query.query_id)
+        spans = list(marked or answer_spans([each for each in given or () if isinstance(each, str)], relevant, texts))
         if spans:
             answers[query.query_id] = spans
         wanted[query.query_id] = spans or [TextSpan(name, 0, len(texts[name])) for name in relevant]
@@ -68,22 +70,7 @@ def judge_chunking(plan: ChunkingPlan, evaluation: EvaluationSet, bench: Bench) 
     files.write_table(place / "cut.parquet", pd.DataFrame(cut, columns=["variant", "query_id", "cut"]))
     facts = {
         "recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256,
-        "metric": metrics_of(plan.metric)[0], "answered": len(answers),
+        "metric": metrics_of(plan.metric)[0], "answered": len(answers) - len(plan.marked.spans),
+        "marked": len(plan.marked.spans), "left_out": plan.marked.left_out,
     }  # fmt: skip
     files.write_json(place / "judgement.json", facts)
-
-
-def whole_documents(plan: ChunkingPlan) -> dict[str, str]:
-    """The texts of all documents, in whose characters spans are counted."""
-    found: dict[str, list[tuple[int, str]]] = {}
-    for doc in plan.read(Chunking(splitter="text", max_characters=WHOLE)):
-        found.setdefault(doc.document_id, []).append((doc.position.start if doc.position else 0, doc.text))
-    return {name: _joined(pieces) for name, pieces in found.items()}
-
-
-def _joined(pieces: list[tuple[int, str]]) -> str:
-    """Pieces at their places, blanks between them: what was left out at a border was white."""
-    text = ""
-    for start, piece in sorted(pieces):
-        text += " " * (start - len(text)) + piece
-    return text

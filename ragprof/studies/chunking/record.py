@@ -21,6 +21,7 @@ from ragprof.corpus import Chunking
 from ragprof.parts.injectors.token_budget import TokenBudgetInjector
 from ragprof.record.recording import Bench, Subject, fingerprint_of, identities, redacted
 from ragprof.record.variants import clear_variants, embedded, record_variant, tokens_of, variant_folder
+from ragprof.studies.chunking.span_file import NOTHING_MARKED, MarkedSpans
 
 OWN, WHOLE = "as declared", 10_000_000
 """The eval's own chunking; a passage of so many characters is a whole document."""
@@ -38,6 +39,23 @@ class ChunkingPlan:
     read: Callable[[Chunking | None], Sequence[Doc]]
     budget: int
     metric: str
+    marked: MarkedSpans = NOTHING_MARKED
+
+
+def whole_documents(read: Callable[[Chunking | None], Sequence[Doc]]) -> dict[str, str]:
+    """The texts of all documents, in whose characters spans are counted."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for doc in read(Chunking(splitter="text", max_characters=WHOLE)):
+        found.setdefault(doc.document_id, []).append((doc.position.start if doc.position else 0, doc.text))
+    return {name: _joined(pieces) for name, pieces in found.items()}
+
+
+def _joined(pieces: list[tuple[int, str]]) -> str:
+    """Pieces at their places, blanks between them: what was left out at a border was white."""
+    text = ""
+    for start, piece in sorted(pieces):
+        text += " " * (start - len(text)) + piece
+    return text
 
 
 def named(chunking: Chunking) -> str:

@@ -36,6 +36,8 @@ class ChunkingJudgement(TypedDict):
     qrels_sha256: str
     metric: str
     answered: int
+    marked: int
+    left_out: dict[str, int]
 
 
 MANIFEST, JUDGEMENT = RecordedJson(ChunkingManifest, AGAIN), RecordedJson(ChunkingJudgement, AGAIN)

@@ -39,7 +39,9 @@ class ChunkingSection(Section):
     budget: int = Field(description="tokens of each prompt, at most")
     metric: str
     queries: int
+    marked: int = Field(description="questions whose spans a file gives")
     answered: int = Field(description="questions whose spans are answers; those of the others are whole documents")
+    left_out: dict[str, int] = Field(description="spans of the file that could not be used, by reason")
     cuts: list[CutCorpus]
     pipelines: dict[str, list[ChunkedPipeline]]
     statements: list[str]

@@ -1,9 +1,11 @@
 """Token-wise recall, precision and IoU of what a prompt holds against the spans that answer its question.
 
-As Smith and Troynikov define them (Evaluating Chunking Strategies for Retrieval, Chroma technical report, 2024): of the
-tokens t_e of the relevant spans and t_r of the retrieved passages, recall = |t_e and t_r| / |t_e|, precision =
-|t_e and t_r| / |t_r|, IoU = |t_e and t_r| / (|t_e| + |t_r| - |t_e and t_r|). A token of the spans counts once however
-often it was retrieved, every retrieved token counts in t_r: overlapping passages pay for what they repeat. Pure.
+As Smith and Troynikov define them (Evaluating Chunking Strategies for Retrieval, Chroma technical report, July 2024,
+"Metrics"): of the tokens t_e of the relevant spans and t_r of the retrieved passages, recall = |t_e and t_r| / |t_e|,
+precision = |t_e and t_r| / |t_r|, IoU = |t_e and t_r| / (|t_e| + |t_r| - |t_e and t_r|). A token of the spans counts
+once however often it was retrieved, every retrieved token counts in t_r: overlapping passages pay for what they repeat.
+That is what their code computes (brandonstarxel/chunking_evaluation, `_scores_from_dataset_and_retrievals`), but for
+two things: it counts characters, and characters that two spans share twice in |t_e|. Pure.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ragprof.core import Doc
+from ragprof.core import Doc, files
 from ragprof.core.errors import BadInput
 from ragprof.corpus import Chunking, read_corpus
 from ragprof.evals import complaint
@@ -15,8 +15,9 @@ from ragprof.evals.chunking import ChunkingSettings
 from ragprof.record.trial import Trial
 from ragprof.studies.chunking.analysis import analyse, chunking_belongs, is_chunked
 from ragprof.studies.chunking.judge import judge_chunking
-from ragprof.studies.chunking.record import OWN, ChunkingPlan, named, record_chunking
+from ragprof.studies.chunking.record import OWN, ChunkingPlan, named, record_chunking, whole_documents
 from ragprof.studies.chunking.section import ChunkingSection
+from ragprof.studies.chunking.span_file import NOTHING_MARKED, read_spans
 from ragprof.studies.chunking.tables import chunking_table, show
 from ragprof.studies.contract import Effort, Pricing, Request, Study
 from ragprof.studies.preparation import Places, Prepared, corpus_path
@@ -48,8 +49,14 @@ def plan(prepared: Prepared, request: Request) -> ChunkingPlan:
     def read(chunking: Chunking | None) -> Sequence[Doc]:
         return read_corpus(folder, format=kind, chunking=chunking, rules=config.corpus.rules).docs
 
+    marked = NOTHING_MARKED
+    if settings.spans is not None:
+        given_here = request.changes.get("spans") is not None
+        path = files.written_path(settings.spans, beside=None if given_here else request.eval_file)
+        asked = {query.query_id for query in prepared.subject.queries}
+        marked = read_spans(path, queries=asked, texts=whole_documents(read))
     return ChunkingPlan(
-        prepared.subject, {OWN: own, **{named(each): each for each in others}}, read, settings.budget, metric
+        prepared.subject, {OWN: own, **{named(each): each for each in others}}, read, settings.budget, metric, marked
     )
 
 

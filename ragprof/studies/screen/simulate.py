@@ -1,7 +1,7 @@
 """What each prompt would hold if documents of a source were added: all that were sampled, or a random half of them.
 
 How far an estimate from a sample moves with the sample is told by random halves of it, drawn without replacement (half
-samples: Efron, The jackknife, the bootstrap and other resampling plans, 1982, chapter 8). Nothing is said of more
+samples: Efron, The jackknife, the bootstrap and other resampling plans, 1982). Nothing is said of more
 documents than were sampled: what is rare in a sample may decide what a whole source does to the first places, and no
 resample of the sample knows it. Pure: reads no file.
 """
