@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from ragprof.core import StageName, files
-from ragprof.core.recorded import RecordedJson
+from ragprof.core.recorded import RecordedJson, RecordedTable
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.recorded import final_stage, manifest_of
 from ragprof.judge.scores import Qrels, measure, rankings, scores_of
@@ -41,7 +41,11 @@ from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import mean_estimate
 from ragprof.statistics.powered import DrawnQueries, PoweredMean, powered_mean
 
-LABELLED_FILE = "labelled.json"
+LABELLED_FILE, LABELLED_SCORES_FILE = "labelled.json", "labelled.parquet"
+LABELLED_SCORES = RecordedTable(
+    text="pipeline metric query_id", number="by_model by_people draw chance", flag="graded", may_be_empty=True
+)
+"""A row for each query and metric of a pipeline's last ranking; `draw` is its place among those people judged."""
 
 
 @dataclass(frozen=True)
@@ -217,12 +221,15 @@ def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[
     """Write labelled.json into a recording where its judgements were made by `ragprof label`; else take it away."""
     path, judged = folder / LABELLED_FILE, judgements_behind(evaluation)
     if judged is None or evaluation.qrels_file is None:
-        path.unlink(missing_ok=True)
+        for each in (path, folder / LABELLED_SCORES_FILE):
+            each.unlink(missing_ok=True)
         return
     home = evaluation.qrels_file.parent
     pool, labels = read_pool(home / "pool.jsonl"), LabelFile(home).read()
     manifest = manifest_of(folder)
     recorded = _Recorded.of(folder, judged, metrics, of_rerankers=str(manifest.config["reranker"]["metric"]))
+    if recorded.metrics:
+        files.write_table(folder / LABELLED_SCORES_FILE, recorded.table(judged))
     estimate = missed(pool, best_grades(labels))
     files.write_json(
         path,
@@ -273,6 +280,21 @@ class _Recorded:
                 found.append({"what": f"gain of {name}", "metric": self.of_rerankers, **figure})
         return found
 
+    def table(self, judged: Judgements) -> pd.DataFrame:
+        """As LABELLED_SCORES has it."""
+        order = np.full(len(judged.queries), np.nan)
+        order[judged.drawn.places] = np.arange(len(judged.drawn.places))
+        chances, people = np.full(len(order), np.nan), np.full(len(order), np.nan)
+        chances[judged.drawn.places] = judged.drawn.chances
+        rows = []
+        for name in self.ranked:
+            for metric in self.metrics:
+                by_model, people[judged.drawn.places] = self.scores.values(name, metric)
+                facts = {"pipeline": name, "metric": metric, "query_id": judged.queries, "by_model": by_model}
+                known = {"by_people": people.copy(), "draw": order, "chance": chances, "graded": judged.graded}
+                rows.append(pd.DataFrame({**facts, **known}))
+        return pd.concat(rows, ignore_index=True)
+
     def beyond(self, pool: Sequence[PooledQuery]) -> list[str]:
         """Metrics that look deeper into some ranking than passages were pooled: what lies there is not relevant."""
         pooled = {each.query_id: set(each.pooled) for each in pool}
@@ -291,6 +313,12 @@ class _Recorded:
         place = final.groupby("query_id").cumcount()
         outside = place[~np.array(known, bool)]
         return float(outside.min()) if len(outside) else np.inf
+
+
+def labelled_scores(folder: Path) -> pd.DataFrame | None:
+    """What a recording keeps of scores by a model's grades and by people's; None where no model judged."""
+    path = folder / LABELLED_SCORES_FILE
+    return LABELLED_SCORES.read(path) if path.exists() else None
 
 
 def _figure(by_model: Array, by_people: Array, judged: Judgements, seed: int) -> dict[str, object]:

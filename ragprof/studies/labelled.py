@@ -204,6 +204,19 @@ def side_by_side_words(quality: LabelledQuality, metric: str) -> list[str]:
     return [f"{each.what}: {_both(each)}" for each in quality.figures if each.metric == metric]
 
 
+def correction_notes_of(quality: LabelledQuality | None, why: str) -> list[str]:
+    """What a study whose own figures are not corrected says: both figures of each pipeline, and `why` no others."""
+    if quality is None:
+        return []
+    metric = quality.figures[0].metric if quality.figures else ""
+    both = [
+        f"{each.what}: {_both(each)}"
+        for each in quality.figures
+        if each.metric == metric and " - " not in each.what and not each.what.startswith("gain of ")
+    ]
+    return [f"Quality rests on grades by {', '.join(quality.models)}. {'; '.join(both)}. {why}"]
+
+
 def gain_words(quality: LabelledQuality | None, pipeline: str) -> str:
     """What a reranker gains over its own search, by the model and corrected; empty for other judgements."""
     found = None if quality is None else quality.of(gain_of(pipeline))

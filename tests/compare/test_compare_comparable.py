@@ -7,11 +7,14 @@ import json
 import math
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
-from compare_data import cost, environment, ndcg, row, side, timings, tokens
+from compare_data import cost, environment, ndcg, query, row, side, timings, tokens
 
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
 from ragprof.studies.gate.comparison import compare
+from ragprof.studies.gate.evidence import SideEvidence
 
 VALUES = [0.5, 0.6, 0.7]
 TIMES = [timings([[10.0, 11.0, 12.0]])]
@@ -255,3 +258,26 @@ def test_a_duration_that_none_can_be_is_refused(rows: list[tuple[object, ...]]) 
     made = side(ndcg([0.5, 0.25]))
     with pytest.raises(BadInput, match="a duration is negative or of no stage; record or save it again"):
         compare(side(ndcg([0.5, 0.25]), times=[rows]), made)
+
+
+def test_a_models_judgements_are_told_as_such_and_corrected_by_people_beside_the_gates() -> None:
+    queries = [query(number) for number in range(30)]
+
+    def judged(label: str, by_model: float, by_people: float, drawn: int) -> SideEvidence:
+        places = np.where(np.arange(30) < drawn, np.arange(30.0), np.nan)
+        table = pd.DataFrame({
+            "pipeline": "a", "metric": "nDCG@10", "query_id": queries, "by_model": by_model,
+            "by_people": np.where(np.isnan(places), np.nan, by_people), "draw": places, "chance": 1 / (30 - places),
+            "graded": True,
+        })  # fmt: skip
+        return dataclasses.replace(side(ndcg([by_model] * 30), label=label), labelled=table)
+
+    (note,) = compare(judged("base", 0.5, 0.5, 20), judged("new", 0.7, 0.6, 20)).notes
+    assert note.startswith(
+        "a: nDCG@10 +0.200 by the model, corrected by people +0.100 (95% CI +0.100 to +0.100). These"
+    )
+    (note,) = compare(judged("base", 0.5, 0.5, 14), judged("new", 0.7, 0.6, 20)).notes
+    assert "people have judged fewer than 15 of the drawn questions: no difference is corrected" in note
+    kept = dataclasses.replace(judged("base", 0.5, 0.5, 20), labelled=None, source="baseline")
+    (note,) = compare(kept, judged("new", 0.7, 0.6, 20)).notes
+    assert note.endswith("no difference is corrected by people, because of 'base': a baseline keeps no labels.")

@@ -20,6 +20,7 @@ from ragprof.core.quantities import Kind, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
 from ragprof.statistics.paired import DUST, GATE_FLIPS
 from ragprof.studies.gate import verdicts
+from ragprof.studies.gate.corrections import correction_notes
 from ragprof.studies.gate.document import (
     ChangedPart,
     ComparedSide,
@@ -86,6 +87,7 @@ def compare(
         queries=len(pairs[0].base.queries), same_job=terms.one_job, differences=tuple(terms.differences),
         notes=(
             *_notes(base, candidate, pairs, rows=rows, terms=terms),
+            *correction_notes(base, candidate, pairs),
             *(_clock_notes(pairs, rows, terms=terms, margins=given) if clock else ()),
         ),
         alpha=verdicts.ALPHA, confidence=1 - verdicts.ALPHA, family=family_of(rows), quantities=rows,

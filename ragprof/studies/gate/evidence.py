@@ -36,6 +36,7 @@ from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
 from ragprof.evals import Timing, settings_of
 from ragprof.evals import unpriced as without_prices
 from ragprof.evals.recorded import COSTS, JUDGEMENT, RANKING, RATES, SCORES, SPANS, USAGE, final_stage, read_manifest
+from ragprof.judge.labelled import labelled_scores
 from ragprof.price.bills import UNTIMED
 from ragprof.record.disturbance import Disturbance, disturbance_of
 from ragprof.report.figures import corpus_words, differing
@@ -117,6 +118,8 @@ class SideEvidence:
     figures: pd.DataFrame
     times: pd.DataFrame
     rankings: pd.DataFrame
+    labelled: pd.DataFrame | None = None
+    """Scores by a model's grades and by people's, where `ragprof label` made the judgements; a baseline keeps none."""
 
     @property
     def pipelines(self) -> tuple[str, ...]:
@@ -142,6 +145,7 @@ def of_recording(folder: Path, *, label: str | None = None) -> SideEvidence:
             figures=figures[list(FIGURES)],
             times=spans.loc[spans["phase"] == "timed", list(TIMES)].reset_index(drop=True),
             rankings=_rankings(folder, manifest),
+            labelled=labelled_scores(folder),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as fault:  # what is in a file was changed, or is of others
         raise BadInput(

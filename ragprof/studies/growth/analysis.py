@@ -37,6 +37,7 @@ from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, Array, GrowthDa
 from ragprof.studies.growth.forecasts import forecasts
 from ragprof.studies.growth.recorded import GrownApp
 from ragprof.studies.growth.section import GrowthSection
+from ragprof.studies.labelled import correction_notes_of, labelled_quality
 
 FROM_THE_SMALLEST = "from the smallest size"
 CROSSES = "crosses"
@@ -55,6 +56,12 @@ WHAT = {
 
 
 AT_RANDOM = "Passages of the corpus, whole documents in a random order."
+
+
+UNCORRECTED = (
+    "These are of all passages; at smaller sizes rankings hold passages that nobody pooled, which no correction mends: "
+    "the curves show the judgements as they are."
+)
 
 
 def analyse(folder: Path) -> GrowthSection:
@@ -85,7 +92,7 @@ def analyse(folder: Path) -> GrowthSection:
         if data.judged
         else [],
         "forecast": [line for each in pipelines.values() for line in forecasts(each)],
-        "notes": notes(data),
+        "notes": [*notes(data), *correction_notes_of(labelled_quality(folder) if data.judged else None, UNCORRECTED)],
         **({"unread": data.manifest["unread"]} if data.manifest.get("unread") else {}),
     }
     return GrowthSection.model_validate(rounded(section))

@@ -65,6 +65,7 @@ from ragprof.studies.injection.section import (
     PromptParts,
     SweptSetting,
 )
+from ragprof.studies.labelled import correction_notes_of, labelled_quality
 
 ATTRIBUTED = ("search", "rerank", "packing", "model")
 COMPARED = ("correct", "f1")
@@ -88,6 +89,12 @@ FEW = 10
 """Timed questions below which a note warns of their intervals."""
 NEGLIGIBLE = 0.005
 """Share of unjudged tokens that is not worth a note."""
+
+
+UNCORRECTED = (
+    "Which evidence is in a prompt is counted by the judgements as they are, and so is what is said of answers with it "
+    "and without: none of that is corrected."
+)
 
 
 def analyse(folder: Path) -> InjectionSection:
@@ -167,7 +174,8 @@ def analyse(folder: Path) -> InjectionSection:
         for name, each in facts.items()
     }
     section = section.model_copy(update={"economics": economics})
-    sentences = {"statements": statements(section), "notes": notes(data, section)}
+    corrected = correction_notes_of(labelled_quality(folder), UNCORRECTED)
+    sentences = {"statements": statements(section), "notes": [*notes(data, section), *corrected]}
     beside = {
         "economics": {name: rounded(found.as_json()) for name, found in economics.items()},
         "first_tokens": _medians(folder),
