@@ -30,7 +30,7 @@ def label(
     rates: RateBooks = None,
     questions: Annotated[
         Path | None,
-        typer.Option("--questions", metavar="FILE", help="Your users' questions: a log, CSV or JSONL."),
+        typer.Option("--questions", metavar="FILE", help="Your users' questions: a log, CSV, JSONL or traces."),
     ] = None,
     generate: Annotated[bool, typer.Option("--generate", help="Have the model of [labels] write questions.")] = False,
     headings: Annotated[bool, typer.Option("--headings", help="Take titles as questions; weak.")] = False,

@@ -2,9 +2,9 @@
 
 A query's chance is in proportion to the error that its score (or the difference of two pipelines) is expected to have
 under the model's grades, over the root of what judging it takes; that is the choice that leaves the least variance
-(Zrnic and Candes, arXiv 2403.03208, section 3; costs as in Cochran, Sampling techniques, 1977, section 5.5). Where
-pipelines rank alike, or the model is sure, there is little to learn. A share of all chances is spread evenly, so that
-none is 0 and no estimate rests on the model's knowing when it errs.
+(Zrnic and Candes, Active statistical inference, arXiv 2403.03208; costs as in optimum allocation: Cochran, Sampling
+techniques, 1977). Where pipelines rank alike, or the model is sure, there is little to learn. A share of all chances is
+spread evenly, so that none is 0 and no estimate rests on the model's knowing when it errs.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def _judged(some: Sequence[PairTexts], model: ModelJudge, counts: JudgedCounts, 
     for place, (each, (grade, words)) in enumerate(zip(some, first, strict=True)):
         counts.graded += grade is not None
         counts.unjudged += grade is None
-        if grade is None and len(counts.examples) < 3:
+        if grade is None and words not in counts.examples and len(counts.examples) < 3:
             counts.examples.append(words)
         again, other_words = second.get(place, (None, ""))
         labels.append(

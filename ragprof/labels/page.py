@@ -16,7 +16,7 @@ from importlib.resources import files as resources
 from threading import Thread
 from typing import Any, Protocol
 
-from ragprof.core.errors import RagprofError
+from ragprof.core.errors import BadInput, RagprofError
 from ragprof.labels.judging import PairTexts
 
 MOST_BYTES = 10_000
@@ -148,8 +148,13 @@ class PageServer(ThreadingHTTPServer):
 
 @contextmanager
 def served(judging: Judging, port: int = 0) -> Iterator[PageServer]:
-    """A server that runs until the end of the `with`."""
-    server = PageServer(judging, port)
+    """A server that runs until the end of the `with`. Raises BadInput for a port that is not free."""
+    try:
+        server = PageServer(judging, port)
+    except OSError as failure:
+        raise BadInput(
+            f"cannot serve on port {port}: {failure.strerror}; give another with --port, or none for a free one"
+        ) from None
     thread = Thread(target=server.serve_forever, args=(0.05,), name="ragprof-page", daemon=True)
     thread.start()
     try:

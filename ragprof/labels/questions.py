@@ -9,12 +9,15 @@ Headings are weak: who looks for a known title finds it easily. Each question ca
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import random
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -103,49 +106,83 @@ def drawn_questions(texts: Iterable[str], path: Path, *, count: int, seed: int) 
     return found
 
 
+NAMED = ("question", "query", "text", "input", "prompt")
+"""Columns that hold questions, the first that is there."""
+
+
 def _texts(path: Path) -> Iterator[str]:
-    named = ("question", "query", "text", "input", "prompt")
-    if path.suffix.lower() in (".gz", ".parquet") or _holds_traces(path, named):
+    from ragprof.traces.contents import holds_traces
+
+    kind = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    if path.is_file() and kind not in (".csv", ".tsv", ".txt", ".log") and holds_traces(path):
         yield from _of_traces(path)
-        return
+    elif kind == ".parquet":
+        yield from _of_table(path)
+    elif kind in (".csv", ".tsv"):
+        yield from _of_columns(path, "\t" if kind == ".tsv" else ",")
+    elif kind in (".jsonl", ".ndjson", ".json"):
+        yield from _of_records(path)
+    else:
+        yield from _read(path).splitlines()
+
+
+def _read(path: Path) -> str:
+    """The text of a file, compressed or not. Raises BadInput."""
     try:
-        content = path.read_text(encoding="utf-8-sig")
-    except OSError as failure:
-        raise BadInput(f"cannot read it: {failure.strerror}; check the path", file=path) from None
+        content = path.read_bytes()
+        return (gzip.decompress(content) if path.suffix.lower() == ".gz" else content).decode("utf-8-sig")
     except UnicodeDecodeError as failure:
         raise BadInput(f"not UTF-8 (byte {failure.start}); save it as UTF-8", file=path) from None
-    if path.suffix.lower() in (".csv", ".tsv"):
-        reader = csv.DictReader(content.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        column = next((name for name in reader.fieldnames or () if name.strip().lower() in named), None)
+    except (OSError, EOFError, zlib.error) as failure:
+        told = getattr(failure, "strerror", None) or failure
+        raise BadInput(f"cannot read it: {told}; check the path", file=path) from None
+
+
+def _of_columns(path: Path, delimiter: str) -> Iterator[str]:
+    reader = csv.DictReader(StringIO(_read(path), newline=""), delimiter=delimiter)
+    try:
+        column = next((name for name in reader.fieldnames or () if name.strip().lower() in NAMED), None)
         if column is None:
-            raise BadInput(f"it has no column {', '.join(named)}; name one so", file=path, line=1)
+            raise BadInput(f"it has no column {', '.join(NAMED)}; name one so", file=path, line=1)
         yield from (row[column] or "" for row in reader)
-    elif path.suffix.lower() in (".jsonl", ".ndjson"):
-        for number, line in enumerate(content.splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                raise BadInput("not valid JSON; mend this line", file=path, line=number) from None
-            text = next((record[name] for name in named if name in record), None) if isinstance(record, dict) else None
-            if not isinstance(text, str):
-                raise BadInput(f"it has no text under {', '.join(named)}", file=path, line=number)
-            yield text
+    except csv.Error as failure:
+        raise BadInput(f"not valid CSV ({failure}); mend this line", file=path, line=reader.line_num) from None
+
+
+def _of_records(path: Path) -> Iterator[str]:
+    """Of an object a line, or of one list of them; texts alone count as well."""
+    content = _read(path)
+    if content.lstrip().startswith("["):
+        lines = [(1, content)]
     else:
-        yield from content.splitlines()
-
-
-def _holds_traces(path: Path, named: Sequence[str]) -> bool:
-    """Whether the first line is an object that is no question of its own."""
-    if path.suffix.lower() not in (".jsonl", ".ndjson") or not path.is_file():
-        return False
-    with path.open("rb") as stream:
+        # Not `splitlines`, which cuts at signs that may stand inside a string of JSON.
+        lines = [(number, line) for number, line in enumerate(content.split("\n"), start=1) if line.strip()]
+    for number, line in lines:
         try:
-            first = json.loads(next((line for line in stream if line.strip()), b"null"))
+            found = json.loads(line)
         except (ValueError, RecursionError):
-            return False
-    return isinstance(first, dict) and not any(name in first for name in named)
+            raise BadInput("not valid JSON; mend this line", file=path, line=number) from None
+        for record in found if isinstance(found, list) else [found]:
+            text = record
+            if isinstance(record, dict):
+                text = next((record[name] for name in NAMED if name in record), None)
+            if not isinstance(text, str):
+                raise BadInput(f"it has no text under {', '.join(NAMED)}", file=path, line=number)
+            yield text
+
+
+def _of_table(path: Path) -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, ValueError, pa.ArrowException) as failure:
+        raise BadInput(f"not a readable Parquet file ({failure}); check the path", file=path) from None
+    column = next((name for name in table.column_names if name.strip().lower() in NAMED), None)
+    if column is None:
+        raise BadInput(f"it has no column {', '.join(NAMED)}; name one so", file=path)
+    yield from (str(value) for value in table.column(column).to_pylist() if value is not None)
 
 
 def _of_traces(path: Path) -> Iterator[str]:

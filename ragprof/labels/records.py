@@ -145,6 +145,10 @@ def still_drawn(draws: Iterable[QueryDraw], query_ids: Sequence[str]) -> list[Qu
     return [draw for draw in draws if (draw.ids_digest == now if draw.ids_digest else draw.among == len(query_ids))]
 
 
+_TOLD: set[tuple[Path, bytes]] = set()
+"""Damaged lines that were told of: a file is read several times by one command."""
+
+
 def append_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Add lines with checksums, under a lock, and return when they are on disk. Raises BadInput where that fails."""
     lines = "".join(f"{_line(record)}\n" for record in records).encode("ascii")
@@ -176,9 +180,11 @@ def read_records(path: Path, *, after: int = 0) -> tuple[list[dict[str, Any]], i
     whole, _, cut = content.rpartition(b"\n")
     lines = [line for line in whole.split(b"\n") if line.strip()]
     records = [record for line in lines if (record := _record(line)) is not None]
-    damaged = len(lines) - len(records) + bool(cut.strip())
-    if damaged:
-        LOG.warning("%s of the lines of %s are damaged and are passed over", f"{damaged:,}", path)
+    damaged = {(path, line) for line in [*lines, cut] if line.strip() and (line is cut or _record(line) is None)}
+    if new := damaged - _TOLD:
+        _TOLD.update(new)
+        what = "line" if len(new) == 1 else "lines"
+        LOG.warning("%s of %s cut off or damaged and passed over", f"{len(new):,} {what}", path)
     return records, after + len(content) - len(cut)
 
 

@@ -1,6 +1,6 @@
 """The rubric that people and models judge by: UMBRELA's 0 to 3, and what counts as an answer to it.
 
-The words follow Upadhyay et al., UMBRELA, arXiv 2406.06519, figure 1 (after Thomas et al., arXiv 2309.10621), with
+The words follow Upadhyay et al., UMBRELA, arXiv 2406.06519 (after Thomas et al., arXiv 2309.10621), with
 the question and the passage as strings of one JSON line, so that instructions in them are data. Changing a word changes
 the rubric's name, under which judgements are kept.
 """

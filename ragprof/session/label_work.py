@@ -86,8 +86,14 @@ class Labelling:
         return still_drawn(DrawFile(self.folder).read(), [each.query_id for each in self.pool])
 
     def ranking(self, pipeline: str) -> pd.DataFrame:
-        """What a pipeline found when the pool was made."""
-        return RANKING.read(self.folder / "rankings" / f"{pipeline}.parquet")
+        """What a pipeline found when the pool was made. Raises BadInput where that is not known."""
+        path = self.folder / "rankings" / f"{pipeline}.parquet"
+        if not path.exists():
+            raise BadInput(
+                f"what pipeline '{pipeline}' finds is not recorded; run `ragprof label` on the eval file again",
+                file=path,
+            )
+        return RANKING.read(path)
 
     @property
     def leading_metric(self) -> str:
@@ -130,11 +136,23 @@ class Labelling:
             and (each.pair not in settled or (person and places[each.query_id] % FOR_EVERYBODY == 0))
         ]
 
+    def check_ids(self) -> None:
+        """Raises BadInput for an id that no file of judgements can hold, before anything is asked or paid."""
+        ids = [query.query_id for query in self.queries] + [doc.document_id for doc in self.corpus.docs]
+        for each in ids:
+            if any(sign in each for sign in "\t\n\r"):
+                raise BadInput(
+                    f"the id {each!r} holds a tab or a line break, which no file of judgements can hold; rename it",
+                    file=self.eval_file,
+                )
+
+    def with_queries(self, path: Path) -> Labelling:
+        """The same with the questions of a file."""
+        return replace(self, queries=tuple(read_queries(path)))
+
     def anew(self) -> Labelling:
-        """The same after its pool or its questions were written."""
-        made = self.folder / "queries.jsonl"
-        queries = self.queries or (tuple(read_queries(made)) if made.is_file() else ())
-        return replace(self, queries=queries)
+        """The same after its pool was written."""
+        return replace(self)
 
 
 def opened(eval_file: Path, *, corpus: Path | None = None) -> Labelling:

@@ -94,6 +94,7 @@ def label(
                 work, log=None if questions is None else Path(questions), generator=spec, headings=headings,
                 count=count or work.config.labels.questions, progress=progress,
             )  # fmt: skip
+        work.check_ids()
         work = make_pool(work, progress)
         if imported is not None:
             import_judgements(work, Path(imported))
@@ -121,6 +122,14 @@ def make_questions(
         raise BadInput(
             "questions were made before, and judgements hang on them; delete the folder to begin anew", file=path
         )
+    named = work.config.evaluation.queries
+    other = None if named is None else files.written_path(named, beside=work.eval_file)
+    if other is not None and other.is_file() and other.resolve() != path.resolve():
+        raise BadInput(
+            f"this eval has questions already ({named}); to make others, name them as [evaluation] queries = "
+            f'"{path.parent.name}/{path.name}"',
+            file=work.eval_file,
+        )
     seed = work.config.seed
     if log is not None:
         found = making.own_questions(log, count=count, seed=seed)
@@ -142,7 +151,7 @@ def make_questions(
         )
     making.keep_questions(path, found.questions)
     refused = {reason: number for reason, number in found.refused.items() if number}
-    return work.anew(), refused
+    return work.with_queries(path), refused
 
 
 def _answers(model: Generator, prompts: Sequence[str], progress: Progress) -> list[Generated]:
@@ -270,6 +279,13 @@ def _notes(work: Labelling, labels: int, draws: int) -> tuple[str, ...]:
     """What no longer counts because questions were changed, and what to do."""
     reworded, void = len(work.store.read()) - labels, len(DrawFile(work.folder).read()) - draws
     found = []
+    written = work.folder / "qrels.tsv"
+    named = work.config.evaluation.qrels
+    if named is not None and files.written_path(named, beside=work.eval_file).resolve() != written.resolve():
+        found.append(
+            f"the eval file names other judgements ({named}), and commands use those; to use these, give [evaluation] "
+            f'qrels = "{written.parent.name}/{written.name}", or take those in with --import'
+        )
     if reworded:
         found.append(
             f"no longer counted: {counted(reworded, 'judgement')} of questions that have other words now; these "

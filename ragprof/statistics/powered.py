@@ -2,8 +2,12 @@
 
 Every query has a score by the model's judgements, and those that were drawn have one by a person's. What is estimated
 is the mean of the person's score over queries like these: the model's mean, corrected by its error on the drawn ones
-(Angelopoulos et al., arXiv 2301.09633, section 2.1), which weighs as much as it deserves (PPI++, arXiv 2311.01453,
-section 6, "power tuning"): with power 0 the estimate is the person's alone.
+(prediction-powered inference, Angelopoulos et al., arXiv 2301.09633), which weighs as much as it deserves,
+
+    power * (mean of the model's scores) + mean over the drawn of (the person's - power * the model's)
+
+("power tuning" of PPI++, Angelopoulos, Duchi and Zrnic, arXiv 2311.01453). The power of least variance is the slope of
+the person's scores on the model's, kept within 0 and 1: with power 0 the estimate is the person's alone.
 
 Queries are drawn one after the other, without replacement. A draw may prefer some to others by whatever was known
 before it, as long as every chance is above 0 and written down: then the mean of any value r over all N queries is
@@ -11,9 +15,9 @@ estimated without bias by each draw m alone,
 
     t_m = (sum of r over the queries drawn before + r_m / chance_m) / N
 
-(Des Raj, JASA 51, 1956, 269-284; of actively drawn samples Zrnic and Candes, arXiv 2403.03208, section 4). What is
-left to be drawn from shrinks, so t_m scatters in proportion to (N - m + 1) / N, and draws weigh accordingly, nearly as
-in section 4 of Farquhar et al., arXiv 2101.11665. Reads no file.
+(Des Raj, JASA 51, 1956, 269-284; for choosing by a model's doubt, Zrnic and Candes, Active statistical inference,
+arXiv 2403.03208). What is left to be drawn from shrinks, so t_m scatters in proportion to (N - m + 1) / N, and draws
+weigh accordingly, nearly as in the levelled estimator of Farquhar, Gal and Rainforth, arXiv 2101.11665. Reads no file.
 """
 
 from __future__ import annotations

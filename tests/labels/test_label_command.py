@@ -135,6 +135,18 @@ def test_a_budget_without_a_price_is_refused(eval_file: Path) -> None:
         label(eval_file, budget_usd="1")
 
 
+def test_what_would_be_in_vain_is_refused_before_anything_is_paid(eval_file: Path, server: SpeakingServer) -> None:
+    queries = eval_file.with_name("queries.jsonl")
+    with pytest.raises(
+        BadInput, match=r"this eval has questions already \(queries.jsonl\); to make others, name them as"
+    ):
+        label(eval_file, questions=queries)
+    queries.write_text('{"_id": "a\\tb", "text": "what is in room 1"}\n')
+    with pytest.raises(BadInput, match="holds a tab or a line break, which no file of judgements can hold"):
+        label(eval_file)
+    assert server.bodies == []
+
+
 def judged_by(eval_file: Path, person: str, grade: int | None = None) -> int:
     """A person judges all that waits: by the truth, or always alike. Returns how many passages."""
     work, judging = judging_by_people(eval_file)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from browsing import BROWSER, Tab, chromium
 
+from ragprof.core.errors import BadInput
 from ragprof.labels.page import PageServer, served
 from ragprof.labels.pool import PooledQuery, keep_pool
 from ragprof.labels.records import DrawFile, LabelFile, QueryDraw
@@ -129,3 +130,5 @@ def test_nothing_is_told_or_saved_without_the_secret_the_own_name_and_a_sound_re
         assert posted(f"{server.url}grade", body) == (400, json.dumps({"error": told}))
     assert said_in(folder) == []
     assert server.server_address[0] == "127.0.0.1"
+    with pytest.raises(BadInput, match="give another with --port, or none"), served(server.judging, port):
+        pass

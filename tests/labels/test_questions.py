@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from pathlib import Path
@@ -58,9 +59,20 @@ def test_questions_come_from_jsonl_lines_and_traces_too(tmp_path: Path) -> None:
     ]
     otlp = {"resourceSpans": [{"resource": {}, "scopeSpans": [{"spans": spans}]}]}
     (tmp_path / "c.jsonl").write_text(json.dumps(otlp) + "\n")
-    for name in ("a.jsonl", "b.txt", "c.jsonl"):
+    # Langfuse calls the question of an observation `input`, and a model's prompt as well.
+    asked = {"traceId": "1", "startTime": "2026-11-01T00:00:00Z", "input": {"query": "who pays?"}}
+    seen = [
+        {**asked, "id": "1", "type": "GENERATION", "name": "llm", "input": "Answer from this: ... who pays?"},
+        {**asked, "id": "2", "type": "RETRIEVER", "name": "retrieve"},
+        {**asked, "id": "3", "type": "RETRIEVER", "name": "retrieve", "traceId": "2", "input": "who goes there?"},
+    ]
+    lines = "".join(f"{json.dumps(each)}\n" for each in seen)
+    (tmp_path / "d.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "e.json").write_text('["who pays?", {"query": "who goes there?"}]')
+    (tmp_path / "f.csv").write_text('query\n"who\npays?"\nwho goes there?\n')
+    for name in ("a.jsonl", "b.txt", "c.jsonl", "d.jsonl.gz", "e.json", "f.csv"):
         texts = {each.text for each in own_questions(tmp_path / name, count=9, seed=0).questions}
-        assert texts == {"who pays?", "who goes there?"}
+        assert texts == {"who pays?", "who goes there?"}, name
 
 
 @pytest.mark.parametrize(
