@@ -7,7 +7,7 @@ Comparison Pipeline Prices RagprofError Result Timing
 >>> print(*names[:10])
 audit chunking compare curate export gate grow init inject label
 >>> print(*names[10:])
-profile reranker restate reweigh run save_baseline screen span stage trace weigh
+profile reranker restate reweigh run save_baseline screen span stage stores trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ragprof.session.gating import gate
     from ragprof.session.initial import init
     from ragprof.session.labelling import label
-    from ragprof.session.run import audit, chunking, curate, grow, inject, profile, reranker, run, screen, weigh
+    from ragprof.session.run import audit, chunking, curate, grow, inject, profile, reranker, run, screen, stores, weigh
     from ragprof.session.tracing import trace
     from ragprof.studies.gate.document import Comparison
     from ragprof.studies.gate.sides import compare, save_baseline
@@ -63,6 +63,7 @@ __all__ = [
     "screen",
     "span",
     "stage",
+    "stores",
     "trace",
     "weigh",
 ]
@@ -91,6 +92,7 @@ _HOMES = {
     "run": "ragprof.session.run",
     "save_baseline": "ragprof.studies.gate.sides",
     "screen": "ragprof.session.run",
+    "stores": "ragprof.session.run",
     "span": "ragprof.core.spans",
     "stage": "ragprof.core.spans",
     "trace": "ragprof.session.tracing",

@@ -31,13 +31,13 @@ from ragprof.session.studies import STUDIES
 if TYPE_CHECKING:
     from ragprof.corpus import Passages
 
-DECLARED = ("growth", "injection", "reranker", "curate", "screen", "chunking", "audit")
+DECLARED = ("growth", "injection", "reranker", "curate", "screen", "chunking", "stores", "audit")
 """Studies whose commands have options of their own."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line, and one for every study that has none here."""
-    for command in (run, grow, inject, reranker, curate, screen, chunking, audit, check, price, report, trec):
+    for command in (run, grow, inject, reranker, curate, screen, chunking, stores, audit, check, price, report, trec):
         app.command()(with_progress(command))
     for name in STUDIES:
         if name not in DECLARED:
@@ -340,6 +340,30 @@ def chunking(
             progress=bars,
         )  # fmt: skip
     console.result(result, "chunking")
+
+
+def stores(
+    eval_file: EvalFile,
+    margin: Annotated[
+        float | None, typer.Option("--margin", help="The loss against exact search that is acceptable; the file's.")
+    ] = None,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+) -> None:
+    """Compare indexes: recall, quality, latency, bytes and money.
+
+    Approximate and quantised indexes of [stores] against exact search over the same vectors, each asked live, with and
+    without the reranker: which is the cheapest that loses no more than the margin.
+    """
+    from ragprof.session.run import run_study
+
+    changes = console.given(margin=margin)
+    with console.progress() as bars:
+        result = run_study(
+            "stores", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars
+        )
+    console.result(result, "stores")
 
 
 def audit(

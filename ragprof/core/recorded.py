@@ -27,6 +27,7 @@ STUDIES = {
     "audit": "ragprof audit", "curate": "ragprof curate",
     "screen": "ragprof screen",
     "chunking": "ragprof chunking",
+    "stores": "ragprof stores",
 }  # fmt: skip
 """Folder of a study inside a recording -> the command that makes all of it anew."""
 VARIANTS = "variants"

@@ -172,6 +172,15 @@ class TunableStore(Protocol):
 
 
 @runtime_checkable
+class TrainedStore(Protocol):
+    """A store that learns something of its documents before it takes them in: clusters, codes."""
+
+    @property
+    def least_docs(self) -> int:
+        """With fewer it cannot be trained."""
+
+
+@runtime_checkable
 class ClosableStore(Protocol):
     """A store that made something outside this process: tables, collections, a server that it started."""
 

@@ -27,6 +27,7 @@ from ragprof.evals.knobs import Knobs, checked, variants
 from ragprof.evals.labels import LabelSettings
 from ragprof.evals.reranker import RerankerSettings
 from ragprof.evals.screen import ScreenSettings
+from ragprof.evals.stores import StoresSettings
 from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 MOST_SECONDS = 604_800.0
@@ -236,6 +237,7 @@ class EvalConfig(EvalTable):
     curate: CurateSettings = CurateSettings()
     screen: ScreenSettings = ScreenSettings()
     chunking: ChunkingSettings = ChunkingSettings()
+    stores: StoresSettings = StoresSettings()
     gate: GateSettings = GateSettings()
     labels: LabelSettings = LabelSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -26,7 +26,7 @@ from ragprof.core.errors import BadInput, RagprofError, UnknownName
 from ragprof.core.files import read_toml
 
 FREE = "free"
-ENERGY = "energy.toml"
+ENERGY, DATABASES = "energy.toml", "databases.toml"
 KEPT_BOOKS = "rate-books"
 """Folder of a recording with the books that it was priced by, so that a later command knows their names too."""
 TOKENIZER_NOTE = "Tokens are counted by the recording's tokenizer, which stands in for the provider's."
@@ -149,8 +149,8 @@ def catalogue(books: Sequence[Path] = ()) -> Catalogue:
 
 
 def shipped_books() -> list[Path]:
-    """The rate books; what electricity costs is in the same folder, but no rate book."""
-    return sorted(path for path in books_folder().glob("*.toml") if path.name != ENERGY)
+    """The rate books; what electricity and managed databases cost is in the same folder, but no rate book."""
+    return sorted(path for path in books_folder().glob("*.toml") if path.name not in (ENERGY, DATABASES))
 
 
 def books_folder() -> Path:

@@ -66,9 +66,9 @@ def bullets(sentences: Iterable[str]) -> list[Text]:
     return [said(f"\u2022 {sentence}") for sentence in sentences]
 
 
-def empty_table() -> FittingTable:
+def empty_table(first: str = "pipeline") -> FittingTable:
     table = FittingTable(box=SIMPLE_HEAD, width=WIDTH, pad_edge=False, header_style="bold", padding=(0, 1))
-    table.add_column("pipeline", overflow="fold", ratio=1, min_width=14)
+    table.add_column(first, overflow="fold", ratio=1, min_width=14)
     return table
 
 

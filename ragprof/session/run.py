@@ -207,6 +207,11 @@ def chunking(eval_file: str | Path, **options: Any) -> Result:
     return run_study("chunking", eval_file, **options)
 
 
+def stores(eval_file: str | Path, **options: Any) -> Result:
+    """Compare the indexes of [stores] with exact search over the same vectors. Options as of `run_study`."""
+    return run_study("stores", eval_file, **options)
+
+
 weigh = reranker
 """The former name, for one release."""
 

@@ -138,8 +138,9 @@ def passes(whole: Path, evaluation: EvaluationSet) -> dict[str, list[Pass]]:
     judges: dict[str, list[Pass]] = {
         "audit": [lambda home: judge_audit(home, evaluation, metric="nDCG@10")],
         "curate": [lambda home: judge_variants(home / "curate", evaluation, ["nDCG@10"], {})],
-        "screen": [],  # these two are not recorded here
+        "screen": [],  # these three are not recorded here
         "chunking": [],
+        "stores": [],
         "growth": [lambda home: judge_growth(home, evaluation), lambda home: write_sizes(growing, home / "growth")],
         "injection": [lambda home: judge_answers(home, evaluation, contents)],
         "reranker": [lambda home: judge_rerankers(home, evaluation, docs, keep_text=True)],

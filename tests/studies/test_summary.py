@@ -33,6 +33,7 @@ SECTIONS = (
     "CurateSection",
     "ScreenSection",
     "ChunkingSection",
+    "StoresSection",
     "AuditSection",
 )
 

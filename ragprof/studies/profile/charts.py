@@ -5,22 +5,18 @@ Imports Altair: import this module late.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import altair as alt
 
 from ragprof.core import RANKED_STAGES
 from ragprof.report import figures
-from ragprof.report.palette import INK, MUTED, PAPER, RULE, STAGES, TOKENS, VERDICTS, tint
+from ragprof.report.front import FEW, SHORT, Dot, Plot, Reach, ends_of_all, scatter
+from ragprof.report.palette import INK, MUTED, PAPER, STAGES, TOKENS, VERDICTS, tint
 from ragprof.report.theme import (
-    Box,
     Chart,
-    Point,
     Scale,
-    arrange,
     colour_by,
     linear,
     logarithmic,
@@ -228,58 +224,7 @@ def _intervals(base: Any, scale: Scale, axis: Any, colour: Any, metric: str) -> 
     ]
 
 
-_NARROW, _WIDE = (430, 330), (860, 460)
-_FEW, _SHORT, _LONG = 6, 24, 40
 _FRONT = "Filled points, joined by the line, are on the Pareto front: no other pipeline here beats them on both axes."
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """A value with the ends of its interval; both ends are the value itself where there is no interval."""
-
-    low: float
-    value: float
-    high: float
-
-    @classmethod
-    def of(cls, value: Any, interval: Sequence[Any] | None, length: float = 1.0) -> Reach:
-        low, high = interval or (value, value)
-        return cls(float(low) / length, float(value) / length, float(high) / length)
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """A pipeline on the plot, and what its tooltip says."""
-
-    pipeline: str
-    x: Reach
-    y: Reach
-    words: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """Where the dots lie on both scales, and how they look. The size is what names are placed for, in pixels."""
-
-    dots: Sequence[Dot]
-    x: Scale
-    y: Scale
-    front: Sequence[str]
-    colours: Mapping[str, str]
-    wide: bool
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return _WIDE if self.wide else _NARROW
-
-    def label(self, name: str) -> str:
-        return wrap(name, _LONG if self.wide else _SHORT)
-
-    def across(self, value: float) -> float:
-        return self.size[0] * self.x.place(value)
-
-    def down(self, value: float) -> float:
-        return self.size[1] * (1 - self.y.place(value))
 
 
 def quality_against_latency(section: ProfileSection, colours: Mapping[str, str]) -> Chart | None:
@@ -291,10 +236,10 @@ def quality_against_latency(section: ProfileSection, colours: Mapping[str, str])
     unit, length = time_unit(max(max(each) for each in ends))
     known = {name: (one.end_to_end.p50_ns, one.end_to_end.p50_interval_ns) for name, one in section.pipelines.items()}
     dots = _dots(section, known, figures.duration, length)
-    plot = _plot(section, dots, logarithmic(_ends(dot.x for dot in dots)), section.pareto.latency, colours)
+    plot = _plot(section, dots, logarithmic(ends_of_all(dot.x for dot in dots)), section.pareto.latency, colours)
     axis = alt.Axis(title=f"Latency p50, end to end ({unit}, logarithmic)", values=plot.x.ticks(), format="~g")
     caption = f"{_quality_words(section)}; latency p50 with 95% intervals, {_timings(section)}. {_FRONT}"
-    spec = specification(_scatter(plot, axis, section.metric, "Latency p50"), height=plot.size[1])
+    spec = specification(scatter(plot, axis, section.metric, "Latency p50"), height=plot.size[1])
     return Chart("latency-quality", "Quality against latency", caption, spec, wide=plot.wide)
 
 
@@ -305,10 +250,10 @@ def quality_against_cost(section: ProfileSection, colours: Mapping[str, str]) ->
     dots = _dots(section, known, figures.usd)
     if not dots:
         return None
-    plot = _plot(section, dots, linear(_ends(dot.x for dot in dots), margin=0.2), section.pareto.cost, colours)
+    plot = _plot(section, dots, linear(ends_of_all(dot.x for dot in dots), margin=0.2), section.pareto.cost, colours)
     axis = alt.Axis(title="USD per 1,000 queries", tickCount=5, format=f"$,.{plot.x.decimals()}f")
     caption = f"{_quality_words(section)}; cost with 95% intervals. {_FRONT}"
-    spec = specification(_scatter(plot, axis, section.metric, "Cost"), height=plot.size[1])
+    spec = specification(scatter(plot, axis, section.metric, "Cost"), height=plot.size[1])
     notes = tuple(
         f"{name}: {figures.UNPRICED} ({'; '.join(bill.unpriced)})" for name, bill in bills.items() if bill.total is None
     )
@@ -334,10 +279,6 @@ def _quality_reach(found: EstimateValue) -> Reach:
     return Reach.of(found.mean, found.interval)
 
 
-def _ends(reaches: Any) -> list[float]:
-    return [end for reach in reaches for end in (reach.low, reach.high)]
-
-
 def _quality_words(section: ProfileSection) -> str:
     return f"{section.metric} of the final ranking with 95% intervals, {_queries(section)}"
 
@@ -348,70 +289,6 @@ def _plot(
     """The quality axis takes in all pipelines, plotted or not, so that both plots have the same."""
     names = list(section.pipelines)
     y = linear(
-        _ends(_quality_reach(found) for name in names if (found := section.quality(name))), margin=0.12, most=1.0
+        ends_of_all(_quality_reach(found) for name in names if (found := section.quality(name))), margin=0.12, most=1.0
     )
-    return Plot(dots, x, y, front, colours, wide=len(names) > _FEW or max(map(len, names)) > _SHORT)
-
-
-def _scatter(plot: Plot, axis: Any, metric: str, x_name: str) -> Any:
-    """Crosses of intervals with a point on each, the front as a dashed line, names beside the points."""
-    across, down = (alt.Scale(domain=[scale.low, scale.high], nice=False, zero=False) for scale in (plot.x, plot.y))
-    if plot.x.logarithmic:
-        across = alt.Scale(type="log", domain=[plot.x.low, plot.x.high], nice=False)
-    y_axis = alt.Axis(tickCount=6, format=".2f", labelColor=MUTED)
-    base = alt.Chart(rows(_placed(plot))).encode(
-        x=alt.X("x:Q", axis=axis, scale=across), y=alt.Y("y:Q", title=metric, axis=y_axis, scale=down)
-    )
-    names = [dot.pipeline for dot in plot.dots]
-    colours = alt.Scale(domain=names, range=[plot.colours[name] for name in names])
-    stroke = alt.Stroke("pipeline:N", scale=colours, legend=None)
-    fill = alt.condition("datum.front", alt.Fill("pipeline:N", scale=colours, legend=None), alt.value(PAPER))
-    tooltip = _tooltip({"pipeline": "Pipeline", "y_words": metric, "x_words": x_name})
-    front = base.transform_filter("datum.front").mark_line(
-        interpolate="step-after", strokeDash=[3, 3], stroke=MUTED, strokeWidth=1.2
-    )
-    moved_away = base.transform_filter("abs(datum.dx) + abs(datum.dy) > 30").mark_rule(
-        stroke=RULE, strokeWidth=1, x2Offset=alt.ExprRef("datum.dx"), y2Offset=alt.ExprRef("datum.dy")
-    )
-    interval = base.mark_rule(opacity=0.45, strokeWidth=1.5)
-    point = base.mark_circle(size=110, opacity=1, strokeWidth=2.2)
-    places = {key: alt.ExprRef(f"datum.{key}") for key in ("dx", "dy", "align")}
-    label: dict[str, Any] = {"baseline": "middle", "lineBreak": "\n", "fontWeight": 500, **places}
-    return alt.layer(
-        moved_away.encode(x2=alt.X2("x:Q"), y2=alt.Y2("y:Q")),
-        front.encode(order=alt.Order("x:Q")),
-        interval.encode(y=alt.Y("y_low:Q"), y2=alt.Y2("y_high:Q"), stroke=stroke),
-        interval.encode(x=alt.X("x_low:Q"), x2=alt.X2("x_high:Q"), stroke=stroke),
-        point.encode(fill=fill, stroke=stroke, tooltip=tooltip),
-        base.mark_text(**label, stroke=PAPER, strokeWidth=4, strokeJoin="round").encode(text=alt.Text("name:N")),
-        base.mark_text(**label).encode(text=alt.Text("name:N")),
-    )
-
-
-def _placed(plot: Plot) -> Rows:
-    """A row a dot with the place of its name, which covers neither intervals nor the steps of the front."""
-    points = []
-    for dot in plot.dots:
-        x, y = plot.across(dot.x.value), plot.down(dot.y.value)
-        upright = Box(x - 1, plot.down(dot.y.high), x + 1, plot.down(dot.y.low))
-        level = Box(plot.across(dot.x.low), y - 1, plot.across(dot.x.high), y + 1)
-        points.append(Point(plot.label(dot.pipeline), x, y, (upright, level)))
-    steps = []
-    front = sorted((dot for dot in plot.dots if dot.pipeline in plot.front), key=lambda dot: dot.x.value)
-    for dot, following in itertools.pairwise(front):
-        left, right = plot.across(dot.x.value), plot.across(following.x.value)
-        low, high = plot.down(dot.y.value), plot.down(following.y.value)
-        steps += [Box(left, low - 1, right, low + 1), Box(right - 1, high, right + 1, low)]
-    places = arrange(points, steps, size=plot.size)
-    return [
-        {
-            "pipeline": dot.pipeline,
-            "name": plot.label(dot.pipeline),
-            "front": dot.pipeline in plot.front,
-            **{"x": dot.x.value, "x_low": dot.x.low, "x_high": dot.x.high},
-            **{"y": dot.y.value, "y_low": dot.y.low, "y_high": dot.y.high},
-            **dot.words,
-            **asdict(places[plot.label(dot.pipeline)]),
-        }
-        for dot in plot.dots
-    ]
+    return Plot(dots, x, y, front, colours, wide=len(names) > FEW or max(map(len, names)) > SHORT)

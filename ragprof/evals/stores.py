@@ -1,0 +1,37 @@
+"""[stores]: which indexes and settings are compared, and what loss against exact search is too much."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ragprof.core.registry import PartSpec
+from ragprof.evals.tables import EvalTable, Timing
+
+Named = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._-]*$")]
+
+
+class StoresTiming(Timing):
+    """Live rounds: `seconds` for all settings together, `min_queries` wished for of each."""
+
+    seconds: float = Field(60.0, gt=0, allow_inf_nan=False)
+
+
+class StoresSettings(EvalTable):
+    """`indexes` are stores by a label; an option that is a list stands for each of its values.
+
+    `margin` is how much of `metric` may be lost against exact search. Embedder and depth are those of `pipeline`, the
+    first with vectors where it is left out, and so is the reranker that all of it is shown with, unless `reranker`
+    names one. `k` is that of recall@k. `database` is a rate of a managed database for the bill of a month.
+    """
+
+    indexes: dict[Label, PartSpec] = Field(default_factory=dict)
+    margin: float | None = Field(None, gt=0, le=1)
+    pipeline: Named | None = None
+    reranker: PartSpec | None = None
+    k: int = Field(10, ge=1)
+    metric: Named | None = None
+    database: Named | None = None
+    timing: StoresTiming = StoresTiming()

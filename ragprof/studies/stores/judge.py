@@ -1,0 +1,50 @@
+"""The judge pass over a stores recording: what each setting found of exact search, and its scores by the judgements."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ragprof.core import files
+from ragprof.corpus import EvaluationSet
+from ragprof.judge.scores import measure, scores_of
+from ragprof.record.recording import Bench
+from ragprof.studies.stores.plan import StoresPlan
+from ragprof.studies.stores.recorded import MANIFEST, RANKED
+
+
+def judge_stores(plan: StoresPlan, evaluation: EvaluationSet, bench: Bench) -> None:
+    """scores.parquet and judgement.json; without relevance judgements recall alone."""
+    place = bench.folder / "stores"
+    manifest = MANIFEST.read(place / "manifest.json")
+    k, query_ids = manifest["k"], manifest["query_ids"]
+    tables = {
+        each["name"]: RANKED.read(place / "rankings" / f"{each['number']}.parquet") for each in manifest["settings"]
+    }
+    exact = _first(next(iter(tables.values())), k)
+    scores = []
+    for name, table in tables.items():
+        found = _first(table, k)
+        recalls = [
+            (query_id, len(best & found.get(query_id, set())) / len(best))
+            for query_id in query_ids
+            if (best := exact.get(query_id, set()))
+        ]
+        rows = pd.DataFrame(recalls, columns=["query_id", "value"])
+        scores.append(rows.assign(setting=name, stage="search", metric=f"recall@{k}"))
+        if evaluation.is_judged:
+            stages = ["search", "rerank"] if manifest["reranker"] else ["search"]
+            own = scores_of(table, evaluation.qrels, [measure(plan.metric)], stages=stages)  # type: ignore[arg-type]
+            scores.append(own.assign(setting=name))
+    columns = ["setting", "stage", "metric", "query_id", "value"]
+    files.write_table(place / "scores.parquet", pd.concat(scores, ignore_index=True)[columns])
+    facts = {
+        "recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256, "metric": plan.metric,
+        "judged": evaluation.is_judged, "margin": plan.settings.margin,
+    }  # fmt: skip
+    files.write_json(place / "judgement.json", facts)
+
+
+def _first(table: pd.DataFrame, k: int) -> dict[str, set[str]]:
+    """query_id -> the first k passages of the search."""
+    rows = table[(table["stage"] == "search") & (table["rank"] <= k)]
+    return {str(query_id): set(ids) for query_id, ids in rows.groupby("query_id")["doc_id"]}

@@ -1,0 +1,167 @@
+"""What is compared: every index of [stores] with every value of its options, over the vectors of one pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from pydantic import ValidationError
+
+from ragprof.core import registry
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.registry import PartSpec
+from ragprof.core.stages import Store, TrainedStore, TunableStore
+from ragprof.evals import complaint
+from ragprof.evals.stores import StoresSettings
+from ragprof.price.databases import managed_database
+from ragprof.record.pipeline import Parts, part
+from ragprof.record.recording import Subject
+from ragprof.studies.contract import Request
+from ragprof.studies.preparation import Places, Prepared
+from ragprof.studies.variants import metrics_of
+
+EXACT = "exact"
+"""The label of exact search, which is always among them and the first."""
+WHOLE_LISTS = ("stores",)
+"""Options that are lists by nature, such as what a fusion is made of."""
+
+
+@dataclass(frozen=True)
+class IndexSetting:
+    """One way to ask a built index; `knobs` are those that change nothing in it."""
+
+    name: str
+    knobs: Mapping[str, Any]
+
+    def of(self, store: Store) -> Store:
+        """The store, asked so."""
+        return store.tuned(**self.knobs) if self.knobs and isinstance(store, TunableStore) else store
+
+
+@dataclass(frozen=True)
+class Index:
+    """A store that is built once, and the settings that it is asked with."""
+
+    label: str
+    spec: PartSpec
+    store: Store
+    settings: tuple[IndexSetting, ...]
+
+
+@dataclass(frozen=True)
+class StoresPlan:
+    """`parts` are the pipeline whose vectors are searched; its reranker, where there is one, sees every setting."""
+
+    subject: Subject
+    settings: StoresSettings
+    parts: Parts
+    reranker: str
+    indexes: tuple[Index, ...]
+    metric: str
+
+    @property
+    def names(self) -> list[str]:
+        return [setting.name for index in self.indexes for setting in index.settings]
+
+
+def plan(prepared: Prepared, request: Request) -> StoresPlan:
+    """Check every index and setting; builds none. `request.changes` go before the file's [stores]. Raises BadInput."""
+    prepared = prepared.without_apps("stores")
+    config, places = prepared.subject.config, Places(request.eval_file)
+    try:
+        settings = StoresSettings.model_validate({**config.stores.model_dump(exclude_unset=True), **request.changes})
+    except ValidationError as failure:
+        raise BadInput(f"[stores] {complaint(failure)}", file=request.eval_file) from None
+    if not settings.indexes:
+        raise BadInput(
+            'no indexes to compare; name some, such as [stores.indexes] hnsw = { name = "faiss", factory = "HNSW32", '
+            "ef_search = [16, 64] }",
+            file=request.eval_file,
+        )
+    if settings.margin is None:
+        with places.put_before("stores"):
+            raise BadInput(
+                "[stores] has no margin; say how much of the metric may be lost against exact search, such as "
+                "margin = 0.01"
+            )
+    with places.put_before("stores", "metric"):
+        metric = metrics_of(settings.metric or config.metrics[0])[0]
+    if settings.database is not None:
+        with places.put_before("stores", "database"):
+            managed_database(settings.database)
+    parts, reranker = _parts(prepared.subject, settings, places)
+    documents = len(prepared.subject.corpus.docs)
+    if settings.k > parts.depth:
+        with places.put_before("stores", "k"):
+            raise BadInput(f"k = {settings.k} is above the depth {parts.depth} of pipeline '{parts.name}'; lower it")
+    exact = part("stores", "faiss_flat")
+    indexes = [Index(EXACT, PartSpec(name="faiss_flat"), exact, (IndexSetting(EXACT, {}),))]
+    for label, spec in settings.indexes.items():
+        with places.put_before("stores", "indexes", label):
+            if label == EXACT:
+                raise BadInput("'exact' is what exact search is called, which is always compared; use another label")
+            indexes += _indexes(label, spec, documents)
+    subject = replace(prepared.subject, pipelines=(replace(parts, store=exact),))
+    return StoresPlan(subject, settings, parts, reranker, tuple(indexes), metric)
+
+
+def _parts(subject: Subject, settings: StoresSettings, places: Places) -> tuple[Parts, str]:
+    """The pipeline with the reranker that it is shown with, and what that is called."""
+    embedded = {parts.name: parts for parts in subject.pipelines if parts.embedder is not None}
+    if settings.pipeline is not None and settings.pipeline not in embedded:
+        with places.put_before("stores", "pipeline"):
+            raise UnknownName("pipeline with an embedder", settings.pipeline, embedded)
+    if not embedded:
+        raise BadInput("stores compares indexes of vectors; give some pipeline an embedder", file=places.file)
+    parts = embedded[settings.pipeline] if settings.pipeline else next(iter(embedded.values()))
+    if settings.reranker is not None:
+        with places.put_before("stores", "reranker"):
+            named = settings.reranker.name
+            return replace(parts, reranker=None if named == "none" else part("rerankers", settings.reranker)), named
+    specs = {each.name: each.reranker.name for each in subject.config.pipelines}
+    alike = [each for each in embedded.values() if each.embedder is parts.embedder and each.reranker is not None]
+    shown = next((each for each in [parts, *alike] if each.reranker is not None), parts)
+    return replace(parts, reranker=shown.reranker), specs[shown.name]
+
+
+def _said(option: str, value: object) -> str:
+    """A word says itself what it is, such as `IVF64,Flat`; a number does not."""
+    return value if isinstance(value, str) else f"{option}={value}"
+
+
+def _indexes(label: str, spec: PartSpec, documents: int) -> Iterator[Index]:
+    lists = {name: value for name, value in spec.options.items() if isinstance(value, list) and name not in WHOLE_LISTS}
+    for name, values in lists.items():
+        if not values:
+            raise BadInput(f"'{name}' of '{label}' is an empty list; give one value or more")
+    first = PartSpec(name=spec.name, **{**spec.options, **{name: values[0] for name, values in lists.items()}})
+    probe: Store = registry.create("stores", first)
+    if not probe.needs_vectors:
+        raise BadInput(f"the store '{spec.name}' searches words; [stores] compares indexes of the same vectors")
+    knobs = probe.search_knobs if isinstance(probe, TunableStore) else ()
+    built = {name: values for name, values in lists.items() if name not in knobs}
+    asked = {name: values for name, values in lists.items() if name in knobs}
+    for options in product(*built.values()):
+        own = dict(zip(built, options, strict=True))
+        one = PartSpec(name=first.name, **{**first.options, **own})
+        store: Store = registry.create("stores", one)
+        if isinstance(store, TrainedStore) and store.least_docs > documents:
+            raise BadInput(
+                f"'{label}' is trained on at least {store.least_docs:,} passages, and the corpus has {documents:,}; "
+                "name fewer clusters or bits"
+            )
+        settings = []
+        for combination in product(*asked.values()):
+            chosen = dict(zip(asked, combination, strict=True))
+            name = " ".join([label, *(_said(key, value) for key, value in {**own, **chosen}.items())])
+            setting = IndexSetting(name, chosen)
+            setting.of(store)
+            settings.append(setting)
+        yield Index(label, one, store, tuple(settings))
+
+
+def searches_of(planned: StoresPlan) -> int:
+    """Searches of all settings for all questions, nothing timed."""
+    return len(planned.names) * len(planned.subject.queries)

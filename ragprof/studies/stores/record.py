@@ -1,0 +1,243 @@
+"""The stores pass: every index built once, every setting asked for every question, then all timed in turns.
+
+Writes <recording>/stores/: rankings/<number>.parquet (a file a setting), found.parquet (what each search returned),
+builds.parquet, spans.parquet (live searches through the store's own call) and, last, manifest.json. What a killed run
+has ranked stays; indexes are built and times taken anew. Knows no judgement and no price.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+
+from ragprof.core import Doc, EmbeddedQuery, Query, Ranking, Vectors, environment, files
+from ragprof.core.clock import excluded_ns
+from ragprof.core.ranking import without
+from ragprof.core.stages import ClosableStore, IndexesLater, NamedEngine, Store, TellsMemory, TellsServerTime
+from ragprof.record.budget import shares
+from ragprof.record.query import reranked
+from ragprof.record.rankings import PairScores, economical
+from ragprof.record.recording import (
+    Bench,
+    embed,
+    embedded_queries,
+    fingerprint_of,
+    identities,
+    load,
+    redacted,
+    shuffled,
+)
+from ragprof.record.timings import QuietMoments, Timings, busiest, warmed
+from ragprof.studies.stores.plan import Index, StoresPlan
+
+RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score")
+SERVER_QUERIES = 100
+"""Questions for which a server is asked how long it took, apart from all that is timed."""
+
+
+@dataclass(frozen=True)
+class ReadyStore:
+    """A setting of a built index, under its number."""
+
+    number: int
+    name: str
+    store: Store
+
+
+def record_stores(plan: StoresPlan, bench: Bench) -> None:
+    """Build, rank, rerank and time. Raises BadInput where a store refuses what it is given."""
+    folder = bench.folder / "stores"
+    files.ready_folder(folder / "rankings", remedy="give another one with --out")
+    facts = _facts(plan)
+    _continue_or_clear(folder, facts)
+    load(plan.subject.pipelines, bench.progress)
+    docs = plan.subject.corpus.docs
+    embedding = embed(plan.subject, docs, bench)
+    key = id(plan.parts.embedder)
+    queries = embedded_queries(plan.subject.queries, embedding.queries[key])
+    with ExitStack() as stack:
+        for index in plan.indexes:
+            if isinstance(index.store, ClosableStore):
+                stack.callback(index.store.close)
+        asked = _build(plan, docs, embedding.documents[key], folder, bench)
+        _rank(plan, asked, queries, folder, bench)
+        spans = _timed(plan, asked, queries, bench)
+    files.write_table(folder / "spans.parquet", spans)
+    engines = {each.name: each.store.engine for each in asked if isinstance(each.store, NamedEngine)}
+    made = {each.name: each.store.identity for each in asked}
+    files.write_json(
+        folder / "manifest.json",
+        {**facts, "recording": uuid4().hex, "engines": redacted(engines), "stores": redacted(made),
+         "environment": environment.describe()},
+    )  # fmt: skip
+
+
+def _facts(plan: StoresPlan) -> dict[str, Any]:
+    """What the recording rests on."""
+    subject = plan.subject
+    return {
+        "config": redacted(subject.config.model_dump(mode="json")),
+        "corpus": {"name": subject.corpus.name, "docs": len(subject.corpus.docs),
+                   "documents": subject.corpus.documents, "sha256": subject.corpus.sha256},
+        "questions": fingerprint_of(subject.queries),
+        "identities": {plan.parts.name: {
+            name: value for name, value in redacted(identities(subject.pipelines))[plan.parts.name].items()
+            if name in ("embedder",)
+        }},
+        "query_ids": [query.query_id for query in subject.queries],
+        "pipeline": plan.parts.name,
+        "reranker": plan.reranker if plan.parts.reranker is not None else "",
+        "reranker_identity": None if plan.parts.reranker is None else redacted(plan.parts.reranker.identity or ""),
+        "depth": plan.parts.depth,
+        "k": plan.settings.k,
+        "settings": [
+            {"name": setting.name, "index": index.label, "number": number, "knobs": dict(setting.knobs),
+             "spec": redacted(index.spec.model_dump(mode="json"))}
+            for number, (index, setting) in enumerate(_every(plan))
+        ],
+    }  # fmt: skip
+
+
+def _every(plan: StoresPlan) -> list[tuple[Index, Any]]:
+    return [(index, setting) for index in plan.indexes for setting in index.settings]
+
+
+def _continue_or_clear(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Keep rankings that a killed run of the same plan left; a finished recording is made anew."""
+    path = folder / "plan.json"
+    basis = {key: value for key, value in facts.items() if key != "config"}
+    same = path.exists() and files.read_json(path, remedy="delete it") == basis
+    if not same or (folder / "manifest.json").exists():
+        shutil.rmtree(folder / "rankings", ignore_errors=True)
+        shutil.rmtree(folder / "found", ignore_errors=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    for name in ("rankings", "found"):
+        (folder / name).mkdir(exist_ok=True)
+    files.write_json(path, basis)
+
+
+def _build(plan: StoresPlan, docs: Sequence[Doc], vectors: Vectors, folder: Path, bench: Bench) -> list[ReadyStore]:
+    """Every index once; its seconds until `add` returns, and until what it holds is searched through it."""
+    rows, asked, clock = [], list[ReadyStore](), bench.clock
+    bench.progress.start("build indexes", len(plan.indexes))
+    for index in plan.indexes:
+        store = index.store
+        store.load()
+        environment.reset_peak()
+        start, apart = clock(), excluded_ns()
+        store.add(docs, vectors)
+        built = clock() - start - (excluded_ns() - apart)
+        if isinstance(store, IndexesLater):
+            store.await_index()
+        ready = clock() - start - (excluded_ns() - apart)
+        memory = store.memory_bytes if isinstance(store, TellsMemory) else None
+        for setting in index.settings:
+            rows.append((setting.name, built, ready, store.index_bytes, memory, environment.peak_rss_bytes()))
+            asked.append(ReadyStore(len(asked), setting.name, setting.of(store)))
+        bench.progress.advance(1)
+    bench.progress.done()
+    columns = ["setting", "build_ns", "ready_ns", "index_bytes", "memory_bytes", "peak_rss_bytes"]
+    files.write_table(folder / "builds.parquet", pd.DataFrame(rows, columns=columns).astype({"memory_bytes": "Int64"}))
+    return asked
+
+
+def _rank(
+    plan: StoresPlan, asked: Sequence[ReadyStore], queries: Sequence[EmbeddedQuery], folder: Path, bench: Bench
+) -> None:
+    """Search, and rerank what was found: each pair is scored once, whichever settings found it."""
+    missing = [each for each in asked if not _ranked_path(folder, each).exists()]
+    rankings: dict[int, list[Ranking]] = {}
+    bench.progress.start("search with every setting", len(missing) * len(queries))
+    for each in missing:
+        rankings[each.number] = _searched(each, queries, plan.parts.depth, folder, bench)
+    bench.progress.done()
+    reranker = plan.parts.reranker
+    counted = None if reranker is None else economical(reranker, bench.cache)
+    if isinstance(counted, PairScores):
+        pairs = {
+            (embedded.query.query_id, item.doc.doc_id): (embedded.query, item.doc)
+            for found in rankings.values()
+            for embedded, ranking in zip(queries, found, strict=True)
+            for item in ranking
+        }
+        counted.prepare(pairs.values(), bench.progress)
+    bench.progress.start("rerank every setting", 0 if counted is None else len(missing))
+    for each in missing:
+        rows = []
+        for embedded, ranking in zip(queries, rankings[each.number], strict=True):
+            stages = {"search": ranking}
+            if counted is not None:
+                stages["rerank"] = reranked(counted, embedded.query, ranking)[0] if ranking else ()
+            rows += [
+                (embedded.query.query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score)
+                for stage, one in stages.items()
+                for rank, item in enumerate(one, start=1)
+            ]
+        files.write_table(_ranked_path(folder, each), pd.DataFrame(rows, columns=list(RANKING_COLUMNS)))
+        if counted is not None:
+            bench.progress.advance(1)
+    bench.progress.done()
+
+
+def _ranked_path(folder: Path, asked: ReadyStore) -> Path:
+    return folder / "rankings" / f"{asked.number}.parquet"
+
+
+def _searched(
+    asked: ReadyStore, queries: Sequence[EmbeddedQuery], depth: int, folder: Path, bench: Bench
+) -> list[Ranking]:
+    """The rankings of one setting, and beside them how many documents each search found and the server's own time."""
+    rankings, rows = list[Ranking](), []
+    for place, embedded in enumerate(queries):
+        found = asked.store.search(embedded, depth)
+        server = None
+        if isinstance(asked.store, TellsServerTime) and place < SERVER_QUERIES:
+            server = asked.store.search_with_server_time(embedded, depth).usage.get("server_ns")
+        rows.append((asked.name, embedded.query.query_id, len(found.ranking), server))
+        rankings.append(without(found.ranking, embedded.query.own_document))
+        bench.progress.advance(1)
+    table = pd.DataFrame(rows, columns=["setting", "query_id", "found", "server_ns"]).astype({"server_ns": "Int64"})
+    files.write_table(folder / "found" / f"{asked.number}.parquet", table)
+    return rankings
+
+
+def _timed(
+    plan: StoresPlan, asked: Sequence[ReadyStore], queries: Sequence[EmbeddedQuery], bench: Bench
+) -> pd.DataFrame:
+    """Warm-up and interleaved rounds of live searches: A B C, then C A B."""
+    timing, clock, depth = plan.settings.timing, bench.clock, plan.parts.depth
+    vectors = {each.query.query_id: each for each in queries}
+    order = shuffled(plan.subject.queries, plan.subject.config.seed)
+
+    def took(store: Store, query: Query) -> int:
+        start, apart = clock(), excluded_ns()
+        store.search(vectors[query.query_id], depth)
+        return clock() - start - (excluded_ns() - apart)
+
+    askers: dict[str, Callable[[Query], int]] = {each.name: partial(took, each.store) for each in asked}
+    patience = QuietMoments(timing, clock, bench.progress)
+    medians = warmed(askers, order, timing=timing, progress=bench.progress, patience=patience)
+    counts = shares(medians, len(order), timing, asked=timing.rounds)
+
+    def one_round(number: int) -> Timings:
+        timings, size = Timings(), len(asked)
+        for place in range(size):
+            each = asked[(place - number) % size]
+            with timings.reading(each.name, number, clock):
+                for query in order[: counts[each.name]]:
+                    start = clock()
+                    duration = askers[each.name](query)
+                    timings.add_whole(each.name, "timed", number, query.query_id, start, duration)
+            bench.progress.advance(1)
+        return timings
+
+    rounds = patience.rounds(one_round, busiest, range(timing.rounds), task="time live searches", steps=len(asked))
+    return Timings.of(rounds).span_table()

@@ -1,0 +1,129 @@
+"""A stores section in the report and on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ragprof.report import figures
+from ragprof.report.blocks import Block, ReportPart, Sentences
+from ragprof.report.tables import Cell, Column, Table, Tone, estimate_cell, figure, gain_span, quantile_cell
+from ragprof.report.tables import Row as TableRow
+from ragprof.studies.contract import Context
+from ragprof.studies.stores.section import Kept, StoreQuality, StoreSetting, StoresSection
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+WORDS: dict[Kept, tuple[str, Tone]] = {
+    "kept": ("within the margin", "better"), "undecided": ("cannot be told", "undecided"), "lost": ("lost", "worse"),
+}  # fmt: skip
+
+
+def show(section: StoresSection, _context: Context) -> list[ReportPart]:
+    """One part: the answer in sentences, drawn, and in figures."""
+    from ragprof.studies.stores import charts
+
+    blocks: list[Block] = [
+        Sentences(section.statements),
+        charts.quality_against_p95(section),
+        charts.quality_against_usd(section),
+        charts.losses(section),
+        settings_table(section),
+        costs_table(section),
+    ]
+    return [ReportPart("stores", "Which index is good enough", blocks, link="Indexes")]
+
+
+def basis(section: StoresSection) -> str:
+    """What the figures rest on."""
+    rounds = figures.between([each.latency.queries for each in section.settings], "query", "queries")
+    return (
+        f"Vectors of {section.pipeline}, {figures.counted(section.passages, 'passage')}, depth {section.depth}; "
+        f"{figures.counted(section.queries, 'query', 'queries')}, {rounds} of them timed in every round. Changes are "
+        f"against exact search, paired by query, 95% intervals; within the margin: the interval ends above "
+        f"-{section.margin:g}. Settings were chosen among {len(section.settings)} by the same questions."
+    )
+
+
+def settings_table(section: StoresSection) -> Table:
+    """Recall, quality and latency, a row a setting."""
+    judged, reranked = section.judged, any(each.reranked for each in section.settings)
+    columns = [Column("Setting", numeric=False), Column(f"recall@{section.k}", "of exact search")]
+    columns += [Column(section.metric, "change"), Column("Loss", f"margin {section.margin:g}")] if judged else []
+    columns += [Column(section.metric, f"behind {section.reranker}"), Column("Loss", "behind it")] if reranked else []
+    columns += [Column("Search", "p50"), Column("Search", "p95"), Column("Search", "p99")]
+    server = any(each.server_p50_ns for each in section.settings)
+    columns += [Column("Server", "p50, untimed pass")] if server else []
+    rows = []
+    for each in section.settings:
+        cells = [Cell(each.name, tone="strong" if each.name == section.cheapest else ""),
+                 estimate_cell(each.recall, figures.score)]  # fmt: skip
+        cells += list(_quality(each.quality)) if judged else []
+        cells += list(_quality(each.reranked)) if reranked else []
+        cells += [quantile_cell(each.latency, name) for name in ("p50", "p95", "p99")]
+        cells += [figure(figures.duration(each.server_p50_ns))] if server else []
+        rows.append(TableRow(tuple(cells)))
+    return Table("stores-settings", "Indexes and settings", tuple(columns), tuple(rows), basis(section))
+
+
+def _quality(found: StoreQuality | None) -> tuple[Cell, Cell]:
+    if found is None:
+        return figure(figures.ABSENT), figure(figures.ABSENT)
+    score = figures.score(found.score.mean)
+    if found.change is None or found.change.mean is None:
+        return figure(score), Cell("exact")
+    words, tone = WORDS[found.within_margin]
+    ends = gain_span(found.change.interval, figures.score)
+    return figure(score, f"{figures.difference(found.change.mean)} ({ends})"), Cell(words, tone=tone)
+
+
+def costs_table(section: StoresSection) -> Table:
+    """What each index takes to build and to keep."""
+    columns = {
+        Column("Setting", numeric=False): lambda one: Cell(one.name),
+        Column("Build"): lambda one: figure(figures.duration(one.build_ns)),
+        Column("Searchable", "after"): lambda one: figure(figures.duration(one.ready_ns)),
+        Column("Index", "size"): lambda one: figure(figures.size(one.index_bytes)),
+        Column("Memory", "of the server"): lambda one: figure(figures.size(one.memory_bytes)),
+        Column("USD", "a month"): _month,
+        Column("Short", "searches"): lambda one: figure(figures.count(one.short)),
+    }
+    note = "Settings of one index share its build."
+    if section.database is not None:
+        rate = section.database
+        read = f"verified {rate.verified}" if rate.verified else "not verified"
+        note += f" A month: {rate.name} since {rate.since}, {read} ({rate.source}). {rate.note}"
+    return Table.of("stores-costs", "What each index takes", columns, section.settings, note)
+
+
+def _month(one: StoreSetting) -> Cell:
+    if one.usd_per_month is None:
+        return Cell(figures.UNPRICED, one.unpriced, "unpriced")
+    return figure(figures.usd(one.usd_per_month))
+
+
+def stores_table(section: StoresSection, _context: Context) -> RenderableType:
+    """For a terminal of 80 columns: a line a setting, then the sentences."""
+    from rich.console import Group
+    from rich.padding import Padding
+
+    from ragprof.report.terminal import INDENT, bullets, empty_table, said
+
+    table = empty_table("setting")
+    titles = [f"recall@{section.k}", *([section.metric, "change"] if section.judged else []), "p50", "p95", "index"]
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in section.settings:
+        quality = []
+        if section.judged and each.quality is not None:
+            change = each.quality.change
+            quality = [
+                figures.score(each.quality.score.mean),
+                "" if change is None else figures.difference(change.mean),
+            ]
+        times = [figures.duration(each.latency.p50_ns), figures.duration(each.latency.p95_ns)]
+        table.add_row(
+            said(each.name), figures.score(each.recall.mean), *quality, *times, figures.size(each.index_bytes)
+        )
+    lines = [*bullets(section.statements), said(basis(section), style="dim")]
+    return Group(table, *(Padding(line, INDENT) for line in lines))

@@ -1,0 +1,167 @@
+"""`ragprof stores`: indexes against exact search over the same vectors, on the handbook."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import pytest
+
+import ragprof
+from ragprof.core.errors import BadInput
+from ragprof.price.databases import managed_database
+from ragprof.record.trial import Trial
+from ragprof.report.html import charts_of
+from ragprof.report.markdown import as_part
+from ragprof.session import summary as summary_module
+from ragprof.studies.contract import Context, Request
+from ragprof.studies.preparation import prepare
+from ragprof.studies.stores.section import StoresSection
+from ragprof.studies.stores.study import STUDY
+from ragprof.studies.stores.tables import show
+
+DATA = Path(__file__).parents[1] / "data"
+STORES = """
+[stores]
+margin = 0.05
+pipeline = "dense"
+reranker = "overlap"
+k = 5
+database = "pinecone/standard"
+[stores.indexes]
+hnsw = { name = "faiss", factory = "HNSW4", ef_search = [4, 32] }
+ivf = { name = "faiss", factory = ["IVF4,Flat", "IVF4,SQ8"], nprobe = [1, 4] }
+[stores.timing]
+seconds = 0.2
+rounds = 2
+min_queries = 4
+patience = 0
+"""
+
+
+def written(folder: Path, stores: str = STORES) -> Path:
+    shutil.copytree(DATA / "handbook", folder / "handbook")
+    text = (DATA / "handbook.toml").read_text().replace("seconds = 2\n", "seconds = 0.2\n")
+    path = folder / "eval.toml"
+    path.write_text(text + stores)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stores")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAGPROF_CACHE", str(folder / "cache"))
+        return ragprof.stores(written(folder), out=folder / "out").folder
+
+
+@pytest.fixture(scope="module")
+def section(recorded: Path) -> StoresSection:
+    document = json.loads((recorded / "summary.json").read_text())
+    schema = json.loads(Path(summary_module.__file__).with_name("summary.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(document)
+    return StoresSection.read(document, "stores")
+
+
+def test_every_value_of_a_list_is_a_setting_beside_exact_search(section: StoresSection) -> None:
+    assert [each.name for each in section.settings] == [
+        "exact", "hnsw ef_search=4", "hnsw ef_search=32", "ivf IVF4,Flat nprobe=1", "ivf IVF4,Flat nprobe=4",
+        "ivf IVF4,SQ8 nprobe=1", "ivf IVF4,SQ8 nprobe=4",
+    ]  # fmt: skip
+
+
+def test_an_index_that_looks_everywhere_finds_what_exact_search_finds(section: StoresSection) -> None:
+    of = {each.name: each for each in section.settings}
+    whole, narrow = of["ivf IVF4,Flat nprobe=4"], of["ivf IVF4,Flat nprobe=1"]
+    assert (whole.recall.mean, whole.short) == (1.0, 0)
+    assert whole.quality is not None
+    assert whole.quality.change is not None
+    assert (whole.quality.change.mean, whole.quality.within_margin) == (0.0, "kept")
+    assert narrow.recall.mean is not None
+    assert narrow.recall.mean < 0.9
+    assert narrow.short == 12
+    assert of["ivf IVF4,SQ8 nprobe=1"].index_bytes < narrow.index_bytes == whole.index_bytes
+
+
+def test_recall_and_quality_are_those_of_the_recorded_rankings(recorded: Path, section: StoresSection) -> None:
+    exact, narrow = (pd.read_parquet(recorded / "stores" / "rankings" / f"{number}.parquet") for number in (0, 3))
+    first = [
+        table[(table["stage"] == "search") & (table["rank"] <= 5)].groupby("query_id")["doc_id"].apply(set)
+        for table in (exact, narrow)
+    ]
+    shares = [len(best & first[1].get(query_id, set())) / 5 for query_id, best in first[0].items()]
+    assert section.settings[3].recall.mean == pytest.approx(sum(shares) / len(shares), rel=1e-5)
+
+
+def test_the_sentence_names_the_cheapest_within_the_margin(section: StoresSection) -> None:
+    good = [each for each in section.settings if each.quality and each.quality.within_margin == "kept"]
+    cheapest = min(good, key=lambda each: (Decimal(each.usd_per_month or 0), each.latency.p95_ns))
+    assert section.cheapest == cheapest.name
+    assert section.cheapest_by == "usd_per_month"
+    assert cheapest.name in section.statements[0] or "No setting" in section.statements[0]
+
+
+def test_the_report_shows_answer_charts_and_the_price_with_its_source(section: StoresSection) -> None:
+    context = Context(("dense",), "nDCG@10", {"dense": "search"}, {"dense": "#332288"})
+    (part,) = show(section, context)
+    assert [chart.key for chart in charts_of(part.blocks)] == ["stores-latency", "stores-losses"]
+    text = as_part(part)
+    assert "behind overlap" in text
+    assert "pinecone/standard since 2026-06-09, not verified" in text
+
+
+def test_a_killed_run_goes_on_with_what_was_ranked(recorded: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(recorded, tmp_path / "out")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAGPROF_CACHE", str(recorded.parent / "cache"))
+        (folder / "stores" / "manifest.json").unlink()
+        marked = folder / "stores" / "rankings" / "1.parquet"
+        before = marked.stat().st_mtime_ns
+        (folder / "stores" / "rankings" / "2.parquet").unlink()
+        ragprof.stores(recorded.parent / "eval.toml", out=folder)
+        assert marked.stat().st_mtime_ns == before
+        assert (folder / "stores" / "rankings" / "2.parquet").exists()
+
+
+def test_check_says_what_it_would_take(recorded: Path) -> None:
+    path = recorded.parent / "eval.toml"
+    planned = STUDY.plan(prepare(path), Request(path))
+    rows = dict(STUDY.estimate(planned, Trial(planned.subject, recorded, {}, {})).rows)
+    assert rows["indexes built"] == "4, one of them exact"
+    assert rows["searches untimed"] == "84"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("margin = 0.05\n", "", "[stores] has no margin"),
+        ("ef_search = [4, 32]", "ef = [4, 32]", "no option of the store 'faiss' named 'ef'"),
+        ('factory = "HNSW4"', 'factory = "HNSW4;"', "FAISS knows no index 'HNSW4;'"),
+        ('"IVF4,Flat"', '"IVF400,Flat"', "'ivf' is trained on at least 400 passages, and the corpus has 24"),
+        ("nprobe = [1, 4]", "nprobe = [1, 0]", "nprobe = 0 of the store 'faiss': give a number from 1 on"),
+        ('pipeline = "dense"', 'pipeline = "bm25"', "no pipeline with an embedder named 'bm25'"),
+        ('"pinecone/standard"', '"pinecone/standart"', "did you mean 'pinecone/standard'?"),
+        ("k = 5", "k = 50", "k = 50 is above the depth 10"),
+        ("[stores.indexes]\nhnsw", "[stores.indexes]\nexact", "'exact' is what exact search is called"),
+    ],
+)
+def test_bad_input_is_one_message(old: str, new: str, said: str, tmp_path: Path) -> None:
+    assert old in STORES
+    with pytest.raises(BadInput) as raised:
+        ragprof.stores(written(tmp_path, STORES.replace(old, new)), out=tmp_path / "out")
+    assert said in str(raised.value)
+    assert str(raised.value).startswith(f"{tmp_path / 'eval.toml'}:")
+
+
+def test_a_month_is_billed_by_bytes_reads_and_units() -> None:
+    pinecone = managed_database("pinecone/standard")
+    assert pinecone.usd_per_month(150_000_000, 1_000_000) == Decimal(50)
+    # 20 GB * 0.33 + 20 read units * 1 million / 1 million * 16
+    assert pinecone.usd_per_month(20 * 10**9, 1_000_000) == Decimal("326.60")
+    serverless = managed_database("aws/opensearch-serverless")
+    assert serverless.usd_per_month(10**9, None) == Decimal("350.40")
+    assert serverless.usd_per_month(10 * 10**9, None) == Decimal("700.80")
