@@ -54,7 +54,7 @@ def ready_folder(folder: Path, *, remedy: str) -> None:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, *, remedy: str = "wait for it or give --out") -> Iterator[None]:
     """Keep other runs out of a folder; the claim ends with the process.
 
     Raises BadInput where another run has it, and where there is no such folder.
@@ -65,7 +65,7 @@ def claimed(folder: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise BadInput("another run is writing into this folder; wait for it or give --out", file=folder) from None
+        raise BadInput(f"another run is writing into this folder; {remedy}", file=folder) from None
     finally:
         os.close(handle)
 

@@ -30,6 +30,7 @@ from ragprof.labels.records import (
     LabelFile,
     Pair,
     PassageLabel,
+    QueryDraw,
     best_grades,
     grades_by,
     qrels_of,
@@ -89,15 +90,8 @@ def judgements_of(
         return None
     queries = tuple(pool)
     skipped = {label.pair for label in labels if label.source == "person" and label.state == "skipped"} - people.keys()
-    places, chances = [], []
-    for draw in still_drawn(DrawFile(folder).read(), queries):
-        pairs = {(draw.query_id, doc) for doc in pool[draw.query_id].pooled} if draw.query_id in pool else set()
-        # After one that is unfinished no order is known.
-        if not pairs or not pairs <= people.keys() | skipped:
-            break
-        places.append(queries.index(draw.query_id))
-        chances.append(draw.chance)
-    seen = {queries[place] for place in places}
+    finished = _finished(folder, pool, people.keys() | skipped)
+    seen = {draw.query_id for draw in finished}
     inside = {(query, doc) for query in queries for doc in pool[query].pooled}
     of_people = {pair: people.get(pair, model.get(pair)) for pair in inside if pair[0] in seen}
     graded = {query for query, _ in inside & model.keys()}
@@ -106,13 +100,28 @@ def judgements_of(
         by_model=_complete(labels, {pair: model[pair] for pair in inside & model.keys()}, queries),
         by_people=_complete(labels, {pair: grade for pair, grade in of_people.items() if grade is not None}, [*seen]),
         graded=np.array([query in graded for query in queries], bool),
-        drawn=DrawnQueries(np.array(places, np.int64), np.array(chances)),
+        drawn=DrawnQueries(
+            np.array([queries.index(draw.query_id) for draw in finished], np.int64),
+            np.array([draw.chance for draw in finished]),
+        ),
         skipped=len({pair for pair in skipped & inside if pair[0] in seen}),
         imported=len(inside & grades_by(labels, "import").keys()),
         changed=len(every) - len(labels) + len(gone),
         people=tuple(sorted({label.judge for label in labels if label.source == "person"})),
         models=tuple(sorted({label.model for label in labels if label.source == "model"})),
     )
+
+
+def _finished(folder: Path, pool: Mapping[str, PooledQuery], settled: Collection[Pair]) -> list[QueryDraw]:
+    """The draws up to the first of which a pooled passage is not settled: which ones get finished must not depend on
+    what is in them."""
+    found = []
+    for draw in still_drawn(DrawFile(folder).read(), list(pool)):
+        pooled = pool[draw.query_id].pooled if draw.query_id in pool else ()
+        if not pooled or not all((draw.query_id, doc) in settled for doc in pooled):
+            break
+        found.append(draw)
+    return found
 
 
 def _complete(labels: Sequence[PassageLabel], grades: Mapping[Pair, int], queries: Sequence[str]) -> Qrels:

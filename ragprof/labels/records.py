@@ -264,12 +264,17 @@ def write_out(folder: Path, labels: Sequence[PassageLabel], pool: Collection[Pai
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"grade": "Int64", "second": "Int64"})
     files.write_table(folder / "labels.parquet", table)
     pairs = [(query, document, grade) for query, judged in qrels.items() for document, grade in judged.items()]
+    is_trec = bool(pairs) and not any(" " in part for query, document, _ in pairs for part in (query, document))
     if pairs:
         beir = StringIO()
         writer = csv.writer(beir, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         writer.writerows([("query-id", "corpus-id", "score"), *pairs])
         files.write_text(folder / "qrels.tsv", beir.getvalue())
-        if not any(" " in part for query, document, _ in pairs for part in (query, document)):
-            trec = "".join(f"{query} 0 {document} {grade}\n" for query, document, grade in pairs)
-            files.write_text(folder / "qrels.trec", trec)
+    if is_trec:
+        trec = "".join(f"{query} 0 {document} {grade}\n" for query, document, grade in pairs)
+        files.write_text(folder / "qrels.trec", trec)
+    # What an earlier call wrote says nothing any more.
+    for name, is_written in (("qrels.tsv", bool(pairs)), ("qrels.trec", is_trec)):
+        if not is_written:
+            (folder / name).unlink(missing_ok=True)
     return len(pairs)

@@ -83,7 +83,7 @@ def label(
     budget = None if budget_usd is None else budget_of(budget_usd)
     if budget is not None and work.config.labels.judge is not None and work.config.labels.price is None:
         raise BadInput('a budget needs a price; name one as [labels] price = "provider:model"', file=work.eval_file)
-    with files.claimed(work.folder):
+    with files.claimed(work.folder, remedy="wait for it to end"):
         refused: dict[str, int] = {}
         spec = work.config.labels.judge if generate else None
         if generate and spec is None:
@@ -98,16 +98,22 @@ def label(
         work = make_pool(work, progress)
         if imported is not None:
             import_judgements(work, Path(imported))
-        judge = model_judge(work, books) if ask_model else None
         counts, expected = None, None
-        if judge is not None:
-            todo = to_judge(work.pairs, work.labels(), judge)
-            expected = expected_usd(todo, judge)
-            if todo:
-                told = "at no known price" if expected is None else f"about ${expected:.4f}"
-                progress.note(f"{judge.name} is asked about {counted(len(todo), 'passage')}: {told}")
-            counts = judge_pairs(todo, judge, work.store, budget=budget, now=now, progress=progress)
+        if ask_model and (judge := model_judge(work, books)) is not None:
+            counts, expected = judged_by_model(work, judge, budget=budget, progress=progress)
         return reported(work, refused=refused, model=counts, expected=expected)
+
+
+def judged_by_model(
+    work: Labelling, judge: ModelJudge, *, budget: Decimal | None, progress: Progress
+) -> tuple[JudgedCounts, Decimal | None]:
+    """Have the model judge what it has not, its cost told before. Returns what became of it, and what was expected."""
+    todo = to_judge(work.pairs, work.labels(), judge)
+    expected = expected_usd(todo, judge)
+    if todo:
+        told = "at no known price" if expected is None else f"about ${expected:.4f}"
+        progress.note(f"{judge.name} is asked about {counted(len(todo), 'passage')}: {told}")
+    return judge_pairs(todo, judge, work.store, budget=budget, now=now, progress=progress), expected
 
 
 def make_questions(
@@ -117,20 +123,8 @@ def make_questions(
 
     Raises BadInput where there are questions already: grades hang on their ids.
     """
-    path = work.folder / "queries.jsonl"
-    if path.exists():
-        raise BadInput(
-            "questions were made before, and judgements hang on them; delete the folder to begin anew", file=path
-        )
-    named = work.config.evaluation.queries
-    other = None if named is None else files.written_path(named, beside=work.eval_file)
-    if other is not None and other.is_file() and other.resolve() != path.resolve():
-        raise BadInput(
-            f"this eval has questions already ({named}); to make others, name them as [evaluation] queries = "
-            f'"{path.parent.name}/{path.name}"',
-            file=work.eval_file,
-        )
-    seed = work.config.seed
+    path, seed = work.folder / "queries.jsonl", work.config.seed
+    _check_unmade(work, path)
     if log is not None:
         found = making.own_questions(log, count=count, seed=seed)
     elif generator is not None:
@@ -152,6 +146,22 @@ def make_questions(
     making.keep_questions(path, found.questions)
     refused = {reason: number for reason, number in found.refused.items() if number}
     return work.with_queries(path), refused
+
+
+def _check_unmade(work: Labelling, path: Path) -> None:
+    """Raises BadInput where questions were made before, or the eval names others."""
+    if path.exists():
+        raise BadInput(
+            "questions were made before, and judgements hang on them; delete the folder to begin anew", file=path
+        )
+    named = work.config.evaluation.queries
+    other = None if named is None else files.written_path(named, beside=work.eval_file)
+    if other is not None and other.is_file() and other.resolve() != path.resolve():
+        raise BadInput(
+            f"this eval has questions already ({named}); to make others, name them as [evaluation] queries = "
+            f'"{path.parent.name}/{path.name}"',
+            file=work.eval_file,
+        )
 
 
 def _answers(model: Generator, prompts: Sequence[str], progress: Progress) -> list[Generated]:
@@ -279,13 +289,17 @@ def _notes(work: Labelling, labels: int, draws: int) -> tuple[str, ...]:
     """What no longer counts because questions were changed, and what to do."""
     reworded, void = len(work.store.read()) - labels, len(DrawFile(work.folder).read()) - draws
     found = []
-    written = work.folder / "qrels.tsv"
-    named = work.config.evaluation.qrels
-    if named is not None and files.written_path(named, beside=work.eval_file).resolve() != written.resolve():
-        found.append(
-            f"the eval file names other judgements ({named}), and commands use those; to use these, give [evaluation] "
-            f'qrels = "{written.parent.name}/{written.name}", or take those in with --import'
-        )
+    source = work.config.evaluation
+    for what, named, made in (
+        ("questions", source.queries, work.folder / "queries.jsonl"),
+        ("judgements", source.qrels, work.folder / "qrels.tsv"),
+    ):
+        other = None if named is None else files.written_path(named, beside=work.eval_file)
+        if other is not None and made.exists() and other.resolve() != made.resolve():
+            found.append(
+                f"the eval file names other {what} ({named}), and commands use those; to use the ones made here, give "
+                f'[evaluation] {"qrels" if what == "judgements" else "queries"} = "{made.parent.name}/{made.name}"'
+            )
     if reworded:
         found.append(
             f"no longer counted: {counted(reworded, 'judgement')} of questions that have other words now; these "

@@ -51,7 +51,7 @@ def next_draw(
     """
     work = opened(Path(eval_file), corpus=None if corpus is None else Path(corpus))
     work.check_pool()
-    with files.claimed(work.folder):
+    with files.claimed(work.folder, remedy="wait for it to end"):
         return draw_next(work, passages, between, evenly=evenly)
 
 

@@ -69,6 +69,6 @@ def judging_by_people(eval_file: str | Path, *, corpus: str | Path | None = None
     work = opened(Path(eval_file), corpus=None if corpus is None else Path(corpus))
     work.check_pool()
     if not work.draws():
-        with files.claimed(work.folder):
+        with files.claimed(work.folder, remedy="wait for it to end"):
             draw_next(work, FIRST_DRAW, None, evenly=False)
     return work, PeopleJudging(work)
