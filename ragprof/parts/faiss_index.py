@@ -64,6 +64,7 @@ class FaissStore:
         self._docs: Sequence[Doc] = ()
         self._made: dict[int, Any] = {}
         self._bytes = 0
+        self._is_graph, self._counter = False, None
         takes = _knobs_of(factory)
         for knob in [name for name, value in self._settings.items() if value is not None]:
             if knob not in takes:
@@ -122,6 +123,8 @@ class FaissStore:
             self._docs, vectors = [docs[place] for place in np.flatnonzero(~unknown).tolist()], vectors[~unknown]
         self._whole, self._made = self._built(vectors), {}
         self._index, self._bytes = faiss.downcast_index(self._whole), _written_bytes(self._whole)
+        self._is_graph = isinstance(self._index, faiss.IndexHNSW)
+        self._counter = _counter_of(_layers(self._whole))
 
     def _built(self, vectors: Vectors) -> Any:
         faiss = _faiss()
@@ -165,12 +168,15 @@ class FaissStore:
             raise BadInput(f"the store '{self.name}' got a query without a vector; give this pipeline an embedder")
         if not self._docs or not query.vector.any():
             return Found((), {"searches": 1, "vectors_scanned": 0})
-        counter, before = self._counter()
+        counter = self._counter
+        before = 0 if counter is None else counter.ndis
         scores, places = self._candidates(query.vector[None, :], depth)
         scanned = len(self._docs) if counter is None else counter.ndis - before
-        met = zip(places[0].tolist(), scores[0].tolist(), strict=True)
-        ranking = ranked((self._docs[place], score) for place, score in met if place >= 0)[:depth]
-        return Found(ranking, {"searches": 1, "vectors_scanned": scanned})
+        found, best = places[0].tolist(), scores[0].tolist()
+        # FAISS gives the best first: what scores below the last that is wanted takes no part in the order.
+        last, docs = best[min(depth, len(best)) - 1], self._docs
+        met = [(docs[place], score) for place, score in zip(found, best, strict=True) if place >= 0 and score >= last]
+        return Found(ranked(met)[:depth], {"searches": 1, "vectors_scanned": scanned})
 
     def exact(self) -> Store:
         """`faiss_flat`, not filled yet."""
@@ -179,10 +185,8 @@ class FaissStore:
 
     def _candidates(self, vector: Vectors, depth: int) -> tuple[Any, Any]:
         """Of a graph all that the walk kept, else the best and whatever ties with the last of them."""
-        faiss = _faiss()
-
         total = len(self._docs)
-        if isinstance(self._index, faiss.IndexHNSW):
+        if self._is_graph:
             kept = max(int(self._settings["ef_search"] or self._index.hnsw.efSearch), depth)
             return self._asked(vector, min(kept, total), kept)
         asked = depth
@@ -200,17 +204,16 @@ class FaissStore:
         found: tuple[Any, Any] = self._index.search(vector, count, params=self._made[kept])
         return found
 
-    def _counter(self) -> tuple[Any, int]:
-        """FAISS's own count of compared vectors, and where it stands; None where every vector is compared."""
-        faiss = _faiss()
 
-        counters: Any = faiss.cvar
-        for layer in _layers(self._index):
-            if isinstance(layer, faiss.IndexHNSW):
-                return counters.hnsw_stats, counters.hnsw_stats.ndis
-            if isinstance(layer, faiss.IndexIVF):
-                return counters.indexIVF_stats, counters.indexIVF_stats.ndis
-        return None, 0
+def _counter_of(layers: Sequence[Any]) -> Any:
+    """FAISS's own count of compared vectors; None where every vector is compared."""
+    faiss = _faiss()
+    for layer in layers:
+        if isinstance(layer, faiss.IndexHNSW):
+            return faiss.cvar.hnsw_stats
+        if isinstance(layer, faiss.IndexIVF):
+            return faiss.cvar.indexIVF_stats
+    return None
 
 
 def _faiss() -> Any:

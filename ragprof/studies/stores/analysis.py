@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -21,7 +22,19 @@ from ragprof.studies.stores.recorded import BILLS, BUILDS, FOUND, JUDGEMENT, LIV
 from ragprof.studies.stores.section import Kept, StoreQuality, StoreRate, StoreSetting, StoresSection
 
 FILES = ("manifest.json", "judgement.json")
-OWN = ("embedder", "depth")
+BY = {"usd_per_month": "price", "p95": "time", "index_bytes": "size"}
+
+
+@dataclass(frozen=True)
+class Dearness:
+    """What makes one setting dearer than another: money where all have a price, times where they can be trusted."""
+
+    priced: bool
+    busy: str
+
+    @property
+    def word(self) -> Literal["usd_per_month", "p95", "index_bytes"]:
+        return "usd_per_month" if self.priced else "index_bytes" if self.busy else "p95"
 
 
 def is_compared(folder: Path) -> bool:
@@ -90,7 +103,8 @@ def analyse(folder: Path) -> StoresSection:
             )
         )
     settings = _with_fronts(settings)
-    priced = all(each.usd_per_month is not None for each in settings)
+    busy = _busy(live, manifest["config"].get("stores", {}).get("timing", {}))
+    by = Dearness(all(each.usd_per_month is not None for each in settings), busy)
     rate = bills["database"]
     section = StoresSection(
         pipeline=manifest["pipeline"],
@@ -102,11 +116,11 @@ def analyse(folder: Path) -> StoresSection:
         queries=len(manifest["query_ids"]),
         passages=manifest["corpus"]["docs"],
         judged=judgement["judged"],
-        busy=_busy(live, manifest["config"].get("stores", {}).get("timing", {})),
+        busy=busy,
         settings=settings,
-        cheapest=_cheapest(settings, lambda one: one.quality, priced),
-        cheapest_by="usd_per_month" if priced else "p95",
-        cheapest_reranked=_cheapest(settings, lambda one: one.reranked, priced),
+        cheapest=_cheapest(settings, lambda one: one.quality, by),
+        cheapest_by=by.word,
+        cheapest_reranked=_cheapest(settings, lambda one: one.reranked, by),
         database=None if rate is None else StoreRate(**rate),
         statements=[],
     )
@@ -160,18 +174,16 @@ def _worth(one: StoreSetting) -> float:
 
 
 def _cheapest(
-    settings: Sequence[StoreSetting], read: Callable[[StoreSetting], StoreQuality | None], priced: bool
+    settings: Sequence[StoreSetting], read: Callable[[StoreSetting], StoreQuality | None], by: Dearness
 ) -> str | None:
-    """By USD a month, of equal ones the fastest; by p95 where something has no price."""
+    """Of equally dear ones the faster, or the smaller where times are not to be trusted."""
     good = [each for each in settings if (own := read(each)) is not None and own.within_margin == "kept"]
-    if not good:
-        return None
+    return min(good, key=lambda one: _dear(one, by)).name if good else None
 
-    def cost(one: StoreSetting) -> tuple[Decimal, int, int]:
-        usd = Decimal(one.usd_per_month or 0) if priced else Decimal(0)
-        return usd, one.latency.p95_ns, one.index_bytes
 
-    return min(good, key=cost).name
+def _dear(one: StoreSetting, by: Dearness) -> tuple[Decimal, int, int]:
+    usd = Decimal(one.usd_per_month or 0) if by.priced else Decimal(0)
+    return usd, 0 if by.busy else one.latency.p95_ns, one.index_bytes
 
 
 def _sentences(section: StoresSection) -> Iterator[str]:
@@ -205,20 +217,25 @@ def _sentences(section: StoresSection) -> Iterator[str]:
 def _answer(section: StoresSection, of: Mapping[str, StoreSetting], exact: StoreSetting) -> str:
     if section.cheapest is None or section.cheapest == EXACT:
         return (
-            f"No setting that was tried is cheaper than exact search and surely keeps {section.metric} within "
-            f"{section.margin:g} of it ({counted(section.queries, 'query', 'queries')})."
+            f"No setting that was tried beats exact search in {BY[section.cheapest_by]} and surely keeps "
+            f"{section.metric} within {section.margin:g} of it ({counted(section.queries, 'query', 'queries')})."
         )
     best = of[section.cheapest]
     change = best.quality.change if best.quality else None
     told = "" if change is None else figures.with_interval(change.mean, change.interval, figures.difference)
-    money = ""
+    facts = []
     if section.cheapest_by == "usd_per_month":
-        money = f", a month {figures.usd(best.usd_per_month)} instead of {figures.usd(exact.usd_per_month)}"
+        facts.append(f"a month costs {figures.usd(best.usd_per_month)} instead of {figures.usd(exact.usd_per_month)}")
+    if not section.busy:
+        facts.append(
+            f"a search takes {figures.duration(best.latency.p95_ns)} at p95 instead of "
+            f"{figures.duration(exact.latency.p95_ns)}"
+        )
+    facts.append(f"the index is {figures.size(best.index_bytes)} instead of {figures.size(exact.index_bytes)}")
+    word = {"usd_per_month": "cheapest", "p95": "fastest", "index_bytes": "smallest"}[section.cheapest_by]
     return (
-        f"{best.name} is the {'cheapest' if money else 'fastest'} of {len(of)} settings that loses no more than "
-        f"{section.margin:g} of {section.metric} against exact search: {told}; a search takes "
-        f"{figures.duration(best.latency.p95_ns)} at p95 instead of {figures.duration(exact.latency.p95_ns)}, its "
-        f"index {figures.size(best.index_bytes)} instead of {figures.size(exact.index_bytes)}{money}."
+        f"Of {len(of)} settings, {best.name} is the {word} that surely loses no more than {section.margin:g} of "
+        f"{section.metric} against exact search: {told}; {figures.listed(facts)}."
     )
 
 

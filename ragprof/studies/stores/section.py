@@ -68,7 +68,9 @@ class StoresSection(Section):
     busy: str = Field(description="why times are not to be trusted; empty where nothing speaks against them")
     settings: list[StoreSetting]
     cheapest: str | None = Field(description="the cheapest setting that keeps the quality of exact search")
-    cheapest_by: Literal["usd_per_month", "p95"]
+    cheapest_by: Literal["usd_per_month", "p95", "index_bytes"] = Field(
+        description="USD of a month where all have a price; else p95, or bytes where times are not to be trusted"
+    )
     cheapest_reranked: str | None
     database: StoreRate | None
     statements: list[str]

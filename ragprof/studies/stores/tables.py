@@ -89,6 +89,8 @@ def costs_table(section: StoresSection) -> Table:
         Column("Short", "searches"): lambda one: figure(figures.count(one.short)),
     }
     note = "Settings of one index share its build."
+    why = dict.fromkeys(each.unpriced for each in section.settings if each.unpriced)
+    note += "".join(f" {figures.UNPRICED}: {reason}." for reason in why)
     if section.database is not None:
         rate = section.database
         read = f"verified {rate.verified}" if rate.verified else "not verified"
@@ -98,7 +100,7 @@ def costs_table(section: StoresSection) -> Table:
 
 def _month(one: StoreSetting) -> Cell:
     if one.usd_per_month is None:
-        return Cell(figures.UNPRICED, one.unpriced, "unpriced")
+        return Cell(figures.UNPRICED, tone="unpriced")
     return figure(figures.usd(one.usd_per_month))
 
 
