@@ -77,6 +77,15 @@ class Doc:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One document of an index that exists: its id and text there, and its vector, shape (dimensions,)."""
+
+    doc_id: str
+    text: str
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One question. `metadata` is what the file says beside it (package, difficulty, gold answers).
 

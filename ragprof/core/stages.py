@@ -7,7 +7,7 @@ length, prompt); equal identities may share cached results, and None means: neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -25,6 +25,7 @@ from ragprof.core import (
     Query,
     Ranking,
     Scored,
+    StoredRow,
     Vectors,
 )
 from ragprof.core.documents import ReadFile
@@ -245,6 +246,24 @@ class MutableStore(Protocol):
 
     def insert(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
         """Put in these documents beside the others; their ids are new."""
+
+
+@runtime_checkable
+class ExistingIndex(Protocol):
+    """A store that may open an index of somebody else's, which is only read."""
+
+    @property
+    def is_existing(self) -> bool:
+        """Whether it is such a one as it is set; else none of the other members may be asked."""
+
+    def check_embedder(self, embedder: Embedder) -> None:
+        """Embed some of its texts again and compare. Raises BadInput where another model filled the index."""
+
+    def stored_count(self) -> int:
+        """How many documents it has now."""
+
+    def stored_rows(self) -> Iterator[StoredRow]:
+        """All of them, as of one moment where the database can."""
 
 
 @runtime_checkable

@@ -23,6 +23,7 @@ from ragprof.corpus.folder import ReadingRules, check_readers
 from ragprof.corpus.formats import FORMATS, read_corpus
 from ragprof.corpus.jsonl import read_beir_folder_paths
 from ragprof.corpus.recipes import Recipe, build, find, info, installed_versions
+from ragprof.corpus.stored import take_stored
 
 __all__ = [
     "FORMATS",
@@ -46,5 +47,6 @@ __all__ = [
     "read_evaluation_set",
     "read_qrels",
     "read_queries",
+    "take_stored",
     "with_own_documents",
 ]

@@ -15,9 +15,10 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ragprof.core import Doc, Position, Query
+from ragprof.core import Doc, Position, Query, Vectors
 from ragprof.core.documents import Segment
 from ragprof.corpus.account import ReadingAccount
 
@@ -37,6 +38,20 @@ class WholeCorpus:
 
 
 @dataclass(frozen=True)
+class StoredVectors:
+    """Vectors of documents that an index held: the row of each doc_id in a file of float32, `width` numbers a row."""
+
+    file: Path
+    places: Mapping[str, int]
+    width: int
+
+    def of(self, doc_ids: Sequence[str]) -> Vectors:
+        """Shape (documents, width), in this order."""
+        rows = np.memmap(self.file, np.float32, "r").reshape(-1, self.width)
+        return np.asarray(rows[[self.places[doc_id] for doc_id in doc_ids]])
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Passages in the order of their source, ids distinct, at least one. `sha256` covers ids, titles and texts.
 
@@ -52,6 +67,8 @@ class Corpus:
     account: ReadingAccount = field(default_factory=ReadingAccount)
     without_text: frozenset[str] = frozenset()
     whole: WholeCorpus | None = None
+    stored: StoredVectors | None = None
+    """What an index that exists holds of it, where it was taken from one."""
 
     @cached_property
     def documents(self) -> int:

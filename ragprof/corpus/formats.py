@@ -10,7 +10,7 @@ from ragprof.core import Doc
 from ragprof.core.clock import SILENT, Progress
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import cache_folder
-from ragprof.corpus import recipes
+from ragprof.corpus import recipes, stored
 from ragprof.corpus.account import Tally
 from ragprof.corpus.collection import Chunking, Corpus, Outline, cut, fingerprint_of_docs
 from ragprof.corpus.folder import ReadingRules, pages, read_folder, suffixes
@@ -49,6 +49,8 @@ def _detected(path: Path) -> str:
             return "jsonl"
         remedy = "give an unpacked .jsonl file, or the folder that the pages are in"
         raise BadInput(f"cannot tell the format of a '{path.suffix}' file; {remedy}", file=path)
+    if (path / stored.TAKEN).is_file():
+        return "store"
     if (path / recipes.RECIPE_FILE).is_file():
         raise BadInput('this is a recipe, which runs code; name it as [corpus] recipe = "..."', file=path)
     if (path / CORPUS_FILE).is_file():
@@ -93,11 +95,18 @@ def _read_recipe(path: Path, chunking: Chunking | None, name: str | None) -> Cor
     return _corpus(name or recipes.info(path).name, docs, chunking, manifest, tally)
 
 
+def _read_stored(path: Path, chunking: Chunking | None, name: str | None) -> Corpus:
+    if chunking is not None:
+        raise BadInput("what is taken from an index is cut already; leave [corpus.chunking] out")
+    return stored.read_stored(path, name)
+
+
 FORMATS: Mapping[str, Callable[[Path, Chunking | None, str | None], Corpus]] = {
     "beir": _read_beir,
     "folder": _read_folder,
     "jsonl": _read_jsonl,
     "recipe": _read_recipe,
+    "store": _read_stored,
 }
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AliasChoices,
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
@@ -42,12 +43,15 @@ Named = Annotated[str, Field(min_length=1)]
 class CorpusSettings(EvalTable):
     """A recipe by name or folder, or a path in one of the formats; paths are relative to the eval file.
 
+    `from = "store"` takes what the first index that exists holds, documents and vectors.
+
     `passages` is how many of it are searched at most: a part with all that is judged relevant, for a first report.
     `readers` names readers of files by suffix, in place of the usual ones; files above `max_file_mb` are left out.
     """
 
     recipe: Named | None = None
     path: Named | None = None
+    source: Literal["store"] | None = Field(None, validation_alias=AliasChoices("from", "source"))
     format: Literal["auto", "beir", "jsonl", "folder"] = "auto"
     chunking: Chunking | None = None
     passages: int | None = Field(None, ge=1)

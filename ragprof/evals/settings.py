@@ -19,7 +19,7 @@ UNRECORDED = (
     "energy", "metrics", "prices", "traffic",
 )  # fmt: skip
 """Settings that do not affect a recording; the pipelines' own prices do not either."""
-TOLD_BY_TEXTS = ("passages", "readers", "max_file_mb")
+TOLD_BY_TEXTS = ("passages", "readers", "max_file_mb", "source")
 """Settings of [corpus] that affect a recording by its texts alone."""
 SETTINGS_FILE = "settings.json"
 

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Vectors
 from ragprof.core.clock import exclude, now_ns
+from ragprof.core.stages import ExistingIndex
 from ragprof.record.apps import AskedApp
 from ragprof.record.indexing import PostedIndexing, documents_of, index_bytes
 from ragprof.record.pipeline import Parts
 
 WITHOUT_INDEX = "pipeline '{}' is an app without index(documents): it cannot be given a sub-corpus"
+
+OF_OTHERS = "pipeline '{}' searches an index that exists, which cannot be given a sub-corpus"
 
 
 class IndexedApp:
@@ -57,7 +60,9 @@ def with_indexes(pipelines: Sequence[Parts], variant_of: Mapping[str, str]) -> t
     kept: list[Parts] = []
     left_out: dict[str, str] = {}
     for parts in pipelines:
-        if parts.app is None:
+        if parts.app is None and isinstance(parts.store, ExistingIndex) and parts.store.is_existing:
+            left_out[parts.name] = OF_OTHERS.format(parts.name)
+        elif parts.app is None:
             kept.append(parts)
         elif parts.app.indexing is None:
             left_out[parts.name] = WITHOUT_INDEX.format(parts.name)

@@ -14,7 +14,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -22,21 +22,24 @@ from pathlib import Path, PurePath
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pandas as pd
 
 from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment, files
+from ragprof.core.caches import unknown_rows
 from ragprof.core.clock import Clock, Progress, excluded_ns, now_ns, step
 from ragprof.core.errors import BadInput
 from ragprof.core.plain import names_secret, without_secrets
-from ragprof.core.stages import Embedder, IndexesLater, NamedEngine, RemoteEmbedder
+from ragprof.core.stages import Embedder, ExistingIndex, IndexesLater, NamedEngine, RemoteEmbedder
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
+from ragprof.corpus.collection import StoredVectors
 from ragprof.evals import EvalConfig
 from ragprof.record.indexed import IndexedApp
 from ragprof.record.pipeline import Parts
 from ragprof.record.purse import Purse
 from ragprof.record.query import ask, bare
-from ragprof.record.rankings import Ranked, document_vectors, missing_texts, query_vectors, rank_queries
+from ragprof.record.rankings import Ranked, Reused, document_vectors, missing_texts, query_vectors, rank_queries
 from ragprof.record.timings import ColdStarts, Timings, TraceSink, answered, count_flops, time_pipelines
 from ragprof.record.unread import (
     UnreadTexts,
@@ -295,14 +298,16 @@ def embed(subject: Subject, docs: Sequence[Doc], bench: Bench) -> Embedding:
     }
     contents = [doc.content for doc in docs]
     questions = [query.text for query in subject.queries]
+    existing = check_existing(subject.pipelines, bench.progress)
     for key, embedder in embedders.items():
-        pay = None
+        stored, pay = subject.corpus.stored if key in existing else None, None
+        texts = contents if stored is None else [doc.content for doc in docs if doc.doc_id not in stored.places]
         if bench.purse is not None and isinstance(embedder, RemoteEmbedder):
-            pay = bench.purse.opened(embedder, expected_tokens(subject, embedder, contents, bench.cache))
+            pay = bench.purse.opened(embedder, expected_tokens(subject, embedder, texts, bench.cache))
         documents = document_vectors(
-            embedder, contents, cache=bench.cache, progress=bench.progress, foretell=partial(foretold, subject),
-            pay=pay,
-        )  # fmt: skip
+            embedder, texts, cache=bench.cache, progress=bench.progress, foretell=partial(foretold, subject), pay=pay
+        )
+        documents = documents if stored is None else with_stored(documents, docs, stored)
         queries = query_vectors(embedder, questions, cache=bench.cache, progress=bench.progress, pay=pay)
         if isinstance(embedder, RemoteEmbedder):
             embedding.tokens[key] = EmbeddedTokens(
@@ -322,6 +327,29 @@ def embed(subject: Subject, docs: Sequence[Doc], bench: Bench) -> Embedding:
         embedding.work["docs_reused"] += len(contents) - documents.computed
         embedding.work["queries_embedded"] += queries.computed
     return embedding
+
+
+def check_existing(pipelines: Sequence[Parts], progress: Progress) -> set[int]:
+    """Compare embedders with the indexes that exist, before anything is embedded; id() of those that filled one."""
+    found: dict[tuple[int, int], tuple[ExistingIndex, Embedder]] = {}
+    for parts in pipelines:
+        if isinstance(parts.store, ExistingIndex) and parts.store.is_existing and parts.embedder is not None:
+            found[id(parts.store), id(parts.embedder)] = parts.store, parts.embedder
+    if found:
+        with step(progress, "compare embedders with the index"):
+            for store, embedder in found.values():
+                store.check_embedder(embedder)
+    return {embedder for _, embedder in found}
+
+
+def with_stored(embedded: Reused, docs: Sequence[Doc], stored: StoredVectors) -> Reused:
+    """Vectors of all documents: as an index holds them where it does, those of the others as they were embedded."""
+    held = np.array([doc.doc_id in stored.places for doc in docs], bool)
+    vectors = np.empty((len(docs), stored.width), np.float32)
+    vectors[held] = stored.of([doc.doc_id for doc in docs if doc.doc_id in stored.places])
+    if not held.all():
+        vectors[~held] = embedded.vectors
+    return replace(embedded, vectors=vectors, unknown=int(unknown_rows(vectors).sum()))
 
 
 def expected_tokens(subject: Subject, embedder: Embedder, contents: Sequence[str], cache: Path) -> int:

@@ -159,7 +159,9 @@ def opened(eval_file: Path, *, corpus: Path | None = None) -> Labelling:
     """Read the eval, its corpus, and its questions where there are any."""
     config = read_eval(eval_file)
     if corpus is not None:
-        source = config.corpus.model_copy(update={"recipe": None, "path": str(corpus.resolve()), "format": "auto"})
+        source = config.corpus.model_copy(
+            update={"recipe": None, "source": None, "path": str(corpus.resolve()), "format": "auto"}
+        )
         config = config.model_copy(update={"corpus": source})
     path = corpus_path(config, eval_file)
     docs = read_corpus(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ragprof.core import Query, ScoredDoc
+from ragprof.core import Query, ScoredDoc, registry
 from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
-from ragprof.core.files import written_path
+from ragprof.core.files import cache_folder, written_path
 from ragprof.core.registry import PartSpec
-from ragprof.core.stages import Lexical
+from ragprof.core.stages import ClosableStore, ExistingIndex, Lexical
 from ragprof.core.tokens import counter
 from ragprof.corpus import (
     Corpus,
@@ -24,6 +24,7 @@ from ragprof.corpus import (
     read_beir_folder_paths,
     read_corpus,
     read_evaluation_set,
+    take_stored,
     with_own_documents,
 )
 from ragprof.corpus.layouts import part_of, relevant_places
@@ -106,7 +107,7 @@ def _prepared(
     pipelines = build_pipelines(config, places, progress)
     if corpus is not None:
         config = with_corpus(config, corpus)
-    folder = corpus_path(config, eval_file)
+    folder = corpus_path(config, eval_file, progress=progress)
     written = "recipe" if config.corpus.recipe else config.corpus.format
     with places.put_before("corpus", "readers") if config.corpus.readers else nullcontext():
         check_readers(config.corpus.readers)
@@ -199,22 +200,44 @@ def rate_names(config: EvalConfig) -> list[tuple[tuple[str | int, ...], str]]:
 
 def with_corpus(config: EvalConfig, corpus: Path) -> EvalConfig:
     """The eval on another corpus; a folder that brings its own questions brings them along."""
-    source = config.corpus.model_copy(update={"recipe": None, "path": str(corpus.resolve()), "format": "auto"})
+    source = config.corpus.model_copy(
+        update={"recipe": None, "source": None, "path": str(corpus.resolve()), "format": "auto"}
+    )
     changes: dict[str, object] = {"corpus": source}
     if (corpus / "queries.jsonl").is_file():
         changes["evaluation"] = config.evaluation.model_copy(update={"queries": None, "qrels": None})
     return config.model_copy(update=changes)
 
 
-def corpus_path(config: EvalConfig, eval_file: Path) -> Path:
-    """Where the corpus is. Raises BadInput where the eval names none."""
+def corpus_path(config: EvalConfig, eval_file: Path, *, progress: Progress = SILENT) -> Path:
+    """Where the corpus is; where it is in an index that exists, it is taken from there. Raises BadInput for none."""
     source = config.corpus
+    if source.source == "store":
+        if source.recipe is not None or source.path is not None:
+            raise BadInput('from = "store" is a corpus; leave recipe and path out of [corpus]', file=eval_file)
+        return _taken(config, eval_file, progress)
     if (source.recipe is None) == (source.path is None):
         given = "both a recipe and a path" if source.recipe else "no corpus"
         raise BadInput(f'{given}; give [corpus] recipe = "..." or path = "...", or --corpus DIR', file=eval_file)
     if source.recipe is not None:
         return find(source.recipe, near=eval_file)
     return written_path(source.path or "", beside=eval_file)
+
+
+def _taken(config: EvalConfig, eval_file: Path, progress: Progress) -> Path:
+    """The copy of the first index that exists among the pipelines' stores."""
+    for spec in {pipeline.store.key: pipeline.store for pipeline in config.pipelines if pipeline.app is None}.values():
+        store = registry.create("stores", spec)
+        if isinstance(store, ExistingIndex) and store.is_existing:
+            with ExitStack() as stack:
+                if isinstance(store, ClosableStore):
+                    stack.callback(store.close)
+                return take_stored(store, spec, cache=cache_folder(), progress=progress)
+    raise BadInput(
+        'from = "store" takes the corpus from an index that exists, and no pipeline opens one; name its table in a '
+        'store, such as { name = "pgvector", url_env = "DATABASE_URL", table = "chunks" }',
+        file=eval_file,
+    )
 
 
 def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple[Path, Path | None]:

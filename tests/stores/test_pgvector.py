@@ -213,7 +213,7 @@ class TestATableThatExists:
             store.check_embedder(HashingEmbedder(256))
 
     def test_another_corpus_is_refused(self, store: DatabaseStore, passages: Passages) -> None:
-        with pytest.raises(BadInput, match=r'index has 300 documents and the corpus 299.*from = "store"'):
+        with pytest.raises(BadInput, match=r"index that exists has 300 documents, and a part of it \(299\) cannot"):
             store.add(passages.docs[1:300], passages.vectors[1:300])
         with pytest.raises(BadInput, match="the index has 300 documents and the corpus 300, and lacks '"):
             store.add(passages.docs[100:400], passages.vectors[100:400])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ragprof.core import Vectors
+from ragprof.core import StoredRow
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Embedder
 from ragprof.parts.databases.metrics import Metric
@@ -17,15 +16,6 @@ LOG = logging.getLogger("ragprof")
 SAME, ANOTHER = 0.99, 0.5
 """Cosine of a stored vector and the embedder's own: halves and rounding stay above the first, other models below the
 second. Between them the texts differ in a prefix, a title or a limit of length."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """One document of an index that exists."""
-
-    doc_id: str
-    text: str
-    vector: Vectors
 
 
 def check_agreement(store: str, rows: Sequence[StoredRow], embedder: Embedder, *, metric: Metric) -> None:

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
-from ragprof.core import Doc, EmbeddedQuery, Found, Usage, Vectors, registry
+from ragprof.core import Doc, EmbeddedQuery, Found, StoredRow, Usage, Vectors, registry
 from ragprof.core.caches import unknown_rows
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.ranking import id_ranks, ranked
 from ragprof.core.stages import Embedder, Labels, Store
-from ragprof.parts.databases.existing import StoredRow, check_agreement
+from ragprof.parts.databases.existing import check_agreement
 from ragprof.parts.databases.metrics import Metric, exact
 from ragprof.parts.http.calls import CallFailed, Patience, attempted, persistently
 
@@ -260,6 +260,12 @@ class DatabaseStore(ABC):
     def _check_corpus(self, docs: Sequence[Doc]) -> None:
         stored, known = self._count(), {doc.doc_id for doc in docs}
         lacking = [row.doc_id for row in self._sample(SAMPLE) if row.doc_id not in known]
+        if not lacking and len(docs) < stored:
+            raise BadInput(
+                f"the store '{self.name}': the index that exists has {stored:,} documents, and a part of it "
+                f"({len(docs):,}) cannot be searched apart; name a store that ragprof fills for parts of a corpus, or "
+                'take all of it with [corpus] from = "store"'
+            )
         if lacking or stored != len(docs):
             which = f", and lacks '{lacking[0]}'" if lacking else ""
             raise BadInput(

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from ragprof.core import EmbeddedQuery, Found, Vectors
+from ragprof.core import EmbeddedQuery, Found, StoredRow, Vectors
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
-from ragprof.parts.databases.existing import LOG, StoredRow
+from ragprof.parts.databases.existing import LOG
 from ragprof.parts.databases.metrics import Metric
 from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
 from ragprof.parts.http.calls import CallFailed

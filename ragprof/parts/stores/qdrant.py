@@ -14,12 +14,11 @@ from typing import Annotated, Any, Literal, Protocol, TypeAlias
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from ragprof.core import Vectors
+from ragprof.core import StoredRow, Vectors
 from ragprof.core.clock import now_ns, sleep
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
-from ragprof.parts.databases.existing import StoredRow
 from ragprof.parts.databases.metrics import Metric
 from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
 from ragprof.parts.http.calls import CallFailed
