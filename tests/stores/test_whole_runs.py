@@ -83,7 +83,7 @@ def test_run_grow_and_reranker_work_in_a_database_of_ours_and_leave_nothing(data
     )
     summary = run.run(eval_file, out=tmp_path / "out").folder / "summary.json"
     found = json.loads(summary.read_text())["pipelines"]
-    assert found["memory"]["scores"] == found["database"]["scores"]
+    assert found["memory"]["scores"]["inject"] == found["database"]["scores"]["inject"]
     run.reranker(eval_file, out=tmp_path / "out")
     run.grow(eval_file, out=tmp_path / "out", changes={"orders": 1, "sizes": [15, 24], "depths": [10]})
     assert {"growth", "reranker"} <= json.loads(summary.read_text()).keys()

@@ -16,6 +16,7 @@ import numpy as np
 
 from ragprof.core import Doc, EmbeddedQuery, Found, StoredRow, Usage, Vectors, registry
 from ragprof.core.caches import unknown_rows
+from ragprof.core.clock import exclude, now_ns
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.ranking import id_ranks, ranked
 from ragprof.core.stages import Embedder, Labels, Store
@@ -172,25 +173,26 @@ class DatabaseStore(ABC):
 
     def _persistently(self, ask: Callable[[], T]) -> tuple[T, Usage]:
         """What it gives, asked again on a new connection each time that the connection is lost."""
-        lost = False
+        start = now_ns()
+        try:
+            return ask(), {"searches": 1}  # nothing more is between a search and its caller while all goes well
+        except CallFailed as lost:
+            if not lost.again:
+                raise BadInput(f"the store '{self.name}': {lost.reason}") from None
+            exclude(now_ns() - start)
 
         def attempt() -> T:
-            nonlocal lost
-            if lost:
-                self._reconnect()
-            lost = True
-            value = ask()
-            lost = False
-            return value
+            self._reconnect()
+            return ask()
 
         answered = attempted(lambda: persistently(attempt, PATIENCE))
         if isinstance(answered, CallFailed):
             raise BadInput(
-                f"the store '{self.name}': the database failed {answered.attempts} times, last with: "
+                f"the store '{self.name}': the database failed {answered.attempts + 1} times, last with: "
                 f"{answered.reason}; see that it runs and is reachable, then run again"
             )
         value, failed = answered
-        return value, {"searches": 1, **({"reconnects": failed} if failed else {})}
+        return value, {"searches": 1, "reconnects": failed + 1}
 
     def close(self) -> None:
         """Also of the stores that were tuned from this one."""

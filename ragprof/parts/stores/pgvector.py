@@ -97,6 +97,7 @@ class PgvectorStore(DatabaseStore):
         self._server: _Embedded | None = None
         self._lends, self._kept = True, 0
         self._secrets: list[str] = []
+        self._written: dict[tuple[str, ...], bytes] = {}
 
     @property
     def identity(self) -> str | None:
@@ -169,7 +170,7 @@ class PgvectorStore(DatabaseStore):
         found = self.search(query, depth)
         if query.vector is None or not found.ranking:
             return found
-        statement = _sql("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {}", self._statement(depth, {}))
+        statement = _sql("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {}", self._statement({}))
         told = self._execute(statement, self._parameters(query.vector, depth, {})).fetchone()[0][0]
         taken_ns = round((told["Planning Time"] + told["Execution Time"]) * 1e6)
         return Found(found.ranking, {**found.usage, "server_ns": taken_ns})
@@ -262,6 +263,7 @@ class PgvectorStore(DatabaseStore):
 
     def _settle(self) -> None:
         """Settings of the session: how the index is asked."""
+        self._written.clear()
         if self._index == "none" and not self.is_existing:
             return
         kind = self._kind
@@ -390,7 +392,8 @@ class PgvectorStore(DatabaseStore):
         try:
             if self._kind == "hnsw":
                 self._keep(depth)
-            rows = connection.execute(self._statement(depth, where), self._parameters(vector, depth, where)).fetchall()
+            statement = self._written.get(tuple(where)) or self._write(where)
+            rows = connection.execute(statement, self._parameters(vector, depth, where)).fetchall()
         except psycopg.OperationalError as failure:
             if connection.closed or connection.broken:
                 raise CallFailed(f"the connection is lost ({self._said(failure)})") from None
@@ -401,6 +404,11 @@ class PgvectorStore(DatabaseStore):
         if self.is_existing:
             return [(str(key), offset - distance) for key, _, distance in rows]
         return [(key, offset - distance) for key, _, distance in rows]
+
+    def _write(self, where: Mapping[str, str]) -> bytes:
+        """Put the statement together, once for a set of fields: that takes longer than sending it."""
+        self._written[tuple(where)] = statement = self._statement(where).as_bytes(self._open)
+        return bytes(statement)
 
     def _hint(self, vector: Vectors) -> str:
         width = self._stored.width if self._stored is not None else self._width
@@ -426,7 +434,7 @@ class PgvectorStore(DatabaseStore):
             return [asked, *values, asked, self._width_of(depth), depth]
         return [asked, *values, asked, depth]
 
-    def _statement(self, depth: int, where: Mapping[str, str]) -> Composable:
+    def _statement(self, where: Mapping[str, str]) -> Composable:
         """What a user would write. An exact scan settles ties by id, as we do; an index's order is left alone."""
         key, text, column = map(_name, self._columns if self.is_existing else ("id", "content", "embedding"))
         table = _name(*self._table.split(".")) if self.is_existing else _name(self._table)
