@@ -23,7 +23,7 @@ from ragprof.core.files import write_text, written_path
 from ragprof.corpus import Corpus, ReadingRules, fingerprint_of_docs, read_corpus, read_evaluation_set
 from ragprof.corpus.account import shown
 from ragprof.evals import read_eval
-from ragprof.labels.questions import drawn_questions
+from ragprof.labels.questions import drawn_questions, own_questions
 from ragprof.parts.words import CODES, spoken
 from ragprof.price import check_rate
 from ragprof.traces.contents import TraceContents, holds_traces, read_contents
@@ -40,8 +40,8 @@ RARE = 0.01
 FEWEST_VOTES = 3
 """A single short passage is, too."""
 LLM, MACHINE = "openai:gpt-4o-mini", "aws/m7i.large"
-FROM_TRACES = 300
-"""Questions that are drawn from traces, more of what was asked more often."""
+FROM_LOG = 300
+"""Questions that are drawn from a log or traces, more of what was asked more often."""
 NONE = "none"
 """An answer that leaves out a price, or the questions."""
 
@@ -107,10 +107,10 @@ def init(
     """Look at a folder of documents, a BEIR folder, a .jsonl file or traces, and write an eval file of it, by default
     `<name>.toml`.
 
-    `llm` and `machine` are rates, "none" for no price; `queries` is a file of questions, or of traces. Where there are
-    none, up to 50 are made of the documents' headings, so that the eval runs. Of traces, the passages that they found
-    become the documents. Raises BadInput for what cannot be read, and for a file that is there already unless `force`
-    is given.
+    `llm` and `machine` are rates, "none" for no price; `queries` is a file of questions, or a log of them: CSV or
+    traces. Where there are none, up to 50 are made of the documents' headings, so that the eval runs. Of traces, the
+    passages that they found become the documents. Raises BadInput for what cannot be read, and for a file that is there
+    already unless `force` is given.
     """
     answers = EvalAnswers(name, queries, llm, machine, reranker)
     return write_eval(look(written_path(folder), progress=progress), answers, out=out, force=force)
@@ -235,9 +235,9 @@ def write_eval(
     for rate in prices.values():
         check_rate(rate, on=today(), file=eval_file)
     queries = sight.queries if answers.queries is None else written_path(answers.queries)
-    asked = None if sight.traces is None else (sight.traces.questions, sight.path)
-    if queries is not None and queries.is_file() and holds_traces(queries):
-        asked, queries = (read_contents(queries).questions, queries), None
+    log = queries if queries is not None and _is_log(queries) else None
+    queries = None if log is not None else queries
+    asked = _asked(sight, log) if queries is None else []
     qrels = sight.qrels if queries == sight.queries else None
     made_questions = eval_file.with_name(f"{name}.questions.jsonl") if queries is None else None
     made_documents = eval_file.with_name(f"{name}.documents.jsonl") if sight.traces is not None else None
@@ -247,21 +247,26 @@ def write_eval(
             raise BadInput("this file is there already; --force overwrites it, --out names another", file=path)
     if queries is not None:  # what is wrong with them is said before anything is written
         read_evaluation_set(queries, qrels, corpus=sight.corpus)
-    was_asked = queries is None and asked is not None and any(map(str.strip, asked[0]))
     text = _eval_text(
         sight if made_documents is None else replace(sight, path=made_documents),
         name, queries or made_questions, qrels, prices, answers, near=eval_file.parent,
+        labels=eval_file.with_suffix(".labels").name,
     )  # fmt: skip
     if made_documents is not None:
         _write_lines(made_documents, [{"_id": doc.doc_id, "text": doc.text} for doc in sight.corpus.docs])
     if made_questions is not None:
-        _write_lines(made_questions, asked_items(*asked) if asked and was_asked else known_items(sight.corpus))
+        _write_lines(made_questions, asked or known_items(sight.corpus))
     write_text(eval_file, text)
     read_eval(eval_file)
-    headings = None if was_asked else made_questions
+    headings = None if asked else made_questions
     return InitialEval(
         eval_file, sight.rows, _next_steps(sight, eval_file, judged=qrels is not None, made=headings), made
     )
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file holds what was asked, as often as it was, rather than questions with ids."""
+    return path.is_file() and (path.suffix.lower() == ".csv" or holds_traces(path))
 
 
 def _write_lines(path: Path, records: Sequence[Mapping[str, object]]) -> None:
@@ -280,7 +285,10 @@ def _next_steps(sight: Sight, eval_file: Path, *, judged: bool, made: Path | Non
         )
     if not judged:
         steps.append("without judgements a run gives time, tokens and money, and ranks no pipeline")
-        steps.append(f"ragprof label {eval_file}: judgements by a model and a few people, for quality")
+        steps.append(
+            f"ragprof label {eval_file}: judgements by a model and a few people, for quality; then take out "
+            "the # before qrels in that file"
+        )
     return steps
 
 
@@ -317,9 +325,17 @@ def known_items(corpus: Corpus) -> list[Mapping[str, object]]:
     ]
 
 
-def asked_items(questions: Sequence[str], path: Path) -> list[Mapping[str, object]]:
-    """Up to FROM_TRACES questions of traces, drawn by how often each was asked. Raises BadInput where there is none."""
-    found = drawn_questions(questions, path, count=FROM_TRACES, seed=0).questions
+def _asked(sight: Sight, log: Path | None) -> list[Mapping[str, object]]:
+    """Up to FROM_LOG questions of a log, else of the traces that were looked at, drawn by how often each was asked.
+
+    None where there is no log and no trace has a question. Raises BadInput for a log without any.
+    """
+    if log is not None:
+        found = own_questions(log, count=FROM_LOG, seed=0).questions
+    elif sight.traces is not None and any(map(str.strip, sight.traces.questions)):
+        found = drawn_questions(sight.traces.questions, sight.path, count=FROM_LOG, seed=0).questions
+    else:
+        return []
     return [
         {"_id": f"t{number}", "text": each.text, "metadata": dict(each.metadata)}
         for number, each in enumerate(found, 1)
@@ -335,8 +351,9 @@ def _eval_text(
     answers: EvalAnswers,
     *,
     near: Path,
+    labels: str,
 ) -> str:
-    """The eval file, commented. Paths are relative to it."""
+    """The eval file, commented. Paths are relative to it; `labels` is the folder that `ragprof label` makes."""
 
     def quoted(value: str) -> str:
         return json.dumps(value, ensure_ascii=False)
@@ -361,10 +378,13 @@ def _eval_text(
     if sight.is_collection and queries is not None and queries == sight.queries:
         lines.append(remarked(f"split = {quoted(sight.split)}", "questions and judgements are those of the folder"))
     elif queries is not None:
-        without = remarked(
-            '# qrels = "judgements.tsv"', "without: time, tokens and money alone; ragprof label makes some"
-        )
+        made = quoted(f"{labels}/qrels.tsv")
+        without = remarked(f"# qrels = {made}", "what ragprof label writes; without: time, tokens and money alone")
         lines += [f"queries = {path(queries)}", without if qrels is None else f"qrels = {path(qrels)}"]
+    if qrels is None:
+        judge = 'judge = { name = "openai_compatible", base_url = "http://127.0.0.1:8000/v1", model = "its-name" }'
+        lines += ["", remarked("# [labels]", "who judges, for ragprof label"), f"# {judge}"]
+        lines += [remarked('# price = "free"', "the rate of that model, such as openai:gpt-4o-mini")]
     lines += ["", "[timing]", remarked("seconds = 45", "for all live queries"), ""]
     lines += [remarked("[prices]", "a stage without a price is UNPRICED, never 0")]
     lines += [f"{key} = {quoted(rate)}" for key, rate in prices.items()]

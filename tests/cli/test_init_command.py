@@ -23,7 +23,11 @@ path = "our docs"               # 4 passages of 4 documents
 
 [evaluation]
 queries = "our-docs.questions.jsonl"
-# qrels = "judgements.tsv"      # without: time, tokens and money alone; ragprof label makes some
+# qrels = "our-docs.labels/qrels.tsv" # what ragprof label writes; without: time, tokens and money alone
+
+# [labels]                      # who judges, for ragprof label
+# judge = { name = "openai_compatible", base_url = "http://127.0.0.1:8000/v1", model = "its-name" }
+# price = "free"                # the rate of that model, such as openai:gpt-4o-mini
 
 [timing]
 seconds = 45                    # for all live queries
@@ -118,6 +122,10 @@ def test_questions_beside_the_folder_are_taken_and_read_first(ragprof: Ragprof, 
     Path("own.jsonl").write_text("no json\n")
     assert "own.jsonl:1: not valid JSON" in ragprof("init", "our docs", "--queries", "own.jsonl").message
     assert not Path("our-docs.toml").exists()
+    Path("log.csv").write_text("when,question\nmon,Who swims?\ntue,who swims\nwed,Who swims?\n")
+    assert package.init("our docs", queries="log.csv").made == (Path("our-docs.questions.jsonl"),)
+    (question,) = Path("our-docs.questions.jsonl").read_text().splitlines()
+    assert (json.loads(question)["text"], json.loads(question)["metadata"]["asked"]) == ("Who swims?", 3)
 
 
 def test_a_beir_folder_brings_its_own_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
