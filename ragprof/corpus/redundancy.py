@@ -22,9 +22,14 @@ from ragprof.core import Doc, Vectors
 from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.counting import counted
 
-Redundant: TypeAlias = Literal["exact", "empty", "stale", "contradicting", "near", "reworded", "boilerplate"]
-REDUNDANT: tuple[Redundant, ...] = ("exact", "empty", "stale", "contradicting", "near", "reworded", "boilerplate")
-"""In the order in which they are looked for: a document that is one of them is none of those behind it."""
+Redundant: TypeAlias = Literal["exact", "empty", "stale", "contradicting", "near", "reworded", "boilerplate", "lines"]
+REDUNDANT: tuple[Redundant, ...] = (
+    "exact", "empty", "stale", "contradicting", "near", "reworded", "boilerplate", "lines",
+)  # fmt: skip
+"""In the order in which they are looked for: a document that is one of them is none of those behind it.
+
+Only of those that are left are passages boilerplate, and do the other passages have `lines` that many documents repeat.
+"""
 COPIES: tuple[Redundant, ...] = ("exact", "near", "reworded")
 """Kinds whose document says the same as the one that is kept."""
 Places: TypeAlias = NDArray[np.int64]
@@ -82,7 +87,10 @@ class WholeText:
 
 @dataclass(frozen=True)
 class RedundantText:
-    """Passages that could go, and the document that stays in their stead; empty where none does."""
+    """Passages that could go, and the document that stays in their stead; empty where none does.
+
+    Of the kind `lines` the passages stay, without these lines.
+    """
 
     kind: Redundant
     document_id: str
@@ -108,6 +116,8 @@ class Redundancy:
 
     findings: tuple[RedundantText, ...]
     lines: tuple[RepeatedLine, ...]
+    shortened: Mapping[int, str]
+    """Place of a passage -> its text without the lines that many documents repeat, where other words are left."""
 
     def places(self, *kinds: Redundant) -> Places:
         """Positions of the passages of these kinds, rising."""
@@ -140,6 +150,7 @@ def find_redundancy(
     search.alike(progress)
     if vectors is not None:
         search.reworded(vectors, progress)
+    shortened: dict[int, str] = {}
     with step(progress, "find repeated lines"):
         lines = repeated_lines(docs, [each.places for each in search.left], limits.boilerplate_documents)
         for each in search.left:
@@ -148,8 +159,20 @@ def find_redundancy(
                 reason = f"{len(places)} of {len(each.places)} passages repeat lines of many documents"
                 gone = RedundantText("boilerplate", each.document_id, each.title, "", None, reason, places)
                 search.findings.append(gone)
+            shorter = {
+                place: text
+                for place in each.places
+                if place not in places and (text := without_lines(docs[place].text, lines)) is not None
+            }
+            if shorter:
+                shortened |= shorter
+                reason = f"{len(shorter)} of {len(each.places)} passages have lines of many documents"
+                found = RedundantText(
+                    "lines", each.document_id, each.title, each.document_id, None, reason, tuple(shorter)
+                )
+                search.findings.append(found)
     order = sorted(search.findings, key=lambda each: (REDUNDANT.index(each.kind), each.places))
-    return Redundancy(tuple(order), tuple(sorted(lines.values(), key=lambda line: -line.words)))
+    return Redundancy(tuple(order), tuple(sorted(lines.values(), key=lambda line: -line.words)), shortened)
 
 
 def whole_texts(docs: Sequence[Doc]) -> list[WholeText]:
@@ -518,6 +541,14 @@ def repeated_lines(docs: Sequence[Doc], documents: Sequence[Sequence[int]], leas
 def _lines(text: str) -> list[str]:
     lines = (line.split() for line in text.casefold().splitlines())
     return [" ".join(words) for words in lines if len(words) >= LEAST_OF_LINE]
+
+
+def without_lines(text: str, repeated: Mapping[str, RepeatedLine]) -> str | None:
+    """The text without these lines; None where it has none of them, or has nothing else."""
+    lines = text.splitlines()
+    kept = [line for line in lines if " ".join(line.casefold().split()) not in repeated]
+    shorter = "\n".join(kept).strip()
+    return shorter if shorter and len(kept) < len(lines) else None
 
 
 def is_boilerplate(text: str, repeated: Mapping[str, RepeatedLine], limits: Limits) -> bool:

@@ -308,7 +308,7 @@ class _Recorded:
         """Metrics that look deeper into some ranking than passages were pooled: what lies there is not relevant."""
         pooled = {each.query_id: set(each.pooled) for each in pool}
         depth = min((self._pooled_depth(name, pooled) for name in self.ranked), default=0)
-        return [metric for metric in self.metrics if int(metric.rpartition("@")[2] or 0) > depth or "@" not in metric]
+        return [metric for metric in self.metrics if "@" not in metric or int(metric.rpartition("@")[2]) > depth]
 
     def _pooled_depth(self, name: str, pooled: Mapping[str, Collection[str]]) -> float:
         """So many documents of every query's final ranking are pooled, whichever is the shallowest."""

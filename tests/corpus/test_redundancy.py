@@ -132,6 +132,17 @@ def test_passages_of_repeated_lines_are_boilerplate_and_the_rest_of_their_docume
     assert find_redundancy(docs, limits=Limits(boilerplate_documents=5)).findings == ()
 
 
+def test_repeated_lines_within_passages_of_more_are_told_and_cut() -> None:
+    line = "For more information see the terms of use"
+    docs = [page(str(number), f"{text(number)}\n  {line.upper()}\n\nEnd") for number in range(4)]
+    found = find_redundancy(docs, limits=Limits(boilerplate_documents=4))
+    assert {each.kind for each in found.findings} == {"lines"}
+    assert [(each.document_id, each.kept, each.places) for each in found.findings[:2]] == [
+        ("0", "0", (0,)), ("1", "1", (1,)),
+    ]  # fmt: skip
+    assert found.shortened == {number: f"{text(number)}\n\nEnd" for number in range(4)}
+
+
 def test_copies_of_copies_lead_to_the_one_that_is_kept() -> None:
     words = text(1).split()
     near = " ".join([*words[:-1], "otherwise"])

@@ -156,6 +156,21 @@ def test_without_text_the_list_has_ids_and_numbers_alone(handbook: Path, cache: 
     assert [line["reason"] for line in found.summary["curate"]["review"]] == [None, None, None]
 
 
+def test_lines_that_many_documents_repeat_are_cut_and_priced(handbook: Path, cache: Path, tmp_path: Path) -> None:
+    footer = "Printed from the portal of the staff: all rights reserved"
+
+    def printed(docs: Docs) -> Docs:
+        return [{**doc, "text": f"{doc['text']}\n{footer}"} for doc in docs]
+
+    found = ragprof.curate(edit(handbook, printed), out=tmp_path / "out").summary["curate"]
+    (kind,) = (each for each in found["kinds"] if each["documents"])
+    assert (kind["kind"], kind["documents"], kind["passages"], kind["tokens"]) == ("lines", 24, 24, 24 * 11)
+    whole, short = found["pipelines"]["dense"]
+    assert (short["variant"], short["passages"], whole["tokens"] - short["tokens"]) == ("lines", 24, 24 * 11)
+    assert short["context_tokens"]["change"]["interval"][1] < 0
+    assert found["lines"][0]["text"] == footer.lower()
+
+
 @pytest.mark.slow
 def test_a_corpus_without_anything_redundant_says_so(handbook: Path, cache: Path, tmp_path: Path) -> None:
     found = ragprof.curate(edit(handbook, lambda docs: docs), out=tmp_path / "out").summary["curate"]

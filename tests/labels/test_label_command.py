@@ -26,7 +26,7 @@ from ragprof.session.people import judging_by_people
 
 PROSE = "I would say it is rather good."
 EVAL = """name = "e"
-metrics = ["nDCG@5", "P@5"]
+metrics = ["nDCG@5", "P@5", "AP"]
 [corpus]
 path = "corpus.jsonl"
 [evaluation]

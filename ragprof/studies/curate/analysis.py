@@ -23,6 +23,7 @@ NAMES: Mapping[str, str] = {
     AS_IT_IS: "as it is", ALL: "without all of these", "exact": "without exact copies", "empty": "without empty pages",
     "stale": "without old versions", "contradicting": "without contradicting versions",
     "near": "without near copies", "reworded": "without reworded copies", "boilerplate": "without boilerplate",
+    "lines": "without repeated lines",
 }  # fmt: skip
 WHAT: Mapping[str, tuple[str, str]] = {
     "exact": ("exact copy", "exact copies"),
@@ -35,6 +36,7 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "near": ("near copy", "near copies"),
     "reworded": ("copy in other words", "copies in other words"),
     "boilerplate": ("document with boilerplate", "documents with boilerplate"),
+    "lines": ("document with repeated lines", "documents with repeated lines"),
 }
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ragprof.core import files
 from ragprof.core.clock import step
 from ragprof.core.tokens import counter
-from ragprof.corpus.redundancy import REDUNDANT, Limits, Redundancy, find_redundancy
+from ragprof.corpus.redundancy import REDUNDANT, Limits, Redundancy, Redundant, find_redundancy
 from ragprof.record.recording import Bench, Subject, fingerprint_of, identities, redacted
 from ragprof.record.variants import clear_variants, embedded, record_variants
 
@@ -52,7 +52,9 @@ def record_curate(plan: CuratePlan, bench: Bench) -> None:
     with step(bench.progress, "write the list to review"):
         write_review(plan, found, here)
     variants = variants_of(found, len(docs))
-    record_variants(subject, docs, embedding, variants, here)
+    pool = [*docs, *(replace(docs[place], text=text) for place, text in found.shortened.items())]
+    # Passages that lose lines have other vectors; all others are in the cache.
+    record_variants(subject, pool, embedded(subject, pool, here) if found.shortened else embedding, variants, here)
     files.write_json(
         here.folder / "manifest.json", _manifest(plan, found, variants, None if dense is None else dense.name)
     )
@@ -61,24 +63,33 @@ def record_curate(plan: CuratePlan, bench: Bench) -> None:
 def variants_of(found: Redundancy, passages: int) -> dict[str, NDArray[np.int64]]:
     """The places that stay, by what is removed: nothing, each kind that was found, and all of them if there are more.
 
-    A removal that would leave nothing is left out.
+    Behind the passages as they are stand the shortened ones, in their order. A removal that would leave nothing is left
+    out.
     """
     every = np.arange(passages)
-    kinds = [kind for kind in REDUNDANT if len(found.places(kind))]
-    removed = {kind: found.places(kind) for kind in kinds}
-    if len(kinds) > 1:
-        removed[ALL] = found.places(*kinds)  # type: ignore[index]  # the one name that is no kind
-    kept = {name: every[~np.isin(every, places)] for name, places in removed.items()}
+    short = every.copy()
+    short[list(found.shortened)] = passages + np.arange(len(found.shortened))
+    whole = [kind for kind in REDUNDANT if kind != "lines" and len(found.places(kind))]
+    kept: dict[str, NDArray[np.int64]] = {kind: every[~np.isin(every, found.places(kind))] for kind in whole}
+    if found.shortened:
+        kept["lines"] = short
+    if len(kept) > 1:
+        kept[ALL] = short[~np.isin(every, found.places(*whole))]
     return {AS_IT_IS: every, **{name: places for name, places in kept.items() if len(places)}}
 
 
 def write_review(plan: CuratePlan, found: Redundancy, bench: Bench) -> None:
     """review.parquet, the same as review.csv, and lines.parquet. Without texts ids and numbers alone."""
     count, docs = counter(plan.subject.config.tokenizer), plan.subject.corpus.docs
+
+    def spared(place: int, kind: Redundant) -> int:
+        whole = count(docs[place].content)
+        return whole - count(replace(docs[place], text=found.shortened[place]).content) if kind == "lines" else whole
+
     rows = [
         {
             "kind": each.kind, "document": each.document_id, "kept": each.kept, "similarity": each.similarity,
-            "passages": len(each.places), "tokens": sum(count(docs[place].content) for place in each.places),
+            "passages": len(each.places), "tokens": sum(spared(place, each.kind) for place in each.places),
             "title": each.title if plan.keep_text else None, "reason": each.reason if plan.keep_text else None,
         }
         for each in found.findings

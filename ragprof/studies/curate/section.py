@@ -12,10 +12,10 @@ from ragprof.studies.variants import PricedVariant
 class KindFound(Section):
     """One kind of what could go."""
 
-    kind: Redundant = Field(description="exact, empty, stale, contradicting, near, reworded or boilerplate")
-    documents: int = Field(description="documents of which passages could go")
-    passages: int = Field(description="passages that could go")
-    tokens: int = Field(description="their tokens, by the eval's tokenizer")
+    kind: Redundant = Field(description="exact, empty, stale, contradicting, near, reworded, boilerplate or lines")
+    documents: int = Field(description="documents of which passages, or lines of them, could go")
+    passages: int = Field(description="passages that could go, or lose lines")
+    tokens: int = Field(description="their tokens, or those of the lines, by the eval's tokenizer")
 
 
 class ReviewLine(Section):

@@ -50,7 +50,7 @@ def found_table(section: CurateSection) -> Table:
     }
     note = (
         "Found, not removed. A document is listed under the first kind that it is of; of boilerplate only the passages "
-        "that repeat lines of many documents would go."
+        "that repeat lines of many documents would go, and where a passage has more, only these lines."
     )
     if section.without_text:
         note += f" {figures.counted(section.without_text, 'document')} without any text were never read in."
