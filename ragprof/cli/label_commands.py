@@ -65,6 +65,7 @@ def label(
     by what people say of a few questions.
     """
     from ragprof.core.errors import BadInput
+    from ragprof.labels.page import person_named
     from ragprof.labels.rubric import judge_prompt
     from ragprof.session import labelling, next_draw, people
 
@@ -86,7 +87,7 @@ def label(
         if serve:
             _serve(judging, port)
         else:
-            _ask(judging, person or _me())
+            _ask(judging, person_named(person or _me()))
         _show(labelling.reported(work))
         return
     with console.progress() as bars:

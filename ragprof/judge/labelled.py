@@ -35,6 +35,7 @@ from ragprof.labels.records import (
     grades_by,
     qrels_of,
     question_digest,
+    skipped_by_people,
     still_asked,
     still_drawn,
 )
@@ -89,7 +90,7 @@ def judgements_of(
     if not model:
         return None
     queries = tuple(pool)
-    skipped = {label.pair for label in labels if label.source == "person" and label.state == "skipped"} - people.keys()
+    skipped = skipped_by_people(labels)
     finished = _finished(folder, pool, people.keys() | skipped)
     seen = {draw.query_id for draw in finished}
     inside = {(query, doc) for query in queries for doc in pool[query].pooled}

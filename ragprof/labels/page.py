@@ -45,6 +45,14 @@ class Judging(Protocol):
         """Take back the last judgement of this person; it is shown again."""
 
 
+def person_named(given: str) -> str:
+    """The name of a person who judges. Raises BadInput for one that a model or an import could have."""
+    name = " ".join(given.split())[:LONGEST_NAME]
+    if not name or not name.isprintable() or ":" in name:
+        raise BadInput("give a name without a colon")
+    return name
+
+
 class _Page(BaseHTTPRequestHandler):
     server: PageServer
     protocol_version = "HTTP/1.1"
@@ -78,10 +86,7 @@ class _Page(BaseHTTPRequestHandler):
     def _done(self, action: str, body: bytes) -> tuple[int, dict[str, Any]]:
         try:
             asked = json.loads(body)
-            person = " ".join(str(asked["person"]).split())[:LONGEST_NAME]
-            grade = asked.get("grade")
-            if not person or not person.isprintable() or ":" in person:
-                return 400, {"error": "give a name without a colon"}
+            person, grade = person_named(str(asked["person"])), asked.get("grade")
             if grade is not None and (isinstance(grade, bool) or grade not in (0, 1, 2, 3)):
                 return 400, {"error": "a grade is 0, 1, 2 or 3"}
             judging = self.server.judging

@@ -231,6 +231,17 @@ def grades_by(labels: Iterable[PassageLabel], source: Source) -> dict[Pair, int]
     return {pair: median_low(grades) for pair, grades in said.items()}
 
 
+def skipped_by_people(labels: Iterable[PassageLabel]) -> set[Pair]:
+    """Pairs that somebody skipped and nobody graded; a skip that was taken back is none."""
+    last = [
+        label
+        for judged in standing(label for label in labels if label.source == "person").values()
+        for label in judged.values()
+    ]
+    graded = {label.pair for label in last if label.grade is not None}
+    return {label.pair for label in last if label.state == "skipped"} - graded
+
+
 def best_grades(labels: Sequence[PassageLabel]) -> dict[Pair, int]:
     """A grade of each pair that has any: a person's before an imported one, and that before a model's."""
     found: dict[Pair, int] = {}

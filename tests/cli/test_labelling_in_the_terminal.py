@@ -52,6 +52,7 @@ def test_titles_become_questions_and_a_person_judges_undoes_and_stops(
     ]  # fmt: skip
     assert len((eval_file.parent / "e.labels" / "qrels.tsv").read_text().splitlines()) == 3
     assert ragprof("check", eval_file, "--quiet").code == 0
+    assert "give a name without a colon" in ragprof("label", eval_file, "--ask", "--as", "model:m").message
 
 
 @pytest.mark.parametrize(

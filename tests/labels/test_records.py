@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ragprof.judge.labelled import judgements_of
 from ragprof.labels.agreement import compared, flip_rate, same_family
-from ragprof.labels.pool import PooledQuery, missed, pooled
-from ragprof.labels.records import LabelFile, PassageLabel, best_grades, write_out
+from ragprof.labels.pool import PooledQuery, keep_pool, missed, pooled
+from ragprof.labels.records import DrawFile, LabelFile, PassageLabel, QueryDraw, best_grades, write_out
 from ragprof.labels.rubric import grade_of, judge_prompt
 
 AT = "2026-11-30T12:00:00Z"
@@ -78,6 +79,22 @@ def test_several_people_say_together_what_the_middle_one_says() -> None:
     assert best_grades([*labels, said("q", "d", 3, "ben")]) == {("q", "d"): 3}
 
 
+def test_a_draw_is_finished_by_grades_and_skips_that_were_not_taken_back(tmp_path: Path) -> None:
+    keep_pool(tmp_path / "pool.jsonl", [PooledQuery("q1", ("d1", "d2"), (), 3), PooledQuery("q2", ("d1",), (), 4)])
+    DrawFile(tmp_path).append([QueryDraw("q1", 0.5, 2, AT)])
+    store = LabelFile(tmp_path)
+    store.append(
+        [said("q1", "d1", 1, "model:m", model="m"), said("q1", "d1", 2), said("q1", "d2", None, state="skipped")]
+    )
+    found = judgements_of(tmp_path)
+    assert found is not None
+    assert (found.drawn.places.tolist(), found.skipped, found.graded.tolist()) == ([0], 1, [True, False])
+    store.append([said("q1", "d2", None, state="undone")])
+    found = judgements_of(tmp_path)
+    assert found is not None
+    assert (found.drawn.places.tolist(), found.skipped) == ([], 0)
+
+
 def test_judges_are_compared_by_kappa_and_confusion() -> None:
     grades = [(0, 0)] * 4 + [(0, 1)] + [(3, 3)] * 3 + [(2, 3), (3, 0)]
     labels = [
@@ -87,6 +104,7 @@ def test_judges_are_compared_by_kappa_and_confusion() -> None:
     ]
     (found,) = compared(labels, seed=0)
     assert (found.pairs, found.agreement, found.confusion[0]) == (10, 0.7, (4, 1, 0, 0))
+    assert found.kappa_interval is None  # one question alone
     assert found.kappa == pytest.approx(0.6)  # 4 and 4 agreed of 10, by chance 0.5
     assert found.weighted_kappa == pytest.approx(1 - 11 / 40.6)
 
