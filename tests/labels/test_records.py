@@ -107,6 +107,10 @@ def test_judges_are_compared_by_kappa_and_confusion() -> None:
     assert found.kappa_interval is None  # one question alone
     assert found.kappa == pytest.approx(0.6)  # 4 and 4 agreed of 10, by chance 0.5
     assert found.weighted_kappa == pytest.approx(1 - 11 / 40.6)
+    apart = [replace(label, query_id=f"q{label.doc_id}") for label in labels]
+    (found,) = compared(apart, seed=0)
+    assert found.kappa_interval == (0.0, 1.0)  # resampled questions, of which each has one passage
+    assert found.weighted_interval == pytest.approx((0.2184, 1.0), abs=1e-4)
 
 
 @pytest.mark.parametrize(
