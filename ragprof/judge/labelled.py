@@ -6,7 +6,7 @@ price.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -34,10 +34,10 @@ from ragprof.labels.records import (
     best_grades,
     grades_by,
     qrels_of,
-    question_digest,
     skipped_by_people,
-    still_asked,
     still_drawn,
+    still_worded,
+    words_digest,
 )
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import mean_estimate
@@ -68,9 +68,11 @@ class Judgements:
     imported: int
     """Pooled passages with a grade that was imported."""
     changed: int
-    """Judgements and questions that no longer count, because questions were reworded or removed."""
+    """Judgements and questions that no longer count, because words were changed or questions removed."""
     people: tuple[str, ...]
     models: tuple[str, ...]
+    labels: tuple[PassageLabel, ...]
+    """All that count, of passages from below the pool, too."""
 
 
 def judgements_of(
@@ -85,7 +87,7 @@ def judgements_of(
     if not store.exists():
         return None
     pool = {each.query_id: each for each in read_pool(store) if each.query_id not in gone}
-    labels = still_asked(every, {**{query: each.question_digest for query, each in pool.items()}, **digests})
+    labels = _still_worded(every, pool.values(), digests)
     model, people = grades_by(labels, "model"), grades_by(labels, "person")
     if not model:
         return None
@@ -110,6 +112,7 @@ def judgements_of(
         changed=len(every) - len(labels) + len(gone),
         people=tuple(sorted({label.judge for label in labels if label.source == "person"})),
         models=tuple(sorted({label.model for label in labels if label.source == "model"})),
+        labels=tuple(labels),
     )
 
 
@@ -123,6 +126,16 @@ def _finished(folder: Path, pool: Mapping[str, PooledQuery], settled: Collection
             break
         found.append(draw)
     return found
+
+
+def _still_worded(
+    labels: Sequence[PassageLabel], pool: Iterable[PooledQuery], digests: Mapping[str, str]
+) -> list[PassageLabel]:
+    """Labels of words that are those of the pool, or of `digests` for questions that are known better."""
+    pool = list(pool)
+    questions = {each.query_id: each.question_digest for each in pool} | dict(digests)
+    passages = {doc: noted for each in pool for doc, noted in each.digest_of_passages().items()}
+    return still_worded(labels, questions, passages)
 
 
 def _complete(labels: Sequence[PassageLabel], grades: Mapping[Pair, int], queries: Sequence[str]) -> Qrels:
@@ -216,14 +229,11 @@ def judgements_behind(evaluation: EvaluationSet) -> Judgements | None:
     home = None if evaluation.qrels_file is None else evaluation.qrels_file.parent
     if home is None or not (home / "labels.jsonl").exists() or not (home / "pool.jsonl").exists():
         return None
-    digests = {query.query_id: question_digest(query.text) for query in evaluation.queries}
-    graded = best_grades(still_asked(LabelFile(home).read(), digests))
+    digests = {query.query_id: words_digest(query.text) for query in evaluation.queries}
+    pool = read_pool(home / "pool.jsonl")
+    graded = best_grades(_still_worded(LabelFile(home).read(), pool, digests))
     # A question of which nobody judged a pooled passage is left out of the evaluation, and is not gone.
-    judged = {
-        each.query_id
-        for each in read_pool(home / "pool.jsonl")
-        if any((each.query_id, doc) in graded for doc in each.pooled)
-    }
+    judged = {each.query_id for each in pool if any((each.query_id, doc) in graded for doc in each.pooled)}
     return judgements_of(home, digests=digests, gone=judged - digests.keys())
 
 
@@ -234,13 +244,12 @@ def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[
         for each in (path, folder / LABELLED_SCORES_FILE):
             each.unlink(missing_ok=True)
         return
-    home = evaluation.qrels_file.parent
-    pool, labels = read_pool(home / "pool.jsonl"), LabelFile(home).read()
+    pool = read_pool(evaluation.qrels_file.parent / "pool.jsonl")
     manifest = manifest_of(folder)
     recorded = _Recorded.of(folder, judged, metrics, of_rerankers=str(manifest.config["reranker"]["metric"]))
     if recorded.metrics:
         files.write_table(folder / LABELLED_SCORES_FILE, recorded.table(judged))
-    estimate = missed(pool, best_grades(labels))
+    estimate = missed(pool, best_grades(judged.labels))
     files.write_json(
         path,
         {
@@ -249,7 +258,7 @@ def keep_labelled(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[
             "imported": judged.imported, "changed": judged.changed,
             "beyond_pool": recorded.beyond(pool), "figures": recorded.figures(judged, seed=seed),
             "missed": None if estimate is None else asdict(estimate),
-            "agreements": [asdict(each) for each in compared(labels, seed=seed)],
+            "agreements": [asdict(each) for each in compared(judged.labels, seed=seed)],
         },
     )  # fmt: skip
 

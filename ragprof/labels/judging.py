@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from ragprof.core import Generated
 from ragprof.core.clock import Progress, step
-from ragprof.labels.records import LabelFile, Pair, PassageLabel, question_digest, standing
+from ragprof.labels.records import LabelFile, Pair, PassageLabel, standing, words_digest
 from ragprof.labels.rubric import REMINDER, RUBRIC_NAME, grade_of, judge_prompt
 
 AT_ONCE = 32
@@ -45,7 +45,11 @@ class PairTexts:
 
     @property
     def question_digest(self) -> str:
-        return question_digest(self.question)
+        return words_digest(self.question)
+
+    @property
+    def passage_digest(self) -> str:
+        return words_digest(self.passage)
 
     @property
     def pair(self) -> Pair:
@@ -150,6 +154,7 @@ def _judged(some: Sequence[PairTexts], model: ModelJudge, counts: JudgedCounts, 
                 each.query_id, each.doc_id, each.document_id, grade, model.judge, "model", at,
                 state="unjudged" if grade is None else "graded", rubric=RUBRIC_NAME, model=model.name, second=again,
                 answer=words, second_answer=other_words, question_digest=each.question_digest,
+                passage_digest=each.passage_digest,
             )
         )  # fmt: skip
     return labels

@@ -28,7 +28,7 @@ class PooledQuery:
     """What is to be judged for one question: pooled passages in a random order, and some from below.
 
     `below` are drawn evenly from `unpooled` passages of the corpus that no pipeline has in its pool. `question_digest`
-    is of the question's words.
+    is of the question's words, and `passage_digests` are of those of `passages`.
     """
 
     query_id: str
@@ -36,10 +36,15 @@ class PooledQuery:
     below: tuple[str, ...]
     unpooled: int
     question_digest: str = ""
+    passage_digests: tuple[str, ...] = ()
 
     @property
     def passages(self) -> tuple[str, ...]:
         return self.pooled + self.below
+
+    def digest_of_passages(self) -> dict[str, str]:
+        """doc_id -> digest, of those that were noted."""
+        return dict(zip(self.passages, self.passage_digests, strict=bool(self.passage_digests)))
 
 
 def pooled(
@@ -96,7 +101,7 @@ def _pooled(path: Path) -> Iterator[PooledQuery]:
         record = json.loads(line)
         yield PooledQuery(
             record["query_id"], tuple(record["pooled"]), tuple(record["below"]), int(record["unpooled"]),
-            record.get("question_digest", ""),
+            record.get("question_digest", ""), tuple(record.get("passage_digests", ())),
         )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ HIGHEST = 3
 DIGEST_SIGNS = 16
 COLUMNS = (
     "query_id", "doc_id", "document_id", "grade", "judge", "rubric", "model", "asked_at", "source", "state", "second",
-    "answer", "second_answer", "question_digest",
+    "answer", "second_answer", "question_digest", "passage_digest",
 )  # fmt: skip
 
 
@@ -45,8 +45,8 @@ class PassageLabel:
     """What one judge said of one passage for one question.
 
     `grade` is 0 to 3, None unless the state is graded. `second` is what the same model said when it was asked again,
-    None where it was not, or gave no grade; `answer` and `second_answer` are its words. `question_digest` is of the
-    question's words as the judge saw them; empty where nobody noted it.
+    None where it was not, or gave no grade; `answer` and `second_answer` are its words. `question_digest` and
+    `passage_digest` are of the words as the judge saw them; empty where nobody noted it.
     """
 
     query_id: str
@@ -63,6 +63,7 @@ class PassageLabel:
     answer: str = ""
     second_answer: str = ""
     question_digest: str = ""
+    passage_digest: str = ""
 
     @property
     def pair(self) -> Pair:
@@ -120,8 +121,8 @@ class DrawFile:
         return [QueryDraw(**record) for record in read_records(self.path)[0]]
 
 
-def question_digest(text: str) -> str:
-    """What tells whether a question still has the words that were judged; blanks do not count."""
+def words_digest(text: str) -> str:
+    """What tells whether a question or a passage still has the words that were judged; blanks do not count."""
     return digest(" ".join(text.split())).hex()[:DIGEST_SIGNS]
 
 
@@ -130,13 +131,23 @@ def ids_digest(query_ids: Iterable[str]) -> str:
     return digest(*sorted(query_ids)).hex()[:DIGEST_SIGNS]
 
 
-def still_asked(labels: Iterable[PassageLabel], digests: Mapping[str, str]) -> list[PassageLabel]:
-    """Labels whose question has not been reworded since; `digests` are those of the questions as they are."""
+def still_worded(
+    labels: Iterable[PassageLabel], questions: Mapping[str, str], passages: Mapping[str, str]
+) -> list[PassageLabel]:
+    """Labels whose question and passage have not been reworded since.
+
+    `questions` and `passages` are digests of the words as they are, by query_id and doc_id, of those that are known.
+    """
     return [
         label
         for label in labels
-        if not label.question_digest or not (now := digests.get(label.query_id, "")) or now == label.question_digest
+        if _is_same(label.question_digest, questions.get(label.query_id))
+        and _is_same(label.passage_digest, passages.get(label.doc_id))
     ]
+
+
+def _is_same(then: str, now: str | None) -> bool:
+    return not then or not now or then == now
 
 
 def still_drawn(draws: Iterable[QueryDraw], query_ids: Sequence[str]) -> list[QueryDraw]:

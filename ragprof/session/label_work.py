@@ -27,10 +27,10 @@ from ragprof.labels.records import (
     LabelFile,
     PassageLabel,
     QueryDraw,
-    question_digest,
     standing,
-    still_asked,
     still_drawn,
+    still_worded,
+    words_digest,
 )
 from ragprof.studies.preparation import corpus_path
 
@@ -60,7 +60,12 @@ class Labelling:
     @cached_property
     def digests(self) -> Mapping[str, str]:
         """query_id -> the digest of its words as they are now."""
-        return {query.query_id: question_digest(query.text) for query in self.queries}
+        return {query.query_id: words_digest(query.text) for query in self.queries}
+
+    @cached_property
+    def passage_digests(self) -> Mapping[str, str]:
+        """doc_id -> the digest of its words as they are now."""
+        return {doc.doc_id: words_digest(doc.content) for doc in self.corpus.docs}
 
     @cached_property
     def pairs(self) -> list[PairTexts]:
@@ -78,8 +83,8 @@ class Labelling:
         ]
 
     def labels(self) -> list[PassageLabel]:
-        """All that was said so far of questions that still have the same words."""
-        return still_asked(self.store.read(), self.digests)
+        """All that was said so far of questions and passages that still have the same words."""
+        return still_worded(self.store.read(), self.digests, self.passage_digests)
 
     def draws(self) -> list[QueryDraw]:
         """The draws among the questions as they are now, in their order."""

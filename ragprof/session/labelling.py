@@ -201,7 +201,14 @@ def _pooled(work: Labelling, ranked: Mapping[str, Ranked]) -> list[PooledQuery]:
             for each in before
         },
     )  # fmt: skip
-    return [replace(each, question_digest=work.digests[each.query_id]) for each in found]
+    return [
+        replace(
+            each,
+            question_digest=work.digests[each.query_id],
+            passage_digests=tuple(work.passage_digests[doc] for doc in each.passages),
+        )
+        for each in found
+    ]
 
 
 def _subject(work: Labelling) -> Subject:
@@ -252,6 +259,7 @@ def import_judgements(work: Labelling, path: Path) -> int:
         PassageLabel(
             each.query_id, each.doc_id, each.document_id, max(0, min(3, qrels[each.query_id][each.document_id])),
             f"import:{path.name}", "import", now(), rubric="imported", question_digest=each.question_digest,
+            passage_digest=each.passage_digest,
         )
         for each in work.pairs
         if each.document_id in qrels.get(each.query_id, {})
@@ -302,8 +310,8 @@ def _notes(work: Labelling, labels: int, draws: int) -> tuple[str, ...]:
             )
     if reworded:
         found.append(
-            f"no longer counted: {counted(reworded, 'judgement')} of questions that have other words now; these "
-            "questions are judged anew"
+            f"no longer counted: {counted(reworded, 'judgement')} of questions or passages that have other words now; "
+            "these are judged anew"
         )
     if void and not draws:
         found.append(

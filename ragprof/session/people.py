@@ -59,7 +59,7 @@ class PeopleJudging:
     def _save(self, person: str, pair: PairTexts, grade: int | None, state: State) -> None:
         label = PassageLabel(
             pair.query_id, pair.doc_id, pair.document_id, grade, person, "person", now(), state, RUBRIC_NAME,
-            question_digest=pair.question_digest,
+            question_digest=pair.question_digest, passage_digest=pair.passage_digest,
         )  # fmt: skip
         self._work.store.append([label])
 

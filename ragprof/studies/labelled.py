@@ -65,7 +65,7 @@ class LabelledQuality(Section):
     imported: int = 0
     """Pooled passages with a grade that was imported."""
     changed: int = 0
-    """Judgements and questions that no longer count, because questions were reworded or removed."""
+    """Judgements and questions that no longer count, because words were changed or questions removed."""
     beyond_pool: tuple[str, ...] = ()
     """Metrics that look deeper into some ranking than passages were pooled."""
     figures: tuple[LabelledFigure, ...]
@@ -191,7 +191,7 @@ def labelled_warning(quality: LabelledQuality) -> str:
     rests += f"{quality.queries:,} queries"
     if quality.changed:
         rests += (
-            ", and questions were reworded or removed since: run `ragprof label` on the eval file, which says what no "
+            ", and questions or passages were changed since: run `ragprof label` on the eval file, which says what no "
             "longer counts"
         )
     if quality.checked:

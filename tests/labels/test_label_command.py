@@ -182,8 +182,12 @@ def test_questions_that_were_changed_are_told_with_what_to_do_and_judged_anew(ev
     with pytest.raises(BadInput, match="1 question added, removed or reworded since they were pooled; run"):
         next_draw(eval_file, 5)
     (note,) = label(eval_file, ask_model=False).notes
-    assert note.startswith("no longer counted: 6 judgements of questions that have other words now; these")
+    assert note.startswith("no longer counted: 6 judgements of questions or passages that have other words now; these")
     assert judged_by(eval_file, "anna") == 6  # the same draw, in its new words
+    corpus = eval_file.with_name("corpus.jsonl")
+    corpus.write_text(corpus.read_text().replace(f"room {draw.query_id[1:]} the", f"room {draw.query_id[1:]} this"))
+    label(eval_file, ask_model=False)
+    assert judged_by(eval_file, "anna") == 1  # the one passage that says something else now
     queries.write_text(f'{was}{{"_id": "q9", "text": "what is in room 6 with a lamp"}}\n')
     report = label(eval_file, ask_model=False)
     assert report.drawn == 0
