@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
 from ragprof.traces.vocabulary import DECIMALS, LISTS, MEANINGS, NUMBERS, SAMPLING, USAGE
 
+T = TypeVar("T")
 PROBE = 48
 """Characters of a passage that are looked for in the prompt: enough to be of one passage alone."""
 LONGEST = 400_000
@@ -73,37 +74,47 @@ def _is_sound(attribute: Any) -> bool:
 
 
 def _facts(attributes: Sequence[dict[str, Any]], keep: Keep | None) -> dict[str, Any]:
-    """The facts of attributes as OTLP's JSON has them: objects of a key and a value.
+    """The facts of attributes as OTLP's JSON has them: objects of a key and a value."""
+    return facts_at(tuple([each["key"] for each in attributes]), attributes, _value_of, keep)
+
+
+def _value_of(attribute: dict[str, Any]) -> Any:
+    return plain(attribute.get("value"))
+
+
+def facts_at(
+    names: tuple[str, ...], attributes: Sequence[T], value_of: Callable[[T], Any], keep: Keep | None = None
+) -> dict[str, Any]:
+    """Return the facts of attributes of these names, whose plain values `value_of` tells.
 
     `found`, `offered`, `reranked` and `injected` are lists of [id, probe], `prompt` is one text, `question` another,
     `sampled` names what a sampler left behind. Of attributes that tell nothing no value is read.
     """
     # Spans of one kind have the same names: what these tell is worked out once for all of them.
-    names = tuple([each["key"] for each in attributes])
     plan = _plan(names) if len(names) <= LONGEST_SHAPE else _plan.__wrapped__(names)
     facts: dict[str, Any] = {}
     for fact, convert, places in plan.facts:
         for place in places:
-            value = plain(attributes[place].get("value"))
+            value = value_of(attributes[place])
             if value is not None and (convert is None or (value := convert(value)) is not None):
                 facts[fact] = value
                 break
     for listed, passages in plan.lists:
         documents = []
         for at_id, at_content in passages[:MOST_DOCUMENTS]:
-            doc_id = None if at_id is None else plain(attributes[at_id].get("value"))
-            content = None if at_content is None else plain(attributes[at_content].get("value"))
+            doc_id = None if at_id is None else value_of(attributes[at_id])
+            content = None if at_content is None else value_of(attributes[at_content])
             if doc_id is not None or content is not None:
                 documents.append(document(doc_id, content, keep))
         if documents:
             facts[listed] = documents
     for fact, places_of in (("usage", plan.usage), ("sampled", plan.sampled)):
         if places_of:
-            told = {name: plain(attributes[place].get("value")) for name, place in places_of}
+            told = {name: value_of(attributes[place]) for name, place in places_of}
             told = {name: value for name, value in told.items() if value is not None}
             facts |= {fact: told if fact == "usage" else list(told)} if told else {}
     if plan.prompt or "documents" in facts or "prompt" in facts:
-        texts = [plain(attributes[place].get("value")) for place in plan.prompt]
+        texts = [value_of(attributes[place]) for place in plan.prompt]
         return _put_together(facts, [str(text) for text in texts if text is not None], keep)
     return facts
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ragprof.traces import SpanFacts
@@ -43,11 +43,24 @@ def spans_of(line: dict[str, Any], keep: Keep | None = None) -> Iterator[SpanFac
 def span_of(span: dict[str, Any], service: str, sampled: Any, keep: Keep | None = None) -> SpanFacts:
     """Return one span. What its events and its state of sampling tell is among its facts."""
     get = span.get
-    facts = facts_of(get("attributes") or (), keep)
-    name = str(get("name") or "span")
-    start = nanoseconds(get("startTimeUnixNano") or get("start_time_unix_nano"))
-    end: int | None = nanoseconds(get("endTimeUnixNano") or get("end_time_unix_nano"))
-    for event in get("events") or ():
+    ids = (
+        get("traceId") or get("trace_id") or "", get("spanId") or get("span_id") or "",
+        get("parentSpanId") or get("parent_span_id") or "",
+    )  # fmt: skip
+    return spoken_span(
+        ids, service, str(get("name") or "span"), get("startTimeUnixNano") or get("start_time_unix_nano"),
+        get("endTimeUnixNano") or get("end_time_unix_nano"), facts_of(get("attributes") or (), keep),
+        get("events") or (), sampled, get("traceState"), get("status"),
+    )  # fmt: skip
+
+
+def spoken_span(
+    ids: tuple[str, str, str], service: str, name: str, started: Any, ended: Any, facts: dict[str, Any],
+    events: Sequence[dict[str, Any]], sampled: Sequence[str], state: Any, status: Any,
+) -> SpanFacts:  # fmt: skip
+    """Return a span of its members as they are written; `ids` are those of trace, span and parent."""
+    start, end = nanoseconds(started), nanoseconds(ended)
+    for event in events:
         called = event.get("name")
         if called == "exception" and "error" not in facts:
             facts |= {"error": _event_fact(event, "exception.type") or "exception"}
@@ -55,15 +68,13 @@ def span_of(span: dict[str, Any], service: str, sampled: Any, keep: Keep | None 
             facts["first_token_s"] = max(0, nanoseconds(event.get("timeUnixNano")) - start) / 1e9
     if sampled:
         facts.setdefault("sampled", []).extend(sampled)
-    if (state := get("traceState")) and (share := kept_share(str(state))) is not None:
+    if state and (share := kept_share(str(state))) is not None:
         facts["kept_share"] = share
-    status = get("status") or {}
+    trace_id, span_id, parent_id = ids
     return SpanFacts(
-        hexadecimal(get("traceId") or get("trace_id") or "", 32),
-        hexadecimal(get("spanId") or get("span_id") or "", 16),
-        hexadecimal(get("parentSpanId") or get("parent_span_id") or "", 16),
-        service, name, start, end if end and end >= start else None, stage_of(facts, name),
-        status.get("code") in FAILED, facts,
+        hexadecimal(trace_id, 32), hexadecimal(span_id, 16), hexadecimal(parent_id, 16), service, name or "span",
+        start, end if end and end >= start else None, stage_of(facts, name or "span"),
+        bool(status) and status.get("code") in FAILED, facts,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts, langfuse, otlp, phoenix
 from ragprof.traces.attributes import LOST, Keep
+from ragprof.traces.exported import exported_spans
 from ragprof.traces.vocabulary import LIMITS
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -149,6 +150,10 @@ def lines_of(path: Path, account: TraceAccount, advance: Advance = lambda _bytes
 
 
 def _spans_of_line(line: bytes, number: int, account: TraceAccount, keep: Keep | None) -> Iterator[SpanFacts]:
+    exported = exported_spans(line, keep)
+    if exported is not None:
+        yield from _counted(list(map(sound, exported)), "OTLP", account)
+        return
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -175,12 +180,17 @@ def _spans_of_object(
     if not called:
         account.foreign += 1
         return
+    yield from _counted(spans, called, account)
+
+
+def _counted(spans: list[SpanFacts], called: str, account: TraceAccount) -> list[SpanFacts]:
     account.spans[called] += len(spans)
     for span in spans:
-        account.without_trace += not span.trace_id
+        if not span.trace_id:
+            account.without_trace += 1
         if LOST in span.facts:
             account.lost_attributes += span.facts.pop(LOST)
-    yield from spans
+    return spans
 
 
 def sound(span: SpanFacts) -> SpanFacts:
@@ -190,11 +200,9 @@ def sound(span: SpanFacts) -> SpanFacts:
         known = end if end is not None and 0 < end <= LAST_NS else 0
         begun = start if LONGEST_NS < start <= LAST_NS else known
         span = span._replace(start_ns=begun, end_ns=None)
-    if not facts:
-        return span
-    for fact in LIMITS.keys() & facts.keys():
-        if not 0 <= facts[fact] <= LIMITS[fact]:
-            del facts[fact]
+    beyond = [fact for fact in facts if fact in LIMITS and not 0 <= facts[fact] <= LIMITS[fact]]
+    for fact in beyond:
+        del facts[fact]
     if "usage" in facts:
         told = {unit: int(count) for unit, count in facts["usage"].items() if UNIT.fullmatch(unit) and _is_count(count)}
         facts["usage"] = {unit: count for unit, count in told.items() if 0 <= count <= LIMITS["input_tokens"]}

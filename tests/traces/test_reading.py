@@ -17,6 +17,7 @@ from written import DAY, MS, attributes, openinference, passage, request, span, 
 
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts
+from ragprof.traces.exported import exported_spans
 from ragprof.traces.otlp import kept_share, spans_of
 from ragprof.traces.reading import TraceAccount, read_spans
 from ragprof.traces.spill import by_trace
@@ -307,3 +308,36 @@ def test_spans_of_a_trace_are_put_together_however_far_apart(tmp_path: Path) -> 
 
 def test_attributes_of_the_tests_are_otlps() -> None:
     assert attributes({"a": 1}) == [{"key": "a", "value": {"intValue": "1"}}]
+
+
+USUAL: list[dict[str, Any]] = [
+    request(openinference(), service="shop"),
+    request([{**openinference()[0], "parentSpanId": None, "traceState": "ot=th:8", "status": {"code": 2}}]),
+    request([
+        span(1, 1, "c", 0, 10, {"gen_ai.usage.input_tokens": 12, "gen_ai.usage.cost": 0.5, "x": True, "y": ["a"],
+                                "gen_ai.input.messages": [{"role": "user", "parts": [{"content": "hello"}]}]}),
+        {**span(2, 1, "chat", 0, 10, {"openinference.span.kind": "LLM"}),
+         "events": [{"name": "exception", "attributes": attributes({"exception.type": "Timeout"})},
+                    {"name": "gen_ai.first_token", "timeUnixNano": str(DAY + 4 * MS)}]},
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", USUAL)
+def test_decoding_by_schema_and_patient_reading_tell_the_same(line: dict[str, Any]) -> None:
+    assert exported_spans(json.dumps(line).encode()) == list(spans_of(line))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trace_id": "1" * 32, "traceId": None},
+        {"attributes": [{"key": "llm.token_count.prompt", "value": {"intValue": "twelve"}}]},
+        {"attributes": [{"key": "input.value", "value": "hello"}]},
+        {"attributes": [{"key": "input.value", "value": {"bytesValue": "aGVsbG8="}}]},
+        {"startTimeUnixNano": None, "start_time_unix_nano": "1"},
+        {"status": "OK"},
+    ],
+)
+def test_what_does_not_fit_the_schema_is_left_to_patient_reading(change: dict[str, Any]) -> None:
+    assert exported_spans(json.dumps(request([{**openinference()[0], **change}])).encode()) is None
