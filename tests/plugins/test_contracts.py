@@ -116,7 +116,7 @@ def in_memory() -> list[str]:
     return [
         name
         for name in registry.names("stores")
-        if not (folder / f"{name}.py").exists() or "databases.rows" not in (folder / f"{name}.py").read_text("utf-8")
+        if not (folder / f"{name}.py").exists() or "parts.databases" not in (folder / f"{name}.py").read_text("utf-8")
     ]
 
 

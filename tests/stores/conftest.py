@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from search_engine import Engine, serving
 
 from ragprof.core import Doc, EmbeddedQuery, Query, Vectors
 
@@ -57,6 +58,14 @@ def database(postgres: str, monkeypatch: pytest.MonkeyPatch) -> str:
         connection.execute("DROP SCHEMA IF EXISTS scratch CASCADE; CREATE SCHEMA scratch")
     monkeypatch.setenv("STORE_URL", url)
     return url
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A server that answers as Elasticsearch does, named in $ENGINE_URL."""
+    with serving() as (url, engine):
+        monkeypatch.setenv("ENGINE_URL", url)
+        yield engine
 
 
 def paragraphs() -> list[str]:

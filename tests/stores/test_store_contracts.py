@@ -24,10 +24,14 @@ EXACT: Mapping[str, Mapping[str, Any]] = {
     "pgvector": {"index": "none", "url_env": "STORE_URL"},
     "qdrant": {"index": "none"},
     "milvus": {"index": "none"},
+    "elasticsearch": {"index": "none", "url_env": "ENGINE_URL"},
+    "opensearch": {"index": "none", "url_env": "ENGINE_URL"},
     "lancedb": {"index": "none"},
     "chroma": {"m": 64, "ef_construction": 800, "ef_search": 3000},
 }
-INDEXES = {"pgvector": "hnsw", "qdrant": "hnsw", "milvus": "hnsw", "lancedb": "ivf_hnsw_sq"}
+INDEXES = dict.fromkeys(("pgvector", "qdrant", "milvus", "elasticsearch", "opensearch"), "hnsw") | {
+    "lancedb": "ivf_hnsw_sq"
+}
 TOLERANCE = 2e-6
 """Of scores of vectors of unit length: databases add up products in another order."""
 ALWAYS = ("pgvector",)
@@ -36,7 +40,7 @@ ALWAYS = ("pgvector",)
 
 def database_stores() -> list[Any]:
     """Every store that keeps its vectors in a database."""
-    found = [name for name in registry.names("stores") if "databases.rows" in source(name)]
+    found = [name for name in registry.names("stores") if "parts.databases" in source(name)]
     others = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
     return [pytest.param(name, marks=[] if name in ALWAYS else others) for name in found]  # clients leave sockets open
 
@@ -58,6 +62,8 @@ def made(name: str, **options: Any) -> DatabaseStore:
 def name(request: pytest.FixtureRequest) -> str:
     if request.param == "pgvector":
         request.getfixturevalue("database")
+    if request.param in ("elasticsearch", "opensearch"):
+        request.getfixturevalue("engine")
     return str(request.param)
 
 
