@@ -187,16 +187,18 @@ def _cell(estimate: EstimateValue) -> Cell:
 
 def labelled_warning(quality: LabelledQuality) -> str:
     """What a reader must know before believing a figure."""
-    rests = f"quality rests on grades by {', '.join(quality.models)}; people judged {quality.drawn:,} of "
-    rests += f"{quality.queries:,} queries"
+    said = f"quality rests on grades by {', '.join(quality.models)}; people judged {quality.drawn:,} of "
+    said += f"{quality.queries:,} queries"
+    if quality.checked:
+        said += ": believe the corrected figures, whose intervals hold the model's errors"
+    else:
+        said += f", too few to correct it: `ragprof label --next 20`, until {FEWEST_DRAWN} are judged"
     if quality.changed:
-        rests += (
-            ", and questions or passages were changed since: run `ragprof label` on the eval file, which says what no "
+        said += (
+            "; questions or passages were changed since: run `ragprof label` on the eval file, which says what no "
             "longer counts"
         )
-    if quality.checked:
-        return f"{rests}: believe the corrected figures, whose intervals hold the model's errors"
-    return f"{rests}, too few to correct it: `ragprof label --next 20`, until {FEWEST_DRAWN} are judged"
+    return said
 
 
 def side_by_side_words(quality: LabelledQuality, metric: str) -> list[str]:

@@ -270,7 +270,7 @@ def test_a_document_that_is_added_waits_for_a_judgement_and_comes_before_new_dra
 
 def test_a_reranker_of_the_judges_family_is_not_kept_before_people_have_looked() -> None:
     from ragprof.studies.contract import EstimateValue
-    from ragprof.studies.labelled import LabelledFigure, LabelledQuality, gain_words, keeps_open
+    from ragprof.studies.labelled import LabelledFigure, LabelledQuality, gain_words, keeps_open, labelled_warning
 
     def value(mean: float, low: float, high: float) -> EstimateValue:
         return EstimateValue(mean=mean, interval=(low, high), n=100)
@@ -300,3 +300,8 @@ def test_a_reranker_of_the_judges_family_is_not_kept_before_people_have_looked()
     )
     assert gain_words(quality(3, None), "p").endswith("by the model, not corrected yet (15 questions are needed).")
     assert gain_words(None, "p") == ""
+    assert labelled_warning(quality(3, None).model_copy(update={"changed": 2})) == (
+        "quality rests on grades by qwen3-32b; people judged 3 of 100 queries, too few to correct it: `ragprof label "
+        "--next 20`, until 15 are judged; questions or passages were changed since: run `ragprof label` on the eval "
+        "file, which says what no longer counts"
+    )
