@@ -8,7 +8,7 @@ best again by their whole vectors. What is to be trained is trained on the corpu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cache
 from importlib.metadata import version
@@ -19,9 +19,9 @@ from pydantic import Field, PositiveInt
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Vectors, registry
 from ragprof.core.caches import unknown_rows
-from ragprof.core.errors import BadInput
+from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.ranking import ranked
-from ragprof.core.stages import Store
+from ragprof.core.stages import Labels, Store
 
 OWN_SEED = 1234
 """Of FAISS itself."""
@@ -62,9 +62,11 @@ class FaissStore:
         self._whole: Any = None
         """The same index as the object that owns it."""
         self._docs: Sequence[Doc] = ()
-        self._made: dict[int, Any] = {}
+        self._made: dict[tuple[int, tuple[tuple[str, str], ...]], Any] = {}
         self._bytes = 0
         self._is_graph, self._counter = False, None
+        self._fields: Labels = {}
+        self._selectors: dict[tuple[tuple[str, str], ...], Any] = {}
         takes = _knobs_of(factory)
         for knob in [name for name, value in self._settings.items() if value is not None]:
             if knob not in takes:
@@ -118,13 +120,44 @@ class FaissStore:
         if vectors is None:
             raise BadInput(f"the store '{self.name}' compares vectors; give this pipeline an embedder")
         unknown = unknown_rows(vectors)
-        self._docs = docs
+        self._docs, self._fields, self._selectors = docs, {}, {}
         if unknown.any():
             self._docs, vectors = [docs[place] for place in np.flatnonzero(~unknown).tolist()], vectors[~unknown]
         self._whole, self._made = self._built(vectors), {}
         self._index, self._bytes = faiss.downcast_index(self._whole), _written_bytes(self._whole)
         self._is_graph = isinstance(self._index, faiss.IndexHNSW)
         self._counter = _counter_of(_layers(self._whole))
+
+    @property
+    def can_filter(self) -> bool:
+        """Not every quantised index of FAISS takes a selection of vectors."""
+        faiss = _faiss()
+        takes = (faiss.IndexHNSW, faiss.IndexIVF, faiss.IndexFlat, faiss.IndexScalarQuantizer)
+        main = next((layer for layer in _read(self._factory) if isinstance(layer, takes)), None)
+        return main is not None and not isinstance(main, faiss.IndexIVFFastScan)
+
+    def add_labelled(self, docs: Sequence[Doc], vectors: Vectors | None, labels: Labels) -> None:
+        self.add(docs, vectors)
+        places = {doc.doc_id: place for place, doc in enumerate(docs)}
+        kept = [places[doc.doc_id] for doc in self._docs]
+        self._fields = {field: [values[place] for place in kept] for field, values in labels.items()}
+
+    def search_where(self, query: EmbeddedQuery, depth: int, where: Mapping[str, str]) -> Found:
+        """The search looks at the selected vectors alone; a graph is walked through the others too, and may come short.
+
+        `vectors_scanned` counts what FAISS does.
+        """
+        return self._search(query, depth, tuple(sorted(where.items())))
+
+    def _selector(self, where: tuple[tuple[str, str], ...]) -> Any:
+        if where not in self._selectors:
+            chosen = np.ones(len(self._docs), np.bool_)
+            for field, value in where:
+                if field not in self._fields:
+                    raise UnknownName("field of the index", field, self._fields)
+                chosen &= np.array(self._fields[field], object) == value
+            self._selectors[where] = _faiss().IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
+        return self._selectors[where]
 
     def _built(self, vectors: Vectors) -> Any:
         faiss = _faiss()
@@ -164,13 +197,16 @@ class FaissStore:
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         """The best that the index finds; ties at the depth are settled by doc_id, as far as it finds them."""
+        return self._search(query, depth, ())
+
+    def _search(self, query: EmbeddedQuery, depth: int, where: tuple[tuple[str, str], ...]) -> Found:
         if query.vector is None:
             raise BadInput(f"the store '{self.name}' got a query without a vector; give this pipeline an embedder")
         if not self._docs or not query.vector.any():
             return Found((), {"searches": 1, "vectors_scanned": 0})
         counter = self._counter
         before = 0 if counter is None else counter.ndis
-        scores, places = self._candidates(query.vector[None, :], depth)
+        scores, places = self._candidates(query.vector[None, :], depth, where)
         scanned = len(self._docs) if counter is None else counter.ndis - before
         found, best = places[0].tolist(), scores[0].tolist()
         # FAISS gives the best first: what scores below the last that is wanted takes no part in the order.
@@ -183,25 +219,26 @@ class FaissStore:
         store: Store = registry.create("stores", registry.PartSpec(name="faiss_flat"))
         return store
 
-    def _candidates(self, vector: Vectors, depth: int) -> tuple[Any, Any]:
+    def _candidates(self, vector: Vectors, depth: int, where: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
         """Of a graph all that the walk kept, else the best and whatever ties with the last of them."""
         total = len(self._docs)
         if self._is_graph:
             kept = max(int(self._settings["ef_search"] or self._index.hnsw.efSearch), depth)
-            return self._asked(vector, min(kept, total), kept)
+            return self._asked(vector, min(kept, total), kept, where)
         asked = depth
         while True:
             asked = min(asked + 1, total)
-            scores, places = self._asked(vector, asked, 0)
+            scores, places = self._asked(vector, asked, 0, where)
             last = scores[0, min(depth, asked) - 1]
             if asked == total or places[0, -1] < 0 or scores[0, -1] != last:
                 return scores, places
             asked *= 2
 
-    def _asked(self, vector: Vectors, count: int, kept: int) -> tuple[Any, Any]:
-        if kept not in self._made:
-            self._made[kept] = _parameters(self._index, {**self._settings, **({"ef_search": kept} if kept else {})})
-        found: tuple[Any, Any] = self._index.search(vector, count, params=self._made[kept])
+    def _asked(self, vector: Vectors, count: int, kept: int, where: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
+        if (kept, where) not in self._made:
+            settings = {**self._settings, **({"ef_search": kept} if kept else {})}
+            self._made[kept, where] = _parameters(self._index, settings, self._selector(where) if where else None)
+        found: tuple[Any, Any] = self._index.search(vector, count, params=self._made[kept, where])
         return found
 
 
@@ -273,23 +310,22 @@ def _knobs_of(factory: str) -> frozenset[str]:
     )
 
 
-def _parameters(index: Any, settings: dict[str, float | None]) -> Any:
+def _parameters(index: Any, settings: Mapping[str, float | None], selected: Any) -> Any:
     """How one search is to be made; None where the index takes none, or nothing is set."""
     faiss = _faiss()
-
-    index = faiss.downcast_index(index)
+    index, only = faiss.downcast_index(index), {} if selected is None else {"sel": selected}
     if isinstance(index, faiss.IndexPreTransform):
-        inner = _parameters(index.index, settings)
+        inner = _parameters(index.index, settings, selected)
         return None if inner is None else faiss.SearchParametersPreTransform(index_params=inner)
     if isinstance(index, faiss.IndexRefine):
-        inner, factor = _parameters(index.base_index, settings), settings["k_factor"] or 1.0
+        inner, factor = _parameters(index.base_index, settings, selected), settings["k_factor"] or 1.0
         return faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
     if isinstance(index, faiss.IndexIVF):
-        centres = _parameters(index.quantizer, settings)
-        return faiss.SearchParametersIVF(nprobe=int(settings["nprobe"] or 1), quantizer_params=centres)
+        centres = _parameters(index.quantizer, settings, None)
+        return faiss.SearchParametersIVF(nprobe=int(settings["nprobe"] or 1), quantizer_params=centres, **only)
     if isinstance(index, faiss.IndexHNSW) and settings["ef_search"]:
-        return faiss.SearchParametersHNSW(efSearch=int(settings["ef_search"]))
-    return None
+        return faiss.SearchParametersHNSW(efSearch=int(settings["ef_search"]), **only)
+    return faiss.SearchParameters(**only) if only else None
 
 
 def _written_bytes(index: Any) -> int:

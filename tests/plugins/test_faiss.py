@@ -111,6 +111,26 @@ def test_where_clusters_hold_too_little_the_ranking_is_short(vectors: Vectors) -
 
 
 @pytest.mark.parametrize(
+    ("factory", "options"),
+    [("Flat", {}), ("IVF16,Flat", {"nprobe": 16}), ("HNSW8", {"ef_search": 1000}), ("SQ8,RFlat", {"k_factor": 5})],
+)
+def test_a_filter_finds_the_nearest_of_what_it_lets_through(
+    vectors: Vectors, factory: str, options: dict[str, float]
+) -> None:
+    store = FaissStore(factory, **options)
+    store.add_labelled(DOCS, vectors, {"tenant": ["a" if place % 10 == 3 else "b" for place in range(len(DOCS))]})
+    assert store.can_filter
+    own = FaissFlatStore()
+    own.add(DOCS[3::10], vectors[3::10])
+    for row in vectors[::50]:
+        query = EmbeddedQuery(Query("q", ""), row)
+        found, best = store.search_where(query, 10, {"tenant": "a"}), own.search(query, 10)
+        assert [item.doc.doc_id for item in found.ranking] == [item.doc.doc_id for item in best.ranking]
+    assert len(store.search(query, 200).ranking) == 200
+    assert not FaissStore("PQ8").can_filter
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"factory": "IVF64;Flat"}, "FAISS knows no index 'IVF64;Flat'; write as its index_factory does"),
