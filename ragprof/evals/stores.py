@@ -12,6 +12,8 @@ from ragprof.evals.tables import EvalTable, Timing
 Named = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._-]*$")]
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+
 
 class StoresTiming(Timing):
     """Live rounds: `seconds` for all settings together, `min_queries` wished for of each."""
@@ -25,6 +27,7 @@ class StoresSettings(EvalTable):
     `margin` is how much of `metric` may be lost against exact search. Embedder and depth are those of `pipeline`, the
     first with vectors where it is left out, and so is the reranker that all of it is shown with, unless `reranker`
     names one. `k` is that of recall@k. `database` is a rate of a managed database for the bill of a month.
+    `filters` are fields that are made up, each with the share of the passages that a filter on it lets through.
     """
 
     indexes: dict[Label, PartSpec] = Field(default_factory=dict)
@@ -34,4 +37,5 @@ class StoresSettings(EvalTable):
     k: int = Field(10, ge=1)
     metric: Named | None = None
     database: Named | None = None
+    filters: dict[Label, Share] = Field(default_factory=dict)
     timing: StoresTiming = StoresTiming()

@@ -32,6 +32,7 @@ pipeline = "dense"
 reranker = "overlap"
 k = 5
 database = "pinecone/standard"
+filters = { tenant = 0.5, date = 0.1 }
 [stores.indexes]
 hnsw = { name = "faiss", factory = "HNSW4", ef_search = [4, 32] }
 ivf = { name = "faiss", factory = ["IVF4,Flat", "IVF4,SQ8"], nprobe = [1, 4] }
@@ -85,6 +86,17 @@ def test_an_index_that_looks_everywhere_finds_what_exact_search_finds(section: S
     assert narrow.recall.mean < 0.9
     assert narrow.short == 12
     assert of["ivf IVF4,SQ8 nprobe=1"].index_bytes < narrow.index_bytes == whole.index_bytes
+
+
+def test_behind_a_filter_recall_is_of_what_it_lets_through(section: StoresSection) -> None:
+    of = {(each.field, each.setting): each for each in section.filters}
+    assert len(of) == 12  # exact search by faiss_flat takes no filter
+    whole, narrow = (of["tenant", f"ivf IVF4,Flat nprobe={probes}"] for probes in (4, 1))
+    assert (whole.matching, whole.recall.mean, whole.short) == (12, 1.0, 0)
+    assert narrow.short > 0
+    assert of["date", "ivf IVF4,Flat nprobe=4"].matching == 2
+    starved = "Behind the filter tenant (0.5 of the passages) ivf IVF4,Flat nprobe=1 returned fewer passages than there"
+    assert any(starved in sentence for sentence in section.statements)
 
 
 def test_recall_and_quality_are_those_of_the_recorded_rankings(recorded: Path, section: StoresSection) -> None:
@@ -145,6 +157,7 @@ def test_check_says_what_it_would_take(recorded: Path) -> None:
         ("nprobe = [1, 4]", "nprobe = [1, 0]", "nprobe = 0 of the store 'faiss': give a number from 1 on"),
         ('pipeline = "dense"', 'pipeline = "bm25"', "no pipeline with an embedder named 'bm25'"),
         ('"pinecone/standard"', '"pinecone/standart"', "did you mean 'pinecone/standard'?"),
+        ("date = 0.1", "date = 1", "Input should be less than 1"),
         ("k = 5", "k = 50", "k = 50 is above the depth 10"),
         ("[stores.indexes]\nhnsw", "[stores.indexes]\nexact", "'exact' is what exact search is called"),
     ],

@@ -18,8 +18,9 @@ from ragprof.report.figures import counted
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, quantile
 from ragprof.studies.contract import EstimateValue, Latency
 from ragprof.studies.stores.plan import EXACT
-from ragprof.studies.stores.recorded import BILLS, BUILDS, FOUND, JUDGEMENT, LIVE, MANIFEST, SCORES
-from ragprof.studies.stores.section import Kept, StoreQuality, StoreRate, StoreSetting, StoresSection
+from ragprof.studies.stores.record import APART
+from ragprof.studies.stores.recorded import BILLS, BUILDS, FILTERED, FOUND, JUDGEMENT, LIVE, MANIFEST, SCORES
+from ragprof.studies.stores.section import Kept, StoreFilter, StoreQuality, StoreRate, StoreSetting, StoresSection
 
 FILES = ("manifest.json", "judgement.json")
 BY = {"usd_per_month": "price", "p95": "time", "index_bytes": "size"}
@@ -118,6 +119,7 @@ def analyse(folder: Path) -> StoresSection:
         judged=judgement["judged"],
         busy=busy,
         settings=settings,
+        filters=_filters(place, manifest, seed),
         cheapest=_cheapest(settings, lambda one: one.quality, by),
         cheapest_by=by.word,
         cheapest_reranked=_cheapest(settings, lambda one: one.reranked, by),
@@ -125,6 +127,27 @@ def analyse(folder: Path) -> StoresSection:
         statements=[],
     )
     return section.model_copy(update={"statements": list(_sentences(section))})
+
+
+def _filters(place: Path, manifest: Mapping[str, Any], seed: int) -> list[StoreFilter]:
+    if not manifest.get("filters"):
+        return []
+    table, live = FILTERED.read(place / "filtered.parquet"), LIVE.read(place / "filtered_spans.parquet")
+    found = []
+    for (field, setting), rows in table.groupby(["field", "setting"], sort=False):
+        mine, matching = rows[rows["wanted"] > 0].set_index("query_id"), int(rows["matching"].iloc[0])
+        found.append(
+            StoreFilter(
+                setting=setting,
+                field=field,
+                selectivity=manifest["filters"][field],
+                matching=matching,
+                recall=EstimateValue(**estimated(mine["hits"] / mine["wanted"], seed=seed)),
+                short=int((rows["found"] < min(manifest["depth"], matching)).sum()),
+                latency=Latency(**latency_quantiles(_timed(live, f"{setting}{APART}{field}"), seed=seed)),
+            )
+        )
+    return found
 
 
 def _busy(live: pd.DataFrame, timing: Mapping[str, Any]) -> str:
@@ -212,6 +235,17 @@ def _sentences(section: StoresSection) -> Iterator[str]:
     if short:
         told = figures.listed([f"{each.name} ({each.short:,})" for each in short])
         yield f"Fewer passages than asked for came back from {told}, in so many of {section.queries:,} searches."
+    yield from _starved(section)
+
+
+def _starved(section: StoresSection) -> Iterator[str]:
+    """Filters behind which a setting returns less than there is, in silence."""
+    for one in section.filters:
+        if one.short:
+            yield (
+                f"Behind the filter {one.field} ({one.selectivity:.2g} of the passages) {one.setting} returned fewer "
+                f"passages than there are in {one.short:,} of {section.queries:,} searches, without saying so."
+            )
 
 
 def _answer(section: StoresSection, of: Mapping[str, StoreSetting], exact: StoreSetting) -> str:

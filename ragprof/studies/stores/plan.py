@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ragprof.core import registry
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.registry import PartSpec
-from ragprof.core.stages import Store, TrainedStore, TunableStore
+from ragprof.core.stages import FilteredStore, Store, TrainedStore, TunableStore
 from ragprof.evals import complaint
 from ragprof.evals.stores import StoresSettings
 from ragprof.price.databases import managed_database
@@ -103,6 +103,11 @@ def plan(prepared: Prepared, request: Request) -> StoresPlan:
             if label == EXACT:
                 raise BadInput("'exact' is what exact search is called, which is always compared; use another label")
             indexes += _indexes(label, spec, documents)
+    if settings.filters and not any(can_filter(index.store) for index in indexes):
+        with places.put_before("stores", "filters"):
+            raise BadInput(
+                "none of these indexes can filter; leave filters out, or add one that can, such as faiss HNSW32"
+            )
     subject = replace(prepared.subject, pipelines=(replace(parts, store=exact),))
     return StoresPlan(subject, settings, parts, reranker, tuple(indexes), metric)
 
@@ -124,6 +129,11 @@ def _parts(subject: Subject, settings: StoresSettings, places: Places) -> tuple[
     alike = [each for each in embedded.values() if each.embedder is parts.embedder and each.reranker is not None]
     shown = next((each for each in [parts, *alike] if each.reranker is not None), parts)
     return replace(parts, reranker=shown.reranker), specs[shown.name]
+
+
+def can_filter(store: Store) -> bool:
+    """Whether it searches among the documents of one value of a field."""
+    return isinstance(store, FilteredStore) and store.can_filter
 
 
 def _said(option: str, value: object) -> str:

@@ -13,15 +13,24 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
+import numpy as np
 import pandas as pd
 
-from ragprof.core import Doc, EmbeddedQuery, Query, Ranking, Vectors, environment, files
+from ragprof.core import Doc, EmbeddedQuery, Found, Query, Ranking, Vectors, environment, files, registry
 from ragprof.core.clock import excluded_ns
 from ragprof.core.ranking import without
-from ragprof.core.stages import ClosableStore, IndexesLater, NamedEngine, Store, TellsMemory, TellsServerTime
+from ragprof.core.stages import (
+    ClosableStore,
+    FilteredStore,
+    IndexesLater,
+    NamedEngine,
+    Store,
+    TellsMemory,
+    TellsServerTime,
+)
 from ragprof.record.budget import shares
 from ragprof.record.query import reranked
 from ragprof.record.rankings import PairScores, economical
@@ -36,11 +45,26 @@ from ragprof.record.recording import (
     shuffled,
 )
 from ragprof.record.timings import QuietMoments, Timings, busiest, warmed
-from ragprof.studies.stores.plan import Index, StoresPlan
+from ragprof.studies.stores.plan import Index, StoresPlan, can_filter
 
 RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score")
 SERVER_QUERIES = 100
 """Questions for which a server is asked how long it took, apart from all that is timed."""
+
+
+IN, OUT = "in", "out"
+"""Values of a field that is made up."""
+APART = " | "
+"""Between a setting and a field."""
+Search: TypeAlias = Callable[[EmbeddedQuery], Found]
+
+
+@dataclass(frozen=True)
+class IndexedPassages:
+    """What is indexed."""
+
+    docs: Sequence[Doc]
+    vectors: Vectors
 
 
 @dataclass(frozen=True)
@@ -69,7 +93,10 @@ def record_stores(plan: StoresPlan, bench: Bench) -> None:
                 stack.callback(index.store.close)
         asked = _build(plan, docs, embedding.documents[key], folder, bench)
         _rank(plan, asked, queries, folder, bench)
-        spans = _timed(plan, asked, queries, bench)
+        plain = {each.name: partial(_plain, each.store, plan.parts.depth) for each in asked}
+        spans = _timed(plan, plain, queries, bench)
+        if plan.settings.filters:
+            _filtered(plan, asked, IndexedPassages(docs, embedding.documents[key]), queries, folder, bench)
     files.write_table(folder / "spans.parquet", spans)
     engines = {each.name: each.store.engine for each in asked if isinstance(each.store, NamedEngine)}
     made = {each.name: each.store.identity for each in asked}
@@ -98,6 +125,7 @@ def _facts(plan: StoresPlan) -> dict[str, Any]:
         "reranker_identity": None if plan.parts.reranker is None else redacted(plan.parts.reranker.identity or ""),
         "depth": plan.parts.depth,
         "k": plan.settings.k,
+        "filters": dict(plan.settings.filters),
         "settings": [
             {"name": setting.name, "index": index.label, "number": number, "knobs": dict(setting.knobs),
              "spec": redacted(index.spec.model_dump(mode="json"))}
@@ -127,13 +155,17 @@ def _continue_or_clear(folder: Path, facts: Mapping[str, Any]) -> None:
 def _build(plan: StoresPlan, docs: Sequence[Doc], vectors: Vectors, folder: Path, bench: Bench) -> list[ReadyStore]:
     """Every index once; its seconds until `add` returns, and until what it holds is searched through it."""
     rows, asked, clock = [], list[ReadyStore](), bench.clock
+    labels = made_up(plan.settings.filters, len(docs), seed=plan.subject.config.seed)
     bench.progress.start("build indexes", len(plan.indexes))
     for index in plan.indexes:
         store = index.store
         store.load()
         environment.reset_peak()
         start, apart = clock(), excluded_ns()
-        store.add(docs, vectors)
+        if plan.settings.filters and isinstance(store, FilteredStore) and store.can_filter:
+            store.add_labelled(docs, vectors, labels)
+        else:
+            store.add(docs, vectors)
         built = clock() - start - (excluded_ns() - apart)
         if isinstance(store, IndexesLater):
             store.await_index()
@@ -209,35 +241,83 @@ def _searched(
     return rankings
 
 
+def _plain(store: Store, depth: int, query: EmbeddedQuery) -> Found:
+    return store.search(query, depth)
+
+
 def _timed(
-    plan: StoresPlan, asked: Sequence[ReadyStore], queries: Sequence[EmbeddedQuery], bench: Bench
+    plan: StoresPlan, searches: Mapping[str, Search], queries: Sequence[EmbeddedQuery], bench: Bench
 ) -> pd.DataFrame:
     """Warm-up and interleaved rounds of live searches: A B C, then C A B."""
-    timing, clock, depth = plan.settings.timing, bench.clock, plan.parts.depth
+    timing, clock, names = plan.settings.timing, bench.clock, list(searches)
     vectors = {each.query.query_id: each for each in queries}
     order = shuffled(plan.subject.queries, plan.subject.config.seed)
 
-    def took(store: Store, query: Query) -> int:
+    def took(search: Search, query: Query) -> int:
         start, apart = clock(), excluded_ns()
-        store.search(vectors[query.query_id], depth)
+        search(vectors[query.query_id])
         return clock() - start - (excluded_ns() - apart)
 
-    askers: dict[str, Callable[[Query], int]] = {each.name: partial(took, each.store) for each in asked}
+    askers: dict[str, Callable[[Query], int]] = {name: partial(took, search) for name, search in searches.items()}
     patience = QuietMoments(timing, clock, bench.progress)
     medians = warmed(askers, order, timing=timing, progress=bench.progress, patience=patience)
     counts = shares(medians, len(order), timing, asked=timing.rounds)
 
     def one_round(number: int) -> Timings:
-        timings, size = Timings(), len(asked)
-        for place in range(size):
-            each = asked[(place - number) % size]
-            with timings.reading(each.name, number, clock):
-                for query in order[: counts[each.name]]:
+        timings = Timings()
+        for place in range(len(names)):
+            name = names[(place - number) % len(names)]
+            with timings.reading(name, number, clock):
+                for query in order[: counts[name]]:
                     start = clock()
-                    duration = askers[each.name](query)
-                    timings.add_whole(each.name, "timed", number, query.query_id, start, duration)
+                    timings.add_whole(name, "timed", number, query.query_id, start, askers[name](query))
             bench.progress.advance(1)
         return timings
 
-    rounds = patience.rounds(one_round, busiest, range(timing.rounds), task="time live searches", steps=len(asked))
+    rounds = patience.rounds(one_round, busiest, range(timing.rounds), task="time live searches", steps=len(names))
     return Timings.of(rounds).span_table()
+
+
+def made_up(filters: Mapping[str, float], documents: int, *, seed: int) -> dict[str, list[str]]:
+    """field -> IN for as many passages as its share says, drawn by the seed, OUT for the others."""
+    labels = {}
+    for number, (field, share) in enumerate(filters.items()):
+        values = np.full(documents, OUT, object)
+        values[np.random.default_rng([seed, number]).permutation(documents)[: max(1, round(share * documents))]] = IN
+        labels[field] = values.tolist()
+    return labels
+
+
+def _filtered(
+    plan: StoresPlan, asked: Sequence[ReadyStore], passages: IndexedPassages, queries: Sequence[EmbeddedQuery],
+    folder: Path, bench: Bench,
+) -> None:  # fmt: skip
+    """filtered.parquet: what each setting finds of the nearest that a filter lets through; then the same, live."""
+    depth, k, rows = plan.parts.depth, plan.settings.k, []
+    able = [each for each in asked if can_filter(each.store)]
+    searches: dict[str, Search] = {}
+    bench.progress.start("search with filters", len(plan.settings.filters) * len(able))
+    labels = made_up(plan.settings.filters, len(passages.docs), seed=plan.subject.config.seed)
+    for field, values in labels.items():
+        places = [place for place, value in enumerate(values) if value == IN]
+        truth: Store = registry.create("stores", registry.PartSpec(name="faiss_flat"))
+        truth.add([passages.docs[place] for place in places], passages.vectors[places])
+        nearest = [{item.doc.doc_id for item in truth.search(query, k).ranking} for query in queries]
+        for each in able:
+            search = partial(_where, each.store, depth, field)
+            searches[f"{each.name}{APART}{field}"] = search
+            for query, best in zip(queries, nearest, strict=True):
+                found = search(query).ranking
+                hits = len(best & {item.doc.doc_id for item in found[:k]})
+                rows.append((each.name, field, query.query.query_id, hits, len(best), len(found), len(places)))
+            bench.progress.advance(1)
+    bench.progress.done()
+    columns = ["setting", "field", "query_id", "hits", "wanted", "found", "matching"]
+    files.write_table(folder / "filtered.parquet", pd.DataFrame(rows, columns=columns))
+    files.write_table(folder / "filtered_spans.parquet", _timed(plan, searches, queries, bench))
+
+
+def _where(store: Store, depth: int, field: str, query: EmbeddedQuery) -> Found:
+    if not isinstance(store, FilteredStore):
+        raise TypeError("a store that cannot filter was asked to")
+    return store.search_where(query, depth, {field: IN})

@@ -23,6 +23,8 @@ LIVE = RecordedTable(
     nullable="cpu_ns waiting_ns", remedy=AGAIN,
 )  # fmt: skip
 """A row a live search; `pipeline` is the setting's name."""
+FILTERED = RecordedTable(text="setting field query_id", whole="hits wanted found matching", remedy=AGAIN)
+"""Of the `wanted` nearest that the filter lets through, how many are among as many first."""
 SCORES = RecordedTable(text="setting stage metric query_id", number="value", may_be_empty=True, remedy=AGAIN)
 """Recall of exact search stands under the metric `recall@k`."""
 
@@ -50,6 +52,7 @@ class StoresManifest(TypedDict, total=False):
     reranker: str
     depth: int
     k: int
+    filters: dict[str, float]
     settings: list[RecordedSetting]
     engines: dict[str, str]
 

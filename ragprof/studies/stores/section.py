@@ -43,6 +43,18 @@ class StoreSetting(Section):
     cost_front: bool = Field(description="no other setting has both better quality and a lower price a month")
 
 
+class StoreFilter(Section):
+    """One setting behind a filter that lets a share of the passages through."""
+
+    setting: str
+    field: str
+    selectivity: float
+    matching: int = Field(description="passages that it lets through")
+    recall: EstimateValue = Field(description="share of the first k that exact search finds among these")
+    short: int = Field(description="questions for which fewer came back than were asked for and are there")
+    latency: Latency
+
+
 class StoreRate(Section):
     """By which price a month was counted."""
 
@@ -67,6 +79,7 @@ class StoresSection(Section):
     judged: bool
     busy: str = Field(description="why times are not to be trusted; empty where nothing speaks against them")
     settings: list[StoreSetting]
+    filters: list[StoreFilter] = Field(description="of settings that can filter; empty where none was asked for")
     cheapest: str | None = Field(description="the cheapest setting that keeps the quality of exact search")
     cheapest_by: Literal["usd_per_month", "p95", "index_bytes"] = Field(
         description="USD of a month where all have a price; else p95, or bytes where times are not to be trusted"

@@ -30,6 +30,7 @@ def show(section: StoresSection, _context: Context) -> list[ReportPart]:
         charts.losses(section),
         settings_table(section),
         costs_table(section),
+        *([filters_table(section)] if section.filters else []),
     ]
     return [ReportPart("stores", "Which index is good enough", blocks, link="Indexes")]
 
@@ -96,6 +97,24 @@ def costs_table(section: StoresSection) -> Table:
         read = f"verified {rate.verified}" if rate.verified else "not verified"
         note += f" A month: {rate.name} since {rate.since}, {read} ({rate.source}). {rate.note}"
     return Table.of("stores-costs", "What each index takes", columns, section.settings, note)
+
+
+def filters_table(section: StoresSection) -> Table:
+    """What each setting still finds where a filter lets few passages through."""
+    columns = {
+        Column("Filter", numeric=False): lambda one: Cell(one.field),
+        Column("Lets through", "passages"): lambda one: figure(figures.count(one.matching)),
+        Column("Setting", numeric=False): lambda one: Cell(one.setting),
+        Column(f"recall@{section.k}", "of exact search"): lambda one: estimate_cell(one.recall, figures.score),
+        Column("Short", "searches"): lambda one: figure(figures.count(one.short), tone="worse" if one.short else ""),
+        Column("Search", "p50"): lambda one: quantile_cell(one.latency, "p50"),
+        Column("Search", "p95"): lambda one: quantile_cell(one.latency, "p95"),
+    }
+    note = (
+        "Fields are made up: which passages a filter lets through is drawn, so it does not depend on what they say. "
+        "Short: fewer came back than were asked for and are there."
+    )
+    return Table.of("stores-filters", "Behind filters", columns, section.filters, note)
 
 
 def _month(one: StoreSetting) -> Cell:
