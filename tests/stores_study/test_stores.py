@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 
 import ragprof
+from ragprof.core.clock import SILENT
 from ragprof.core.errors import BadInput
 from ragprof.price.databases import managed_database
+from ragprof.record.recording import Bench
 from ragprof.record.trial import Trial
 from ragprof.report.html import charts_of
 from ragprof.report.markdown import as_part
 from ragprof.session import summary as summary_module
 from ragprof.studies.contract import Context, Request
 from ragprof.studies.preparation import prepare
+from ragprof.studies.stores.record import record_stores
 from ragprof.studies.stores.section import StoresSection
 from ragprof.studies.stores.study import STUDY
 from ragprof.studies.stores.tables import show
@@ -127,16 +130,15 @@ def test_the_report_shows_answer_charts_and_the_price_with_its_source(section: S
 
 
 def test_a_killed_run_goes_on_with_what_was_ranked(recorded: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(recorded, tmp_path / "out")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("RAGPROF_CACHE", str(recorded.parent / "cache"))
-        (folder / "stores" / "manifest.json").unlink()
-        marked = folder / "stores" / "rankings" / "1.parquet"
-        before = marked.stat().st_mtime_ns
-        (folder / "stores" / "rankings" / "2.parquet").unlink()
-        ragprof.stores(recorded.parent / "eval.toml", out=folder)
-        assert marked.stat().st_mtime_ns == before
-        assert (folder / "stores" / "rankings" / "2.parquet").exists()
+    folder, path = shutil.copytree(recorded, tmp_path / "out"), recorded.parent / "eval.toml"
+    (folder / "stores" / "manifest.json").unlink()
+    kept, lost = (folder / "stores" / "rankings" / f"{number}.parquet" for number in (1, 2))
+    before = kept.stat().st_mtime_ns
+    lost.unlink()
+    record_stores(STUDY.plan(prepare(path), Request(path)), Bench(folder, recorded.parent / "cache", SILENT))
+    assert kept.stat().st_mtime_ns == before
+    assert lost.read_bytes() == (recorded / "stores" / "rankings" / "2.parquet").read_bytes()
+    assert (folder / "stores" / "manifest.json").exists()
 
 
 def test_check_says_what_it_would_take(recorded: Path) -> None:
