@@ -70,8 +70,8 @@ CHUNKS = {"table": "chunks", "id": "key", "text": "body", "vector": "v"}
     [
         ({"index": "hnsw"}, 0.95),
         ({"index": "hnsw", "quantisation": "halfvec", "metric": "cosine"}, 0.95),
-        ({"index": "hnsw", "quantisation": "binary", "rescore": 20}, 0.9),
-        ({"index": "ivfflat", "lists": 10, "probes": 10, "metric": "l2"}, 1.0),
+        pytest.param({"index": "hnsw", "quantisation": "binary", "rescore": 20}, 0.9, marks=pytest.mark.slow),
+        pytest.param({"index": "ivfflat", "lists": 10, "probes": 10, "metric": "l2"}, 1.0, marks=pytest.mark.slow),
     ],
 )
 def test_an_index_finds_nearly_all_with_the_scores_of_whole_vectors_and_the_planner_takes_it(

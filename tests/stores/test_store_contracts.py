@@ -208,6 +208,25 @@ def test_the_built_index_is_asked_in_several_ways(name: str, passages: Passages)
         store.close()
 
 
+@pytest.mark.slow
+def test_a_graph_finds_as_much_as_that_of_faiss_at_like_settings(name: str, passages: Passages) -> None:
+    if name in ("elasticsearch", "opensearch"):
+        pytest.skip("the server that stands in for it searches exactly")
+    like = {"m": 16, "ef_construction": 100}
+    kind = {"index": INDEXES[name]} if name in INDEXES else {}
+    store = made(name, **{**like, **kind, "ef_search": 64})
+    faiss = registry.create("stores", PartSpec(name="faiss_hnsw", **like, ef_search=64))
+    best = exact("inner_product")
+    for each in (store, faiss, best):
+        each.add(passages.docs, passages.vectors)
+    recalls = [
+        np.mean([overlap(each.search(query, 10).ranking, best.search(query, 10).ranking) for query in passages.queries])
+        for each in (store, faiss)
+    ]
+    store.close()
+    assert recalls[0] >= recalls[1] - 0.02
+
+
 def overlap(found: Ranking, expected: Ranking) -> float:
     return len({item.doc.doc_id for item in found} & {item.doc.doc_id for item in expected}) / len(expected)
 

@@ -101,6 +101,7 @@ def test_a_table_that_exists_is_profiled_beside_an_exact_search_of_its_own_vecto
     assert not [path for path in result.folder.rglob("*") if path.is_file() and address.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_copy_is_taken_anew_when_the_table_has_other_rows(
     chunks: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

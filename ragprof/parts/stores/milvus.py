@@ -1,4 +1,4 @@
-"""Milvus by its own client: a server or cluster, or milvus-lite in this process, which is Python over FAISS.
+"""Milvus by its client: milvus-lite in this process, Python over FAISS, or a server (not run against a real server).
 
 What is learnt of latency from milvus-lite is learnt of milvus-lite: it says so, in the engine's name and in a warning.
 """
