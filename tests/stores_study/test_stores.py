@@ -98,8 +98,9 @@ def test_behind_a_filter_recall_is_of_what_it_lets_through(section: StoresSectio
     assert (whole.matching, whole.recall.mean, whole.short) == (12, 1.0, 0)
     assert narrow.short > 0
     assert of["date", "ivf IVF4,Flat nprobe=4"].matching == 2
-    starved = "Behind the filter tenant (0.5 of the passages) ivf IVF4,Flat nprobe=1 returned fewer passages than there"
-    assert any(starved in sentence for sentence in section.statements)
+    starved = "Behind the filter tenant, which lets 12 passages through, fewer than there are came back from "
+    (told,) = (sentence for sentence in section.statements if sentence.startswith(starved))
+    assert "ivf IVF4,Flat nprobe=1 (" in told
 
 
 def test_recall_and_quality_are_those_of_the_recorded_rankings(recorded: Path, section: StoresSection) -> None:

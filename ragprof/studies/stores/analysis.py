@@ -239,12 +239,14 @@ def _sentences(section: StoresSection) -> Iterator[str]:
 
 
 def _starved(section: StoresSection) -> Iterator[str]:
-    """Filters behind which a setting returns less than there is, in silence."""
-    for one in section.filters:
-        if one.short:
+    """Filters behind which settings return less than there is, in silence."""
+    for field in dict.fromkeys(one.field for one in section.filters):
+        short = [one for one in section.filters if one.field == field and one.short]
+        if short:
+            told = figures.listed([f"{one.setting} ({one.short:,})" for one in short])
             yield (
-                f"Behind the filter {one.field} ({one.selectivity:.2g} of the passages) {one.setting} returned fewer "
-                f"passages than there are in {one.short:,} of {section.queries:,} searches, without saying so."
+                f"Behind the filter {field}, which lets {short[0].matching:,} passages through, fewer than there are "
+                f"came back from {told}, in so many of {section.queries:,} searches, without a word."
             )
 
 
@@ -258,7 +260,9 @@ def _answer(section: StoresSection, of: Mapping[str, StoreSetting], exact: Store
     change = best.quality.change if best.quality else None
     told = "" if change is None else figures.with_interval(change.mean, change.interval, figures.difference)
     facts = []
-    if section.cheapest_by == "usd_per_month":
+    if section.cheapest_by == "usd_per_month" and best.usd_per_month == exact.usd_per_month:
+        facts.append(f"a month costs {figures.usd(best.usd_per_month)} like that of exact search")
+    elif section.cheapest_by == "usd_per_month":
         facts.append(f"a month costs {figures.usd(best.usd_per_month)} instead of {figures.usd(exact.usd_per_month)}")
     if not section.busy:
         facts.append(
