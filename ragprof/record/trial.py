@@ -24,7 +24,7 @@ from ragprof.core.caches import digest, known_keys, unknown_rows
 from ragprof.core.clock import Clock, Silent, now_ns
 from ragprof.core.errors import AppFailed
 from ragprof.core.ranking import without
-from ragprof.core.stages import CutsTexts, Embedder, Generator, Part, RemoteEmbedder, Reranker
+from ragprof.core.stages import CutsTexts, Embedder, ExistingIndex, Generator, Part, RemoteEmbedder, Reranker, Store
 from ragprof.core.tokens import counter
 from ragprof.evals.tables import Timing
 from ragprof.parts.embedders.hashing import HashingEmbedder
@@ -100,6 +100,11 @@ class Scoring:
         return self.new * self.read_s
 
 
+def is_existing(store: Store) -> bool:
+    """Whether it is an index of somebody else's, which takes no documents."""
+    return isinstance(store, ExistingIndex) and store.is_existing
+
+
 @dataclass
 class Trial:
     """Tries each part once; what it measured is kept."""
@@ -136,8 +141,14 @@ class Trial:
         return shuffled(self.subject.queries, self.subject.config.seed)
 
     def missing(self, embedder: Embedder, docs: Sequence[Doc]) -> list[str]:
-        """Distinct texts of documents whose vectors are not in the cache."""
+        """Distinct texts of documents whose vectors are neither in the cache nor in an index that exists."""
+        if self.subject.corpus.stored is not None and self._filled_an_index(embedder):
+            return []
         return missing_texts(embedder, [doc.content for doc in docs], "document", cache=self.cache)
+
+    def _filled_an_index(self, embedder: Embedder) -> bool:
+        """Whether a pipeline searches an index that exists with it: nothing can stand in for it there."""
+        return any(parts.embedder is embedder and is_existing(parts.store) for parts in self.subject.pipelines)
 
     def embedding_s(self, embedder: Embedder, texts: Sequence[str]) -> float:
         """Seconds that embedding these documents takes, by how many characters are read of each."""
@@ -214,9 +225,10 @@ class Trial:
             if (id(parts.store), id(parts.embedder)) not in filled:
                 filled[id(parts.store), id(parts.embedder)] = None
                 parts.store.load()
+                docs = list(self.subject.corpus.docs) if is_existing(parts.store) else self.indexed
                 needs = parts.embedder is not None and parts.store.needs_vectors
                 vectors = self._vectors[id(parts.embedder)][0] if needs else None
-                self._built.append(self.timed(partial(parts.store.add, self.indexed, vectors)))
+                self._built.append(self.timed(partial(parts.store.add, docs, vectors)))
             tried[parts.name] = self._tried(parts)
         return tried
 
@@ -234,10 +246,13 @@ class Trial:
             lacking = [*missing, *missing_texts(stand_in, asked, "query", cache=self.cache)] if is_paid else missing
             if is_paid and lacking:  # nothing is paid for a trial, and no model is loaded for it
                 stand_in = HashingEmbedder()
-            elif self.embedding_s(stand_in, missing) > MOMENT_S:
+            elif not self._filled_an_index(stand_in) and self.embedding_s(stand_in, missing) > MOMENT_S:
                 stand_in = StaticEmbedder()
             stand_in.load()
-            if missing or stand_in is not parts.embedder:
+            stored = self.subject.corpus.stored if self._filled_an_index(parts.embedder) else None
+            if stored is not None and stand_in is parts.embedder:
+                documents = stored.of([doc.doc_id for doc in self.indexed])
+            elif missing or stand_in is not parts.embedder:
                 documents = stand_in.embed_documents(texts).vectors
             else:
                 documents = document_vectors(stand_in, texts, cache=self.cache, progress=Silent()).vectors

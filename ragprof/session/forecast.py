@@ -24,6 +24,7 @@ from ragprof.corpus import Passages
 from ragprof.evals import PipelineConfig
 from ragprof.price.bills import PriceList
 from ragprof.price.rates import Unpriced
+from ragprof.record.pipeline import closing
 from ragprof.record.recording import Subject, fingerprint_of, query_tokens
 from ragprof.record.speeds import WAITING
 from ragprof.record.trial import START_S, RecordingEffort, Trial, recording_effort
@@ -83,7 +84,8 @@ def forecast_eval(
             return EvalForecast(kept["name"], rows, tuple(kept["notices"]), kept["seconds"], kept["prompt_tokens"])
     meter, start = cores.meter(), now_ns()
     before = meter.of_process()
-    found = _tried(prepared, Request(eval_file, books=books), cache, progress, start_s=start_s)
+    with closing(prepared.subject.pipelines):
+        found = _tried(prepared, Request(eval_file, books=books), cache, progress, start_s=start_s)
     added, took = meter.of_process().since(before), now_ns() - start
     if (added.waiting_ns or 0) <= WAITING * took:
         files.write_json(path, {"rests_on": rests_on, **asdict(found)})

@@ -15,6 +15,7 @@ from ragprof.core.errors import BadInput
 from ragprof.corpus import read_corpus
 from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.session import run
+from ragprof.session.forecast import forecast_eval
 
 HANDBOOK = ROOT / "tests" / "data" / "handbook"
 EVAL = """
@@ -99,6 +100,13 @@ def test_a_table_that_exists_is_profiled_beside_an_exact_search_of_its_own_vecto
     assert tables(chunks) == ["chunks"]
     address = chunks.partition("host=")[2]
     assert not [path for path in result.folder.rglob("*") if path.is_file() and address.encode() in path.read_bytes()]
+
+
+@pytest.mark.slow
+def test_check_tries_both_kinds_of_index_and_leaves_nothing(chunks: str, tmp_path: Path) -> None:
+    eval_file = written(tmp_path, 'from = "store"', {"production": CHUNKS, "database": OURS})
+    assert forecast_eval(eval_file).seconds["profile"] > 0
+    assert tables(chunks) == ["chunks"]
 
 
 @pytest.mark.slow
