@@ -19,6 +19,7 @@ import pytest
 from paths import Placed, eval_text, write_collection
 
 import ragprof
+from ragprof.core.clock import SILENT
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import KINDS, RecordedTable
 from ragprof.corpus import EvaluationSet
@@ -28,11 +29,13 @@ from ragprof.exports.per_query import per_query_table
 from ragprof.exports.trec import run_texts
 from ragprof.judge.scores import judge
 from ragprof.price import price_recording
+from ragprof.record.recording import Bench
 from ragprof.session.studies import STUDIES, study
 from ragprof.session.summary import belonging
 from ragprof.studies.audit import recorded as audit
 from ragprof.studies.audit.judge import judge_audit
-from ragprof.studies.contract import Pricing
+from ragprof.studies.chunking import recorded as chunking
+from ragprof.studies.contract import Pricing, Request
 from ragprof.studies.curate import recorded as curate
 from ragprof.studies.gate.evidence import of_recording
 from ragprof.studies.growth import recorded as growth
@@ -41,10 +44,11 @@ from ragprof.studies.growth.plan import plan_growth
 from ragprof.studies.growth.record_live import write_sizes
 from ragprof.studies.injection import recorded as injection
 from ragprof.studies.injection.judge import judge_answers
-from ragprof.studies.preparation import prepare
+from ragprof.studies.preparation import Prepared, prepare
 from ragprof.studies.profile.analysis import profile_of
 from ragprof.studies.reranker import recorded as reranker
 from ragprof.studies.reranker.judge import judge as judge_rerankers
+from ragprof.studies.screen import recorded as screen
 from ragprof.studies.variants import AS_ONE_SCORES, judge_variants
 
 TWO = """
@@ -65,6 +69,16 @@ TABLES: dict[str, RecordedTable] = {
     "curate/variants/*/rankings/*": recorded.RANKING, "curate/variants/*/usage": recorded.USAGE,
     "curate/variants/*/builds": recorded.BUILDS, "curate/variants/*/tokens": recorded.TOKENS,
     "curate/variants/*/scores": recorded.SCORES, "curate/variants/*/costs": recorded.COSTS,
+    "screen/sampled": screen.SAMPLED, "screen/effects": screen.EFFECTS,
+    "chunking/spans": chunking.SPANS, "chunking/cut": chunking.CUT, "chunking/variants/*/placed": chunking.PLACED,
+    **{
+        f"{name}/variants/*/{table}": declared
+        for name in ("screen", "chunking")
+        for table, declared in {
+            "rankings/*": recorded.RANKING, "usage": recorded.USAGE, "builds": recorded.BUILDS,
+            "tokens": recorded.TOKENS, "scores": recorded.SCORES, "costs": recorded.COSTS,
+        }.items()
+    },
     "growth/docs": growth.DOCS, "growth/queries": growth.QUERIES, "growth/entry": growth.ENTRY,
     "growth/cells/*/*": growth.CELLS, "growth/prompts/*/*": growth.PROMPTS, "growth/tails/*": growth.TAILS,
     "growth/distributions/*": growth.DISTRIBUTION, "growth/scores/*": growth.SCORES,
@@ -81,7 +95,8 @@ TABLES: dict[str, RecordedTable] = {
 }  # fmt: skip
 DOCUMENTS = (
     "manifest", "judgement", "rates", "settings", "audit/manifest", "audit/judgement", "growth/manifest",
-    "curate/manifest", "curate/judgement", "curate/variants/*/manifest",
+    "curate/manifest", "curate/judgement", "curate/variants/*/manifest", "screen/manifest", "screen/judgement",
+    "screen/variants/*/manifest", "chunking/manifest", "chunking/judgement", "chunking/variants/*/manifest",
     "growth/judgement", "growth/beside", "growth/sizes/*/manifest", "growth/sizes/*/rates", "injection/manifest",
     "injection/judgement", "injection/rates", "injection/beside", "reranker/manifest", "reranker/judgement",
     "reranker/rates", "reranker/settings", "reranker/beside",
@@ -97,7 +112,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_collection(folder)
     generator = Placed("own generator", '"extractive"', "extractive")
     text = eval_text(generator).replace('curves = ["all_judged"]', 'curves = ["all_judged", "proportional"]')
-    (folder / "cell.toml").write_text(text.replace("sizes = [4, 6]", "sizes = [4, 5, 6]\ndepths = [2]") + TWO)
+    more = '[chunking]\nbudget = 60\nvariants = [{ max_characters = 30 }]\n[screen]\nsource = "new.jsonl"\n'
+    (folder / "new.jsonl").write_text(
+        "".join(f'{{"_id": "n{n}", "text": "Ferns grow {n} m high."}}\n' for n in range(4))
+    )
+    (folder / "cell.toml").write_text(text.replace("sizes = [4, 6]", "sizes = [4, 5, 6]\ndepths = [2]") + TWO + more)
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         patched.setenv("RAGPROF_CACHE", str(folder / "cache"))
@@ -105,6 +124,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ragprof.run("cell.toml", out=out)
         for command in (ragprof.grow, ragprof.inject, ragprof.reranker, ragprof.curate, ragprof.audit):
             command("cell.toml", out=out)
+        ragprof.chunking("cell.toml", out=out)
+        ragprof.screen("cell.toml", "new.jsonl", out=out)
         ragprof.restate("reranker", out, changes={"margin": 0.02})
         (folder / "cell.toml").write_text((folder / "cell.toml").read_text().replace("gpt-4o-mini", "gpt-4o"))
         ragprof.inject("cell.toml", out=out)
@@ -112,7 +133,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 TOLD = re.compile(
-    r"((record|price) it again( with 'ragprof (run|grow --fresh|inject|reranker|curate|audit|price)')?"
+    r"((record|price) it again( with 'ragprof (run|grow --fresh|inject|reranker|curate|screen|chunking|audit|price)')?"
     r"|delete the file.*)$"
 )
 Pass = Callable[[Path], object]
@@ -138,9 +159,9 @@ def passes(whole: Path, evaluation: EvaluationSet) -> dict[str, list[Pass]]:
     judges: dict[str, list[Pass]] = {
         "audit": [lambda home: judge_audit(home, evaluation, metric="nDCG@10")],
         "curate": [lambda home: judge_variants(home / "curate", evaluation, ["nDCG@10"], {})],
-        "screen": [],  # these three are not recorded here
-        "chunking": [],
-        "stores": [],
+        "screen": [judged("screen", prepared, eval_file)],
+        "chunking": [judged("chunking", prepared, eval_file)],
+        "stores": [],  # these are not recorded here
         "growth": [lambda home: judge_growth(home, evaluation), lambda home: write_sizes(growing, home / "growth")],
         "injection": [lambda home: judge_answers(home, evaluation, contents)],
         "reranker": [lambda home: judge_rerankers(home, evaluation, docs, keep_text=True)],
@@ -158,6 +179,11 @@ def passes(whole: Path, evaluation: EvaluationSet) -> dict[str, list[Pass]]:
             lambda home: judge(home, evaluation, metrics=["nDCG@10"]),
         ]
     }
+
+
+def judged(name: str, prepared: Prepared, eval_file: Path) -> Pass:
+    planned, cache = study(name).plan(prepared, Request(eval_file)), eval_file.with_name("cache")
+    return lambda home: study(name).judge(planned, prepared.evaluation, Bench(home, cache, SILENT))
 
 
 def priced(name: str) -> Pass:
