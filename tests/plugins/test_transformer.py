@@ -93,7 +93,11 @@ def test_the_identity_names_weights_precision_and_length() -> None:
 
 @pytest.mark.parametrize(
     ("precision", "nearest"),
-    [("float32", 0.99999), ("bfloat16", 0.999), pytest.param("int8", 0.97, marks=pytest.mark.slow)],
+    [
+        ("float32", 0.99999),
+        pytest.param("bfloat16", 0.999, marks=pytest.mark.slow),
+        pytest.param("int8", 0.97, marks=pytest.mark.slow),
+    ],
 )
 def test_untimed_vectors_are_those_of_the_librarys_call(
     precision: Precision, nearest: float, monkeypatch: pytest.MonkeyPatch

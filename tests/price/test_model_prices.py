@@ -30,6 +30,7 @@ def rates_of(provider: str) -> list[ModelRate]:
     return found
 
 
+@pytest.mark.slow
 def test_what_is_compared_below_is_the_whole_book() -> None:
     assert sum(len(rates_of(provider)) for provider in PROVIDERS) > 0.8 * sum(map(len, PROVIDERS.values())) > 1_000
 
@@ -44,7 +45,10 @@ def told(rate: ModelRate, *, hour: int = 0, **tokens: int) -> Decimal:
     return total
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "provider",
+    [pytest.param(name, marks=pytest.mark.slow if len(models) > 100 else ()) for name, models in PROVIDERS.items()],
+)
 def test_the_price_of_a_and_b_tokens_is_the_librarys_and_the_fee_once_with_the_tokens_of_both(provider: str) -> None:
     for rate in rates_of(provider):
         for a, b in ((300, 700), (1, 1), (40_000, 900_000)):

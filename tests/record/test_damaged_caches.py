@@ -266,8 +266,21 @@ def cached(cache: Path, what: str) -> CacheFiles:
     return CacheFiles(folder, np.float64 if what == "scores" else np.float32)
 
 
-@pytest.mark.parametrize("what", ["vectors", "scores"])
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        *(pytest.param(damage, "vectors", id=f"{damage.__name__}-vectors") for damage in DAMAGES),
+        *(
+            pytest.param(
+                damage,
+                "scores",
+                marks=() if damage in (one_bit, flipped_signs, exchanged_keys) else pytest.mark.slow,
+                id=f"{damage.__name__}-scores",
+            )
+            for damage in DAMAGES
+        ),
+    ],
+)
 def test_a_damaged_cache_changes_no_figure_and_is_told_and_mended(
     prepared: Prepared,
     whole: tuple[Path, pd.DataFrame, pd.DataFrame],

@@ -7,8 +7,10 @@ import re
 import pytest
 from main_runs import analysed, cut, twelve, unpriced
 
+from ragprof.report.blocks import ReportPart
 from ragprof.report.markdown import escaped
 from ragprof.session.pages import parts_of, render_brief, render_markdown
+from ragprof.studies.profile import tables
 from ragprof.studies.profile.section import ProfileSection
 
 _BAR = re.compile(r"(?<!\\)\|")
@@ -81,7 +83,9 @@ def test_it_is_never_longer_than_60_lines_and_6_kb(main_run: ProfileSection, nam
     for key in ("pipelines", "final_stage"):
         document[key] |= {f"{name}{place}": document[key]["hybrid+overlap"] for place in range(40)}
     document |= {"title": name, "headline": [name] * 30, "warnings": [name] * 30}
-    text = brief(ProfileSection.model_validate(document))
+    run = ProfileSection.model_validate(document)
+    parts = [ReportPart("", "", [tables.glance(run)]), ReportPart("", "", [tables.latency(run), tables.cost(run)])]
+    text = render_brief(analysed(run), parts)
     assert len(text.encode()) <= 6_000
     assert text.count("\n") <= 60
     assert "further rows were left out" in text

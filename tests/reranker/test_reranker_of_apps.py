@@ -67,7 +67,7 @@ def with_app(folder: Path, line: str, *, more: str = STUDY) -> Path:
     return file
 
 
-@pytest.fixture(scope="module", params=[KNOBS, ""], ids=["knobs", "none"])
+@pytest.fixture(scope="module", params=[KNOBS, pytest.param("", marks=pytest.mark.slow)], ids=["knobs", "none"])
 def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RecordedRerankers:
     folder = tmp_path_factory.mktemp("app")
     file = with_app(folder, request.param)
