@@ -165,6 +165,14 @@ def _show(report: LabelReport) -> None:
         console.show(columns(titles, rows))
     for note in report.notes:
         console.sentence(f"note: {note}")
+    if not report.graded:
+        console.sentence(
+            "nothing is graded yet: name a model as judge in [labels], or let people judge: `--next 40`, then `--serve`"
+        )
+    elif not report.drawn:
+        console.sentence(
+            "all of this is a model's word: `--next 40` draws what people should check, `--serve` asks them"
+        )
 
 
 def _rows(report: LabelReport) -> list[tuple[str, str]]:
@@ -199,9 +207,10 @@ def _rows(report: LabelReport) -> list[tuple[str, str]]:
     ]
     if (lost := report.missed) is not None:
         low, high = lost.interval
+        unchecked = "" if report.by_people else "; no person has checked them"
         rows.append(
-            ("nobody found", f"{lost.mean:.1f} (95% CI {low:.1f}\u2013{high:.1f}) relevant passages a question, by "
-             f"{lost.found} of {lost.judged:,} drawn from below the pool")
+            ("nobody found", f"{lost.mean:.1f} (95% CI {low:.1f}\u2013{high:.1f}) relevant passages a question, if "
+             f"{lost.found} of {lost.judged:,} drawn from below the pool are relevant as graded{unchecked}")
         )  # fmt: skip
     if report.kept:
         rows.append(("written", f"qrels.tsv, labels.parquet ({report.kept:,} judgements)"))
@@ -234,8 +243,13 @@ def _sentences(drawn: NextDraw) -> list[str]:
     told = [f"{counted(drawn.queries, 'question')} drawn {how}: {counted(drawn.passages, 'passage')} to judge"]
     if drawn.waiting:
         told.append(f"{counted(drawn.waiting, 'passage')} of former draws come first")
-    if drawn.half_width is None:
-        told.append(f"an interval comes with {FEWEST_DRAWN} judged questions")
+    if drawn.until_interval is None:
+        told.append(f"these are too few questions for an interval, which needs {FEWEST_DRAWN}")
+    elif drawn.half_width is None:
+        told.append(
+            f"an interval comes with {FEWEST_DRAWN} questions that are judged to the end, which is about "
+            f"{counted(drawn.until_interval, 'passage')} from here"
+        )
     elif drawn.half_width_after is not None:
         told.append(
             f"the interval of {drawn.figure} is +- {drawn.half_width:.3f} now, and about +- "

@@ -16,6 +16,7 @@ from ragprof.labels.records import DrawFile, QueryDraw, grades_by, ids_digest
 from ragprof.session.label_work import Labelling, now, opened
 from ragprof.session.labelling import final_ranking, scores_of_labels
 from ragprof.session.pool_arrays import PoolArrays, metric_of
+from ragprof.statistics.powered import FEWEST_DRAWN
 
 FIRST_DRAW = 20
 """Passages that people are given to judge where nothing was drawn for them."""
@@ -34,6 +35,9 @@ class NextDraw:
     half_width_after: float | None
     evenly: bool
     """Drawn evenly: because it was asked for, or because no model has graded anything."""
+    until_interval: int | None
+    """About how many passages people have to judge before there is an interval, those that wait among them; None where
+    there are too few questions for one."""
 
 
 def next_draw(
@@ -81,9 +85,12 @@ def draw_next(work: Labelling, passages: int, between: tuple[str, str] | None, *
         after = figure.half_width_after(len(taken) + len(found) - len(judged.drawn.places))
     baseline, candidate = sides
     name = candidate if baseline == candidate else f"{candidate} - {baseline}"
+    drawn = int(sum(costs[place] for place, _ in found))
+    more = max(0, FEWEST_DRAWN - len(taken) - len(found))
+    until = None if len(order) < FEWEST_DRAWN else round(waiting + drawn + more * mean_cost)
     return NextDraw(
-        queries=len(found), passages=int(sum(costs[place] for place, _ in found)), waiting=waiting,
-        figure=f"{work.leading_metric} of {name}", half_width=half, half_width_after=after, evenly=even,
+        queries=len(found), passages=drawn, waiting=waiting, figure=f"{work.leading_metric} of {name}",
+        half_width=half, half_width_after=after, evenly=even, until_interval=until,
     )  # fmt: skip
 
 

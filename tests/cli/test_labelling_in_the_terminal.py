@@ -39,9 +39,11 @@ def test_titles_become_questions_and_a_person_judges_undoes_and_stops(
     assert "this eval has no questions; give --questions FILE" in refused.message
     made = ragprof("label", eval_file, "--headings", "--count", 5, "--quiet")
     assert (made.code, "questions         5" in made.output) == (0, True)
+    assert "nothing is graded yet: name a model as judge in [labels], or let people judge" in made.output
     assert "nothing is judged yet; run 'ragprof label" in ragprof("check", eval_file).message
     drawn = ragprof("label", eval_file, "--next", 8)
     assert "2 questions drawn evenly: 6 passages to judge" in drawn.output
+    assert "these are too few questions for an interval, which needs 15" in drawn.output
     monkeypatch.setattr("sys.stdin", io.StringIO("3\n7\n0\nu\n1\ns\nq\n"))
     asked = ragprof("label", eval_file, "--ask", "--as", "anna")
     assert (asked.code, asked.output.count("saved: "), asked.output.count("one of 0, 1, 2, 3, s, u and q")) == (0, 3, 1)

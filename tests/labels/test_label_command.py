@@ -202,7 +202,9 @@ def test_people_correct_the_model_and_the_report_shows_both_side_by_side(
 ) -> None:
     eval_file = eval_of(tmp_path, server, rooms=24)
     label(eval_file)
-    assert next_draw(eval_file, 20).half_width is None
+    first = next_draw(eval_file, 20)
+    assert first.half_width is None
+    assert (first.until_interval or 0) > first.passages + first.waiting
     while len(DrawFile(eval_file.with_suffix(".labels")).read()) < 16:
         assert judged_by(eval_file, "anna") > 0
         drawn = next_draw(eval_file, 20)
