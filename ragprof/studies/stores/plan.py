@@ -166,9 +166,8 @@ def _indexes(label: str, spec: PartSpec, documents: int) -> Iterator[Index]:
         for combination in product(*asked.values()):
             chosen = dict(zip(asked, combination, strict=True))
             name = " ".join([label, *(_said(key, value) for key, value in {**own, **chosen}.items())])
-            setting = IndexSetting(name, chosen)
-            setting.of(store)
-            settings.append(setting)
+            registry.create("stores", PartSpec(name=one.name, **{**one.options, **chosen}))  # refuses what cannot be
+            settings.append(IndexSetting(name, chosen))
         yield Index(label, one, store, tuple(settings))
 
 
