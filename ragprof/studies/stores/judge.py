@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ragprof.core import files
 from ragprof.corpus import EvaluationSet
@@ -10,6 +12,7 @@ from ragprof.judge.scores import measure, scores_of
 from ragprof.record.recording import Bench
 from ragprof.studies.stores.plan import StoresPlan
 from ragprof.studies.stores.recorded import MANIFEST, RANKED
+from ragprof.studies.stores.truth import found_right
 
 
 def judge_stores(plan: StoresPlan, evaluation: EvaluationSet, bench: Bench) -> None:
@@ -20,14 +23,14 @@ def judge_stores(plan: StoresPlan, evaluation: EvaluationSet, bench: Bench) -> N
     tables = {
         each["name"]: RANKED.read(place / "rankings" / f"{each['number']}.parquet") for each in manifest["settings"]
     }
-    exact = _first(next(iter(tables.values())), k)
+    exact, nothing = _first(next(iter(tables.values())), k), np.empty(0)
     scores = []
     for name, table in tables.items():
         found = _first(table, k)
         recalls = [
-            (query_id, len(best & found.get(query_id, set())) / len(best))
+            (query_id, found_right(found.get(query_id, nothing), exact[query_id]) / len(exact[query_id]))
             for query_id in query_ids
-            if (best := exact.get(query_id, set()))
+            if query_id in exact
         ]
         rows = pd.DataFrame(recalls, columns=["query_id", "value"])
         scores.append(rows.assign(setting=name, stage="search", metric=f"recall@{k}"))
@@ -44,7 +47,7 @@ def judge_stores(plan: StoresPlan, evaluation: EvaluationSet, bench: Bench) -> N
     files.write_json(place / "judgement.json", facts)
 
 
-def _first(table: pd.DataFrame, k: int) -> dict[str, set[str]]:
-    """query_id -> the first k passages of the search."""
+def _first(table: pd.DataFrame, k: int) -> dict[str, NDArray[np.float64]]:
+    """query_id -> what the first k passages of the search score exactly."""
     rows = table[(table["stage"] == "search") & (table["rank"] <= k)]
-    return {str(query_id): set(ids) for query_id, ids in rows.groupby("query_id")["doc_id"]}
+    return {str(query_id): own.to_numpy(np.float64) for query_id, own in rows.groupby("query_id")["exact_score"]}

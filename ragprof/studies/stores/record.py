@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Query, Ranking, Vectors, environment, files, registry
 from ragprof.core.clock import excluded_ns
@@ -46,8 +47,9 @@ from ragprof.record.recording import (
 )
 from ragprof.record.timings import QuietMoments, Timings, busiest, warmed
 from ragprof.studies.stores.plan import Index, StoresPlan, can_filter
+from ragprof.studies.stores.truth import TIE, ExactScores, found_right
 
-RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score")
+RANKING_COLUMNS = ("query_id", "stage", "rank", "doc_id", "document_id", "score", "exact_score")
 SERVER_QUERIES = 100
 """Questions for which a server is asked how long it took, apart from all that is timed."""
 
@@ -65,6 +67,7 @@ class IndexedPassages:
 
     docs: Sequence[Doc]
     vectors: Vectors
+    exact: ExactScores
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,12 @@ def record_stores(plan: StoresPlan, bench: Bench) -> None:
             if isinstance(index.store, ClosableStore):
                 stack.callback(index.store.close)
         asked = _build(plan, docs, embedding.documents[key], folder, bench)
-        _rank(plan, asked, queries, folder, bench)
+        exact = ExactScores(docs, embedding.documents[key])
+        _rank(plan, asked, queries, exact, folder, bench)
         plain = {each.name: partial(_plain, each.store, plan.parts.depth) for each in asked}
         spans = _timed(plan, plain, queries, bench)
         if plan.settings.filters:
-            _filtered(plan, asked, IndexedPassages(docs, embedding.documents[key]), queries, folder, bench)
+            _filtered(plan, asked, IndexedPassages(docs, embedding.documents[key], exact), queries, folder, bench)
     files.write_table(folder / "spans.parquet", spans)
     engines = {each.name: each.store.engine for each in asked if isinstance(each.store, NamedEngine)}
     made = {each.name: each.store.identity for each in asked}
@@ -125,6 +129,7 @@ def _facts(plan: StoresPlan) -> dict[str, Any]:
         "reranker_identity": None if plan.parts.reranker is None else redacted(plan.parts.reranker.identity or ""),
         "depth": plan.parts.depth,
         "k": plan.settings.k,
+        "tie": TIE,
         "filters": dict(plan.settings.filters),
         "settings": [
             {"name": setting.name, "index": index.label, "number": number, "knobs": dict(setting.knobs),
@@ -182,8 +187,9 @@ def _build(plan: StoresPlan, docs: Sequence[Doc], vectors: Vectors, folder: Path
 
 
 def _rank(
-    plan: StoresPlan, asked: Sequence[ReadyStore], queries: Sequence[EmbeddedQuery], folder: Path, bench: Bench
-) -> None:
+    plan: StoresPlan, asked: Sequence[ReadyStore], queries: Sequence[EmbeddedQuery], exact: ExactScores, folder: Path,
+    bench: Bench,
+) -> None:  # fmt: skip
     """Search, and rerank what was found: each pair is scored once, whichever settings found it."""
     missing = [each for each in asked if not _ranked_path(folder, each).exists()]
     rankings: dict[int, list[Ranking]] = {}
@@ -208,8 +214,11 @@ def _rank(
             stages = {"search": ranking}
             if counted is not None:
                 stages["rerank"] = reranked(counted, embedded.query, ranking)[0] if ranking else ()
+            ids = [item.doc.doc_id for item in ranking]
+            right = dict(zip(ids, exact.of(embedded, ids).tolist(), strict=True))
+            query_id = embedded.query.query_id
             rows += [
-                (embedded.query.query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score)
+                (query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score, right[item.doc.doc_id])
                 for stage, one in stages.items()
                 for rank, item in enumerate(one, start=1)
             ]
@@ -302,19 +311,23 @@ def _filtered(
         places = [place for place, value in enumerate(values) if value == IN]
         truth: Store = registry.create("stores", registry.PartSpec(name="faiss_flat"))
         truth.add([passages.docs[place] for place in places], passages.vectors[places])
-        nearest = [{item.doc.doc_id for item in truth.search(query, k).ranking} for query in queries]
+        best = [_scores(passages.exact, query, truth.search(query, k).ranking) for query in queries]
         for each in able:
             search = partial(_where, each.store, depth, field)
             searches[f"{each.name}{APART}{field}"] = search
-            for query, best in zip(queries, nearest, strict=True):
+            for query, wanted in zip(queries, best, strict=True):
                 found = search(query).ranking
-                hits = len(best & {item.doc.doc_id for item in found[:k]})
-                rows.append((each.name, field, query.query.query_id, hits, len(best), len(found), len(places)))
+                hits = found_right(_scores(passages.exact, query, found[:k]), wanted)
+                rows.append((each.name, field, query.query.query_id, hits, len(wanted), len(found), len(places)))
             bench.progress.advance(1)
     bench.progress.done()
     columns = ["setting", "field", "query_id", "hits", "wanted", "found", "matching"]
     files.write_table(folder / "filtered.parquet", pd.DataFrame(rows, columns=columns))
     files.write_table(folder / "filtered_spans.parquet", _timed(plan, searches, queries, bench))
+
+
+def _scores(exact: ExactScores, query: EmbeddedQuery, ranking: Ranking) -> NDArray[np.float64]:
+    return exact.of(query, [item.doc.doc_id for item in ranking])
 
 
 def _where(store: Store, depth: int, field: str, query: EmbeddedQuery) -> Found:

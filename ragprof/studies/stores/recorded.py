@@ -11,8 +11,9 @@ from ragprof.evals.recorded import Config, Identities, RecordedCorpus
 
 AGAIN = recorded_by("ragprof stores")
 RANKED = RecordedTable(
-    text="query_id stage doc_id document_id", whole="rank", number="score", may_be_empty=True, remedy=AGAIN
+    text="query_id stage doc_id document_id", whole="rank", number="score exact_score", may_be_empty=True, remedy=AGAIN
 )
+"""`exact_score` is that of exact search, so that a passage that ties with the last of its first k is known."""
 FOUND = RecordedTable(text="setting query_id", whole="found server_ns", nullable="server_ns", remedy=AGAIN)
 BUILDS = RecordedTable(
     text="setting", whole="build_ns ready_ns index_bytes memory_bytes peak_rss_bytes", nullable="memory_bytes",

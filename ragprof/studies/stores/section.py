@@ -27,7 +27,9 @@ class StoreSetting(Section):
     name: str
     index: str
     engine: str | None
-    recall: EstimateValue = Field(description="share of exact search's first k that are among the first k")
+    recall: EstimateValue = Field(
+        description="share of exact search's first k that are found; ties with the last of them count"
+    )
     quality: StoreQuality | None = Field(description="null without relevance judgements")
     reranked: StoreQuality | None = Field(description="after the reranker, against exact search after it")
     latency: Latency = Field(description="of a live search through the store's own call")
