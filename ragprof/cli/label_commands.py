@@ -44,6 +44,9 @@ def label(
     budget_usd: Annotated[
         str | None, typer.Option("--budget-usd", metavar="USD", help="The model stops before more is spent.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask the model anew about passages that it gave no grade.")
+    ] = False,
     no_model: Annotated[bool, typer.Option("--no-model", help="Ask no model.")] = False,
     next_passages: Annotated[
         int | None,
@@ -93,7 +96,8 @@ def label(
     with console.progress() as bars:
         report = labelling.label(
             eval_file, corpus=corpus, questions=questions, generate=generate, headings=headings, count=count,
-            imported=imported, budget_usd=budget_usd, ask_model=not no_model, books=rates or [], progress=bars,
+            imported=imported, budget_usd=budget_usd, ask_model=not no_model, again=again,
+            books=rates or [], progress=bars,
         )  # fmt: skip
     _show(report)
 
@@ -186,6 +190,8 @@ def _rows(report: LabelReport) -> list[tuple[str, str]]:
         ("drawn for people", f"{counted(report.drawn, 'question')}, {report.judged_queries} judged to the end"),
     ]
     rows += [("refused", f"{number:,} ({reason})") for reason, number in report.refused.items()]
+    if report.written_usd is not None:
+        rows.append(("questions cost", f"${report.written_usd:.4f}"))
     if (model := report.model) is not None:
         spent = "at no known price" if model.usd is None else f"${model.usd:.4f}"
         rows.append(("model", f"{model.graded:,} graded, {model.unjudged:,} left unjudged, {spent}"))

@@ -27,6 +27,8 @@ Bill: TypeAlias = Callable[[int, int], Decimal]
 """USD of (input tokens, output tokens)."""
 DEARER = Decimal("1.5")
 """How much more than expected a server may bill, before it is known."""
+MARGIN = 2
+"""What answers prose is asked again."""
 ANSWER_TOKENS = 12
 """What an answer is taken to have, before any is known."""
 
@@ -66,10 +68,30 @@ class ModelJudge:
     bill: Bill | None = None
     twice: float = 0.2
     seed: int = 0
+    asks_again: bool = False
+    """Whether it is asked anew about what it gave no grade."""
+    is_kept: Callable[[str], bool] = lambda _prompt: False
+    """Whether the answer to a prompt is kept, so that it costs nothing."""
 
     @property
     def judge(self) -> str:
         return f"model:{self.name}"
+
+
+@dataclass
+class Allowance:
+    """Tells before each batch whether a budget covers it. Servers count tokens otherwise than we do: it learns how."""
+
+    budget: Decimal | None
+    foreseen: Decimal = Decimal(0)
+
+    def covers(self, expected: Decimal | None, *, spent: Decimal) -> bool:
+        """Whether a batch may be asked for that is expected to cost so much."""
+        if self.budget is None or expected is None:
+            return True
+        dearer = max(DEARER, spent / self.foreseen if self.foreseen else DEARER)
+        self.foreseen += expected
+        return spent + MARGIN * dearer * expected <= self.budget
 
 
 @dataclass
@@ -87,8 +109,9 @@ class JudgedCounts:
 
 
 def to_judge(pairs: Sequence[PairTexts], labels: Sequence[PassageLabel], model: ModelJudge) -> list[PairTexts]:
-    """Pairs on which the model has not been asked, in a seeded random order."""
-    known = standing(labels).get(model.judge, {})
+    """Pairs on which the model has not been asked, or gave no grade if it asks again; in a seeded random order."""
+    said = standing(labels).get(model.judge, {})
+    known = {pair for pair, label in said.items() if label.grade is not None or not model.asks_again}
     todo = [each for each in pairs if each.pair not in known]
     random.Random(f"{model.seed} order").shuffle(todo)
     return todo
@@ -120,17 +143,12 @@ def judge_pairs(
     """Judge pairs and save each batch; stop before the batch that could exceed the budget."""
     counts = JudgedCounts(usd=None if model.bill is None else Decimal(0))
     with step(progress, f"judge by {model.name}", len(todo)):
-        size, foreseen = AT_ONCE if budget is None else AT_ONCE // 4, Decimal(0)
+        size, allowance = AT_ONCE if budget is None else AT_ONCE // 4, Allowance(budget)
         for start in range(0, len(todo), size):
             some = todo[start : start + size]
-            if budget is not None and counts.usd is not None:
-                expected = expected_usd(some, model) or Decimal(0)
-                # Servers count tokens otherwise than we do, and what answers prose is asked again.
-                dearer = max(DEARER, counts.usd / foreseen if foreseen else DEARER)
-                foreseen += expected
-                if counts.usd + 2 * dearer * expected > budget:
-                    counts.left = len(todo) - start
-                    break
+            if counts.usd is not None and not allowance.covers(expected_usd(some, model), spent=counts.usd):
+                counts.left = len(todo) - start
+                break
             store.append(_judged(some, model, counts, now()))
             progress.advance(len(some))
     return counts

@@ -249,7 +249,9 @@ def writing_tasks(docs: Sequence[Doc], *, count: int, seed: int) -> list[Writing
         passages = by_document[documents[number % len(documents)]]
         wanted = 2 if number % 5 == 4 and len(passages) > 1 else 1
         chosen = tuple(rng.sample(passages, wanted))
-        tasks.append(WritingTask(chosen, PERSONAS[number % len(PERSONAS)], DIFFICULTIES[(number // 2) % 2]))
+        # A document that comes again is asked about by somebody else, or the same question would be paid twice.
+        turn = number + number // len(documents)
+        tasks.append(WritingTask(chosen, PERSONAS[turn % len(PERSONAS)], DIFFICULTIES[(turn // 2) % 2]))
     return tasks
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ragprof.core import Generated, StageName, files
-from ragprof.core.clock import SILENT, Progress, now_ns, today
+from ragprof.core.clock import SILENT, Progress, now_ns, step, today
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
-from ragprof.core.registry import PartSpec
 from ragprof.core.stages import Generator
 from ragprof.corpus import read_qrels
 from ragprof.evals.recorded import final_stage
@@ -19,9 +19,17 @@ from ragprof.judge.labelled import CorrectedFigure, Judgements, LabelledScores, 
 from ragprof.labels import questions as making
 from ragprof.labels.agreement import JudgesCompared, compared, flip_rate
 from ragprof.labels.clicks import clicks_of
-from ragprof.labels.judging import JudgedCounts, ModelJudge, expected_usd, judge_pairs, to_judge
+from ragprof.labels.judging import (
+    AT_ONCE,
+    Allowance,
+    JudgedCounts,
+    ModelJudge,
+    expected_usd,
+    judge_pairs,
+    to_judge,
+)
 from ragprof.labels.pool import MissedDocuments, PooledQuery, keep_pool, missed, pooled, read_pool
-from ragprof.labels.records import DrawFile, PassageLabel, best_grades, grades_by, write_out
+from ragprof.labels.records import DrawFile, PassageLabel, best_grades, grades_by, standing, write_out
 from ragprof.price.bills import PriceList
 from ragprof.price.rates import catalogue
 from ragprof.record.pipeline import Workshop, closing
@@ -29,8 +37,11 @@ from ragprof.record.purse import budget_of
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Subject, build_indexes, embed, load, rank
 from ragprof.session.label_work import Labelling, now, opened
-from ragprof.studies.injection.record import answer_prompts
+from ragprof.studies.injection.record import answer_prompts, kept_answers
 from ragprof.studies.preparation import Places, build_pipelines, check_pipeline, settle
+
+QUESTION_TOKENS = 40
+"""What a question is taken to have, before any is known."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,8 @@ class LabelReport:
     refused: Mapping[str, int] = field(default_factory=dict)
     model: JudgedCounts | None = None
     expected_usd: Decimal | None = None
+    written_usd: Decimal | None = None
+    """What questions cost that a model wrote in this call; None where it wrote none, or at no known price."""
     flips: tuple[float, int] | None = None
     agreements: Sequence[JudgesCompared] = ()
     missed: MissedDocuments | None = None
@@ -69,6 +82,7 @@ def label(
     imported: str | Path | None = None,
     budget_usd: Decimal | str | None = None,
     ask_model: bool = True,
+    again: bool = False,
     books: Sequence[Path] = (),
     progress: Progress = SILENT,
 ) -> LabelReport:
@@ -76,32 +90,40 @@ def label(
 
     `questions` is a file of users' own; with `generate` the model of [labels] writes some; `headings` takes titles.
     `imported` is a file of judgements (BEIR, TREC, or a click log as CSV) to stand beside the others. `budget_usd` is
-    kept: the model stops before it would be exceeded, and goes on with the next call. Raises RagprofError.
+    kept: the model stops before it would be exceeded, and goes on with the next call. `again` asks it anew about
+    passages that it gave no grade. Raises RagprofError.
     """
     work = opened(Path(eval_file), corpus=None if corpus is None else Path(corpus))
     files.ready_folder(work.folder, remedy="choose another place for the eval file")
     budget = None if budget_usd is None else budget_of(budget_usd)
     if budget is not None and work.config.labels.judge is not None and work.config.labels.price is None:
         raise BadInput('a budget needs a price; name one as [labels] price = "provider:model"', file=work.eval_file)
-    with files.claimed(work.folder, remedy="wait for it to end"):
+    with files.claimed(work.folder, remedy="wait for it to end"), TemporaryDirectory() as fresh:
         refused: dict[str, int] = {}
-        spec = work.config.labels.judge if generate else None
-        if generate and spec is None:
+        if generate and work.config.labels.judge is None:
             raise BadInput("--generate needs a model; name one as judge in [labels]", file=work.eval_file)
-        wanted = questions is not None or spec is not None or headings
+        wanted, written = questions is not None or generate or headings, None
         if wanted or not work.queries:
+            writer = None
+            if generate and (model := model_judge(work, books, cache=files.cache_folder())) is not None:
+                writer = QuestionWriter(model, budget, progress)
             work, refused = make_questions(
-                work, log=None if questions is None else Path(questions), generator=spec, headings=headings,
-                count=count or work.config.labels.questions, progress=progress,
+                work, log=None if questions is None else Path(questions), writer=writer, headings=headings,
+                count=count or work.config.labels.questions,
             )  # fmt: skip
+            written = None if writer is None else writer.usd
+        left = None if budget is None else budget - (written or 0)
         work.check_ids()
         work = make_pool(work, progress)
         if imported is not None:
             import_judgements(work, Path(imported))
         counts, expected = None, None
-        if ask_model and (judge := model_judge(work, books)) is not None:
-            counts, expected = judged_by_model(work, judge, budget=budget, progress=progress)
-        return reported(work, refused=refused, model=counts, expected=expected)
+        # What is asked anew must not be answered by what was kept.
+        cache = Path(fresh) if again else files.cache_folder()
+        if ask_model and (judge := model_judge(work, books, cache=cache)) is not None:
+            judge = replace(judge, asks_again=again)
+            counts, expected = judged_by_model(work, judge, budget=left, progress=progress)
+        return reported(work, refused=refused, model=counts, expected=expected, written=written)
 
 
 def judged_by_model(
@@ -117,7 +139,7 @@ def judged_by_model(
 
 
 def make_questions(
-    work: Labelling, *, log: Path | None, generator: PartSpec | None, headings: bool, count: int, progress: Progress
+    work: Labelling, *, log: Path | None, writer: QuestionWriter | None, headings: bool, count: int
 ) -> tuple[Labelling, dict[str, int]]:
     """Make queries.jsonl: from a log, by a model, or from headings. Returns what was refused, by reason.
 
@@ -127,14 +149,9 @@ def make_questions(
     _check_unmade(work, path)
     if log is not None:
         found = making.own_questions(log, count=count, seed=seed)
-    elif generator is not None:
-        model = Workshop().generator(generator)
-        model.load()
-
-        def written(prompts: Sequence[str]) -> list[str]:
-            return [answer.text for answer in _answers(model, prompts, progress)]
-
-        found = making.generated_questions(work.corpus.docs, written, model=model.model_name, count=count, seed=seed)
+    elif writer is not None:
+        docs, name = work.corpus.docs, writer.model.name
+        found = making.generated_questions(docs, writer.answers, model=name, count=count, seed=seed)
     elif headings:
         found = making.heading_questions(work.corpus.docs, count=count, seed=seed)
     else:
@@ -164,11 +181,57 @@ def _check_unmade(work: Labelling, path: Path) -> None:
         )
 
 
-def _answers(model: Generator, prompts: Sequence[str], progress: Progress) -> list[Generated]:
-    """Answers in order, each prompt asked once ever."""
-    found, _ = answer_prompts(
-        model, {prompt: prompt for prompt in prompts}, cache=files.cache_folder(), progress=progress
-    )
+@dataclass
+class QuestionWriter:
+    """A model that writes questions within a budget. `usd` is what was spent, None where nobody knows the price."""
+
+    model: ModelJudge
+    budget: Decimal | None
+    progress: Progress
+    usd: Decimal | None = None
+
+    def answers(self, prompts: Sequence[str]) -> list[str]:
+        """An answer to each, in order; what was answered before is not paid again.
+
+        Raises BadInput before the budget would be exceeded: what was written is kept, and the next call goes on.
+        """
+        allowance, found = Allowance(self.budget), dict[str, str]()
+        todo = [prompt for prompt in dict.fromkeys(prompts) if not self.model.is_kept(prompt)]
+        if (expected := self._expected(todo)) is not None:
+            self.usd = Decimal(0)
+            self.progress.note(f"{self.model.name} writes {counted(len(todo), 'question')}: about ${expected:.4f}")
+        with step(self.progress, f"questions by {self.model.name}", len(todo)):
+            size = AT_ONCE if self.budget is None else AT_ONCE // 4
+            for start in range(0, len(todo), size):
+                some = todo[start : start + size]
+                if not allowance.covers(self._expected(some), spent=self.usd or Decimal(0)):
+                    raise BadInput(
+                        f"the budget is reached: {counted(len(todo) - start, 'question')} are still to be written, and "
+                        f"${self.usd:.4f} was spent; what was written is kept, run it again to go on"
+                    )
+                found |= self._paid(some)
+                self.progress.advance(len(some))
+        kept = [prompt for prompt in prompts if prompt not in found]
+        found |= {prompt: each.text for prompt, each in zip(kept, self.model.answer(kept), strict=True)}
+        return [found[prompt] for prompt in prompts]
+
+    def _paid(self, prompts: Sequence[str]) -> dict[str, str]:
+        answers = dict(zip(prompts, self.model.answer(prompts), strict=True))
+        if self.model.bill is not None and self.usd is not None:
+            for prompt, answer in answers.items():
+                read = answer.usage.get("input_tokens") or self.model.count_tokens(prompt)
+                self.usd += self.model.bill(read, answer.usage.get("output_tokens") or QUESTION_TOKENS)
+        return {prompt: answer.text for prompt, answer in answers.items()}
+
+    def _expected(self, prompts: Sequence[str]) -> Decimal | None:
+        if self.model.bill is None:
+            return None
+        return self.model.bill(sum(map(self.model.count_tokens, prompts)), QUESTION_TOKENS * len(prompts))
+
+
+def _answers(model: Generator, prompts: Sequence[str], *, cache: Path) -> list[Generated]:
+    """Answers in order, each prompt asked once ever of a cache."""
+    found, _ = answer_prompts(model, {prompt: prompt for prompt in prompts}, cache=cache, progress=SILENT)
     return [found[prompt] for prompt in prompts]
 
 
@@ -228,8 +291,8 @@ def _final(ranked: Ranked) -> dict[str, list[str]]:
     return {str(query): rows["doc_id"].tolist() for query, rows in mine.groupby("query_id", sort=False)}
 
 
-def model_judge(work: Labelling, books: Sequence[Path]) -> ModelJudge | None:
-    """The model of [labels], ready to be asked; None where the eval names none."""
+def model_judge(work: Labelling, books: Sequence[Path], *, cache: Path) -> ModelJudge | None:
+    """The model of [labels], ready to be asked, its answers kept in the cache; None where the eval names none."""
     settings = work.config.labels
     if settings.judge is None:
         return None
@@ -243,10 +306,13 @@ def model_judge(work: Labelling, books: Sequence[Path]) -> ModelJudge | None:
             return cost.prompt + cost.answer
 
     def answer(prompts: Sequence[str]) -> list[Generated]:
-        return _answers(model, prompts, SILENT)
+        return _answers(model, prompts, cache=cache)
 
     model.load()
-    return ModelJudge(model.model_name, answer, model.count_tokens, bill, settings.twice, work.config.seed)
+    kept = kept_answers(model, cache=cache)
+    return ModelJudge(
+        model.model_name, answer, model.count_tokens, bill, settings.twice, work.config.seed, is_kept=kept
+    )  # fmt: skip
 
 
 def import_judgements(work: Labelling, path: Path) -> int:
@@ -278,6 +344,7 @@ def reported(
     refused: Mapping[str, int] | None = None,
     model: JudgedCounts | None = None,
     expected: Decimal | None = None,
+    written: Decimal | None = None,
 ) -> LabelReport:
     """Write qrels and tables, and say where the labels stand."""
     labels = work.labels()
@@ -287,15 +354,15 @@ def reported(
         folder=work.folder, questions=len(work.queries), pairs=sum(len(each.passages) for each in work.pool),
         graded=len(best_grades(labels)), by_people=len(grades_by(labels, "person")), drawn=len(draws),
         judged_queries=0 if judged is None else len(judged.drawn.places), kept=kept, refused=refused or {}, model=model,
-        expected_usd=expected, flips=flip_rate(labels), agreements=compared(labels, seed=work.config.seed),
-        missed=missed(work.pool, best_grades(labels)),
-        figures={} if judged is None else figures_of(work, judged), notes=_notes(work, len(labels), len(draws)),
+        expected_usd=expected, written_usd=written, flips=flip_rate(labels),
+        agreements=compared(labels, seed=work.config.seed), missed=missed(work.pool, best_grades(labels)),
+        figures={} if judged is None else figures_of(work, judged), notes=_notes(work, labels, len(draws)),
     )  # fmt: skip
 
 
-def _notes(work: Labelling, labels: int, draws: int) -> tuple[str, ...]:
-    """What no longer counts because questions were changed, and what to do."""
-    reworded, void = len(work.store.read()) - labels, len(DrawFile(work.folder).read()) - draws
+def _notes(work: Labelling, labels: Sequence[PassageLabel], draws: int) -> tuple[str, ...]:
+    """What does not count, because questions were changed or a model gave no grade, and what to do."""
+    reworded, void = len(work.store.read()) - len(labels), len(DrawFile(work.folder).read()) - draws
     found = []
     source = work.config.evaluation
     for what, named, made in (
@@ -312,6 +379,14 @@ def _notes(work: Labelling, labels: int, draws: int) -> tuple[str, ...]:
         found.append(
             f"no longer counted: {counted(reworded, 'judgement')} of questions or passages that have other words now; "
             "these are judged anew"
+        )
+    prose = {
+        label.pair for judged in standing(labels).values() for label in judged.values() if label.state == "unjudged"
+    }
+    if missing := len(prose - best_grades(labels).keys()):
+        found.append(
+            f"{counted(missing, 'passage')} without a grade, because what the model answered is none: `ragprof label "
+            "--again` asks it about these anew"
         )
     if void and not draws:
         found.append(

@@ -110,6 +110,12 @@ def test_a_model_judges_through_faults_and_what_is_no_grade_is_asked_once_more_a
     asked = len(server.bodies)
     again = label(eval_file)
     assert (len(server.bodies), again.kept) == (asked, report.kept)
+    assert "passages without a grade" in " ".join(again.notes)
+    server.otherwise = grades
+    anew = label(eval_file, again=True)
+    assert anew.model is not None
+    assert (anew.model.graded, anew.model.unjudged, anew.notes) == (len(about), 0, ())
+    assert len(server.bodies) == asked + len(about) + anew.model.twice
 
 
 def test_a_budget_stops_before_it_is_exceeded_and_the_next_call_goes_on(
@@ -127,6 +133,39 @@ def test_a_budget_stops_before_it_is_exceeded_and_the_next_call_goes_on(
     assert second.model is not None
     assert (second.model.graded, second.model.left) == (first.model.left, 0)
     assert len({json.dumps(body) for body in server.bodies}) == len(server.bodies) > asked
+
+
+def asks_of_rooms(handler: Handler) -> None:
+    """A question about the passage that is to be asked about; else a grade."""
+    prompt = handler.body["messages"][-1]["content"]
+    if "Write one question" not in prompt:
+        grades(handler)
+        return
+    number = re.findall(r"room (\d+)", prompt)[0]
+    asked = f"What does word{number}3 mean beside word{number}7 where word{number}11 stands?"
+    says(handler, Words([asked], usage={"prompt_tokens": 200, "completion_tokens": 20}))
+
+
+def test_questions_by_a_model_are_paid_from_the_budget_and_go_on_where_it_ended(
+    tmp_path: Path, server: SpeakingServer, cache: Path
+) -> None:
+    eval_file = eval_of(tmp_path, server, rooms=12)
+    rooms = [f"room {number} {' '.join(f'word{number}{place}' for place in range(20))}" for number in range(12)]
+    docs = [json.dumps({"_id": f"d{number}", "text": text}) for number, text in enumerate(rooms)]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(docs))
+    (tmp_path / "queries.jsonl").unlink()
+    server.otherwise = asks_of_rooms
+    # A question costs 0.000042 USD at 0.15 and 0.60 USD a million tokens; eight are asked for at once.
+    with pytest.raises(BadInput, match=r"the budget is reached: 10 questions are still to be written, and \$0\.0003"):
+        label(eval_file, generate=True, count=12, budget_usd="0.0012")
+    assert (len(server.bodies), (tmp_path / "e.labels" / "queries.jsonl").exists()) == (8, False)
+    report = label(eval_file, generate=True, count=12, budget_usd="0.002")
+    assert report.written_usd == 10 * Decimal("0.000042")
+    assert len({json.dumps(body) for body in server.bodies}) == len(server.bodies)
+    assert report.model is not None
+    assert report.model.usd is not None
+    assert report.model.left > 0
+    assert report.written_usd + report.model.usd <= Decimal("0.002")
 
 
 def test_a_budget_without_a_price_is_refused(eval_file: Path) -> None:

@@ -120,8 +120,7 @@ def answer_prompts(
     `texts` are in the order of their questions: prompts that share their beginning stand near each other. What came
     before an error is in the cache when it is raised.
     """
-    identity = cache_identity(generator, "answer")
-    known = AnswerCache(cache / "answers", identity=identity) if identity is not None else None
+    known = _answer_cache(generator, cache)
     found = {key: known.get(prompt) for key, prompt in texts.items()} if known is not None else {}
     answers = {key: answer for key, answer in found.items() if answer is not None}
     todo = [key for key in texts if key not in answers]
@@ -133,6 +132,18 @@ def answer_prompts(
         progress.advance(len(given))
     progress.done()
     return {key: apart(answers[key]) for key in texts}, len(todo)
+
+
+def kept_answers(generator: Generator, *, cache: Path) -> Callable[[str], bool]:
+    """Tell of a prompt whether its answer is kept, so that it is not asked for again."""
+    known = _answer_cache(generator, cache)
+    return lambda prompt: known is not None and known.get(prompt) is not None
+
+
+def _answer_cache(generator: Generator, cache: Path) -> AnswerCache | None:
+    """None where answers may differ from one time to the next, and are not kept."""
+    identity = cache_identity(generator, "answer")
+    return None if identity is None else AnswerCache(cache / "answers", identity=identity)
 
 
 def as_they_come(generator: Generator, texts: Mapping[str, str]) -> Iterator[dict[str, Generated]]:
