@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,9 +16,12 @@ from ragprof.core.errors import NonFiniteScore
 def ranked(pairs: Iterable[tuple[Doc, float]]) -> Ranking:
     """Order documents. Raises NonFiniteScore on NaN or infinity."""
     scored = [ScoredDoc(doc, float(score)) for doc, score in pairs]
-    for item in scored:
-        if not math.isfinite(item.score):
-            raise NonFiniteScore(f"document '{item.doc.doc_id}' got the score {item.score}; scores must be finite")
+    scores = [item.score for item in scored]
+    if not all(map(math.isfinite, scores)):
+        item = next(item for item in scored if not math.isfinite(item.score))
+        raise NonFiniteScore(f"document '{item.doc.doc_id}' got the score {item.score}; scores must be finite")
+    if all(map(operator.gt, scores, scores[1:])):
+        return tuple(scored)  # as most stores give them: no id is looked at, and each would be a miss of the cache
     return tuple(sorted(scored, key=lambda item: (item.score, item.doc.doc_id), reverse=True))
 
 

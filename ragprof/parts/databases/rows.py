@@ -155,7 +155,7 @@ class DatabaseStore(ABC):
         vector = query.vector
         if vector is None:
             raise BadInput(f"the store '{self.name}' got a query without a vector; give this pipeline an embedder")
-        if not self._docs or not vector.any():
+        if not self._docs or not (vector[0] or vector.any()):
             return Found((), {"searches": 1})
         named = {f"{FIELD}{field}": value for field, value in where.items()}
         hits, usage = self._persistently(lambda: self._ask(vector, depth, named))
@@ -164,7 +164,7 @@ class DatabaseStore(ABC):
     def _ranking(self, hits: Hits, depth: int) -> Any:
         docs = self._docs
         try:
-            return ranked((docs[key], score) for key, score in hits)[:depth]
+            return ranked([(docs[key], score) for key, score in hits])[:depth]
         except KeyError as failure:
             raise BadInput(
                 f"the store '{self.name}' found '{failure.args[0]}', which the corpus does not have: the index changed "

@@ -35,6 +35,9 @@ FILTERED = re.compile(
     re.IGNORECASE,
 )
 """How servers say that their content filter refused a prompt: Azure, OpenAI, and OpenRouter."""
+NO_MODEL = re.compile(
+    r"model_not_found|model.*(not exist|not found|unknown|not supported|no such|invalid)|(unknown|no such) model", re.I
+)
 SHOWN_CHARACTERS = 300
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 KEEP_ALIVE_S = 30.0
@@ -118,6 +121,16 @@ def attempted(call: Callable[[], T]) -> T | CallFailed:
         return failure
 
 
+@dataclass(frozen=True)
+class FormatName:
+    """A wire format as messages name it: the option to `mend` where it is another, its `path`, which `others` exist."""
+
+    name: str
+    mend: str
+    path: str
+    others: str = ""
+
+
 class Server:
     """An HTTP service under one address. Safe to use from several threads; its connections are kept open."""
 
@@ -193,6 +206,25 @@ class Server:
             return BadInput(
                 f"{url} failed {failure.attempts} times, last with {status}: {failure.reason}; "
                 "try later, lower concurrency, or raise retries or timeout_seconds"
+            )
+        return None
+
+    def mismatch(
+        self, failure: CallFailed, path: str, *, form: FormatName, model: str, when_slow: str
+    ) -> BadInput | None:
+        """As `unusable`; also where another format, model or address is meant. None where the request is at fault."""
+        url, status, reason = f"{self.url}{path}", failure.status, failure.reason
+        if (unusable := self.unusable(failure, url, when_slow=when_slow)) is not None:
+            return unusable
+        if status is not None and status < 300:
+            return BadInput(f"{url} does not answer as '{form.name}' does: {reason}; mend {form.mend} or base_url")
+        if NO_MODEL.search(f"{failure.code} {reason}"):
+            return BadInput(f"{url} has no model '{model}': {reason}")
+        if status in (404, 405):
+            others = f", and {form.others}" if form.others else ""
+            return BadInput(
+                f"{url} is no address of '{form.name}' ({status}: {reason}); base_url is what stands before "
+                f"{form.path}{others}"
             )
         return None
 

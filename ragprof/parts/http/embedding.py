@@ -19,7 +19,16 @@ from ragprof.core import Embedded, PairLength, Vectors
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
-from ragprof.parts.http.calls import CallFailed, Patience, Server, attempted, is_loopback, parsed, persistently
+from ragprof.parts.http.calls import (
+    CallFailed,
+    FormatName,
+    Patience,
+    Server,
+    attempted,
+    is_loopback,
+    parsed,
+    persistently,
+)
 from ragprof.parts.http.vectors import (
     EmbedFormat,
     EmbedSettings,
@@ -43,9 +52,6 @@ TOO_MANY = re.compile(
     re.I,
 )
 TOO_LONG = re.compile(r"\btokens?\b|context.{0,12}(length|size|window)|too long|input.{0,20}length", re.I)
-NO_MODEL = re.compile(
-    r"model_not_found|model.*(not exist|not found|unknown|not supported|no such|invalid)|(unknown|no such) model", re.I
-)
 UNSUPPORTED = re.compile(
     r"unsupported|not support|forbidden|not permitted|unrecogni[sz]ed|unexpected|unknown|extra", re.I
 )
@@ -258,31 +264,23 @@ class HostedEmbedder:
 
     def _explained(self, failure: CallFailed, texts: Sequence[str]) -> BadInput:
         """What the user can do about it. It is never chained to what was caught: that may hold the request."""
-        url, status, reason = f"{self._server.url}{self._path}", failure.status, failure.reason
-        when_slow = "raise timeout_seconds or lower max_texts"
-        if (unusable := self._server.unusable(failure, url, when_slow=when_slow)) is not None:
-            return unusable
-        if status is not None and status < 300:
-            return BadInput(f"{url} does not answer as '{self.form.name}' does: {reason}; mend the name or base_url")
-        said = f"{failure.code} {reason}"
-        if NO_MODEL.search(said):
-            told = f"has no model '{self._settings.model}': {reason}"
-        elif status in (404, 405):
-            told = (
-                f"is no address of '{self.form.name}' ({status}: {reason}); base_url is what stands before "
-                f"{self.form.path}"
-            )
-        elif TOO_LONG.search(said) or status == 413:
+        form = FormatName(self.form.name, "the name", self.form.path)
+        when_slow, model = "raise timeout_seconds or lower max_texts", self._settings.model
+        told = self._server.mismatch(failure, self._path, form=form, model=model, when_slow=when_slow)
+        if told is not None:
+            return told
+        status, reason, said = failure.status, failure.reason, f"{failure.code} {failure.reason}"
+        if TOO_LONG.search(said) or status == 413:
             tokens = max(map(counter(DEFAULT_TOKENIZER), texts))
-            told = (
+            why = (
                 f"finds a text of about {counted(tokens, 'token')} too long ({status}: {reason}); set max_tokens to "
                 "what the model reads, or cut the corpus into smaller passages with [corpus] chunking"
             )
         elif "dimension" in said and self._settings.dimensions is not None:
-            told = f"does not take dimensions = {self._settings.dimensions} ({status}: {reason})"
+            why = f"does not take dimensions = {self._settings.dimensions} ({status}: {reason})"
         else:
-            told = f"refused the request with {status}: {reason}"
-        return BadInput(f"{url} {told}")
+            why = f"refused the request with {status}: {reason}"
+        return BadInput(f"{self._server.url}{self._path} {why}")
 
 
 def is_too_large(failure: CallFailed) -> bool:

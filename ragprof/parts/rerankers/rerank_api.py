@@ -17,7 +17,16 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from ragprof.core import Doc, Query, Scored, Usage
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Reranker
-from ragprof.parts.http.calls import CallFailed, Patience, Server, attempted, is_loopback, parsed, persistently
+from ragprof.parts.http.calls import (
+    CallFailed,
+    FormatName,
+    Patience,
+    Server,
+    attempted,
+    is_loopback,
+    parsed,
+    persistently,
+)
 from ragprof.parts.http.formats import (
     FORMATS,
     Dialect,
@@ -34,9 +43,6 @@ Answer: TypeAlias = tuple[list[float], dict[str, int]]
 GREETING = "hello"
 TOO_MANY = re.compile(r"batch size|too many (documents|texts|inputs)|(number|amount|list) of (documents|texts)", re.I)
 TOO_LONG = re.compile(r"\btokens?\b|context.{0,12}(length|size|window)|too long", re.I)
-NO_MODEL = re.compile(
-    r"model.*(not exist|not found|unknown|not supported|no such|invalid)|(unknown|no such) model", re.I
-)
 
 
 class RerankApiReranker:
@@ -176,30 +182,22 @@ class RerankApiReranker:
 
     def _explained(self, failure: CallFailed, documents: int) -> BadInput:
         """What the user can do about it. It is never chained to what was caught: that may hold the request."""
-        url, status, reason = f"{self._server.url}{self._path}", failure.status, failure.reason
-        when_slow = "raise timeout_seconds or lower max_documents"
-        if (unusable := self._server.unusable(failure, url, when_slow=when_slow)) is not None:
-            return unusable
-        if status is not None and status < 300:
-            return BadInput(f"{url} does not answer as '{self._dialect}' does: {reason}; mend dialect or base_url")
-        said = f"{failure.code} {reason}"
-        if NO_MODEL.search(said):
-            told = f"has no model '{self._settings.model}': {reason}"
-        elif status in (404, 405):
-            told = (
-                f"is no address of '{self._dialect}' ({status}: {reason}); base_url is what stands before "
-                f"{self._form.path}, and dialect one of: {', '.join(FORMATS)}"
-            )
-        elif TOO_MANY.search(said) or (status == 413 and not TOO_LONG.search(said)):
-            told = f"does not take {documents} documents in a request ({status}: {reason}); lower max_documents"
+        form = FormatName(self._dialect, "dialect", self._form.path, f"dialect one of: {', '.join(FORMATS)}")
+        when_slow, model = "raise timeout_seconds or lower max_documents", self._settings.model
+        told = self._server.mismatch(failure, self._path, form=form, model=model, when_slow=when_slow)
+        if told is not None:
+            return told
+        status, reason, said = failure.status, failure.reason, f"{failure.code} {failure.reason}"
+        if TOO_MANY.search(said) or (status == 413 and not TOO_LONG.search(said)):
+            why = f"does not take {documents} documents in a request ({status}: {reason}); lower max_documents"
         elif TOO_LONG.search(said):
-            told = (
+            why = (
                 f"finds a text too long ({status}: {reason}); have it cut by truncate or max_tokens_per_doc, or "
                 "lower max_documents where the limit is on all texts together"
             )
         else:
-            told = f"refused the request with {status}: {reason}"
-        return BadInput(f"{url} {told}")
+            why = f"refused the request with {status}: {reason}"
+        return BadInput(f"{self._server.url}{self._path} {why}")
 
 
 def summed(counts: Sequence[Usage]) -> dict[str, int]:

