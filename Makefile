@@ -21,7 +21,7 @@ endef
 # Bytecode is kept beside the packages, whatever a caller's environment says: compiling them takes longer than a report.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: profile full grow inject reranker test check benchmark clean browser
+.PHONY: profile full grow inject reranker test reading suite check benchmark clean browser
 
 profile: $(INSTALLED)
 	$(BIN)/ragprof run evals/python-docs.toml --passages $(PASSAGES)
@@ -39,10 +39,16 @@ inject: $(VENV)/.installed-llm
 reranker: $(INSTALLED)
 	$(BIN)/ragprof reranker evals/python-docs.toml
 
+# While the tests are collected a core is free: the code is read meanwhile.
 test: $(INSTALLED) browser
+	@$(MAKE) --no-print-directory --jobs 2 reading suite
+
+reading: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+suite: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 benchmark: $(VENV)/.installed-llm

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,11 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
 def top_of(module: str) -> str:
@@ -64,7 +69,7 @@ def room_of(module: str) -> str:
 
 def imported(module: str) -> Iterator[str]:
     """Modules of ragprof that a module imports, anywhere in its text."""
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(trees()[module]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "ragprof":
@@ -72,13 +77,15 @@ def imported(module: str) -> Iterator[str]:
             yield from (name if name in MODULES else str(node.module) for name in inside)
 
 
-EDGES = sorted({(module, target) for module in MODULES for target in imported(module) if module != target})
+@cache
+def edges() -> list[tuple[str, str]]:
+    return sorted({(module, target) for module in MODULES for target in imported(module) if module != target})
 
 
-def circles(edges: Iterator[tuple[str, str]]) -> list[str]:
+def circles(arrows: Iterator[tuple[str, str]]) -> list[str]:
     """Names from which a path leads back to themselves."""
     graph: dict[str, set[str]] = defaultdict(set)
-    for source, target in edges:
+    for source, target in arrows:
         graph[source].add(target)
 
     def reached(start: str) -> set[str]:
@@ -95,7 +102,7 @@ def circles(edges: Iterator[tuple[str, str]]) -> list[str]:
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield module, node
@@ -109,15 +116,15 @@ def modules_after(code: str, folder: Path) -> set[str]:
 
 
 def test_the_walk_sees_the_imports_that_it_judges() -> None:
-    assert ("ragprof.parts.stores.rrf", "ragprof.core.registry") in EDGES
-    assert ("ragprof.session.run", "ragprof.price") in EDGES
-    assert len(EDGES) > 400
+    assert ("ragprof.parts.stores.rrf", "ragprof.core.registry") in edges()
+    assert ("ragprof.session.run", "ragprof.price") in edges()
+    assert len(edges()) > 400
 
 
 def test_every_import_is_of_a_module_that_there_is() -> None:
     missing = [
         f"{module} imports {node.module}"
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ragprof.")
         and node.module not in MODULES and not (PACKAGE / "/".join(str(node.module).split(".")[1:])).is_dir()
@@ -134,7 +141,7 @@ def test_nothing_lies_loose() -> None:
 def test_no_import_is_relative() -> None:
     relative = [
         module
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.level
     ]
@@ -144,7 +151,7 @@ def test_no_import_is_relative() -> None:
 def test_imports_point_down() -> None:
     upward = [
         f"{module} imports {target}"
-        for module, target in EDGES
+        for module, target in edges()
         if {top_of(module), top_of(target)} <= set(FLOORS) and FLOORS[top_of(target)] > FLOORS[top_of(module)]
     ]
     assert upward == []
@@ -153,7 +160,7 @@ def test_imports_point_down() -> None:
 def test_record_judge_and_price_never_import_each_other() -> None:
     crossing = [
         f"{module} imports {target}"
-        for module, target in EDGES
+        for module, target in edges()
         if {top_of(module), top_of(target)} <= set(SIBLINGS) and top_of(module) != top_of(target)
     ]
     assert crossing == []
@@ -162,7 +169,7 @@ def test_record_judge_and_price_never_import_each_other() -> None:
 def test_studies_do_not_import_each_other() -> None:
     crossing = [
         f"{module} imports {target}"
-        for module, target in EDGES
+        for module, target in edges()
         if study_of(target) and top_of(module) == "studies" and study_of(module) != study_of(target)
         and (study_of(module), study_of(target)) not in MAY_READ
     ]  # fmt: skip
@@ -173,24 +180,24 @@ def test_no_plugin_imports_another_plugin() -> None:
     folders = (*(f"ragprof.parts.{kind}." for kind in PLUGINS), "ragprof.apps.", "ragprof.corpus.readers.")
     crossing = [
         f"{module} imports {target}"
-        for module, target in EDGES
+        for module, target in edges()
         if module.startswith(folders) and target.startswith(folders)
     ]
     assert crossing == []
 
 
 def test_there_is_no_circle_of_modules() -> None:
-    assert circles(iter(EDGES)) == []
+    assert circles(iter(edges())) == []
 
 
 def test_there_is_no_circle_of_rooms() -> None:
-    rooms = ((room_of(module), room_of(target)) for module, target in EDGES)
+    rooms = ((room_of(module), room_of(target)) for module, target in edges())
     assert circles(edge for edge in rooms if edge[0] != edge[1] and not FACE & set(edge)) == []
 
 
 def test_a_class_name_has_one_meaning() -> None:
     homes: Mapping[str, list[str]] = defaultdict(list)
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 homes[node.name].append(module)
@@ -200,7 +207,7 @@ def test_a_class_name_has_one_meaning() -> None:
 def test_time_is_read_in_one_place() -> None:
     readers = [
         module
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
         for node in ast.walk(tree)
         if (isinstance(node, ast.Import) and any(alias.name == "time" for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and node.module == "time")
@@ -209,10 +216,10 @@ def test_time_is_read_in_one_place() -> None:
 
 
 def test_every_module_and_every_public_class_says_what_it_is() -> None:
-    silent = [name for name, tree in TREES.items() if tree.body and not ast.get_docstring(tree)]
+    silent = [name for name, tree in trees().items() if tree.body and not ast.get_docstring(tree)]
     silent += [
         f"{module}.{node.name}"
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
         for node in tree.body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node)
     ]

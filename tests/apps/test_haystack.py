@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from passages import DOCS, EMBEDDER
-
-os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
-pytest.importorskip("haystack", reason="haystack-ai is not installed")
-from haystack import Document, Pipeline, component, tracing
-from haystack.components.builders import PromptBuilder
-from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
-from haystack.document_stores.in_memory import InMemoryDocumentStore
+from passages import DOCS
 
 import ragprof
 from ragprof.apps.haystack import TRACING
@@ -21,71 +15,20 @@ from ragprof.core import Answer, Query
 from ragprof.core.errors import BadInput
 from ragprof.core.spantree import StageTime
 
+if TYPE_CHECKING:
+    from haystack import Pipeline
+
+os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
+# Whoever only collects these tests does not wait for the framework.
+pytestmark = pytest.mark.skipif(find_spec("haystack") is None, reason="haystack-ai is not installed")
 QUERY = Query("q1", "spring tides come when sun and moon pull along one line")
-TEMPLATE = "{% for page in documents %}{{ page.content }}\n{% endfor %}{{ question }}"
-
-
-@component
-class HashingEmbedder:
-    """An embedder that needs no weights."""
-
-    @component.output_types(embedding=list[float])
-    def run(self, text: str) -> dict[str, Any]:
-        return {"embedding": EMBEDDER.embed_queries([text]).vectors[0].tolist()}
-
-
-@component
-class BackwardsRanker:
-    """Turns the order round and keeps two."""
-
-    @component.output_types(documents=list[Document])
-    def run(self, documents: list[Document]) -> dict[str, Any]:
-        return {"documents": documents[::-1][:2]}
-
-
-@component
-class EchoGenerator:
-    """Answers with the first words of its prompt."""
-
-    @component.output_types(replies=list[str], meta=list[dict[str, Any]])
-    def run(self, prompt: str) -> dict[str, Any]:
-        words = prompt.split()
-        usage = {"prompt_tokens": len(words), "completion_tokens": 3}
-        return {"replies": [" ".join(words[:3])], "meta": [{"usage": usage}]}
-
-
-@component
-class StreamingGenerator:
-    """Calls back with every piece."""
-
-    def __init__(self, streaming_callback: Any) -> None:
-        self.streaming_callback = streaming_callback
-
-    @component.output_types(replies=list[str])
-    def run(self, prompt: str) -> dict[str, Any]:
-        for piece in ("twice", "a month"):
-            self.streaming_callback(piece)
-        return {"replies": ["twice a month"]}
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
-    store = InMemoryDocumentStore(embedding_similarity_function="dot_product")
-    vectors = EMBEDDER.embed_documents([doc.content for doc in DOCS]).vectors.tolist()
-    store.write_documents(
-        [Document(content=doc.content, meta={"page": doc.doc_id}, embedding=row) for doc, row in zip(DOCS, vectors)]  # noqa: B905
-    )
-    made = Pipeline()
-    made.add_component("embedder", HashingEmbedder())
-    made.add_component("retriever", InMemoryEmbeddingRetriever(store, top_k=4))
-    made.add_component("ranker", BackwardsRanker())
-    made.add_component("builder", PromptBuilder(TEMPLATE, required_variables=["documents", "question"]))
-    made.add_component("llm", EchoGenerator())
-    made.connect("embedder.embedding", "retriever.query_embedding")
-    made.connect("retriever.documents", "ranker.documents")
-    made.connect("ranker.documents", "builder.documents")
-    made.connect("builder.prompt", "llm.prompt")
-    return made
+    import haystack_parts
+
+    return haystack_parts.pipeline()
 
 
 def heard(app: Any, **options: Any) -> tuple[Answer, dict[str, StageTime]]:
@@ -142,16 +85,19 @@ def test_a_knob_leads_to_a_component_by_its_name(pipeline: Pipeline) -> None:
 
 
 def test_the_tracer_that_was_set_is_set_again(pipeline: Pipeline) -> None:
+    from haystack import tracing
+
     own = tracing.tracer.actual_tracer
     heard(pipeline)
     assert tracing.tracer.actual_tracer is own
 
 
 def test_the_first_piece_of_a_generator_that_calls_back_is_timed() -> None:
+    from haystack_parts import streaming
+
     pieces: list[str] = []
     own = pieces.append
-    made = Pipeline()
-    made.add_component("llm", StreamingGenerator(own))
+    made = streaming(own)
     answer, times = heard(made, question="llm.prompt")
     assert pieces == ["twice", "a month"]
     assert made.get_component("llm").streaming_callback is own
