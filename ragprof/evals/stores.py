@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ragprof.core.registry import PartSpec
-from ragprof.evals.tables import EvalTable, Timing
+from ragprof.evals.tables import EvalTable, Misplaced, Timing
 
 Named = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._-]*$")]
@@ -21,6 +21,28 @@ class StoresTiming(Timing):
     seconds: float = Field(60.0, gt=0, allow_inf_nan=False)
 
 
+class StoresChurn(EvalTable):
+    """Shares of the passages that are taken out, replaced and put in while questions are asked.
+
+    The writes, of at most `batch` passages each, are spread over `seconds`; a store that is slower takes longer.
+    """
+
+    deleted: float = Field(0.0, ge=0, lt=1)
+    replaced: float = Field(0.0, ge=0, lt=1)
+    inserted: float = Field(0.0, ge=0, lt=1)
+    batch: int = Field(100, ge=1)
+    seconds: float = Field(20.0, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _changes_some_and_keeps_some(self) -> StoresChurn:
+        whole = self.deleted + self.replaced + self.inserted
+        if whole == 0:
+            raise Misplaced("give at least one of deleted, replaced and inserted, such as deleted = 0.1")
+        if whole >= 1:
+            raise Misplaced(f"deleted, replaced and inserted are {whole:g} together; keep the sum below 1")
+        return self
+
+
 class StoresSettings(EvalTable):
     """`indexes` are stores by a label; an option that is a list stands for each of its values.
 
@@ -28,6 +50,7 @@ class StoresSettings(EvalTable):
     first with vectors where it is left out, and so is the reranker that all of it is shown with, unless `reranker`
     names one. `k` is that of recall@k. `database` is a rate of a managed database for the bill of a month.
     `filters` are fields that are made up, each with the share of the passages that a filter on it lets through.
+    `churn` changes every index that can be changed while it is asked.
     """
 
     indexes: dict[Label, PartSpec] = Field(default_factory=dict)
@@ -38,4 +61,5 @@ class StoresSettings(EvalTable):
     metric: Named | None = None
     database: Named | None = None
     filters: dict[Label, Share] = Field(default_factory=dict)
+    churn: StoresChurn | None = None
     timing: StoresTiming = StoresTiming()

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cache
 from importlib.metadata import version
+from threading import RLock
 from typing import Annotated, Any
 
 import numpy as np
@@ -61,12 +62,16 @@ class FaissStore:
         self._index: Any = None
         self._whole: Any = None
         """The same index as the object that owns it."""
-        self._docs: Sequence[Doc] = ()
+        self._docs: list[Doc] = []
         self._made: dict[tuple[int, tuple[tuple[str, str], ...]], Any] = {}
-        self._bytes = 0
+        self._bytes: int | None = 0
+        self._changing = RLock()
+        """FAISS may not be asked while it is changed."""
         self._is_graph, self._counter = False, None
         self._fields: Labels = {}
         self._selectors: dict[tuple[tuple[str, str], ...], Any] = {}
+        self._holes: set[int] = set()
+        """Numbers that clusters gave to what was taken out since."""
         takes = _knobs_of(factory)
         for knob in [name for name, value in self._settings.items() if value is not None]:
             if knob not in takes:
@@ -95,6 +100,8 @@ class FaissStore:
     @property
     def index_bytes(self) -> int:
         """What FAISS writes of it, as it lies in memory."""
+        if self._bytes is None:
+            self._bytes = _written_bytes(self._whole)
         return self._bytes
 
     def load(self) -> None:
@@ -120,11 +127,12 @@ class FaissStore:
         if vectors is None:
             raise BadInput(f"the store '{self.name}' compares vectors; give this pipeline an embedder")
         unknown = unknown_rows(vectors)
-        self._docs, self._fields, self._selectors = docs, {}, {}
+        self._docs, self._fields, self._selectors = list(docs), {}, {}
+        self._holes = set()
         if unknown.any():
             self._docs, vectors = [docs[place] for place in np.flatnonzero(~unknown).tolist()], vectors[~unknown]
         self._whole, self._made = self._built(vectors), {}
-        self._index, self._bytes = faiss.downcast_index(self._whole), _written_bytes(self._whole)
+        self._index, self._bytes = faiss.downcast_index(self._whole), None
         self._is_graph = isinstance(self._index, faiss.IndexHNSW)
         self._counter = _counter_of(_layers(self._whole))
 
@@ -135,6 +143,47 @@ class FaissStore:
         takes = (faiss.IndexHNSW, faiss.IndexIVF, faiss.IndexFlat, faiss.IndexScalarQuantizer)
         main = next((layer for layer in _read(self._factory) if isinstance(layer, takes)), None)
         return main is not None and not isinstance(main, faiss.IndexIVFFastScan)
+
+    @property
+    def can_change(self) -> bool:
+        """Clusters and plain lists of codes; FAISS takes nothing out of a graph, a refinement or fast-scan codes."""
+        faiss = _faiss()
+        layers = [layer for layer in _read(self._factory)[1:] if not isinstance(layer, faiss.IndexPreTransform)]
+        main = layers[0] if layers else None
+        return isinstance(main, (faiss.IndexIVF, faiss.IndexFlatCodes)) and not isinstance(main, faiss.IndexIVFFastScan)
+
+    def delete(self, doc_ids: Sequence[str]) -> None:
+        """A list of codes closes up, so that places move; clusters keep the numbers of what stays."""
+        faiss, gone = _faiss(), set(doc_ids)
+        with self._changing:
+            places = [place for place, doc in enumerate(self._docs) if doc.doc_id in gone and place not in self._holes]
+            self._whole.remove_ids(faiss.IDSelectorBatch(np.asarray(places, np.int64)))
+            if self._is_clustered:
+                self._holes.update(places)
+            else:
+                taken = set(places)
+                self._docs[:] = [doc for place, doc in enumerate(self._docs) if place not in taken]
+            self._selectors.clear()
+        self._bytes = None
+
+    def insert(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
+        if vectors is None or self._fields:
+            raise BadInput(f"the store '{self.name}': what is inserted has vectors, and an index without fields")
+        kept = np.flatnonzero(~unknown_rows(vectors))
+        with self._changing:
+            first = len(self._docs)
+            if self._is_clustered:
+                self._whole.add_with_ids(vectors[kept], np.arange(first, first + len(kept)))
+            else:
+                self._whole.add(vectors[kept])
+            self._docs += [docs[place] for place in kept.tolist()]
+            self._selectors.clear()
+        self._bytes = None
+
+    @property
+    def _is_clustered(self) -> bool:
+        faiss = _faiss()
+        return any(isinstance(layer, faiss.IndexIVF) for layer in _layers(self._whole))
 
     def add_labelled(self, docs: Sequence[Doc], vectors: Vectors | None, labels: Labels) -> None:
         self.add(docs, vectors)
@@ -205,15 +254,16 @@ class FaissStore:
         if not self._docs or not (query.vector[0] or query.vector.any()):  # looking at all of it takes 3 us
             return Found((), {"searches": 1, "vectors_scanned": 0})
         counter = self._counter
-        before = 0 if counter is None else counter.ndis
-        scores, places = self._candidates(query.vector[None, :], depth, where)
-        scanned = len(self._docs) if counter is None else counter.ndis - before
-        found, best = places[0].tolist(), scores[0].tolist()
-        # FAISS gives the best first: of what is beyond the depth only what ties with its last takes part in the order.
-        kept, docs = min(depth, len(best)), self._docs
-        while kept < len(best) and best[kept] == best[kept - 1]:
-            kept += 1
-        met = [(docs[place], score) for place, score in zip(found[:kept], best, strict=False) if place >= 0]
+        with self._changing:
+            before = 0 if counter is None else counter.ndis
+            scores, places = self._candidates(query.vector[None, :], depth, where)
+            scanned = len(self._docs) if counter is None else counter.ndis - before
+            found, best = places[0].tolist(), scores[0].tolist()
+            # FAISS gives the best first: beyond the depth only what ties with its last takes part in the order.
+            kept, docs = min(depth, len(best)), self._docs
+            while kept < len(best) and best[kept] == best[kept - 1]:
+                kept += 1
+            met = [(docs[place], score) for place, score in zip(found[:kept], best, strict=False) if place >= 0]
         return Found(ranked(met)[:depth], {"searches": 1, "vectors_scanned": scanned})
 
     def exact(self) -> Store:

@@ -130,6 +130,23 @@ def test_a_filter_finds_the_nearest_of_what_it_lets_through(
     assert not FaissStore("PQ8").can_filter
 
 
+@pytest.mark.parametrize(("factory", "options"), [("Flat", {}), ("IVF16,Flat", {"nprobe": 16})])
+def test_documents_come_and_go_in_lists_and_clusters(vectors: Vectors, factory: str, options: dict[str, float]) -> None:
+    store = FaissStore(factory, **options)
+    store.add(DOCS[:900], vectors[:900])
+    store.delete([doc.doc_id for doc in DOCS[:100]])
+    store.insert(DOCS[900:], vectors[900:])
+    store.delete([DOCS[950].doc_id])
+    own = FaissFlatStore()
+    kept = [place for place in range(100, 1000) if place != 950]
+    own.add([DOCS[place] for place in kept], vectors[kept])
+    for row in vectors[::50]:
+        query = EmbeddedQuery(Query("q", ""), row)
+        assert store.tuned().search(query, 10).ranking == own.search(query, 10).ranking
+    able = {name: FaissStore(name).can_change for name in ("HNSW8", "SQ8,RFlat", "IVF16,PQ8x4fs", "OPQ8,IVF16,PQ8")}
+    assert able == {"HNSW8": False, "SQ8,RFlat": False, "IVF16,PQ8x4fs": False, "OPQ8,IVF16,PQ8": True}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -16,6 +16,7 @@ import ragprof
 from ragprof.core import Doc, EmbeddedQuery, Query
 from ragprof.core.clock import SILENT
 from ragprof.core.errors import BadInput
+from ragprof.parts.faiss_index import FaissStore
 from ragprof.price.databases import managed_database
 from ragprof.record.recording import Bench
 from ragprof.record.trial import Trial
@@ -24,6 +25,7 @@ from ragprof.report.markdown import as_part
 from ragprof.session import summary as summary_module
 from ragprof.studies.contract import Context, Request
 from ragprof.studies.preparation import prepare
+from ragprof.studies.stores.churn import record_churn
 from ragprof.studies.stores.record import record_stores
 from ragprof.studies.stores.section import StoresSection
 from ragprof.studies.stores.study import STUDY
@@ -42,6 +44,12 @@ filters = { tenant = 0.5, date = 0.1 }
 [stores.indexes]
 hnsw = { name = "faiss", factory = "HNSW4", ef_search = [4, 32] }
 ivf = { name = "faiss", factory = ["IVF4,Flat", "IVF4,SQ8"], nprobe = [1, 4] }
+[stores.churn]
+deleted = 0.1
+replaced = 0.1
+inserted = 0.1
+batch = 1
+seconds = 0.2
 [stores.timing]
 seconds = 0.2
 rounds = 2
@@ -119,6 +127,35 @@ def test_recall_is_that_of_the_recorded_rankings_and_of_what_ties_with_their_las
     assert section.settings[3].recall.mean == pytest.approx(0.58333, rel=1e-4)
 
 
+def test_while_passages_come_and_go_recall_is_of_what_is_there(section: StoresSection) -> None:
+    assert section.unchanged == ["hnsw"]
+    phases = {(each.setting, each.phase): each for each in section.phases}
+    assert len(phases) == 16  # two clustered indexes with two settings each
+    whole = [phases["ivf IVF4,Flat nprobe=4", phase] for phase in ("before", "during", "after", "rebuilt")]
+    assert [each.recall.mean for each in whole] == [1.0] * 4
+    assert [(each.ghosts, each.stale) for each in section.phases] == [(0, 0)] * 16
+    assert whole[2].searches == 24  # twelve questions, two rounds
+    (flat, _) = section.changes
+    assert (flat.deleted, flat.replaced, flat.inserted, flat.writes, flat.looked_for) == (2, 2, 2, 6, 4)
+    assert flat.before_bytes == flat.after_bytes == flat.rebuilt_bytes  # 22 passages each time, and FAISS closes up
+    assert "No search of " in "".join(section.statements)
+
+
+def test_what_should_be_gone_and_is_found_is_counted(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FaissStore, "delete", lambda self, doc_ids: None)
+    path = recorded.parent / "eval.toml"
+    planned = STUDY.plan(prepare(path), Request(path, {"indexes": {"flat": {"name": "faiss", "factory": "Flat"}}}))
+    docs, embedder = planned.subject.corpus.docs, planned.parts.embedder
+    vectors = embedder.embed_documents([doc.content for doc in docs]).vectors  # type: ignore[union-attr]
+    asked = [EmbeddedQuery(Query(doc.doc_id, ""), vector) for doc, vector in zip(docs, vectors, strict=True)]
+    record_churn(planned, docs, vectors, asked, Bench(tmp_path, tmp_path, SILENT))
+    searches = pd.read_parquet(tmp_path / "stores" / "churn" / "0" / "searches.parquet").groupby("phase")
+    gone = {phase: (rows["ghosts"].sum() > 0, rows["stale"].sum() > 0) for phase, rows in searches}
+    assert gone == {"before": (False, False), "during": (True, True), "after": (True, True), "rebuilt": (False, False)}
+
+
 def test_the_sentence_names_the_cheapest_within_the_margin(section: StoresSection) -> None:
     good = [each for each in section.settings if each.quality and each.quality.within_margin == "kept"]
     cheapest = min(good, key=lambda each: (Decimal(each.usd_per_month or 0), each.latency.p95_ns))
@@ -130,7 +167,9 @@ def test_the_sentence_names_the_cheapest_within_the_margin(section: StoresSectio
 def test_the_report_shows_answer_charts_and_the_price_with_its_source(section: StoresSection) -> None:
     context = Context(("dense",), "nDCG@10", {"dense": "search"}, {"dense": "#332288"})
     (part,) = show(section, context)
-    assert [chart.key for chart in charts_of(part.blocks)] == ["stores-latency", "stores-losses"]
+    assert [chart.key for chart in charts_of(part.blocks)] == [
+        "stores-latency", "stores-losses", "stores-freshness",
+    ]  # fmt: skip
     text = as_part(part)
     assert "behind overlap" in text
     assert "pinecone/standard since 2026-06-09, not verified" in text
@@ -154,6 +193,7 @@ def test_check_says_what_it_would_take(recorded: Path) -> None:
     rows = dict(STUDY.estimate(planned, Trial(planned.subject, recorded, {}, {})).rows)
     assert rows["indexes built"] == "4, one of them exact"
     assert rows["searches untimed"] == "84"
+    assert rows["churn"] == "2 indexes built twice more, each written to for 0.2 s or longer; hnsw cannot be changed"
 
 
 @pytest.mark.parametrize(
@@ -167,6 +207,9 @@ def test_check_says_what_it_would_take(recorded: Path) -> None:
         ('pipeline = "dense"', 'pipeline = "bm25"', "no pipeline with an embedder named 'bm25'"),
         ('"pinecone/standard"', '"pinecone/standart"', "did you mean 'pinecone/standard'?"),
         ("date = 0.1", "date = 1", "Input should be less than 1"),
+        ("replaced = 0.1", "replaced = 0.05", "replaced = 0.05 of 24 passages is fewer than 2"),
+        ("replaced = 0.1", "replaced = 0.9", "deleted, replaced and inserted are 1.1 together"),
+        ("ivf =", "# ivf =", "none of these indexes can be changed; leave [stores.churn] out"),
         ("k = 5", "k = 50", "k = 50 is above the depth 10"),
         ("[stores.indexes]\nhnsw", "[stores.indexes]\nexact", "'exact' is what exact search is called"),
     ],

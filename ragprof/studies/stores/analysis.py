@@ -17,6 +17,7 @@ from ragprof.report import figures
 from ragprof.report.figures import counted
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, quantile
 from ragprof.studies.contract import EstimateValue, Latency
+from ragprof.studies.stores.freshness import change_sentences, changes_in, phases_in
 from ragprof.studies.stores.plan import EXACT
 from ragprof.studies.stores.record import APART
 from ragprof.studies.stores.recorded import BILLS, BUILDS, FILTERED, FOUND, JUDGEMENT, LIVE, MANIFEST, SCORES
@@ -120,6 +121,9 @@ def analyse(folder: Path) -> StoresSection:
         busy=busy,
         settings=settings,
         filters=_filters(place, manifest, seed),
+        phases=phases_in(place, manifest, seed),
+        changes=changes_in(place, manifest),
+        unchanged=_unchanged(manifest),
         cheapest=_cheapest(settings, lambda one: one.quality, by),
         cheapest_by=by.word,
         cheapest_reranked=_cheapest(settings, lambda one: one.reranked, by),
@@ -148,6 +152,11 @@ def _filters(place: Path, manifest: Mapping[str, Any], seed: int) -> list[StoreF
             )
         )
     return found
+
+
+def _unchanged(manifest: Mapping[str, Any]) -> list[str]:
+    labels = dict.fromkeys(each["index"] for each in manifest["settings"] if each["name"] != EXACT)
+    return [label for label in labels if label not in manifest["churned"]] if manifest.get("churn") else []
 
 
 def _busy(live: pd.DataFrame, timing: Mapping[str, Any]) -> str:
@@ -236,6 +245,7 @@ def _sentences(section: StoresSection) -> Iterator[str]:
         told = figures.listed([f"{each.name} ({each.short:,})" for each in short])
         yield f"Fewer passages than asked for came back from {told}, in so many of {section.queries:,} searches."
     yield from _starved(section)
+    yield from change_sentences(section)
 
 
 def _starved(section: StoresSection) -> Iterator[str]:

@@ -108,3 +108,23 @@ def losses(section: StoresSection) -> Chart | None:
     )
     colours = pipeline_colours([alone, behind])
     return changes_chart("stores-losses", "What the index loses", caption, {section.metric: drawn}, colours)
+
+
+def recall_by_phase(section: StoresSection) -> Chart | None:
+    """How recall differs from before while an index is changed, afterwards, and after it was built anew."""
+    names = {"during": "while it changes", "after": "afterwards", "rebuilt": "built anew"}
+    drawn = []
+    for each in section.phases:
+        if each.change is None or each.change.mean is None or each.change.interval is None:
+            continue
+        low, high = (float(end or 0) for end in each.change.interval)
+        told = f"{figures.difference(each.change.mean)} ({gain_span(each.change.interval, figures.score)})"
+        drawn.append(Shift(each.setting, names[each.phase], each.change.mean, low, high, told))
+    caption = (
+        f"Change of recall@{section.k} against before, paired by query, each against exact search over what is in the "
+        "index at that moment. Point: mean; line: 95% interval."
+    )
+    colours = pipeline_colours(names.values())
+    return changes_chart(
+        "stores-freshness", "What changes do to an index", caption, {f"recall@{section.k}": drawn}, colours
+    )

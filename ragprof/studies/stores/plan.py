@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from ragprof.core import registry
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.registry import PartSpec
-from ragprof.core.stages import FilteredStore, Store, TrainedStore, TunableStore
+from ragprof.core.stages import FilteredStore, MutableStore, Store, TrainedStore, TunableStore
 from ragprof.evals import complaint
-from ragprof.evals.stores import StoresSettings
+from ragprof.evals.stores import StoresChurn, StoresSettings
 from ragprof.price.databases import managed_database
 from ragprof.record.pipeline import Parts, part
 from ragprof.record.recording import Subject
@@ -108,6 +108,14 @@ def plan(prepared: Prepared, request: Request) -> StoresPlan:
             raise BadInput(
                 "none of these indexes can filter; leave filters out, or add one that can, such as faiss HNSW32"
             )
+    if settings.churn is not None:
+        with places.put_before("stores", "churn"):
+            counts_of(settings.churn, documents)
+            if not any(can_change(index.store) for index in indexes):
+                raise BadInput(
+                    "none of these indexes can be changed; leave [stores.churn] out, or add one that can, such as "
+                    "faiss IVF64,Flat, pgvector or qdrant"
+                )
     subject = replace(prepared.subject, pipelines=(replace(parts, store=exact),))
     return StoresPlan(subject, settings, parts, reranker, tuple(indexes), metric)
 
@@ -134,6 +142,22 @@ def _parts(subject: Subject, settings: StoresSettings, places: Places) -> tuple[
 def can_filter(store: Store) -> bool:
     """Whether it searches among the documents of one value of a field."""
     return isinstance(store, FilteredStore) and store.can_filter
+
+
+def can_change(store: Store) -> bool:
+    """Whether it lets passages come and go."""
+    return isinstance(store, MutableStore) and store.can_change
+
+
+def counts_of(asked: StoresChurn, passages: int) -> tuple[int, int, int]:
+    """How many are inserted, deleted and replaced. Raises BadInput where a share is too small for so few."""
+    found = []
+    for name, least in (("inserted", 1), ("deleted", 1), ("replaced", 2)):
+        share = getattr(asked, name)
+        found.append(round(share * passages))
+        if share and found[-1] < least:
+            raise BadInput(f"{name} = {share:g} of {passages:,} passages is fewer than {least}; give a larger share")
+    return found[0], found[1], found[2]
 
 
 def _said(option: str, value: object) -> str:

@@ -2,7 +2,7 @@
 
 Writes <recording>/stores/: rankings/<number>.parquet (a file a setting), found.parquet (what each search returned),
 builds.parquet, spans.parquet (live searches through the store's own call) and, last, manifest.json. What a killed run
-has ranked stays; indexes are built and times taken anew. Knows no judgement and no price.
+has ranked and changed stays; indexes are built and other times taken anew. Knows no judgement and no price.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from ragprof.record.recording import (
     shuffled,
 )
 from ragprof.record.timings import QuietMoments, Timings, busiest, warmed
+from ragprof.studies.stores.churn import churned, record_churn
 from ragprof.studies.stores.plan import Index, StoresPlan, can_filter
 from ragprof.studies.stores.truth import TIE, ExactScores, found_right
 
@@ -101,9 +102,10 @@ def record_stores(plan: StoresPlan, bench: Bench) -> None:
         spans = _timed(plan, plain, queries, bench)
         if plan.settings.filters:
             _filtered(plan, asked, IndexedPassages(docs, embedding.documents[key], exact), queries, folder, bench)
+        engines = {each.name: each.store.engine for each in asked if isinstance(each.store, NamedEngine)}
+        made = {each.name: each.store.identity for each in asked}
+        record_churn(plan, docs, embedding.documents[key], queries, bench)  # last: it leaves other passages behind
     files.write_table(folder / "spans.parquet", spans)
-    engines = {each.name: each.store.engine for each in asked if isinstance(each.store, NamedEngine)}
-    made = {each.name: each.store.identity for each in asked}
     files.write_json(
         folder / "manifest.json",
         {**facts, "recording": uuid4().hex, "engines": redacted(engines), "stores": redacted(made),
@@ -131,6 +133,8 @@ def _facts(plan: StoresPlan) -> dict[str, Any]:
         "k": plan.settings.k,
         "tie": TIE,
         "filters": dict(plan.settings.filters),
+        "churn": None if plan.settings.churn is None else plan.settings.churn.model_dump(),
+        "churned": [] if plan.settings.churn is None else [index.label for index in churned(plan)],
         "settings": [
             {"name": setting.name, "index": index.label, "number": number, "knobs": dict(setting.knobs),
              "spec": redacted(index.spec.model_dump(mode="json"))}
@@ -149,8 +153,8 @@ def _continue_or_clear(folder: Path, facts: Mapping[str, Any]) -> None:
     basis = {key: value for key, value in facts.items() if key != "config"}
     same = path.exists() and files.read_json(path, remedy="delete it") == basis
     if not same or (folder / "manifest.json").exists():
-        shutil.rmtree(folder / "rankings", ignore_errors=True)
-        shutil.rmtree(folder / "found", ignore_errors=True)
+        for name in ("rankings", "found", "churn"):
+            shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "manifest.json").unlink(missing_ok=True)
     for name in ("rankings", "found"):
         (folder / name).mkdir(exist_ok=True)

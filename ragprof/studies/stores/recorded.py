@@ -26,6 +26,14 @@ LIVE = RecordedTable(
 """A row a live search; `pipeline` is the setting's name."""
 FILTERED = RecordedTable(text="setting field query_id", whole="hits wanted found matching", remedy=AGAIN)
 """Of the `wanted` nearest that the filter lets through, how many are among as many first."""
+CHANGED = RecordedTable(
+    text="setting phase query_id", whole="round start_ns duration_ns wanted hits ghosts stale found", remedy=AGAIN
+)
+"""A row a search before, during and after changes, and after a rebuild; `ghosts` and `stale` were gone before it."""
+WRITES = RecordedTable(
+    text="kind", whole="passages start_ns duration_ns visible_ns", nullable="visible_ns", remedy=AGAIN
+)
+SIZES = RecordedTable(whole="before_bytes after_bytes rebuilt_bytes rebuild_ns", remedy=AGAIN)
 SCORES = RecordedTable(text="setting stage metric query_id", number="value", may_be_empty=True, remedy=AGAIN)
 """Recall of exact search stands under the metric `recall@k`."""
 
@@ -54,6 +62,8 @@ class StoresManifest(TypedDict, total=False):
     depth: int
     k: int
     filters: dict[str, float]
+    churn: dict[str, Any] | None
+    churned: list[str]
     settings: list[RecordedSetting]
     engines: dict[str, str]
 

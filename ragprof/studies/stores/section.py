@@ -57,6 +57,40 @@ class StoreFilter(Section):
     latency: Latency
 
 
+class StorePhase(Section):
+    """One setting before, during or after its index was changed, or after it was built anew."""
+
+    setting: str
+    phase: Literal["before", "during", "after", "rebuilt"]
+    recall: EstimateValue = Field(description="of exact search over what was in the index at that moment")
+    change: EstimateValue | None = Field(description="of recall, against before, paired by query; null of before")
+    searches: int
+    ghosts: int = Field(description="searches that found a passage that had been deleted before they began")
+    stale: int = Field(description="searches that found the old version of one that had been replaced before")
+    latency: Latency
+
+
+class StoreChange(Section):
+    """What changing one index took, and what it left behind."""
+
+    index: str
+    deleted: int
+    replaced: int
+    inserted: int
+    writes: int
+    seconds: float = Field(description="from the first write to the end of the last")
+    write_p50_ns: int
+    write_p95_ns: int
+    looked_for: int = Field(description="writes after which a new passage was looked for, by its own vector")
+    visible_p50_ns: int | None = Field(description="from the beginning of the write until it was found")
+    visible_most_ns: int | None
+    never_visible: int = Field(description="of these, how many were not found within ten seconds")
+    before_bytes: int
+    after_bytes: int
+    rebuilt_bytes: int = Field(description="of an index built anew of what is in it at the end")
+    rebuild_ns: int
+
+
 class StoreRate(Section):
     """By which price a month was counted."""
 
@@ -82,6 +116,9 @@ class StoresSection(Section):
     busy: str = Field(description="why times are not to be trusted; empty where nothing speaks against them")
     settings: list[StoreSetting]
     filters: list[StoreFilter] = Field(description="of settings that can filter; empty where none was asked for")
+    phases: list[StorePhase] = Field(description="of settings whose index can be changed; empty where none was asked")
+    changes: list[StoreChange] = Field(description="a row an index that was changed")
+    unchanged: list[str] = Field(description="indexes whose store lets no passage come and go")
     cheapest: str | None = Field(description="the cheapest setting that keeps the quality of exact search")
     cheapest_by: Literal["usd_per_month", "p95", "index_bytes"] = Field(
         description="USD of a month where all have a price; else p95, or bytes where times are not to be trusted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ragprof.record.trial import Trial
 from ragprof.studies.contract import Effort, Study
 from ragprof.studies.stores.analysis import analyse, is_compared, stores_belong
+from ragprof.studies.stores.churn import churned
 from ragprof.studies.stores.judge import judge_stores
 from ragprof.studies.stores.plan import StoresPlan, plan
 from ragprof.studies.stores.price import price_stores
@@ -24,7 +25,18 @@ def estimate(planned: StoresPlan, _trial: Trial) -> Effort:
     ]
     if planned.parts.reranker is not None:
         rows.append(("pairs reranked", f"at least {planned.parts.depth * queries:,}, each once"))
+    if planned.settings.churn is not None:
+        rows.append(("churn", _churn_words(planned)))
     return Effort(rows, None)
+
+
+def _churn_words(planned: StoresPlan) -> str:
+    """How many indexes are filled twice more, how long they are written to, and which cannot be."""
+    able = churned(planned)
+    left = [index.label for index in planned.indexes[1:] if index not in able]
+    seconds = 0.0 if planned.settings.churn is None else planned.settings.churn.seconds
+    words = f"{len(able):,} indexes built twice more, each written to for {seconds:g} s or longer"
+    return f"{words}; {', '.join(left)} cannot be changed" if left else words
 
 
 STUDY: Study[StoresPlan, StoresSection] = Study(

@@ -31,6 +31,7 @@ def show(section: StoresSection, _context: Context) -> list[ReportPart]:
         settings_table(section),
         costs_table(section),
         *([filters_table(section)] if section.filters else []),
+        *([charts.recall_by_phase(section), phases_table(section), changes_table(section)] if section.phases else []),
     ]
     return [ReportPart("stores", "Which index is good enough", blocks, link="Indexes")]
 
@@ -115,6 +116,53 @@ def filters_table(section: StoresSection) -> Table:
         "Short: fewer came back than were asked for and are there."
     )
     return Table.of("stores-filters", "Behind filters", columns, section.filters, note)
+
+
+def phases_table(section: StoresSection) -> Table:
+    """Recall, ghosts and latency of each setting before, during and after changes, and after a rebuild."""
+    columns = {
+        Column("Setting", numeric=False): lambda one: Cell(one.setting if one.phase == "before" else ""),
+        Column("Phase", numeric=False): lambda one: Cell(one.phase),
+        Column(f"recall@{section.k}", "of what is there"): lambda one: estimate_cell(one.recall, figures.score),
+        Column("Deleted", "still found"): lambda one: _ghosts(one.ghosts),
+        Column("Old version", "still found"): lambda one: _ghosts(one.stale),
+        Column("Searches"): lambda one: figure(figures.count(one.searches)),
+        Column("Search", "p50"): lambda one: quantile_cell(one.latency, "p50"),
+        Column("Search", "p95"): lambda one: quantile_cell(one.latency, "p95"),
+    }
+    note = (
+        "Recall is against exact search over what is in the index while the search runs; a passage that is being "
+        "written meanwhile counts neither way. Still found: searches that found what had gone before they began. "
+        "Writes come from a second thread of the same process, so part of their cost to a search is Python's."
+    )
+    return Table.of("stores-phases", "An index that changes", columns, section.phases, note)
+
+
+def _ghosts(count: int) -> Cell:
+    return figure(figures.count(count), tone="worse" if count else "")
+
+
+def changes_table(section: StoresSection) -> Table:
+    """What the writes took, when new passages were found, and how large the index became."""
+    columns = {
+        Column("Index", numeric=False): lambda one: Cell(one.index),
+        Column("Deleted", "passages"): lambda one: figure(figures.count(one.deleted)),
+        Column("Replaced", "passages"): lambda one: figure(figures.count(one.replaced)),
+        Column("Inserted", "passages"): lambda one: figure(figures.count(one.inserted)),
+        Column("Write", "p50"): lambda one: figure(figures.duration(one.write_p50_ns)),
+        Column("Write", "p95"): lambda one: figure(figures.duration(one.write_p95_ns)),
+        Column("Found after", "p50"): lambda one: figure(figures.duration(one.visible_p50_ns)),
+        Column("Found after", "longest"): lambda one: figure(figures.duration(one.visible_most_ns)),
+        Column("Index", "before"): lambda one: figure(figures.size(one.before_bytes)),
+        Column("Index", "after"): lambda one: figure(figures.size(one.after_bytes)),
+        Column("Index", "built anew"): lambda one: figure(figures.size(one.rebuilt_bytes)),
+        Column("Build anew"): lambda one: figure(figures.duration(one.rebuild_ns)),
+    }
+    note = (
+        f"{figures.between([each.writes for each in section.changes], 'write')} an index. Found after: from the "
+        "beginning of a write until a search by a new passage's own vector finds it."
+    )
+    return Table.of("stores-changes", "What changing an index takes", columns, section.changes, note)
 
 
 def _month(one: StoreSetting) -> Cell:
