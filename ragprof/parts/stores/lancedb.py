@@ -133,7 +133,7 @@ class LancedbStore(DatabaseStore):
             query = query.bypass_vector_index()
         else:
             query = query.nprobes(self._probes)
-            query = query.ef(max(self._ef_search, depth)) if "hnsw" in self._index else query
+            query = query.ef(max(self._ef_search, depth * max(1, self._rescore))) if "hnsw" in self._index else query
             query = query.refine_factor(self._rescore) if self._rescore else query
         if where:
             chosen = (f"{field} = '{value.replace(chr(39), chr(39) * 2)}'" for field, value in where.items())

@@ -97,14 +97,14 @@ def changes_of(asked: StoresChurn, docs: Sequence[Doc], vectors: Vectors, *, see
 
 
 @dataclass
-class Presence:
+class InIndex:
     """When each version came and went, in ns of the clock: the beginning and the end of the write that did it."""
 
     coming: tuple[Rows, Rows]
     going: tuple[Rows, Rows]
 
     @classmethod
-    def of(cls, made: Changes) -> Presence:
+    def of(cls, made: Changes) -> InIndex:
         never = np.full(len(made.docs), NEVER)
         came = never.copy()
         came[made.first] = -1
@@ -158,7 +158,7 @@ class _Churn:
         self._plan, self._index, self._made, self._bench = plan, index, made, bench
         self._queries, self._store, self._clock = queries, index.store, bench.clock
         self._settings = plan.settings.churn or StoresChurn(deleted=0.1)
-        self._presence, self._log, self._written = Presence.of(made), Log(), 0
+        self._present, self._log, self._written = InIndex.of(made), Log(), 0
         self._rows: dict[Doc, list[int]] = {}
         for row, doc in enumerate(made.docs):
             self._rows.setdefault(doc, []).append(row)
@@ -224,7 +224,7 @@ class _Churn:
         """Its row; of versions that do not differ the one that may be in the index."""
         rows = self._rows[doc]
         return (
-            next((row for row in rows if self._presence.possible(start, end)[row]), rows[-1]) if rows[1:] else rows[0]
+            next((row for row in rows if self._present.possible(start, end)[row]), rows[-1]) if rows[1:] else rows[0]
         )
 
     def _change(self, asked: Mapping[str, Store]) -> None:
@@ -262,10 +262,10 @@ class _Churn:
                     return
                 sleep(min(0.05, wait_ns / 1e9))
             start = clock()
-            self._presence.going[0][write.gone] = self._presence.coming[0][write.come] = start
+            self._present.going[0][write.gone] = self._present.coming[0][write.come] = start
             took = self._written_to(write)
             end = clock()
-            self._presence.going[1][write.gone] = self._presence.coming[1][write.come] = end
+            self._present.going[1][write.gone] = self._present.coming[1][write.come] = end
             visible = self._visible(int(write.come[0]), start, clock) if len(write.come) else None
             self._log.writes.append((write.kind, max(len(write.gone), len(write.come)), start, took, visible))
             self._written += 1
@@ -311,7 +311,7 @@ class _Churn:
             nearest = np.argsort(-scores, kind="stable")[: NEAREST * k]
             for place in places:
                 name, phase, number, _, start, end, duration, found = self._log.searches[place]
-                possible, certain = self._presence.possible(start, end), self._presence.certain(start, end)
+                possible, certain = self._present.possible(start, end), self._present.certain(start, end)
                 best = nearest[possible[nearest]][:k]
                 if len(best) < k:
                     all_possible = np.flatnonzero(possible)
@@ -320,7 +320,7 @@ class _Churn:
                 wanted = int(certain[best].sum())
                 hits = min(int((certain[met] & (scores[met] >= border)).sum()), wanted)
                 gone = np.asarray(found, np.int64)
-                gone = gone[self._presence.going[1][gone] < start]
+                gone = gone[self._present.going[1][gone] < start]
                 stale = sum(row in renewed for row in gone.tolist())
                 rows.append(
                     (name, phase, number, query_id, start, duration, wanted, hits, len(gone) - stale, stale, len(found))
