@@ -138,7 +138,7 @@ def test_while_passages_come_and_go_recall_is_of_what_is_there(section: StoresSe
     (flat, _) = section.changes
     assert (flat.deleted, flat.replaced, flat.inserted, flat.writes, flat.looked_for) == (2, 2, 2, 6, 4)
     assert flat.before_bytes == flat.after_bytes == flat.rebuilt_bytes  # 22 passages each time, and FAISS closes up
-    assert "No search of " in "".join(section.statements)
+    assert "None of " in "".join(section.statements)
 
 
 def test_what_should_be_gone_and_is_found_is_counted(

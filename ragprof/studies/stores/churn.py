@@ -223,9 +223,7 @@ class _Churn:
     def _row(self, doc: Doc, start: int, end: int) -> int:
         """Its row; of versions that do not differ the one that may be in the index."""
         rows = self._rows[doc]
-        return (
-            next((row for row in rows if self._present.possible(start, end)[row]), rows[-1]) if rows[1:] else rows[0]
-        )
+        return next((row for row in rows if self._present.possible(start, end)[row]), rows[-1]) if rows[1:] else rows[0]
 
     def _change(self, asked: Mapping[str, Store]) -> None:
         """Write from another thread, and ask until it has ended."""

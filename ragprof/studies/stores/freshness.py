@@ -135,7 +135,7 @@ def _ghosts_told(section: StoresSection) -> str:
     found = {name: sum(max(each.ghosts, each.stale) for each in changed if each.setting == name) for name in names}
     told = [f"{name} ({count:,})" for name, count in found.items() if count]
     if not told:
-        return f"No search of {searches} found a passage that had been deleted or replaced before it began."
+        return f"None of {searches} found a passage that had been deleted or replaced before it began."
     return (
         f"Passages that had been deleted or replaced before were still found by {figures.listed(told)}, of {searches}."
     )
