@@ -7,7 +7,7 @@ Comparison Pipeline Prices RagprofError Result Timing
 >>> print(*names[:10])
 audit chunking compare curate export gate grow init inject label
 >>> print(*names[10:])
-profile reranker restate reweigh run save_baseline screen span stage stores trace weigh
+load profile reranker restate reweigh run save_baseline screen span stage stores trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -31,7 +31,20 @@ if TYPE_CHECKING:
     from ragprof.session.gating import gate
     from ragprof.session.initial import init
     from ragprof.session.labelling import label
-    from ragprof.session.run import audit, chunking, curate, grow, inject, profile, reranker, run, screen, stores, weigh
+    from ragprof.session.run import (
+        audit,
+        chunking,
+        curate,
+        grow,
+        inject,
+        load,
+        profile,
+        reranker,
+        run,
+        screen,
+        stores,
+        weigh,
+    )
     from ragprof.session.tracing import trace
     from ragprof.studies.gate.document import Comparison
     from ragprof.studies.gate.sides import compare, save_baseline
@@ -54,6 +67,7 @@ __all__ = [
     "init",
     "inject",
     "label",
+    "load",
     "profile",
     "reranker",
     "restate",
@@ -85,6 +99,7 @@ _HOMES = {
     "init": "ragprof.session.initial",
     "inject": "ragprof.session.run",
     "label": "ragprof.session.labelling",
+    "load": "ragprof.session.run",
     "profile": "ragprof.session.run",
     "reranker": "ragprof.session.run",
     "restate": "ragprof.session.again",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ragprof.studies.profile.section import ProfileSection
 
 pytest_plugins = ["pytester"]
-BRIEF = ("audit", "chunking", "curate", "growth", "injection", "judge", "price", "record", "reranker", "screen",
+BRIEF = ("audit", "chunking", "curate", "growth", "injection", "judge", "load", "price", "record", "reranker", "screen",
          "stores_study")  # fmt: skip
 DATA = Path(__file__).parent / "data"
 # Nobody knows how busy the machine of a test is: what waiting does to a report is tested with readings made by hand.

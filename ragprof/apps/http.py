@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from ragprof.core import AppAnswer
+from ragprof.core import STAGES, AppAnswer
 from ragprof.core.clock import now_ns
 from ragprof.core.errors import BadInput
 from ragprof.core.spans import AppSpan, Listener, listening
@@ -77,6 +77,39 @@ class HttpApp:
             reason = "it redirects; give the address that it leads to" if moved else failure.reason
             where = f" ({self._server.url})" if failure.status is None else ""
             raise ConnectionError(f"{status}{reason}{where}") from None
+
+    @property
+    def address(self) -> str:
+        """Where questions are posted."""
+        return self._server.url
+
+    def headers(self) -> dict[str, str]:
+        """Those of a request, the key among them: never to be written down."""
+        own = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "ragprof"}
+        return {**own, **self._server.key_headers()}
+
+    def body(self, question: str) -> bytes:
+        """What is posted for a question."""
+        return json.dumps({**self._arguments, self._question: question}, ensure_ascii=False).encode()
+
+    def told(self, content: bytes) -> dict[str, int] | None:
+        """The ns of each stage that an answer tells of; None for what is no answer. Streams are taken as they are."""
+        text = content.decode("utf-8", "replace")
+        try:
+            returned = json.loads(text)
+        except (ValueError, RecursionError):
+            return {} if text.strip() and not text.lstrip().startswith("<") else None
+        if self.read(returned) is None:
+            return None
+        found: dict[str, int] = {}
+        spans = member(returned, "spans") if isinstance(returned, dict) else None
+        for each in spans if isinstance(spans, list) else []:
+            name, duration = member(each, "name"), member(each, "duration_ms")
+            if isinstance(name, str) and _is_time(duration):
+                stage = AppSpan(name).stage
+                stage = stage if stage in STAGES else "other"
+                found[stage] = found.get(stage, 0) + round(max(0, duration) * NS_PER_MS)
+        return found
 
     def _posted(self, question: str) -> object:
         here = listening()

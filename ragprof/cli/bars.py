@@ -50,6 +50,12 @@ class Bars:
         if self._tasks:
             self._bars.advance(self._tasks[-1], steps)
 
+    def state(self, words: str) -> None:
+        """Show what the task is at beside its name."""
+        if self._tasks:
+            task = self._bars.tasks[self._tasks[-1]]
+            self._bars.update(task.id, description=f"{task.description.partition(': ')[0]}: {plain.line(words)}")
+
     def done(self) -> None:
         if self._tasks:
             task = self._tasks.pop()

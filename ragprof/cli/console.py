@@ -191,6 +191,18 @@ def numbers(listed: str | None, *, option: str) -> tuple[int, ...] | None:
         raise BadInput(f"{option} '{listed}' is not a list of numbers; write it like 1000,2000,4000") from None
 
 
+def rates(listed: str | None, *, option: str) -> tuple[float, ...] | None:
+    """Parse `0.5,20` as numbers with a fraction; None if not given. Raises BadInput for anything else."""
+    from ragprof.core.errors import BadInput
+
+    if listed is None:
+        return None
+    try:
+        return tuple(float(number.strip().replace("_", "")) for number in listed.split(","))
+    except ValueError:
+        raise BadInput(f"{option} '{listed}' is not a list of numbers; write it like 0.5,20,100") from None
+
+
 def given(**options: Any) -> dict[str, Any]:
     """Return the options that were given, which override the study's table of the eval file."""
     return {name: value for name, value in options.items() if value is not None}

@@ -31,13 +31,14 @@ from ragprof.session.studies import STUDIES
 if TYPE_CHECKING:
     from ragprof.corpus import Passages
 
-DECLARED = ("growth", "injection", "reranker", "curate", "screen", "chunking", "stores", "audit")
+DECLARED = ("growth", "injection", "reranker", "curate", "screen", "chunking", "stores", "load", "audit")
 """Studies whose commands have options of their own."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line, and one for every study that has none here."""
-    for command in (run, grow, inject, reranker, curate, screen, chunking, stores, audit, check, price, report, trec):
+    commands = (run, grow, inject, reranker, curate, screen, chunking, stores, load, audit, check, price, report, trec)
+    for command in commands:
         app.command()(with_progress(command))
     for name in STUDIES:
         if name not in DECLARED:
@@ -364,6 +365,48 @@ def stores(
             "stores", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars
         )
     console.result(result, "stores")
+
+
+def load(
+    eval_file: EvalFile,
+    rates_per_second: Annotated[
+        str | None, typer.Option("--rate", metavar="R,R,...", help="Requests a second; default: by the capacity.")
+    ] = None,
+    concurrency: Annotated[
+        str | None, typer.Option("--concurrency", metavar="N,N,...", help="Closed loops, too: requests under way.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", metavar="S", help="For each target; default: the file's, 120.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Threads that answer; default: as many as cores.")
+    ] = None,
+    pipelines: Pipelines = None,
+    corpus: CorpusDir = None,
+    out: OutDir = None,
+    rates: RateBooks = None,
+    budget_usd: Annotated[
+        str | None, typer.Option("--budget-usd", metavar="USD", help="Requests stop before they cost more than this.")
+    ] = None,
+) -> None:
+    """Put load on the pipelines: capacity, tails, USD at the promise.
+
+    How many questions a second keep the promise of [load], which stage is full first, what happens beyond, and what a
+    question costs then, with and without the reranker.
+    """
+    from ragprof.session.run import run_study
+
+    changes = console.given(
+        rates=console.rates(rates_per_second, option="--rate"),
+        concurrency=console.numbers(concurrency, option="--concurrency"),
+        seconds=seconds,
+        workers=workers,
+        pipelines=pipelines,
+        budget_usd=budget_usd,
+    )
+    with console.progress() as bars:
+        result = run_study("load", eval_file, corpus=corpus, out=out, books=rates or [], changes=changes, progress=bars)
+    console.result(result, "load")
 
 
 def audit(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 Clock: TypeAlias = Callable[[], int]
 """Nanoseconds of a monotonic clock."""
@@ -73,6 +73,13 @@ class Progress(Protocol):
     def done(self) -> None: ...
 
     def note(self, sentence: str) -> None: ...
+
+
+@runtime_checkable
+class TellsState(Protocol):
+    """A progress that can say what a task is at besides how far it is, such as the rate of requests."""
+
+    def state(self, words: str) -> None: ...
 
 
 class Silent:

@@ -28,6 +28,7 @@ STUDIES = {
     "screen": "ragprof screen",
     "chunking": "ragprof chunking",
     "stores": "ragprof stores",
+    "load": "ragprof load",
 }  # fmt: skip
 """Folder of a study inside a recording -> the command that makes all of it anew."""
 VARIANTS = "variants"

@@ -26,6 +26,7 @@ from ragprof.evals.growth import GrowthSettings
 from ragprof.evals.injection import BudgetSettings, EnergySettings, InjectionSettings
 from ragprof.evals.knobs import Knobs, checked, variants
 from ragprof.evals.labels import LabelSettings
+from ragprof.evals.load import EconomicsSettings, LoadSettings
 from ragprof.evals.reranker import RerankerSettings
 from ragprof.evals.screen import ScreenSettings
 from ragprof.evals.stores import StoresSettings
@@ -242,6 +243,8 @@ class EvalConfig(EvalTable):
     screen: ScreenSettings = ScreenSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     stores: StoresSettings = StoresSettings()
+    load: LoadSettings = LoadSettings()
+    economics: EconomicsSettings = EconomicsSettings()
     gate: GateSettings = GateSettings()
     labels: LabelSettings = LabelSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -281,6 +284,7 @@ class EvalConfig(EvalTable):
             ("injection", "sweep"): self.injection.sweep,
             ("reranker", "pipelines"): self.reranker.pipelines,
             ("gate", "pipelines"): self.gate.pipelines,
+            ("load", "pipelines"): self.load.pipelines,
             **{
                 ("gate", "quantities", label, "pipelines"): margin.pipelines
                 for label, margin in self.gate.quantities.items()

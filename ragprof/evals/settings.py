@@ -15,8 +15,8 @@ from ragprof.evals.recorded import ANY, checked, manifest_of
 from ragprof.evals.tables import Timing
 
 UNRECORDED = (
-    "growth", "injection", "reranker", "curate", "screen", "chunking", "stores", "gate", "labels", "budget",
-    "energy", "metrics", "prices", "traffic",
+    "growth", "injection", "reranker", "curate", "screen", "chunking", "stores", "load", "economics", "gate",
+    "labels", "budget", "energy", "metrics", "prices", "traffic",
 )  # fmt: skip
 """Settings that do not affect a recording; the pipelines' own prices do not either."""
 TOLD_BY_TEXTS = ("passages", "readers", "max_file_mb", "source")

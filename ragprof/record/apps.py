@@ -270,6 +270,30 @@ class AskedApp:
             stayed_in(folder, f"app '{self.name}'")
         return heard
 
+    @contextmanager
+    def asker(self) -> Iterator[Callable[[Query], dict[str, int]]]:
+        """What one of several threads asks with: it returns the ns of each stage that the app's own marks tell of.
+
+        The app is called on that thread, with neither a time limit nor hooks of frameworks. Raises AppFailed.
+        """
+        with asyncio.Runner() as runner:
+
+            def ask(query: Query) -> dict[str, int]:
+                listener = Listener(now_ns)
+                with heard_by(listener):
+                    start = now_ns()
+                    returned = _finished(self.app.call(query.text), runner)
+                    end = now_ns()
+                if self.app.read(returned) is None:
+                    raise AppFailed(f"app '{self.name}' returned {what(returned)}; expected {EXPECTED}")
+                found: dict[str, int] = {}
+                for stage, time in stage_times(listener.close(), start, end).items():
+                    known = stage if stage in STAGES else "other"
+                    found[known] = found.get(known, 0) + time.path_ns
+                return found
+
+            yield ask
+
     def _on_thread(self, query: Query, work: Callable[[asyncio.Runner], Any], listener: Listener | None = None) -> Any:
         """What the work of a question returns. Raises AppFailed for whatever it raises, and where it takes too long."""
         try:

@@ -212,6 +212,16 @@ def stores(eval_file: str | Path, **options: Any) -> Result:
     return run_study("stores", eval_file, **options)
 
 
+def load(eval_file: str | Path, *, budget_usd: Decimal | str | None = None, **options: Any) -> Result:
+    """Put load on an eval's pipelines until they break the promise of [load]. Further options as of `run_study`.
+
+    A service on another host needs a budget, the most that its requests may cost, besides `max_rate` and
+    `usd_per_request` of [load].
+    """
+    changes = {**options.pop("changes", {}), **({} if budget_usd is None else {"budget_usd": str(budget_usd)})}
+    return run_study("load", eval_file, changes=changes, **options)
+
+
 weigh = reranker
 """The former name, for one release."""
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ragprof.studies.contract import Study
 
 PROFILE, TRACE = "profile", "trace"
-STUDIES = ("growth", "injection", "reranker", "curate", "screen", "chunking", "stores", "audit")
+STUDIES = ("growth", "injection", "reranker", "curate", "screen", "chunking", "stores", "load", "audit")
 """Folders of `ragprof/studies/` that join the main profile. Not among them are the gate, which compares two recordings,
 and TRACE, which stands alone: it has no eval and records nothing."""
 

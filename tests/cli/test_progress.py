@@ -23,7 +23,7 @@ from ragprof.record.rankings import document_vectors
 SECOND = 1_000_000_000
 RUNNING = re.compile(r"embed document texts: ([\d,]+) of 2,000 \((\d+)%\), ([\d.]+)/s, about (\d+) s left")
 FIELDS = {"task", "state", "done", "total", "seconds", "per_second", "remaining_seconds"}
-LONG = ("run", "grow", "inject", "reranker", "curate", "screen", "chunking", "stores", "audit", "check",
+LONG = ("run", "grow", "inject", "reranker", "curate", "screen", "chunking", "stores", "load", "audit", "check",
         "price", "report", "trec", "compare", "gate", "export", "mlflow", "baseline save", "corpora build")  # fmt: skip
 
 

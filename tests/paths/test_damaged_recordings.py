@@ -162,6 +162,7 @@ def passes(whole: Path, evaluation: EvaluationSet) -> dict[str, list[Pass]]:
         "screen": [judged("screen", prepared, eval_file)],
         "chunking": [judged("chunking", prepared, eval_file)],
         "stores": [],  # these are not recorded here
+        "load": [],
         "growth": [lambda home: judge_growth(home, evaluation), lambda home: write_sizes(growing, home / "growth")],
         "injection": [lambda home: judge_answers(home, evaluation, contents)],
         "reranker": [lambda home: judge_rerankers(home, evaluation, docs, keep_text=True)],

@@ -34,6 +34,7 @@ SECTIONS = (
     "ScreenSection",
     "ChunkingSection",
     "StoresSection",
+    "LoadSection",
     "AuditSection",
 )
 

@@ -244,13 +244,18 @@ class Server:
                     f"no connection can be set up: {failure}; mend the proxy or certificate variables of the "
                     "environment (ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE)"
                 ) from None
-            if self.has_key and self._key_header is not None:
-                client.headers[self._key_header] = self._key()
-            elif self.has_key:
-                client.headers["Authorization"] = f"Bearer {self._key()}"
+            client.headers.update(self.key_headers())
             self._opened = client
             weakref.finalize(self, client.close)
             return client
+
+    def key_headers(self) -> dict[str, str]:
+        """The header that holds the key, where there is one: never to be written down."""
+        if not self.has_key:
+            return {}
+        if self._key_header is not None:
+            return {self._key_header: self._key()}
+        return {"Authorization": f"Bearer {self._key()}"}
 
     def _key(self) -> str:
         key = os.environ.get(self.key_name, "").strip()

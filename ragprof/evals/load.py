@@ -1,0 +1,94 @@
+"""[load] and [economics]: which promise is to be kept under which arrivals, in how much time; what a question earns."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from ragprof.evals.tables import EvalTable, Misplaced
+
+Named = Annotated[str, Field(min_length=1)]
+MOST_RATE = 100_000.0
+"""Requests a second; more is a slip of the pen."""
+Rate = Annotated[float, Field(gt=0, le=MOST_RATE)]
+Dollars = Annotated[Decimal, BeforeValidator(str), Field(gt=0)]
+LEVELS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99"}
+
+
+class Promise(EvalTable):
+    """What is promised to whoever asks: one quantile of latency in ms, and how many questions may fail."""
+
+    p50_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
+    p95_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
+    p99_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
+    error_rate: float = Field(0.001, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def one_quantile(self) -> Self:
+        """Several would have several capacities."""
+        given = [name for name in LEVELS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise Misplaced(
+                f"a promise has one of {', '.join(LEVELS)}; {'none' if not given else ' and '.join(given)} "
+                f"{'is' if len(given) < 2 else 'are'} given"
+            )
+        return self
+
+    @property
+    def level(self) -> str:
+        """Which quantile is promised: p50, p95 or p99."""
+        return next(level for name, level in LEVELS.items() if getattr(self, name) is not None)
+
+    @property
+    def ms(self) -> float:
+        """Its bound."""
+        return float(next(value for name in LEVELS if (value := getattr(self, name)) is not None))
+
+
+class LoadSettings(EvalTable):
+    """How load is made, and what it is held to.
+
+    `seconds` are spent on each target, search of the capacity and steps together. `rates` are requests a second; where
+    they are left out, steps lie at shares of the capacity that was found. `trace` is a file of times of arrival, whose
+    pattern is repeated at each rate. `workers` threads answer in this process; a service behind HTTP has its own.
+    `max_rate` and `usd_per_request` are what a host elsewhere needs beside a budget.
+    """
+
+    slo: Promise = Promise(p95_ms=500)
+    seconds: float = Field(120.0, gt=0, le=86_400)
+    arrivals: Literal["poisson", "constant", "trace"] = "poisson"
+    trace: Named | None = None
+    rates: tuple[Rate, ...] = ()
+    repeats: int = Field(2, ge=1, le=20)
+    concurrency: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = ()
+    workers: int | None = Field(None, ge=1, le=1024)
+    pipelines: tuple[Named, ...] = ()
+    depths: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    without_reranker: bool = True
+    timeout_seconds: float = Field(30.0, gt=0, le=3600)
+    max_in_flight: int = Field(1000, ge=1, le=60_000)
+    max_rate: Rate | None = None
+    usd_per_request: Dollars | None = None
+    budget_usd: Dollars | None = None
+    profile: Literal["flat", "office", "trace"] = "flat"
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def trace_where_it_is_asked_for(self) -> Self:
+        """A pattern of arrivals, and a day's profile, come from a file."""
+        wanted = [key for key in ("arrivals", "profile") if getattr(self, key) == "trace"]
+        if wanted and self.trace is None:
+            raise Misplaced(f'{wanted[0]} = "trace" needs trace, a file of times of arrival', wanted[0])
+        if self.max_rate is not None:
+            above = [rate for rate in self.rates if rate > self.max_rate]
+            if above:
+                raise Misplaced(f"rate {above[0]:g} is above max_rate = {self.max_rate:g}", "rates")
+        return self
+
+
+class EconomicsSettings(EvalTable):
+    """What a question earns, in USD."""
+
+    usd_per_question: Dollars | None = None

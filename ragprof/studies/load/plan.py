@@ -1,0 +1,156 @@
+"""What load is put on: each pipeline as declared, without its reranker and at other depths; and within which bounds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from ragprof.apps.http import HttpApp
+from ragprof.core.errors import BadInput, UnknownName
+from ragprof.core.files import written_path
+from ragprof.core.stages import RemoteEmbedder, RemoteReranker
+from ragprof.evals import complaint
+from ragprof.evals.load import LoadSettings
+from ragprof.parts.http.calls import is_loopback
+from ragprof.record.pipeline import Parts
+from ragprof.record.recording import Subject
+from ragprof.studies.contract import Request
+from ragprof.studies.load.arrivals import ArrivalTrace, read_trace
+from ragprof.studies.load.client import check_files
+from ragprof.studies.preparation import Places, Prepared
+
+TargetKind: TypeAlias = Literal["threads", "app", "http"]
+"""A pool of threads that run a pipeline's parts, or that call an app of the user's own; or a service behind HTTP."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing that load is put on. `depth` is 0 where an app has its own; `reranked` is None for an app."""
+
+    name: str
+    pipeline: str
+    parts: Parts
+    kind: TargetKind
+    depth: int
+    reranked: bool | None
+
+    @property
+    def service(self) -> HttpApp:
+        """The service. Raises TypeError where it is none."""
+        app = self.parts.app
+        if app is None or not isinstance(app.app, HttpApp):
+            raise TypeError(f"{self.name} is no service behind HTTP")
+        return app.app
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """`most_requests` is what the budget pays for; None: nothing has to be paid."""
+
+    subject: Subject
+    settings: LoadSettings
+    targets: tuple[Target, ...]
+    workers: int
+    trace: ArrivalTrace | None
+    most_requests: int | None
+
+    @property
+    def promise(self) -> str:
+        """In words: p95 within 500 ms."""
+        return f"{self.settings.slo.level} within {self.settings.slo.ms:g} ms"
+
+
+def plan(prepared: Prepared, request: Request) -> LoadPlan:
+    """Check targets, arrivals and bounds; asks nobody. `request.changes` override [load]. Raises BadInput."""
+    subject, places = prepared.subject, Places(request.eval_file)
+    config = subject.config
+    try:
+        settings = LoadSettings.model_validate({**config.load.model_dump(exclude_unset=True), **request.changes})
+    except ValidationError as failure:
+        raise BadInput(f"[load] {complaint(failure)}", file=request.eval_file) from None
+    known = {parts.name: parts for parts in subject.pipelines}
+    for name in settings.pipelines:
+        if name not in known:
+            raise UnknownName("pipeline", name, known)
+    chosen = [known[name] for name in settings.pipelines] or list(subject.pipelines)
+    targets = tuple(each for parts in chosen for each in _targets(parts, settings))
+    trace = _trace(settings, request.eval_file, places)
+    if any(target.kind == "http" for target in targets):
+        with places.put_before("load", "max_in_flight"):
+            check_files(settings.max_in_flight)
+    elsewhere = sorted({host for target in targets for host in _elsewhere(target)})
+    most = None
+    if elsewhere or settings.budget_usd is not None:
+        with places.put_before("load"):
+            most = _paid(settings, elsewhere)
+    workers = settings.workers or len(os.sched_getaffinity(0))
+    return LoadPlan(subject, settings, targets, workers, trace, most)
+
+
+def _targets(parts: Parts, settings: LoadSettings) -> Iterator[Target]:
+    """The pipeline as declared, then what it could be cut down to."""
+    name, app = parts.name, parts.app
+    if app is not None:
+        if app.settings:
+            raise BadInput(
+                f"'{name}' is an app whose knobs are set on the app itself, so it cannot be asked several questions at "
+                "once; name other pipelines with --pipeline"
+            )
+        yield Target(name, name, parts, "http" if isinstance(app.app, HttpApp) else "app", 0, None)
+        return
+    reranked = parts.reranker is not None
+    yield Target(name, name, parts, "threads", parts.depth, reranked)
+    if not reranked:
+        return
+    for depth in sorted({depth for depth in settings.depths if depth < parts.depth}, reverse=True):
+        yield Target(f"{name} depth {depth}", name, replace(parts, depth=depth), "threads", depth, True)
+    if settings.without_reranker:
+        alone = replace(parts, reranker=None)
+        yield Target(f"{name} without reranker", name, alone, "threads", parts.depth, False)
+
+
+def _trace(settings: LoadSettings, eval_file: Path, places: Places) -> ArrivalTrace | None:
+    if settings.trace is None:
+        return None
+    with places.put_before("load", "trace"):
+        return read_trace(written_path(settings.trace, beside=eval_file))
+
+
+def _elsewhere(target: Target) -> Iterator[str]:
+    """Hosts beyond this machine that the target calls, as far as its parts say."""
+    if target.kind == "http":
+        if not is_loopback(target.service.address):
+            yield urlsplit(target.service.address).hostname or "another host"
+        return
+    parts = target.parts
+    for part, protocol in ((parts.embedder, RemoteEmbedder), (parts.reranker, RemoteReranker)):
+        if isinstance(part, protocol) and part.remote:
+            yield f"what '{target.pipeline}' calls"
+    if getattr(parts.generator, "remote", False) or hasattr(parts.generator, "base_url"):
+        yield f"the model that '{target.pipeline}' asks"
+
+
+def _paid(settings: LoadSettings, elsewhere: list[str]) -> int:
+    """How many requests the budget pays for. Raises BadInput where a bound is missing that a host elsewhere needs."""
+    missing = []
+    if elsewhere and settings.max_rate is None:
+        missing.append("max_rate in [load], the most requests a second")
+    if settings.budget_usd is None:
+        missing.append("--budget-usd, the most that it may cost")
+    if settings.usd_per_request is None:
+        missing.append("usd_per_request in [load], what one costs")
+    if missing:
+        what = f"load on {' and '.join(elsewhere)}, which is not this machine," if elsewhere else "a budget"
+        raise BadInput(f"{what} needs {' and '.join(missing)}")
+    if settings.usd_per_request is None or settings.budget_usd is None:
+        raise TypeError
+    most = int(settings.budget_usd / settings.usd_per_request)
+    if most < 1:
+        raise BadInput(f"a budget of {settings.budget_usd} USD pays for no request of {settings.usd_per_request} USD")
+    return most
