@@ -22,7 +22,7 @@ FLOORS = {
     "record": 3, "judge": 3, "price": 3,
     "studies": 4,
     "session": 5, "exports": 5,
-    "cli": 6, "pytest_plugin": 6,
+    "cli": 6, "pytest_plugin": 6, "web": 6,
 }  # fmt: skip
 SIBLINGS = ("record", "judge", "price")
 PLUGINS = ("embedders", "stores", "rerankers", "injectors", "generators", "signals")

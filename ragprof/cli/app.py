@@ -18,6 +18,7 @@ from ragprof.cli import (
     listing,
     study_commands,
     trace_commands,
+    view_command,
 )
 from ragprof.cli.ending import ended_plainly, unwind_when_ended
 from ragprof.core.errors import BadInput
@@ -84,5 +85,6 @@ def options(
 
 for commands in (
     init_command, study_commands, label_commands, trace_commands, listing, gate_commands, export_commands,
+    view_command,
 ):  # fmt: skip
     commands.add_to(app)

@@ -149,11 +149,25 @@ def progress() -> Iterator[Progress]:
     logger.setLevel(logging.WARNING if how == "quiet" else logging.INFO)
     logger.addHandler(handler)
     try:
-        with _shown(how) as shown:
-            yield shown
+        with _shown(how) as shown, _told(shown) as told:
+            yield told
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+
+
+@contextmanager
+def _told(shown: Progress) -> Iterator[Progress]:
+    """What is shown is told to `ragprof view`, too."""
+    from ragprof.cli.lines import Both, Lines, as_json
+    from ragprof.core.running import announced
+
+    with announced(" ".join(["ragprof", *sys.argv[1:]])) as announcement:
+        if announcement is None:
+            yield shown
+        else:
+            with Lines(announcement.tell, as_json) as lines:
+                yield Both(shown, lines)
 
 
 @contextmanager

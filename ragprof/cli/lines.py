@@ -14,7 +14,7 @@ from threading import Event, Lock, Thread
 from typing import Literal, TypeAlias
 
 from ragprof.core import plain
-from ragprof.core.clock import Clock, now_ns
+from ragprof.core.clock import Clock, Progress, now_ns
 from ragprof.report.figures import rough_duration, three_digits
 
 EVERY_S, EVERY_SHARE, APART_S = 10.0, 0.05, 2.0
@@ -168,3 +168,27 @@ class Lines:
             self._last = now
         if state == "running":
             task.told = task.done
+
+
+@dataclass(frozen=True)
+class Both:
+    """Reports to two at once."""
+
+    one: Progress
+    other: Progress
+
+    def start(self, task: str, total: int) -> None:
+        self.one.start(task, total)
+        self.other.start(task, total)
+
+    def advance(self, steps: int) -> None:
+        self.one.advance(steps)
+        self.other.advance(steps)
+
+    def done(self) -> None:
+        self.one.done()
+        self.other.done()
+
+    def note(self, sentence: str) -> None:
+        self.one.note(sentence)
+        self.other.note(sentence)

@@ -1,25 +1,19 @@
-"""The page on which people judge: on this machine's loopback alone, by a secret in its address, saved at each key.
+"""The page on which people judge, on this machine alone; saved at each key.
 
-It asks nothing of any other host, shows question and passage as text, and does not know which pipeline found what. A
-request that does not come to this machine's own name is refused, whatever it knows (DNS rebinding).
+It shows question and passage as text, and does not know which pipeline found what. Who may ask: `report/door.py`.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files as resources
-from threading import Thread
 from typing import Any, Protocol
 
 from ragprof.core.errors import BadInput, RagprofError
 from ragprof.labels.judging import PairTexts
+from ragprof.report.door import LocalPage, LocalServer, open_door
 
-MOST_BYTES = 10_000
 LONGEST_NAME = 40
 
 
@@ -53,47 +47,27 @@ def person_named(given: str) -> str:
     return name
 
 
-class _Page(BaseHTTPRequestHandler):
+class _Page(LocalPage):
     server: PageServer
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
-        if not self._is_meant():
-            return
-        if self.path.partition("?")[0] != f"/{self.server.token}/":
-            self._send(404, b"nothing here", "text/plain")
-            return
-        nonce = secrets.token_urlsafe(16)
-        page = resources("ragprof.labels").joinpath("page.html").read_text(encoding="utf-8").replace("{nonce}", nonce)
-        policy = (
-            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
-            "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-        )
-        self._send(200, page.encode(), "text/html; charset=utf-8", policy)
-
-    def do_POST(self) -> None:
-        if not self._is_meant():
-            return
-        action = self.path.removeprefix(f"/{self.server.token}/")
-        length = self.headers.get("Content-Length", "")
-        if action not in ("next", "grade", "undo") or self.headers.get("Content-Type") != "application/json":
-            self._answer(404, {"error": "nothing here"})
-        elif not length.isdigit() or int(length) > MOST_BYTES:
-            self._answer(413, {"error": "too long"})
+    def got(self, place: str) -> None:
+        if place.partition("?")[0]:
+            self.nothing_here()
         else:
-            self._answer(*self._done(action, self.rfile.read(int(length))))
+            self.scripted(resources("ragprof.labels").joinpath("page.html").read_text(encoding="utf-8"))
 
-    def _done(self, action: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    def posted(self, place: str, content: Any) -> tuple[int, dict[str, Any]]:
+        if place not in ("next", "grade", "undo"):
+            return 404, {"error": "nothing here"}
         try:
-            asked = json.loads(body)
-            person, grade = person_named(str(asked["person"])), asked.get("grade")
+            person, grade = person_named(str(content["person"])), content.get("grade")
             if grade is not None and (isinstance(grade, bool) or grade not in (0, 1, 2, 3)):
                 return 400, {"error": "a grade is 0, 1, 2 or 3"}
             judging = self.server.judging
-            if action == "grade":
-                desk = judging.grade(person, str(asked["query_id"]), str(asked["doc_id"]), grade)
+            if place == "grade":
+                desk = judging.grade(person, str(content["query_id"]), str(content["doc_id"]), grade)
             else:
-                desk = judging.undo(person) if action == "undo" else judging.next(person)
+                desk = judging.undo(person) if place == "undo" else judging.next(person)
         except RagprofError as problem:
             return 400, {"error": str(problem)}
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -105,66 +79,15 @@ class _Page(BaseHTTPRequestHandler):
         }  # fmt: skip
         return 200, {"pair": texts, "done": desk.done, "left": desk.left, "said": desk.said}
 
-    def _is_meant(self) -> bool:
-        """Whether the request names this machine and, in its path, the secret."""
-        port = self.server.server_address[1]
-        parts = self.path.split("/")
-        token = parts[1] if len(parts) > 1 else ""
-        known = secrets.compare_digest(token.encode(), self.server.token.encode())
-        if known and self.headers.get("Host") in (f"127.0.0.1:{port}", f"localhost:{port}"):
-            return True
-        self._send(403, b"open the whole address that ragprof printed", "text/plain")
-        return False
 
-    def _answer(self, status: int, content: dict[str, Any]) -> None:
-        self._send(status, json.dumps(content).encode(), "application/json")
-
-    def _send(self, status: int, content: bytes, kind: str, policy: str = "default-src 'none'") -> None:
-        self.send_response(status)
-        for name, value in (
-            ("Content-Type", kind), ("Content-Length", str(len(content))), ("Content-Security-Policy", policy),
-            ("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"), ("X-Content-Type-Options", "nosniff"),
-        ):  # fmt: skip
-            self.send_header(name, value)
-        if status >= 400:
-            # What the client sent along is not read, so that the connection cannot go on.
-            self.send_header("Connection", "close")
-            self.close_connection = True
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Silent: the address holds the secret."""
-
-
-class PageServer(ThreadingHTTPServer):
+class PageServer(LocalServer):
     """Serves the page until it is shut down."""
 
-    daemon_threads = True
-
     def __init__(self, judging: Judging, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Page)
-        self.judging, self.token = judging, secrets.token_urlsafe(24)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/{self.token}/"
+        super().__init__(_Page, port)
+        self.judging = judging
 
 
-@contextmanager
-def served(judging: Judging, port: int = 0) -> Iterator[PageServer]:
+def served(judging: Judging, port: int = 0) -> AbstractContextManager[PageServer]:
     """A server that runs until the end of the `with`. Raises BadInput for a port that is not free."""
-    try:
-        server = PageServer(judging, port)
-    except OSError as failure:
-        raise BadInput(
-            f"cannot serve on port {port}: {failure.strerror}; give another with --port, or none for a free one"
-        ) from None
-    thread = Thread(target=server.serve_forever, args=(0.05,), name="ragprof-page", daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return open_door(PageServer(judging, port))

@@ -135,9 +135,9 @@ def test_a_thread_tells_the_time_that_passes() -> None:
     written: list[str] = []
     with Lines(written.append, every_s=0.01) as lines, step(lines, "judge"):
         until = time.monotonic() + 10
-        while len(written) < 3 and time.monotonic() < until:
+        while written.count("judge: 0 s so far") < 3 and time.monotonic() < until:
             time.sleep(0.01)
-    assert written[:3] == ["judge: 0 s so far"] * 3
+    assert written.count("judge: 0 s so far") >= 3
     told = len(written)
     time.sleep(0.05)
     assert len(written) == told
