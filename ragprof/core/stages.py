@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ragprof.core import (
@@ -246,6 +247,21 @@ class MutableStore(Protocol):
 
     def insert(self, docs: Sequence[Doc], vectors: Vectors | None) -> None:
         """Put in these documents beside the others; their ids are new."""
+
+
+@runtime_checkable
+class ReopenableStore(Protocol):
+    """A store whose index lies in files of ours, so that it can be closed and opened again with nothing in memory."""
+
+    @property
+    def can_reopen(self) -> bool:
+        """Whether it can as it is set: a server of somebody else's is never restarted."""
+
+    def shut(self) -> Path:
+        """Write and close what is open, end a server of ours; the folder with the files. Nobody may search then."""
+
+    def open_again(self) -> None:
+        """Ready to be searched as before; what was `tuned` from it before is not. Harmless where it is open."""
 
 
 @runtime_checkable

@@ -43,6 +43,13 @@ class StoresChurn(EvalTable):
         return self
 
 
+class StoresCold(EvalTable):
+    """How often each index that is ours is closed and opened again, and how many questions it is asked then."""
+
+    restarts: int = Field(5, ge=2)
+    queries: int = Field(20, ge=1)
+
+
 class StoresSettings(EvalTable):
     """`indexes` are stores by a label; an option that is a list stands for each of its values.
 
@@ -50,7 +57,7 @@ class StoresSettings(EvalTable):
     first with vectors where it is left out, and so is the reranker that all of it is shown with, unless `reranker`
     names one. `k` is that of recall@k. `database` is a rate of a managed database for the bill of a month.
     `filters` are fields that are made up, each with the share of the passages that a filter on it lets through.
-    `churn` changes every index that can be changed while it is asked.
+    `churn` changes every index that can be changed while it is asked; `cold` closes and opens those that are ours.
     """
 
     indexes: dict[Label, PartSpec] = Field(default_factory=dict)
@@ -62,4 +69,5 @@ class StoresSettings(EvalTable):
     database: Named | None = None
     filters: dict[Label, Share] = Field(default_factory=dict)
     churn: StoresChurn | None = None
+    cold: StoresCold | None = None
     timing: StoresTiming = StoresTiming()

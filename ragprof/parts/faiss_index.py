@@ -8,10 +8,12 @@ best again by their whole vectors. What is to be trained is trained on the corpu
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from threading import RLock
 from typing import Annotated, Any
 
@@ -23,6 +25,7 @@ from ragprof.core.caches import unknown_rows
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.ranking import ranked
 from ragprof.core.stages import Labels, Store
+from ragprof.parts.databases import claims
 
 OWN_SEED = 1234
 """Of FAISS itself."""
@@ -70,6 +73,8 @@ class FaissStore:
         self._is_graph, self._counter = False, None
         self._fields: Labels = {}
         self._selectors: dict[tuple[tuple[str, str], ...], Any] = {}
+        self._kept: Path | None = None
+        """While it is closed: the folder of its file."""
         self._holes: set[int] = set()
         """Numbers that clusters gave to what was taken out since."""
         takes = _knobs_of(factory)
@@ -179,6 +184,35 @@ class FaissStore:
             self._docs += [docs[place] for place in kept.tolist()]
             self._selectors.clear()
         self._bytes = None
+
+    @property
+    def can_reopen(self) -> bool:
+        return True
+
+    def shut(self) -> Path:
+        """The index is written to a file, which is read once and taken away."""
+        self._kept = claims.own_folder()
+        _faiss().write_index(self._whole, str(self._kept / "index.faiss"))
+        self._whole = self._index = self._counter = None
+        self._made.clear()
+        return self._kept
+
+    def open_again(self) -> None:
+        if self._kept is None:
+            return
+        faiss = _faiss()
+        self._whole = faiss.read_index(str(self._kept / "index.faiss"))
+        self._index, self._counter = faiss.downcast_index(self._whole), _counter_of(_layers(self._whole))
+        self._forget()
+
+    def close(self) -> None:
+        """Take away the file, if there is one."""
+        self._forget()
+
+    def _forget(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            shutil.rmtree(kept, ignore_errors=True)
 
     @property
     def _is_clustered(self) -> bool:

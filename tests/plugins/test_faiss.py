@@ -140,6 +140,10 @@ def test_documents_come_and_go_in_lists_and_clusters(vectors: Vectors, factory: 
     own = FaissFlatStore()
     kept = [place for place in range(100, 1000) if place != 950]
     own.add([DOCS[place] for place in kept], vectors[kept])
+    folder = store.shut()
+    assert (folder / "index.faiss").is_file()
+    store.open_again()
+    assert not folder.exists()
     for row in vectors[::50]:
         query = EmbeddedQuery(Query("q", ""), row)
         assert store.tuned().search(query, 10).ranking == own.search(query, 10).ranking

@@ -173,6 +173,20 @@ def test_documents_come_and_go(store: DatabaseStore, passages: Passages) -> None
         assert_same(store.search(query, 40).ranking, best.search(query, 40).ranking)
 
 
+def test_closed_and_opened_again_it_holds_what_it_held(store: DatabaseStore, passages: Passages) -> None:
+    if not store.can_reopen:
+        pytest.skip("this store has no server or files of its own here")
+    docs, vectors = some(passages, 30)
+    store.add(docs, vectors)
+    before = store.search(passages.queries[0], 30).ranking
+    assert store.shut().is_dir()
+    store.open_again()
+    store.open_again()
+    assert_same(store.search(passages.queries[0], 30).ranking, before)
+    store.delete([docs[0].doc_id])
+    assert len(store.search(passages.queries[0], 30).ranking) == 29
+
+
 def test_a_filter_finds_the_nearest_among_those_of_its_value(store: DatabaseStore, passages: Passages) -> None:
     docs, vectors = some(passages, 100)
     tenants = [("a", "b'); --", "ж")[number % 3] for number in range(100)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ragprof.session import summary as summary_module
 from ragprof.studies.contract import Context, Request
 from ragprof.studies.preparation import prepare
 from ragprof.studies.stores.churn import record_churn
+from ragprof.studies.stores.cold import dropped
 from ragprof.studies.stores.record import record_stores
 from ragprof.studies.stores.section import StoresSection
 from ragprof.studies.stores.study import STUDY
@@ -50,6 +52,9 @@ replaced = 0.1
 inserted = 0.1
 batch = 1
 seconds = 0.2
+[stores.cold]
+restarts = 2
+queries = 3
 [stores.timing]
 seconds = 0.2
 rounds = 2
@@ -136,6 +141,7 @@ def test_while_passages_come_and_go_recall_is_of_what_is_there(section: StoresSe
     assert [(each.ghosts, each.stale) for each in section.phases] == [(0, 0)] * 16
     assert whole[2].searches == 24  # twelve questions, two rounds
     (flat, _) = section.changes
+    assert flat.index == "ivf IVF4,Flat"
     assert (flat.deleted, flat.replaced, flat.inserted, flat.writes, flat.looked_for) == (2, 2, 2, 6, 4)
     assert flat.before_bytes == flat.after_bytes == flat.rebuilt_bytes  # 22 passages each time, and FAISS closes up
     assert "None of " in "".join(section.statements)
@@ -154,6 +160,25 @@ def test_what_should_be_gone_and_is_found_is_counted(
     searches = pd.read_parquet(tmp_path / "stores" / "churn" / "0" / "searches.parquet").groupby("phase")
     gone = {phase: (rows["ghosts"].sum() > 0, rows["stale"].sum() > 0) for phase, rows in searches}
     assert gone == {"before": (False, False), "during": (True, True), "after": (True, True), "rebuilt": (False, False)}
+
+
+def test_first_searches_of_an_index_that_was_closed_stand_beside_warm_ones(section: StoresSection) -> None:
+    assert [(each.setting, each.restarts, each.first.n, each.cold.n, each.warm.n) for each in section.cold] == [
+        (name, 2, 2, 6, 6) for name in ("hnsw ef_search=4", "ivf IVF4,Flat nprobe=1", "ivf IVF4,SQ8 nprobe=1")
+    ]
+    assert not section.kept_open
+    told = "The very first search after opening takes hnsw ef_search=4 ("
+    assert any(sentence.startswith(told) for sentence in section.statements)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system tells what is in its page cache")
+def test_the_page_cache_is_dropped_or_it_is_said_that_it_was_not(tmp_path: Path) -> None:
+    (tmp_path / "index").write_bytes(bytes(1_000_000))
+    (tmp_path / "empty").touch()
+    resident = dropped(tmp_path)
+    assert resident is None or 0 <= resident <= 1
+    (tmp_path / "index").unlink()
+    assert dropped(tmp_path) is None
 
 
 def test_the_sentence_names_the_cheapest_within_the_margin(section: StoresSection) -> None:
@@ -193,6 +218,7 @@ def test_check_says_what_it_would_take(recorded: Path) -> None:
     rows = dict(STUDY.estimate(planned, Trial(planned.subject, recorded, {}, {})).rows)
     assert rows["indexes built"] == "4, one of them exact"
     assert rows["searches untimed"] == "84"
+    assert rows["cold"] == "3 indexes opened again 2 times, each asked 3 questions"
     assert rows["churn"] == "2 indexes built twice more, each written to for 0.2 s or longer; hnsw cannot be changed"
 
 

@@ -41,6 +41,15 @@ class EmbeddedPostgres:
             self._handle.cleanup()
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def stop(self) -> Path:
+        """End it for a while, with all connections of all stores; the folder of its files."""
+        self._handle.stop()
+        return self._folder
+
+    def start(self) -> None:
+        """Let it run again, where it does not."""
+        self._handle.start()
+
     @property
     def memory_bytes(self) -> int | None:
         """Resident memory of all its processes, what they share counted once."""

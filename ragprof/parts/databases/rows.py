@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
@@ -212,6 +213,16 @@ class DatabaseStore(ABC):
         if self._fields:
             raise BadInput(f"the store '{self.name}': what is inserted has no fields, and the index has some")
         self._put_in(self._numbered(docs, self._given_vectors(vectors), {}))
+
+    @property
+    def can_reopen(self) -> bool:
+        return False
+
+    def shut(self) -> Path:
+        raise BadInput(f"the store '{self.name}' is not restarted by ragprof")
+
+    def open_again(self) -> None:
+        raise BadInput(f"the store '{self.name}' is not restarted by ragprof")
 
     @property
     def can_filter(self) -> bool:

@@ -218,6 +218,24 @@ class ChromaStore(DatabaseStore):
         scores = -np.sqrt(np.maximum(distances, 0)) if self.metric == "l2" else 1.0 - distances
         return [(int(key), score) for key, score in zip(found["ids"][0], scores.tolist(), strict=True)]
 
+    @property
+    def can_reopen(self) -> bool:
+        return not self._url_env and self._runs == "server"
+
+    def shut(self) -> Path:
+        if self._folder is None or self._server is None:
+            return super().shut()
+        for session in _sessions_of(self._client):
+            session.close()
+        self._server.terminate()
+        self._server.wait()
+        self._server = None
+        return self._folder
+
+    def open_again(self) -> None:
+        if self._folder is not None and self._server is None:
+            self._reconnect()
+
     def _reconnect(self) -> None:
         name = self._collection.name
         self._connect()

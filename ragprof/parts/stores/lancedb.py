@@ -143,6 +143,22 @@ class LancedbStore(DatabaseStore):
         scores = -np.sqrt(np.maximum(distances, 0)) if self.metric == "l2" else 1.0 - distances
         return list(zip(found["id"].to_pylist(), scores.tolist(), strict=True))
 
+    @property
+    def can_reopen(self) -> bool:
+        return True
+
+    def shut(self) -> Path:
+        if self._folder is None:
+            return super().shut()
+        self._table = None
+        return self._folder
+
+    def open_again(self) -> None:
+        import lancedb
+
+        if self._table is None and self._folder is not None:
+            self._table = lancedb.connect(str(self._folder)).open_table(TABLE)
+
     def _reconnect(self) -> None:
         """There is no connection that could be lost."""
 

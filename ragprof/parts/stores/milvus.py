@@ -216,6 +216,25 @@ class MilvusStore(DatabaseStore):
             return [(hit["id"], -float(np.sqrt(max(hit["distance"], 0.0)))) for hit in found]
         return [(hit["id"], hit["distance"]) for hit in found]
 
+    @property
+    def can_reopen(self) -> bool:
+        return not self._url_env
+
+    def shut(self) -> Path:
+        if self._folder is None or self._client is None:
+            return super().shut()
+        from milvus_lite.server_manager import server_manager_instance
+
+        self._client.close()
+        server_manager_instance.release_server(str(self._folder / "milvus.db"))
+        self._client = None
+        return self._folder
+
+    def open_again(self) -> None:
+        if self._client is None and self._folder is not None:
+            client = self._connect()
+            self._called(lambda: client.load_collection(self._collection))
+
     def _reconnect(self) -> None:
         self._connect()
 

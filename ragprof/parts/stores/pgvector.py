@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import sqrt
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -222,6 +223,21 @@ class PgvectorStore(DatabaseStore):
         if self._lends and self._table and not self.is_existing:
             self._claim(self._table)
         self._settle()
+
+    @property
+    def can_reopen(self) -> bool:
+        return not self._url_env
+
+    def shut(self) -> Path:
+        if self._server is None:
+            return super().shut()
+        self._open.close()
+        return self._server.stop()
+
+    def open_again(self) -> None:
+        if self._server is not None:
+            self._server.start()
+            self._reconnect()
 
     def _execute(self, statement: Any, parameters: Sequence[Any] = ()) -> Any:
         """A statement outside any search. Raises BadInput with what the server said."""

@@ -158,6 +158,17 @@ class QdrantStore(DatabaseStore):
     def _reconnect(self) -> None:
         self._loaded.reconnect()
 
+    @property
+    def can_reopen(self) -> bool:
+        return not self._url_env
+
+    def shut(self) -> Path:
+        return self._engine.shut() if isinstance(self._engine, _Edge) else super().shut()
+
+    def open_again(self) -> None:
+        if isinstance(self._engine, _Edge):
+            self._engine.open_again()
+
     def _take_out(self, numbers: Sequence[int]) -> None:
         self._loaded.take_out(numbers)
 
@@ -323,6 +334,20 @@ class _Edge:
 
     def reconnect(self) -> None:
         """There is no connection that could be lost."""
+
+    def shut(self) -> Path:
+        if self._folder is None or self._shard is None:
+            raise BadInput("the store 'qdrant' is closed; fill it again")
+        self._shard.flush()
+        self._shard.close()
+        self._shard = None
+        return self._folder
+
+    def open_again(self) -> None:
+        import qdrant_edge as edge
+
+        if self._shard is None and self._folder is not None:
+            self._shard = edge.EdgeShard.load(str(self._folder / "shard"))
 
     def count(self) -> int:
         return int(self._shard.info().points_count)

@@ -17,7 +17,7 @@ from ragprof.report import figures
 from ragprof.report.figures import counted
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, quantile
 from ragprof.studies.contract import EstimateValue, Latency
-from ragprof.studies.stores.freshness import change_sentences, changes_in, phases_in
+from ragprof.studies.stores.freshness import change_sentences, changes_in, cold_in, cold_sentences, phases_in
 from ragprof.studies.stores.plan import EXACT
 from ragprof.studies.stores.record import APART
 from ragprof.studies.stores.recorded import BILLS, BUILDS, FILTERED, FOUND, JUDGEMENT, LIVE, MANIFEST, SCORES
@@ -123,7 +123,9 @@ def analyse(folder: Path) -> StoresSection:
         filters=_filters(place, manifest, seed),
         phases=phases_in(place, manifest, seed),
         changes=changes_in(place, manifest),
-        unchanged=_unchanged(manifest),
+        unchanged=_left(manifest, "churn", "churned"),
+        cold=cold_in(place, manifest, seed),
+        kept_open=_left(manifest, "cold", "reopened"),
         cheapest=_cheapest(settings, lambda one: one.quality, by),
         cheapest_by=by.word,
         cheapest_reranked=_cheapest(settings, lambda one: one.reranked, by),
@@ -154,9 +156,10 @@ def _filters(place: Path, manifest: Mapping[str, Any], seed: int) -> list[StoreF
     return found
 
 
-def _unchanged(manifest: Mapping[str, Any]) -> list[str]:
-    labels = dict.fromkeys(each["index"] for each in manifest["settings"] if each["name"] != EXACT)
-    return [label for label in labels if label not in manifest["churned"]] if manifest.get("churn") else []
+def _left(manifest: Mapping[str, Any], asked: str, done: str) -> list[str]:
+    """Indexes with which it was not done, where it was asked for."""
+    labels = dict.fromkeys(each["built"] for each in manifest["settings"] if each["name"] != EXACT)
+    return [label for label in labels if label not in manifest[done]] if manifest.get(asked) else []
 
 
 def _busy(live: pd.DataFrame, timing: Mapping[str, Any]) -> str:
@@ -245,6 +248,7 @@ def _sentences(section: StoresSection) -> Iterator[str]:
         told = figures.listed([f"{each.name} ({each.short:,})" for each in short])
         yield f"Fewer passages than asked for came back from {told}, in so many of {section.queries:,} searches."
     yield from _starved(section)
+    yield from cold_sentences(section)
     yield from change_sentences(section)
 
 

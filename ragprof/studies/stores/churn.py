@@ -165,7 +165,7 @@ class _Churn:
 
     def run(self, place: Path) -> None:
         """Write the three files."""
-        progress, label = self._bench.progress, self._index.label
+        progress, label = self._bench.progress, self._index.name
         progress.start(f"change {label}: build it without what will come", 1)
         self._filled(self._made.first)
         before = self._store.index_bytes
@@ -201,7 +201,7 @@ class _Churn:
 
     def _rounds(self, phase: str, asked: Mapping[str, Store]) -> None:
         timing = self._plan.settings.timing
-        self._bench.progress.start(f"change {self._index.label}: ask {phase}", timing.rounds)
+        self._bench.progress.start(f"change {self._index.name}: ask {phase}", timing.rounds)
         for query in self._queries[: timing.warmup]:
             for store in asked.values():
                 store.search(query, self._plan.parts.depth)
@@ -228,7 +228,7 @@ class _Churn:
     def _change(self, asked: Mapping[str, Store]) -> None:
         """Write from another thread, and ask until it has ended."""
         progress, stop = self._bench.progress, Event()
-        progress.start(f"change {self._index.label}: write while it is asked", len(self._made.writes))
+        progress.start(f"change {self._index.name}: write while it is asked", len(self._made.writes))
         told = 0
         with ThreadPoolExecutor(1) as pool:
             writer: Future[None] = pool.submit(self._write, stop)

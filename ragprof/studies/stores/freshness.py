@@ -1,4 +1,4 @@
-"""What changing an index while it is asked did to it: recall, ghosts, latency under writes, growth, a rebuild."""
+"""What changing an index did to it (recall, ghosts, latency, growth, a rebuild), and its first searches when cold."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ragprof.report.figures import counted
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, quantile
 from ragprof.studies.contract import EstimateValue, Latency
 from ragprof.studies.stores.churn import PHASES
-from ragprof.studies.stores.recorded import CHANGED, SIZES, WRITES
-from ragprof.studies.stores.section import StoreChange, StorePhase, StoresSection
+from ragprof.studies.stores.recorded import CHANGED, COLD, OPENED, SIZES, WRITES
+from ragprof.studies.stores.section import StoreChange, StoreCold, StorePhase, StoresSection
 
 
 def phases_in(place: Path, manifest: Mapping[str, Any], seed: int) -> list[StorePhase]:
@@ -144,3 +144,44 @@ def _ghosts_told(section: StoresSection) -> str:
 def _slower(section: StoresSection, setting: str) -> str:
     p95 = {each.phase: each.latency.p95_ns for each in section.phases if each.setting == setting}
     return f"{p95['during'] / max(1, p95['before']):.2f} ({setting})"
+
+
+def cold_in(place: Path, manifest: Mapping[str, Any], seed: int) -> list[StoreCold]:
+    """A row an index that was closed and opened again."""
+    if not manifest.get("reopened"):
+        return []
+    searches, opened = COLD.read(place / "cold.parquet"), OPENED.read(place / "opened.parquet")
+    found = []
+    for (label, setting), opens in opened.groupby(["index", "setting"], sort=False):
+        mine = searches[searches["index"] == label].assign(round=lambda rows: rows["restart"])
+        first, warm = mine[(mine["place"] == 0) & ~mine["warm"]], mine["warm"]
+        known = opens["resident"].dropna()
+        found.append(
+            StoreCold(
+                index=label,
+                setting=setting,
+                restarts=len(opens),
+                open_p50_ns=round(quantile(opens["open_ns"].to_numpy(float)[:, None], 0.5)),
+                first=Latency(**latency_quantiles(first, seed=seed)),
+                cold=Latency(**latency_quantiles(mine[~warm], seed=seed)),
+                warm=Latency(**latency_quantiles(mine[warm], seed=seed)),
+                resident=None if known.empty else round(float(known.max()), 4),
+            )
+        )
+    return found
+
+
+def cold_sentences(section: StoresSection) -> Iterator[str]:
+    """How much slower first searches are, and whether the page cache was out of the way."""
+    if not section.cold:
+        return
+    told = [f"{each.setting} ({figures.duration(each.first.p50_ns)})" for each in section.cold]
+    yield f"The very first search after opening takes {figures.listed(told)} at the median of the restarts."
+    kept = [each.index for each in section.cold if each.resident is None or each.resident > 0.05]
+    if kept:
+        yield (
+            f"The system kept files of {figures.listed(kept)} in its page cache, or does not tell: there the process "
+            "alone was cold."
+        )
+    if section.kept_open:
+        yield f"Not closed and opened again, since they are not ragprof's own: {figures.listed(section.kept_open)}."

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ragprof.core import registry
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.registry import PartSpec
-from ragprof.core.stages import FilteredStore, MutableStore, Store, TrainedStore, TunableStore
+from ragprof.core.stages import FilteredStore, MutableStore, ReopenableStore, Store, TrainedStore, TunableStore
 from ragprof.evals import complaint
 from ragprof.evals.stores import StoresChurn, StoresSettings
 from ragprof.price.databases import managed_database
@@ -42,9 +42,10 @@ class IndexSetting:
 
 @dataclass(frozen=True)
 class Index:
-    """A store that is built once, and the settings that it is asked with."""
+    """A store that is built once, and the settings that it is asked with. `name` says how it is built, too."""
 
     label: str
+    name: str
     spec: PartSpec
     store: Store
     settings: tuple[IndexSetting, ...]
@@ -97,7 +98,7 @@ def plan(prepared: Prepared, request: Request) -> StoresPlan:
         with places.put_before("stores", "k"):
             raise BadInput(f"k = {settings.k} is above the depth {parts.depth} of pipeline '{parts.name}'; lower it")
     exact = part("stores", "faiss_flat")
-    indexes = [Index(EXACT, PartSpec(name="faiss_flat"), exact, (IndexSetting(EXACT, {}),))]
+    indexes = [Index(EXACT, EXACT, PartSpec(name="faiss_flat"), exact, (IndexSetting(EXACT, {}),))]
     for label, spec in settings.indexes.items():
         with places.put_before("stores", "indexes", label):
             if label == EXACT:
@@ -116,6 +117,9 @@ def plan(prepared: Prepared, request: Request) -> StoresPlan:
                     "none of these indexes can be changed; leave [stores.churn] out, or add one that can, such as "
                     "faiss IVF64,Flat, pgvector or qdrant"
                 )
+    if settings.cold is not None and not any(can_reopen(index.store) for index in indexes):
+        with places.put_before("stores", "cold"):
+            raise BadInput("none of these indexes is ragprof's own to close and open again; leave [stores.cold] out")
     subject = replace(prepared.subject, pipelines=(replace(parts, store=exact),))
     return StoresPlan(subject, settings, parts, reranker, tuple(indexes), metric)
 
@@ -147,6 +151,11 @@ def can_filter(store: Store) -> bool:
 def can_change(store: Store) -> bool:
     """Whether it lets passages come and go."""
     return isinstance(store, MutableStore) and store.can_change
+
+
+def can_reopen(store: Store) -> bool:
+    """Whether its index is ours to close and to open again."""
+    return isinstance(store, ReopenableStore) and store.can_reopen
 
 
 def counts_of(asked: StoresChurn, passages: int) -> tuple[int, int, int]:
@@ -192,7 +201,9 @@ def _indexes(label: str, spec: PartSpec, documents: int) -> Iterator[Index]:
             name = " ".join([label, *(_said(key, value) for key, value in {**own, **chosen}.items())])
             registry.create("stores", PartSpec(name=one.name, **{**one.options, **chosen}))  # refuses what cannot be
             settings.append(IndexSetting(name, chosen))
-        yield Index(label, one, store, tuple(settings))
+        yield Index(
+            label, " ".join([label, *(_said(key, value) for key, value in own.items())]), one, store, tuple(settings)
+        )
 
 
 def searches_of(planned: StoresPlan) -> int:

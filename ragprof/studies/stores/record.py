@@ -47,6 +47,7 @@ from ragprof.record.recording import (
 )
 from ragprof.record.timings import QuietMoments, Timings, busiest, warmed
 from ragprof.studies.stores.churn import churned, record_churn
+from ragprof.studies.stores.cold import record_cold, reopened
 from ragprof.studies.stores.plan import Index, StoresPlan, can_filter
 from ragprof.studies.stores.truth import TIE, ExactScores, found_right
 
@@ -104,6 +105,7 @@ def record_stores(plan: StoresPlan, bench: Bench) -> None:
             _filtered(plan, asked, IndexedPassages(docs, embedding.documents[key], exact), queries, folder, bench)
         engines = {each.name: each.store.engine for each in asked if isinstance(each.store, NamedEngine)}
         made = {each.name: each.store.identity for each in asked}
+        record_cold(plan, queries, bench)
         record_churn(plan, docs, embedding.documents[key], queries, bench)  # last: it leaves other passages behind
     files.write_table(folder / "spans.parquet", spans)
     files.write_json(
@@ -134,10 +136,12 @@ def _facts(plan: StoresPlan) -> dict[str, Any]:
         "tie": TIE,
         "filters": dict(plan.settings.filters),
         "churn": None if plan.settings.churn is None else plan.settings.churn.model_dump(),
-        "churned": [] if plan.settings.churn is None else [index.label for index in churned(plan)],
+        "churned": [] if plan.settings.churn is None else [index.name for index in churned(plan)],
+        "cold": None if plan.settings.cold is None else plan.settings.cold.model_dump(),
+        "reopened": [] if plan.settings.cold is None else [index.name for index in reopened(plan)],
         "settings": [
-            {"name": setting.name, "index": index.label, "number": number, "knobs": dict(setting.knobs),
-             "spec": redacted(index.spec.model_dump(mode="json"))}
+            {"name": setting.name, "index": index.label, "built": index.name, "number": number,
+             "knobs": dict(setting.knobs), "spec": redacted(index.spec.model_dump(mode="json"))}
             for number, (index, setting) in enumerate(_every(plan))
         ],
     }  # fmt: skip

@@ -34,6 +34,10 @@ WRITES = RecordedTable(
     text="kind", whole="passages start_ns duration_ns visible_ns", nullable="visible_ns", remedy=AGAIN
 )
 SIZES = RecordedTable(whole="before_bytes after_bytes rebuilt_bytes rebuild_ns", remedy=AGAIN)
+COLD = RecordedTable(text="index setting query_id", flag="warm", whole="restart place duration_ns", remedy=AGAIN)
+"""A row a search after a restart, `place` its number from 0; warm: the same question asked again right after all."""
+OPENED = RecordedTable(text="index setting", whole="restart open_ns", number="resident", remedy=AGAIN)
+"""`resident` is the share of the files that stayed in the system's page cache; missing where nobody tells."""
 SCORES = RecordedTable(text="setting stage metric query_id", number="value", may_be_empty=True, remedy=AGAIN)
 """Recall of exact search stands under the metric `recall@k`."""
 
@@ -43,6 +47,7 @@ class RecordedSetting(TypedDict):
 
     name: str
     index: str
+    built: str
     number: int
     knobs: dict[str, Any]
     spec: dict[str, Any]
@@ -64,6 +69,8 @@ class StoresManifest(TypedDict, total=False):
     filters: dict[str, float]
     churn: dict[str, Any] | None
     churned: list[str]
+    cold: dict[str, Any] | None
+    reopened: list[str]
     settings: list[RecordedSetting]
     engines: dict[str, str]
 

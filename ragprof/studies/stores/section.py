@@ -91,6 +91,21 @@ class StoreChange(Section):
     rebuild_ns: int
 
 
+class StoreCold(Section):
+    """The first searches of an index that was closed and opened again, beside the same ones asked again."""
+
+    index: str
+    setting: str
+    restarts: int
+    open_p50_ns: int = Field(description="until it can be asked; a server of ours is started in it")
+    first: Latency = Field(description="of the very first search after each restart")
+    cold: Latency = Field(description="of all questions after each restart, each asked once")
+    warm: Latency = Field(description="of the same questions, asked again after all of them")
+    resident: float | None = Field(
+        description="largest share of its files left in the system's page cache before opening; null: nobody tells"
+    )
+
+
 class StoreRate(Section):
     """By which price a month was counted."""
 
@@ -119,6 +134,8 @@ class StoresSection(Section):
     phases: list[StorePhase] = Field(description="of settings whose index can be changed; empty where none was asked")
     changes: list[StoreChange] = Field(description="a row an index that was changed")
     unchanged: list[str] = Field(description="indexes whose store lets no passage come and go")
+    cold: list[StoreCold] = Field(description="a row an index that is ours; empty where none was asked")
+    kept_open: list[str] = Field(description="indexes that cannot be closed and opened again here")
     cheapest: str | None = Field(description="the cheapest setting that keeps the quality of exact search")
     cheapest_by: Literal["usd_per_month", "p95", "index_bytes"] = Field(
         description="USD of a month where all have a price; else p95, or bytes where times are not to be trusted"

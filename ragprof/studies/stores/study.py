@@ -6,6 +6,7 @@ from ragprof.record.trial import Trial
 from ragprof.studies.contract import Effort, Study
 from ragprof.studies.stores.analysis import analyse, is_compared, stores_belong
 from ragprof.studies.stores.churn import churned
+from ragprof.studies.stores.cold import reopened
 from ragprof.studies.stores.judge import judge_stores
 from ragprof.studies.stores.plan import StoresPlan, plan
 from ragprof.studies.stores.price import price_stores
@@ -25,6 +26,11 @@ def estimate(planned: StoresPlan, _trial: Trial) -> Effort:
     ]
     if planned.parts.reranker is not None:
         rows.append(("pairs reranked", f"at least {planned.parts.depth * queries:,}, each once"))
+    if planned.settings.cold is not None:
+        cold, able = planned.settings.cold, len(reopened(planned))
+        rows.append(
+            ("cold", f"{able:,} indexes opened again {cold.restarts:,} times, each asked {cold.queries:,} questions")
+        )
     if planned.settings.churn is not None:
         rows.append(("churn", _churn_words(planned)))
     return Effort(rows, None)
@@ -33,7 +39,7 @@ def estimate(planned: StoresPlan, _trial: Trial) -> Effort:
 def _churn_words(planned: StoresPlan) -> str:
     """How many indexes are filled twice more, how long they are written to, and which cannot be."""
     able = churned(planned)
-    left = [index.label for index in planned.indexes[1:] if index not in able]
+    left = [index.name for index in planned.indexes[1:] if index not in able]
     seconds = 0.0 if planned.settings.churn is None else planned.settings.churn.seconds
     words = f"{len(able):,} indexes built twice more, each written to for {seconds:g} s or longer"
     return f"{words}; {', '.join(left)} cannot be changed" if left else words

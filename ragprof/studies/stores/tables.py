@@ -31,6 +31,7 @@ def show(section: StoresSection, _context: Context) -> list[ReportPart]:
         settings_table(section),
         costs_table(section),
         *([filters_table(section)] if section.filters else []),
+        *([cold_table(section)] if section.cold else []),
         *([charts.recall_by_phase(section), phases_table(section), changes_table(section)] if section.phases else []),
     ]
     return [ReportPart("stores", "Which index is good enough", blocks, link="Indexes")]
@@ -116,6 +117,28 @@ def filters_table(section: StoresSection) -> Table:
         "Short: fewer came back than were asked for and are there."
     )
     return Table.of("stores-filters", "Behind filters", columns, section.filters, note)
+
+
+def cold_table(section: StoresSection) -> Table:
+    """First searches of what was closed and opened again, beside the same ones warm."""
+    columns = {
+        Column("Setting", numeric=False): lambda one: Cell(one.setting),
+        Column("Restarts"): lambda one: figure(figures.count(one.restarts)),
+        Column("Open", "p50"): lambda one: figure(figures.duration(one.open_p50_ns)),
+        Column("First search", "p50"): lambda one: figure(figures.duration(one.first.p50_ns)),
+        Column("Cold", "p50"): lambda one: quantile_cell(one.cold, "p50"),
+        Column("Cold", "p95"): lambda one: quantile_cell(one.cold, "p95"),
+        Column("Warm", "p50"): lambda one: quantile_cell(one.warm, "p50"),
+        Column("Warm", "p95"): lambda one: quantile_cell(one.warm, "p95"),
+        Column("Page cache", "kept"): lambda one: figure(figures.share(one.resident)),
+    }
+    note = (
+        f"{figures.between([each.cold.n for each in section.cold], 'cold search', 'cold searches')} an index. Before "
+        "each opening its process or its handle is gone, and its files are dropped from the system's page cache but "
+        "for the share in the last column; what a disk keeps itself stays. FAISS reads its whole file while it opens. "
+        "Warm: the same questions asked again, after all of them."
+    )
+    return Table.of("stores-cold", "Opened again", columns, section.cold, note)
 
 
 def phases_table(section: StoresSection) -> Table:
