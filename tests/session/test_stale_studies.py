@@ -66,6 +66,7 @@ def test_a_study_beside_a_newer_recording_is_marked_in_every_place(
     assert (folder / "injection" / "answers.parquet").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_study_that_is_recorded_anew_is_of_the_recording_around_it(
     study: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
