@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Passages
 from search_engine import Engine
 
-from ragprof.core import registry
+from ragprof.core import Doc, EmbeddedQuery, Query, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.parts.databases import claims
@@ -47,6 +48,38 @@ def test_scores_are_turned_back_into_ours(
     assert store.search_with_server_time(passages.queries[0], 3).usage["server_ns"] == 3_000_000  # type: ignore[attr-defined]
     store.close()
     assert engine.indexes == {}
+
+
+@pytest.mark.parametrize("index", ["none", "hnsw"])
+def test_words_and_vectors_are_fused_by_the_server(engine: Engine, name: str, index: str, passages: Passages) -> None:
+    docs = [
+        Doc(each, "", text, each) for each, text in (("a", "lava basalt"), ("b", "ice"), ("c", "basalt"), ("d", ""))
+    ]
+    vectors = np.eye(4, dtype=np.float32)[[3, 0, 1, 2]] + 0.1
+    query = EmbeddedQuery(Query("q", "basalt lava"), np.array([1, 0.5, 0.1, 0], np.float32))  # nearest: b, c, d, a
+    words = made(name, search="bm25")
+    words.add(docs, None)
+    assert [item.doc.doc_id for item in words.search(query, 10).ranking] == ["a", "c"]
+    assert (words.needs_vectors, "embedding" in next(iter(engine.indexes.values()))["properties"]) == (False, False)
+    words.close()
+    by_rank = made(name, search="hybrid", index=index, rank_constant=1)
+    by_rank.add_labelled(docs, vectors, {"tenant": ["x", "x", "y", "x"]})
+    found = by_rank.search(query, 4).ranking
+    assert [(item.doc.doc_id, round(item.score, 3)) for item in found] == [
+        ("a", 0.7), ("c", 0.667), ("b", 0.5), ("d", 0.25),
+    ]  # fmt: skip
+    assert [item.doc.doc_id for item in by_rank.search_where(query, 2, {"tenant": "y"}).ranking] == ["c"]
+    short = by_rank.tuned(window=2, rank_constant=10)
+    assert {item.doc.doc_id for item in short.search(query, 2).ranking} <= {"a", "b", "c"}
+    assert "hybrid rrf window=2 rank_constant=10" in str(short.identity)
+    by_score = made(name, search="hybrid", index=index, fusion="linear", vector_weight=0.25)
+    by_score.add(docs, vectors)
+    found = by_score.search(query, 4).ranking
+    assert (found[0].doc.doc_id, round(found[0].score, 3)) == ("a", 0.75)
+    lexical = by_score.search(EmbeddedQuery(query.query, 0 * query.vector), 4).ranking  # type: ignore[operator]
+    assert [item.doc.doc_id for item in lexical] == ["a", "c"]
+    by_rank.close()
+    by_score.close()
 
 
 def test_what_was_left_is_taken_away_and_nothing_else(engine: Engine, name: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,46 @@ LOG = logging.getLogger("ragprof")
 SAME, ANOTHER = 0.99, 0.5
 """Cosine of a stored vector and the embedder's own: halves and rounding stay above the first, other models below the
 second. Between them the texts differ in a prefix, a title or a limit of length."""
+
+
+@dataclass(frozen=True)
+class FieldNames:
+    """What an index that exists is called, and the fields in it. Without `place` there is none: ours is made."""
+
+    place: str
+    id: str
+    text: str
+    vector: str
+
+
+def no_place(store: str, kind: str, name: str, there: Iterable[str]) -> BadInput:
+    """For an index that there is not, with those that there are."""
+    listed = ", ".join(sorted(there)) or "none"
+    return BadInput(f"the store '{store}': there is no {kind} '{name}'; there are: {listed}")
+
+
+def check_fields(store: str, names: FieldNames, known: Iterable[str], *options: str) -> None:
+    """Raises BadInput for the first option that names no field of the index."""
+    fields = sorted(known)
+    for option in options:
+        if getattr(names, option) not in fields:
+            raise BadInput(
+                f"the store '{store}': '{names.place}' has no field '{getattr(names, option)}', which {option} names; "
+                f"it has {', '.join(fields)}"
+            )
+
+
+def check_metric(store: str, place: str, *, asked: Metric | None, found: Metric) -> None:
+    """Raises BadInput where the index is built for another metric than the one that is asked for."""
+    if asked not in (None, found):
+        raise BadInput(f"the store '{store}': '{place}' is for {found}, not {asked}; leave metric out")
+
+
+def said_to_scan(store: str, names: FieldNames) -> None:
+    """Say that every search is an exact scan."""
+    LOG.warning(
+        "the store '%s': '%s' has no index on '%s': every search is an exact scan", store, names.place, names.vector
+    )
 
 
 def check_agreement(store: str, rows: Sequence[StoredRow], embedder: Embedder, *, metric: Metric) -> None:

@@ -7,9 +7,10 @@ may hold what a database forbids in its keys.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -110,14 +111,15 @@ class DatabaseStore(ABC):
         raise BadInput(f"the store '{self.name}' takes no document in")
 
     def _sample(self, rows: int) -> Sequence[StoredRow]:
-        """Some rows of an index that exists, spread over it."""
-        raise BadInput(f"the store '{self.name}' opens no index that exists")
+        """Some rows of an index that exists: the first, where the database cannot spread them over it."""
+        with closing(self._all()) as found:
+            return list(islice(found, rows))
 
     def _count(self) -> int:
         """Rows of an index that exists."""
         raise BadInput(f"the store '{self.name}' opens no index that exists")
 
-    def _all(self) -> Iterator[StoredRow]:
+    def _all(self) -> Generator[StoredRow, None, None]:
         """Every row of an index that exists, as of one moment where the database can."""
         raise BadInput(f"the store '{self.name}' opens no index that exists")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from ragprof.core import Vectors
+from ragprof.core import StoredRow, Vectors
 from ragprof.core.clock import now_ns, sleep
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
+from ragprof.parts.databases.existing import FieldNames, check_metric, no_place
 from ragprof.parts.databases.metrics import Metric
 from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
 from ragprof.parts.http.calls import CallFailed
@@ -32,7 +33,9 @@ class ChromaStore(DatabaseStore):
     """`ef_search` is fixed when the index is made, so that it is no knob of the built one.
 
     `url_env` names the environment variable with a server's address and `token_env` that of its token; without an
-    address a server is started, or with `runs = "in_process"` the engine runs here.
+    address a server is started, or with `runs = "in_process"` the engine runs here. With `collection` one that exists
+    is opened and only read: `id` and `text` name the metadata with a document's id and text (empty: Chroma's own), and
+    `where` the metadata that it must have.
     """
 
     name = "chroma"
@@ -42,10 +45,14 @@ class ChromaStore(DatabaseStore):
         url_env: str = "",
         token_env: str = "",
         runs: Literal["server", "in_process"] = "server",
-        metric: Metric = "inner_product",
+        metric: Metric | None = None,
         m: Annotated[int, Field(ge=2)] = 16,
         ef_construction: PositiveInt = 100,
         ef_search: PositiveInt = 100,
+        collection: str = "",
+        id: str = "",
+        text: str = "",
+        where: dict[str, str | int | float | bool] | None = None,
     ) -> None:
         super().__init__(locals())
         access.need("chroma", "chromadb")
@@ -53,7 +60,13 @@ class ChromaStore(DatabaseStore):
             raise BadInput("the store 'chroma': url_env names a server, and runs = \"in_process\" has none; choose one")
         self._url_env, self._token_env, self._runs = url_env, token_env, runs
         self._m, self._ef_construction, self._ef_search = m, ef_construction, ef_search
-        self.metric = metric
+        if collection and not url_env:
+            raise BadInput("the store 'chroma': a collection that exists is on a server; name its address in url_env")
+        if where and not collection:
+            raise BadInput("the store 'chroma': where chooses rows of a collection that exists; name the collection")
+        self.is_existing = bool(collection)
+        self._asked_metric, self.metric = metric, metric or "inner_product"
+        self._names, self._where = FieldNames(collection, id, text, ""), where or {}
         self._client: Any = None
         self._collection: Any = None
         self._folder: Path | None = None
@@ -62,7 +75,9 @@ class ChromaStore(DatabaseStore):
         self._secrets: list[str] = []
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> str | None:
+        if self.is_existing:
+            return None
         built = f"m={self._m} ef_construction={self._ef_construction}"
         return f"chroma hnsw {built} {self.metric} ef_search={self._ef_search}"
 
@@ -89,7 +104,9 @@ class ChromaStore(DatabaseStore):
             self._give_back()
             mend = f"start it, or mend ${self._url_env}" if self._url_env else "see that 'chroma run' works here"
             raise BadInput(f"the store 'chroma': the server does not answer ({failure.reason}); {mend}") from None
-        if self._url_env:
+        if self.is_existing:
+            self._open_collection()
+        elif self._url_env:
             gone = [each.name for each in client.list_collections() if claims.is_left_over(each.name)]
             for name in gone:
                 client.delete_collection(name)
@@ -151,7 +168,8 @@ class ChromaStore(DatabaseStore):
         import shutil
 
         client, self._client = self._client, None
-        if client is not None and self._collection is not None and self._folder is None:
+        made = self._collection is not None and not self.is_existing
+        if client is not None and made and self._folder is None:
             client.delete_collection(self._collection.name)
         self._collection = None
         if client is not None:
@@ -203,19 +221,22 @@ class ChromaStore(DatabaseStore):
         self._called(lambda: self._collection.delete(ids=[str(number) for number in numbers]))
 
     def _ask(self, vector: Vectors, depth: int, where: Mapping[str, str]) -> Hits:
-        conditions = [{field: value} for field, value in where.items()]
-        condition: Any = {"$and": conditions} if len(conditions) > 1 else dict(where) or None
+        fields = ["documents", "distances", *(["metadatas"] if self._names.id else [])]
         found = self._called(
             lambda: self._collection.query(
                 query_embeddings=[np.asarray(vector, np.float32)],
                 n_results=depth,
-                where=condition,
-                include=["documents", "distances"],
+                where=_condition(self._where or where),
+                include=fields,
             ),
             asked=True,
         )
         distances = np.asarray(found["distances"][0], np.float64)
         scores = -np.sqrt(np.maximum(distances, 0)) if self.metric == "l2" else 1.0 - distances
+        if self.is_existing:
+            metadata = found["metadatas"][0] if self._names.id else [None] * len(scores)
+            ids = [_named(self._names.id, own, each) for own, each in zip(found["ids"][0], metadata, strict=True)]
+            return list(zip(ids, scores.tolist(), strict=True))
         return [(int(key), score) for key, score in zip(found["ids"][0], scores.tolist(), strict=True)]
 
     @property
@@ -241,6 +262,45 @@ class ChromaStore(DatabaseStore):
         self._connect()
         self._collection = self._called(lambda: self._client.get_collection(name, embedding_function=None), asked=True)
 
+    # A collection that exists
+
+    def _open_collection(self) -> None:
+        """Raises BadInput for one that there is not."""
+        from chromadb.errors import NotFoundError
+
+        client, name = self._client, self._names.place
+        try:
+            self._collection = client.get_collection(name, embedding_function=None)
+        except NotFoundError:
+            there = [each.name for each in self._called(client.list_collections)]
+            raise no_place("chroma", "collection", name, there) from None
+        built = self._collection.configuration
+        space = (built.get("hnsw") or built.get("spann") or {}).get("space")
+        found = next((metric for metric, word in SPACES.items() if word == space), None)
+        if found is None:
+            raise BadInput(f"the store 'chroma': '{name}' compares by {space}, not known here")
+        check_metric("chroma", name, asked=self._asked_metric, found=found)
+        self.metric = found
+
+    def _count(self) -> int:
+        if not self._where:
+            return int(self._called(self._collection.count))
+        return len(self._called(lambda: self._collection.get(where=_condition(self._where), include=[]))["ids"])
+
+    def _all(self) -> Generator[StoredRow, None, None]:
+        """Page by page: Chroma has no way to read as of one moment."""
+        start, page = 0, {"where": _condition(self._where), "include": ["documents", "embeddings", "metadatas"]}
+        while True:
+            found = self._called(lambda start=start: self._collection.get(limit=BATCH, offset=start, **page))
+            rows = zip(found["ids"], found["documents"], found["embeddings"], found["metadatas"], strict=True)
+            for key, text, vector, metadata in rows:
+                content = text if not self._names.text else (metadata or {}).get(self._names.text)
+                doc_id = _named(self._names.id, key, metadata)
+                yield StoredRow(doc_id, str(content or ""), np.asarray(vector, np.float32))
+            if len(found["ids"]) < BATCH:
+                return
+            start += BATCH
+
     def _called(self, call: Any, *, asked: bool = False) -> Any:
         import httpx
         from chromadb.errors import ChromaError
@@ -259,6 +319,16 @@ class ChromaStore(DatabaseStore):
     def _lost(self, failure: Exception, asked: bool) -> Exception:
         said = access.shown(failure, self._secrets)
         return CallFailed(said) if asked else BadInput(f"the store 'chroma': the server does not answer ({said})")
+
+
+def _condition(where: Mapping[str, Any]) -> Any:
+    conditions = [{field: value} for field, value in where.items()]
+    return {"$and": conditions} if len(conditions) > 1 else dict(where) or None
+
+
+def _named(field: str, own: str, metadata: Mapping[str, Any] | None) -> str:
+    """The id that the metadata gives, where a field is named and it has one."""
+    return str((metadata or {}).get(field, own)) if field else own
 
 
 def _sessions_of(client: Any) -> list[Any]:

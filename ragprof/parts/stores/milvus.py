@@ -1,4 +1,4 @@
-"""Milvus by its client: milvus-lite in this process, Python over FAISS, or a server (not run against a real server).
+"""Milvus by its client: a server (run against Milvus 2.3.5), or milvus-lite in this process, Python over FAISS.
 
 What is learnt of latency from milvus-lite is learnt of milvus-lite: it says so, in the engine's name and in a warning.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,17 +15,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from ragprof.core import Vectors
+from ragprof.core import StoredRow, Vectors
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
-from ragprof.parts.databases.existing import LOG
+from ragprof.parts.databases.existing import LOG, FieldNames, check_fields, check_metric, no_place, said_to_scan
 from ragprof.parts.databases.metrics import Metric
-from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
+from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits, Key
 from ragprof.parts.http.calls import CallFailed
 
 METRICS: Mapping[Metric, str] = {"inner_product": "IP", "cosine": "COSINE", "l2": "L2"}
 KINDS = {"none": "FLAT", "hnsw": "HNSW", "hnsw_sq8": "HNSW_SQ", "ivf_flat": "IVF_FLAT", "ivf_sq8": "IVF_SQ8"}
+OURS = FieldNames("", "id", "content", "embedding")
 LONGEST = 65_535
 """Bytes of a VARCHAR. A longer text is cut where it is kept; what is embedded is the whole."""
 BATCH = 1000
@@ -36,7 +37,9 @@ class MilvusStore(DatabaseStore):
     """`index` is what is built; `ef_search` candidates (at least the depth) or `probes` lists are looked at.
 
     `url_env` names the environment variable with the address of a server, `token_env` that of `user:password` or of a
-    token; without an address milvus-lite keeps a file of its own.
+    token; without an address milvus-lite keeps a file of its own. With `collection` one that exists is opened and only
+    read: `id` (empty: its primary key), `text` and `vector` (empty: its only one) name its fields, and `where` is an
+    expression of Milvus.
     """
 
     name = "milvus"
@@ -47,26 +50,40 @@ class MilvusStore(DatabaseStore):
         url_env: str = "",
         token_env: str = "",
         index: Literal["none", "hnsw", "hnsw_sq8", "ivf_flat", "ivf_sq8"] = "hnsw",
-        metric: Metric = "inner_product",
+        metric: Metric | None = None,
         m: Annotated[int, Field(ge=2, le=2048)] = 16,
         ef_construction: PositiveInt = 100,
         lists: PositiveInt = 128,
         ef_search: PositiveInt = 64,
         probes: PositiveInt = 8,
+        collection: str = "",
+        id: str = "",
+        text: str = "content",
+        vector: str = "",
+        where: str = "",
     ) -> None:
         super().__init__(locals())
         access.need("milvus", "pymilvus", *([] if url_env else ["milvus_lite"]))
         self._url_env, self._token_env, self._index = url_env, token_env, index
         self._m, self._ef_construction, self._lists = m, ef_construction, lists
         self._ef_search, self._probes = ef_search, probes
-        self.metric = metric
+        self.is_existing = bool(collection)
+        if self.is_existing and not url_env:
+            raise BadInput("the store 'milvus': a collection that exists is on a server; name its address in url_env")
+        if where and not collection:
+            raise BadInput("the store 'milvus': where chooses rows of a collection that exists; name the collection")
+        self._asked_metric, self.metric = metric, metric or "inner_product"
+        self._names, self._where = FieldNames(collection, id, text, vector), where
+        self._kind = KINDS[index]
         self._client: Any = None
         self._folder: Path | None = None
-        self._collection, self._secrets = "", list[str]()
+        self._collection, self._secrets, self._version = collection, list[str](), ""
         self._lends = True
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> str | None:
+        if self.is_existing:
+            return None
         if self._index == "none":
             return f"milvus exact {self.metric}"
         if self._index.startswith("hnsw"):
@@ -79,12 +96,14 @@ class MilvusStore(DatabaseStore):
     def engine(self) -> str:
         client = f"pymilvus {version('pymilvus')} MilvusClient.search"
         if self._url_env:
-            return f"{client} on a server"
+            return f"{client} on Milvus {self._version}".rstrip()
         return f"{client} on milvus-lite {version('milvus-lite')}, Python over FAISS in this process, not a server"
 
     @property
     def precision(self) -> str:  # type: ignore[override]
-        return "int8" if self._index.endswith("sq8") else "float32"
+        if self._kind in ("FLAT", "HNSW", "IVF_FLAT"):
+            return "float32"
+        return "int8" if self._kind in ("HNSW_SQ", "IVF_SQ8") else f"as {self._kind} keeps it"
 
     @property
     def index_bytes(self) -> int:
@@ -104,7 +123,9 @@ class MilvusStore(DatabaseStore):
                     f"the store 'milvus': the server does not answer ({failure.reason}); start it, or mend "
                     f"${self._url_env}"
                 ) from None
-            if self._url_env:
+            if self.is_existing:
+                self._open_collection()
+            elif self._url_env:
                 gone = [name for name in self._called(client.list_collections) if claims.is_left_over(name)]
                 for name in gone:
                     self._called(lambda name=name: client.drop_collection(name))
@@ -130,6 +151,7 @@ class MilvusStore(DatabaseStore):
             )
         try:
             self._client = MilvusClient(uri=url, token=token, timeout=TIMEOUT_S)
+            self._version = self._client.get_server_version()
             return self._client
         except MilvusException as failure:
             said = access.shown(failure.message, self._secrets)
@@ -146,10 +168,10 @@ class MilvusStore(DatabaseStore):
         client, self._client = self._client, None
         if client is None or not self._lends:
             return
-        if self._url_env and self._collection:
+        if self._url_env and self._collection and not self.is_existing:
             client.drop_collection(self._collection)
         client.close()
-        self._collection = ""
+        self._collection = self._names.place
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -193,28 +215,34 @@ class MilvusStore(DatabaseStore):
         self._called(lambda: self._client.delete(self._collection, ids=list(numbers)))
 
     def _ask(self, vector: Vectors, depth: int, where: Mapping[str, str]) -> Hits:
-        condition = " and ".join(
+        condition = self._where or " and ".join(
             f"{field} == {json.dumps(value, ensure_ascii=False)}" for field, value in where.items()
         )
         asked: dict[str, Any] = {}
-        if self._index.startswith("hnsw"):
+        if self._kind.startswith("HNSW"):
             asked = {"ef": max(self._ef_search, depth)}
-        elif self._index != "none":
+        elif self._kind.startswith("IVF"):
             asked = {"nprobe": self._probes}
+        names = self._names if self.is_existing else OURS
         found = self._called(
             lambda: self._client.search(
                 self._collection,
                 [np.asarray(vector, np.float32)],
                 limit=depth,
                 filter=condition,
-                output_fields=["content"],
+                anns_field=names.vector,
+                output_fields=[names.id, names.text] if self.is_existing else [names.text],
                 search_params={"metric_type": METRICS[self.metric], "params": asked},
             ),
             asked=True,
         )[0]
+        if self.is_existing:
+            hits: list[tuple[Key, float]] = [(str(hit["entity"][names.id]), hit["distance"]) for hit in found]
+        else:
+            hits = [(hit["id"], hit["distance"]) for hit in found]
         if self.metric == "l2":
-            return [(hit["id"], -float(np.sqrt(max(hit["distance"], 0.0)))) for hit in found]
-        return [(hit["id"], hit["distance"]) for hit in found]
+            return [(key, -float(np.sqrt(max(distance, 0.0)))) for key, distance in hits]
+        return hits
 
     @property
     def can_reopen(self) -> bool:
@@ -242,7 +270,78 @@ class MilvusStore(DatabaseStore):
         super()._share(other)
         if isinstance(other, MilvusStore):
             self._client, self._collection, self._folder = other._client, other._collection, other._folder
+            self._names, self._kind, self.metric = other._names, other._kind, other.metric
+            self._version = other._version
             self._lends = False
+
+    # A collection that exists
+
+    def _open_collection(self) -> None:
+        """Look at its fields and its index. Raises BadInput for what is not there; nothing on the server is changed."""
+        from pymilvus import DataType
+
+        client, name = self._client, self._names.place
+        if not self._called(lambda: client.has_collection(name)):
+            raise no_place("milvus", "collection", name, self._called(client.list_collections))
+        told = self._called(lambda: client.describe_collection(name))
+        fields = {each["name"]: each for each in told["fields"]}
+        vectors = [field for field, each in fields.items() if "VECTOR" in each["type"].name]
+        key = next((field for field, each in fields.items() if each.get("is_primary")), "")
+        if not self._names.vector and len(vectors) != 1:
+            raise BadInput(
+                f"the store 'milvus': '{name}' has {len(vectors)} fields of vectors ({', '.join(vectors)}); name one "
+                "in vector"
+            )
+        self._names = FieldNames(name, self._names.id or key, self._names.text, self._names.vector or vectors[0])
+        check_fields("milvus", self._names, fields, "vector")
+        if not told.get("enable_dynamic_field"):
+            check_fields("milvus", self._names, fields, "id", "text")
+        kind = fields[self._names.vector]["type"]
+        if kind != DataType.FLOAT_VECTOR:
+            raise BadInput(
+                f"the store 'milvus': the field '{self._names.vector}' of '{name}' is of the type {kind.name}; vector "
+                "names one of the type FLOAT_VECTOR"
+            )
+        self._width = int(fields[self._names.vector]["params"]["dim"])
+        indexes = [
+            self._called(lambda each=each: client.describe_index(name, each))
+            for each in self._called(lambda: client.list_indexes(name))
+        ]
+        index = next((each for each in indexes if each and each["field_name"] == self._names.vector), None)
+        if index is None:
+            raise BadInput(
+                f"the store 'milvus': the field '{self._names.vector}' of '{name}' has no index, and Milvus searches "
+                "none without; make one with create_index"
+            )
+        found = next((metric for metric, word in METRICS.items() if word == index["metric_type"]), None)
+        if found is None:
+            raise BadInput(f"the store 'milvus': '{name}' compares by {index['metric_type']}, not known here")
+        check_metric("milvus", name, asked=self._asked_metric, found=found)
+        self.metric, self._kind = found, str(index["index_type"])
+        if self._kind == "FLAT":
+            said_to_scan("milvus", self._names)
+        if self._called(lambda: client.get_load_state(name))["state"].name != "Loaded":
+            raise BadInput(
+                f"the store 'milvus': '{name}' is not loaded, and ragprof changes nothing on the server; load it with "
+                f"MilvusClient.load_collection('{name}')"
+            )
+
+    def _count(self) -> int:
+        asked = {"filter": self._where, "output_fields": ["count(*)"]}
+        return int(self._called(lambda: self._client.query(self._collection, **asked))[0]["count(*)"])
+
+    def _all(self) -> Generator[StoredRow, None, None]:
+        names = self._names
+        asked = {"filter": self._where, "output_fields": [names.id, names.text, names.vector], "batch_size": BATCH}
+        pages = self._called(lambda: self._client.query_iterator(self._collection, **asked))
+        try:
+            while page := self._called(pages.next):
+                for row in page:
+                    yield StoredRow(
+                        str(row[names.id]), str(row.get(names.text) or ""), np.asarray(row[names.vector], np.float32)
+                    )
+        finally:
+            pages.close()
 
     def _called(self, call: Any, *, asked: bool = False) -> Any:
         from pymilvus import MilvusException

@@ -7,7 +7,7 @@ sent as a user of psycopg sends them, but never prepared: a prepared one would k
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import sqrt
@@ -549,7 +549,7 @@ class PgvectorStore(DatabaseStore):
         _, _, column, table, conditions = self._parts()
         return int(self._value(_sql("SELECT count({}) FROM {}{}", column, table, conditions)))
 
-    def _all(self) -> Iterator[StoredRow]:
+    def _all(self) -> Generator[StoredRow, None, None]:
         """One statement, and so one moment."""
         import psycopg
 

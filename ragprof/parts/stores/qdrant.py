@@ -6,7 +6,7 @@ A path or ":memory:" is refused: the client's own mode without a server is an im
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
@@ -19,6 +19,7 @@ from ragprof.core.clock import now_ns, sleep
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
+from ragprof.parts.databases.existing import check_metric, no_place
 from ragprof.parts.databases.metrics import Metric
 from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
 from ragprof.parts.http.calls import CallFailed
@@ -115,10 +116,7 @@ class QdrantStore(DatabaseStore):
         server = _Server(self._url_env, self._key_env)
         if self.is_existing:
             metric, self._width = server.open(self._collection, self._columns[2], self._where)
-            if self._asked_metric not in (None, metric):
-                raise BadInput(
-                    f"the store 'qdrant': the collection '{self._collection}' is for {metric}, not {self._asked_metric}"
-                )
+            check_metric("qdrant", self._collection, asked=self._asked_metric, found=metric)
             self.metric = metric
         else:
             server.sweep()
@@ -180,13 +178,10 @@ class QdrantStore(DatabaseStore):
         if isinstance(other, QdrantStore):
             self._engine, self.metric, self._lends = other._engine, other.metric, False
 
-    def _sample(self, rows: int) -> Sequence[StoredRow]:
-        return [row for row, _ in zip(self._all(), range(rows), strict=False)]  # points are stored by hash or number
-
     def _count(self) -> int:
         return self._loaded.count()
 
-    def _all(self) -> Iterator[StoredRow]:
+    def _all(self) -> Generator[StoredRow, None, None]:
         key, text, name = self._columns
         for point in self._loaded.scroll():
             found = point.vector.get(name) if isinstance(point.vector, Mapping) else point.vector
@@ -386,8 +381,7 @@ class _Server:
         """Look at a collection that exists: its metric and dimensions. Raises BadInput for what is not there."""
         names = [each.name for each in self._called(self._client.get_collections, first=True).collections]
         if collection not in names:
-            listed = ", ".join(sorted(names)) or "none"
-            raise BadInput(f"the store 'qdrant': there is no collection '{collection}'; there are: {listed}")
+            raise no_place("qdrant", "collection", collection, names)
         self._collection, self._vector = collection, vector
         self._filter = self._condition(where)
         kept = self._called(lambda: self._client.get_collection(collection), first=True).config.params.vectors
