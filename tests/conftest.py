@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pictures
 import pytest
+from unsealed import unsealed
 
 if TYPE_CHECKING:
     from ragprof.studies.profile.section import ProfileSection
@@ -88,7 +89,7 @@ def recorded_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def handbook_recording(recorded_handbook: Path, tmp_path: Path) -> Path:
     """A copy of the recording that the test may change."""
-    return Path(shutil.copytree(recorded_handbook, tmp_path / "recording"))
+    return unsealed(Path(shutil.copytree(recorded_handbook, tmp_path / "recording")))
 
 
 @pytest.fixture(scope="session")

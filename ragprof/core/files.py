@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+LONGEST_NAME = 220
+"""Bytes of a file's name: common file systems take 255, and what `whole` writes first has a longer one."""
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Give a path to write to; it becomes `path` if the block ends well and vanishes if it does not.
@@ -96,6 +100,14 @@ def unchanged_on_failure(folder: Path, *names: str) -> Iterator[None]:
             with whole(path) as partial:
                 partial.write_bytes(content)
         raise
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file of that name in a folder. Raises BadInput for a name that leads elsewhere, or that no system takes."""
+    leads_away = name in ("", ".", "..") or any(sign in name for sign in "/\\\0")
+    if leads_away or len(os.fsencode(name)) > LONGEST_NAME:
+        raise BadInput(f"{name[:80]!r} is no name of a file; rename what is called so", file=folder)
+    return folder / name
 
 
 def write_text(path: Path, text: str) -> None:

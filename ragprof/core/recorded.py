@@ -2,20 +2,27 @@
 
 A file that was cut short, edited or made by something else is told by name, with the command that makes it anew. Which
 files there are stands with whoever they belong to: `evals/recorded.py` and the `recorded.py` of each study.
+
+The JSON file that a pass writes last is sealed: it has the sha256 of each table that was written before it, and one of
+its own content. A table that is not the one that was written is refused. Recordings of older versions have no seals;
+where their files do not fit together, that is told in place of a crash.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache, wraps
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ragprof.core import files
-from ragprof.core.errors import BadInput
+from ragprof.core.errors import BadInput, RagprofError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +42,127 @@ VARIANTS = "variants"
 """Folder of a study that holds a small recording of each of its variants."""
 MISSING = "this file is missing; is this the folder of a ragprof recording?"
 PRICED = "price it again with 'ragprof price'"
+
+
+SEALS = ("manifest.json", "judgement.json", "rates.json", "settings.json", "costs.json")
+"""JSON files that are written last of what a pass writes, with the sums of its tables under SUMS."""
+MISFITS = (LookupError, ValueError, TypeError, ArithmeticError, AttributeError, NotImplementedError, StopIteration)
+"""What code raises over files that do not fit together; errors of Arrow, pandas and pydantic are among them."""
+SUMS, SEAL = "tables", "seal"
+DEEPEST, TOLD_CHARACTERS = 3, 200
+"""Folders between a table and what seals it, its own included: growth/live/<cell>/ is the deepest."""
+
+
+def write_sealed(path: Path, content: Mapping[str, Any], *tables: str) -> None:
+    """Write the JSON file that is the last of its pass, with the sums of the tables that these patterns find beside it.
+
+    Whoever writes such a table anew takes the JSON file away first, or writes it again afterwards.
+    """
+    found = sorted({table for pattern in tables for table in path.parent.glob(pattern)})
+    sums = {table.relative_to(path.parent).as_posix(): files.sha256_of(table) for table in found}
+    _write(path, {**content, SUMS: sums})
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    # As it is read back: with texts for all keys.
+    plain = json.loads(json.dumps(content))
+    files.write_json(path, {**plain, SEAL: seal(plain)})
+
+
+def seal(document: Mapping[str, Any]) -> str:
+    """Of the canonical JSON: sorted keys, no spaces, ASCII. Line ends and indentation may change on the way."""
+    unsealed = {key: value for key, value in document.items() if key != SEAL}
+    text = json.dumps(unsealed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal_again(path: Path, table: Path) -> None:
+    """Write down that a table of a finished recording was replaced on purpose."""
+    content = files.read_json(path, remedy=remedy_of(path))
+    name = table.relative_to(path.parent).as_posix()
+    _write(path, {**content, SUMS: {**content.get(SUMS, {}), name: files.sha256_of(table)}})
+
+
+def sealed_otherwise(table: Path) -> str:
+    """Name of the JSON file that was written with another table in this place; empty where there is none."""
+    for folder in table.absolute().parents[:DEEPEST]:
+        for name in SEALS:
+            document = folder / name
+            if document.exists():
+                about = document.stat()
+                expected = _sums(document, about.st_mtime_ns, about.st_size, about.st_ino)
+                found = expected.get(table.absolute().relative_to(folder).as_posix())
+                if found is not None and found != files.sha256_of(table):
+                    return name
+    return ""
+
+
+@lru_cache(256)
+def _sums(document: Path, *_changed: int) -> Mapping[str, str]:
+    """What the file says of its tables; nothing where it is damaged, which whoever reads it for itself will tell."""
+    try:
+        sums = files.read_json(document, remedy="").get(SUMS)
+    except BadInput:
+        return {}
+    return sums if isinstance(sums, dict) else {}
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turn a crash of the block over a recording whose files may be damaged into BadInput that names the damaged file.
+
+    Where all are as they were written, the fault is in the code, and the crash stays one.
+    """
+    try:
+        yield
+    except RagprofError:
+        raise
+    except MISFITS as crash:
+        told = f"{type(crash).__name__}: {' '.join(str(crash).split())[:TOLD_CHARACTERS]}"
+        found = doubtful(folder)
+        if found is None:
+            raise
+        logging.getLogger("ragprof").debug("files that do not fit together", exc_info=crash)
+        if found.is_dir():
+            raise BadInput(
+                f"the files of this recording do not fit together ({told}), as where one was edited or cut short; "
+                f"{remedy_of(found / 'manifest.json')}",
+                file=found,
+            ) from crash
+        raise BadInput(
+            f"it was edited (its seal differs) and does not fit the other files ({told}); {remedy_of(found)}",
+            file=found,
+        ) from crash
+
+
+def doubtful(folder: Path) -> Path | None:
+    """A JSON file in or below a recording's folder that was edited, else a folder with one that has no seal."""
+    unsealed = None
+    for path in sorted(path for name in SEALS for path in folder.rglob(name)):
+        try:
+            content = files.read_json(path, remedy="")
+            if SEAL not in content:
+                unsealed = unsealed or path.parent
+            elif content[SEAL] != seal(content):
+                return path
+        except (BadInput, ValueError):
+            return path
+    return unsealed
+
+
+OfFolder = ParamSpec("OfFolder")
+Found = TypeVar("Found")
+
+
+def of_recording(step: Callable[Concatenate[Path, OfFolder], Found]) -> Callable[Concatenate[Path, OfFolder], Found]:
+    """Let a step whose first argument is a recording's folder take place inside `reading`."""
+
+    @wraps(step)
+    def inside(folder: Path, /, *args: OfFolder.args, **named: OfFolder.kwargs) -> Found:
+        with reading(folder):
+            return step(folder, *args, **named)
+
+    return inside
 
 
 def recorded_by(command: str) -> str:
@@ -104,6 +232,12 @@ class RecordedTable:
         for name in pipelines:
             if name not in table["pipeline"].array:
                 raise BadInput(f"it has no rows of the pipeline '{name}'; {remedy}", file=path)
+        if seal := sealed_otherwise(path):
+            raise BadInput(
+                f"it is not the table that {seal} was written with (its sha256 differs), so it was edited or replaced; "
+                f"{remedy}",
+                file=path,
+            )
         return table
 
     def _fault(self, name: str, kind: str, table: pa.Table) -> str:

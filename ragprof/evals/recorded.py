@@ -6,7 +6,7 @@ Members that only newer versions write are not asked for here: whoever needs one
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, Required, TypeAlias
@@ -233,6 +233,37 @@ def ranking_stages(pipeline: Mapping[str, Any], rankings: pd.DataFrame) -> tuple
 def final_stage(pipeline: Mapping[str, Any], rankings: pd.DataFrame) -> Literal["rerank", "search"]:
     """The stage whose ranking is the pipeline's own."""
     return "rerank" if "rerank" in ranking_stages(pipeline, rankings) else "search"
+
+
+COUNTS = ("Num",)
+"""How the names of measures begin that count, and so have no upper bound."""
+ROUNDING = 1e-6
+
+
+def read_scores(folder: Path, *, pipelines: Iterable[str] = ()) -> pd.DataFrame:
+    """scores.parquet of a recording, with rows of each of these pipelines.
+
+    Raises BadInput for a share outside 0 to 1, and where a metric lacks queries that were judged.
+    """
+    path = folder / "scores.parquet"
+    scores = SCORES.read(path, pipelines=pipelines)
+    shares = scores[~scores["metric"].str.startswith(COUNTS)]
+    beyond = shares[(shares["value"] < -ROUNDING) | (shares["value"] > 1 + ROUNDING)]
+    for row in beyond.head(1).to_dict("records"):
+        raise BadInput(
+            f"{row['metric']} of query '{row['query_id']}' is {row['value']:g}, and it cannot lie outside 0 to 1; "
+            f"{remedy_of(path)}",
+            file=path,
+        )
+    expected = JUDGEMENT.read(folder / "judgement.json").get("queries")
+    counts = scores.groupby(["pipeline", "stage", "metric"], sort=False)["query_id"].nunique()
+    for (pipeline, stage, metric), count in counts[counts != expected].head(1).items() if expected is not None else ():
+        raise BadInput(
+            f"{metric} of '{pipeline}' after {stage} is there for {count} of {expected} judged queries; "
+            f"{remedy_of(path)}",
+            file=path,
+        )
+    return scores
 
 
 def read_manifest(folder: Path, manifest: RecordedJson = MANIFEST) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import write_sealed
 from ragprof.evals.recorded import ANY, checked, manifest_of
 from ragprof.evals.tables import Timing
 
@@ -73,7 +74,7 @@ def keep_settings(folder: Path, config: Mapping[str, Any]) -> None:
         kept = {key: config[key] for key in UNRECORDED if key in config}
         prices = {pipeline["name"]: pipeline.get("prices") for pipeline in config["pipelines"]}
         recording = manifest_of(folder, ANY).recording
-        files.write_json(folder / SETTINGS_FILE, {"recording": recording, **kept, "pipelines": prices})
+        write_sealed(folder / SETTINGS_FILE, {"recording": recording, **kept, "pipelines": prices})
 
 
 def handed_down(part: Path, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import pandas as pd
 from ragprof.core import files
 from ragprof.core.errors import BadInput
 from ragprof.core.quantities import KINDS
-from ragprof.evals.recorded import COSTS, JUDGEMENT, SCORES, SPANS, USAGE, read_manifest
+from ragprof.core.recorded import of_recording
+from ragprof.evals.recorded import COSTS, JUDGEMENT, SPANS, USAGE, read_manifest, read_scores
 from ragprof.studies.gate.evidence import JUDGED, refuse_broken
 
 COLUMNS = ("pipeline", "query_id", "kind", "stage", "name", "unit", "value")
@@ -26,6 +27,7 @@ FORMULA_STARTS = tuple("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20")
 """What a spreadsheet may take for the start of a formula, full-width forms too; and the apostrophe put before it."""
 
 
+@of_recording
 def per_query_table(folder: Path, pipelines: Sequence[str]) -> pd.DataFrame:
     """The table, pipelines in the order given, kinds in that of KINDS. `value` is null where it is unpriced.
 
@@ -34,7 +36,7 @@ def per_query_table(folder: Path, pipelines: Sequence[str]) -> pd.DataFrame:
     recorded = read_manifest(folder).get("recording")
     if JUDGEMENT.read(folder / "judgement.json").get("recording") != recorded:
         raise BadInput("it judges another recording; run 'ragprof run' to the end", file=folder / "judgement.json")
-    scores = SCORES.read(folder / "scores.parquet").rename(columns={"metric": "name"})
+    scores = read_scores(folder).rename(columns={"metric": "name"})
     refuse_broken(folder, scores[~np.isfinite(scores["value"]) & ~scores["name"].str.startswith(JUDGED)])
     # Latency is the median over the live rounds of the queries that were timed.
     spans = SPANS.read(folder / "spans.parquet")

@@ -21,8 +21,8 @@ import pandas as pd
 
 from ragprof.core import OTHER, Doc, files
 from ragprof.core.errors import BadInput
-from ragprof.core.recorded import RUN, recorded_by
-from ragprof.evals.recorded import COSTS, FIRST_TOKENS, RANKING, SCORES, SPANS, USAGE, read_manifest
+from ragprof.core.recorded import RUN, of_recording, recorded_by
+from ragprof.evals.recorded import COSTS, FIRST_TOKENS, RANKING, SPANS, USAGE, read_manifest, read_scores
 from ragprof.traces.privacy import hidden, shown
 from ragprof.traces.writing import SpanToWrite, request_line
 
@@ -61,6 +61,7 @@ class SpanTexts:
     docs: Mapping[str, Doc] = field(default_factory=dict)
 
 
+@of_recording
 def timed_spans(folder: Path) -> pd.DataFrame:
     """Return the spans of the live rounds. Raises BadInput where nothing was timed, or without a beginning."""
     path = folder / "spans.parquet"
@@ -118,7 +119,7 @@ def _record(folder: Path, manifest: Mapping[str, Any], name: str) -> PipelineRec
         before = usd.get((query_id, stage), Decimal(0))
         usd[query_id, stage] = None if before is None or pd.isna(amount) else before + amount
     scores: dict[Key, list[tuple[str, float]]] = defaultdict(list)
-    for query_id, stage, metric, value in _of(name, SCORES.read(folder / "scores.parquet"), "metric", "value"):
+    for query_id, stage, metric, value in _of(name, read_scores(folder), "metric", "value"):
         scores[query_id, stage].append((metric, value))
     first = FIRST_TOKENS.read(folder / "first_tokens.parquet")
     mine = first[first["pipeline"] == name]

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ragprof.core import files
+from ragprof.core.recorded import of_recording
 from ragprof.judge.scores import Qrels, rankings, trec_run
 
 
@@ -16,6 +17,7 @@ def export_runs(folder: Path, *, into: Path) -> list[Path]:
     return written(run_texts(folder), into)
 
 
+@of_recording
 def run_texts(folder: Path, pipelines: Collection[str] | None = None) -> dict[str, str]:
     """File name -> `run_text` of one run a pipeline and stage; its tag is pipeline.stage. Raises NonFiniteScore."""
     texts = {}
@@ -46,9 +48,10 @@ def qrels_text(qrels: Qrels) -> str:
 
 def written(texts: dict[str, str], into: Path) -> list[Path]:
     """Write texts by file name, each whole; gives their paths."""
-    for name, text in texts.items():
-        files.write_text(into / name, text)
-    return [into / name for name in texts]
+    paths = {files.inside(into, name): text for name, text in texts.items()}
+    for path, text in paths.items():
+        files.write_text(path, text)
+    return list(paths)
 
 
 def word(name: str) -> str:

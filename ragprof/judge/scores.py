@@ -14,8 +14,9 @@ import pandas as pd
 
 from ragprof.core import StageName, files
 from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
+from ragprof.core.recorded import of_recording, write_sealed
 from ragprof.corpus import EvaluationSet
-from ragprof.evals.recorded import RANKING, manifest_of, ranking_stages
+from ragprof.evals.recorded import COUNTS, RANKING, ROUNDING, manifest_of, ranking_stages
 
 SCORE_COLUMNS = ("pipeline", "stage", "metric", "query_id", "value")
 Run: TypeAlias = dict[str, dict[str, float]]
@@ -26,6 +27,7 @@ TRIAL = {"q": {"a": 1, "b": 0}}, {"q": {"a": 1.0, "b": 0.5}}
 FAMILIES = ("AP", "Judged@10", "P@5", "R@20", "RR@10", "Success@5", "nDCG@10", "nDCG", "RR", "Bpref", "Rprec")
 
 
+@of_recording
 def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) -> pd.DataFrame:
     """Write scores.parquet and judgement.json into a recording and return the scores: none without judgements."""
     parsed = [measure(name) for name in metrics] if evaluation.is_judged else []
@@ -46,7 +48,7 @@ def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) ->
         "notices": list(evaluation.notices),
         "recording": manifest.recording,
     }
-    files.write_json(folder / "judgement.json", facts)
+    write_sealed(folder / "judgement.json", facts, "scores.parquet")
     return scores
 
 
@@ -113,11 +115,6 @@ def measure(name: str) -> Any:
 def canonical(metrics: Iterable[str]) -> tuple[str, ...]:
     """The names under which scores are written: `MAP` is `AP`. Raises UnknownName."""
     return tuple(dict.fromkeys(str(measure(name)) for name in metrics))
-
-
-COUNTS = ("Num",)
-"""How the names of measures begin that count, and so have no upper bound."""
-ROUNDING = 1e-6
 
 
 def _countable(grades: Mapping[str, int]) -> dict[str, int]:

@@ -28,7 +28,8 @@ import pyarrow as pa
 from ragprof.core import OTHER, in_order
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.core.files import write_json, write_table
+from ragprof.core.files import write_table
+from ragprof.core.recorded import of_recording, write_sealed
 from ragprof.evals.recorded import ANY, RANKING, SPANS, TOKENS, USAGE, read_manifest
 from ragprof.evals.settings import SETTINGS_FILE, settings_of
 from ragprof.price.parsing import UNNAMED, parsing_bill, reading_of
@@ -378,6 +379,7 @@ class BillLine:
     reason: str
 
 
+@of_recording
 def price_recording(
     folder: Path,
     *,
@@ -419,7 +421,7 @@ def price_recording(
         for pipeline in recording.config["pipelines"]
         if (bill := _indexing(recording, pipeline, prices, llm=llm)) is not None
     }
-    write_json(folder / "rates.json", document | ({"indexing": indexing} if indexing else {}))
+    write_sealed(folder / "rates.json", document | ({"indexing": indexing} if indexing else {}), "costs.parquet")
     return read_pricing(folder)
 
 

@@ -30,6 +30,7 @@ from ragprof.core.caches import unknown_rows
 from ragprof.core.clock import Clock, Progress, excluded_ns, now_ns, step
 from ragprof.core.errors import BadInput
 from ragprof.core.plain import names_secret, without_secrets
+from ragprof.core.recorded import write_sealed
 from ragprof.core.stages import Embedder, ExistingIndex, IndexesLater, NamedEngine, RemoteEmbedder
 from ragprof.core.tokens import counter
 from ragprof.corpus import Corpus
@@ -277,7 +278,11 @@ def write(
     embedded = corpus_tokens(subject, made.embedding)
     if embedded:
         facts["embedded_tokens"] = embedded
-    files.write_json(bench.folder / "manifest.json", {**manifest(subject, tokens, work, timings), **facts})
+    write_sealed(
+        bench.folder / "manifest.json",
+        {**manifest(subject, tokens, work, timings), **facts},
+        *(f"{name}.parquet" for name in ("builds", "spans", "first_tokens", "usage", "tokens", "rankings/*")),
+    )
 
 
 def load(pipelines: Sequence[Parts], progress: Progress) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ragprof.core import Doc, files
 from ragprof.core.clock import Progress, Silent, step
-from ragprof.core.recorded import VARIANTS
+from ragprof.core.recorded import VARIANTS, write_sealed
 from ragprof.core.tokens import counter, remembering
 from ragprof.record.recording import Bench, Embedding, Subject, build_indexes, embed, load, rank, redacted
 
@@ -93,4 +93,6 @@ def record_variant(name: str, subject: Subject, docs: Sequence[Doc], embedding: 
         "config": redacted(subject.config.model_dump(mode="json")),
         "corpus": {"docs": len(docs), "documents": len({doc.document_id for doc in docs})},
     }
-    files.write_json(here.folder / "manifest.json", facts)
+    write_sealed(
+        here.folder / "manifest.json", facts, "builds.parquet", "usage.parquet", "tokens.parquet", "rankings/*.parquet"
+    )

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from ragprof.core import files
 from ragprof.core.clock import SILENT, Progress, step
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import of_recording
 from ragprof.evals.recorded import JUDGEMENT, read_manifest
 from ragprof.evals.settings import settings_of
 from ragprof.evals.traced import is_trace_profile, traced_manifest
@@ -163,6 +164,7 @@ def _of_recording(folder: Path, profile: ProfileSection, sections: Mapping[str, 
     )
 
 
+@of_recording
 def belonging(folder: Path) -> list[Study[Any, Any]]:
     """The studies whose recordings lie in the folder and rest on what the main recording rests on."""
     recorded = [study for study in studies.present(folder) if study.is_recorded(folder)]

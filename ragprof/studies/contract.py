@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragprof.core import Estimate
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import of_recording, reading
 from ragprof.report.blocks import ReportPart
 
 if TYPE_CHECKING:  # a finished recording is analysed and drawn without what makes one
@@ -294,3 +295,15 @@ class Study(Generic[PlanT, SectionT]):
     """The warning where it does not."""
     restate: Callable[[Path, Mapping[str, Any], Pricing], None] = _fixed
     """Keep other settings beside the study's recording, among those that it does not rest on. Raises BadInput."""
+
+    def __post_init__(self) -> None:
+        judge = self.judge
+
+        def judged(plan: PlanT, evaluation: EvaluationSet, bench: Bench) -> None:
+            with reading(bench.folder):
+                judge(plan, evaluation, bench)
+
+        # What reads a recording tells a damaged one by name, whichever study it belongs to.
+        for name, step in {"analyse": of_recording(self.analyse), "price": of_recording(self.price)}.items():
+            object.__setattr__(self, name, step)
+        object.__setattr__(self, "judge", judged)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commandline import Ragprof, changed, complaint
+from unsealed import unsealed
 
 GATE = """
 [gate]
@@ -41,7 +42,7 @@ def gated(handbook: Path) -> str:
 
 @pytest.fixture
 def base(recorded_handbook: Path, tmp_path: Path) -> str:
-    return Path(shutil.copytree(recorded_handbook, tmp_path / "base")).name
+    return unsealed(Path(shutil.copytree(recorded_handbook, tmp_path / "base"))).name
 
 
 def scored(base: str, name: str, added: list[float]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NotRequired
@@ -12,7 +14,7 @@ from typing_extensions import TypedDict
 
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_json, write_table
-from ragprof.core.recorded import RecordedJson, RecordedTable, recorded_by
+from ragprof.core.recorded import RecordedJson, RecordedTable, reading, recorded_by, seal_again, write_sealed
 
 BILL = RecordedTable(
     text="query_id rate", whole="rank round", number="score", flag="identical", money="usd",
@@ -137,3 +139,41 @@ def test_a_json_file_keeps_what_nobody_asks_for(tmp_path: Path) -> None:
     facts = {"corpus": {"docs": 3, "name": "a"}, "more": [1]}
     write_json(tmp_path / "manifest.json", facts)
     assert RecordedJson(Facts).read(tmp_path / "manifest.json") == facts
+
+
+def sealed(folder: Path) -> Path:
+    write_table(folder / "bill.parquet", ROWS)
+    write_sealed(folder / "manifest.json", {"arms": {"a": 1}}, "*.parquet")
+    return folder
+
+
+def test_a_table_of_another_pass_is_refused_until_it_is_sealed_again(tmp_path: Path) -> None:
+    table = sealed(tmp_path) / "bill.parquet"
+    write_table(table, ROWS.iloc[::-1])
+    with pytest.raises(BadInput, match=r"bill\.parquet: it is not the table that manifest\.json was written with"):
+        BILL.read(table)
+    seal_again(tmp_path / "manifest.json", table)
+    assert BILL.read(table)["query_id"].tolist() == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda kept: kept["arms"].clear(), r"manifest\.json: it was edited \(its seal differs\) and does not fit"),
+        (lambda kept: kept.pop("seal"), r"the files of this recording do not fit together \(KeyError: 'b'\)"),
+    ],
+)
+def test_what_does_not_fit_is_told_of_an_edited_or_an_old_recording(
+    tmp_path: Path, edit: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    path = sealed(tmp_path) / "manifest.json"
+    kept = json.loads(path.read_text())
+    edit(kept)
+    path.write_text(json.dumps(kept))
+    with pytest.raises(BadInput, match=said), reading(tmp_path):
+        raise KeyError("b")
+
+
+def test_a_crash_over_files_that_are_as_they_were_written_is_a_crash(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), reading(sealed(tmp_path)):
+        raise KeyError("b")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from growing_collection import write_collection
 from grown import Grown
+from unsealed import unsealed
 from variants import context_of
 
 from ragprof.session.run import grow
@@ -34,7 +35,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Grown:
 def copy(grown: Grown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the recording that the test may change."""
     monkeypatch.setenv("RAGPROF_CACHE", str(grown.cache))
-    return Path(shutil.copytree(grown.folder, tmp_path / "copy"))
+    return unsealed(Path(shutil.copytree(grown.folder, tmp_path / "copy")))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from answerers import ANSWERERS, CountingGenerator
 from study import Study, contents, write_handbook
+from unsealed import unsealed
 
 from ragprof.core import registry
 from ragprof.core.clock import Silent
@@ -47,7 +48,7 @@ def _recorded_before(eval_file: Path, out: Path) -> dict[Path, bytes]:
 
 def copied(studied: Study, folder: Path) -> Path:
     """The study's folder without growth, which would only be drawn again."""
-    return Path(shutil.copytree(studied.folder, folder, ignore=shutil.ignore_patterns("growth")))
+    return unsealed(Path(shutil.copytree(studied.folder, folder, ignore=shutil.ignore_patterns("growth"))))
 
 
 @pytest.fixture(scope="session")

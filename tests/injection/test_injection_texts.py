@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from study import Study, contents
+from unsealed import unsealed
 
 from ragprof.core.prompt import TEMPLATE
 from ragprof.corpus import read_corpus
@@ -19,7 +20,7 @@ from ragprof.studies.preparation import prepare
 @pytest.fixture
 def wordless_copy(wordless: Study, tmp_path: Path) -> Path:
     """A copy of the study without words that the test may change."""
-    return Path(shutil.copytree(wordless.folder, tmp_path / "copy"))
+    return unsealed(Path(shutil.copytree(wordless.folder, tmp_path / "copy")))
 
 
 def words_in(folder: Path) -> str:

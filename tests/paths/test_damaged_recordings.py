@@ -17,11 +17,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from paths import Placed, eval_text, write_collection
+from unsealed import unsealed
 
 import ragprof
 from ragprof.core.clock import SILENT
 from ragprof.core.errors import BadInput
-from ragprof.core.recorded import KINDS, RecordedTable
+from ragprof.core.recorded import KINDS, SEAL, SEALS, SUMS, RecordedTable, reading
 from ragprof.corpus import EvaluationSet
 from ragprof.evals import recorded
 from ragprof.evals.recorded import manifest_of
@@ -31,25 +32,22 @@ from ragprof.judge.scores import judge
 from ragprof.price import price_recording
 from ragprof.record.recording import Bench
 from ragprof.session.studies import STUDIES, study
-from ragprof.session.summary import belonging
+from ragprof.session.summary import belonging, stale_of
 from ragprof.studies.audit import recorded as audit
-from ragprof.studies.audit.judge import judge_audit
 from ragprof.studies.chunking import recorded as chunking
 from ragprof.studies.contract import Pricing, Request
 from ragprof.studies.curate import recorded as curate
 from ragprof.studies.gate.evidence import of_recording
 from ragprof.studies.growth import recorded as growth
-from ragprof.studies.growth.judge import judge_growth
 from ragprof.studies.growth.plan import plan_growth
 from ragprof.studies.growth.record_live import write_sizes
 from ragprof.studies.injection import recorded as injection
-from ragprof.studies.injection.judge import judge_answers
 from ragprof.studies.preparation import Prepared, prepare
 from ragprof.studies.profile.analysis import profile_of
 from ragprof.studies.reranker import recorded as reranker
-from ragprof.studies.reranker.judge import judge as judge_rerankers
 from ragprof.studies.screen import recorded as screen
-from ragprof.studies.variants import AS_ONE_SCORES, judge_variants
+from ragprof.studies.stores import recorded as stores
+from ragprof.studies.variants import AS_ONE_SCORES
 
 TWO = """
 [[pipelines]]
@@ -58,6 +56,18 @@ store = "faiss_flat"
 embedder = "hashing"
 depth = 4
 injector = { name = "top_k", k = 2 }
+"""
+STORES = """
+[stores]
+margin = 0.05
+pipeline = "two"
+k = 2
+[stores.indexes]
+hnsw = { name = "faiss", factory = "HNSW4", ef_search = [4] }
+[stores.timing]
+seconds = 0.01
+rounds = 1
+min_queries = 1
 """
 TABLES: dict[str, RecordedTable] = {
     "spans": recorded.SPANS, "first_tokens": recorded.FIRST_TOKENS, "usage": recorded.USAGE,
@@ -79,6 +89,8 @@ TABLES: dict[str, RecordedTable] = {
             "tokens": recorded.TOKENS, "scores": recorded.SCORES, "costs": recorded.COSTS,
         }.items()
     },
+    "stores/builds": stores.BUILDS, "stores/spans": stores.LIVE, "stores/scores": stores.SCORES,
+    "stores/rankings/*": stores.RANKED, "stores/found/*": stores.FOUND,
     "growth/docs": growth.DOCS, "growth/queries": growth.QUERIES, "growth/entry": growth.ENTRY,
     "growth/cells/*/*": growth.CELLS, "growth/prompts/*/*": growth.PROMPTS, "growth/tails/*": growth.TAILS,
     "growth/distributions/*": growth.DISTRIBUTION, "growth/scores/*": growth.SCORES,
@@ -99,7 +111,7 @@ DOCUMENTS = (
     "screen/variants/*/manifest", "chunking/manifest", "chunking/judgement", "chunking/variants/*/manifest",
     "growth/judgement", "growth/beside", "growth/sizes/*/manifest", "growth/sizes/*/rates", "injection/manifest",
     "injection/judgement", "injection/rates", "injection/beside", "reranker/manifest", "reranker/judgement",
-    "reranker/rates", "reranker/settings", "reranker/beside",
+    "reranker/rates", "reranker/settings", "reranker/beside", "stores/manifest", "stores/judgement", "stores/costs",
 )  # fmt: skip
 OWNERS = ("pipeline", "arm", "query_id", "query", "stage", "curve", "size", "depth", "k", "ranking")
 """Columns that say whose a row is."""
@@ -112,7 +124,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_collection(folder)
     generator = Placed("own generator", '"extractive"', "extractive")
     text = eval_text(generator).replace('curves = ["all_judged"]', 'curves = ["all_judged", "proportional"]')
-    more = '[chunking]\nbudget = 60\nvariants = [{ max_characters = 30 }]\n[screen]\nsource = "new.jsonl"\n'
+    more = '[chunking]\nbudget = 60\nvariants = [{ max_characters = 30 }]\n[screen]\nsource = "new.jsonl"\n' + STORES
     (folder / "new.jsonl").write_text(
         "".join(f'{{"_id": "n{n}", "text": "Ferns grow {n} m high."}}\n' for n in range(4))
     )
@@ -126,6 +138,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             command("cell.toml", out=out)
         ragprof.chunking("cell.toml", out=out)
         ragprof.screen("cell.toml", "new.jsonl", out=out)
+        ragprof.stores("cell.toml", out=out)
         ragprof.restate("reranker", out, changes={"margin": 0.02})
         (folder / "cell.toml").write_text((folder / "cell.toml").read_text().replace("gpt-4o-mini", "gpt-4o"))
         ragprof.inject("cell.toml", out=out)
@@ -133,7 +146,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 TOLD = re.compile(
-    r"((record|price) it again( with 'ragprof (run|grow --fresh|inject|reranker|curate|screen|chunking|audit|price)')?"
+    r"((record|price) it again"
+    r"( with 'ragprof (run|grow --fresh|inject|reranker|curate|screen|chunking|stores|audit|price)')?"
     r"|delete the file.*)$"
 )
 Pass = Callable[[Path], object]
@@ -153,23 +167,20 @@ def passes(whole: Path, evaluation: EvaluationSet) -> dict[str, list[Pass]]:
     """
     eval_file = whole.parent / "cell.toml"
     prepared = prepare(eval_file)
-    docs = {doc.doc_id: doc for doc in prepared.subject.corpus.docs}
-    contents = {key: doc.content for key, doc in docs.items()}
     growing = plan_growth(prepared, eval_file)
-    judges: dict[str, list[Pass]] = {
-        "audit": [lambda home: judge_audit(home, evaluation, metric="nDCG@10")],
-        "curate": [lambda home: judge_variants(home / "curate", evaluation, ["nDCG@10"], {})],
-        "screen": [judged("screen", prepared, eval_file)],
-        "chunking": [judged("chunking", prepared, eval_file)],
-        "stores": [],  # these are not recorded here
-        "load": [],
-        "growth": [lambda home: judge_growth(home, evaluation), lambda home: write_sizes(growing, home / "growth")],
-        "injection": [lambda home: judge_answers(home, evaluation, contents)],
-        "reranker": [lambda home: judge_rerankers(home, evaluation, docs, keep_text=True)],
-    }
+
+    def sizes_written(home: Path) -> None:
+        with reading(home):
+            write_sizes(growing, home / "growth")
+
     of_studies: dict[str, list[Pass]] = {
-        name: [belonging, study(name).analyse, priced(name), *judges[name]] for name in STUDIES
-    }
+        name: [
+            belonging, partial(stale_of, names=[name]), study(name).analyse, priced(name),
+            judged(name, prepared, eval_file), *([sizes_written] if name == "growth" else []),
+        ]
+        for name in STUDIES
+        if name != "load"  # not recorded here
+    }  # fmt: skip
     return of_studies | {
         "": [
             profile_of,
@@ -193,8 +204,11 @@ def priced(name: str) -> Pass:
 
 @pytest.fixture
 def home(whole: Path, tmp_path: Path) -> Path:
-    """A copy that shares its files with the recording: files are replaced here, and never written into."""
-    return Path(shutil.copytree(whole, tmp_path / "recording", copy_function=os.link))
+    """A copy that shares its files with the recording: files are replaced here, and never written into.
+
+    It has no seals, as those of older versions: what is in a file has to be found out by what it is.
+    """
+    return unsealed(Path(shutil.copytree(whole, tmp_path / "recording", copy_function=os.link)))
 
 
 def refused(passes: list[Pass], home: Path) -> str:
@@ -301,6 +315,65 @@ def test_a_member_of_another_kind_in_a_main_recording_is_named(handbook_recordin
         told = told_of(handbook_recording, path, {**whole, member: value_of_another_kind(whole[member])}, MAIN)
         assert told.startswith(f"{path}: "), (member, told)
         assert TOLD.search(told), (member, told)
+
+
+def test_a_table_that_is_not_the_one_that_was_written_is_refused(recorded_handbook: Path, tmp_path: Path) -> None:
+    """Rows dropped, added or in another order, or one value another: the figures of all these would look right."""
+    home = Path(shutil.copytree(recorded_handbook, tmp_path / "sealed"))
+    for name in ("spans", "usage", "tokens", "builds", "rankings/dense", "scores", "costs"):
+        path = home / f"{name}.parquet"
+        table = pd.read_parquet(path)
+        first = table.columns[0]
+        for changed in (table.iloc[1:], pd.concat([table, table.iloc[:1]]), table.iloc[::-1], altered(table, first)):
+            with damaged(path, parquet(changed)), pytest.raises(BadInput) as raised:
+                TABLES[name.replace("dense", "*")].read(path)
+            assert str(raised.value).startswith(f"{path}: it is not the table that "), name
+            assert TOLD.search(str(raised.value)), name
+    assert [each(home) for each in MAIN]
+
+
+def altered(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """With the first value of a column in place of the last that is another."""
+    values = table[column].copy()
+    values[values.index[values != values.iloc[0]][-1:]] = values.iloc[0]
+    return table.assign(**{column: values})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda scores: scores.assign(value=2.0), "is 2, and it cannot lie outside 0 to 1; record it again with"),
+        (lambda scores: scores[scores["query_id"] != scores["query_id"].iloc[0]], "judged queries; record it again"),
+    ],
+)
+def test_scores_without_a_seal_are_held_to_what_a_metric_can_be_and_to_the_judged_queries(
+    handbook_recording: Path, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    path = handbook_recording / "scores.parquet"
+    change(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(BadInput, match=rf"scores\.parquet: .*{said}"):
+        profile_of(handbook_recording)
+    assert said.split(";", maxsplit=1)[0] in refused([of_recording], handbook_recording)
+
+
+def test_a_recorded_stage_that_would_lead_out_of_the_folder_is_no_file(handbook_recording: Path) -> None:
+    path = handbook_recording / "rankings" / "dense.parquet"
+    pd.read_parquet(path).assign(stage="/../../outside").to_parquet(path)
+    with pytest.raises(BadInput, match=r"'dense\./\.\./\.\./outside\.run' is no name of a file"):
+        ragprof.export(handbook_recording, into=handbook_recording / "to", formats=["trec"])
+    assert not list(handbook_recording.rglob("outside*"))
+
+
+@pytest.mark.slow
+def test_every_table_of_a_whole_recording_is_sealed(whole: Path) -> None:
+    sealed = {
+        path.parent / name
+        for seal in SEALS
+        for path in whole.rglob(seal)
+        for name in json.loads(path.read_text()).get(SUMS, {})
+    }
+    assert set(whole.rglob("*.parquet")) - sealed == set()
+    assert all(SEAL in json.loads(path.read_text()) for seal in SEALS for path in whole.rglob(seal))
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from handbook_reranker import RERANKERS, RecordedRerankers, write_handbook
+from unsealed import unsealed
 
 from ragprof.core import registry
 from ragprof.session.run import weigh
@@ -30,7 +31,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedRerankers:
 def reranker_copy(recorded: RecordedRerankers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordedRerankers:
     """A copy of the study that the test may change; it has the cache of the study."""
     monkeypatch.setenv("RAGPROF_CACHE", str(recorded.cache))
-    folder = Path(shutil.copytree(recorded.folder, tmp_path / "copy"))
+    folder = unsealed(Path(shutil.copytree(recorded.folder, tmp_path / "copy")))
     return RecordedRerankers(recorded.eval_file, recorded.cache, folder, recorded.summary)
 
 

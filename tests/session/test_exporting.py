@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from unsealed import unsealed
 
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
 from ragprof.exports import Exported, export
@@ -130,7 +131,7 @@ def whole(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 @pytest.fixture
 def copy(clinic: Clinic, tmp_path: Path) -> Clinic:
     """A recording and a collection that the test may change."""
-    return Clinic(write_clinic(tmp_path), Path(shutil.copytree(clinic.folder, tmp_path / "out")))
+    return Clinic(write_clinic(tmp_path), unsealed(Path(shutil.copytree(clinic.folder, tmp_path / "out"))))
 
 
 def lines(path: Path) -> dict[str, dict[str, Any]]:

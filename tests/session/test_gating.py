@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from gated_eval import QUALITY, TOKENS, Recorded, gating, refused
+from unsealed import unsealed
 
 import ragprof
 from ragprof.core import files
@@ -30,7 +31,7 @@ def row(found: Comparison, quantity: str, pipeline: str = "reranked") -> dict[st
 
 def with_scores(recording: Path, folder: Path, changed: list[float]) -> Path:
     """A copy whose reranked nDCG@10 is so much higher, query by query."""
-    shutil.copytree(recording, folder)
+    unsealed(Path(shutil.copytree(recording, folder)))
     scores = pd.read_parquet(folder / "scores.parquet")
     mine = (scores["pipeline"] == "reranked") & (scores["stage"] == "rerank") & (scores["metric"] == "nDCG@10")
     scores.loc[mine, "value"] += changed

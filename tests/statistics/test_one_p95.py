@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from unsealed import unsealed
 
 from ragprof.core import files
 from ragprof.evals import GateMargin, GateSettings
@@ -54,6 +55,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAGPROF_CACHE", str(home / "cache"))
         folder = weigh(home / "one.toml", out=home / "out").folder
+    unsealed(folder)
     live, spans = pd.read_parquet(folder / "reranker" / "live.parquet"), pd.read_parquet(folder / "spans.parquet")
     timed = spans[(spans["phase"] == "timed") & (spans["stage"] == "query")]
     for depth, pipeline in ((0, PLAIN), (10, RERANKED)):

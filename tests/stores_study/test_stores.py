@@ -12,6 +12,7 @@ import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
+from unsealed import unsealed
 
 import ragprof
 from ragprof.core import Doc, EmbeddedQuery, Query
@@ -201,7 +202,7 @@ def test_the_report_shows_answer_charts_and_the_price_with_its_source(section: S
 
 
 def test_a_killed_run_goes_on_with_what_was_ranked(recorded: Path, tmp_path: Path) -> None:
-    folder, path = shutil.copytree(recorded, tmp_path / "out"), recorded.parent / "eval.toml"
+    folder, path = unsealed(Path(shutil.copytree(recorded, tmp_path / "out"))), recorded.parent / "eval.toml"
     (folder / "stores" / "manifest.json").unlink()
     kept, lost = (folder / "stores" / "rankings" / f"{number}.parquet" for number in (1, 2))
     before = kept.stat().st_mtime_ns

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ragprof.core import StageName, files
+from ragprof.core.recorded import write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.judge.scores import measure, scores_of
 from ragprof.studies.audit.recorded import MANIFEST, RANKINGS
@@ -34,7 +35,7 @@ def judge_audit(folder: Path, evaluation: EvaluationSet, *, metric: str) -> pd.D
     judged = pd.concat(tables, ignore_index=True)
     files.write_table(place / "scores.parquet", judged)
     facts = {"recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256, "metric": metric}
-    files.write_json(place / "judgement.json", facts)
+    write_sealed(place / "judgement.json", facts, "scores.parquet")
     return judged
 
 

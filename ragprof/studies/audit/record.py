@@ -16,6 +16,7 @@ import pandas as pd
 
 from ragprof.core import Query, Ranking, StageName, environment, files
 from ragprof.core.clock import Progress
+from ragprof.core.recorded import write_sealed
 from ragprof.record.pipeline import Parts
 from ragprof.record.recording import (
     Bench,
@@ -75,7 +76,13 @@ def record_audit(subject: Subject, bench: Bench, *, times: int, queries: int) ->
         ties.append(tie_table(parts, asked[0], documents=len(sample.corpus.docs)))
     for name, tables in (("checks", checks), ("rankings", rankings), ("ties", ties)):
         files.write_table(place / f"{name}.parquet", pd.concat(tables, ignore_index=True))
-    files.write_json(place / "manifest.json", manifest(subject, sample, times))
+    write_sealed(
+        place / "manifest.json",
+        manifest(subject, sample, times),
+        "checks.parquet",
+        "rankings.parquet",
+        "ties.parquet",
+    )
 
 
 def repetitions(parts: Parts, queries: Sequence[Query], *, times: int, progress: Progress) -> list[list[LiveQuery]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.core.clock import step
+from ragprof.core.recorded import write_sealed
 from ragprof.core.tokens import counter, remembering
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.recorded import RANKING
@@ -73,4 +74,4 @@ def judge_chunking(plan: ChunkingPlan, evaluation: EvaluationSet, bench: Bench) 
         "metric": metrics_of(plan.metric)[0], "answered": len(answers) - len(plan.marked.spans),
         "marked": len(plan.marked.spans), "left_out": plan.marked.left_out,
     }  # fmt: skip
-    files.write_json(place / "judgement.json", facts)
+    write_sealed(place / "judgement.json", facts, "spans.parquet", "cut.parquet")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ragprof.core import Doc, files
 from ragprof.core.clock import SILENT, Progress, step
+from ragprof.core.recorded import write_sealed
 from ragprof.core.tokens import counter, remembering
 from ragprof.corpus import Chunking
 from ragprof.parts.injectors.token_budget import TokenBudgetInjector
@@ -94,7 +95,7 @@ def record_chunking(plan: ChunkingPlan, bench: Bench) -> None:
         "budget": plan.budget,
         "cuts": {name: cut and cut.model_dump(mode="json") for name, cut in plan.cuts.items()},
     }  # fmt: skip
-    files.write_json(here.folder / "manifest.json", facts)
+    write_sealed(here.folder / "manifest.json", facts, "variants/*/placed.parquet")
 
 
 def budgeted(plan: ChunkingPlan, docs: Sequence[Doc], progress: Progress = SILENT) -> Subject:

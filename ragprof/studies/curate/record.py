@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ragprof.core import files
 from ragprof.core.clock import step
+from ragprof.core.recorded import write_sealed
 from ragprof.core.tokens import counter
 from ragprof.corpus.redundancy import REDUNDANT, Limits, Redundancy, Redundant, find_redundancy
 from ragprof.record.recording import Bench, Subject, fingerprint_of, identities, redacted
@@ -55,8 +56,11 @@ def record_curate(plan: CuratePlan, bench: Bench) -> None:
     pool = [*docs, *(replace(docs[place], text=text) for place, text in found.shortened.items())]
     # Passages that lose lines have other vectors; all others are in the cache.
     record_variants(subject, pool, embedded(subject, pool, here) if found.shortened else embedding, variants, here)
-    files.write_json(
-        here.folder / "manifest.json", _manifest(plan, found, variants, None if dense is None else dense.name)
+    write_sealed(
+        here.folder / "manifest.json",
+        _manifest(plan, found, variants, None if dense is None else dense.name),
+        "review.parquet",
+        "lines.parquet",
     )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ragprof.core import files
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.corpus.redundancy import Limits
 from ragprof.evals import complaint
@@ -60,7 +60,7 @@ def judge(planned: CuratePlan, evaluation: EvaluationSet, bench: Bench) -> None:
         "metric": planned.metric,
         "judged": evaluation.is_judged,
     }
-    files.write_json(place / "judgement.json", facts)
+    write_sealed(place / "judgement.json", facts, "variants/*/as_one.parquet")
 
 
 def price(folder: Path, pricing: Pricing) -> None:

@@ -27,6 +27,7 @@ import pandas as pd
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput, NonFiniteScore
+from ragprof.core.recorded import seal
 from ragprof.studies.gate.evidence import FIGURES, RANKINGS, TIMES, SideEvidence, SideFacts, checked
 
 if TYPE_CHECKING:
@@ -148,13 +149,6 @@ def listed(folder: Path) -> list[ListedBaseline]:
         made = facts["eval"], facts["created"], facts["queries"], tuple(facts["pipelines"])
         found.append(ListedBaseline(name, str(place), None, *made, size, hashes, document["format"]))
     return found
-
-
-def seal(document: Mapping[str, Any]) -> str:
-    """Of the canonical JSON: sorted keys, no spaces, ASCII. Line ends and indentation may change on the way."""
-    unsealed = {key: value for key, value in document.items() if key != "seal"}
-    text = json.dumps(unsealed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def packed_table(name: str, table: pd.DataFrame) -> bytes:

@@ -35,7 +35,17 @@ from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownN
 from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
 from ragprof.evals import Timing, settings_of
 from ragprof.evals import unpriced as without_prices
-from ragprof.evals.recorded import COSTS, JUDGEMENT, RANKING, RATES, SCORES, SPANS, USAGE, final_stage, read_manifest
+from ragprof.evals.recorded import (
+    COSTS,
+    JUDGEMENT,
+    RANKING,
+    RATES,
+    SPANS,
+    USAGE,
+    final_stage,
+    read_manifest,
+    read_scores,
+)
 from ragprof.judge.labelled import labelled_scores
 from ragprof.price.bills import UNTIMED
 from ragprof.record.disturbance import Disturbance, disturbance_of
@@ -225,7 +235,7 @@ def eval_sha256(config: Mapping[str, Any]) -> str:
 
 
 def _figures(folder: Path) -> pd.DataFrame:
-    scores = SCORES.read(folder / "scores.parquet").rename(columns={"metric": "name"})
+    scores = read_scores(folder).rename(columns={"metric": "name"})
     quality = scores[~scores["name"].str.startswith(JUDGED)].assign(kind="quality")
     counts = USAGE.read(folder / "usage.parquet").rename(columns={"unit": "name", "count": "value"})
     usage = counts.assign(kind="usage", value=counts["value"].astype(float))

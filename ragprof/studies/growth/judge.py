@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ragprof.core import files
 from ragprof.core.ranking import id_ranks, reordered
+from ragprof.core.recorded import write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.judge.arrays import UNJUDGED, Labels, Values, by_document, labels, metrics
 from ragprof.studies.growth.recorded import CELLS, DOCS, ENTRY, MANIFEST, QUERIES, TAILS
@@ -267,7 +268,11 @@ def judge_growth(folder: Path, evaluation: EvaluationSet) -> None:
         "qrels_sha256": evaluation.qrels_sha256,
         "judged": evaluation.is_judged,
     }
-    files.write_json(place / "judgement.json", facts)
+    write_sealed(
+        place / "judgement.json",
+        facts,
+        *(f"{name}.parquet" for name in ("coverage", "scores/*", "context/*", "distributions/*")),
+    )
 
 
 def read_collection(place: Path) -> Collection:

@@ -25,6 +25,7 @@ import pandas as pd
 
 from ragprof.core import EmbeddedQuery, Layout, Vectors, environment, files
 from ragprof.core.ranking import id_ranks
+from ragprof.core.recorded import write_sealed
 from ragprof.core.stages import ApproximateStore, NestedStore, Store
 from ragprof.core.tokens import counter, remembering
 from ragprof.corpus import layouts
@@ -149,7 +150,12 @@ def _record_rest(site: Site, asker: AppAsker) -> None:
     rows = laid_out(growing, curves["all_judged"][0], embedding.documents, bench.cache)
     time_sizes(growing, rows, bench, folder)
     write_sizes(growing, folder)
-    files.write_json(folder / "manifest.json", _manifest(site, asker.notes))
+    write_sealed(
+        folder / "manifest.json",
+        _manifest(site, asker.notes),
+        *(f"{name}.parquet" for name in ("docs", "entry", "queries", "cells/*/*", "prompts/*/*", "tails/*", "exact/*")),
+        "live/*/*.parquet",
+    )
 
 
 def ask_apps(site: Site, asker: AppAsker) -> None:

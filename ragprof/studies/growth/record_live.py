@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ragprof.core import Doc, Layout, Query, ScoredDoc, Vectors, files
 from ragprof.core.caches import blocks, mapped
 from ragprof.core.clock import Silent
+from ragprof.core.recorded import write_sealed
 from ragprof.core.stages import Injector
 from ragprof.core.tokens import counter
 from ragprof.record.budget import shares
@@ -296,4 +297,8 @@ def write_sizes(growing: Growing, folder: Path) -> None:
             files.write_table(here / f"{name}.parquet", mine.drop(columns="size"))
         files.write_table(here / "tokens.parquet", tokens)
         manifest = {"config": config, "size": size, "curve": LIVE_CURVE, "order": LIVE_ORDER}
-        files.write_json(here / "manifest.json", manifest)
+        write_sealed(
+            here / "manifest.json",
+            manifest,
+            *(f"{name}.parquet" for name in ("usage", "builds", "spans", "tokens", "rankings/*")),
+        )

@@ -32,7 +32,7 @@ COVERAGE = RecordedTable(whole=CELL, number="coverage", remedy=ANEW)
 LIVE = {
     "spans": replace(SPANS, remedy=ANEW),
     "usage": replace(USAGE, remedy=ANEW, may_be_empty=True),  # no part has to tell what it uses
-    "builds": replace(BUILDS, remedy=ANEW),
+    "builds": replace(BUILDS, whole=f"{BUILDS.whole} round", remedy=ANEW),
 }
 """Of one round at one size."""
 

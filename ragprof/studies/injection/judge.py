@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ragprof.core import Query, files
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.corpus.collection import Qrels
 from ragprof.judge.arrays import Values, by_document, labels, metrics
@@ -194,7 +195,9 @@ def judge_answers(folder: Path, evaluation: EvaluationSet, contents: Mapping[str
     by_labels = context_tokens(prompts, chunks, qrels).assign(ndcg=context_ndcg(prompts, chunks, qrels))
     table = pd.concat([prompts[[*KEY, "answerable"]], by_texts, by_labels], axis=1)
     files.write_table(answered.place / "judged.parquet", table[list(JUDGED_COLUMNS)])
-    files.write_json(answered.place / "judgement.json", {**facts, "qrels_sha256": evaluation.qrels_sha256})
+    write_sealed(
+        answered.place / "judgement.json", {**facts, "qrels_sha256": evaluation.qrels_sha256}, "judged.parquet"
+    )
 
 
 def gold_answers(query: Query) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ragprof.core import files
 from ragprof.core.clock import Progress
+from ragprof.core.recorded import write_sealed
 from ragprof.core.stages import Generator
 from ragprof.corpus import EvaluationSet
 from ragprof.statistics.draws import RESAMPLES, Array, interval, resampled_counts
@@ -139,4 +139,4 @@ def judge_by(
         for name, rows in answers.groupby("pipeline", sort=False)
     }
     judgement = JUDGEMENT.read(recording / "judgement.json")
-    files.write_json(recording / "judgement.json", {**judgement, "judges": judges})
+    write_sealed(recording / "judgement.json", {**judgement, "judges": judges}, "judged.parquet")

@@ -19,7 +19,8 @@ import pandas as pd
 
 from ragprof.core import RETRIEVAL_STAGES
 from ragprof.core.errors import BadInput
-from ragprof.core.files import write_json, write_table
+from ragprof.core.files import write_table
+from ragprof.core.recorded import write_sealed
 from ragprof.evals import settings_of
 from ragprof.evals.recorded import COSTS as BILL
 from ragprof.price.bills import (
@@ -111,7 +112,9 @@ def price_answers(
     ]
     types = {name: pd.ArrowDtype(kind) for name, kind in COLUMNS.items()}
     write_table(home / "costs.parquet", pd.DataFrame(rows, columns=list(COLUMNS)).astype(types))
-    write_json(home / "rates.json", _document(bills, applied, on=on, books=[*shipped_books(), *books]))
+    write_sealed(
+        home / "rates.json", _document(bills, applied, on=on, books=[*shipped_books(), *books]), "costs.parquet"
+    )
 
 
 def _asked(home: Path, manifest: Mapping[str, Any]) -> dict[str, list[Asked]]:

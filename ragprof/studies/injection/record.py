@@ -20,6 +20,7 @@ from ragprof.core import Generated, Query, Ranking, StageName, environment, file
 from ragprof.core.caches import AnswerCache, digest
 from ragprof.core.clock import Progress, excluded_ns
 from ragprof.core.reasoning import apart, untimed
+from ragprof.core.recorded import write_sealed
 from ragprof.core.stages import ConcurrentGenerator, Generator, ManyGenerator
 from ragprof.core.tokens import counter, remembering
 from ragprof.record.pipeline import Parts
@@ -208,7 +209,11 @@ def record_injection(planned: InjectionPlan, bench: Bench) -> None:
     files.write_table(folder / "prefill.parquet", prefill)
     work = {"prompts": len(prompts.prompts), "distinct": len(answers), "generated": generated}
     work["reused"] = work["distinct"] - generated
-    files.write_json(folder / "manifest.json", manifest(planned, work, meter))
+    write_sealed(
+        folder / "manifest.json",
+        manifest(planned, work, meter),
+        *(f"{name}.parquet" for name in ("prompts", "chunks", "candidates", "answers", "live", "prefill")),
+    )
 
 
 def build_prompts(planned: InjectionPlan, embedding: Embedding, bench: Bench) -> PromptTables:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ragprof.core import files
+from ragprof.core.recorded import seal_again
 from ragprof.corpus import EvaluationSet
 from ragprof.evals import handed_down, settings_of
 from ragprof.record.query import within_window
@@ -80,6 +81,7 @@ def judge(planned: InjectionPlan, evaluation: EvaluationSet, bench: Bench) -> No
     if not planned.keep_text:
         path = bench.folder / "injection" / "answers.parquet"
         files.write_table(path, ANSWERS.read(path).assign(text=None).astype({"text": "string"}))
+        seal_again(path.with_name("manifest.json"), path)
 
 
 def price(folder: Path, pricing: Pricing) -> None:

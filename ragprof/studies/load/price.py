@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ragprof.core import files
+from ragprof.core.recorded import write_sealed
 from ragprof.evals.recorded import COSTS
 from ragprof.evals.settings import settings_of
 from ragprof.price.bills import PriceList, price_entries
@@ -37,7 +37,7 @@ def price_load(folder: Path, pricing: Pricing) -> None:
             reason = str(missing)
         other = None if costs is None else _besides(costs, target["pipeline"], reranked=target["reranked"] is not False)
         bills[target["name"]] = _bill(rate, reason, other)
-    files.write_json(place / "costs.json", {"bills": bills})
+    write_sealed(place / "costs.json", {"bills": bills})
 
 
 def _bill(rate: PublishedRate | None, reason: str, other: Decimal | None) -> LoadBill:

@@ -25,6 +25,7 @@ from ragprof.core import Query, cores, environment, files
 from ragprof.core.clock import Progress, TellsState
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import write_sealed
 from ragprof.record.query import traced
 from ragprof.record.recording import (
     Bench,
@@ -284,10 +285,11 @@ def record_load(plan: LoadPlan, bench: Bench) -> None:
         )  # fmt: skip
         if interrupted:
             break
-    files.write_json(
+    write_sealed(
         folder / "manifest.json",
         {**facts, "recording": uuid4().hex, "interrupted": interrupted, "targets": recorded,
          "environment": environment.describe()},
+        "*/*.parquet",
     )  # fmt: skip
 
 

@@ -18,12 +18,12 @@ from ragprof.evals.recorded import (
     JUDGEMENT,
     RANKING,
     RATES,
-    SCORES,
     SPANS,
     USAGE,
     MainManifest,
     final_stage,
     read_manifest,
+    read_scores,
 )
 from ragprof.price import read_pricing
 from ragprof.record.budget import FewTimed, few_timed
@@ -74,7 +74,7 @@ def profile_of(folder: Path) -> ProfileSection:
     config = settings_of(folder)
     seed, metric, judged = config["seed"], config["metrics"][0], judgement.get("judged", True)
     names = [one["name"] for one in config["pipelines"]]
-    table = SCORES.read(folder / "scores.parquet", pipelines=names if judged else ())
+    table = read_scores(folder, pipelines=names if judged else ())
     scores = {one["name"]: table[table["pipeline"] == one["name"]] for one in config["pipelines"]}
     ranked = rankings(folder, config)
     final = {one["name"]: final_stage(one, ranked[one["name"]]) for one in config["pipelines"]}

@@ -19,6 +19,7 @@ import pandas as pd
 from ragprof.core import Doc, Query, files
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import id_ranks
+from ragprof.core.recorded import write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.corpus.collection import Qrels
 from ragprof.evals.recorded import final_stage, read_manifest
@@ -134,7 +135,7 @@ def judge(folder: Path, evaluation: EvaluationSet, contents: Mapping[str, Doc], 
     for name, table in tables.items():
         files.write_table(place / f"{name}.parquet", table)
     facts = {"recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256, "queries": len(query_ids)}
-    files.write_json(place / "judgement.json", facts)
+    write_sealed(place / "judgement.json", facts, *(f"{name}.parquet" for name in tables))
 
 
 def cutoffs(manifest: Mapping[str, Any], arms: Mapping[str, RecordedArm]) -> list[int]:

@@ -22,8 +22,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ragprof.core.files import write_json, write_table
+from ragprof.core.files import write_table
 from ragprof.core.ranking import id_ranks
+from ragprof.core.recorded import write_sealed
 from ragprof.evals import settings_of
 from ragprof.evals.recorded import TOKENS
 from ragprof.price.bills import (
@@ -213,7 +214,7 @@ def price(
             for name, bill in bills.items()
         },
     }
-    write_json(place / "rates.json", document)
+    write_sealed(place / "rates.json", document, "costs.parquet", "prompts.parquet")
 
 
 def _bill(recorded: Recorded, name: str, prices: PriceList) -> ArmBill:

@@ -26,6 +26,7 @@ from ragprof.core import RETRIEVAL_STAGES, Doc, EmbeddedQuery, PairLength, Query
 from ragprof.core.clock import Progress
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.core.ranking import without
+from ragprof.core.recorded import write_sealed
 from ragprof.core.stages import LengthLimited, RemoteReranker, Reranker
 from ragprof.core.tokens import counter, remembering
 from ragprof.evals.recorded import USAGE
@@ -238,7 +239,11 @@ def record(plan: RerankerPlan, bench: Bench) -> None:
         files.write_table(folder / "signals.parquet", signal_table(plan, found))
         live = time_depths(plan, shuffled(subject.queries, plan.settings.seed), bench, count=count)
     files.write_table(folder / "live.parquet", live)
-    files.write_json(folder / "manifest.json", _manifest(plan, found, bench.folder))
+    write_sealed(
+        folder / "manifest.json",
+        _manifest(plan, found, bench.folder),
+        *(f"{name}.parquet" for name in ("candidates", "lengths", "windows", "signals", "live")),
+    )
 
 
 def _write_lengths(plan: RerankerPlan, found: FoundCandidates, folder: Path, bench: Bench) -> None:

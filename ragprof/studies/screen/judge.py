@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ragprof.core import Doc, files
 from ragprof.core.clock import Progress
+from ragprof.core.recorded import write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.config import own_k
-from ragprof.evals.recorded import RANKING, USAGE
+from ragprof.evals.recorded import RANKING, TOKENS, USAGE
 from ragprof.judge.arrays import metrics
 from ragprof.parts.injectors.token_budget import TokenBudgetInjector
 from ragprof.record.pipeline import Parts
@@ -55,7 +56,7 @@ def judge_screen(plan: ScreenPlan, evaluation: EvaluationSet, bench: Bench) -> N
     manifest, sampled = MANIFEST.read(place / "manifest.json"), SAMPLED.read(place / "sampled.parquet")
     judge_variants(place, evaluation, (plan.metric, judged_beside(plan.metric)))
     docs: list[Doc] = [*plan.subject.corpus.docs, *plan.sample]
-    table = pd.read_parquet(variant_folder(place, WITH_SAMPLE) / "tokens.parquet")
+    table = TOKENS.read(variant_folder(place, WITH_SAMPLE) / "tokens.parquet")
     tokens = dict(zip(table["id"][table["kind"] == "doc"], table["tokens"][table["kind"] == "doc"], strict=True))
     every = _Eval(
         plan, evaluation, bench, sampled,
@@ -72,7 +73,7 @@ def judge_screen(plan: ScreenPlan, evaluation: EvaluationSet, bench: Bench) -> N
         "recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256, "metric": plan.metric,
         "judged": evaluation.is_judged, "resamples": RESAMPLES,
     }  # fmt: skip
-    files.write_json(place / "judgement.json", facts)
+    write_sealed(place / "judgement.json", facts, "effects.parquet")
 
 
 def _effects(every: _Eval, parts: Parts, progress: Progress, *, is_whole: bool) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ragprof.core import Doc, Vectors, files
 from ragprof.core.clock import step
+from ragprof.core.recorded import write_sealed
 from ragprof.core.tokens import counter
 from ragprof.corpus.redundancy import WholeText, whole_texts
 from ragprof.evals.recorded import RANKING
@@ -81,7 +82,7 @@ def record_screen(plan: ScreenPlan, bench: Bench) -> None:
         "has_vectors": dense is not None,
         "seed": plan.seed,
     }  # fmt: skip
-    files.write_json(here.folder / "manifest.json", facts)
+    write_sealed(here.folder / "manifest.json", facts, "sampled.parquet")
 
 
 def _results(bench: Bench, pipelines: Sequence[str], pool: Sequence[Doc]) -> NDArray[np.int64]:

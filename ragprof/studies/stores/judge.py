@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import files
+from ragprof.core.recorded import write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.judge.scores import measure, scores_of
 from ragprof.record.recording import Bench
@@ -44,7 +45,7 @@ def judge_stores(plan: StoresPlan, evaluation: EvaluationSet, bench: Bench) -> N
         "recording": manifest["recording"], "qrels_sha256": evaluation.qrels_sha256, "metric": plan.metric,
         "judged": evaluation.is_judged, "margin": plan.settings.margin,
     }  # fmt: skip
-    files.write_json(place / "judgement.json", facts)
+    write_sealed(place / "judgement.json", facts, "scores.parquet")
 
 
 def _first(table: pd.DataFrame, k: int) -> dict[str, NDArray[np.float64]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ragprof.core import files
+from ragprof.core.recorded import write_sealed
 from ragprof.evals.settings import settings_of
 from ragprof.price.databases import managed_database
 from ragprof.price.pricing import plain
@@ -32,4 +32,4 @@ def price_stores(folder: Path, _pricing: Pricing) -> None:
         except Unpriced as missing:
             bills[setting] = {"usd": None, "reason": str(missing)}
     rate = None if database is None else database.as_json()
-    files.write_json(place / "costs.json", {"database": rate, "bills": bills})
+    write_sealed(place / "costs.json", {"database": rate, "bills": bills})

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ragprof.core import Doc, EmbeddedQuery, Found, Query, Ranking, Vectors, environment, files, registry
 from ragprof.core.clock import excluded_ns
 from ragprof.core.ranking import without
+from ragprof.core.recorded import write_sealed
 from ragprof.core.stages import (
     ClosableStore,
     FilteredStore,
@@ -108,10 +109,12 @@ def record_stores(plan: StoresPlan, bench: Bench) -> None:
         record_cold(plan, queries, bench)
         record_churn(plan, docs, embedding.documents[key], queries, bench)  # last: it leaves other passages behind
     files.write_table(folder / "spans.parquet", spans)
-    files.write_json(
+    write_sealed(
         folder / "manifest.json",
         {**facts, "recording": uuid4().hex, "engines": redacted(engines), "stores": redacted(made),
          "environment": environment.describe()},
+        *(f"{name}.parquet" for name in ("builds", "spans", "filtered", "filtered_spans", "rankings/*", "found/*")),
+        "churn/*/*.parquet",
     )  # fmt: skip
 
 
