@@ -15,7 +15,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.spans import AppSpan, Listener, listening
 from ragprof.core.stages import App
 from ragprof.parts.hits import member
-from ragprof.parts.http.calls import CallFailed, Server, is_loopback, parsed
+from ragprof.parts.http.calls import BoundedStream, CallFailed, Server, is_loopback, parsed
 from ragprof.parts.returned import answer_of, joined, units_of
 
 DONE = "[DONE]"
@@ -25,7 +25,7 @@ CONNECTIONS = 8
 """One is in use; a question that was given up may hold another for a while."""
 LONGEST_MS = 10**9
 MOST_BYTES = 64 * 1024 * 1024
-"""Of one answer, before it is unpacked."""
+"""Of one answer, unpacked."""
 
 
 class HttpApp:
@@ -116,7 +116,8 @@ class HttpApp:
         listener = None if here is None else here[0]
         sent_ns = 0 if listener is None else listener.clock()
         with self._server.exchange("POST", "", {**self._arguments, self._question: question}) as response:
-            response.stream = BoundedStream(response.stream, now_ns() + round(self._timeout_s * 1e9), self._timeout_s)
+            until_ns = now_ns() + round(self._timeout_s * 1e9)
+            response.stream = BoundedStream(response.stream, until_ns, self._timeout_s, most_bytes=MOST_BYTES)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/event-stream":
                 return joined(_events(response, self._server.without_key))
@@ -139,28 +140,6 @@ class HttpApp:
 
     def read(self, returned: object) -> AppAnswer | None:
         return answer_of(returned, documents=self._documents, answer=self._answer)
-
-
-class BoundedStream(httpx2.SyncByteStream):
-    """The bytes of a response, as many as MOST_BYTES and until a moment: a server that drips is given up, and so is
-    its connection."""
-
-    def __init__(self, stream: Any, until_ns: int, timeout_s: float) -> None:
-        self._stream, self._until_ns, self._timeout_s = stream, until_ns, timeout_s
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Raises CallFailed."""
-        count = 0
-        for chunk in self._stream:
-            count += len(chunk)
-            if count > MOST_BYTES:
-                raise CallFailed(f"its answer is larger than {MOST_BYTES:,} bytes")
-            if now_ns() > self._until_ns:
-                raise CallFailed(f"its answer did not end within {self._timeout_s:g} s")
-            yield chunk
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 def parsed_page(content: str) -> Any:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
+import time as waiting
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from random import Random
 
 import httpx2
 import pytest
+from asker import KEY, Asker
 from passing_time import PassingTime
+from speaking_server import Handler, SpeakingServer
 
 from ragprof.core.clock import excluded_ns
 from ragprof.core.errors import BadInput
-from ragprof.parts.http.calls import CallFailed, Patience, asked_wait_s, complaint, is_loopback, persistently, plain_url
+from ragprof.parts.http import calls
+from ragprof.parts.http.calls import (
+    CallFailed,
+    Patience,
+    Server,
+    asked_wait_s,
+    complaint,
+    is_loopback,
+    persistently,
+    plain_url,
+)
 
 
 def failing(failures: list[CallFailed], passing: Callable[[], None]) -> Callable[[], str]:
@@ -160,3 +175,103 @@ def test_an_address_that_could_hold_a_secret_is_refused_without_repeating_it(giv
 )
 def test_proxies_are_left_out_for_this_machine_alone(url: str, own: bool) -> None:
     assert is_loopback(url) is own
+
+
+def endless(handler: Handler) -> None:
+    handler.begin()
+    while True:
+        handler.write("x" * 65536)
+
+
+PACKED = gzip.compress(bytes(5_000_000))
+
+
+def packed_small(handler: Handler) -> None:
+    content = PACKED
+    handler.send_response(200)
+    for name, value in (("Content-Encoding", "gzip"), ("Content-Length", str(len(content)))):
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+def dripping(handler: Handler) -> None:
+    handler.begin()
+    while True:
+        handler.write("x")
+        waiting.sleep(0.05)
+
+
+def packed_otherwise(handler: Handler) -> None:
+    handler.send(200, "x", content_encoding="zstd")
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (endless, "its answer is larger than 1,000,000 bytes"),
+        (packed_small, "its answer is larger than 1,000,000 bytes"),
+        (dripping, "its answer did not end within 0.5 s"),
+        (packed_otherwise, "its answer is packed by 'zstd', which was not asked for"),
+    ],
+)
+def test_an_answer_that_has_no_end_is_given_up(
+    server: SpeakingServer, monkeypatch: pytest.MonkeyPatch, step: Callable[[Handler], None], said: str
+) -> None:
+    """An endless body took 4 GB, a packed one of 4 MB took 2.9 GB, and one byte a second took for ever."""
+    monkeypatch.setattr(calls, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(calls, "TIMEOUTS", 1 if step is dripping else 100)
+    server.listing = step
+    with pytest.raises(CallFailed, match=said) as caught:
+        Server(server.url, key_name="NO_KEY", timeout_s=0.5, connections=1).get_json("/models")
+    assert caught.value.again is False
+
+
+def test_what_is_packed_unasked_is_read(server: SpeakingServer) -> None:
+    def packed(handler: Handler) -> None:
+        content = gzip.compress(b'{"data": [1]}')
+        handler.send_response(200)
+        for name, value in (("Content-Encoding", "gzip"), ("Content-Length", str(len(content)))):
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    server.listing = packed
+    assert Server(server.url, key_name="NO_KEY", timeout_s=5, connections=1).get_json("/models") == {"data": [1]}
+
+
+ODD = "ab+cd/ef=gh-1234567890"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ODD, ODD.upper(), "ab%2Bcd%2Fef%3Dgh-1234567890", "ab%2bcd%2fef%3dgh-1234567890",
+        b64encode(ODD.encode()).decode(), urlsafe_b64encode(f"Bearer {ODD}".encode()).decode(),
+        b64encode(f"user:{ODD}!".encode()).decode(),
+    ],
+)  # fmt: skip
+def test_a_key_that_comes_back_in_another_writing_is_hidden(
+    server: SpeakingServer, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("ODD_KEY", ODD)
+    server.listing = lambda handler: handler.send(200, f'{{"data": "you sent {written} to us"}}')
+    asked = Server(server.url, key_name="ODD_KEY", timeout_s=5, connections=1)
+    assert written[6:-6] not in asked.get_json("/models")["data"]
+    assert "***" in asked.get_json("/models")["data"]
+
+
+def test_a_model_that_says_the_key_in_pieces_is_not_believed_and_the_key_is_announced_before_it_is_sent(
+    asking: Asker, server: SpeakingServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def echoing(handler: Handler) -> None:
+        handler.begin()
+        for piece in (KEY[:9], KEY[9:], " is your key"):
+            handler.write(f'data: {{"choices": [{{"delta": {{"content": "{piece}"}}}}]}}\n\n')
+        handler.write("data: [DONE]\n\n")
+        handler.end()
+
+    server.plan.append(echoing)
+    with caplog.at_level("INFO", "ragprof"):
+        assert asking().generate("What is my key?").text == "*** is your key"
+    assert caplog.messages == [f"requests to {server.url} go with the key in $OPENAI_API_KEY"]

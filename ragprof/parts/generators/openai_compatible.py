@@ -137,6 +137,7 @@ class OpenAICompatibleGenerator:
         try:
             with self._server.exchange("POST", PATHS[self._style], body) as response:
                 reply = completions.read(response, self.patience.clock)
+                reply.hide(self._server.without_key)
         except CallFailed as failure:
             raise self._amended(failure, body) from None
         return reply, sent_ns

@@ -7,18 +7,23 @@ of failed attempts and of the waits between them is `waiting.exclude`d, so that 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import weakref
+import zlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from random import Random
 from threading import Lock
 from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus
 
 import httpx2
 
@@ -39,8 +44,19 @@ NO_MODEL = re.compile(
     r"model_not_found|model.*(not exist|not found|unknown|not supported|no such|invalid)|(unknown|no such) model", re.I
 )
 SHOWN_CHARACTERS = 300
+AUTOMATIC = 47
+"""For zlib: a header of gzip or of zlib, whichever is there."""
+OF_URLS = str.maketrans("+/", "-_")
+LOG = logging.getLogger("ragprof")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 KEEP_ALIVE_S = 30.0
+MOST_BYTES = 256 * 1024 * 1024
+"""Of a response, unpacked: several times what a batch of vectors takes in decimals."""
+TIMEOUTS = 10
+"""How often the time between two bytes a whole response may take."""
+PIECE = 1024 * 1024
+SHORTEST_ECHO = 8
+"""Characters of a key in another writing that are looked for: fewer stand in any text."""
 
 
 class CallFailed(Exception):
@@ -158,6 +174,8 @@ class Server:
         try:
             with self._client().stream(method, f"{self.url}{path}", json=body) as response:
                 status = response.status_code
+                until_ns = now_ns() + round(TIMEOUTS * self._timeout_s * 1e9)
+                bound(response, until_ns, TIMEOUTS * self._timeout_s, most_bytes=MOST_BYTES)
                 if not response.is_success:
                     content = response.read()
                     try:
@@ -176,7 +194,7 @@ class Server:
     def get_json(self, path: str) -> Any:
         """The content of an address. Raises CallFailed, also where it is no JSON."""
         with self.exchange("GET", path) as response:
-            return parsed(response.read())
+            return parsed(self.without_key(response.read().decode("utf-8", "replace")))
 
     def shown(self, text: str) -> str:
         """Text of the server's as it may be printed: on one line, short, and without the key."""
@@ -184,9 +202,9 @@ class Server:
         return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}..."
 
     def without_key(self, text: str) -> str:
-        """The text with stars in place of the key, should a server send it back."""
+        """The text with stars in place of the key, should a server send it back, as it is or in another writing."""
         key = self._key()
-        return text.replace(key, "***") if key else text
+        return writings_of(key).sub("***", text) if key else text
 
     def unusable(self, failure: CallFailed, url: str, *, when_slow: str) -> BadInput | None:
         """What can be done where the key is refused, nothing comes or every attempt fails; None for what is left."""
@@ -244,6 +262,8 @@ class Server:
                     f"no connection can be set up: {failure}; mend the proxy or certificate variables of the "
                     "environment (ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE)"
                 ) from None
+            if self.has_key:
+                LOG.info("requests to %s go with the key in $%s", self.url, self.key_name)
             client.headers.update(self.key_headers())
             self._opened = client
             weakref.finalize(self, client.close)
@@ -262,6 +282,62 @@ class Server:
         if re.search(r"[^\x21-\x7e]", key):
             raise BadInput(f"the value of ${self.key_name} cannot be a key: a header takes no spaces and only ASCII")
         return key
+
+
+class BoundedStream(httpx2.SyncByteStream):
+    """The bytes of a response, unpacked: as many as MOST_BYTES and until a moment. A server that sends more or drips
+    is given up, and so is its connection."""
+
+    def __init__(
+        self, stream: Any, until_ns: int, seconds: float, *, packed: bool = False, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._stream, self._until_ns, self._seconds, self._packed = stream, until_ns, seconds, packed
+        self._most_bytes = most_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises CallFailed, which another attempt would only repeat."""
+        count = 0
+        for chunk in self._unpacked() if self._packed else self._stream:
+            count += len(chunk)
+            if count > self._most_bytes:
+                raise CallFailed(f"its answer is larger than {self._most_bytes:,} bytes", again=False)
+            if now_ns() > self._until_ns:
+                raise CallFailed(f"its answer did not end within {self._seconds:g} s", again=False)
+            yield chunk
+
+    def _unpacked(self) -> Iterator[bytes]:
+        unpacking = zlib.decompressobj(AUTOMATIC)
+        try:
+            for chunk in self._stream:
+                left = chunk
+                while left:
+                    yield unpacking.decompress(left, PIECE)
+                    left = unpacking.unconsumed_tail
+        except zlib.error as failure:
+            raise CallFailed(f"what came cannot be unpacked ({failure})") from None
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def bound(response: httpx2.Response, until_ns: int, seconds: float, *, most_bytes: int) -> None:
+    """Let a response be read as far as BoundedStream goes. Raises CallFailed for a packing that was not asked for."""
+    packing = response.headers.pop("content-encoding", "identity").strip().lower()
+    if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise CallFailed(f"its answer is packed by '{packing}', which was not asked for", again=False)
+    packed = packing not in ("", "identity")
+    response.stream = BoundedStream(response.stream, until_ns, seconds, packed=packed, most_bytes=most_bytes)
+
+
+@lru_cache(32)
+def writings_of(key: str) -> re.Pattern[str]:
+    """What finds a key in a text: in any case, URL-encoded, escaped as in JSON, and within Base64 of either kind."""
+    written = {key, quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1]}
+    for before in range(3):  # three bytes are four signs: where the key begins among them decides what it looks like
+        packed = b64encode(b" " * before + key.encode())
+        inside = packed[-(-before * 8 // 6) : (before + len(key)) * 8 // 6].decode()
+        written |= {each for each in (inside, inside.translate(OF_URLS)) if len(each) >= SHORTEST_ECHO}
+    return re.compile("|".join(re.escape(each) for each in sorted(written, key=len, reverse=True)), re.IGNORECASE)
 
 
 def plain_url(base_url: str) -> str:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -67,6 +67,13 @@ class Reply:
             self.thoughts += [(thought, at_ns)] if thought else []
             self.pieces += [(said, at_ns)] if said else []
             self.finish = choice.get("finish_reason") or self.finish
+
+    def hide(self, secret: Callable[[str], str]) -> None:
+        """Take a secret that the server sent back out of what it said, where it came in pieces, too."""
+        for pieces in (self.pieces, self.thoughts):
+            said = "".join(piece for piece, _ in pieces)
+            if (hidden := secret(said)) != said:
+                pieces[:] = [(hidden, pieces[0][1])]
 
     def generated(self, sent_ns: int, usage: Mapping[str, int]) -> Generated:
         """The answer, its reasoning apart: what the server sent apart, or what stands before </think>."""
