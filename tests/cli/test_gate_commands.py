@@ -45,15 +45,15 @@ def base(recorded_handbook: Path, tmp_path: Path) -> str:
     return unsealed(Path(shutil.copytree(recorded_handbook, tmp_path / "base"))).name
 
 
-def scored(base: str, name: str, added: list[float]) -> str:
-    """A copy of a recording whose reranked scores are so much higher, query by query."""
+def scored(base: str, name: str, added: list[float], *, spread: float = 1.0) -> str:
+    """A copy of a recording whose reranked scores, drawn together around 0.5, are so much higher, query by query."""
     shutil.copytree(base, name)
     path = Path(name) / "scores.parquet"
     scores = pd.read_parquet(path)
     reranked = (
         (scores["pipeline"] == "hybrid+overlap") & (scores["stage"] == "rerank") & (scores["metric"] == "nDCG@10")
     )
-    scores.loc[reranked, "value"] += added
+    scores.loc[reranked, "value"] = 0.5 + spread * (scores.loc[reranked, "value"] - 0.5) + added
     scores.to_parquet(path, index=False)
     return name
 
@@ -179,8 +179,9 @@ def test_a_regression_ends_with_1_and_is_in_every_file(ragprof: Ragprof, gated: 
 
 
 def test_undecided_ends_with_4_where_that_is_strict_and_with_0_else(ragprof: Ragprof, gated: str, base: str) -> None:
-    mixed = scored(base, "mixed", [0.3, -0.3] * 6)
-    arguments = ("gate", gated, "--baseline", base, "--recording", mixed, "--junit", "junit.xml")
+    middle = scored(base, "middle", [0.0] * 12, spread=0.4)
+    mixed = scored(base, "mixed", [0.3, -0.3] * 6, spread=0.4)
+    arguments = ("gate", gated, "--baseline", middle, "--recording", mixed, "--junit", "junit.xml")
     assert ragprof(*arguments).code == 0
     (skipped,) = suite_of("junit.xml").findall("testcase/skipped")
     assert str(skipped.get("message")).startswith("underpowered: needs about ")
