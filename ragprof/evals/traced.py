@@ -32,14 +32,16 @@ CALLS = RecordedTable(
 )  # fmt: skip
 """A row a call of an embedder, a reranker or an LLM."""
 TRACES = RecordedTable(
-    text="pipeline query_id name question",
+    text="pipeline query_id name question asked",
     whole="start_ns duration_ns first_token_ns spans errors retries reranked candidates injected deepest",
     flag="failed set_changed order_changed first_changed",
-    nullable="duration_ns first_token_ns set_changed order_changed first_changed injected deepest question",
+    nullable="duration_ns first_token_ns set_changed order_changed first_changed injected deepest question asked",
+    later="asked",
     remedy=AGAIN,
 )
 """A row a trace. `candidates` are passages that its first reranking was offered, else those found; `deepest` is the
-rank of the deepest of them in the prompt. `question` is the id of the judged question that it asked, where it did."""
+rank of the deepest of them in the prompt. `question` is the id of the judged question that it asked, where it did, and `asked` that of the query of a recording of
+ragprof, which asks each in several rounds."""
 
 
 class TraceSource(TypedDict):

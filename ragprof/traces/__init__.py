@@ -7,12 +7,14 @@ somebody traced (secrets, user ids, whole vectors) is ever written anywhere.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ragprof.core import STAGES
 
 
-class SpanFacts(NamedTuple):
+class SpanFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One span as it was read: what it did, when, and what `vocabulary` knows of its attributes.
 
     Times are ns since 1970 in UTC. `end_ns` is None for a span that never ended or that ended before it began. `stage`

@@ -101,15 +101,15 @@ def facts_at(
                 break
     for listed, passages in plan.lists:
         documents = []
-        for at_id, at_content in passages[:MOST_DOCUMENTS]:
+        for at_id, at_content in passages:
             doc_id = None if at_id is None else value_of(attributes[at_id])
             content = None if at_content is None else value_of(attributes[at_content])
             if doc_id is not None or content is not None:
                 documents.append(document(doc_id, content, keep))
         if documents:
             facts[listed] = documents
-    for fact, places_of in (("usage", plan.usage), ("sampled", plan.sampled)):
-        if places_of:
+    if plan.usage or plan.sampled:
+        for fact, places_of in (("usage", plan.usage), ("sampled", plan.sampled)):
             told = {name: value_of(attributes[place]) for name, place in places_of}
             told = {name: value for name, value in told.items() if value is not None}
             facts |= {fact: told if fact == "usage" else list(told)} if told else {}
@@ -142,7 +142,7 @@ def _plan(names: tuple[str, ...]) -> Plan:
     return Plan(
         facts=tuple((fact, CONVERSIONS.get(fact), tuple(at for _, at in sorted(of))) for fact, of in facts.items()),
         lists=tuple(
-            (listed, tuple((at.get("id"), at.get("content")) for _, at in sorted(numbered.items())))
+            (listed, tuple((at.get("id"), at.get("content")) for _, at in sorted(numbered.items()))[:MOST_DOCUMENTS])
             for listed, numbered in lists.items()
         ),
         prompt=tuple(prompt), usage=tuple(usage.items()), sampled=tuple(sampled),
@@ -185,7 +185,9 @@ def document(doc_id: Any, content: Any, keep: Keep | None = None) -> list[Any]:
     `keep` makes something else of the text than a probe.
     """
     if content is None and doc_id is not None:
-        return [str(doc_id), ""]
+        return [doc_id if type(doc_id) is str else str(doc_id), ""]
+    if doc_id and type(doc_id) is type(content) is str and content != REDACTED:
+        return [doc_id, (keep or probe_of)(content)]
     text = "" if content is None or content == REDACTED else str(content)
     if doc_id is None or doc_id == "":
         doc_id = f"text:{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:16]}" if text else ""
@@ -197,8 +199,10 @@ def probe_of(text: str) -> str:
     if len(text) < PROBE // 2:
         return ""
     line = max(text.splitlines(), key=len, default="").strip() if "\n" in text else text.strip()
-    start = max(0, (len(line) - PROBE) // 2)
-    return line[start : start + PROBE] if len(line) >= PROBE // 2 else ""
+    if (length := len(line)) <= PROBE:
+        return line if length >= PROBE // 2 else ""
+    start = (length - PROBE) // 2
+    return line[start : start + PROBE]
 
 
 def question_of(value: Any) -> str | None:

@@ -16,6 +16,7 @@ from ragprof.traces.vocabulary import FIRST_TOKEN_EVENTS, stage_of
 
 UNNAMED = "traces"
 """The service of spans that name none."""
+NO_IDS = ("0" * 32, "0" * 16)
 FAILED = (2, "STATUS_CODE_ERROR", "ERROR")
 
 
@@ -60,6 +61,7 @@ def spoken_span(
 ) -> SpanFacts:  # fmt: skip
     """Return a span of its members as they are written; `ids` are those of trace, span and parent."""
     start, end = nanoseconds(started), nanoseconds(ended)
+    trace_id, span_id, parent_id = ids
     for event in events:
         called = event.get("name")
         if called == "exception" and "error" not in facts:
@@ -70,10 +72,9 @@ def spoken_span(
         facts.setdefault("sampled", []).extend(sampled)
     if state and (share := kept_share(str(state))) is not None:
         facts["kept_share"] = share
-    trace_id, span_id, parent_id = ids
     return SpanFacts(
-        hexadecimal(trace_id, 32), hexadecimal(span_id, 16), hexadecimal(parent_id, 16), service, name or "span",
-        start, end if end and end >= start else None, stage_of(facts, name or "span"),
+        hexadecimal(trace_id, 32), hexadecimal(span_id, 16), hexadecimal(parent_id, 16) if parent_id else "", service,
+        name or "span", start, end if end and end >= start else None, stage_of(facts, name or "span"),
         bool(status) and status.get("code") in FAILED, facts,
     )  # fmt: skip
 
@@ -89,7 +90,7 @@ def nanoseconds(value: Any) -> int:
 def hexadecimal(written: str, size: int) -> str:
     """Return an id in hex, `size` digits, whether it was written so or in base64; empty for none and for zeros."""
     if len(written) == size:
-        return "" if written == "0" * size else written.lower()
+        return "" if written in NO_IDS else written.lower()
     if not written:
         return ""
     try:

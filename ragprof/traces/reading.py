@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import orjson
+from msgspec.structs import replace
 
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
@@ -199,10 +200,10 @@ def sound(span: SpanFacts) -> SpanFacts:
     if not 0 <= start <= LAST_NS or (end is not None and (end > LAST_NS or end - start > LONGEST_NS)):
         known = end if end is not None and 0 < end <= LAST_NS else 0
         begun = start if LONGEST_NS < start <= LAST_NS else known
-        span = span._replace(start_ns=begun, end_ns=None)
-    beyond = [fact for fact in facts if fact in LIMITS and not 0 <= facts[fact] <= LIMITS[fact]]
-    for fact in beyond:
-        del facts[fact]
+        span = replace(span, start_ns=begun, end_ns=None)
+    if not LIMITS.keys().isdisjoint(facts):
+        for fact in [fact for fact in facts if fact in LIMITS and not 0 <= facts[fact] <= LIMITS[fact]]:
+            del facts[fact]
     if "usage" in facts:
         told = {unit: int(count) for unit, count in facts["usage"].items() if UNIT.fullmatch(unit) and _is_count(count)}
         facts["usage"] = {unit: count for unit, count in told.items() if 0 <= count <= LIMITS["input_tokens"]}

@@ -10,14 +10,14 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
-import orjson
+import msgspec
 
 from ragprof.core.errors import BadInput
 from ragprof.traces import SpanFacts
 
+ENCODE, DECODE = msgspec.json.Encoder().encode, msgspec.json.Decoder(list[SpanFacts]).decode
 TOGETHER = 8
 """Spans of a part that are written at once."""
 BYTES_A_PART = 16 * 1024 * 1024
@@ -39,17 +39,17 @@ def by_trace(spans: Iterable[SpanFacts], *, total_bytes: int, beside: Path) -> I
                 stack.enter_context((Path(folder) / f"{part}.jsonl").open("wb", buffering=1 << 16))
                 for part in range(parts)
             ]
-            waiting: list[list[tuple[Any, ...]]] = [[] for _ in streams]
+            waiting: list[list[SpanFacts]] = [[] for _ in streams]
             for span in spans:
                 if span.trace_id:
                     part = crc32(span.trace_id.encode(errors="replace")) % parts
                     together = waiting[part]
-                    together.append(tuple(span))
+                    together.append(span)
                     if len(together) == TOGETHER:
-                        streams[part].write(orjson.dumps(together, option=orjson.OPT_APPEND_NEWLINE))
+                        streams[part].write(ENCODE(together) + b"\n")
                         together.clear()
             for stream, together in zip(streams, waiting, strict=True):
-                stream.write(orjson.dumps(together, option=orjson.OPT_APPEND_NEWLINE))
+                stream.write(ENCODE(together) + b"\n")
                 stream.close()
             del waiting
         except OSError as failure:
@@ -62,7 +62,9 @@ def by_trace(spans: Iterable[SpanFacts], *, total_bytes: int, beside: Path) -> I
             traces: dict[str, list[SpanFacts]] = {}
             with path.open("rb") as stream:
                 for line in stream:
-                    for span in map(SpanFacts._make, orjson.loads(line)):
-                        traces.setdefault(span.trace_id, []).append(span)
+                    for span in DECODE(line):
+                        if (spans_of := traces.get(span.trace_id)) is None:
+                            spans_of = traces[span.trace_id] = []
+                        spans_of.append(span)
             path.unlink()
             yield from traces.values()

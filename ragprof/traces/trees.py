@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from ragprof.core import STAGES
 from ragprof.core.spantree import critical_path, own_times
@@ -23,14 +25,14 @@ RECORDED = "ragprof"
 BITS: dict[str, int] = {stage: 1 << place for place, stage in enumerate(STAGES)}
 RARE = frozenset({"resent", "usage", "sampled", "kept_share"})
 """Facts that few spans have."""
+LISTED = ("found", "offered", "reranked")
 REST = ""
 """The stage of what holds others together: its own time is what no stage accounts for."""
 Documents = list[list[Any]]
 """[id, probe] of passages, best first."""
 
 
-@dataclass(slots=True)
-class ModelCall:
+class ModelCall(msgspec.Struct, gc=False):
     """One call that somebody may bill: of an embedder, a reranker or an LLM. None is what the span does not tell."""
 
     stage: str
@@ -43,8 +45,7 @@ class ModelCall:
     reported_usd: float | None
 
 
-@dataclass(slots=True)
-class TraceFacts:
+class TraceFacts(msgspec.Struct, gc=False):
     """One trace. Times are ns; `duration_ns` is None where its root never ended.
 
     `busy_ns` and `path_ns` are by stage, `rest_ns` is the own time of spans without one; `untimed` are stages with a
@@ -61,22 +62,22 @@ class TraceFacts:
     spans: int
     is_rooted: bool
     calls: Mapping[str, int]
-    busy_ns: dict[str, int] = field(default_factory=dict)
-    path_ns: dict[str, int] = field(default_factory=dict)
-    starts_ns: dict[str, int] = field(default_factory=dict)
-    usage: dict[tuple[str, str], int] = field(default_factory=dict)
-    untimed: set[str] = field(default_factory=set)
+    busy_ns: dict[str, int] = {}
+    path_ns: dict[str, int] = {}
+    starts_ns: dict[str, int] = {}
+    usage: dict[tuple[str, str], int] = {}
+    untimed: set[str] = set()
     failed: bool = False
-    errors: dict[str, int] = field(default_factory=dict)
-    retries: dict[str, int] = field(default_factory=dict)
-    model_calls: list[ModelCall] = field(default_factory=list)
+    errors: dict[str, int] = {}
+    retries: dict[str, int] = {}
+    model_calls: list[ModelCall] = []
     first_token_ns: int | None = None
     question: str | None = None
     query_id: str | None = None
-    found: Documents = field(default_factory=list)
-    rerankings: list[tuple[Documents, Documents]] = field(default_factory=list)
+    found: Documents = []
+    rerankings: list[tuple[Documents, Documents]] = []
     injected: list[str] | None = None
-    sampled: set[str] = field(default_factory=set)
+    sampled: set[str] = set()
     kept_share: float | None = None
     unfinished: int = 0
     repeated: int = 0
@@ -90,7 +91,9 @@ class TraceFacts:
 
 def trace_of(read: Sequence[SpanFacts]) -> TraceFacts:
     """Return what the spans of one trace say together. A span that is there twice counts once."""
-    unique = {span.span_id or f"#{place}": span for place, span in enumerate(reversed(read))}
+    unique = {span.span_id: span for span in reversed(read)}
+    if "" in unique:
+        unique = {span.span_id or f"#{place}": span for place, span in enumerate(reversed(read))}
     spans = sorted(unique.values(), key=_beginning)
     places = {span.span_id: place for place, span in enumerate(spans)}
     tree = tree_of(
@@ -284,11 +287,11 @@ def _add_passages(trace: TraceFacts, spans: Sequence[SpanFacts], tree: Tree) -> 
     passages: dict[str, str] = {}
     for place in tree.ranked:
         span, facts = spans[place], spans[place].facts
-        for name in ("found", "offered", "reranked"):
+        for name in LISTED:
             if name in facts:
                 for doc_id, probe in facts[name]:
-                    if probe:
-                        passages.setdefault(doc_id, probe)
+                    if probe and doc_id not in passages:
+                        passages[doc_id] = probe
         if "found" in facts and span.stage == "search" and place not in tree.inner_searches:
             trace.found = facts["found"]
         if "reranked" in facts and span.stage == "rerank" and (offered := facts.get("offered") or trace.found):
@@ -301,23 +304,21 @@ def _add_passages(trace: TraceFacts, spans: Sequence[SpanFacts], tree: Tree) -> 
             if "first_token_s" in facts:
                 trace.first_token_ns = round(facts["first_token_s"] * 1e9)
     if trace.injected is None and prompts:
-        held = [doc_id for doc_id, probe in passages.items() if any(probe in prompt for prompt in prompts)]
-        trace.injected = held or None
+        whole = "\0".join(prompts)  # a probe is of one line and holds no such character
+        trace.injected = [doc_id for doc_id, probe in passages.items() if probe in whole] or None
 
 
 def _model_call(span: SpanFacts, stage: str) -> ModelCall:
-    facts = span.facts
-    recorded = facts.get("own_usd")
-    docs = facts.get("candidates", len(facts["offered"]) if "offered" in facts else None)
-    input_tokens = facts.get("input_tokens")
+    get = span.facts.get
+    recorded, docs, input_tokens = get("own_usd"), get("candidates"), get("input_tokens")
+    if docs is None and (offered := get("offered")) is not None:
+        docs = len(offered)
     if input_tokens is None and stage == "embed":
-        input_tokens = facts.get("total_tokens")
+        input_tokens = get("total_tokens")
     return ModelCall(
-        stage=stage, model=str(facts.get("model") or ""),
-        provider=RECORDED if recorded is not None else str(facts.get("provider") or "").lower(),
-        input_tokens=input_tokens, output_tokens=facts.get("output_tokens"),
-        cached_tokens=facts.get("cached_tokens") or 0, docs=docs,
-        reported_usd=facts.get("usd") if recorded is None else recorded,
+        stage, RECORDED if recorded is not None else str(get("provider") or "").lower(), str(get("model") or ""),
+        input_tokens, get("output_tokens"), get("cached_tokens") or 0, docs,
+        get("usd") if recorded is None else recorded,
     )  # fmt: skip
 
 

@@ -300,9 +300,7 @@ def test_spans_of_a_trace_are_put_together_however_far_apart(tmp_path: Path) -> 
     mixed: Iterable[SpanFacts] = (spans[place] for place in sorted(range(200), key=lambda place: place % 5))
     traces = list(by_trace(mixed, total_bytes=10**9, beside=tmp_path))
     assert sorted(len(trace) for trace in traces) == [5] * 40
-    assert sorted(map(tuple, (each for trace in traces for each in trace)), key=str) == sorted(
-        map(tuple, spans), key=str
-    )
+    assert sorted((each for trace in traces for each in trace), key=repr) == sorted(spans, key=repr)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -47,7 +47,7 @@ def analyse(folder: Path) -> TraceSection:
     ids = pd.CategoricalDtype(traces["query_id"].tolist())
     traces = traces.assign(query_id=range(len(traces)))
     names = [each["name"] for each in config["pipelines"]]
-    own = {name: traces[traces["pipeline"] == name] for name in names}
+    own = {name: _in_rounds(traces[traces["pipeline"] == name]) for name in names}
     scores, monthly = effects.scores_of_traces(folder), rates["queries_per_month"]
     # A table at a time is in memory: each of a million spans takes a hundred megabytes.
     figures = [
@@ -55,7 +55,7 @@ def analyse(folder: Path) -> TraceSection:
         _used(_numbered(USAGE, folder / "usage.parquet", ids), own),
         _called(_numbered(CALLS, folder / "calls.parquet", ids), names),
         {
-            name: {"money": _money(_costs(folder, name), bill, monthly=monthly, traces=len(own[name]))}
+            name: {"money": _money(_costs(folder, name, own[name], ids), bill, monthly=monthly, traces=own[name])}
             for name, bill in rates["pipelines"].items()
         },
         {name: _of_traces(rows, scores[scores["pipeline"] == name]) for name, rows in own.items()},
@@ -80,6 +80,24 @@ def analyse(folder: Path) -> TraceSection:
     )  # fmt: skip
     told = {"headline": tuple(words.headline(section)), "warnings": tuple(words.warnings(section))}
     return section.model_copy(update=told)
+
+
+def _in_rounds(traces: pd.DataFrame) -> pd.DataFrame:
+    """The traces of a pipeline with the columns `asked` and `round`: which question each is of, and its how manieth.
+
+    A recording of ragprof asks each query in several rounds: these are one question, as in the recording. Where some
+    trace does not tell which query it asked, each is a question of its own.
+    """
+    if "asked" not in traces or traces["asked"].isna().any():
+        return traces.assign(asked=traces["query_id"], round=0)
+    ordered = traces.sort_values("start_ns", kind="stable")
+    rounds = ordered.groupby("asked", observed=True, sort=False).cumcount()
+    return traces.assign(asked=pd.factorize(traces["asked"], sort=True)[0], round=rounds.reindex(traces.index))
+
+
+def _once(traces: pd.DataFrame) -> pd.DataFrame:
+    """One trace of each question: what it did is the same in every round."""
+    return traces[traces["round"] == 0]
 
 
 Fields: TypeAlias = dict[str, Any]
@@ -116,14 +134,16 @@ def _times(spans: pd.DataFrame, traces: Mapping[str, pd.DataFrame], ids: pd.Cate
         overlapping = int((more > 0).sum())
         paths = {stage: rows[timed[rows["query_id"]]] for stage, rows in told.items()} if overlapping else {}
         found[name] = {
-            "end_to_end": None if whole is None else latency(whole),
-            "stages": {stage: latency(rows) for stage, rows in told.items()},
+            "end_to_end": None if whole is None else latency(whole, own),
+            "stages": {stage: latency(rows, own) for stage, rows in told.items()},
             "path": {
-                stage: latency(rows.assign(duration_ns=rows["path_ns"])) for stage, rows in paths.items() if len(rows)
+                stage: latency(rows.assign(duration_ns=rows["path_ns"]), own)
+                for stage, rows in paths.items()
+                if len(rows)
             },
             "in_traces": {stage: len(rows) / len(own) for stage, rows in told.items()},
             "mean_path_ns": means, "overlapping": overlapping,
-            "reranker": effects.reranker_activity(own, stages.get("rerank"), whole),
+            "reranker": effects.reranker_activity(_once(own), stages.get("rerank"), whole),
             "slowest": _slowest(own, mine, ids),
         }  # fmt: skip
     return found
@@ -136,7 +156,7 @@ def _used(usage: pd.DataFrame, traces: Mapping[str, pd.DataFrame]) -> dict[str, 
         mine = usage if len(traces) == 1 else usage[usage["pipeline"] == name]
         totals = mine.groupby(["stage", "unit"], observed=True)["count"].sum().reset_index()
         found[name] = {
-            "errors": _counts(mine, "errors"), "retries": _counts(mine, "retries"), "tokens": _tokens(mine),
+            "errors": _counts(mine, "errors"), "retries": _counts(mine, "retries"), "tokens": _tokens(mine, _once(own)),
             "usage_per_trace": {
                 f"{stage}.{unit}": float(total) / len(own)
                 for stage, unit, total in zip(*(totals[key] for key in ("stage", "unit", "count")), strict=True)
@@ -152,18 +172,22 @@ def _called(calls: pd.DataFrame, names: Sequence[str]) -> dict[str, Fields]:
 
 def _of_traces(traces: pd.DataFrame, scores: pd.DataFrame) -> Fields:
     """What the table of traces and their scores tell of one pipeline."""
-    first = traces[traces["first_token_ns"].notna()]
+    first, once = traces[traces["first_token_ns"].notna()], _once(traces)
     return {
         "traces": len(traces),
-        "first_token": None if first.empty else latency(first.assign(duration_ns=first["first_token_ns"], round=0)),
-        "failed": EstimateValue.of(share_estimate(int(traces["failed"].sum()), len(traces))),
-        "shrink": effects.shrink_candidates(traces), "drift": tuple(effects.drift(traces)),
+        "first_token": None if first.empty else latency(first.assign(duration_ns=first["first_token_ns"]), traces),
+        "failed": EstimateValue.of(share_estimate(int(once["failed"].sum()), len(once))),
+        "shrink": effects.shrink_candidates(once), "drift": tuple(effects.drift(traces)),
         "judged": 0 if scores.empty else scores["query_id"].nunique(), "scores": effects.quality(scores),
     }  # fmt: skip
 
 
-def latency(rows: pd.DataFrame) -> Latency:
-    """Quantiles of duration_ns over traces."""
+def latency(rows: pd.DataFrame, traces: pd.DataFrame) -> Latency:
+    """Quantiles of duration_ns over traces; where a question was asked in several rounds, with intervals over these."""
+    if traces["round"].any():
+        asked = traces.set_index("query_id")
+        place = asked.index.get_indexer(rows["query_id"])
+        rows = rows.assign(query_id=asked["asked"].to_numpy()[place], round=asked["round"].to_numpy()[place])
     return Latency(**latency_quantiles(rows, seed=0))
 
 
@@ -184,13 +208,17 @@ def _counts(usage: pd.DataFrame, unit: str) -> dict[str, int]:
     return {stage: int(found[stage]) for stage in STAGES if found.get(stage, 0)}
 
 
-def _tokens(usage: pd.DataFrame) -> dict[str, TracedTokens]:
-    """Totals, and means over the traces that tell their tokens."""
+def _tokens(usage: pd.DataFrame, once: pd.DataFrame) -> dict[str, TracedTokens]:
+    """Totals, and means over the traces that tell their tokens, each question once."""
     told = usage[usage["unit"].isin(["input_tokens", "output_tokens", "cached_tokens"])]
     return {
         f"{stage}.{unit}": TracedTokens(
             total=int(rows["count"].sum()),
-            per_trace=EstimateValue.of(mean_estimate(rows.sort_values("query_id")["count"].to_numpy())),
+            per_trace=EstimateValue.of(
+                mean_estimate(
+                    rows[rows["query_id"].isin(once["query_id"])].sort_values("query_id")["count"].to_numpy()
+                )
+            ),
         )
         for (stage, unit), rows in told.groupby(["stage", "unit"], observed=True)
         if len(rows)
@@ -204,8 +232,11 @@ class TraceCosts:
         self.stages, self.bills, self.by_stage = stages, bills, by_stage
 
 
-def _costs(folder: Path, name: str) -> TraceCosts:
-    """Read costs.parquet by columns: as Python's objects a million decimals would take a hundred megabytes."""
+def _costs(folder: Path, name: str, traces: pd.DataFrame, ids: pd.CategoricalDtype) -> TraceCosts:
+    """Read costs.parquet by columns: as Python's objects a million decimals would take a hundred megabytes.
+
+    Sums are over all traces, bills of one of each question.
+    """
     path = folder / "costs.parquet"
     try:
         table = pq.read_table(path, columns=["pipeline", "query_id", "stage", "usd"])
@@ -220,9 +251,15 @@ def _costs(folder: Path, name: str) -> TraceCosts:
             total = pc.sum(rows["usd"]).as_py()
             if total is not None:
                 stages[str(stage)] = total
-            by_stage[str(stage)] = _by_trace(rows)
-    found = TraceCosts(stages, _by_trace(table), by_stage)
-    del table
+            by_stage[str(stage)] = rows
+    if traces["round"].any():
+        once = pa.array(ids.categories[_once(traces)["query_id"]], pa.string())
+        table, *parts = (
+            each.filter(pc.is_in(pc.cast(each["query_id"], pa.string()), once)) for each in (table, *by_stage.values())
+        )
+        by_stage = dict(zip(by_stage, parts, strict=True))
+    found = TraceCosts(stages, _by_trace(table), {stage: _by_trace(rows) for stage, rows in by_stage.items()})
+    del table, by_stage
     pa.default_memory_pool().release_unused()
     return found
 
@@ -235,15 +272,17 @@ def _by_trace(table: Any) -> pd.Series:
     return grouped.sum()[grouped.count() == grouped.size()]
 
 
-def _money(costs: TraceCosts, bill: Mapping[str, Any], *, monthly: int | None, traces: int) -> TracedMoney:
+def _money(costs: TraceCosts, bill: Mapping[str, Any], *, monthly: int | None, traces: pd.DataFrame) -> TracedMoney:
     calls = bill["calls"]
     known = calls["priced"] + calls["reported"]
     total = sum(calls.values())
     reasons = [f"{line['stage']}: {line['reason']} ({int(line['calls']):,})" for line in bill["unpriced"]]
 
+    asked, number = len(_once(traces)), len(traces)
+
     def of_all(bills: pd.Series) -> Estimate:
-        """Where everything has a price, a trace without such a call costs nothing."""
-        missing = 0 if calls["unpriced"] else max(0, traces - len(bills))
+        """Where everything has a price, a trace without such a call costs nothing. Each question counts once."""
+        missing = 0 if calls["unpriced"] else max(0, asked - len(bills))
         return mean_estimate(np.pad(bills.to_numpy(), (0, missing)))
 
     whole = of_all(costs.bills) if len(costs.bills) else None
@@ -253,14 +292,14 @@ def _money(costs: TraceCosts, bill: Mapping[str, Any], *, monthly: int | None, t
     per_1000 = CostFigures(
         total=None if whole is None or whole.mean is None or calls["unpriced"] else _usd(whole.mean * QUERIES),
         interval=None if whole is None or whole.interval is None or calls["unpriced"] else _ends(whole.interval),
-        priced_subtotal=plain(spent / traces * QUERIES),
-        **{stage: plain(usd / traces * QUERIES) for stage, usd in costs.stages.items()},
+        priced_subtotal=plain(spent / number * QUERIES),
+        **{stage: plain(usd / number * QUERIES) for stage, usd in costs.stages.items()},
         stage_intervals={
-            stage: None if found.interval is None or found.n < traces else _ends(found.interval)
+            stage: None if found.interval is None or found.n < asked else _ends(found.interval)
             for stage, found in intervals.items()
         },
         unpriced=tuple(reasons),
-        per_month=None if calls["unpriced"] or not monthly else plain(spent / traces * monthly),
+        per_month=None if calls["unpriced"] or not monthly else plain(spent / number * monthly),
     )  # fmt: skip
     return TracedMoney(
         total_usd=plain(spent), stages_usd={stage: plain(usd) for stage, usd in costs.stages.items()},

@@ -54,7 +54,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         ("reported_usd", pa.float64()),
     ]),
     "traces": pa.schema([
-        *OWNER, ("name", TEXT), ("question", TEXT), ("start_ns", pa.int64()), ("duration_ns", pa.int64()),
+        *OWNER, ("name", TEXT), ("question", TEXT), ("asked", TEXT), ("start_ns", pa.int64()), ("duration_ns", pa.int64()),
         ("first_token_ns", pa.int64()), ("spans", pa.int32()), ("errors", pa.int32()), ("retries", pa.int32()),
         ("failed", pa.bool_()), ("reranked", pa.int32()), ("set_changed", pa.bool_()), ("order_changed", pa.bool_()),
         ("first_changed", pa.bool_()), ("candidates", pa.int32()), ("injected", pa.int32()), ("deepest", pa.int32()),
@@ -307,7 +307,7 @@ def _add_trace(
         ))  # fmt: skip
     question = judged.get(digest_of(trace.question)) if judged and trace.question else None
     tables.rows["traces"].append((
-        owner, trace.name[:80], question, start, trace.duration_ns, trace.first_token_ns, trace.spans,
+        owner, trace.name[:80], question, trace.query_id, start, trace.duration_ns, trace.first_token_ns, trace.spans,
         sum(trace.errors.values()), sum(trace.retries.values()), trace.failed, len(trace.rerankings),
         *_changes(trace), *_depth(trace),
     ))  # fmt: skip

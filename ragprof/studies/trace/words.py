@@ -154,7 +154,8 @@ def _named_here(section: TraceSection) -> Iterator[str]:
         again, asked = counted(section.asked_again, "trace"), section.traces - section.asked_again
         yield (
             f"The traces are of a recording of ragprof, which asks each query in several rounds: {again} of "
-            f"{section.traces:,} time one of {counted(asked, 'query', 'queries')} again, and count like the others."
+            f"{section.traces:,} time one of {counted(asked, 'query', 'queries')} again. Intervals and shares are over "
+            "queries."
         )
     for name, service in section.renamed.items():
         yield f"The service '{service[:80]}' is called {name} here."
