@@ -42,7 +42,7 @@ OtlpAddress = Annotated[
 OtlpTexts = Annotated[bool, typer.Option("--otlp-texts", help="With --otlp: questions and passages, too.")]
 BudgetUsd = Annotated[
     str | None,
-    typer.Option("--budget-usd", metavar="USD", help="Hosted embedders stop before they have cost more than this."),
+    typer.Option("--budget-usd", metavar="USD", help="Hosted parts stop before they have cost more than this."),
 ]
 NoText = Annotated[bool, typer.Option("--no-text", help="Keep no question and no passage.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the result alone.")]

@@ -140,6 +140,7 @@ def inject(
         typer.Option("--sensitivity", metavar="K", help="A time-sensitivity of your own, the k of U = A R / L^k."),
     ] = None,
     no_text: Annotated[bool, typer.Option("--no-text", help="Forget the answers' words once they are judged.")] = False,
+    budget_usd: BudgetUsd = None,
 ) -> None:
     """Let a model answer: first token, quality, cost per answer.
 
@@ -163,6 +164,7 @@ def inject(
             books=rates or [],
             changes=changes,
             keep_text=not no_text,
+            budget_usd=budget_usd,
             progress=bars,
         )
     console.result(result, "injection")

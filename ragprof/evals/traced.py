@@ -40,8 +40,8 @@ TRACES = RecordedTable(
     remedy=AGAIN,
 )
 """A row a trace. `candidates` are passages that its first reranking was offered, else those found; `deepest` is the
-rank of the deepest of them in the prompt. `question` is the id of the judged question that it asked, where it did, and `asked` that of the query of a recording of
-ragprof, which asks each in several rounds."""
+rank of the deepest of them in the prompt. `question` is the id of the judged question that it asked, where it did, and
+`asked` that of the query of a recording of ragprof, which asks each in several rounds."""
 
 
 class TraceSource(TypedDict):

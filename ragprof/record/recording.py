@@ -147,7 +147,7 @@ class Bench:
     sink: TraceSink | None = None
     """Who is told of each live query."""
     purse: Purse | None = None
-    """What embedders that are paid may spend; None: as much as it takes."""
+    """What hosted parts may spend; None: as much as it takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,20 @@ from ragprof.core import DEFAULT_K, files
 from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
-from ragprof.core.stages import RemoteEmbedder
 from ragprof.corpus import OwnDocuments, Passages, read_corpus, read_evaluation_set, with_own_documents
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint, read_eval
 from ragprof.evals.settings import keep_settings
 from ragprof.judge.labelled import keep_labelled
 from ragprof.judge.scores import canonical, judge
 from ragprof.price import check_rate
-from ragprof.price.bills import PriceList
-from ragprof.price.rates import PublishedRate, Unpriced
 from ragprof.record.belonging import holds, join
 from ragprof.record.pipeline import Pipeline, closing
-from ragprof.record.purse import Bill, Purse, budget_of
+from ragprof.record.purse import Purse
 from ragprof.record.recording import Bench, Subject, record, record_untimed, redacted
 from ragprof.record.speeds import AFTERWARDS, Speeds
 from ragprof.session import studies
 from ragprof.session.again import Result, price_all, redraw, reprice
+from ragprof.session.budgets import purse_of
 from ragprof.session.summary import Analysis
 from ragprof.studies.contract import Request
 from ragprof.studies.preparation import Prepared, check_pipeline, prepare, rate_names, settle
@@ -56,42 +53,13 @@ def run(
 
     `passages` is how much of the corpus is searched, in place of the file's: a number, which keeps all that is judged
     relevant, for a first report; or "all". `otlp` is an address that each live query is sent to as a trace, without
-    questions and passages unless `otlp_texts`. Embedders that are paid by the token stop before they have spent more
-    than `budget_usd`. Raises RagprofError for what the user can mend, before anything is written.
+    questions and passages unless `otlp_texts`. Hosted embedders, rerankers and generators stop before they have cost
+    more than `budget_usd`. Raises RagprofError for what the user can mend, before anything is written.
     """
     files.check_unclaimed(_path(out) or Path("reports") / read_eval(Path(eval_file)).name)
     prepared = prepare(Path(eval_file), corpus=_path(corpus), books=books, passages=passages, progress=progress)
     purse = purse_of(prepared, budget_usd, books)
     return _finish(prepared, _path(out), books, progress, _Live(otlp, otlp_texts), purse)
-
-
-def purse_of(prepared: Prepared, budget_usd: Decimal | str | None, books: Sequence[Path]) -> Purse | None:
-    """What paid embedders may spend, by today's rates. Raises BadInput for a budget that is none, or without rates."""
-    if budget_usd is None:
-        return None
-    config, bills = prepared.subject.config, dict[int, Bill]()
-    budget = budget_of(budget_usd)
-    prices = PriceList.of(config.model_dump(mode="json"), books=books, on=today(), file=Path(config.name))
-    for parts, declared in zip(prepared.subject.pipelines, config.pipelines, strict=True):
-        if not isinstance(parts.embedder, RemoteEmbedder):
-            continue
-        name = declared.prices.embed or config.prices.embed
-        if name is None:
-            raise BadInput(
-                f"a budget needs the price of what '{parts.name}' embeds with; name it under [prices] as embed, such "
-                "as openai:text-embedding-3-small"
-            )
-        try:
-            rate = prices.rate(name)
-        except Unpriced as missing:
-            raise BadInput(f"a budget needs a price: {missing}") from None
-        if rate.shape == "per_input_token":
-            bills[id(parts.embedder)] = partial(_billed, rate)
-    return Purse(budget, bills)
-
-
-def _billed(rate: PublishedRate, tokens: int) -> Decimal:
-    return rate.cost(Decimal(tokens))
 
 
 def run_study(
@@ -130,7 +98,9 @@ def run_study(
     apps = [parts.name for parts in prepared.subject.pipelines if parts.app is not None]
     if apps and not study.asks_apps:
         progress.note(f"{name} takes pipelines apart, and leaves out {', '.join(apps)}, which is asked whole")
-    bench = replace(bench_of(prepared, home, progress), purse=purse_of(prepared, budget_usd, books))
+    bench = replace(
+        bench_of(prepared, home, progress), purse=purse_of(prepared, budget_usd, books, more=study.uses(plan))
+    )
     stores = closing(prepared.subject.pipelines)
     with files.claimed(bench.folder), stores, _Live(otlp, otlp_texts).sending(prepared, bench) as bench:
         study.ready(plan, bench)

@@ -7,7 +7,7 @@ steps in order, writes summary.json and draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # a finished recording is analysed and drawn without what mak
 
     from ragprof.corpus import EvaluationSet
     from ragprof.evals import EvalConfig
+    from ragprof.record.pipeline import Parts
     from ragprof.record.recording import Bench
     from ragprof.record.trial import Trial
     from ragprof.studies.preparation import Prepared
@@ -269,6 +270,8 @@ class Study(Generic[PlanT, SectionT]):
     """For `ragprof check`: what recording this plan would take, by what was tried."""
     ready: Callable[[PlanT, Bench], None] = _nothing
     """Load models and greet servers, so that what is wrong with them is known before anything is recorded."""
+    uses: Callable[[PlanT], Iterable[Parts]] = lambda _plan: ()
+    """Pipelines with parts that it asks besides those of the eval: a budget in USD holds for them, too."""
     judge: Callable[[PlanT, EvaluationSet, Bench], None] = _nothing
     """Scores from relevance judgements."""
     price: Callable[[Path, Pricing], None] = _nothing

@@ -16,6 +16,7 @@ from reranker_server import address
 from speaking_server import SpeakingServer, fails, speaking, stream
 
 import ragprof
+from ragprof.core.errors import BadInput
 from ragprof.evals import read_eval
 from ragprof.session.again import reprice
 
@@ -163,3 +164,16 @@ def test_a_model_judge_that_reasons_is_understood(server: SpeakingServer) -> Non
     server.otherwise = both
     judge = ragprof.inject("cell.toml", out="out").summary["injection"]["answers"]["one"]["judge"]
     assert (judge["model"], judge["agreement"], judge["unparsable"]) == ("tiny-1", 1.0, 0)
+
+
+@pytest.mark.slow
+def test_answers_stop_before_the_budget_is_exceeded_and_the_next_run_goes_on_from_there(server: SpeakingServer) -> None:
+    """An answer may have so many tokens as it likes, and is expected to have all of them."""
+    server.otherwise = thinks
+    with pytest.raises(BadInput, match="what was answered is kept, so that a run with a larger --budget-usd goes on"):
+        ragprof.inject("cell.toml", out="out", budget_usd="0.0002")
+    paid = len(server.bodies)
+    assert paid > 0
+    ragprof.inject("cell.toml", out="out", budget_usd="5")
+    work = json.loads(Path("out/injection/manifest.json").read_text())["work"]
+    assert work["reused"] == paid < work["distinct"]

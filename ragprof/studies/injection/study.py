@@ -136,6 +136,7 @@ STUDY: Study[InjectionPlan, InjectionSection] = Study(
     estimate=estimate,
     ready=ready,
     record=record_injection,
+    uses=lambda plan: plan.subject.pipelines,
     judge=judge,
     price=price,
     section=InjectionSection,

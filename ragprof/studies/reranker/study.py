@@ -111,6 +111,7 @@ STUDY: Study[RerankerPlan, RerankerSection] = Study(
     estimate=estimate,
     ready=ready,
     record=record,
+    uses=lambda plan: [arm.parts for arm in plan.arms],
     judge=judge_recorded,
     price=price_recorded,
     section=RerankerSection,

@@ -58,7 +58,13 @@ def analyse(folder: Path) -> TraceSection:
             name: {"money": _money(_costs(folder, name, own[name], ids), bill, monthly=monthly, traces=own[name])}
             for name, bill in rates["pipelines"].items()
         },
-        {name: _of_traces(rows, scores[scores["pipeline"] == name]) for name, rows in own.items()},
+        {
+            name: _of_traces(
+                rows,
+                scores[(scores["pipeline"] == name) & scores["query_id"].isin(ids.categories[_once(rows)["query_id"]])],
+            )
+            for name, rows in own.items()
+        },
     ]
     pipelines = {
         name: TracedPipeline(**{field: value for part in figures for field, value in part[name].items()})
@@ -186,7 +192,7 @@ def latency(rows: pd.DataFrame, traces: pd.DataFrame) -> Latency:
     """Quantiles of duration_ns over traces; where a question was asked in several rounds, with intervals over these."""
     if traces["round"].any():
         asked = traces.set_index("query_id")
-        place = asked.index.get_indexer(rows["query_id"])
+        place = asked.index.get_indexer(pd.Index(rows["query_id"]))
         rows = rows.assign(query_id=asked["asked"].to_numpy()[place], round=asked["round"].to_numpy()[place])
     return Latency(**latency_quantiles(rows, seed=0))
 
@@ -215,9 +221,7 @@ def _tokens(usage: pd.DataFrame, once: pd.DataFrame) -> dict[str, TracedTokens]:
         f"{stage}.{unit}": TracedTokens(
             total=int(rows["count"].sum()),
             per_trace=EstimateValue.of(
-                mean_estimate(
-                    rows[rows["query_id"].isin(once["query_id"])].sort_values("query_id")["count"].to_numpy()
-                )
+                mean_estimate(rows[rows["query_id"].isin(once["query_id"])].sort_values("query_id")["count"].to_numpy())
             ),
         )
         for (stage, unit), rows in told.groupby(["stage", "unit"], observed=True)

@@ -54,10 +54,11 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         ("reported_usd", pa.float64()),
     ]),
     "traces": pa.schema([
-        *OWNER, ("name", TEXT), ("question", TEXT), ("asked", TEXT), ("start_ns", pa.int64()), ("duration_ns", pa.int64()),
-        ("first_token_ns", pa.int64()), ("spans", pa.int32()), ("errors", pa.int32()), ("retries", pa.int32()),
-        ("failed", pa.bool_()), ("reranked", pa.int32()), ("set_changed", pa.bool_()), ("order_changed", pa.bool_()),
-        ("first_changed", pa.bool_()), ("candidates", pa.int32()), ("injected", pa.int32()), ("deepest", pa.int32()),
+        *OWNER, ("name", TEXT), ("question", TEXT), ("asked", TEXT), ("start_ns", pa.int64()),
+        ("duration_ns", pa.int64()), ("first_token_ns", pa.int64()), ("spans", pa.int32()), ("errors", pa.int32()),
+        ("retries", pa.int32()), ("failed", pa.bool_()), ("reranked", pa.int32()), ("set_changed", pa.bool_()),
+        ("order_changed", pa.bool_()), ("first_changed", pa.bool_()), ("candidates", pa.int32()),
+        ("injected", pa.int32()), ("deepest", pa.int32()),
     ]),
     "ranked": pa.schema([
         *OWNER, ("stage", TEXT), ("rank", pa.int32()), ("doc_id", TEXT), ("document_id", TEXT), ("score", pa.float64()),
