@@ -108,6 +108,20 @@ def test_an_index_that_looks_everywhere_finds_what_exact_search_finds(section: S
     assert of["ivf IVF4,SQ8 nprobe=1"].index_bytes < narrow.index_bytes == whole.index_bytes
 
 
+def test_what_is_missing_to_a_perfect_score_is_split_without_remainder(section: StoresSection) -> None:
+    of = {each.setting: each for each in section.losses}
+    assert len(of) == 7
+    assert of["exact"].index.mean == 0.0
+    narrow = of["ivf IVF4,Flat nprobe=1"]
+    assert narrow.rerank is not None
+    parts = [each.mean or 0.0 for each in (narrow.embedding, narrow.index, narrow.rerank, narrow.packing)]
+    assert sum(parts) == pytest.approx(narrow.total.mean, abs=1e-5)
+    (setting,) = (each for each in section.settings if each.name == narrow.setting)
+    assert setting.quality is not None
+    assert setting.quality.change is not None
+    assert narrow.index.mean == -(setting.quality.change.mean or 0.0) > 0
+
+
 def test_behind_a_filter_recall_is_of_what_it_lets_through(section: StoresSection) -> None:
     of = {(each.field, each.setting): each for each in section.filters}
     assert len(of) == 12  # exact search by faiss_flat takes no filter

@@ -21,7 +21,15 @@ from ragprof.studies.stores.freshness import change_sentences, changes_in, cold_
 from ragprof.studies.stores.plan import EXACT
 from ragprof.studies.stores.record import APART
 from ragprof.studies.stores.recorded import BILLS, BUILDS, FILTERED, FOUND, JUDGEMENT, LIVE, MANIFEST, SCORES
-from ragprof.studies.stores.section import Kept, StoreFilter, StoreQuality, StoreRate, StoreSetting, StoresSection
+from ragprof.studies.stores.section import (
+    Kept,
+    StoreFilter,
+    StoreLoss,
+    StoreQuality,
+    StoreRate,
+    StoreSetting,
+    StoresSection,
+)
 
 FILES = ("manifest.json", "judgement.json")
 BY = {"usd_per_month": "price", "p95": "time", "index_bytes": "size"}
@@ -76,6 +84,26 @@ def analyse(folder: Path) -> StoresSection:
         score = EstimateValue(**estimated(own, seed=seed))
         return StoreQuality(score=score, change=change, within_margin=_kept(change, margin))
 
+    def loss(setting: str) -> StoreLoss:
+        exact, search, inject = (
+            values(EXACT, "search", metric),
+            values(setting, "search", metric),
+            values(setting, "inject", metric),
+        )
+        last = values(setting, "rerank", metric) if manifest["reranker"] else search
+
+        def part(lost: pd.Series) -> EstimateValue:
+            return EstimateValue(**estimated(lost, seed=seed))
+
+        return StoreLoss(
+            setting=setting,
+            embedding=part(1 - exact),
+            index=part(exact - search),
+            rerank=part(search - last) if manifest["reranker"] else None,
+            packing=part(last - inject),
+            total=part(1 - inject),
+        )
+
     settings = []
     for each in manifest["settings"]:
         name, number = each["name"], each["number"]
@@ -120,6 +148,7 @@ def analyse(folder: Path) -> StoresSection:
         judged=judgement["judged"],
         busy=busy,
         settings=settings,
+        losses=[loss(each.name) for each in settings] if judgement["judged"] else [],
         filters=_filters(place, manifest, seed),
         phases=phases_in(place, manifest, seed),
         changes=changes_in(place, manifest),

@@ -36,7 +36,7 @@ def judge_stores(plan: StoresPlan, evaluation: EvaluationSet, bench: Bench) -> N
         rows = pd.DataFrame(recalls, columns=["query_id", "value"])
         scores.append(rows.assign(setting=name, stage="search", metric=f"recall@{k}"))
         if evaluation.is_judged:
-            stages = ["search", "rerank"] if manifest["reranker"] else ["search"]
+            stages = ["search", *(["rerank"] if manifest["reranker"] else []), "inject"]
             own = scores_of(table, evaluation.qrels, [measure(plan.metric)], stages=stages)  # type: ignore[arg-type]
             scores.append(own.assign(setting=name))
     columns = ["setting", "stage", "metric", "query_id", "value"]

@@ -134,6 +134,7 @@ def _facts(plan: StoresPlan) -> dict[str, Any]:
         "pipeline": plan.parts.name,
         "reranker": plan.reranker if plan.parts.reranker is not None else "",
         "reranker_identity": None if plan.parts.reranker is None else redacted(plan.parts.reranker.identity or ""),
+        "injector": redacted(plan.parts.injector.identity or ""),
         "depth": plan.parts.depth,
         "k": plan.settings.k,
         "tie": TIE,
@@ -201,7 +202,7 @@ def _rank(
     plan: StoresPlan, asked: Sequence[ReadyStore], queries: Sequence[EmbeddedQuery], exact: ExactScores, folder: Path,
     bench: Bench,
 ) -> None:  # fmt: skip
-    """Search, and rerank what was found: each pair is scored once, whichever settings found it."""
+    """Search, rerank and inject what was found: each pair is scored once, whichever settings found it."""
     missing = [each for each in asked if not _ranked_path(folder, each).exists()]
     rankings: dict[int, list[Ranking]] = {}
     bench.progress.start("search with every setting", len(missing) * len(queries))
@@ -222,11 +223,13 @@ def _rank(
     for each in missing:
         rows = []
         for embedded, ranking in zip(queries, rankings[each.number], strict=True):
-            stages = {"search": ranking}
+            stages: dict[str, Ranking] = {"search": ranking}
             if counted is not None:
                 stages["rerank"] = reranked(counted, embedded.query, ranking)[0] if ranking else ()
             ids = [item.doc.doc_id for item in ranking]
             right = dict(zip(ids, exact.of(embedded, ids).tolist(), strict=True))
+            last = stages.get("rerank", ranking)
+            stages["inject"] = plan.parts.injector.inject(embedded.query, last).ranking
             query_id = embedded.query.query_id
             rows += [
                 (query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score, right[item.doc.doc_id])

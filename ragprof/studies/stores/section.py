@@ -45,6 +45,17 @@ class StoreSetting(Section):
     cost_front: bool = Field(description="no other setting has both better quality and a lower price a month")
 
 
+class StoreLoss(Section):
+    """Where a perfect score of the metric is lost with one setting. The parts sum to the total; below 0 is won."""
+
+    setting: str
+    embedding: EstimateValue = Field(description="what exact search does not rank as labelled")
+    index: EstimateValue = Field(description="what this setting misses of that")
+    rerank: EstimateValue | None = Field(description="what reordering loses; null without a reranker")
+    packing: EstimateValue = Field(description="what is not injected")
+    total: EstimateValue
+
+
 class StoreFilter(Section):
     """One setting behind a filter that lets a share of the passages through."""
 
@@ -130,6 +141,7 @@ class StoresSection(Section):
     judged: bool
     busy: str = Field(description="why times are not to be trusted; empty where nothing speaks against them")
     settings: list[StoreSetting]
+    losses: list[StoreLoss] = Field(description="a row a setting; empty without relevance judgements")
     filters: list[StoreFilter] = Field(description="of settings that can filter; empty where none was asked for")
     phases: list[StorePhase] = Field(description="of settings whose index can be changed; empty where none was asked")
     changes: list[StoreChange] = Field(description="a row an index that was changed")

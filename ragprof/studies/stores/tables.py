@@ -29,6 +29,7 @@ def show(section: StoresSection, _context: Context) -> list[ReportPart]:
         charts.quality_against_usd(section),
         charts.losses(section),
         settings_table(section),
+        *([losses_table(section)] if section.losses else []),
         costs_table(section),
         *([filters_table(section)] if section.filters else []),
         *([cold_table(section)] if section.cold else []),
@@ -78,6 +79,26 @@ def _quality(found: StoreQuality | None) -> tuple[Cell, Cell]:
     words, tone = WORDS[found.within_margin]
     ends = gain_span(found.change.interval, figures.score)
     return figure(score, f"{figures.difference(found.change.mean)} ({ends})"), Cell(words, tone=tone)
+
+
+def losses_table(section: StoresSection) -> Table:
+    """Where a perfect score is lost: scoring, index, reranker, prompt."""
+    behind = section.reranker or "reranker"
+    columns = {
+        Column("Setting", numeric=False): lambda one: Cell(one.setting),
+        Column("Scoring", "of the vectors"): lambda one: estimate_cell(one.embedding, figures.score),
+        Column("Index", "against exact"): lambda one: estimate_cell(one.index, figures.score),
+        Column("Reordering", behind): lambda one: (
+            figure(figures.ABSENT) if one.rerank is None else estimate_cell(one.rerank, figures.score)
+        ),
+        Column("Packing", "of the prompt"): lambda one: estimate_cell(one.packing, figures.score),
+        Column("All", "of 1"): lambda one: estimate_cell(one.total, figures.score),
+    }
+    note = (
+        f"{section.metric} lost in each part; the parts sum to what a perfect prompt has and this one has not. Below "
+        "zero: won. Small figures are 95% intervals."
+    )
+    return Table.of("stores-parts", "Where quality is lost", columns, section.losses, note)
 
 
 def costs_table(section: StoresSection) -> Table:
