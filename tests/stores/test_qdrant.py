@@ -153,9 +153,7 @@ class TestAServer:
 
     def test_a_server_that_does_not_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("QDRANT_URL", "http://user:sesame-open-7@127.0.0.1:1")
-        with pytest.raises(
-            BadInput, match=r"the server does not answer .*start the server, or mend \$QDRANT_URL"
-        ) as said:
+        with pytest.raises(BadInput, match=r"the server does not answer .*start it, or mend \$QDRANT_URL") as said:
             made(url_env="QDRANT_URL").load()
         assert "sesame" not in str(said.value)
 

@@ -56,3 +56,19 @@ def shown(text: object, secrets: Sequence[str] = ()) -> str:
         said = said.replace(secret, "***")
     said = line(without_secrets(PASSWORD.sub("***", said)))
     return said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]}..."
+
+
+def unreachable(store: str, said: str, variable: str) -> BadInput:
+    """For a server that gives no answer, by what its client said: nobody listens, or there is no TLS, or it is slow."""
+    if re.search(r"\b(SSL|TLS)\b|certificate|handshake", said, re.IGNORECASE):
+        remedy = (
+            f"the TLS of ${variable} fails: write http:// where the server has none, and name the file of the "
+            "authority that signed its certificate in $SSL_CERT_FILE where it has"
+        )
+    elif re.search(r"timed? ?out|deadline", said, re.IGNORECASE):
+        remedy = f"it is slow, or a firewall swallows what is sent: see that it is well, or mend ${variable}"
+    else:
+        remedy = f"start it, or mend ${variable}"
+        if os.environ.get(variable, "").startswith("https"):
+            remedy += ", which says https: write http:// where the server has no TLS"
+    return BadInput(f"the store '{store}': the server does not answer ({said}); {remedy}")

@@ -159,10 +159,7 @@ class SearchEngineStore(DatabaseStore):
             self._client = None
             if isinstance(failure, BadInput):
                 raise
-            raise BadInput(
-                f"the store '{self.name}': the server does not answer ({failure.reason}); start it, or mend "
-                f"${self._url_env}"
-            ) from None
+            raise access.unreachable(self.name, failure.reason, self._url_env) from None
         if self.is_existing:
             self._open_index()
             return
@@ -392,6 +389,8 @@ class SearchEngineStore(DatabaseStore):
         kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
         try:
             told = self._client.request(method, quote(path, safe="/?&=_"), content=raw, headers={"Content-Type": kind})
+        except httpx2.ReadTimeout:
+            raise CallFailed(f"timed out: nothing came within {TIMEOUT_S:g} s", again=False) from None
         except httpx2.RequestError as failure:
             raise CallFailed(access.shown(f"{type(failure).__name__}: {failure}", self._secrets)) from None
         said = access.shown(told.text, self._secrets) if not told.is_success else ""

@@ -27,6 +27,7 @@ from ragprof.parts.http.calls import CallFailed
 SPACES: Mapping[Metric, str] = {"inner_product": "ip", "cosine": "cosine", "l2": "l2"}
 BATCH = 1000
 STARTS_WITHIN_S = 60.0
+TIMEOUT_S = 60.0
 
 
 class ChromaStore(DatabaseStore):
@@ -102,8 +103,11 @@ class ChromaStore(DatabaseStore):
             client = self._connect()
         except CallFailed as failure:
             self._give_back()
-            mend = f"start it, or mend ${self._url_env}" if self._url_env else "see that 'chroma run' works here"
-            raise BadInput(f"the store 'chroma': the server does not answer ({failure.reason}); {mend}") from None
+            if self._url_env:
+                raise access.unreachable("chroma", failure.reason, self._url_env) from None
+            raise BadInput(
+                f"the store 'chroma': the server does not answer ({failure.reason}); see that 'chroma run' works here"
+            ) from None
         if self.is_existing:
             self._open_collection()
         elif self._url_env:
@@ -138,6 +142,8 @@ class ChromaStore(DatabaseStore):
         self._client = self._called(
             lambda: chromadb.HttpClient(**given, headers=headers, settings=settings), asked=True
         )
+        for session in _sessions_of(self._client):
+            session.timeout = TIMEOUT_S  # else it waits for ever
         return self._client
 
     def _start(self) -> None:
@@ -307,6 +313,9 @@ class ChromaStore(DatabaseStore):
 
         try:
             return call()
+        except httpx.ReadTimeout as failure:
+            reason = f"timed out: nothing came ({access.shown(failure, self._secrets)})"
+            raise CallFailed(reason, again=False) if asked else BadInput(f"the store 'chroma': {reason}") from None
         except (httpx.TransportError, ConnectionError) as failure:
             raise self._lost(failure, asked) from None
         except ChromaError as failure:

@@ -119,10 +119,7 @@ class MilvusStore(DatabaseStore):
             try:
                 client = self._connect()
             except CallFailed as failure:
-                raise BadInput(
-                    f"the store 'milvus': the server does not answer ({failure.reason}); start it, or mend "
-                    f"${self._url_env}"
-                ) from None
+                raise access.unreachable("milvus", failure.reason, self._url_env) from None
             if self.is_existing:
                 self._open_collection()
             elif self._url_env:

@@ -7,7 +7,8 @@ sent as a user of psycopg sends them, but never prepared: a prepared one would k
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import sqrt
@@ -26,6 +27,7 @@ from ragprof.parts.databases.existing import LOG
 from ragprof.parts.databases.metrics import Metric
 from ragprof.parts.databases.postgres_server import EmbeddedPostgres
 from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
+from ragprof.parts.databases.sql import composed, identifier, joined, quoted, raw
 from ragprof.parts.http.calls import CallFailed
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ MARK = "made by ragprof: it is dropped when the run ends"
 LOCK = 0x7261_6770
 """The first half of an advisory lock on a table of ours; the other is the table's oid. Held as long as we live."""
 CONNECT_TIMEOUT_S = 10
+SEARCH_TIMEOUT_S = 60.0
+"""A search that takes longer is given up by the server; building and reading take what they take."""
 
 
 class PgvectorStore(DatabaseStore):
@@ -158,7 +162,7 @@ class PgvectorStore(DatabaseStore):
         connection, self._connection = self._connection, None
         if connection is not None:
             if self._lends and self._table and not self.is_existing and not connection.closed:
-                connection.execute(_sql("DROP TABLE IF EXISTS {}", _name(self._table)))
+                connection.execute(composed("DROP TABLE IF EXISTS {}", identifier(self._table)))
             connection.close()
         if not self.is_existing:
             self._table = ""
@@ -171,7 +175,7 @@ class PgvectorStore(DatabaseStore):
         found = self.search(query, depth)
         if query.vector is None or not found.ranking:
             return found
-        statement = _sql("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {}", self._statement({}))
+        statement = composed("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {}", self._statement({}))
         told = self._execute(statement, self._parameters(query.vector, depth, {})).fetchone()[0][0]
         taken_ns = round((told["Planning Time"] + told["Execution Time"]) * 1e6)
         return Found(found.ranking, {**found.usage, "server_ns": taken_ns})
@@ -278,8 +282,9 @@ class PgvectorStore(DatabaseStore):
         raise BadInput(f"the store 'pgvector': the database has no extension 'vector'; {remedy}")
 
     def _settle(self) -> None:
-        """Settings of the session: how the index is asked."""
+        """Settings of the session: how the index is asked, and how long."""
         self._written.clear()
+        self._execute(f"SET statement_timeout = {round(SEARCH_TIMEOUT_S * 1000)}")
         if self._index == "none" and not self.is_existing:
             return
         kind = self._kind
@@ -317,7 +322,7 @@ class PgvectorStore(DatabaseStore):
         gone = []
         for table, oid in found:
             if claims.NAME.fullmatch(table) and self._value("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, _half(oid)]):
-                self._execute(_sql("DROP TABLE IF EXISTS {}", _name(table)))
+                self._execute(composed("DROP TABLE IF EXISTS {}", identifier(table)))
                 self._execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, _half(oid)])
                 gone.append(table)
         claims.told_of("the tables", gone)
@@ -334,10 +339,11 @@ class PgvectorStore(DatabaseStore):
                 f"the store 'pgvector': its indexes take at most {most:,} dimensions and the embedder gives "
                 f'{width:,}{larger}, or index = "none"'
             )
+        self._execute("SET statement_timeout = 0")
         if self._table:
-            self._execute(_sql("DROP TABLE IF EXISTS {}", _name(self._table)))
+            self._execute(composed("DROP TABLE IF EXISTS {}", identifier(self._table)))
         self._table = claims.own_name()
-        fields = "".join(f", {_quoted(field)} text" for field in batch.labels)
+        fields = "".join(f", {quoted(field)} text" for field in batch.labels)
         with self._open.transaction():
             self._execute(
                 f"CREATE TABLE {self._table} (id bigint PRIMARY KEY, content text, embedding vector({width}){fields})"
@@ -350,7 +356,7 @@ class PgvectorStore(DatabaseStore):
                 self._execute(f"SET maintenance_work_mem = '{self._build_memory_mb}MB'")
             self._execute(f"CREATE INDEX ON {self._table} USING {self._index} ({self._indexed()}) WITH {self._built()}")
         for field in batch.labels:
-            self._execute(f"CREATE INDEX ON {self._table} ({_quoted(field)})")
+            self._execute(f"CREATE INDEX ON {self._table} ({quoted(field)})")
         self._execute(f"ANALYZE {self._table}")
         self._settle()
 
@@ -358,7 +364,7 @@ class PgvectorStore(DatabaseStore):
         """Binary COPY, the fastest way in."""
         import psycopg
 
-        columns = ", ".join(["id", "content", "embedding", *map(_quoted, batch.labels)])
+        columns = ", ".join(["id", "content", "embedding", *map(quoted, batch.labels)])
         rows = copied(batch.numbers, batch.texts, batch.vectors, list(batch.labels.values()))
         try:
             with self._open.cursor().copy(f"COPY {self._table} ({columns}) FROM STDIN WITH (FORMAT BINARY)") as copy:
@@ -407,6 +413,11 @@ class PgvectorStore(DatabaseStore):
                 self._keep(depth)
             statement = self._written.get(tuple(where)) or self._write(where)
             rows = connection.execute(statement, self._parameters(vector, depth, where)).fetchall()
+        except psycopg.errors.QueryCanceled:
+            raise BadInput(
+                f"the store 'pgvector': a search took longer than {SEARCH_TIMEOUT_S:g} s and was given up; see what "
+                "else the server does, or give it an index"
+            ) from None
         except psycopg.OperationalError as failure:
             if connection.closed or connection.broken:
                 raise CallFailed(f"the connection is lost ({self._said(failure)})") from None
@@ -449,34 +460,38 @@ class PgvectorStore(DatabaseStore):
 
     def _statement(self, where: Mapping[str, str]) -> Composable:
         """What a user would write. An exact scan settles ties by id, as we do; an index's order is left alone."""
-        key, text, column = map(_name, self._columns if self.is_existing else ("id", "content", "embedding"))
-        table = _name(*self._table.split(".")) if self.is_existing else _name(self._table)
+        key, text, column = map(identifier, self._columns if self.is_existing else ("id", "content", "embedding"))
+        table = identifier(*self._table.split(".")) if self.is_existing else identifier(self._table)
         operator, width = OPERATORS[self.metric], self._stored.width if self._stored is not None else self._width
         kind = self._stored.type if self._stored is not None else "vector"
-        distance = _sql(f"{{}} {operator} %s::{kind}", column)
-        chosen = [_sql("{} = %s", _name(field)) for field in where]
+        distance = composed(f"{{}} {operator} %s::{kind}", column)
+        chosen = [composed("{} = %s", identifier(field)) for field in where]
         if self._where:
-            chosen.append(_sql("({})", _raw(self._where)))
-        conditions = _sql(" WHERE {}", _joined(" AND ", chosen)) if chosen else _sql("")
+            chosen.append(composed("({})", raw(self._where)))
+        conditions = composed(" WHERE {}", joined(" AND ", chosen)) if chosen else composed("")
         if self._quantisation == "binary":
-            nearest = _sql(f"binary_quantize({{}})::bit({width}) <~> binary_quantize(%s::{kind})::bit({width})", column)
-            return _sql(
+            nearest = composed(
+                f"binary_quantize({{}})::bit({width}) <~> binary_quantize(%s::{kind})::bit({width})", column
+            )
+            return composed(
                 "SELECT id, content, distance FROM (SELECT {} AS id, {} AS content, {} AS distance FROM {}{} "
                 "ORDER BY {} LIMIT %s) AS nearest ORDER BY distance LIMIT %s",
                 *(key, text, distance, table, conditions, nearest),
             )
         if self._quantisation == "halfvec":
-            order = _sql(f"{{}}::halfvec({width}) {operator} %s::halfvec({width})", column)
+            order = composed(f"{{}}::halfvec({width}) {operator} %s::halfvec({width})", column)
         else:
-            order = _sql("{}{}", distance, _sql(", {} DESC", key) if self._kind == "none" else _sql(""))
-        return _sql("SELECT {}, {}, {} FROM {}{} ORDER BY {} LIMIT %s", key, text, distance, table, conditions, order)
+            order = composed("{}{}", distance, composed(", {} DESC", key) if self._kind == "none" else composed(""))
+        return composed(
+            "SELECT {}, {}, {} FROM {}{} ORDER BY {} LIMIT %s", key, text, distance, table, conditions, order
+        )
 
     # A table that exists
 
     def _read_table(self) -> None:
         """Look at table, columns and index. Raises BadInput for what is not there, with what is."""
         names = self._table.split(".")
-        found = self._value("SELECT to_regclass(%s)::oid", [".".join(_quoted(each) for each in names)])
+        found = self._value("SELECT to_regclass(%s)::oid", [".".join(quoted(each) for each in names)])
         if found is None:
             tables = self._execute(
                 "SELECT DISTINCT c.oid::regclass::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN "
@@ -505,7 +520,10 @@ class PgvectorStore(DatabaseStore):
                 f"{columns[self._columns[2]]}; vector names one of the type vector or halfvec"
             )
         width = int(kind[2] or 0) or int(
-            self._value(_sql("SELECT vector_dims({}) FROM {} LIMIT 1", _name(self._columns[2]), _name(*names))) or 0
+            self._value(
+                composed("SELECT vector_dims({}) FROM {} LIMIT 1", identifier(self._columns[2]), identifier(*names))
+            )
+            or 0
         )
         self._stored = _Column(kind[1], width)
         self._width = width
@@ -537,36 +555,45 @@ class PgvectorStore(DatabaseStore):
 
     def _sample(self, rows: int) -> Sequence[StoredRow]:
         key, text, column, table, conditions = self._parts()
-        statement = _sql(
+        statement = composed(
             "SELECT {key}, {text}, {column} FROM {table}{conditions} ORDER BY md5({key}::text) LIMIT %s"
             if self._count() <= 200_000
             else "SELECT {key}, {text}, {column} FROM {table} TABLESAMPLE SYSTEM (1){conditions} LIMIT %s",
             key=key, text=text, column=column, table=table, conditions=conditions,
         )  # fmt: skip
-        return [_row(found) for found in self._execute(statement, [rows]).fetchall()]
+        with self._unhurried():
+            return [_row(found) for found in self._execute(statement, [rows]).fetchall()]
 
     def _count(self) -> int:
         _, _, column, table, conditions = self._parts()
-        return int(self._value(_sql("SELECT count({}) FROM {}{}", column, table, conditions)))
+        with self._unhurried():
+            return int(self._value(composed("SELECT count({}) FROM {}{}", column, table, conditions)))
 
     def _all(self) -> Generator[StoredRow, None, None]:
         """One statement, and so one moment."""
         import psycopg
 
         key, text, column, table, conditions = self._parts()
-        statement = _sql("SELECT {}, {}, {} FROM {}{} ORDER BY {}", key, text, column, table, conditions, key)
+        statement = composed("SELECT {}, {}, {} FROM {}{} ORDER BY {}", key, text, column, table, conditions, key)
         try:
-            with self._open.transaction(), self._open.cursor(claims.own_name()) as cursor:
+            with self._unhurried(), self._open.cursor(claims.own_name()) as cursor:
                 for found in cursor.execute(statement):
                     if found[2] is not None:
                         yield _row(found)
         except psycopg.Error as failure:
             raise BadInput(f"the store 'pgvector': reading '{self._table}' failed: {self._said(failure)}") from None
 
+    @contextmanager
+    def _unhurried(self) -> Iterator[None]:
+        """A transaction in which a statement takes what it takes."""
+        with self._open.transaction():
+            self._execute("SET LOCAL statement_timeout = 0")
+            yield
+
     def _parts(self) -> tuple[Composable, ...]:
-        key, text, column = map(_name, self._columns)
-        conditions = _sql(" WHERE ({})", _raw(self._where)) if self._where else _sql("")
-        return key, text, column, _name(*self._table.split(".")), conditions
+        key, text, column = map(identifier, self._columns)
+        conditions = composed(" WHERE ({})", raw(self._where)) if self._where else composed("")
+        return key, text, column, identifier(*self._table.split(".")), conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -588,35 +615,6 @@ def _row(found: Sequence[Any]) -> StoredRow:
 def _half(oid: int) -> int:
     """An oid as the signed number that a lock takes."""
     return oid - 2**32 if oid >= 2**31 else oid
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _sql(text: str, /, *parts: Any, **named: Any) -> Any:
-    from psycopg import sql
-
-    return sql.SQL(text).format(*parts, **named)
-
-
-def _joined(between: str, parts: Sequence[Any]) -> Any:
-    from psycopg import sql
-
-    return sql.SQL(between).join(parts)
-
-
-def _raw(text: str) -> Any:
-    """SQL of the user's own, as it stands; percent signs in it are no places of parameters."""
-    from psycopg import sql
-
-    return sql.SQL(text.replace("%", "%%"))
-
-
-def _name(*parts: str) -> Any:
-    from psycopg import sql
-
-    return sql.Identifier(*parts)
 
 
 plugin: type[Store] = PgvectorStore

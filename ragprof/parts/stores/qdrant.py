@@ -568,10 +568,15 @@ class _Server:
             raise BadInput(f"the store 'qdrant': {failure.status_code} {detail}") from None
         except (ResponseHandlingException, ApiException, OSError) as failure:
             said = access.shown(failure, self._secrets)
+            if asked and "timed out" in said:
+                raise CallFailed(f"timed out: nothing came within {TIMEOUT_S:g} s", again=False) from None
             if asked:
                 raise CallFailed(f"the connection is lost ({said})") from None
-            when = f"start the server, or mend ${self._url_env}" if first else "see that it runs, then run again"
-            raise BadInput(f"the store 'qdrant': the server does not answer ({said}); {when}") from None
+            if first:
+                raise access.unreachable("qdrant", said, self._url_env) from None
+            raise BadInput(
+                f"the store 'qdrant': the server does not answer ({said}); see that it runs, then run again"
+            ) from None
 
 
 def _payloads(batch: Batch, some: slice) -> list[dict[str, str]]:
