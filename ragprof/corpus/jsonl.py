@@ -95,6 +95,21 @@ def read_docs(path: Path, tally: Tally) -> list[Doc]:
     return docs
 
 
+def read_fields(path: Path, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Document id -> its fields of these names, beside its text or in its `metadata`: texts, numbers and flags."""
+    found: dict[str, dict[str, str]] = {}
+    for line, record in records(path):
+        inside = record.get("metadata")
+        given = {**(inside if isinstance(inside, dict) else {}), **record}
+        values = {name: given[name] for name in names if isinstance(given.get(name), str | int | float)}
+        if values:
+            doc_id = identifier(record, DOC_ID_FIELDS, file=path, line=line)
+            found[doc_id] = {
+                name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()
+            }
+    return found
+
+
 def records(path: Path) -> Iterator[tuple[int, Record]]:
     """Line numbers and objects. Blank lines are no records."""
     for line, text in filled_lines(path):

@@ -56,7 +56,8 @@ class StoresSettings(EvalTable):
     `margin` is how much of `metric` may be lost against exact search. Embedder and depth are those of `pipeline`, the
     first with vectors where it is left out, and so is the reranker that all of it is shown with, unless `reranker`
     names one. `k` is that of recall@k. `database` is a rate of a managed database for the bill of a month.
-    `filters` are fields that are made up, each with the share of the passages that a filter on it lets through.
+    `filters` are fields: with a share one is made up, and lets that much of the passages through; with a word it is the
+    field of that name that the corpus's documents have, and lets those through that have this value.
     `churn` changes every index that can be changed while it is asked; `cold` closes and opens those that are ours.
     """
 
@@ -67,7 +68,7 @@ class StoresSettings(EvalTable):
     k: int = Field(10, ge=1)
     metric: Named | None = None
     database: Named | None = None
-    filters: dict[Label, Share] = Field(default_factory=dict)
+    filters: dict[Label, Share | Named] = Field(default_factory=dict)
     churn: StoresChurn | None = None
     cold: StoresCold | None = None
     timing: StoresTiming = StoresTiming()

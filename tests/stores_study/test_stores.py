@@ -43,7 +43,7 @@ pipeline = "dense"
 reranker = "overlap"
 k = 5
 database = "pinecone/standard"
-filters = { tenant = 0.5, date = 0.1 }
+filters = { tenant = 0.5, date = 0.1, title = "Annual leave" }
 [stores.indexes]
 hnsw = { name = "faiss", factory = "HNSW4", ef_search = [4, 32] }
 ivf = { name = "faiss", factory = ["IVF4,Flat", "IVF4,SQ8"], nprobe = [1, 4] }
@@ -124,11 +124,13 @@ def test_what_is_missing_to_a_perfect_score_is_split_without_remainder(section: 
 
 def test_behind_a_filter_recall_is_of_what_it_lets_through(section: StoresSection) -> None:
     of = {(each.field, each.setting): each for each in section.filters}
-    assert len(of) == 12  # exact search by faiss_flat takes no filter
+    assert len(of) == 18  # exact search by faiss_flat takes no filter
     whole, narrow = (of["tenant", f"ivf IVF4,Flat nprobe={probes}"] for probes in (4, 1))
     assert (whole.matching, whole.recall.mean, whole.short) == (12, 1.0, 0)
     assert narrow.short > 0
     assert of["date", "ivf IVF4,Flat nprobe=4"].matching == 2
+    own = of["title", "ivf IVF4,Flat nprobe=4"]
+    assert (own.value, own.matching, own.recall.mean, own.recall.n, whole.value) == ("Annual leave", 1, 1.0, 12, None)
     starved = "Behind the filter tenant, which lets 12 passages through, fewer than there are came back from "
     (told,) = (sentence for sentence in section.statements if sentence.startswith(starved))
     assert "ivf IVF4,Flat nprobe=1 (" in told
@@ -251,6 +253,12 @@ def test_check_says_what_it_would_take(recorded: Path) -> None:
         ("replaced = 0.1", "replaced = 0.05", "replaced = 0.05 of 24 passages is fewer than 2"),
         ("replaced = 0.1", "replaced = 0.9", "deleted, replaced and inserted are 1.1 together"),
         ("ivf =", "# ivf =", "none of these indexes can be changed; leave [stores.churn] out"),
+        (
+            '"Annual leave"',
+            '"Annual"',
+            "no document has 'Annual' as its title; the most common are: 'Annual leave' (1), ",
+        ),
+        ("title =", "tenants =", "no document of the corpus has a field 'tenants'"),
         ("k = 5", "k = 50", "k = 50 is above the depth 10"),
         ("[stores.indexes]\nhnsw", "[stores.indexes]\nexact", "'exact' is what exact search is called"),
     ],

@@ -175,6 +175,7 @@ def _filters(place: Path, manifest: Mapping[str, Any], seed: int) -> list[StoreF
             StoreFilter(
                 setting=setting,
                 field=field,
+                value=manifest.get("values", {}).get(field),
                 selectivity=manifest["filters"][field],
                 matching=matching,
                 recall=EstimateValue(**estimated(mine["hits"] / mine["wanted"], seed=seed)),

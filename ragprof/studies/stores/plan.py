@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,13 +14,14 @@ from ragprof.core import registry
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.registry import PartSpec
 from ragprof.core.stages import FilteredStore, MutableStore, ReopenableStore, Store, TrainedStore, TunableStore
-from ragprof.evals import complaint
+from ragprof.evals import EvalConfig, complaint
 from ragprof.evals.stores import StoresChurn, StoresSettings
 from ragprof.price.databases import managed_database
 from ragprof.record.pipeline import Parts, part
 from ragprof.record.recording import Subject
 from ragprof.studies.contract import Request
-from ragprof.studies.preparation import Places, Prepared
+from ragprof.studies.preparation import Places, Prepared, corpus_path
+from ragprof.studies.stores.fields import FilterField, fields_of
 from ragprof.studies.variants import metrics_of
 
 EXACT = "exact"
@@ -61,6 +63,7 @@ class StoresPlan:
     reranker: str
     indexes: tuple[Index, ...]
     metric: str
+    filters: tuple[FilterField, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -120,8 +123,18 @@ def plan(prepared: Prepared, request: Request) -> StoresPlan:
     if settings.cold is not None and not any(can_reopen(index.store) for index in indexes):
         with places.put_before("stores", "cold"):
             raise BadInput("none of these indexes is ragprof's own to close and open again; leave [stores.cold] out")
+    with places.put_before("stores", "filters"):
+        corpus = _corpus_of(settings, config, request.eval_file)
+        filters = fields_of(settings.filters, prepared.subject.corpus.docs, corpus, seed=config.seed)
     subject = replace(prepared.subject, pipelines=(replace(parts, store=exact),))
-    return StoresPlan(subject, settings, parts, reranker, tuple(indexes), metric)
+    return StoresPlan(subject, settings, parts, reranker, tuple(indexes), metric, tuple(filters))
+
+
+def _corpus_of(settings: StoresSettings, config: EvalConfig, eval_file: Path) -> Path | None:
+    """Where the corpus lies; None where no filter needs it, or it lies in an index that exists."""
+    if config.corpus.source == "store" or not any(isinstance(value, str) for value in settings.filters.values()):
+        return None
+    return corpus_path(config, eval_file)
 
 
 def _parts(subject: Subject, settings: StoresSettings, places: Places) -> tuple[Parts, str]:

@@ -57,8 +57,6 @@ SERVER_QUERIES = 100
 """Questions for which a server is asked how long it took, apart from all that is timed."""
 
 
-IN, OUT = "in", "out"
-"""Values of a field that is made up."""
 APART = " | "
 """Between a setting and a field."""
 Search: TypeAlias = Callable[[EmbeddedQuery], Found]
@@ -102,7 +100,7 @@ def record_stores(plan: StoresPlan, bench: Bench) -> None:
         _rank(plan, asked, queries, exact, folder, bench)
         plain = {each.name: partial(_plain, each.store, plan.parts.depth) for each in asked}
         spans = _timed(plan, plain, queries, bench)
-        if plan.settings.filters:
+        if plan.filters:
             _filtered(plan, asked, IndexedPassages(docs, embedding.documents[key], exact), queries, folder, bench)
         engines = {each.name: each.store.engine for each in asked if isinstance(each.store, NamedEngine)}
         made = {each.name: each.store.identity for each in asked}
@@ -138,7 +136,8 @@ def _facts(plan: StoresPlan) -> dict[str, Any]:
         "depth": plan.parts.depth,
         "k": plan.settings.k,
         "tie": TIE,
-        "filters": dict(plan.settings.filters),
+        "filters": {field.name: field.share for field in plan.filters},
+        "values": {field.name: field.wanted for field in plan.filters if not field.is_made_up},
         "churn": None if plan.settings.churn is None else plan.settings.churn.model_dump(),
         "churned": [] if plan.settings.churn is None else [index.name for index in churned(plan)],
         "cold": None if plan.settings.cold is None else plan.settings.cold.model_dump(),
@@ -172,14 +171,14 @@ def _continue_or_clear(folder: Path, facts: Mapping[str, Any]) -> None:
 def _build(plan: StoresPlan, docs: Sequence[Doc], vectors: Vectors, folder: Path, bench: Bench) -> list[ReadyStore]:
     """Every index once; its seconds until `add` returns, and until what it holds is searched through it."""
     rows, asked, clock = [], list[ReadyStore](), bench.clock
-    labels = made_up(plan.settings.filters, len(docs), seed=plan.subject.config.seed)
+    labels = {field.name: field.values for field in plan.filters}
     bench.progress.start("build indexes", len(plan.indexes))
     for index in plan.indexes:
         store = index.store
         store.load()
         environment.reset_peak()
         start, apart = clock(), excluded_ns()
-        if plan.settings.filters and isinstance(store, FilteredStore) and store.can_filter:
+        if labels and isinstance(store, FilteredStore) and store.can_filter:
             store.add_labelled(docs, vectors, labels)
         else:
             store.add(docs, vectors)
@@ -301,16 +300,6 @@ def _timed(
     return Timings.of(rounds).span_table()
 
 
-def made_up(filters: Mapping[str, float], documents: int, *, seed: int) -> dict[str, list[str]]:
-    """field -> IN for as many passages as its share says, drawn by the seed, OUT for the others."""
-    labels = {}
-    for number, (field, share) in enumerate(filters.items()):
-        values = np.full(documents, OUT, object)
-        values[np.random.default_rng([seed, number]).permutation(documents)[: max(1, round(share * documents))]] = IN
-        labels[field] = values.tolist()
-    return labels
-
-
 def _filtered(
     plan: StoresPlan, asked: Sequence[ReadyStore], passages: IndexedPassages, queries: Sequence[EmbeddedQuery],
     folder: Path, bench: Bench,
@@ -319,20 +308,19 @@ def _filtered(
     depth, k, rows = plan.parts.depth, plan.settings.k, []
     able = [each for each in asked if can_filter(each.store)]
     searches: dict[str, Search] = {}
-    bench.progress.start("search with filters", len(plan.settings.filters) * len(able))
-    labels = made_up(plan.settings.filters, len(passages.docs), seed=plan.subject.config.seed)
-    for field, values in labels.items():
-        places = [place for place, value in enumerate(values) if value == IN]
+    bench.progress.start("search with filters", len(plan.filters) * len(able))
+    for field in plan.filters:
+        places = field.places
         truth: Store = registry.create("stores", registry.PartSpec(name="faiss_flat"))
         truth.add([passages.docs[place] for place in places], passages.vectors[places])
         best = [_scores(passages.exact, query, truth.search(query, k).ranking) for query in queries]
         for each in able:
-            search = partial(_where, each.store, depth, field)
-            searches[f"{each.name}{APART}{field}"] = search
+            search = partial(_where, each.store, depth, {field.name: field.wanted})
+            searches[f"{each.name}{APART}{field.name}"] = search
             for query, wanted in zip(queries, best, strict=True):
                 found = search(query).ranking
                 hits = found_right(_scores(passages.exact, query, found[:k]), wanted)
-                rows.append((each.name, field, query.query.query_id, hits, len(wanted), len(found), len(places)))
+                rows.append((each.name, field.name, query.query.query_id, hits, len(wanted), len(found), len(places)))
             bench.progress.advance(1)
     bench.progress.done()
     columns = ["setting", "field", "query_id", "hits", "wanted", "found", "matching"]
@@ -344,7 +332,7 @@ def _scores(exact: ExactScores, query: EmbeddedQuery, ranking: Ranking) -> NDArr
     return exact.of(query, [item.doc.doc_id for item in ranking])
 
 
-def _where(store: Store, depth: int, field: str, query: EmbeddedQuery) -> Found:
+def _where(store: Store, depth: int, where: Mapping[str, str], query: EmbeddedQuery) -> Found:
     if not isinstance(store, FilteredStore):
         raise TypeError("a store that cannot filter was asked to")
-    return store.search_where(query, depth, {field: IN})
+    return store.search_where(query, depth, where)

@@ -67,6 +67,7 @@ class StoresManifest(TypedDict, total=False):
     depth: int
     k: int
     filters: dict[str, float]
+    values: dict[str, str]
     churn: dict[str, Any] | None
     churned: list[str]
     cold: dict[str, Any] | None

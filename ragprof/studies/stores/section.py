@@ -61,6 +61,7 @@ class StoreFilter(Section):
 
     setting: str
     field: str
+    value: str | None = Field(description="of the corpus's own field; null of one that is made up")
     selectivity: float
     matching: int = Field(description="passages that it lets through")
     recall: EstimateValue = Field(description="share of the first k that exact search finds among these")

@@ -125,7 +125,9 @@ def costs_table(section: StoresSection) -> Table:
 def filters_table(section: StoresSection) -> Table:
     """What each setting still finds where a filter lets few passages through."""
     columns = {
-        Column("Filter", numeric=False): lambda one: Cell(one.field),
+        Column("Filter", numeric=False): lambda one: Cell(
+            one.field if one.value is None else f"{one.field} = {one.value}"
+        ),
         Column("Lets through", "passages"): lambda one: figure(figures.count(one.matching)),
         Column("Setting", numeric=False): lambda one: Cell(one.setting),
         Column(f"recall@{section.k}", "of exact search"): lambda one: estimate_cell(one.recall, figures.score),
@@ -134,8 +136,8 @@ def filters_table(section: StoresSection) -> Table:
         Column("Search", "p95"): lambda one: quantile_cell(one.latency, "p95"),
     }
     note = (
-        "Fields are made up: which passages a filter lets through is drawn, so it does not depend on what they say. "
-        "Short: fewer came back than were asked for and are there."
+        "A field without a value is made up: which passages it lets through is drawn, whatever they "
+        "say. Short: fewer came back than were asked for and are there."
     )
     return Table.of("stores-filters", "Behind filters", columns, section.filters, note)
 
