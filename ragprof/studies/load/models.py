@@ -20,7 +20,7 @@ from ragprof.statistics.estimates import quantile
 
 NEAR_QUEUE, NEAR_LAW = 0.25, 0.10
 """How far a held-out step may lie from the model, relatively, unless its interval reaches it."""
-WALKED = 20_000
+WALKED = 12_000
 MOST_SERVERS = 64
 FEWEST_LEVELS = 4
 
