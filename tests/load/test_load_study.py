@@ -21,7 +21,8 @@ from ragprof.report.html import charts_of
 from ragprof.report.markdown import as_part
 from ragprof.session import summary as summary_module
 from ragprof.studies.contract import Context, Request
-from ragprof.studies.load.record import record_load
+from ragprof.studies.load.record import Display, record_load
+from ragprof.studies.load.requests import StepLog
 from ragprof.studies.load.section import LoadSection
 from ragprof.studies.load.study import STUDY
 from ragprof.studies.load.tables import show
@@ -215,3 +216,45 @@ def test_a_budget_ends_the_requests(tmp_path: Path) -> None:
     folder = tmp_path / "out" / "load"
     assert json.loads((folder / "manifest.json").read_text())["targets"][0]["ended"] == "the budget was spent"
     assert sum(len(pd.read_parquet(each)) for each in folder.glob("0/*.parquet")) <= 12
+
+
+def test_ctrl_c_ends_with_what_there_is_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[StepLog] = []
+
+    def interrupted(_self: Display, log: StepLog) -> None:
+        ended.append(log)
+        if len(ended) == 2:
+            raise KeyboardInterrupt
+
+    with running(mean_ms=1, servers=4) as url:
+        service = f'[[pipelines]]\nname = "service"\napp = "{url}"\n'
+        path = written(tmp_path, "[load]\nseconds = 2\nrates = [20, 40]\nrepeats = 1\n", service)
+        planned, bench = STUDY.plan(prepare(path), Request(path)), Bench(tmp_path / "out", tmp_path / "cache", SILENT)
+        with monkeypatch.context() as patched:
+            patched.setattr(Display, "over", interrupted)
+            record_load(planned, bench)
+        manifest = tmp_path / "out" / "load" / "manifest.json"
+        first = json.loads(manifest.read_text())
+        assert (first["interrupted"], first["targets"][0]["steps"]) == (True, ["alone"])
+        kept = (manifest.parent / "0" / "alone.parquet").stat().st_mtime_ns
+        record_load(planned, bench)
+    second = json.loads(manifest.read_text())
+    assert (second["interrupted"], len(second["targets"][0]["steps"])) == (False, 3)
+    assert (manifest.parent / "0" / "alone.parquet").stat().st_mtime_ns == kept
+
+
+@pytest.mark.slow
+def test_a_verdict_under_load_joins_the_gain_of_the_reranker_study(recorded: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(recorded, tmp_path / "out")
+    service = "[[pipelines]]" + (recorded.parent / "eval.toml").read_text().rpartition("[[pipelines]]")[2]
+    rerankers = "[reranker]\ndepths = [5, 10]\nks = [3]\n[reranker.timing]\nseconds = 0.3\n"
+    path = written(tmp_path, LOAD, rerankers, PARTS, service)
+    ragprof.reranker(path, out=folder)
+    document = json.loads((folder / "summary.json").read_text())
+    (verdict,) = document["load"]["verdicts"]
+    assert verdict["metric"] == "nDCG@10"
+    assert verdict["gain"]["n"] == 12
+    assert "under load" in verdict["sentence"]
+    assert "it gains" in verdict["sentence"]

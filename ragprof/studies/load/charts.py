@@ -11,7 +11,7 @@ import altair as alt
 
 from ragprof.report import figures
 from ragprof.report.palette import MUTED, pipeline_colours
-from ragprof.report.theme import Chart, Panel, colour_by, linear, logarithmic, rows, specification, time_unit
+from ragprof.report.theme import Chart, Key, Panel, linear, logarithmic, rows, specification, time_unit
 from ragprof.studies.load.section import LoadSection, LoadStep, LoadTarget
 
 HEIGHT = 300
@@ -51,7 +51,7 @@ def latency_against_rate(section: LoadSection) -> Chart | None:
         x=alt.X("rate:Q", axis=axis, scale=x.domain()),
         y=alt.Y("ns:Q", scale=y.domain(), axis=alt.Axis(title=f"{level} ({unit}, logarithmic)", values=y.ticks(),
                                                          format="~g", labelColor=MUTED)),
-        color=colour_by("target", colours, symbol="stroke"),
+        color=alt.Color("target:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None),
     )  # fmt: skip
     tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in
                (("target", "Target"), ("rated", "Rate"), ("told", level), ("step", "Step"))]  # fmt: skip
@@ -66,7 +66,14 @@ def latency_against_rate(section: LoadSection) -> Chart | None:
         f"{level} from when each request was due, 95% intervals by blocks of time. Dashed: the promise, "
         f"{section.promise.ms:g} ms. Steps of the search, of the curve and beyond the capacity."
     )
-    return Chart("load-latency", "Latency against rate", caption, specification(drawn, height=HEIGHT), wide=True)
+    return Chart(
+        "load-latency",
+        "Latency against rate",
+        caption,
+        specification(drawn, height=HEIGHT),
+        wide=True,
+        legend=tuple(Key(name, colour, shape="circle") for name, colour in colours.items()),
+    )
 
 
 def stages_against_rate(section: LoadSection) -> Chart | None:
@@ -74,6 +81,7 @@ def stages_against_rate(section: LoadSection) -> Chart | None:
     panels = []
     names = list(dict.fromkeys(name for target in section.targets for step in target.steps for name in step.stages))
     colours = {"queue": MUTED, **pipeline_colours(names)}
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     for target in section.targets:
         steps = [each for each in _opened(target) if each.purpose == "curve" and each.stages]
         if not steps:
@@ -90,8 +98,7 @@ def stages_against_rate(section: LoadSection) -> Chart | None:
         drawn = alt.Chart(rows(table)).mark_bar(size=34).encode(
             x=alt.X("rate:N", sort=order, axis=alt.Axis(title="Requests due", labelAngle=0)),
             y=alt.Y("ms:Q", axis=alt.Axis(title=f"Mean time ({unit})", labelColor=MUTED), stack="zero"),
-            color=colour_by("stage", {name: colours[name] for name in colours if name == "queue" or name in
-                                      {row["stage"] for row in table}}, symbol="square"),
+            color=alt.Color("stage:N", scale=scale, legend=None),
             order=alt.Order("place:Q"),
             tooltip=[alt.Tooltip("stage:N", title="Stage"), alt.Tooltip("rate:N", title="Rate"),
                      alt.Tooltip("told:N", title="Mean")],
@@ -100,4 +107,11 @@ def stages_against_rate(section: LoadSection) -> Chart | None:
     if not panels:
         return None
     caption = "Mean of a request at each rate of the curve: waiting for a worker (queue), then its stages under load."
-    return Chart("load-stages-chart", "Where the time goes as load rises", caption, {}, panels=tuple(panels))
+    return Chart(
+        "load-stages-chart",
+        "Where the time goes as load rises",
+        caption,
+        {},
+        panels=tuple(panels),
+        legend=tuple(Key(name, colour, area=True) for name, colour in colours.items()),
+    )
