@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -194,3 +197,23 @@ def test_a_thousand_pairs_of_spans_that_are_each_others_parents_are_read_at_once
     spans = [span(1, mine, "s", 0, 10, {"openinference.span.kind": "LLM"}, parent=other) for mine, other in numbers]
     tree = trace_of(read(write(tmp_path / "t.jsonl", [request(spans)]))[0])
     assert (tree.spans, tree.calls, tree.is_rooted) == (2_000, {"generate": 2_000}, False)
+
+
+@pytest.mark.slow
+def test_a_gigabyte_of_attributes_that_nobody_reads_takes_no_more_memory_than_a_line(tmp_path: Path) -> None:
+    """Forty lines of 25 MB each, compressed; the process that reads them never holds a tenth of them."""
+    path, big = tmp_path / "big.jsonl.gz", "a vector as text " * 31_250
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        for trace in range(40):
+            about = {"openinference.span.kind": "RETRIEVER", **{f"llm.invocation.{n}": big for n in range(50)}}
+            stream.write(orjson.dumps(request([span(trace + 1, 1, "search", 0, 10, about, parent=None)])) + b"\n")
+    read_it = """
+import sys; from pathlib import Path; from ragprof.traces.reading import TraceAccount, read_spans
+account = TraceAccount(Path(sys.argv[1])); spans = list(read_spans(account.path, account))
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(len(spans), spans[0].stage, int(peak.split()[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", read_it, path], check=True, capture_output=True, text=True)
+    spans, stage, kilobytes = done.stdout.split()
+    assert (spans, stage) == ("40", "search")
+    assert int(kilobytes) < 400_000
