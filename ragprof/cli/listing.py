@@ -130,6 +130,9 @@ def _electricity(region: RegionEnergy) -> str:
 
 
 def _title(recipe: Path) -> str:
-    import tomllib
+    from ragprof.core.files import read_toml
 
-    return str(tomllib.loads(recipe.read_text(encoding="utf-8")).get("title", ""))
+    try:
+        return str(read_toml(recipe, what="recipe")[1].get("title", ""))
+    except BadInput as problem:
+        return f"not readable: {problem.message}"

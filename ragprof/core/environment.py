@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -87,3 +88,14 @@ def peak_rss_bytes() -> int:
                 return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+HANDED_ON = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TERM|TZ|TMPDIR|TEMP|TMP|LANG|LANGUAGE|LC_\w+|PYTHON\w*|VIRTUAL_ENV|CONDA_PREFIX|"
+    r"LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|SYSTEMROOT|XDG_CACHE_HOME|RAGPROF_CACHE|SOURCE_DATE_EPOCH|OMP_NUM_THREADS"
+)
+
+
+def without_secrets() -> dict[str, str]:
+    """The variables that code of others needs to run: no keys, and no addresses, which may hold passwords."""
+    return {name: value for name, value in os.environ.items() if HANDED_ON.fullmatch(name)}

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,25 @@ def check_folder(folder: Path) -> None:
         raise BadInput("no such folder; give that of a recording, such as reports/<eval>", file=folder)
 
 
+def sweep(folder: Path) -> None:
+    """Delete what writers that were killed left half-written in and below a folder; those that live keep theirs."""
+    for left in folder.rglob(".*.partial"):
+        writer = left.name.rpartition(".partial")[0].rpartition(".")[2]
+        if writer.isdigit() and left.is_file() and not is_running(int(writer)):
+            left.unlink(missing_ok=True)
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number, by whomever."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 @contextmanager
 def unchanged_on_failure(folder: Path, *names: str) -> Iterator[None]:
     """Files of these names, in the folder and below it, are what they were if the block fails."""
@@ -133,28 +153,48 @@ def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
 
     try:
         kept = json.loads(path.read_text(encoding="utf-8"), object_hook=Kept)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as failure:
+    except (ValueError, RecursionError) as failure:  # not JSON, not UTF-8, or a number of thousands of digits
         raise BadInput(f"not valid JSON ({failure}); {remedy}", file=path) from None
     if not isinstance(kept, dict):
         raise BadInput(f"not a JSON object; {remedy}", file=path)
     return kept
 
 
+DEEPEST_KEY = 64
+"""Names in a dotted key; tomllib takes the square of their number."""
+DOTTED = re.compile(r"[\w\"'-]++(?:[ \t]*+\.[ \t]*+[\w\"'-]++)*+")
+
+
 def read_toml(path: Path, *, what: str) -> tuple[str, dict[str, Any]]:
     """Text and content of a file that the user has written. Raises BadInput with the line where it is no TOML."""
-    import re
-    import tomllib
-
     try:
-        text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as failure:
         raise BadInput(f"cannot read this {what}: {failure.strerror}; check the path", file=path) from None
     except UnicodeDecodeError as failure:
         raise BadInput(f"this {what} is not UTF-8 (byte {failure.start}); save it as UTF-8", file=path) from None
+    return text, parsed_toml(text, path)
+
+
+def parsed_toml(text: str, path: Path) -> dict[str, Any]:
+    """The content of TOML. Raises BadInput with the line where it is none, or nested too deep to be read."""
+    import tomllib
+
+    for found in DOTTED.finditer(text):
+        if found[0].count(".") >= DEEPEST_KEY:
+            above = text.count("\n", 0, found.start())
+            raise BadInput(f"a key of more than {DEEPEST_KEY} names; nest less", file=path, line=above + 1)
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as failure:
-        line = re.search(r"at line (\d+)", str(failure))
-        raise BadInput(f"not valid TOML: {failure}", file=path, line=int(line[1]) if line else None) from None
+        place = re.search(r"at line (\d+)", str(failure))
+        raise BadInput(
+            f"not valid TOML: {failure}; mend it", file=path, line=int(place[1]) if place else None
+        ) from None
+    except RecursionError:
+        raise BadInput("nested too deep to be read; nest less", file=path) from None
+    except ValueError as failure:  # a number of thousands of digits
+        raise BadInput(f"not valid TOML: {failure}; mend it", file=path) from None
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

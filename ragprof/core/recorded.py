@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -163,6 +164,43 @@ def of_recording(step: Callable[Concatenate[Path, OfFolder], Found]) -> Callable
             return step(folder, *args, **named)
 
     return inside
+
+
+OURS = ("spans.parquet", "usage.parquet", "tokens.parquet", "traces.parquet", "rankings")
+"""What is in the folder of every main recording, of a run that was killed as well."""
+WRITTEN = ("manifest.json", "judgement.json", "rates.json", "settings.json", "summary.json", "report.html", "report.md")
+"""What a run writes over and takes away."""
+
+
+def check_ours(folder: Path) -> None:
+    """Raises BadInput where a run would write over files of others: names that we use, and nothing that we made."""
+    foreign = [name for name in WRITTEN if (folder / name).exists()]
+    if foreign and not any((folder / name).exists() for name in OURS) and not _is_ours(folder / foreign[0]):
+        raise BadInput(
+            f"this file would be replaced, and nothing beside it shows that ragprof wrote it; {ELSEWHERE}",
+            file=folder / foreign[0],
+        )
+
+
+ELSEWHERE = "give another folder with --out (in Python out=), or move it away"
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        found = files.read_json(path, remedy="")
+    except BadInput:
+        return False
+    return "ragprof_version" in found or SEAL in found
+
+
+def remove_study(folder: Path) -> None:
+    """Delete a study's recording. Raises BadInput where the folder holds files and no plan or manifest of ours."""
+    if not folder.exists():
+        return
+    made = [path for name in ("plan.json", "manifest.json", "work.json") if (path := folder / name).exists()]
+    if folder.is_symlink() or (not made and any(path.suffix != ".partial" for path in folder.iterdir())):
+        raise BadInput(f"it would be deleted, and nothing in it shows that ragprof made it; {ELSEWHERE}", file=folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def recorded_by(command: str) -> str:

@@ -338,7 +338,7 @@ def pages(folder: Path, tally: Tally, rules: ReadingRules | None = None) -> list
     """All files below the folder that there is a reader for, sorted by their path; the others go to the tally."""
     found: list[Sighted] = []
     rules = rules or ReadingRules()
-    known = dict[str, PartSpec | None]()
+    known, home = dict[str, PartSpec | None](), folder.resolve()
 
     def closed(failure: OSError) -> None:
         tally.leave_out("folder", f"cannot be opened: {failure.strerror}", _shown(Path(failure.filename), folder))
@@ -357,6 +357,8 @@ def pages(folder: Path, tally: Tally, rules: ReadingRules | None = None) -> list
             kind = inner + GZ if kind == GZ else kind
             if path.name.startswith("."):
                 tally.leave_out("file", "hidden", _shown(path, folder))
+            elif path.is_symlink() and path.exists() and not path.resolve().is_relative_to(home):
+                tally.leave_out("file", "a link that leads out of the folder", _shown(path, folder))
             elif reader is not None:
                 found.append(Sighted(path, _shown(path, folder), kind, reader))
             else:

@@ -100,10 +100,24 @@ def html(source: str) -> ReadDocument:
     with warnings.catch_warnings():  # XHTML, and a page that looks like a file name, are read as HTML
         warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
-        soup = BeautifulSoup(source, "html.parser")
+        soup = BeautifulSoup(_without_open_ends(source), "html.parser")
     titles = (" ".join(_text(tag)[0].split()) for tag in (soup.h1, soup.title) if tag)
     text, headings = _text(soup)
     return ReadDocument(next(filter(None, titles), ""), sections(text, headings))
+
+
+OPEN_ENDS = (("<!--", "-->"), ("<![", "]>"), ("<", ">"))
+MANY_OPEN = 200
+
+
+def _without_open_ends(source: str) -> str:
+    """The page with marks that nothing closes as text, where there are many: the parser looks through the whole rest
+    of the page for the end of each, and takes minutes for some hundred kilobytes of them."""
+    for opening, closing in OPEN_ENDS:
+        closed = source.rfind(closing) + 1
+        if source.count(opening, closed) > MANY_OPEN:
+            source = source[:closed] + source[closed:].replace(opening, f"&lt;{opening[1:]}")
+    return source
 
 
 def table(rows: Iterable[Sequence[str]]) -> tuple[str, str]:

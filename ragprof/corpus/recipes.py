@@ -187,7 +187,12 @@ def _run(recipe: Recipe, output: Path) -> None:
     script, settings = recipe.script.resolve(), (recipe.folder / RECIPE_FILE).resolve()
     command = [sys.executable, str(script), str(settings), str(output.resolve())]
     done = subprocess.run(  # noqa: S603 - running the recipe's own script is what a recipe is for
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+        command,
+        env=environment.without_secrets(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
     )
     if done.returncode != 0:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-SCRIPT_LINES_SHOWN:]

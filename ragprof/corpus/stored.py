@@ -23,6 +23,7 @@ from ragprof.core.errors import BadInput
 from ragprof.core.files import read_json, ready_folder, write_json
 from ragprof.core.registry import PartSpec
 from ragprof.core.stages import ExistingIndex
+from ragprof.corpus import jsonl
 from ragprof.corpus.collection import Corpus, StoredVectors, fingerprint_of_docs
 
 LOG = logging.getLogger("ragprof")
@@ -91,8 +92,7 @@ def _written(rows: Iterable[StoredRow], folder: Path, progress: Progress) -> tup
 def read_stored(folder: Path, name: str | None = None) -> Corpus:
     """The copy as a corpus that knows its vectors."""
     taken = read_json(folder / TAKEN, remedy=f"delete {folder}")
-    with (folder / DOCS).open(encoding="utf-8") as lines:
-        records = [json.loads(line) for line in lines]
+    records = (record for _, record in jsonl.records(folder / DOCS))
     docs = tuple(Doc(each["_id"], "", each["text"], each["_id"]) for each in records)
     return Corpus(
         name or str(taken["store"]),

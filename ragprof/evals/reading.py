@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,7 @@ def read_eval(path: Path) -> EvalConfig:
     """Parse and check an eval file. Raises BadInput or UnknownName with file and line."""
     if not path.is_file():
         raise BadInput("no such eval file; start from evals/python-docs.toml", file=path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        table = tomllib.loads(text)
-    except UnicodeDecodeError as failure:
-        raise BadInput(f"not UTF-8 (byte {failure.start}); save it as UTF-8", file=path) from None
-    except tomllib.TOMLDecodeError as failure:
-        found = re.search(r"line (\d+)", str(failure))
-        line = int(found[1]) if found else None
-        raise BadInput(f"not valid TOML: {failure}; mend it", file=path, line=line) from None
+    text, table = read_toml(path, what="eval file")
     try:
         return EvalConfig.model_validate(table)
     except ValidationError as failure:
@@ -60,7 +51,7 @@ def line_of(text: str, location: Sequence[str | int]) -> int | None:
     counts: dict[str, int] = {}
     best: tuple[int, int] | None = None
     for number, line in enumerate(text.split("\n"), start=1):
-        header = re.match(r"\s*\[(\[)?\s*([^\]]+?)\s*\]", line)
+        header = re.match(r"\[(\[)?([^\]]+)\]", line.lstrip())
         if header and "=" not in line.split("]")[0]:
             parts = _keys(header[2])
             if header[1]:

@@ -225,7 +225,7 @@ def _published(table: Mapping[str, Any], path: Path, line: Callable[[str | None]
     shape = table.get("shape")
     if shape is None:
         raise BadInput(f"a rate needs 'shape', one of {', '.join(OPTIONS)}", file=path, line=line(None))
-    if shape not in OPTIONS:
+    if not isinstance(shape, str) or shape not in OPTIONS:
         raise UnknownName("shape of a rate", str(shape), OPTIONS, file=path, line=line("shape"))
     known = (*KEYS, *OPTIONS[shape])
     for key in table:

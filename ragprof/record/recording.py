@@ -244,7 +244,8 @@ def unread(subject: Subject, embedding: Embedding, ranked: Mapping[str, Ranked],
 
 
 def clear(folder: Path) -> None:
-    """Take away what was made of an older recording."""
+    """Take away what was made of an older recording, and what killed runs left half-written."""
+    files.sweep(folder)
     for name in DERIVED:
         (folder / name).unlink(missing_ok=True)
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ragprof.core import DEFAULT_K, files
 from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import check_ours
 from ragprof.core.registry import PartSpec
 from ragprof.corpus import OwnDocuments, Passages, read_corpus, read_evaluation_set, with_own_documents
 from ragprof.evals import DEFAULT_METRICS, EvalConfig, PipelineConfig, Prices, Timing, complaint, read_eval
@@ -291,6 +292,7 @@ def run_untimed(
 def bench_of(prepared: Prepared, out: Path | None, progress: Progress) -> Bench:
     """Return the folders of a recording after checking that they can be written."""
     folder, cache = out or Path("reports") / prepared.subject.config.name, files.cache_folder()
+    check_ours(folder)
     files.ready_folder(folder, remedy="give another one with --out (in Python out=)")
     files.ready_folder(cache, remedy="set RAGPROF_CACHE to one that can be written")
     return Bench(folder, cache, progress)

@@ -224,3 +224,33 @@ def test_a_folder_that_is_no_environment_is_taken_for_a_revision(repository: Rep
 def test_a_machine_without_git_is_told_so(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert refusal("v1", repository.eval_file) == "git is not installed; --against a revision needs it"
+
+
+def test_commands_that_git_is_set_up_to_run_are_not_run(repository: Repository, tmp_path: Path) -> None:
+    """An fsmonitor and a smudge filter; data that Git LFS keeps is fetched all the same."""
+    told = tmp_path / "was-run"
+    repository.commit({".gitattributes": "*.py filter=own"})
+    repository.git("config", "core.fsmonitor", f"touch {told}; false")
+    repository.git("config", "filter.own.smudge", f"touch {told}; cat")
+    repository.git("config", "filter.own.clean", "cat")
+    repository.git("config", "filter.own.required", "true")
+    repository.git("config", "filter.lfs.smudge", "sed s/2/3/")
+    repository.commit({".gitattributes": "*.py filter=own\n*.txt filter=lfs", "data.txt": "2"})
+    told.unlink(missing_ok=True)  # what the commit itself ran
+    with other_side("HEAD", eval_file=repository.eval_file) as side:
+        assert side.folder is not None
+        assert (side.folder / "module.py").read_text() == "VERSION = 2"
+        assert (side.folder / "data.txt").read_text() == "3"
+    assert not told.exists()
+
+
+def test_what_a_killed_gate_checked_out_is_taken_away_by_the_next(repository: Repository, tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / "temporary" / f"ragprof-against-{gone.pid}-left"
+    repository.git("worktree", "add", "--detach", str(left / "tree"), "v1")
+    mine = tmp_path / "temporary" / f"ragprof-against-{os.getpid()}-mine"
+    repository.git("worktree", "add", "--detach", str(mine / "tree"), "v1")
+    with other_side("v1", eval_file=repository.eval_file):
+        assert repository.trees() == 3
+    assert left_behind(tmp_path) == [mine]

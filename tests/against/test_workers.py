@@ -249,3 +249,12 @@ def test_requests_out_of_order_are_a_fault_of_the_program() -> None:
         serve(StringIO('{"do": "load", "folder": "out"}\n'), StringIO())
     with pytest.raises(RuntimeError, match="a worker is loaded before it is asked"):
         serve(StringIO('{"do": "rank"}\n'), StringIO())
+
+
+def test_a_module_that_is_called_as_one_of_python_is_no_module_of_pythons(tmp_path: Path) -> None:
+    """A random.py at the top of a repository broke every gate in it."""
+    (tmp_path / "random.py").write_text("raise SystemExit('not this one')")
+    (tmp_path / "own_words.py").write_text("")
+    side = RunnableSide("base", HANDBOOK_EVAL, folder=tmp_path, paths=(tmp_path,))
+    with Process(side, Bars()) as worker:
+        assert worker.ask("prepare", eval_file=str(HANDBOOK_EVAL), corpus=None, books=[])

@@ -193,7 +193,7 @@ def test_what_unicode_calls_a_line_end_and_toml_does_not_moves_no_line(eval_file
 
 def test_a_file_that_is_not_utf8_says_at_which_byte(eval_file: Path) -> None:
     eval_file.write_bytes('name = "größe"'.encode("latin-1"))
-    with pytest.raises(BadInput, match=r"eval\.toml: not UTF-8 \(byte 10\); save it as UTF-8"):
+    with pytest.raises(BadInput, match=r"eval\.toml: this eval file is not UTF-8 \(byte 10\); save it as UTF-8"):
         read_eval(eval_file)
 
 

@@ -1,5 +1,6 @@
 """Recipes: built once for each state of recipe and packages, whole or not at all, and found by name."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,15 @@ def test_a_path_starts_at_the_eval_file(recipe: Path, tmp_path: Path) -> None:
 def test_an_unknown_name_lists_the_others(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"no corpus named 'tinny'; did you mean 'tiny'\? There are: .*tiny"):
         find("tinny", near=tmp_path / "eval.toml")
+
+
+def test_a_script_gets_no_key_of_the_user(recipe: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-3141592653589793")
+    monkeypatch.setenv("DATABASE_URL", "postgres://me:secret@db")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    telling = "import os\nPath(sys.argv[1]).with_name('seen.json').write_text(json.dumps(dict(os.environ)))\n"
+    (recipe / "make.py").write_text(SCRIPT + telling)
+    build(recipe, cache=cache)
+    seen = json.loads((recipe / "seen.json").read_text())
+    assert seen["LC_ALL"] == "C.UTF-8"
+    assert {"OPENAI_API_KEY", "DATABASE_URL"} & seen.keys() == set()

@@ -34,6 +34,7 @@ from ragprof.parts.models.places import (
     PACKAGED_GEMMA,
     Float,
     converted,
+    loading,
     locate,
     packaged_gemma,
     revision,
@@ -171,21 +172,24 @@ class CausalModel:
 
         without_bars()
         options |= {"dtype": getattr(torch, self.precision), "use_safetensors": True, "trust_remote_code": False}
-        model: Any = AutoModelForCausalLM.from_pretrained(str(self.folder), **options)
+        with loading(self.folder):
+            model: Any = AutoModelForCausalLM.from_pretrained(str(self.folder), **options)
         return model.to(self.device).eval()
 
     @cached_property
     def tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=False)
+        with loading(self.folder):
+            return AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=False)
 
     @cached_property
     def context_tokens(self) -> int | None:
         """The longest text that the model was made for, prompt and answer together."""
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(str(self.folder), trust_remote_code=False).get_text_config()
+        with loading(self.folder):
+            config = AutoConfig.from_pretrained(str(self.folder), trust_remote_code=False).get_text_config()
         longest = getattr(config, "max_position_embeddings", None)
         return None if longest is None else int(longest)
 

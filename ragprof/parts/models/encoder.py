@@ -31,7 +31,7 @@ from ragprof.core import Doc, PairLength, Query, Vectors
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.parts.models.engines import LARGEST_DISTANCE, Engine, Engines, batches, copy_of, in_turn
 from ragprof.parts.models.kernels import int8_speed, number_format, pack_linears, packed_copy, quantise_linears
-from ragprof.parts.models.places import PACKAGED_MINILM, Float, locate, revision, stored_float
+from ragprof.parts.models.places import PACKAGED_MINILM, Float, loading, locate, revision, stored_float
 
 if TYPE_CHECKING:
     import torch
@@ -120,9 +120,10 @@ class Transformer:
         from sentence_transformers import SentenceTransformer
 
         options |= {"dtype": getattr(torch, float_of(self.numbers)), "use_safetensors": True}
-        model = SentenceTransformer(
-            str(self.location), device=self.device, model_kwargs=options, trust_remote_code=False
-        )
+        with loading(self.location):
+            model = SentenceTransformer(
+                str(self.location), device=self.device, model_kwargs=options, trust_remote_code=False
+            )
         model.eval()
         if self.numbers == "int8":
             quantise_linears(model)

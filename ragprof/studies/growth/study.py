@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import shutil
 from pathlib import Path
 
+from ragprof.core.recorded import remove_study
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.settings import handed_down, settings_of
 from ragprof.parts.models.encoder import EncoderReranker
@@ -98,7 +98,7 @@ def _ranking_s(growing: Growing, trial: Trial) -> float:
 def ready(growing: Growing, bench: Bench) -> None:
     """Claim the folder. Raises BadInput where it holds another growth recording."""
     if growing.fresh:
-        shutil.rmtree(bench.folder / "growth", ignore_errors=True)
+        remove_study(bench.folder / "growth")
     claim(bench.folder / "growth", growing)
     for sentence in growing.apps_left_out.values():
         bench.progress.note(f"{sentence}; it is left out")
