@@ -109,18 +109,22 @@ def _sums(document: Path, *_changed: int) -> Mapping[str, str]:
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[None]:
+def reading(folder: Path, study: str = "") -> Iterator[None]:
     """Turn a crash of the block over a recording whose files may be damaged into BadInput that names the damaged file.
 
-    Where all are as they were written, the fault is in the code, and the crash stays one.
+    With a `study`, its own recording inside the folder is read beside the main one. Where all files are as they were
+    written, the fault is in the code, and the crash stays one.
     """
     try:
         yield
     except RagprofError:
         raise
     except MISFITS as crash:
+        from pydantic import ValidationError
+
         told = f"{type(crash).__name__}: {' '.join(str(crash).split())[:TOLD_CHARACTERS]}"
-        found = doubtful(folder)
+        told = _complaint(crash) if isinstance(crash, ValidationError) else told
+        found = doubtful(folder, study)
         if found is None:
             raise
         logging.getLogger("ragprof").debug("files that do not fit together", exc_info=crash)
@@ -136,14 +140,15 @@ def reading(folder: Path) -> Iterator[None]:
         ) from crash
 
 
-def doubtful(folder: Path) -> Path | None:
-    """A JSON file in or below a recording's folder that was edited, else a folder with one that has no seal."""
+def doubtful(folder: Path, study: str = "") -> Path | None:
+    """A JSON file of a main recording, or of a study in it, that was edited; else the folder of one without a seal."""
+    own = [path for name in SEALS for path in sorted((folder / study).rglob(name))] if study else []
     unsealed = None
-    for path in sorted(path for name in SEALS for path in folder.rglob(name)):
+    for path in [*own, *(path for name in SEALS if (path := folder / name).exists())]:
         try:
             content = files.read_json(path, remedy="")
             if SEAL not in content:
-                unsealed = unsealed or path.parent
+                unsealed = unsealed or (folder / study if path in own else folder)
             elif content[SEAL] != seal(content):
                 return path
         except (BadInput, ValueError):

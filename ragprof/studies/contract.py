@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragprof.core import Estimate
 from ragprof.core.errors import BadInput
-from ragprof.core.recorded import of_recording, reading
+from ragprof.core.recorded import reading
 from ragprof.report.blocks import ReportPart
 
 if TYPE_CHECKING:  # a finished recording is analysed and drawn without what makes one
@@ -300,13 +300,20 @@ class Study(Generic[PlanT, SectionT]):
     """Keep other settings beside the study's recording, among those that it does not rest on. Raises BadInput."""
 
     def __post_init__(self) -> None:
-        judge = self.judge
+        judge, analyse, price = self.judge, self.analyse, self.price
 
         def judged(plan: PlanT, evaluation: EvaluationSet, bench: Bench) -> None:
-            with reading(bench.folder):
+            with reading(bench.folder, self.name):
                 judge(plan, evaluation, bench)
 
+        def analysed(folder: Path) -> SectionT:
+            with reading(folder, self.name):
+                return analyse(folder)
+
+        def priced(folder: Path, pricing: Pricing) -> None:
+            with reading(folder, self.name):
+                price(folder, pricing)
+
         # What reads a recording tells a damaged one by name, whichever study it belongs to.
-        for name, step in {"analyse": of_recording(self.analyse), "price": of_recording(self.price)}.items():
+        for name, step in {"analyse": analysed, "price": priced, "judge": judged}.items():
             object.__setattr__(self, name, step)
-        object.__setattr__(self, "judge", judged)

@@ -167,9 +167,9 @@ def test_html_loses_scripts_and_markup_but_not_its_paragraphs() -> None:
 
 def test_large_html_takes_no_quadratic_time() -> None:
     parts = (f"<h2>Part {number}</h2>\n<p>Some <b>text</b>.</p>\n" for number in range(3000))
-    started = time.perf_counter()
+    started = time.process_time()
     assert html("".join(parts)).text.startswith("Part 0\n\nSome text.\n\nPart 1\n\n")
-    assert time.perf_counter() - started < 4
+    assert time.process_time() - started < 4
 
 
 @pytest.mark.parametrize("source", ["index.html", '<?xml version="1.0"?><html><body>hello</body></html>'])

@@ -148,7 +148,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 TOLD = re.compile(
     r"((record|price) it again"
     r"( with 'ragprof (run|grow --fresh|inject|reranker|curate|screen|chunking|stores|audit|price)')?"
-    r"|delete the file.*)$"
+    r"|delete the file.*|run 'ragprof run' to the end)$"
 )
 Pass = Callable[[Path], object]
 ON = date(2026, 11, 1)
@@ -170,7 +170,7 @@ def passes(whole: Path, evaluation: EvaluationSet) -> dict[str, list[Pass]]:
     growing = plan_growth(prepared, eval_file)
 
     def sizes_written(home: Path) -> None:
-        with reading(home):
+        with reading(home, "growth"):
             write_sizes(growing, home / "growth")
 
     of_studies: dict[str, list[Pass]] = {

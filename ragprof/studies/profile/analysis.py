@@ -10,7 +10,7 @@ import pandas as pd
 
 from ragprof.core import STAGES
 from ragprof.core.errors import BadInput
-from ragprof.core.recorded import RecordedJson
+from ragprof.core.recorded import RecordedJson, of_recording
 from ragprof.evals import Timing, settings_of
 from ragprof.evals.recorded import (
     BUILDS,
@@ -61,6 +61,7 @@ class ProfileManifest(MainManifest, total=False):
 MANIFEST = RecordedJson(ProfileManifest)
 
 
+@of_recording
 def profile_of(folder: Path) -> ProfileSection:
     """Return the section of a recording's folder. Raises BadInput where a pass is missing or of another recording."""
     manifest, judgement = read_manifest(folder, MANIFEST), JUDGEMENT.read(folder / "judgement.json")
