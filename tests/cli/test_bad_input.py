@@ -265,3 +265,9 @@ def test_a_manifest_that_lacks_a_member_is_told_which(
     changed(handbook_recording / "manifest.json", '"created"', '"made"')
     said = complaint(ragprof, "report", handbook_recording, folder=tmp_path)
     assert said == "recording/manifest.json: it has no 'created'; record it again with 'ragprof run'"
+
+
+@pytest.mark.parametrize("command", ["run", "check", "report", "price", "compare x", "baseline show", "trace", "label"])
+def test_a_name_that_no_file_can_have_is_one_message(ragprof: Ragprof, tmp_path: Path, command: str) -> None:
+    said = complaint(ragprof, *command.split(), "x" * 300, folder=tmp_path)
+    assert "x" * 300 in said or "File name too long" in said
