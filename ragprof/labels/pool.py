@@ -90,7 +90,7 @@ def read_pool(path: Path) -> list[PooledQuery]:
         raise BadInput("nothing is pooled yet; run `ragprof label` on the eval file first", file=path)
     try:
         return list(_pooled(path))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput(
             "it is not a pool as ragprof writes it; delete it and run `ragprof label` again", file=path
         ) from None
