@@ -119,7 +119,9 @@ class MilvusStore(DatabaseStore):
             try:
                 client = self._connect()
             except CallFailed as failure:
-                raise access.unreachable("milvus", failure.reason, self._url_env) from None
+                who = f"set the right token in ${self._token_env}" if self._token_env else "name a token in token_env"
+                told = access.unreachable("milvus", failure.reason, self._url_env)
+                raise BadInput(f"{told}; pymilvus says the same of a token that is refused: {who}") from None
             if self.is_existing:
                 self._open_collection()
             elif self._url_env:
@@ -148,7 +150,7 @@ class MilvusStore(DatabaseStore):
             )
         try:
             self._client = MilvusClient(uri=url, token=token, timeout=TIMEOUT_S)
-            self._version = self._client.get_server_version()
+            self._version = self._called(self._client.get_server_version)
             return self._client
         except MilvusException as failure:
             said = access.shown(failure.message, self._secrets)
@@ -317,11 +319,21 @@ class MilvusStore(DatabaseStore):
         self.metric, self._kind = found, str(index["index_type"])
         if self._kind == "FLAT":
             said_to_scan("milvus", self._names)
-        if self._called(lambda: client.get_load_state(name))["state"].name != "Loaded":
+        if self._is_unloaded():
             raise BadInput(
                 f"the store 'milvus': '{name}' is not loaded, and ragprof changes nothing on the server; load it with "
                 f"MilvusClient.load_collection('{name}')"
             )
+
+    def _is_unloaded(self) -> bool:
+        """Whether it says so: a user who may only read may not ask, and finds out with the first search."""
+        import grpc
+
+        try:
+            state = self._client.get_load_state(self._names.place)["state"]
+        except grpc.RpcError:
+            return False
+        return str(state.name) != "Loaded"
 
     def _count(self) -> int:
         asked = {"filter": self._where, "output_fields": ["count(*)"]}
@@ -341,10 +353,20 @@ class MilvusStore(DatabaseStore):
             pages.close()
 
     def _called(self, call: Any, *, asked: bool = False) -> Any:
+        import grpc
         from pymilvus import MilvusException
 
         try:
             return call()
+        except grpc.RpcError as failure:  # as which pymilvus hands on what the server's doorkeeper says
+            code, said = failure.code(), access.shown(failure.details(), self._secrets)
+            if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED):
+                raise BadInput(
+                    f"the store 'milvus': the server refused us ({said}); grant the user what it needs"
+                ) from None
+            if asked and code == grpc.StatusCode.UNAVAILABLE:
+                raise CallFailed(f"the connection is lost ({said})") from None
+            raise BadInput(f"the store 'milvus': {said}") from None
         except MilvusException as failure:
             said = access.shown(failure.message, self._secrets)
             if asked and ("UNAVAILABLE" in said or "connect" in said.lower()):
