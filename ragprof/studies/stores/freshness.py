@@ -94,7 +94,8 @@ def change_sentences(section: StoresSection) -> Iterator[str]:
     yield _recall_told(section, f"While passages came and went ({what})")
     yield _ghosts_told(section)
     slower = [_slower(section, each.setting) for each in section.phases if each.phase == "during"]
-    yield f"Under writes the p95 of a search was {figures.listed(slower)} times that before."
+    if not section.busy:
+        yield f"Under writes the p95 of a search was {figures.listed(slower)} times that before."
     grown = [
         f"{each.index} {figures.size(each.before_bytes)} before, {figures.size(each.after_bytes)} after, "
         f"{figures.size(each.rebuilt_bytes)} built anew"

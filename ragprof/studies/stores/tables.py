@@ -8,7 +8,7 @@ from ragprof.report import figures
 from ragprof.report.blocks import Block, ReportPart, Sentences
 from ragprof.report.tables import Cell, Column, Table, Tone, estimate_cell, figure, gain_span, quantile_cell
 from ragprof.report.tables import Row as TableRow
-from ragprof.studies.contract import Context
+from ragprof.studies.contract import Context, EstimateValue
 from ragprof.studies.stores.section import Kept, StoreQuality, StoreSetting, StoresSection
 
 if TYPE_CHECKING:
@@ -83,22 +83,27 @@ def _quality(found: StoreQuality | None) -> tuple[Cell, Cell]:
 
 def losses_table(section: StoresSection) -> Table:
     """Where a perfect score is lost: scoring, index, reranker, prompt."""
-    behind = section.reranker or "reranker"
     columns = {
         Column("Setting", numeric=False): lambda one: Cell(one.setting),
         Column("Scoring", "of the vectors"): lambda one: estimate_cell(one.embedding, figures.score),
-        Column("Index", "against exact"): lambda one: estimate_cell(one.index, figures.score),
-        Column("Reordering", behind): lambda one: (
-            figure(figures.ABSENT) if one.rerank is None else estimate_cell(one.rerank, figures.score)
-        ),
-        Column("Packing", "of the prompt"): lambda one: estimate_cell(one.packing, figures.score),
+        Column("Index", "against exact"): lambda one: _lost(one.index),
+        Column("Reordering", section.reranker): lambda one: _lost(one.rerank),
+        Column("Packing", "of the prompt"): lambda one: _lost(one.packing),
         Column("All", "of 1"): lambda one: estimate_cell(one.total, figures.score),
     }
+    if not section.reranker:
+        columns = {column: read for column, read in columns.items() if column.title != "Reordering"}
     note = (
         f"{section.metric} lost in each part; the parts sum to what a perfect prompt has and this one has not. Below "
         "zero: won. Small figures are 95% intervals."
     )
     return Table.of("stores-parts", "Where quality is lost", columns, section.losses, note)
+
+
+def _lost(part: EstimateValue | None) -> Cell:
+    if part is None or part.mean is None:
+        return figure(figures.ABSENT)
+    return figure(figures.difference(part.mean), gain_span(part.interval, figures.score))
 
 
 def costs_table(section: StoresSection) -> Table:
