@@ -43,6 +43,8 @@ DATA_URI = re.compile(
 GZ = ".gz"
 ALSO = {".htm": ".html", ".tsv": ".csv", ".ndjson": ".jsonl", ".markdown": ".md"}
 """Suffixes that are read as another one."""
+NAMED_ONLY = frozenset({"docling"})
+"""Readers of several kinds of files, which are taken where `[corpus] readers` names them; no suffix is theirs."""
 PARSED = "parsed"
 """A folder of the cache: what parsers made of files."""
 PAGES_NAMED = 5
@@ -66,7 +68,7 @@ class ReadingRules:
         """The reader of a suffix such as `.pdf`; None where nobody reads it."""
         own = self.readers.get(suffix[1:])
         usual = ALSO.get(suffix, suffix)[1:]
-        return own or (PartSpec(name=usual) if usual in names("readers") else None)
+        return own or (PartSpec(name=usual) if usual in names("readers") and usual not in NAMED_ONLY else None)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def check_readers(readers: Mapping[str, PartSpec]) -> None:
 
 def suffixes() -> str:
     """What is read, in words."""
-    return " ".join(f".{name}" for name in names("readers"))
+    return " ".join(f".{name}" for name in names("readers") if name not in NAMED_ONLY)
 
 
 def read_folder(

@@ -24,12 +24,12 @@ MOST_CONTROLS = 0.05
 NO_TEXT = "no text, whatever its name says: its bytes are those of another kind of file"
 
 
-def need(module: str, package: str) -> None:
+def need(module: str, package: str, *, install: str = "") -> None:
     """Import a reader's library. Raises MissingPackage with the command that installs it, where it is not there."""
     try:
         import_module(module)
     except ImportError:
-        raise MissingPackage(f"needs {package}: pip install {package}") from None
+        raise MissingPackage(f"needs {package}: pip install {install or package}") from None
 
 
 def decoded(content: bytes, declared: str | None = None) -> str:

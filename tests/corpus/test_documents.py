@@ -16,6 +16,7 @@ from ragprof.core.registry import PartSpec, create, names
 from ragprof.corpus import Chunking, Corpus, ReadingRules, read_corpus
 from ragprof.corpus.account import ParsedFiles
 from ragprof.corpus.apart import ParsingProcess
+from ragprof.corpus.folder import NAMED_ONLY
 
 
 @pytest.fixture(autouse=True)
@@ -214,7 +215,7 @@ def test_every_kind_of_file_becomes_text_with_its_title_and_place(tmp_path: Path
     assert {each.kind for each in corpus.account.parsed} == {".docx", ".parquet", ".pptx", ".xlsx"}
 
 
-@pytest.mark.parametrize("name", names("readers"))
+@pytest.mark.parametrize("name", [name for name in names("readers") if name not in NAMED_ONLY])
 def test_a_reader_reads_its_kind_and_refuses_a_broken_file_in_one_line(name: str) -> None:
     reader = create("readers", PartSpec(name=name))
     reader.load()
@@ -265,11 +266,27 @@ def test_what_office_files_may_do_is_bounded_and_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "module", "reader", "command"),
+    [
+        ("xlsx", "openpyxl", "xlsx", "pip install openpyxl"),
+        ("docx", "docling", "docling", "pip install 'ragprof.docling.'"),
+    ],
+)
 def test_a_reader_without_its_library_names_the_command_that_installs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, module: str, reader: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(folder_of(tmp_path / "absent", {"openpyxl.py": b"raise ImportError"}))
-    with pytest.raises(
-        BadInput, match=r"no page with text .* \(1 \.xlsx \(needs openpyxl: pip install openpyxl\): a\.xlsx"
-    ):
-        read(tmp_path / "docs", {"a.xlsx": REAL["xlsx"]()})
+    monkeypatch.syspath_prepend(folder_of(tmp_path / "absent", {f"{module}.py": b"raise ImportError"}))
+    rules = ReadingRules(readers={kind: PartSpec(name=reader)})
+    with pytest.raises(BadInput, match=rf"no page with text .* \(1 \.{kind} \(needs {module}: {command}\): a\.{kind}"):
+        read_corpus(folder_of(tmp_path / "docs", {f"a.{kind}": REAL[kind]()}), rules=rules)
+
+
+@pytest.mark.slow
+def test_docling_reads_the_files_that_it_is_named_for(tmp_path: Path) -> None:
+    """Word alone: its models for PDF come from a hub."""
+    pytest.importorskip("docling")
+    rules = ReadingRules(readers={"docx": PartSpec(name="docling")})
+    (doc,) = read_corpus(folder_of(tmp_path, {"a.docx": REAL["docx"](), "a.png": b"\x89PNG"}), rules=rules).docs
+    assert (doc.title, doc.where) == ("Leave", "a.docx, § Leave")
+    assert doc.text.startswith("Leave\n\nThirty days a year.\n\nParents\n\n- A year more.\n\n| Grade")

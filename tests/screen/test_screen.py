@@ -119,12 +119,16 @@ def test_a_sample_is_told_with_its_size_and_its_seed(
     ).summary["screen"]
     assert (found["source_documents"], found["sampled_documents"], found["seed"]) == (41, 12, 3)
     assert found["statements"][0].startswith("former: 12 of 41 documents, drawn with seed 3; about")
-    assert "That is what 12 of its documents do" in " ".join(found["statements"])
+    assert "dense: the 12 of the sample alone change nDCG@10 by" in " ".join(found["statements"])
     for name, each in found["pipelines"].items():
-        effect = each["effects"][0]
-        low, high = effect["quality"]["interval"]
-        assert low <= effect["quality"]["mean"] <= high
-        assert effect["documents"] == 12
+        source, sample = each["effects"][:2]
+        assert (source["added"], source["documents"], sample["added"], sample["documents"]) == ("source", 41, "all", 12)
+        for effect in (source, sample):
+            low, high = effect["quality"]["interval"]
+            assert low <= effect["quality"]["mean"] <= high
+        # More documents take more places, and nobody has judged them.
+        assert source["quality"]["mean"] <= sample["quality"]["mean"] + 1e-9
+        assert source["from_source"]["mean"] >= sample["from_source"]["mean"] - 1e-9
         assert each["added_index_bytes"] > 0.3 * whole.summary["screen"]["pipelines"][name]["added_index_bytes"]
 
 
@@ -192,3 +196,78 @@ def test_intervals_hold_what_the_whole_source_does() -> None:
         low, high = np.quantile(found.mean() + (halves - halves.mean()) * factor, [0.025, 0.975])
         held += bool(low <= truth <= high)
     assert held >= 90
+
+
+SCIFACT = Path(__file__).parents[3] / "shared" / "data" / "beir" / "scifact"
+SCREENED = """
+name = "claims"
+corpus = { path = "today" }
+metrics = ["nDCG@10"]
+evaluation = { queries = "today/queries.jsonl", qrels = "today/qrels/test.tsv" }
+timing = { seconds = 0.1, rounds = 2, min_queries = 3, warmup = 1, patience = 0 }
+
+[[pipelines]]
+name = "bm25"
+store = "bm25s"
+depth = 20
+injector = { name = "top_k", k = 5 }
+
+[[pipelines]]
+name = "static"
+embedder = "static"
+store = "faiss_flat"
+depth = 20
+injector = { name = "token_budget", k = 5, tokens = 1500 }
+
+[[pipelines]]
+name = "static+overlap"
+embedder = "static"
+store = "faiss_flat"
+depth = 20
+reranker = "overlap"
+injector = { name = "top_k", k = 5 }
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+@pytest.mark.skipif(not SCIFACT.is_dir(), reason=f"SciFact is not beside the project ({SCIFACT.name})")
+def test_a_sample_tells_what_ingesting_the_whole_source_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciFact in two: what is judged and 1,200 others are today's, 3,700 the source; a sample of 400 against all."""
+    monkeypatch.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
+    lines = (SCIFACT / "corpus.jsonl").read_text().splitlines()
+    judged = {line.split("\t")[1] for line in (SCIFACT / "qrels" / "test.tsv").read_text().splitlines()[1:]}
+    others = [line for line in lines if json.loads(line)["_id"] not in judged]
+    own = [line for line in lines if json.loads(line)["_id"] in judged] + others[:1200]
+    shutil.copytree(SCIFACT, tmp_path / "today")
+    (tmp_path / "today" / "corpus.jsonl").write_text("\n".join(own))
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "corpus.jsonl").write_text("\n".join(others[1200:]))
+    (tmp_path / "claims.toml").write_text(SCREENED)
+
+    def screened(sample: int, seed: int) -> Any:
+        changes = {"seed": seed}
+        found = ragprof.screen(
+            tmp_path / "claims.toml", tmp_path / "source", sample=sample, changes=changes, out=tmp_path / "out"
+        )
+        return {name: each["effects"] for name, each in found.summary["screen"]["pipelines"].items()}
+
+    truth, samples = screened(100_000, 0), [screened(400, seed) for seed in (1, 2, 3)]
+    held, closer, asked = 0, 0, 0
+    for found in samples:
+        for name, (of_all, of_sample, *_) in found.items():
+            for key in ("quality", "from_source", "context_tokens", "judged"):
+                real = truth[name][0][key]["mean"]
+                low, high = of_all[key]["interval"]
+                print(
+                    name,
+                    key,
+                    f"{real:.4f} {of_all[key]['mean']:.4f} ({low:.4f} {high:.4f}) {of_sample[key]['mean']:.4f}",
+                )
+                held += low <= real <= high
+                closer += abs(of_all[key]["mean"] - real) < abs(of_sample[key]["mean"] - real)
+                asked += 1
+    print(held, closer, asked)
+    assert asked == 36
+    assert held >= 33
+    assert closer >= 33

@@ -46,7 +46,7 @@ def analyse(folder: Path) -> ScreenSection:
     measured = Measured(place / VARIANTS / AS_IT_IS, judgement["metric"])
     pipelines = {
         name: _pipeline(rows, effects[effects["pipeline"] == name], sampled, measured, name, times=times,
-                        queries=manifest["queries"])
+                        queries=manifest["queries"], documents=manifest["source_documents"])
         for name, rows in variants.items()
     }  # fmt: skip
     section = ScreenSection(
@@ -76,7 +76,7 @@ def _share(flags: pd.Series, times: float) -> EstimateValue:
 
 def _pipeline(
     rows: list[PricedVariant], effects: pd.DataFrame, sampled: pd.DataFrame, measured: Measured, name: str, *,
-    times: float, queries: int,
+    times: float, queries: int, documents: int,
 ) -> ScreenedPipeline:  # fmt: skip
     today, with_sample = rows
     added_bytes = None
@@ -87,10 +87,10 @@ def _pipeline(
         embed = plain((Decimal(with_sample.embed_usd) - Decimal(today.embed_usd)) * Decimal(repr(times)))
     usd, tokens = measured.usd(name), measured.prompt_tokens(name)
     per_token = None if usd is None or not tokens.sum() else float(usd.sum() / tokens.sum())
-    counts = {"all": len(sampled), "similar": int(sampled["similar"].sum())}
+    counts = {"source": documents, "all": len(sampled), "similar": int(sampled["similar"].sum())}
     counts["unrelated"] = counts["all"] - counts["similar"]
     found = []
-    for added in ADDED:
+    for added in ("source", *ADDED) if (effects["added"] == "source").any() else ADDED:
         mine = effects[effects["added"] == added].sort_values("resample")
         change = {key: _estimate(mine[key].to_numpy(), queries) for key in ("quality", "judged")}
         context = mine["context_tokens"].to_numpy()
@@ -99,7 +99,9 @@ def _pipeline(
                 added=added,
                 documents=counts[added],
                 quality=change["quality"],
-                quality_of_half=None if change["quality"] is None else float(mine["quality_of_half"].iloc[0]),
+                quality_of_half=None
+                if change["quality"] is None or added == "source"
+                else float(mine["quality_of_half"].iloc[0]),
                 judged=change["judged"],
                 from_source=_estimate(np.clip(mine["from_source"].to_numpy(), 0, 1), queries)
                 or EstimateValue(mean=None, interval=None, n=0),
@@ -139,33 +141,39 @@ def _sentences(section: ScreenSection) -> Iterator[str]:
     if section.copies.mean:
         told = figures.with_interval(section.copies.mean, section.copies.interval, figures.share)
         yield f"{told} of its documents are in the corpus already, word for word."
-    what = "it" if whole else f"these {section.sampled_documents:,}"
     for name, each in section.pipelines.items():
-        effect = each.effects[0]
-        parts = []
-        if effect.quality is not None:
-            told = figures.with_interval(effect.quality.mean, effect.quality.interval, figures.difference)
+        yield f"{name}: adding it {figures.listed(_changes(section, each.effects[0]))}."
+        if not whole and (sample := each.effects[1]).quality is not None:
+            told = figures.with_interval(sample.quality.mean, sample.quality.interval, figures.difference)
             half = (
                 ""
-                if effect.quality_of_half is None
-                else f" (half as many: {figures.difference(effect.quality_of_half)})"
+                if sample.quality_of_half is None
+                else f", half as many by {figures.difference(sample.quality_of_half)}"
             )
-            parts.append(f"changes {section.metric} by {told}{half}")
-        share = figures.with_interval(effect.from_source.mean, effect.from_source.interval, figures.share)
-        parts.append(f"puts passages of the source into {share} of the places in prompts")
-        tokens = figures.with_interval(effect.context_tokens.mean, effect.context_tokens.interval, _signed_count)
-        parts.append(f"changes context tokens per query by {tokens}")
-        yield f"{name}: adding {what} {figures.listed(parts)}."
+            yield f"{name}: the {sample.documents:,} of the sample alone change {section.metric} by {told}{half}."
     if not whole:
         yield (
-            f"That is what {section.sampled_documents:,} of its documents do; more of them take more places and push "
-            "further down what is relevant. Size and price of the index are those of the whole source."
+            "What the whole of it does is estimated from how many passages of the sample come before each of today's "
+            "results; what the parts do is that of the sample. Size and price of the index are those of the whole."
         )
     if any(each.quality is not None for each in section.pipelines.values()):
         yield (
             "Nobody has judged the new documents: each counts as irrelevant here, so quality is what it costs the "
             "questions of today if the source answers none of them."
         )
+
+
+def _changes(section: ScreenSection, effect: AddedEffect) -> list[str]:
+    """What adding it does, in words."""
+    parts = []
+    if effect.quality is not None:
+        told = figures.with_interval(effect.quality.mean, effect.quality.interval, figures.difference)
+        parts.append(f"changes {section.metric} by {told}")
+    share = figures.with_interval(effect.from_source.mean, effect.from_source.interval, figures.share)
+    parts.append(f"puts passages of the source into {share} of the places in prompts")
+    tokens = figures.with_interval(effect.context_tokens.mean, effect.context_tokens.interval, _signed_count)
+    parts.append(f"changes context tokens per query by {tokens}")
+    return parts
 
 
 def _signed_count(value: float) -> str:

@@ -31,6 +31,7 @@ from ragprof.studies.screen.record import AS_IT_IS, WITH_SAMPLE, ScreenPlan
 from ragprof.studies.screen.recorded import MANIFEST, SAMPLED
 from ragprof.studies.screen.section import ADDED
 from ragprof.studies.screen.simulate import Candidates, Packing, Prompts, graded, halves_of, inflation, merged, simulate
+from ragprof.studies.screen.source_effect import SourceEffect
 from ragprof.studies.variants import judge_variants
 
 RESAMPLES = 200
@@ -48,10 +49,12 @@ class _Eval:
     halves: NDArray[np.int64]
     tokens: Mapping[str, int]
     document_of: Mapping[str, str]
+    share: float
+    """Of the source that was sampled."""
 
 
 def judge_screen(plan: ScreenPlan, evaluation: EvaluationSet, bench: Bench) -> None:
-    """Scores of what was ranked, and the effects of the whole source."""
+    """Scores of what was ranked, and the effects of the sample, of its parts and of the whole source."""
     place = bench.folder / "screen"
     manifest, sampled = MANIFEST.read(place / "manifest.json"), SAMPLED.read(place / "sampled.parquet")
     judge_variants(place, evaluation, (plan.metric, judged_beside(plan.metric)))
@@ -61,12 +64,11 @@ def judge_screen(plan: ScreenPlan, evaluation: EvaluationSet, bench: Bench) -> N
     every = _Eval(
         plan, evaluation, bench, sampled,
         halves_of(len(sampled), RESAMPLES, manifest["seed"]),
-        tokens, {doc.doc_id: doc.document_id for doc in docs},
+        tokens, {doc.doc_id: doc.document_id for doc in docs}, len(sampled) / manifest["source_documents"],
     )  # fmt: skip
     progress = bench.progress
     progress.start("draw halves of the sample", len(plan.subject.pipelines) * len(plan.subject.queries))
-    is_whole = len(sampled) >= manifest["source_documents"]
-    rows = [row for parts in plan.subject.pipelines for row in _effects(every, parts, progress, is_whole=is_whole)]
+    rows = [row for parts in plan.subject.pipelines for row in _effects(every, parts, progress)]
     progress.done()
     files.write_table(place / "effects.parquet", pd.DataFrame(rows))
     facts = {
@@ -76,7 +78,7 @@ def judge_screen(plan: ScreenPlan, evaluation: EvaluationSet, bench: Bench) -> N
     write_sealed(place / "judgement.json", facts, "effects.parquet")
 
 
-def _effects(every: _Eval, parts: Parts, progress: Progress, *, is_whole: bool) -> list[dict[str, object]]:
+def _effects(every: _Eval, parts: Parts, progress: Progress) -> list[dict[str, object]]:
     """Rows of one pipeline."""
     plan, place = every.plan, every.bench.folder / "screen"
     stage = "search" if parts.reranker is None else "rerank"
@@ -86,12 +88,14 @@ def _effects(every: _Eval, parts: Parts, progress: Progress, *, is_whole: bool) 
     usual: dict[str, dict[str, float]] = {}
     for query_id, unit, number in zip(usage["query_id"], usage["unit"], usage["count"], strict=True):
         usual.setdefault(query_id, {})[unit] = float(number)
+    effect = SourceEffect(plan.metric, depth=parts.depth, share=every.share, halves=every.halves)
     numbers = {name: number for number, name in enumerate(every.sampled["document_id"])}
     similar = every.sampled["similar"].to_numpy(bool)
     shown = {"all": np.ones(len(similar), bool), "similar": similar, "unrelated": ~similar}
     config = next(each for each in plan.subject.config.pipelines if each.name == parts.name)
     queries = plan.subject.queries
     shape = (len(ADDED), len(FIGURES), len(queries))
+    today = np.full((len(FIGURES), len(queries)), np.nan)
     added_all, halves = np.full(shape, np.nan), np.full((*shape, RESAMPLES), np.nan)
     none, every_one = np.zeros((1, len(numbers)), np.int64), np.ones((1, len(numbers)), np.int64)
     for at, query in enumerate(queries):
@@ -108,20 +112,28 @@ def _effects(every: _Eval, parts: Parts, progress: Progress, *, is_whole: bool) 
             )
         pack = partial(simulate, depth=parts.depth, packing=Packing(own_k(config), room))
         base = _figures(every, query.query_id, pack(candidates(both[1], query.query_id, last[1]), none))
+        today[:, at] = base[:, 0]
         # What only one of the two searches found is in the ranking where some of the sample is left out.
         some = candidates(merged(*both), query.query_id, {**last[1], **last[0]})
         for number, added in enumerate(ADDED):
             whole = candidates(both[0], query.query_id, last[0]) if added == "all" else some
-            there = _figures(every, query.query_id, pack(whole, every_one * shown[added]))
+            prompts = pack(whole, every_one * shown[added])
+            there = _figures(every, query.query_id, prompts)
+            if added == "all" and every.share < 1:
+                ideal = _ideal(every, query.query_id) if every.evaluation.is_judged else None
+                effect.see(some, ideal=ideal, held=int(prompts.held[0]), is_search=stage == "search")
             added_all[number, :, at] = (there - base)[:, 0]
             half = _figures(every, query.query_id, pack(some, every.halves * shown[added]))
             halves[number, :, at] = half - base
         progress.advance(1)
     drawn = Draws.of([query.query_id for query in queries], seed=plan.seed, resamples=RESAMPLES).counts
     rows: list[dict[str, object]] = []
+    for resample, figures in enumerate(effect.changes(today, drawn) if every.share < 1 else ()):
+        named = dict(zip(FIGURES, figures.tolist(), strict=True))
+        rows.append({"pipeline": parts.name, "added": "source", "resample": resample, **named, "quality_of_half": None})
     for number, added in enumerate(ADDED):
         weighted = drawn[1:] @ added_all[number].T / len(queries)
-        if not is_whole:
+        if every.share < 1:
             spread = halves[number] - halves[number].mean(axis=-1, keepdims=True)
             factors = inflation(added_all[number].mean(axis=1), halves[number].mean(axis=(1, 2)))
             weighted += np.einsum("rq,fqr->rf", drawn[1:], spread) / len(queries) * factors
@@ -169,10 +181,14 @@ def _figures(every: _Eval, query_id: str, found: Prompts) -> NDArray[np.float64]
     missing = np.full(len(found.context_tokens), np.nan)
     quality, judged = missing, missing
     if every.evaluation.is_judged:
-        grades = sorted((grade for grade in every.evaluation.qrels[query_id].values() if grade > 0), reverse=True)
-        cutoff = int(every.plan.metric.partition("@")[2])
-        ideal = np.array(grades or [0], np.float64)
+        cutoff, ideal = int(every.plan.metric.partition("@")[2]), _ideal(every, query_id)
         # Each resample stands where a query would: what could be found is the same for all.
         scored = metrics(found.grades, np.broadcast_to(ideal, (len(missing), len(ideal))), [cutoff])
         quality, judged = scored[every.plan.metric], scored[judged_beside(every.plan.metric)]
     return np.stack([quality, judged, found.from_source, found.context_tokens])
+
+
+def _ideal(every: _Eval, query_id: str) -> NDArray[np.float64]:
+    """The relevant grades that could be found, best first."""
+    grades = sorted((grade for grade in every.evaluation.qrels[query_id].values() if grade > 0), reverse=True)
+    return np.array(grades or [0], np.float64)

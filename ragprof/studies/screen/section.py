@@ -8,18 +8,21 @@ from pydantic import Field
 
 from ragprof.studies.contract import EstimateValue, Section
 
-Added: TypeAlias = Literal["all", "similar", "unrelated"]
-"""What of the source would be added."""
+Added: TypeAlias = Literal["source", "all", "similar", "unrelated"]
+"""What of the source would be added: the whole of it, as estimated, all that was sampled, or a part of that."""
 ADDED: tuple[Added, ...] = ("all", "similar", "unrelated")
 
 
 class AddedEffect(Section):
-    """What adding this part of the sample would change; intervals hold the sampling of documents and of queries."""
+    """What adding the source or a part of its sample would change; intervals hold the sampling of documents and of
+    queries."""
 
     added: Added
-    documents: int = Field(description="of the sample")
+    documents: int = Field(description="how many those are")
     quality: EstimateValue | None = Field(description="change of the metric; null without relevance judgements")
-    quality_of_half: float | None = Field(description="the same where only half of these are added, its mean")
+    quality_of_half: float | None = Field(
+        description="the same where only half of these are added, its mean; null for the source"
+    )
     judged: EstimateValue | None = Field(description="change of the share of judged results beside it")
     from_source: EstimateValue = Field(description="share of the prompt's passages that would come from the source")
     context_tokens: EstimateValue = Field(description="change of the passages' tokens in the prompt")

@@ -1,9 +1,8 @@
 """What each prompt would hold if documents of a source were added: all that were sampled, or a random half of them.
 
 How far an estimate from a sample moves with the sample is told by random halves of it, drawn without replacement (half
-samples: Efron, The jackknife, the bootstrap and other resampling plans, 1982). Nothing is said of more
-documents than were sampled: what is rare in a sample may decide what a whole source does to the first places, and no
-resample of the sample knows it. Pure: reads no file.
+samples: Efron, The jackknife, the bootstrap and other resampling plans, 1982). Nothing is said here of more documents
+than were sampled: `whole.py` does. Pure: reads no file.
 """
 
 from __future__ import annotations
@@ -47,12 +46,13 @@ class Packing:
 class Prompts:
     """Of each resample: grades of the documents in their final order (resamples, depth), and what the prompt holds.
 
-    Grades are NaN behind the last document.
+    Grades are NaN behind the last document; `held` are passages.
     """
 
     grades: Values
     context_tokens: Values
     from_source: Values
+    held: Values
 
 
 def halves_of(sampled: int, resamples: int, seed: int) -> Counts:
@@ -79,7 +79,7 @@ def simulate(found: Candidates, counts: Counts, *, depth: int, packing: Packing)
     resamples, size = len(counts), len(found.documents)
     if not size:
         nothing = np.zeros(resamples)
-        return Prompts(np.full((resamples, depth), np.nan), nothing, nothing)
+        return Prompts(np.full((resamples, depth), np.nan), nothing, nothing, nothing)
     own = found.source < 0
     copies = np.where(own, 1, counts[:, np.where(own, 0, found.source)] if counts.shape[1] else 1)
     before = np.cumsum(copies, axis=1) - copies
@@ -103,7 +103,7 @@ def simulate(found: Candidates, counts: Counts, *, depth: int, packing: Packing)
     first = np.where(earlier > 0, 0, kept[:, order])
     ranked = _expanded(first, depth)
     grades = np.where(ranked >= 0, found.grades[order][np.maximum(ranked, 0)], np.nan)
-    return Prompts(grades, used, np.divide(new, held, out=np.zeros(resamples), where=held > 0))
+    return Prompts(grades, used, np.divide(new, held, out=np.zeros(resamples), where=held > 0), held)
 
 
 def _expanded(copies: Counts, depth: int) -> Counts:

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from ragprof.report.theme import Chart
 
-NAMES = {"all": "the sample", "similar": "similar ones", "unrelated": "unrelated ones"}
+NAMES = {
+    "source": "all of it, estimated",
+    "all": "the sample",
+    "similar": "similar ones",
+    "unrelated": "unrelated ones",
+}
 
 
 def show(section: ScreenSection, context: Context) -> list[ReportPart]:
@@ -41,7 +46,7 @@ def basis(section: ScreenSection) -> str:
 
 def shown(section: ScreenSection) -> list[str]:
     """All of it alone where similar and unrelated documents could not be told apart."""
-    return list(NAMES) if section.similar is not None else ["all"]
+    return list(NAMES) if section.similar is not None else ["source", "all"]
 
 
 def effects_table(section: ScreenSection) -> Table:
@@ -67,7 +72,7 @@ def effects_table(section: ScreenSection) -> Table:
 
 
 def _cells(pipeline: ScreenedPipeline, effect: AddedEffect, judged: bool, embedded: bool) -> tuple[Cell, ...]:
-    whole = effect.added == "all"
+    whole = effect is pipeline.effects[0]
     share = effect.from_source
     cells = [Cell(NAMES[effect.added]), figure(figures.count(effect.documents))]
     half = figure(figures.difference(effect.quality_of_half), tone="quiet")
@@ -126,9 +131,9 @@ def screen_table(section: ScreenSection, _context: Context) -> RenderableType:
         for effect in each.effects:
             if effect.added in shown(section):
                 quality = figures.difference(effect.quality.mean) if effect.quality else figures.ABSENT
-                size = figures.size(each.added_index_bytes) if effect.added == "all" else ""
+                size = figures.size(each.added_index_bytes) if effect is each.effects[0] else ""
                 table.add_row(
-                    said(first), effect.added, quality, figures.share(effect.from_source.mean),
+                    said(first), NAMES[effect.added], quality, figures.share(effect.from_source.mean),
                     figures.signed(effect.context_tokens.mean, figures.mean_count), size,
                 )  # fmt: skip
                 first = ""
