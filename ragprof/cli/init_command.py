@@ -19,8 +19,11 @@ def add_to(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Documents, a BEIR folder, a .jsonl file, or traces.")
-    ],
+        Path | None, typer.Argument(metavar="FOLDER", help="Documents, a BEIR folder, a .jsonl file, or traces.")
+    ] = None,
+    store: Annotated[
+        str, typer.Option("--store", metavar="TOML", help="An index that exists, as an eval file writes a store.")
+    ] = "",
     name: Annotated[
         str | None, typer.Option("--name", help="What the eval is called; default: the folder's name.")
     ] = None,
@@ -48,11 +51,11 @@ def init(
     At most five questions are asked, and only on a terminal.
     """
     from ragprof.report.terminal import facts
-    from ragprof.session.initial import LLM, MACHINE, NONE, EvalAnswers, look, write_eval
+    from ragprof.session.initial import LLM, MACHINE, NONE, EvalAnswers, seen, write_eval
 
     with console.progress() as bars:
-        sight = look(folder, progress=bars)
-    console.show(facts(sight.rows, title=f"{folder}: what was found"))
+        sight = seen(folder, store, progress=bars)
+    console.show(facts(sight.rows, title=f"{folder or sight.name}: what was found"))
     if not yes and sys.stdin.isatty() and sys.stdout.isatty():
         name = name or typer.prompt("Name of the eval", sight.name, err=True)
         if queries is None and sight.queries is None and sight.traces is None:

@@ -9,23 +9,28 @@ import hashlib
 import json
 import os
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from pydantic import ValidationError
+
 from ragprof.core import DEFAULT_K, Doc
 from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.files import write_text, written_path
+from ragprof.core.registry import PartSpec
 from ragprof.corpus import Corpus, ReadingRules, fingerprint_of_docs, read_corpus, read_evaluation_set
 from ragprof.corpus.account import shown
 from ragprof.evals import read_eval
 from ragprof.labels.questions import drawn_questions, own_questions
 from ragprof.parts.words import CODES, spoken
 from ragprof.price import check_rate
+from ragprof.studies.preparation import taken_from
 from ragprof.traces.contents import TraceContents, holds_traces, read_contents
 
 QUESTION_FILES = ("questions.jsonl", "queries.jsonl", "questions.tsv", "queries.tsv")
@@ -62,6 +67,8 @@ class Sight:
     rows: Sequence[tuple[str, str]]
     language: str
     traces: TraceContents | None = None
+    store: str = ""
+    """An index that exists, as a pipeline's store is written."""
 
     @property
     def name(self) -> str:
@@ -93,8 +100,9 @@ class InitialEval:
 
 
 def init(
-    folder: str | Path,
+    folder: str | Path | None = None,
     *,
+    store: str = "",
     name: str | None = None,
     queries: str | Path | None = None,
     llm: str | None = None,
@@ -105,7 +113,7 @@ def init(
     progress: Progress = SILENT,
 ) -> InitialEval:
     """Look at a folder of documents, a BEIR folder, a .jsonl file or traces, and write an eval file of it, by default
-    `<name>.toml`.
+    `<name>.toml`. Or at an index that exists: `store` as an eval file writes it.
 
     `llm` and `machine` are rates, "none" for no price; `queries` is a file of questions, or a log of them: CSV or
     traces. Where there are none, up to 50 are made of the documents' headings, so that the eval runs. Of traces, the
@@ -113,7 +121,16 @@ def init(
     already unless `force` is given.
     """
     answers = EvalAnswers(name, queries, llm, machine, reranker)
-    return write_eval(look(written_path(folder), progress=progress), answers, out=out, force=force)
+    return write_eval(seen(folder, store, progress=progress), answers, out=out, force=force)
+
+
+def seen(folder: str | Path | None, store: str, *, progress: Progress = SILENT) -> Sight:
+    """What a folder holds, or a store. Raises BadInput unless one of them is given."""
+    if (folder is None) == (not store):
+        raise BadInput("give a folder of documents, or an index that exists with --store; one of them")
+    if folder is None:
+        return look_at_store(store, progress=progress)
+    return look(written_path(folder), progress=progress)
 
 
 def look(path: Path, *, progress: Progress = SILENT) -> Sight:
@@ -140,6 +157,23 @@ def look(path: Path, *, progress: Progress = SILENT) -> Sight:
     language, spoken_in = _languages(corpus)
     rows = [*_rows(corpus, spoken_in), ("questions", _named(queries)), ("judgements", _named(qrels))]
     return Sight(path, corpus, is_collection, split, queries, qrels, rows, language)
+
+
+def look_at_store(written: str, *, progress: Progress = SILENT) -> Sight:
+    """Take the documents of an index that exists, named as a pipeline's store is. Raises BadInput."""
+    example = '{ name = "pgvector", url_env = "DATABASE_URL", table = "chunks" }'
+    try:
+        spec = PartSpec.model_validate(tomllib.loads(f"store = {written}")["store"])
+    except (tomllib.TOMLDecodeError, ValidationError):
+        raise BadInput(f"--store '{written}' is no store; write it as in an eval file, such as {example}") from None
+    folder = taken_from(spec, progress)
+    if folder is None:
+        raise BadInput(f"the store '{spec.name}' opens no index that exists; name its table, such as {example}")
+    corpus = read_corpus(folder)
+    language, spoken_in = _languages(corpus)
+    rows = [*_sizes(corpus, spoken_in), ("questions", _named(None)), ("judgements", _named(None))]
+    place = next((str(spec.options[key]) for key in ("table", "collection") if key in spec.options), spec.name)
+    return Sight(Path(place), corpus, False, "test", None, None, rows, language, store=written)
 
 
 def _look_at_traces(path: Path, progress: Progress) -> Sight:
@@ -317,7 +351,7 @@ def known_items(corpus: Corpus) -> list[Mapping[str, object]]:
                 doc.document_id,
                 f"{doc.title}: {heading}" if heading not in ("", doc.title) else words,
             )
-    items = list(found.values()) or [(corpus.docs[0].document_id, corpus.docs[0].text[:100])]
+    items = list(found.values()) or [(doc.document_id, doc.text[:100]) for doc in corpus.docs]
     chosen = items[:: max(1, -(-len(items) // MADE_QUESTIONS))]
     return [
         {"_id": f"h{number}", "text": text, "metadata": {"made_from": "heading", "document": document}}
@@ -370,9 +404,9 @@ def _eval_text(
         remarked(f"name = {quoted(name)}", "folder under reports/"),
         "",
         "[corpus]",
-        remarked(f"path = {path(sight.path)}", of_all),
+        remarked('from = "store"' if sight.store else f"path = {path(sight.path)}", of_all),
     ]
-    if passages > FIRST_PASSAGES:
+    if passages > FIRST_PASSAGES and not sight.store:
         lines.append(remarked(f"# passages = {FIRST_PASSAGES}", "search a part of them, for a first report"))
     lines += ["", "[evaluation]"]
     if sight.is_collection and queries is not None and queries == sight.queries:
@@ -395,12 +429,23 @@ def _eval_text(
     minilm = 'embedder = "sentence_transformers"'
     minilm = remarked(minilm, "all-MiniLM-L6-v2" if is_english else "all-MiniLM-L6-v2, for English; name another model")
     stores = 'store = { name = "rrf", stores = ["bm25s", "faiss_flat"] }'
-    pipelines = [
-        ("bm25", [remarked('store = "bm25s"', "finds out the language of the corpus")]),
-        ("dense", [minilm, 'store = "faiss_flat"']),
-        ("hybrid", [minilm, stores]),
-        *([("hybrid+maxsim", [minilm, stores, 'reranker = "maxsim"'])] if answers.reranker else []),
-    ]
+    filled = 'embedder = "sentence_transformers"'
+    there = [remarked(filled, "name the model that filled the index"), f"store = {sight.store}"]
+    pipelines = (
+        [
+            ("production", there),
+            ("exact", [filled, remarked('store = "faiss_flat"', "what the index loses")]),
+            ("bm25", ['store = "bm25s"']),
+            *([("production+maxsim", [*there, 'reranker = "maxsim"'])] if answers.reranker else []),
+        ]
+        if sight.store
+        else [
+            ("bm25", [remarked('store = "bm25s"', "finds out the language of the corpus")]),
+            ("dense", [minilm, 'store = "faiss_flat"']),
+            ("hybrid", [minilm, stores]),
+            *([("hybrid+maxsim", [minilm, stores, 'reranker = "maxsim"'])] if answers.reranker else []),
+        ]
+    )
     for pipeline, parts in pipelines:
         lines += ["", "[[pipelines]]", f'name = "{pipeline}"', *parts, f"depth = {depth}", injector]
     return "\n".join(lines) + "\n"

@@ -227,17 +227,24 @@ def corpus_path(config: EvalConfig, eval_file: Path, *, progress: Progress = SIL
 def _taken(config: EvalConfig, eval_file: Path, progress: Progress) -> Path:
     """The copy of the first index that exists among the pipelines' stores."""
     for spec in {pipeline.store.key: pipeline.store for pipeline in config.pipelines if pipeline.app is None}.values():
-        store = registry.create("stores", spec)
-        if isinstance(store, ExistingIndex) and store.is_existing:
-            with ExitStack() as stack:
-                if isinstance(store, ClosableStore):
-                    stack.callback(store.close)
-                return take_stored(store, spec, cache=cache_folder(), progress=progress)
+        if (folder := taken_from(spec, progress)) is not None:
+            return folder
     raise BadInput(
         'from = "store" takes the corpus from an index that exists, and no pipeline opens one; name its table in a '
         'store, such as { name = "pgvector", url_env = "DATABASE_URL", table = "chunks" }',
         file=eval_file,
     )
+
+
+def taken_from(spec: registry.PartSpec, progress: Progress) -> Path | None:
+    """The copy of an index that exists, taken where there is none; None for a store that makes its own."""
+    store = registry.create("stores", spec)
+    if not isinstance(store, ExistingIndex) or not store.is_existing:
+        return None
+    with ExitStack() as stack:
+        if isinstance(store, ClosableStore):
+            stack.callback(store.close)
+        return take_stored(store, spec, cache=cache_folder(), progress=progress)
 
 
 def evaluation_paths(config: EvalConfig, eval_file: Path, corpus: Path) -> tuple[Path, Path | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +16,13 @@ import pytest
 from conftest import Passages
 from search_engine import Engine
 
+import ragprof
 from ragprof.core import EmbeddedQuery, registry
 from ragprof.core.clock import SILENT
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
 from ragprof.corpus.stored import read_stored, take_stored
+from ragprof.evals import read_eval
 from ragprof.parts.databases.metrics import exact
 from ragprof.parts.databases.rows import DatabaseStore
 from ragprof.parts.embedders.hashing import HashingEmbedder
@@ -249,6 +252,21 @@ def test_it_is_searched_and_read_under_its_own_names_and_left_as_it_was(
     assert {doc.doc_id for doc in copy.docs} == {doc.doc_id for doc in docs}
     store.close()
     assert foreign.state() == before
+
+
+def test_init_writes_an_eval_of_it(foreign: Foreign, cache: Path, tmp_path: Path) -> None:
+    options = ", ".join(
+        f"{key} = {json.dumps(value)}" for key, value in {"name": foreign.name, **foreign.options}.items()
+    )
+    found = ragprof.init(store=f"{{ {options} }}", out=tmp_path / "e.toml", llm="none", machine="none", reranker=False)
+    config = read_eval(found.eval_file)
+    assert (config.corpus.source, config.corpus.path) == ("store", None)
+    assert [(each.name, each.store.name) for each in config.pipelines] == [
+        ("production", foreign.name), ("exact", "faiss_flat"), ("bm25", "bm25s"),
+    ]  # fmt: skip
+    assert dict(found.rows)["corpus"] == f"{ROWS} documents, {ROWS} passages"
+    with pytest.raises(BadInput, match="no store; write it as in an eval file"):
+        ragprof.init(store="pgvector")
 
 
 def test_what_it_lacks_is_said(foreign: Foreign) -> None:
