@@ -142,23 +142,29 @@ def test_a_hundred_thousand_requests_are_neither_lost_nor_counted_twice() -> Non
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize(("law", "servers"), [("exponential", 1), ("fixed", 4)])
 def test_tails_of_known_queues_are_measured_as_theory_has_them(law: str, servers: int, load: float) -> None:
-    """M/M/1 and M/D/4 with 20 ms: against the recursion on the same arrivals, and against the stationary queue."""
+    """M/M/1 and M/D/4: against the recursion on the same arrivals, and against the stationary queue.
+
+    A single server at 90 % forgets so slowly that it has to be five times as fast for its tail to be seen in 90 s. What
+    other work on the machine adds is measured by how late the generator was.
+    """
     from test_load_figures import step
 
-    rate, seconds = load * servers / 0.02, 90.0
-    with running(law=law, mean_ms=20, servers=servers, seed=7) as url:
+    mean = 0.004 if (servers, load) == (1, 0.9) else 0.02
+    rate, seconds = load * servers / mean, 90.0
+    with running(law=law, mean_ms=1e3 * mean, servers=servers, seed=7) as url:
         load_on = HttpLoad(HttpApp(url), QUERIES, now_ns, 60.0, 2000)
         due = arrivals("poisson", rate, seconds, seed=(11,))
         run = load_on.open(due, StepLimits(drain_s=30.0, longest_wait_s=600.0), unwatched)
     measured = (run.log.ended - due) / 1e9
-    known = waited(due / 1e9, service_times(law, 0.02, 7, len(due)), servers)
+    known = waited(due / 1e9, service_times(law, mean, 7, len(due)), servers)
+    slack = 0.003 + 5 * float(np.median(run.log.late)) / 1e9
     assert set(run.log.outcome) == {"ok"}
-    assert np.median(np.abs(measured - known)) < 0.003
+    assert np.median(np.abs(measured - known)) < slack
     many = arrivals("poisson", rate, 500_000 / rate, seed=(12,)) / 1e9
-    stationary = waited(many, service_times(law, 0.02, 13, len(many)), servers)[10_000:]
+    stationary = waited(many, service_times(law, mean, 13, len(many)), servers)[10_000:]
     found = step(rate, seconds, measured, due / 1e9)
     for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         interval = found.estimate(name).interval
         assert interval is not None
         low, high = (end / 1e9 for end in interval)
-        assert low - 0.002 <= np.quantile(stationary, level) <= high + 0.002
+        assert low - slack <= np.quantile(stationary, level) <= high + slack

@@ -26,6 +26,8 @@ BEYOND = 10
 LATE_SHARE = 0.10
 """Of the latency: a generator that is later than that is what was measured."""
 DRIFT = 1.5
+REMEMBERS = 0.5
+"""Correlation of neighbouring blocks; independent ones reach it once in two hundred times."""
 STAGE_NAMES = (*STAGES, "other")
 
 
@@ -163,6 +165,8 @@ class MeasuredStep:
                 growing.append((last.mean or 0) / (first.mean or 1))
         if growing:
             return f"latency grew {max(growing):.1f} times from its first to its last third"
+        if self.blocks is not None and _memory(self.blocks.mean(axis=1)) > REMEMBERS:
+            return "its queue remembers longer than a block of time, so its intervals are too narrow; give it more time"
         return ""
 
     def stage_means(self) -> dict[str, float]:
@@ -198,6 +202,13 @@ class MeasuredStep:
 def _latencies(table: pd.DataFrame) -> Array:
     has_time = table["outcome"].isin([OK, TIMED_OUT, UNFINISHED]).to_numpy()
     return (table["ended_ns"] - table["due_ns"]).to_numpy(float)[has_time]
+
+
+def _memory(means: Array) -> float:
+    """Correlation of neighbouring blocks; 0 where all are equal."""
+    off = means - means.mean()
+    whole = float((off**2).sum())
+    return float((off[1:] * off[:-1]).sum()) / whole if whole else 0.0
 
 
 def _means(values: Array) -> Array:
