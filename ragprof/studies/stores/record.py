@@ -112,7 +112,7 @@ def record_stores(plan: StoresPlan, bench: Bench) -> None:
         {**facts, "recording": uuid4().hex, "engines": redacted(engines), "stores": redacted(made),
          "environment": environment.describe()},
         *(f"{name}.parquet" for name in ("builds", "spans", "filtered", "filtered_spans", "rankings/*", "found/*")),
-        "churn/*/*.parquet",
+        *("churn/*/*.parquet", "cold.parquet", "opened.parquet"),
     )  # fmt: skip
 
 
