@@ -77,6 +77,7 @@ def test_a_promise_that_all_rates_keep_or_break_has_a_bound_and_no_interval() ->
     assert estimate(trials, Promise(p95_ms=1), alone=queue_step(5.0, 20, seed=1)).status == "never"
 
 
+@pytest.mark.slow
 def test_intervals_by_blocks_hold_the_true_quantile_where_requests_wait_on_each_other() -> None:
     hits = [
         found.interval is not None and found.interval[0] <= theory(0.95, 150.0) * 1e9 <= found.interval[1]
@@ -101,6 +102,7 @@ def test_intervals_by_blocks_cover_theory_at_every_utilisation(load: float) -> N
         )
 
 
+@pytest.mark.slow
 def test_the_model_of_a_queue_foretells_the_step_that_it_was_not_given_and_abstains_elsewhere() -> None:
     services = service_times("exponential", 4 / MU, 3, 4000) * 1e9
     points = []
