@@ -7,7 +7,7 @@ Comparison Pipeline Prices RagprofError Result Timing
 >>> print(*names[:10])
 audit chunking compare curate export gate grow init inject label
 >>> print(*names[10:])
-load profile reranker restate reweigh run save_baseline screen span stage stores trace weigh
+load profile recording reranker restate reweigh run save_baseline screen span stage stores trace weigh
 
 Names are imported when they are used, so that `import ragprof` costs next to nothing.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ragprof.session.gating import gate
     from ragprof.session.initial import init
     from ragprof.session.labelling import label
+    from ragprof.session.notebook import recording
     from ragprof.session.run import (
         audit,
         chunking,
@@ -69,6 +70,7 @@ __all__ = [
     "label",
     "load",
     "profile",
+    "recording",
     "reranker",
     "restate",
     "reweigh",
@@ -101,6 +103,7 @@ _HOMES = {
     "label": "ragprof.session.labelling",
     "load": "ragprof.session.run",
     "profile": "ragprof.session.run",
+    "recording": "ragprof.session.notebook",
     "reranker": "ragprof.session.run",
     "restate": "ragprof.session.again",
     "reweigh": "ragprof.session.again",

@@ -118,7 +118,7 @@ FORMAT = 1
 DERIVED = (
     "manifest.json", "settings.json", "judgement.json", "labelled.json", "rates.json", "summary.json",
     "scores.parquet", "costs.parquet", "report.html", "report.md", "report-full.md",
-    "reranker.md",
+    "reranker.md", "decision.md",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from ragprof.core import files
 from ragprof.report.blocks import Block, Pair, PipelineFold, ReportPart
+from ragprof.report.decision import PaidDecision
 from ragprof.report.tables import Tile
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _FOLDER = Path(__file__).parent
 class Front:
     """What a reader meets before the parts: the answer in a sentence, findings, key figures, warnings.
 
-    `created` and `version` are finished text.
+    `created` and `version` are finished text. `decisions`, where a study took some, come before all of it.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Front:
     warnings: Sequence[str]
     created: str
     version: str
+    decisions: Sequence[PaidDecision] = ()
 
 
 def page(front: Front, parts: Sequence[ReportPart], colours: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from ragprof.core import Estimate
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import reading
 from ragprof.report.blocks import ReportPart
+from ragprof.report.decision import PaidDecision
 
 if TYPE_CHECKING:  # a finished recording is analysed and drawn without what makes one
     from rich.console import RenderableType
@@ -280,6 +281,8 @@ class Study(Generic[PlanT, SectionT]):
     """Files beside the report, such as reranker.md: name -> text."""
     answers: Callable[[SectionT], Mapping[str, str]] = lambda _section: {}
     """Pipeline -> a sentence for the head of the report, before and instead of what the profile says of that."""
+    decisions: Callable[[SectionT, Context], Sequence[PaidDecision]] = lambda _section, _context: ()
+    """The answers of whoever pays, for the first screen of the report."""
     is_asked: Callable[[EvalConfig], bool] = lambda _config: True
     """Whether `ragprof check` speaks of it: not of a study that needs a table of the eval file which is not there."""
     asks_apps: bool = False

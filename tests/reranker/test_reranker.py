@@ -103,8 +103,11 @@ def test_the_verdict_is_the_first_sentence_of_report_and_summary(recorded: Recor
     assert f"reranker of {NAME}" in headline[0].partition(". ")[0]
     assert not [sentence for sentence in headline if f"The reranker of {NAME} changes" in sentence]
     page = (recorded.folder / "report.html").read_text()
-    answer = page.partition('<p class="answer">')[2].partition("</p>")[0]
-    assert unescape(answer) == headline[0]
+    findings = page.partition('<ul class="findings">')[2].partition("</li>")[0]
+    assert unescape(findings).partition("<li>")[2] == headline[0]
+    asked = page.partition('<p class="asked">')[2].partition("</p>")[0]
+    assert asked == f"Is the reranker of {NAME} worth it?"
+    assert asked in (recorded.folder / "decision.md").read_text()
     (bold,) = [line for line in (recorded.folder / "report.md").read_text().splitlines()[:4] if line.startswith("**")]
     assert f"reranker of {NAME}" in bold
 

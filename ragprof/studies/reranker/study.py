@@ -20,6 +20,7 @@ from ragprof.studies.preparation import Prepared
 from ragprof.studies.reranker.analysis import analyse
 from ragprof.studies.reranker.corrected import keep_corrected
 from ragprof.studies.reranker.data import belongs, is_judged
+from ragprof.studies.reranker.decision import decision_page, decisions
 from ragprof.studies.reranker.judge import judge
 from ragprof.studies.reranker.page import reranker_page
 from ragprof.studies.reranker.plan import RerankerPlan, estimate, plan_reranker, validated
@@ -48,7 +49,7 @@ def ready(plan: RerankerPlan, bench: Bench) -> None:
     if not plan.keep_text:
         for path in (bench.folder / "reranker").glob("*moves.parquet*"):
             path.unlink()
-        for name in ("summary.json", "report.html", "report.md", "reranker.md"):
+        for name in ("summary.json", "report.html", "report.md", "reranker.md", "decision.md"):
             (bench.folder / name).unlink(missing_ok=True)
     rerankers = {id(arm.reranker): arm.reranker for arm in plan.arms}
     bench.progress.start("load rerankers", len(rerankers))
@@ -120,7 +121,8 @@ STUDY: Study[RerankerPlan, RerankerSection] = Study(
     print=print_table,
     answers=answers,
     asks_apps=True,
-    pages={"reranker.md": reranker_page},
+    decisions=decisions,
+    pages={"reranker.md": reranker_page, "decision.md": decision_page},
     restate=restate,
     is_recorded=is_judged,
     belongs=belongs,
