@@ -17,7 +17,7 @@ Tone: TypeAlias = Literal["better", "worse", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class PaidEffect:
     """One thing that the choice changes; `value`, `low` and `high` are in one unit, of which 0 is no change."""
 
     label: str
@@ -53,7 +53,7 @@ class PaidDecision:
     verdict: str
     tone: Tone
     because: str
-    effects: Sequence[Effect]
+    effects: Sequence[PaidEffect]
     changes: Sequence[str]
     sure: str
     following: str

@@ -1,4 +1,4 @@
-"""A recording in a notebook: its figures as tables of pandas, its charts as Altair objects. Runs and changes nothing."""
+"""A recording in a notebook: its figures as tables of pandas, its charts as pictures. Runs nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ragprof.core import files
 from ragprof.core.errors import BadInput
 from ragprof.evals.recorded import COSTS, SCORES, SPANS
 from ragprof.report import figures
@@ -17,9 +18,20 @@ from ragprof.session.pages import parts_of
 from ragprof.session.summary import read_analysis
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from ragprof.session.summary import Analysis
+
+
+@dataclass(frozen=True)
+class ShownChart:
+    """A chart of the report: its Vega-Lite specification, and how a notebook draws it."""
+
+    specification: dict[str, Any]
+
+    def _repr_svg_(self) -> str:
+        from ragprof.report.theme import STATIC_WIDTH, static_svgs
+
+        (picture,) = static_svgs([(self.specification, STATIC_WIDTH)])
+        return picture
 
 
 @dataclass(frozen=True)
@@ -52,12 +64,12 @@ class OpenRecording:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """A row per question, stage and item: pipeline, query_id, stage, item, rate, usd (a Decimal, None: unpriced)."""
+        """A row per question, stage and item: pipeline, query_id, stage, item, rate, usd (Decimal; None: unpriced)."""
         return COSTS.read(self.folder / "costs.parquet")
 
     @cached_property
     def pipelines(self) -> pd.DataFrame:
-        """A row per pipeline: the leading metric, p50 and p95 in ms and USD per 1,000 questions, each with its interval."""
+        """A row per pipeline: the leading metric, p50 and p95 in ms, USD per 1,000 questions, with intervals."""
         rows = {}
         for name, found in self.summary["pipelines"].items():
             scores = found["scores"][self.summary["final_stage"][name]]
@@ -72,14 +84,12 @@ class OpenRecording:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("pipeline")
 
     @cached_property
-    def charts(self) -> dict[str, alt.Chart]:
+    def charts(self) -> dict[str, ShownChart]:
         """The charts of the report, by their keys in it; each shows itself as the last value of a cell."""
-        import altair as alt
-
         from ragprof.report.html import charts_of
 
         return {
-            place: alt.Chart.from_dict(specification, validate=False)
+            place: ShownChart(specification)
             for part in parts_of(self.analysis)
             for chart in charts_of(part.blocks)
             for place, specification in chart.pictures().items()
@@ -95,6 +105,7 @@ class OpenRecording:
 def recording(folder: str | Path) -> OpenRecording:
     """Open a finished recording, such as reports/python-docs. Raises BadInput for a folder that holds none."""
     found = OpenRecording(Path(folder))
+    files.check_folder(found.folder)
     if found.analysis.profile is None:
         raise BadInput("this is a profile of traces, which has a summary alone: summary.json", file=found.folder)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ragprof.report.decision import Effect, spoken, spoken_seconds, spoken_usd
+from ragprof.report.decision import PaidEffect, spoken, spoken_seconds, spoken_usd
 from ragprof.studies.contract import Context
 from ragprof.studies.reranker.decision import decided, decision_page, decisions
 from ragprof.studies.reranker.section import RerankerSection, RerankerVerdict
@@ -116,5 +116,5 @@ def test_money_and_time_are_as_people_say_them() -> None:
 
 
 def test_an_effect_lies_on_a_line_with_no_change_on_it() -> None:
-    assert Effect("", "", 2.0, 1.0, 3.0, more_is_better=True).bar() == (35.12, 64.88, 94.64, 5.36)
-    assert Effect("", "", 0.0, 0.0, 0.0, more_is_better=True).tone == "undecided"
+    assert PaidEffect("", "", 2.0, 1.0, 3.0, more_is_better=True).bar() == (35.12, 64.88, 94.64, 5.36)
+    assert PaidEffect("", "", 0.0, 0.0, 0.0, more_is_better=True).tone == "undecided"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import altair as alt
 import pytest
 
 import ragprof
@@ -30,14 +29,14 @@ def test_tables_have_the_documented_columns_and_the_summarys_figures(recorded_ha
     )
 
 
-def test_it_shows_itself_and_its_charts(recorded_handbook: Path) -> None:
+def test_it_shows_itself_and_its_charts(recorded_handbook: Path, real_pictures: None) -> None:
     found = ragprof.recording(recorded_handbook)
     shown = found._repr_html_()
     assert "Handbook: which pipeline finds the rule?" in shown
     assert shown.count("<tr") > 4
-    assert found.charts
-    assert all(isinstance(chart, alt.TopLevelMixin) for chart in found.charts.values())
-    assert next(iter(found.charts.values())).to_dict(validate=False)["$schema"]
+    chart = next(iter(found.charts.values()))
+    assert chart.specification["width"]
+    assert chart._repr_svg_().startswith("<svg")
 
 
 def test_a_folder_without_a_recording_is_said_at_once(tmp_path: Path) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ragprof.report import figures
-from ragprof.report.decision import Effect, PaidDecision, Tone, decision_markdown, spoken, spoken_seconds, spoken_usd
+from ragprof.report.decision import (
+    PaidDecision,
+    PaidEffect,
+    Tone,
+    decision_markdown,
+    spoken,
+    spoken_seconds,
+    spoken_usd,
+)
 from ragprof.report.figures import counted
 from ragprof.studies.contract import Context
 from ragprof.studies.reranker.section import QualityGain, RerankerSection, RerankerVerdict, Statement
@@ -127,7 +135,7 @@ def _costs(found: Statement) -> Iterator[str]:
     yield f"{verb} {spoken_usd(float(net))} {when}{shorter if abs(saved) >= 0.005 else ''}"
 
 
-def effects(one: RerankerVerdict) -> Iterator[Effect]:
+def effects(one: RerankerVerdict) -> Iterator[PaidEffect]:
     """What it changes, each with its interval: found, waiting, money."""
     found = found_of(one)
     if found is not None:
@@ -135,7 +143,7 @@ def effects(one: RerankerVerdict) -> Iterator[Effect]:
         low, high = gain.interval or (None, None)
         value = 100 * (gain.difference or 0.0)
         label = f"{found[0][0].upper()}{found[0][1:]}, of 100"
-        yield Effect(
+        yield PaidEffect(
             label, f"{spoken(abs(value))} {'more' if value >= 0 else 'fewer'}", value,
             None if low is None else 100 * low, None if high is None else 100 * high, more_is_better=True,
         )  # fmt: skip
@@ -144,7 +152,7 @@ def effects(one: RerankerVerdict) -> Iterator[Effect]:
     if added is not None and not one.latency_withheld:
         text = f"{spoken_seconds(added)} {'longer' if added >= 0 else 'less'}"
         low, high = (None if end is None else end / 1e9 for end in ends)
-        yield Effect("Waiting, of an ordinary question", text, added / 1e9, low, high, more_is_better=False)
+        yield PaidEffect("Waiting, of an ordinary question", text, added / 1e9, low, high, more_is_better=False)
     month = statement.per_month
     monthly = month.net_usd is not None
     net = month.net_usd if monthly else statement.net_usd_per_1000_queries
@@ -157,7 +165,7 @@ def effects(one: RerankerVerdict) -> Iterator[Effect]:
         low, high = (None if end is None else float(end) for end in interval)
         text = f"{spoken_usd(float(net))} {'more' if float(net) >= 0 else 'saved'}"
         label = "Money, a month" if monthly else "Money, for 1,000 questions"
-        yield Effect(label, text, float(net), low, high, more_is_better=False)
+        yield PaidEffect(label, text, float(net), low, high, more_is_better=False)
 
 
 def changes(one: RerankerVerdict) -> Iterator[str]:
