@@ -14,7 +14,7 @@ from ragprof.core.spans import AppSpan, Listener
 from ragprof.core.stages import App
 from ragprof.parts.arguments import fresh
 from ragprof.parts.hits import member, value_at
-from ragprof.parts.returned import answer_of, documents_of, joined, text_of, units_of
+from ragprof.parts.returned import answer_of, joined, text_of, units_of
 
 DISPATCHER = "the dispatcher of LlamaIndex"
 MACHINERY = "LlamaIndex"
@@ -171,7 +171,8 @@ def _handler_class() -> Any:
                 return
             listener.end(span)
             if span.name in ("search", "rerank"):
-                span.documents = documents_of(result)
+                # Whether these are documents is looked at once the clock has stopped.
+                span.returned = list(result) if isinstance(result, list) else result
             elif span.name == "generate":
                 _describe(span, result)
 

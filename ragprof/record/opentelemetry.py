@@ -104,7 +104,7 @@ def without_twins(spans: Sequence[AppSpan]) -> list[AppSpan]:
             twins[mine] = own
             taken.add(own)
             for field in ("documents", "candidates", "prompt", "text", "first_ns"):
-                if getattr(own, field) is None:
+                if getattr(own, field) is None and not (field == "documents" and own.returned is not None):
                     setattr(own, field, getattr(mine, field))
             own.usage = own.usage or mine.usage
     for span in spans:
