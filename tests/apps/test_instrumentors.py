@@ -53,7 +53,7 @@ def llamaindex() -> Any:
 
 
 def haystack() -> Any:
-    parts = import_module("test_haystack")  # components have to be names of a module
+    parts = import_module("haystack_parts")  # components have to be names of a module
     from haystack import Document
     from haystack import Pipeline as Haystack
     from haystack.components.builders import PromptBuilder
