@@ -71,6 +71,9 @@ def announced(command: str) -> Iterator[Announcement | None]:
             yield Announcement(file, command)
         finally:
             path.unlink(missing_ok=True)
+            with suppress(OSError):  # whatever else is kept there
+                home.rmdir()
+                home.parent.rmdir()
 
 
 def running() -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ from ragprof.labels.records import (
 )
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import mean_estimate
-from ragprof.statistics.powered import DrawnQueries, PoweredMean, powered_mean
+from ragprof.statistics.powered import DIFFERENCES, SCORES, DrawnQueries, PoweredMean, powered_mean
 
 LABELLED_FILE, LABELLED_SCORES_FILE = "labelled.json", "labelled.parquet"
 LABELLED_SCORES = RecordedTable(
@@ -153,11 +153,24 @@ class CorrectedFigure:
     corrected: PoweredMean
 
     @classmethod
-    def of(cls, by_model: Array, by_people: Array, judged: Judgements, *, seed: int) -> CorrectedFigure:
-        """From values of all queries by the model and of the drawn ones by people, as `LabelledScores` gives them."""
+    def of(
+        cls,
+        by_model: Array,
+        by_people: Array,
+        judged: Judgements,
+        *,
+        seed: int,
+        bounds: tuple[float, float] = DIFFERENCES,
+    ) -> CorrectedFigure:
+        """From values of all queries by the model and of the drawn ones by people, as `LabelledScores` gives them.
+
+        `bounds` are those of one value.
+        """
         of_graded = by_model[judged.graded]
         naive = mean_estimate(of_graded, seed=seed)
-        return cls(float(of_graded.mean()), naive.interval, powered_mean(by_model, by_people, judged.drawn))
+        return cls(
+            float(of_graded.mean()), naive.interval, powered_mean(by_model, by_people, judged.drawn, bounds=bounds)
+        )
 
 
 class LabelledScores:
@@ -287,7 +300,8 @@ class _Recorded:
         """Of each pipeline, of every two of them, and of each reranker."""
         values = {(name, metric): self.scores.values(name, metric) for name in self.ranked for metric in self.metrics}
         found = [
-            {"what": name, "metric": metric, **_figure(*both, judged, seed)} for (name, metric), both in values.items()
+            {"what": name, "metric": metric, **_figure(*both, judged, seed, SCORES)}
+            for (name, metric), both in values.items()
         ]
         for first, second in combinations(self.ranked, 2) if self.metrics else ():
             leading = self.metrics[0]
@@ -340,8 +354,10 @@ def labelled_scores(folder: Path) -> pd.DataFrame | None:
     return LABELLED_SCORES.read(path) if path.exists() else None
 
 
-def _figure(by_model: Array, by_people: Array, judged: Judgements, seed: int) -> dict[str, object]:
-    found = CorrectedFigure.of(by_model, by_people, judged, seed=seed)
+def _figure(
+    by_model: Array, by_people: Array, judged: Judgements, seed: int, bounds: tuple[float, float] = DIFFERENCES
+) -> dict[str, object]:
+    found = CorrectedFigure.of(by_model, by_people, judged, seed=seed, bounds=bounds)
     return {
         "naive": {"mean": found.naive, "interval": found.naive_interval, "n": int(judged.graded.sum())},
         "corrected": {"mean": found.corrected.mean, "interval": found.corrected.interval, "n": len(by_model)}

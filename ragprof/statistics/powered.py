@@ -23,7 +23,7 @@ weigh accordingly, nearly as in the levelled estimator of Farquhar, Gal and Rain
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ from ragprof.statistics.draws import CONFIDENCE, Array
 FEWEST_DRAWN = 15
 """Drawn queries below which there is no interval: of ten it misses the truth twice too often
 (evals/labels/simulation.py)."""
+SCORES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)
+"""Between what a metric of a query lies, and the difference of two of them."""
 EQUAL = 1e-9
 """Below it, chances or scores differ by rounding alone."""
 
@@ -87,12 +89,21 @@ class PoweredMean:
 
 
 def powered_mean(
-    model: Array, person: Array, drawn: DrawnQueries, *, power: float | None = None, confidence: float = CONFIDENCE
+    model: Array,
+    person: Array,
+    drawn: DrawnQueries,
+    *,
+    bounds: tuple[float, float] = DIFFERENCES,
+    power: float | None = None,
+    confidence: float = CONFIDENCE,
 ) -> PoweredMean:
     """Estimate the mean over queries of what a person would score.
 
     `model` is (queries,), `person` (drawn,) in the order of the draws: scores, or differences of two pipelines, which
     are paired by being of the same query. Where `power` is None, the one that leaves the least scatter is taken.
+    `bounds` are those of one value; no interval reaches beyond them. Where the person says the same of every query that
+    was drawn, nothing scatters, and the interval is that of a share of which none was seen (Clopper and Pearson,
+    Biometrika 26, 1934, 404-413): so many of the queries could be as far away as the bounds allow.
     Raises BadInput where the shapes do not fit.
     """
     total, taken = len(model), len(drawn.places)
@@ -102,7 +113,8 @@ def powered_mean(
         return PoweredMean(float(model.mean()), None, 1.0, total, 0)
     if taken == total:
         error = float(person.std(ddof=1)) / math.sqrt(total) if total > 1 else 0.0
-        return _estimated(float(person.mean()), (0.0, error**2), total - 1, 0.0, (total, taken), confidence)
+        found = _estimated(float(person.mean()), (0.0, error**2), total - 1, 0.0, (total, taken), confidence)
+        return _within(found, person, bounds, confidence)
     # In units of `scale` all draws scatter alike. The mean that is looked for is the first slope of a line through
     # them. The others are of what is known: the model's mean, and the mean of 1, which uneven chances make a draw miss.
     scale = (total - np.arange(taken)) / total
@@ -121,7 +133,8 @@ def powered_mean(
                 columns, by_model = tuned, np.zeros(taken)
     slopes, of_draws = _fit(columns, by_person - power * by_model)
     parts = of_draws, _of_queries(person, float(slopes[0]), drawn, total)
-    return _estimated(float(slopes[0]), parts, taken - columns.shape[1], power, (total, taken), confidence)
+    found = _estimated(float(slopes[0]), parts, taken - columns.shape[1], power, (total, taken), confidence)
+    return _within(found, person, bounds, confidence)
 
 
 def _by_draw(values: Array, drawn: DrawnQueries, total: int) -> Array:
@@ -159,3 +172,16 @@ def _estimated(
         return PoweredMean(mean, None, power, *counts)
     reach = float(special.stdtrit(degrees, (1 + confidence) / 2)) * math.sqrt(sum(parts))
     return PoweredMean(mean, (mean - reach, mean + reach), power, *counts, *parts)
+
+
+def _within(found: PoweredMean, person: Array, bounds: tuple[float, float], confidence: float) -> PoweredMean:
+    """The same with an interval as wide as what was not seen may be, and no wider than is possible."""
+    if found.interval is None:
+        return found
+    least, most = bounds
+    mean = min(most, max(least, found.mean))
+    low, high = found.interval
+    if np.ptp(person) <= EQUAL:
+        unseen = 1 - ((1 - confidence) / 2) ** (1 / len(person))
+        low, high = min(low, mean - unseen * (mean - least)), max(high, mean + unseen * (most - mean))
+    return replace(found, mean=mean, interval=(max(least, low), min(most, high)))

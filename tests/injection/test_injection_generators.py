@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from answerers import CountingGenerator
 from study import KEY, answers_by_place, read_manifest, record_study, table, write_handbook
+from unsealed import unsealed
 
 from ragprof.core.clock import Silent
 from ragprof.core.errors import BadInput
@@ -195,7 +196,7 @@ def test_an_empty_answer_is_wrong_by_the_rubric_and_no_judge_is_asked(
 ) -> None:
     eval_file = write_handbook(tmp_path)
     place = record_study(eval_file, tmp_path / "out", sweep=())
-    answers = table(place, "answers")
+    answers = table(unsealed(place), "answers")
     answers.assign(text=[" \n", ""] * (len(answers) // 2) + [""] * (len(answers) % 2)).to_parquet(
         place / "answers.parquet"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from small_suites import Run
+from unsealed import unsealed
 
 from ragprof.core.files import write_json
 from ragprof.evals.settings import settings_of
@@ -336,7 +337,7 @@ def test_a_suite_without_checks_has_no_summary(suite: Run) -> None:
 
 def make_busy(folder: Path, *, waiting: int = 3, cpu: int = 1) -> None:
     """Write into a recording that threads waited so much and ran so much of its rounds' time."""
-    path = folder / "spans.parquet"
+    path = unsealed(folder) / "spans.parquet"
     spans = pd.read_parquet(path)
     rounds = (spans["phase"] == "round") * spans["duration_ns"]
     read = {"cpu_ns": cpu * rounds, "waiting_ns": waiting * rounds}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from small_suites import Run
+from unsealed import unsealed
 
 from ragprof.core import files
 from ragprof.studies.gate import baselines
@@ -154,7 +155,7 @@ def test_a_baseline_without_a_query_in_common_is_refused(suite: Run, main: Path)
 
 def test_a_recording_with_nan_in_it_is_one_message(suite: Run, main: Path, pytester: pytest.Pytester) -> None:
     assert main.is_dir()
-    path = pytester.path / "good" / "scores.parquet"
+    path = unsealed(pytester.path / "good") / "scores.parquet"
     scores = pd.read_parquet(path)
     scores.loc[0, "value"] = float("nan")
     files.write_table(path, scores)

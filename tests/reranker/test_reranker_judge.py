@@ -344,7 +344,10 @@ def test_cuts_say_whether_the_document_is_relevant_or_unjudged(tmp_path: Path) -
 
 def test_the_judgement_names_recording_and_labels(tmp_path: Path) -> None:
     written = json.loads((SMALL.judge(tmp_path) / "judgement.json").read_text())
-    assert written == {"recording": "abc", "qrels_sha256": "sha", "queries": 4}
+    assert {key: written[key] for key in ("recording", "qrels_sha256", "queries")} == {
+        "recording": "abc", "qrels_sha256": "sha", "queries": 4,
+    }  # fmt: skip
+    assert {*written["tables"]} >= {"cuts.parquet", "judged.parquet", "moves.parquet"}
 
 
 @pytest.mark.parametrize("score", [None, float("nan"), float("inf")])

@@ -80,7 +80,7 @@ def test_an_unknown_rate_is_blamed_on_the_file_that_names_it(reranker_copy: Reco
     assert told.value.file == kept
 
 
-@pytest.mark.parametrize("failure", [BadInput("no such rate"), KeyboardInterrupt(), KeyError("usd")])
+@pytest.mark.parametrize("failure", [BadInput("no such rate"), KeyboardInterrupt(), RuntimeError("usd")])
 def test_pricing_that_fails_half_way_leaves_every_file_as_it_was(
     reranker_copy: RecordedRerankers, book: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
@@ -89,7 +89,7 @@ def test_pricing_that_fails_half_way_leaves_every_file_as_it_was(
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(reranker_price, "write_json", fail)
+    monkeypatch.setattr(reranker_price, "write_sealed", fail)
     with pytest.raises(type(failure)):
         reprice(reranker_copy.folder, books=[book])
     assert contents(reranker_copy.folder) == before

@@ -24,9 +24,7 @@ def test_tables_have_the_documented_columns_and_the_summarys_figures(recorded_ha
     assert final["value"].mean() == pytest.approx(table.loc["hybrid+overlap", "nDCG@10"])
     whole = found.latencies.query("pipeline == 'bm25' and stage == 'query'")
     assert len(whole) == found.summary["pipelines"]["bm25"]["end_to_end"]["n"]
-    assert whole["ms"].mean() * 1e6 == pytest.approx(
-        found.summary["pipelines"]["bm25"]["end_to_end"]["mean_ns"], rel=1e-6
-    )
+    assert whole["ms"].mean() * 1e6 == pytest.approx(found.summary["pipelines"]["bm25"]["end_to_end"]["mean_ns"], abs=1)
 
 
 def test_it_shows_itself_and_its_charts(recorded_handbook: Path, real_pictures: None) -> None:

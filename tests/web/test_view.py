@@ -127,7 +127,7 @@ def test_a_command_tells_what_it_is_at_and_is_stopped(server: ViewServer, cache:
         assert running.stop(command.pid)
         assert command.wait(20) == 143
     assert running.running() == []
-    (cache / "running").mkdir(exist_ok=True)
+    (cache / "running").mkdir(parents=True)
     (cache / "running" / "77.json").write_text(json.dumps({"pid": os.getpid(), "began": "x"}))  # left by kill -9
     assert not running.stop(os.getpid())
     assert list((cache / "running").iterdir()) == []
