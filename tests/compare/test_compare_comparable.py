@@ -274,7 +274,7 @@ def test_a_models_judgements_are_told_as_such_and_corrected_by_people_beside_the
 
     (note,) = compare(judged("base", 0.5, 0.5, 20), judged("new", 0.7, 0.6, 20)).notes
     assert note.startswith(
-        "a: nDCG@10 +0.200 by the model, corrected by people +0.100 (95% CI +0.100 to +0.100). These"
+        "a: nDCG@10 +0.200 by the model, corrected by people +0.100 (95% CI \u22120.085 to +0.252). These"
     )
     (note,) = compare(judged("base", 0.5, 0.5, 14), judged("new", 0.7, 0.6, 20)).notes
     assert "people have judged fewer than 15 of the drawn questions: no difference is corrected" in note
