@@ -14,7 +14,7 @@ from threading import Event, Lock, Thread
 from typing import Literal, TypeAlias
 
 from ragprof.core import plain
-from ragprof.core.clock import Clock, Progress, now_ns
+from ragprof.core.clock import Clock, Progress, TellsState, now_ns
 from ragprof.report.figures import rough_duration, three_digits
 
 EVERY_S, EVERY_SHARE, APART_S = 10.0, 0.05, 2.0
@@ -192,3 +192,9 @@ class Both:
     def note(self, sentence: str) -> None:
         self.one.note(sentence)
         self.other.note(sentence)
+
+    def state(self, words: str) -> None:
+        """Say what the task is at to those that can show it."""
+        for each in (self.one, self.other):
+            if isinstance(each, TellsState):
+                each.state(words)

@@ -9,14 +9,15 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from commandline import Ragprof, changed
 
 from ragprof.cli import console
-from ragprof.cli.lines import Lines, TaskReport, as_json
+from ragprof.cli.lines import Both, Lines, TaskReport, as_json
 from ragprof.core import Embedded
-from ragprof.core.clock import step
+from ragprof.core.clock import Silent, TellsState, step
 from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.record.rankings import document_vectors
 
@@ -209,3 +210,16 @@ def test_what_is_logged_is_told_and_only_warnings_with_quiet(
         console.report_progress("shown")
     logging.getLogger("ragprof").info("not any more")
     assert capsys.readouterr().err == "".join(f"ragprof: {line}\n" for line in told)
+
+
+def test_what_a_task_is_at_reaches_the_one_of_two_that_can_show_it() -> None:
+    class Telling(Silent):
+        told: ClassVar[list[str]] = []
+
+        def state(self, words: str) -> None:
+            self.told.append(words)
+
+    both = Both(Silent(), Telling())
+    assert isinstance(both, TellsState)
+    both.state("20/s, 3 in flight")
+    assert Telling.told == ["20/s, 3 in flight"]

@@ -38,6 +38,7 @@ from ragprof.record.recording import (
     shuffled,
 )
 from ragprof.report import figures
+from ragprof.statistics.estimates import quantile
 from ragprof.studies.load.arrivals import Times, arrivals
 from ragprof.studies.load.capacity import estimate, is_hopeless, search
 from ragprof.studies.load.client import HttpLoad
@@ -214,9 +215,9 @@ def _told(name: str, what: str, run: StepRun, table: pd.DataFrame) -> str:
     """What a log is told of a step."""
     answered = table[table["outcome"] == "ok"]
     took = (answered["ended_ns"] - answered["due_ns"]).to_numpy(float)
-    middle, high = np.quantile(took, [0.5, 0.95]) if len(took) else (None, None)
+    middle, high = (quantile(took[:, None], level) if len(took) else None for level in (0.5, 0.95))
     return (
-        f"{name} at {what}: {counted(len(table), 'request')}, about p50 {figures.duration(middle)}, "
+        f"{name} at {what}: {counted(len(table), 'request')}, p50 {figures.duration(middle)}, "
         f"p95 {figures.duration(high)}, {len(table) - len(answered):,} not answered"
         + (f"; {run.stopped}" if run.stopped else "")
     )
