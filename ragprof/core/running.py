@@ -11,8 +11,9 @@ import json
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +23,19 @@ from ragprof.core.errors import BadInput
 
 KEPT_LINES = 40
 LONGEST = 400
+
+
+@dataclass(frozen=True)
+class RunningCommand:
+    """What a command told last; `task` is a line of --json-progress, `said` its last sentences."""
+
+    pid: int
+    command: str
+    folder: str
+    began: str
+    """ISO time in UTC."""
+    task: Mapping[str, Any] | None
+    said: Sequence[str]
 
 
 class Announcement:
@@ -49,8 +63,8 @@ class Announcement:
     def _write(self) -> None:
         with suppress(OSError):  # a full disk does not end what is measured
             self._file.seek(0)
-            self._file.write(json.dumps({**self._about, "said": list(self._said)}))
             self._file.truncate()
+            self._file.write(json.dumps({**self._about, "said": list(self._said)}))
             self._file.flush()
 
 
@@ -61,12 +75,16 @@ def announced(command: str) -> Iterator[Announcement | None]:
         home = _home()
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = home / f"{os.getpid()}.json"
-        file = path.open("w", encoding="utf-8")
+        file = path.open("a+", encoding="utf-8")  # keeps what an outer block of this process has told
     except (OSError, BadInput):
         yield None
         return
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # an outer block of this process tells already; waiting for it would last for ever
+            yield None
+            return
         try:
             yield Announcement(file, command)
         finally:
@@ -76,21 +94,22 @@ def announced(command: str) -> Iterator[Announcement | None]:
                 home.parent.rmdir()
 
 
-def running() -> list[dict[str, Any]]:
+def running() -> list[RunningCommand]:
     """What the commands told last that run now, the oldest first."""
     found = []
     for path in _told():
-        with suppress(OSError, ValueError), path.open("r+", encoding="utf-8") as file:
+        # What is just being written, or is none of ours, is left out.
+        with suppress(OSError, ValueError, TypeError), path.open("r+", encoding="utf-8") as file:
             if _is_held(file):
-                found.append(json.loads(file.read()))
+                found.append(RunningCommand(**json.loads(file.read())))
             else:
                 path.unlink(missing_ok=True)
-    return sorted((each for each in found if isinstance(each, dict)), key=lambda each: str(each.get("began")))
+    return sorted(found, key=lambda each: str(each.began))
 
 
 def stop(pid: int) -> bool:
     """Ask a command to end, which it does cleanly, as after Ctrl-C. False where none of these runs by that number."""
-    if not any(each.get("pid") == pid for each in running()):
+    if not any(each.pid == pid for each in running()):
         return False
     try:
         os.kill(pid, signal.SIGTERM)

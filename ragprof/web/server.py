@@ -7,6 +7,7 @@ own (CSP sandbox), from which it can ask nothing of this server and change nothi
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,14 @@ class ViewPage(LocalPage):
                 self.scripted(resources("ragprof.web").joinpath("view.html").read_text(encoding="utf-8"))
             elif what == "recordings" and not rest:
                 shelf = self.server.shelf
-                self.answer(200, {"root": str(shelf.root), "rows": shelf.rows(), "running": running.running()})
+                self.answer(
+                    200,
+                    {
+                        "root": str(shelf.root),
+                        "rows": shelf.rows(),
+                        "running": [asdict(each) for each in running.running()],
+                    },
+                )
             elif what == "report" and len(rest) == 1:
                 report = self._folder(rest[0]) / "report.html"
                 if not report.is_file():

@@ -133,6 +133,15 @@ def test_a_command_tells_what_it_is_at_and_is_stopped(server: ViewServer, cache:
     assert list((cache / "running").iterdir()) == []
 
 
+def test_a_command_within_a_command_of_one_process_neither_waits_nor_speaks_for_it(cache: Path) -> None:
+    with running.announced("ragprof run") as outer, running.announced("ragprof report") as inner:
+        assert outer is not None
+        assert inner is None
+        outer.tell("it began")
+        (found,) = running.running()
+        assert (found.command, found.said) == ("ragprof run", ["it began"])
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on PATH to open the page in")
 def test_the_page_lists_filters_sorts_compares_and_asks_nobody_else(server: ViewServer, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile") as browser:
