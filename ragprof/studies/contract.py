@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,10 @@ if TYPE_CHECKING:  # a finished recording is analysed and drawn without what mak
 
 PlanT = TypeVar("PlanT")
 SectionT = TypeVar("SectionT", bound="Section | Mapping[str, Any]")
+
+
+VerdictWord: TypeAlias = Literal["KEEP", "DROP", "SHRINK", "UNDECIDED"]
+"""What to do with a reranker."""
 
 
 class Section(BaseModel):

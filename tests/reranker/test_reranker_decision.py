@@ -46,7 +46,7 @@ def test_whoever_pays_reads_what_to_do_why_and_what_would_change_it(section: Rer
     )
     assert undecided.because == (
         "It finds right passages as often as the search alone, takes no time that anybody notices, and costs $0.46 a "
-        "month at your traffic, with what longer prompts cost counted in."
+        "month at your traffic, with what longer prompts cost counted in, which may be chance."
     )
     assert undecided.following == "Next: judge about 500 more questions (ragprof label) and run it again."
     assert (dropped.verdict, dropped.tone) == ("Go without the reranker.", "worse")
@@ -54,7 +54,7 @@ def test_whoever_pays_reads_what_to_do_why_and_what_would_change_it(section: Rer
     assert dropped.because.endswith(" bm25 does as well without it.")
     assert dropped.changes == (
         "If the reranker's price were 0.047 times what it is, the answer would be to keep it.",
-        "A reranker at $0.0077 per 1,000 searches would pay for itself.",
+        "At $0.0077 per 1,000 searches it would pay for itself.",
     )
     assert dropped.sure == "Measured with 12 questions, which is few: a hint, no proof."
     for one in (undecided, dropped):

@@ -24,6 +24,8 @@ from ragprof.studies.load.measured import MeasuredStep
 from ragprof.studies.load.recorded import BILLS, MANIFEST, REQUESTS, STEP, RecordedStep, RecordedTarget
 from ragprof.studies.load.requests import OK, OUTCOMES
 from ragprof.studies.load.section import (
+    Fitted,
+    Keeps,
     LoadBeyond,
     LoadCapacity,
     LoadFit,
@@ -227,7 +229,7 @@ def _others(step: MeasuredStep, data: TargetData) -> float | None:
     return others / (data.cores * sum(wall for _, _, wall in both))
 
 
-def _keeps(step: MeasuredStep, promise: Promise) -> Any:
+def _keeps(step: MeasuredStep, promise: Promise) -> Keeps:
     """By the whole interval; a step that was cut off, or of which too many surely failed, broke it."""
     found, failed = step.estimate(promise.level), step.failures()
     too_many = failed.interval is not None and failed.interval[0] > promise.error_rate
@@ -293,7 +295,7 @@ def _fits(data: TargetData) -> list[LoadFit]:
     return found if law is None else [*found, _fit("scalability", law)]
 
 
-def _fit(model: Any, fit: models.ModelFit) -> LoadFit:
+def _fit(model: Fitted, fit: models.ModelFit) -> LoadFit:
     return LoadFit(
         model=model, held_out=fit.held_out, predicted=fit.predicted if np.isfinite(fit.predicted) else None,
         measured=fit.measured, holds=fit.holds, servers=fit.servers, contention=fit.contention,

@@ -6,9 +6,10 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from ragprof.studies.contract import EstimateValue, Section
+from ragprof.studies.contract import EstimateValue, Section, VerdictWord
 
-Word: TypeAlias = Literal["KEEP", "DROP", "SHRINK", "UNDECIDED"]
+Keeps: TypeAlias = Literal["kept", "broken", "undecided"]
+Fitted: TypeAlias = Literal["queue", "scalability"]
 Usd: TypeAlias = str | None
 
 
@@ -65,7 +66,7 @@ class LoadStep(Section):
     pool_share: float | None = Field(description="busy share of the workers' time; null behind HTTP")
     cores_share: float | None = Field(description="busy share of the machine's cores, whoever with; null: not known")
     others_share: float | None = Field(description="of the cores, taken by other processes, services included")
-    keeps: Literal["kept", "broken", "undecided"] = Field(description="the promise, by the interval of its quantile")
+    keeps: Keeps = Field(description="the promise, by the interval of its quantile")
 
 
 class LoadCapacity(Section):
@@ -90,7 +91,7 @@ class LoadSaturation(Section):
 class LoadFit(Section):
     """A model beside the data, on the step that it was not given."""
 
-    model: Literal["queue", "scalability"]
+    model: Fitted
     held_out: float = Field(description="rate, or requests under way, of that step")
     predicted: float | None = Field(description="ns of the promised quantile, or answers per second; null: without end")
     measured: float
@@ -160,7 +161,7 @@ class LoadVerdict(Section):
     """Whether a reranker is worth it at this load."""
 
     pipeline: str
-    verdict: Word
+    verdict: VerdictWord
     depth: int | None = Field(description="to keep or to shrink to; null where it is dropped or undecided")
     gain: EstimateValue | None = Field(description="of quality, by `ragprof reranker`; null where that was not run")
     metric: str

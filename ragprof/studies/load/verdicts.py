@@ -8,8 +8,8 @@ from pathlib import Path
 from ragprof.evals.recorded import JUDGEMENT, read_manifest
 from ragprof.price.pricing import plain
 from ragprof.report import figures
-from ragprof.studies.contract import EstimateValue
-from ragprof.studies.load.section import LoadSection, LoadTarget, LoadVerdict, Word
+from ragprof.studies.contract import EstimateValue, VerdictWord
+from ragprof.studies.load.section import LoadSection, LoadTarget, LoadVerdict
 from ragprof.studies.reranker import data as reranker_data
 from ragprof.studies.reranker.data import RerankerData
 
@@ -80,7 +80,7 @@ def _keeps_quality(known: RerankerData, name: str, depth: int) -> bool:
 
 def _word(  # noqa: PLR0911  # a guard a reason
     chosen: LoadTarget, own: LoadTarget, without: LoadTarget, gain: EstimateValue, known: RerankerData
-) -> tuple[Word, str]:
+) -> tuple[VerdictWord, str]:
     """The verdict and why; the promise first, then quality, then money."""
     margin, worth = known.settings.margin, known.settings.worth_usd_per_point
     low, high = gain.interval or (None, None)
@@ -95,7 +95,7 @@ def _word(  # noqa: PLR0911  # a guard a reason
     if low <= 0:
         return "UNDECIDED", "whether it gains anything is not certain"
     added = _added(chosen, without)
-    keep: Word = "SHRINK" if chosen is not own else "KEEP"
+    keep: VerdictWord = "SHRINK" if chosen is not own else "KEEP"
     if worth is not None and added is not None and gain.mean is not None:
         value = Decimal(str(gain.mean * POINTS * worth))
         told = f"{figures.usd(plain(value))} per 1,000 questions is what its gain is worth"

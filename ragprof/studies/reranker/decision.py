@@ -89,7 +89,7 @@ def _finds(one: RerankerVerdict) -> Iterator[str]:
         yield "changes what is found by nothing that could be measured"
         return
     gain = found[1]
-    points, significant = round(100 * (gain.difference or 0.0)), is_clear(gain)
+    points, significant = round(100 * (gain.difference or 0.0)), excludes_zero(gain.interval)
     many = counted(abs(points), "more", "more") if points > 0 else counted(abs(points), "fewer", "fewer")
     what = "finds a right passage for" if "questions" in found[0] else "brings into the prompt"
     of = "of 100 questions" if "questions" in found[0] else "of 100 right passages"
@@ -101,10 +101,10 @@ def _finds(one: RerankerVerdict) -> Iterator[str]:
         yield "finds right passages as often as the search alone"
 
 
-def is_clear(gain: QualityGain) -> bool:
-    """Whether the interval excludes 0."""
-    low, high = gain.interval or (None, None)
-    return low is not None and high is not None and not low <= 0 <= high
+def excludes_zero(interval: tuple[str | float | None, str | float | None] | None) -> bool:
+    """Whether both ends are known and lie on one side of 0."""
+    low, high = interval or (None, None)
+    return low is not None and high is not None and not float(low) <= 0 <= float(high)
 
 
 def _waits(one: RerankerVerdict) -> Iterator[str]:
@@ -112,7 +112,8 @@ def _waits(one: RerankerVerdict) -> Iterator[str]:
     if one.latency_withheld:
         yield "takes time that could not be measured, as the machine was busy"
     elif added is not None and abs(added) >= 1e6:
-        yield f"makes people wait {spoken_seconds(added)} {'longer' if added > 0 else 'less'}"
+        chance = "" if excludes_zero(one.statement.added_p50_interval_ns) else ", which may be chance"
+        yield f"makes people wait {spoken_seconds(added)} {'longer' if added > 0 else 'less'}{chance}"
     elif added is not None:
         yield "takes no time that anybody notices"
 
@@ -132,7 +133,8 @@ def _costs(found: Statement) -> Iterator[str]:
     saved = cost - float(net)
     shorter = f", with what {'shorter prompts save' if saved > 0 else 'longer prompts cost'} counted in"
     verb = "costs" if float(net) >= 0 else "saves"
-    yield f"{verb} {spoken_usd(float(net))} {when}{shorter if abs(saved) >= 0.005 else ''}"
+    chance = "" if excludes_zero(month.net_interval if monthly else found.net_interval) else ", which may be chance"
+    yield f"{verb} {spoken_usd(float(net))} {when}{shorter if abs(saved) >= 0.005 else ''}{chance}"
 
 
 def effects(one: RerankerVerdict) -> Iterator[PaidEffect]:
@@ -179,10 +181,12 @@ def changes(one: RerankerVerdict) -> Iterator[str]:
     price = flips.reranker_usd
     if price.value is not None:
         per = figures.per_words(price.per, price.unit)
-        yield f"A reranker at ${spoken(float(price.value))} per {per} would pay for itself."
+        pays = float(one.statement.net_usd_per_1000_queries or 0) < 0
+        at = f"${spoken(float(price.value))} per {per}"
+        yield f"Above {at} the reranker would cost more than it saves." if pays else f"At {at} it would pay for itself."
     volume = flips.queries_per_month.value
     if volume is not None:
-        yield f"From {spoken(volume)} questions a month on its fixed bill pays for itself."
+        yield f"Its fixed bill pays for itself from {spoken(volume)} questions a month on, and not below."
 
 
 def sure(one: RerankerVerdict) -> str:

@@ -11,13 +11,12 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import ConfigDict, Field
 
-from ragprof.studies.contract import EstimateValue, Section
+from ragprof.studies.contract import EstimateValue, Section, VerdictWord
 
 Usd: TypeAlias = str | None
 UsdInterval: TypeAlias = tuple[Usd, Usd] | None
 NsInterval: TypeAlias = tuple[int | None, int | None] | None
 Ends: TypeAlias = tuple[float | None, float | None] | None
-VerdictWord: TypeAlias = Literal["KEEP", "DROP", "SHRINK", "UNDECIDED"]
 Relation: TypeAlias = Literal["better", "as good", "worse", "undecided"]
 Change: TypeAlias = Literal["larger k", "smaller depth", "another search", "another embedder", "another reranker"]
 Told: TypeAlias = Literal["costs", "saves", "undecided"]

@@ -21,6 +21,7 @@ from ragprof.core.errors import UnknownName
 from ragprof.price.pricing import QUERIES
 from ragprof.report import figures
 from ragprof.statistics.draws import ENDS, Array, over
+from ragprof.studies.contract import VerdictWord
 from ragprof.studies.reranker.chunks import ChunksSaved, iso_quality
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import (
@@ -48,7 +49,6 @@ from ragprof.studies.reranker.section import (
     TodaysPrices,
     Told,
     TrendYear,
-    VerdictWord,
 )
 
 TOKENS = 1_000_000

@@ -43,7 +43,8 @@ import numpy as np
 from ragprof.report.figures import counted, difference, duration, span, usd, with_interval
 from ragprof.statistics.draws import Array, interval
 from ragprof.statistics.power import ALPHA, more_queries
-from ragprof.studies.reranker.section import SensitiveTo, VerdictWord
+from ragprof.studies.contract import VerdictWord
+from ragprof.studies.reranker.section import SensitiveTo
 
 POINT = 0.01
 # None in n may be up to 3 / n: Hanley and Lippman-Hand, If nothing goes wrong, is everything all right?, JAMA 1983.
