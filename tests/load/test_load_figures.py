@@ -20,6 +20,7 @@ from ragprof.studies.load.capacity import Capacity, estimate, search
 from ragprof.studies.load.economics import OFFICE, LoadTraffic, money_of
 from ragprof.studies.load.measured import MeasuredStep
 from ragprof.studies.load.recorded import RecordedStep
+from ragprof.studies.load.requests import ERROR
 
 MU = 250.0
 
@@ -68,6 +69,23 @@ def test_the_capacity_of_a_known_queue_is_found_within_five_per_cent() -> None:
     assert found.interval is not None
     assert found.interval[0] <= true <= found.interval[1]
     assert found.interval[1] - found.interval[0] < 0.15 * true
+
+
+def test_where_failures_end_the_capacity_the_interval_is_what_the_trials_leave_open() -> None:
+    """Nothing fails at 100 a second, 4 of about 2,400 at 120, one in twenty at 140."""
+
+    def failing(rate: float, every: int) -> MeasuredStep:
+        found = queue_step(rate, 20, seed=1)
+        if every:
+            found.table.loc[found.table.index % every == 0, "outcome"] = ERROR
+        return found
+
+    trials = [failing(80.0, 0), failing(100.0, 0), failing(120.0, 600), failing(140.0, 20)]
+    found = estimate(trials, Promise(p95_ms=60, error_rate=0.001))
+    assert found.status == "found"
+    assert found.rate is not None
+    assert 100 <= found.rate < 120
+    assert found.interval == (100.0, 140.0)
 
 
 def test_a_promise_that_all_rates_keep_or_break_has_a_bound_and_no_interval() -> None:

@@ -10,7 +10,7 @@ The interval does the same in every resample of every trial's blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from typing import Literal, TypeAlias
@@ -134,15 +134,38 @@ def estimate(trials: Sequence[MeasuredStep], promise: Promise, *, alone: Measure
     line = _by_line(rates, severities, drawn, weights)
     if line is None:
         table = np.log(drawn)
-        ends = np.array([_crossing(rates, row, weights)[0] for row in table])
-        return Capacity("found", value, _span(ends), len(trials))
+        ends = _span(np.array([_crossing(rates, row, weights)[0] for row in table]))
+        return Capacity("found", value, _bracketed(ends, value, joined, promise), len(trials))
     # A rate that surely keeps the promise, or surely breaks it, bounds the interval: latency rises with the rate.
     kept = rates[np.quantile(drawn, ENDS[1], axis=0) <= 1].max(initial=0.0)
     broken = rates[np.quantile(drawn, ENDS[0], axis=0) > 1].min(initial=np.inf)
     (low, high), found = _span(line[1:]), float(line[0])
     if kept < broken:
         low, high = max(low, kept), min(high, broken)
-    return Capacity("found", found, (min(low, found), max(high, found)), len(trials))
+    span = min(low, found), max(high, found)
+    return Capacity("found", found, _bracketed(span, found, joined, promise), len(trials))
+
+
+def _bracketed(
+    span: tuple[float, float], found: float, joined: Mapping[float, MeasuredStep], promise: Promise
+) -> tuple[float, float]:
+    """The interval, as wide as what was tried leaves open where failures end the capacity.
+
+    Resamples of latency do not tell where too many requests begin to fail: that is somewhere from the last rate that
+    kept the promise to the first that surely broke it.
+    """
+    above = [rate for rate in sorted(joined) if rate >= found]
+    if not above or _severity(joined[above[0]], promise) < BROKEN:
+        return span
+    kept = [rate for rate, step in joined.items() if rate <= found and not breaks(step, promise)]
+    broken = [rate for rate in above if _surely_breaks(joined[rate], promise)]
+    return min(span[0], max(kept, default=span[0])), max(span[1], min(broken, default=above[-1]))
+
+
+def _surely_breaks(step: MeasuredStep, promise: Promise) -> bool:
+    """By the whole interval of the failures, or because the step was cut off."""
+    failed = step.failures().interval
+    return any(each["stopped"] for each in step.steps) or (failed is not None and failed[0] > promise.error_rate)
 
 
 def _span(drawn: Array) -> tuple[float, float]:
