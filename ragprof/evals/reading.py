@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ragprof.core import plain
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import read_toml
 from ragprof.evals.config import EvalConfig
@@ -84,6 +85,12 @@ def complaint(failure: ValidationError) -> str:
     problem = failure.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch" and problem["loc"][-1:] == ("name",):
+        # It names folders and files, and stands on command lines; the pattern itself says that to few.
+        message = (
+            f"'{plain.line(problem['input'])[:60]}' cannot be a name: begin with a letter A to Z or a digit, go on "
+            f"with these, dots, underscores and hyphens{'; title may have any signs' if where == 'name' else ''}"
+        )
     return f"{where}: {message}" if where else message
 
 

@@ -139,7 +139,11 @@ def test_a_wrong_key_is_named_with_its_line_and_the_nearest_right_one(
         ("depth = 30", "depth = 0", "pipelines.0.depth: Input should be greater than or equal to 1"),
         ('store = "faiss_flat"', "store = 5", "pipelines.0.store: Input should be a valid dictionary"),
         ('store = "faiss_flat"', "store = { k = 1 }", "pipelines.0.store.name: Field required"),
-        ('name = "hybrid + rerank"', 'name = "hybrid/rerank"', "pipelines.1.name: String should match pattern"),
+        (
+            'name = "hybrid + rerank"',
+            'name = "hybrid/rerank"',
+            "pipelines.1.name: 'hybrid/rerank' cannot be a name",
+        ),
         ('name = "rrf"', "name = 5", "pipelines.1.store.name: Input should be a valid string"),
     ],
 )

@@ -94,7 +94,7 @@ def test_elsewhere_equal_ids_mean_nothing(handbook: Path) -> None:
         ('embedder = "hashing"', "", r"handbook\.toml:\d+: pipeline 'dense': its store compares vectors"),
         ("rounds = 3", "rounds = 1", r"handbook\.toml:11: timing\.rounds: Input should be greater than or equal to 2"),
         ('name = "dense"', 'name = "bm25"', r"two pipelines are named bm25; each needs its own name"),
-        ('name = "dense"', 'name = "../dense"', r"name: String should match pattern"),
+        ('name = "dense"', 'name = "../dense"', r"name: '.*' cannot be a name: begin with a letter A to Z"),
         ('stores = ["bm25s", "faiss_flat"]', 'stores = ["bm25s"]', "the store 'rrf' fuses at least two stores"),
         ("utilisation = 0.5", "utilisation = 1.5", r"utilisation: Input should be less than or equal to 1"),
         ("[[pipelines]]", "[[pipeline]]", r"handbook\.toml:"),

@@ -100,7 +100,7 @@ def profiled(pipelines: Sequence[ragprof.Pipeline], out: Path, **choices: object
         ([ragprof.Pipeline("p", store="bm25s", depth=3)], {}, "k = 5 chunks cannot be injected from depth = 3"),
         ([ragprof.Pipeline("p", store="faiss_flat", depth=5)], {}, "its store compares vectors; name an embedder"),
         ([ragprof.Pipeline("p", store="bm25s", depth=5)] * 2, {}, "two pipelines are named p"),
-        ([ragprof.Pipeline("a/b", store="bm25s", depth=5)], {}, "name: String should match pattern"),
+        ([ragprof.Pipeline("a/b", store="bm25s", depth=5)], {}, "name: 'a/b' cannot be a name"),
         ([], {}, "pipelines: Tuple should have at least 1 item"),
         ([ragprof.Pipeline("p", store="bm25s", depth=5)], {"metrics": ["nDGC@10"]}, "no metric named 'nDGC@10'"),
         ([ragprof.Pipeline("p", store="bm25s", depth=5)], {"queries": "none.jsonl"}, "there is no such file"),
