@@ -45,6 +45,8 @@ def export(
     """Write a recording for other tools.
 
     Figures by query, TREC runs, data sets for Ragas and DeepEval, or traces as OTLP JSON lines.
+
+    Example: ragprof export reports/docs --format per-query,otlp
     """
     from ragprof import exports as exporting
 
@@ -70,6 +72,8 @@ def mlflow(
     """Log a recording to MLflow.
 
     Parameters, metrics with their intervals, and the reports as artefacts.
+
+    Example: ragprof mlflow reports/docs
     """
     from ragprof.exports.mlflow import log
 

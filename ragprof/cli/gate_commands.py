@@ -69,6 +69,8 @@ def compare(
     """Compare two recordings, figure by figure. Runs nothing.
 
     Every figure's difference, its interval, p and verdict.
+
+    Example: ragprof compare reports/before reports/after
     """
     from ragprof.studies.gate import sides
 
@@ -119,6 +121,8 @@ def gate(
     """May this change pass? Record, compare, exit 0 or 1.
 
     Exit code 0: yes, 1: a regression, 3: cannot be compared, 4: undecided (--strict).
+
+    Example: ragprof gate docs.toml --against origin/main
     """
     if init:
         outputs = Outputs(junit, markdown, html, json, gitlab, benchmark, github)
@@ -158,7 +162,10 @@ def baseline_save(
         bool, typer.Option("--no-rankings", help="Keep no document ids; queries that lost most show none.")
     ] = False,
 ) -> None:
-    """Keep the figures of a recording, query by query and without any text."""
+    """Keep the figures of a recording, query by query and without any text.
+
+    Example: ragprof baseline save reports/docs
+    """
     from ragprof.studies.gate import baselines
     from ragprof.studies.gate.sides import read_side
 
@@ -173,7 +180,10 @@ def baseline_save(
 def baseline_list(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to look.")] = Path("baselines"),
 ) -> None:
-    """List every baseline below a folder, with its origin."""
+    """List every baseline below a folder, with its origin.
+
+    Example: ragprof baseline list
+    """
     from ragprof.studies.gate.baselines import listed
 
     found = listed(folder)
@@ -195,7 +205,10 @@ def baseline_list(
 def baseline_show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a baseline.")],
 ) -> None:
-    """Show what a baseline holds: its figures and their origin."""
+    """Show what a baseline holds: its figures and their origin.
+
+    Example: ragprof baseline show baselines/docs
+    """
     from ragprof.studies.gate.baselines import read
 
     kept = read(folder)

@@ -49,6 +49,8 @@ def init(
     """Look at documents and write an eval file that runs.
 
     At most five questions are asked, and only on a terminal.
+
+    Example: ragprof init docs/ --queries questions.csv
     """
     from ragprof.report.terminal import facts
     from ragprof.session.initial import LLM, MACHINE, NONE, EvalAnswers, seen, write_eval

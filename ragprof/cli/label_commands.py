@@ -66,6 +66,8 @@ def label(
 
     Makes questions where there are none, pools what the pipelines find, has a model grade it, and corrects its figures
     by what people say of a few questions.
+
+    Example: ragprof label docs.toml --serve
     """
     from ragprof.core.errors import BadInput
     from ragprof.labels.page import person_named

@@ -32,7 +32,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def build_corpus(name: RecipeName) -> None:
-    """Build a corpus by its recipe, unless it is built already."""
+    """Build a corpus by its recipe, unless it is built already.
+
+    Example: ragprof corpora build python-docs
+    """
     from ragprof.core.files import cache_folder, read_json
     from ragprof.corpus import build, find
 
@@ -47,7 +50,10 @@ def build_corpus(name: RecipeName) -> None:
 
 
 def show_corpus(name: RecipeName) -> None:
-    """Show what a recipe makes, from which packages, under which licences."""
+    """Show what a recipe makes, from which packages, under which licences.
+
+    Example: ragprof corpora info python-docs
+    """
     from ragprof.corpus import find, info, installed_versions
     from ragprof.report.terminal import columns
 
@@ -69,6 +75,8 @@ def show(
     """List plugins, corpora, rates and regions.
 
     A region is one with a price of electricity.
+
+    Example: ragprof list rates
     """
     from ragprof.core import registry
 

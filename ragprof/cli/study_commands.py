@@ -70,7 +70,10 @@ def run(
     otlp_texts: OtlpTexts = False,
     budget_usd: BudgetUsd = None,
 ) -> None:
-    """Record, judge, price and report what an eval file declares."""
+    """Record, judge, price and report what an eval file declares.
+
+    Example: ragprof run docs.toml --passages 2000
+    """
     from ragprof.session.run import run as profile
 
     much = how_much(passages, full)
@@ -109,6 +112,8 @@ def grow(
     """Let the corpus grow: quality, time and cost at every size.
 
     Precision, latency, memory, tokens and cost at every size, and a forecast beyond.
+
+    Example: ragprof grow docs.toml --sizes 1000,2000,4000
     """
     from ragprof.session.run import run_study
 
@@ -145,6 +150,8 @@ def inject(
     """Let a model answer: first token, quality, cost per answer.
 
     Time to first token, answer quality and cost by number of chunks, and the cost per correct answer.
+
+    Example: ragprof inject docs.toml --questions 20 --ks 1,3,5
     """
     from ragprof.session.run import run_study
 
@@ -211,6 +218,8 @@ def reranker(
     """Keep, drop or shrink the reranker: what it buys and costs.
 
     What it buys, what it costs, and what else would buy the same.
+
+    Example: ragprof reranker docs.toml --depths 10,20,50 --worth 2
     """
     from ragprof.core.errors import BadInput
     from ragprof.session.again import restate
@@ -274,6 +283,8 @@ def curate(
 
     What the corpus holds twice or for nothing, and what removing it would do to quality, tokens and money. The list to
     look through is curate/review.csv; nothing is removed.
+
+    Example: ragprof curate docs.toml
     """
     from ragprof.session.run import run_study
 
@@ -304,6 +315,8 @@ def screen(
 
     Precision, tokens and money for the questions of today, with similar and unrelated documents told apart. Nothing is
     added to the corpus.
+
+    Example: ragprof screen docs.toml --source new-wiki/
     """
     from ragprof.session.run import run_study
 
@@ -333,6 +346,8 @@ def chunking(
 
     At one budget of prompt tokens: how much of what answers is in the prompt, which answers are cut, what indexes and
     embedding take. The ways to cut are [chunking] variants of the eval file.
+
+    Example: ragprof chunking docs.toml
     """
     from ragprof.session.run import run_study
 
@@ -358,6 +373,8 @@ def stores(
 
     Approximate and quantised indexes of [stores] against exact search over the same vectors, each asked live, with and
     without the reranker: which is the cheapest that loses no more than the margin.
+
+    Example: ragprof stores docs.toml
     """
     from ragprof.session.run import run_study
 
@@ -395,6 +412,8 @@ def load(
 
     How many questions a second keep the promise of [load], which stage is full first, what happens beyond, and what a
     question costs then, with and without the reranker.
+
+    Example: ragprof load docs.toml
     """
     from ragprof.session.run import run_study
 
@@ -425,6 +444,8 @@ def audit(
     """Ask the same again and say what differs, stage by stage.
 
     Determinism: the same queries again, in other batches and with other numbers of threads.
+
+    Example: ragprof audit docs.toml --times 3 --queries 20
     """
     from ragprof.session.run import run_study
 
@@ -446,6 +467,8 @@ def check(
     """Validate an eval and estimate tokens, time and money.
 
     Everything is read and validated, and documents, tokens, time and money are estimated before any is spent.
+
+    Example: ragprof check docs.toml
     """
     from ragprof.report.terminal import facts
     from ragprof.session.forecast import forecast_eval
@@ -468,7 +491,10 @@ def price(
         str | None, typer.Option("--llm", metavar="PROVIDER:MODEL", help="Price the prompts for this model.")
     ] = None,
 ) -> None:
-    """Price a recording anew, without running anything."""
+    """Price a recording anew, without running anything.
+
+    Example: ragprof price reports/docs --rates ours.toml
+    """
     from ragprof.core.files import claimed
     from ragprof.session.again import reprice
 
@@ -484,6 +510,8 @@ def report(
     """Write the report of a recording again.
 
     Writes summary.json, report.html and report.md, which is short enough for a pull request.
+
+    Example: ragprof report reports/docs --full
     """
     from ragprof.core.files import claimed
     from ragprof.session.again import redraw
@@ -497,7 +525,10 @@ def trec(
     folder: Recording,
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/trec.")] = None,
 ) -> None:
-    """Write the rankings of every stage as TREC runs."""
+    """Write the rankings of every stage as TREC runs.
+
+    Example: ragprof trec reports/docs
+    """
     from ragprof.exports.trec import export_runs
 
     with console.progress() as bars, step(bars, "write the runs"):

@@ -47,6 +47,8 @@ def trace(
     """Profile traces of production. Runs nothing.
 
     Stages, tokens, money, errors, and whether the reranker changes anything: from files that were recorded anyway.
+
+    Example: ragprof trace traces/*.jsonl --out reports/traces
     """
     from ragprof.session.tracing import prices_of
     from ragprof.session.tracing import trace as profile

@@ -1,4 +1,4 @@
-"""`ragprof view`: every recording of a folder on a local page."""
+"""Looking at recordings: `ragprof view`, all of a folder on a local page, and `ragprof show`, one on the terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,25 @@ from typing import Annotated
 import typer
 
 from ragprof.cli import console
+from ragprof.cli.options import Recording
 
 Shelved = Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder of recordings.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Make the command part of the command line."""
+    """Make these commands part of the command line."""
+    app.command()(show)
     app.command()(view)
+
+
+def show(folder: Recording) -> None:
+    """Show a recording on the terminal: decisions, main tables, two charts.
+
+    Nothing is computed or written. Example: ragprof show reports/python-docs
+    """
+    from ragprof.session.summary import read_analysis
+
+    console.show(read_analysis(folder).shown())
 
 
 def view(

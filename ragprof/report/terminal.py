@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
 from ragprof.core import plain
+from ragprof.report.decision import PaidDecision
 from ragprof.report.tables import Cell, Tone
 
 WIDTH = 78
@@ -19,6 +20,7 @@ FOLDED = 14
 """A column whose words may be cut is no narrower than this."""
 INDENT = (0, 1)
 STYLES: dict[Tone, str] = {"absent": "dim", "unpriced": "yellow", "quiet": "dim", "worse": "yellow"}
+STYLES_OF_ANSWERS = {"better": "bold green", "worse": "bold yellow", "undecided": "bold"}
 
 
 class FittingTable(Table):
@@ -94,3 +96,12 @@ def facts(rows: Iterable[tuple[str, str]], *, title: str = "") -> FittingTable:
 
 def styled(cell: Cell) -> Text:
     return Text(cell.text, style=STYLES.get(cell.tone, ""))
+
+
+def decided(one: PaidDecision) -> RenderableType:
+    """The answer of whoever pays: question, verdict, why, what it changes, what would change it, how sure."""
+    effects = facts((effect.label, effect.text) for effect in one.effects)
+    verdict = Text.assemble((plain.line(one.verdict), STYLES_OF_ANSWERS[one.tone]), " ", said(one.because))
+    above = [said(one.question, style="dim"), verdict]
+    below = [*bullets(one.changes), said(f"{one.sure} {one.following}".strip(), style="dim"), Text()]
+    return Group(*(Padding(line, INDENT) for line in above), effects, *(Padding(line, INDENT) for line in below))

@@ -9,7 +9,6 @@ from ragprof.core.files import write_text
 from ragprof.report import figures, html, markdown
 from ragprof.report.blocks import Block, Folded, Pair, PipelineFold, ReportPart, Sentences
 from ragprof.report.brief import Room, first_rows, fitting, shortened
-from ragprof.report.decision import PaidDecision
 from ragprof.report.tables import Table
 from ragprof.session import studies
 from ragprof.session.drawn import SUMMARY
@@ -100,14 +99,8 @@ def front_of(analysis: Analysis) -> html.Front:
         warnings=warnings,
         created=figures.day(created),
         version=version,
-        decisions=decisions_of(analysis),
+        decisions=analysis.decisions(),
     )
-
-
-def decisions_of(analysis: Analysis) -> list[PaidDecision]:
-    """Of all studies whose recording is of the main one around it."""
-    current = [name for name in studies.STUDIES if name in analysis.sections and name not in analysis.context.stale]
-    return [one for name in current for one in studies.study(name).decisions(analysis.sections[name], analysis.context)]
 
 
 BRIEF = Room(lines=60, size=6_000)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ragprof.record.recording import Subject
+    from ragprof.report.decision import PaidDecision
 
 OF_PIPELINE = "pipelines."
 WITH_ANSWERS = (
@@ -95,6 +96,25 @@ class Analysis:
         from rich.text import Text
 
         return Group(Text(f"! {self.context.stale[study]}", style="yellow"), shown)
+
+    def shown(self) -> RenderableType:
+        """All that was found, for a terminal: decisions, each study's figures under its name, and two charts."""
+        from rich.console import Group
+        from rich.rule import Rule
+
+        from ragprof.report.terminal import decided
+        from ragprof.studies.profile.glance_charts import charts
+
+        profile = [] if self.profile is None else [self.printed(studies.PROFILE), "", charts(self.profile)]
+        others = [
+            part for name in self.sections for part in ("", Rule(name, align="left", style="dim"), self.printed(name))
+        ]
+        return Group(*map(decided, self.decisions()), *profile, *others)
+
+    def decisions(self) -> list[PaidDecision]:
+        """The answers of whoever pays, of all studies whose recording is of the main one around it."""
+        current = [name for name in studies.STUDIES if name in self.sections and name not in self.context.stale]
+        return [one for name in current for one in studies.study(name).decisions(self.sections[name], self.context)]
 
 
 def analyse(folder: Path, progress: Progress = SILENT) -> Analysis:
