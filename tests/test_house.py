@@ -27,9 +27,9 @@ FLOORS = {
 SIBLINGS = ("record", "judge", "price")
 PLUGINS = ("embedders", "stores", "rerankers", "injectors", "generators", "signals")
 FACE = {"__init__", "__main__"}
-MAY_READ = {("reranker", "growth"), ("load", "reranker")}
+MAY_READ = {("reranker", "growth"), ("load", "reranker"), ("gate", "load")}
 """Whether a reranker pays as the corpus grows is told from what growth recorded, and whether it does under load from
-what it gains."""
+what it gains; a gate compares what load measured."""
 HEAVY = {
     "torch", "transformers", "sentence_transformers", "tokenizers", "faiss", "pandas", "pyarrow", "altair", "scipy",
     "bm25s", "rank_bm25", "ir_measures", "genai_prices", "vl_convert", "jinja2", "bs4", "wordllama", "httpx2",

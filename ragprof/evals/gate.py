@@ -13,7 +13,8 @@ from ragprof.evals.tables import EvalTable, Misplaced
 
 class GateMargin(EvalTable):
     """How much worse a quantity may get: the larger of `absolute` (in its own unit: ms, tokens, USD per 1,000 queries,
-    points of a metric between 0 and 1) and `relative` (a share of the baseline's figure). Both 0: nothing at all.
+    points of a metric between 0 and 1, requests a second) and `relative` (a share of the baseline's figure). Both 0:
+    nothing at all.
 
     `better` says which direction is good where the usual one is wrong; `pipelines` go before the gate's.
     """

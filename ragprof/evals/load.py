@@ -51,7 +51,8 @@ class LoadSettings(EvalTable):
     """How load is made, and what it is held to.
 
     `seconds` are spent on each target, search of the capacity and steps together. `rates` are requests a second; where
-    they are left out, steps lie at shares of the capacity that was found. `trace` is a file of times of arrival, whose
+    they are left out, steps lie at shares of the capacity that was found; with `search` it is looked for beside them,
+    too. `trace` is a file of times of arrival, whose
     pattern is repeated at each rate. `workers` threads answer in this process; a service behind HTTP has its own.
     `max_rate` and `usd_per_request` are what a host elsewhere needs beside a budget.
     """
@@ -61,6 +62,7 @@ class LoadSettings(EvalTable):
     arrivals: Literal["poisson", "constant", "trace"] = "poisson"
     trace: Named | None = None
     rates: tuple[Rate, ...] = ()
+    search: bool = False
     repeats: int = Field(2, ge=1, le=20)
     concurrency: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = ()
     workers: int | None = Field(None, ge=1, le=1024)

@@ -209,6 +209,8 @@ class CheckedFigure:
         if self.withheld:
             told["more"] = f"{self.withheld}; time it again when the machine does nothing else"
         lines = facts(told.items())
+        if self.by_query.empty:
+            return "\n".join(lines)
         chosen = self.by_query.sort_values(ascending=rising, kind="stable").head(SHOWN_QUERIES)
         which = f"{len(chosen)} {'lowest' if rising else 'highest'} of {len(self.by_query)} queries"
         lines += ["", f"the {which}, and their rankings:"]
@@ -224,6 +226,8 @@ class CheckedFigure:
         """Whether more queries of the kind could bring the interval to the other side of the bound, and how many."""
         if self._is_beyond(bound, sense):
             return "the figure itself is beyond the bound: more queries of this kind would not mend it"
+        if self.quantity.kind == "load":
+            return "the figure itself is within the bound: more seconds of [load] narrow the interval"
         if self.quantity.kind == "latency":
             return "the figure itself is within the bound: more queries or rounds narrow the interval"
         needed = more_queries_needed(self.by_query.to_numpy(dtype=float) - bound)

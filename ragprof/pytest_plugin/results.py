@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from ragprof.core import Estimate, files
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.core.quantities import KINDS, LATENCIES, LATENCY, MONEY, Kind, Quantity, quantity
+from ragprof.core.quantities import KINDS, LATENCIES, LATENCY, LOAD_RATES, LOAD_TAILS, MONEY, Kind, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings, complaint
 from ragprof.pytest_plugin.checks import (
     SHOWN_QUERIES,
@@ -42,11 +42,16 @@ from ragprof.studies.gate import baselines
 from ragprof.studies.gate.comparison import changed, compare, gate_of
 from ragprof.studies.gate.document import GateRow, GateVerdict
 from ragprof.studies.gate.evidence import NOT_JUDGED, WHOLE, PipelineSide, SideEvidence, pairs_of, queries_of
+from ragprof.studies.gate.loaded import load_figure, load_interval, load_withheld
 from ragprof.studies.gate.pages import comparison_page
 from ragprof.studies.gate.verdicts import BETWEEN_JOBS, DEFAULTS
 
 Given: TypeAlias = float | Mapping[str, Any] | GateMargin
-USUAL: dict[Kind, GateMargin] = {**DEFAULTS, "latency": GateMargin(relative=BETWEEN_JOBS)}
+USUAL: dict[Kind, GateMargin] = {
+    **DEFAULTS,
+    "latency": GateMargin(relative=BETWEEN_JOBS),
+    "load": GateMargin(relative=BETWEEN_JOBS),
+}
 """A baseline was timed in another job than the test that is compared with it."""
 PROMPT = "inject.prompt_tokens"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
@@ -132,6 +137,23 @@ class ProfiledResult:
         if rows.empty:
             raise BadInput(f"pipeline '{chosen}' has no bill; name rates under prices")
         return self._figure(pipeline, Quantity("cost", stage or "", ""))
+
+    def load(self, name: str, *, pipeline: str | None = None) -> CheckedFigure:
+        """What `ragprof load` measured: `capacity` or `goodput` a second, or `p50`, `p95`, `p99` in ms.
+
+        Goodput and quantiles are those of the highest rate of the curve. Raises BadInput where no load was put on it.
+        """
+        chosen = self._named(pipeline)
+        _known("figure under load", name, (*LOAD_RATES, *LOAD_TAILS))
+        kept = self.evidence.facts.get("load", {}).get(chosen)
+        value = None if kept is None else load_figure(kept, name)
+        if kept is None or value is None:
+            raise BadInput(f"{name} of {chosen} under load was not measured; run 'ragprof load' into this recording")
+        why = load_withheld(kept, name)
+        return CheckedFigure(
+            Quantity("load", "", name), chosen, value, load_interval(kept, name), kept["trials"],
+            pd.Series(dtype=float), self.evidence.rankings, self.test, withheld=f"{NOT_JUDGED}: {why}" if why else "",
+        )  # fmt: skip
 
     def no_worse_than(
         self,
@@ -260,6 +282,8 @@ def _usual(
         labels.append(PROMPT)
     if "cost" in margins or not any(any(side.facts["unpriced"].values()) for side in (base, candidate)):
         labels.append(MONEY)
+    if "load" in margins:
+        labels += [Quantity("load", "", name).label for name in (*LOAD_RATES, *LOAD_TAILS[1:2])]
     if "latency" in margins:
         labels += [f"{LATENCY}{name}" for name in LATENCIES]
     for label in labels:
@@ -395,7 +419,7 @@ def _explanation(result: ProfiledResult, base: ProfiledResult, told: Sequence[Ga
 
 def _lost(result: ProfiledResult, base: ProfiledResult, told: Sequence[GateRow]) -> list[str]:
     """The queries that got worst by the first failing metric, else by the first failing figure of another kind."""
-    measured = [row for row in told if row.difference is not None]
+    measured = [row for row in told if row.difference is not None and row.kind != "load"]
     row = next((each for each in measured if each.kind == "quality"), measured[0] if measured else None)
     if row is None:
         return []

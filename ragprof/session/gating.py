@@ -14,7 +14,7 @@ from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings, read_eval
 from ragprof.evals.reading import read_gate
 from ragprof.evals.traced import is_trace_profile
-from ragprof.session.run import run, run_untimed
+from ragprof.session.run import run, run_study, run_untimed
 from ragprof.studies.gate.comparison import compare, gate_of, refused, refused_sides, side_of, unrecorded
 from ragprof.studies.gate.document import ComparedSide, Comparison, InterleavedJob
 from ragprof.studies.gate.evidence import SideEvidence, same_job
@@ -92,6 +92,8 @@ def gate(
             )
         if clock:
             recording = run(path, corpus=corpus, out=folder, books=books, progress=progress).folder
+            if gates_load(config.gate):
+                run_study("load", path, corpus=corpus, out=folder, books=books, progress=progress)
         else:
             kept, _ = without_clock(config.gate, billed_by_time([base]))
             recording = run_untimed(
@@ -207,7 +209,11 @@ def judged(
 def _job_notes(comparison: Comparison) -> Iterator[str]:
     """Yield notes: timings of another machine that were not judged, and live queries that exceeded their budget."""
     if comparison.gate and any(each.blocks == "latency" for each in comparison.differences):
-        rows = [row for row in comparison.gate.gates if row.gate == "incomparable" and row.kind in ("latency", "cost")]
+        rows = [
+            row
+            for row in comparison.gate.gates
+            if row.gate == "incomparable" and row.kind in ("latency", "cost", "load")
+        ]
         if rows:
             timed = ", ".join(dict.fromkeys(row.quantity for row in rows))
             yield (
@@ -223,6 +229,11 @@ def _job_notes(comparison: Comparison) -> Iterator[str]:
         )
 
 
+def gates_load(table: GateSettings) -> bool:
+    """Whether load has to be put on the pipelines for this gate."""
+    return any(quantity(label).kind == "load" for label in table.quantities)
+
+
 def billed_by_time(sides: Sequence[SideEvidence]) -> set[str]:
     """The stages whose bill holds machine time on some side, and with any of them the whole bill, which is ''."""
     stages = {stage for side in sides for bill in side.facts["clocked"].values() for stage in bill}
@@ -234,7 +245,8 @@ def without_clock(table: GateSettings, billed_by_time: Collection[str]) -> tuple
     kept = {
         label: margin
         for label, margin in table.quantities.items()
-        if (asked := quantity(label)).kind != "latency" and not (asked.kind == "cost" and asked.stage in billed_by_time)
+        if (asked := quantity(label)).kind not in ("latency", "load")
+        and not (asked.kind == "cost" and asked.stage in billed_by_time)
     }
     left_out = [label for label in table.quantities if label not in kept]
     if not kept:

@@ -37,7 +37,7 @@ FORMAT = 2
 """Format 1 kept no rankings and knew no job that two recordings share: each recording was a job of its own."""
 KIND = "ragprof baseline"
 DOCUMENT = "baseline.json"
-FACTS = tuple(name for name in SideFacts.__annotations__ if name not in ("job", "disturbance"))
+FACTS = tuple(name for name in SideFacts.__annotations__ if name not in ("job", "disturbance", "load"))
 """What every format has."""
 COLUMNS = {"figures": FIGURES, "times": TIMES, "rankings": RANKINGS}
 FILES = {f"{name}.parquet" for name in COLUMNS}

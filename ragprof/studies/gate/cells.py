@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from ragprof.core.quantities import PER_SECOND
 from ragprof.report import figures
 from ragprof.report.figures import signed
 from ragprof.report.tables import Cell, Tone, figure
@@ -37,12 +38,21 @@ def unit_words(row: QuantityRow) -> str:
     """What its figures count: `score`, `ms`, `prompt tokens per query`, `USD per 1,000 queries`."""
     if row.kind == "usage":
         return f"{(row.unit or 'units').replace('_', ' ')} per query"
-    return {"latency": _time_unit(row)[0], "cost": "USD per 1,000 queries", "quality": "score"}[row.kind]
+    if row.unit == PER_SECOND:
+        return "requests a second"
+    return {
+        "latency": _time_unit(row)[0],
+        "load": _time_unit(row)[0],
+        "cost": "USD per 1,000 queries",
+        "quality": "score",
+    }[row.kind]
 
 
 def amount(row: QuantityRow) -> Writer:
     """Writes a figure of this row with its unit; all of a row's durations are in one unit."""
-    if row.kind == "latency":
+    if row.unit == PER_SECOND:
+        return lambda value: f"{figures.three_digits(value)}/s"
+    if row.kind in ("latency", "load"):
         unit, length = _time_unit(row)
         return lambda value: f"{figures.three_digits(value * NS_PER_MS / length)} {unit}"
     return {"cost": figures.usd, "usage": _count}.get(row.kind, figures.score)

@@ -36,6 +36,7 @@ TITLES: dict[Kind, str] = {
     "latency": "Latency",
     "usage": "Tokens and other usage",
     "cost": "Money",
+    "load": "Under load",
 }
 NO_SHARE = "no share of the base's figure"
 STEP, WIDEST_NAME = 26, 34

@@ -329,10 +329,10 @@ def entries(comparison: Comparison) -> dict[str, str]:
             half = None if row.interval is None else (row.interval[1] - row.interval[0]) / 2
             entry = {
                 "name": f"{line(comparison.eval)} / {line(row.pipeline)} / {line(row.quantity)}",
-                "unit": row.unit if row.kind == "latency" else cells.unit_words(row),
+                "unit": row.unit if row.kind in ("latency", "load") else cells.unit_words(row),
                 "value": row.candidate,
                 **({} if half is None else {"range": f"± {figures.three_digits(half)}"}),
-                "extra": f"{told}{row.verdict}, n = {figures.counted(row.n, 'query')}",
+                "extra": f"{told}{row.verdict}, n = {figures.counted(row.n, row.unit_of_n)}",
             }
             found["bigger" if row.better == "higher" else "smaller"].append(entry)
     return {side: _json(listed) for side, listed in found.items()}

@@ -294,6 +294,8 @@ def _gated(label: str, named: Sequence[str] | None, pairs: Sequence[PipelinePair
     asked = quantity(label)
     chosen = [pair for pair in pairs if named is None or {pair.name, pair.base.pipeline} & set(named)]
     having = [pair for pair in chosen if asked in pair.recorded()]
+    if asked.kind == "load" and not having:
+        raise BadInput(f"'{label}' was measured on neither side; run 'ragprof load' into both, or gate with --against")
     if not having or (named is not None and len(having) < len(chosen)):
         lacking = next(pair for pair in chosen if pair not in having)
         if named is not None:
@@ -346,7 +348,7 @@ def gate_message(row: GateRow) -> str:
         return f"{what} {change}: {row.reason}"
     more = "" if row.more_queries is None else f"; about {row.more_queries} more would be needed"
     reason = f"; {row.reason}" if row.reason else ""
-    asked = f"{counted(row.n, 'query')} {'does' if row.n == 1 else 'do'}"
+    asked = f"{counted(row.n, row.unit_of_n)} {'does' if row.n == 1 else 'do'}"
     return f"{what} {change}: {asked} not tell whether it is within {margin}{more}{reason}"
 
 

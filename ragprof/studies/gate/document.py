@@ -65,6 +65,11 @@ class QuantityRow:
         return self.verdict
 
     @property
+    def unit_of_n(self) -> str:
+        """What `n` counts."""
+        return "query" if self.kind != "load" else "step" if self.name == "capacity" else "request"
+
+    @property
     def is_shown(self) -> bool:
         """Whether a reader without a gate wants it: the main quantities, and all that got better or worse."""
         return self.primary or self.verdict in ("worse", "better")

@@ -32,7 +32,7 @@ from typing_extensions import TypedDict
 from ragprof.core import OTHER, STAGES, in_order
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput, Incomparable, NonFiniteScore, UnknownName
-from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity
+from ragprof.core.quantities import KINDS, LATENCIES, LOAD_RATES, LOAD_TAILS, Kind, Quantity
 from ragprof.evals import Timing, settings_of
 from ragprof.evals import unpriced as without_prices
 from ragprof.evals.recorded import (
@@ -54,6 +54,8 @@ from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import QUANTILES, noise, quantile, rounds_of
 from ragprof.statistics.paired import NS_PER_MS, Paired, Timed
 from ragprof.studies.gate.document import Blocks, FactDifference
+from ragprof.studies.gate.loaded import has_load, load_figure, load_obstacle
+from ragprof.studies.load.kept import KeptLoad, kept_load
 
 TOP = 10
 FIGURES = ("pipeline", "kind", "stage", "name", "query_id", "value")
@@ -90,7 +92,7 @@ class SideFacts(TypedDict):
     `job` is shared by recordings whose live queries were interleaved; `unpriced` (stages with the reason) and `clocked`
     (stages that are billed by time, whether it was measured or not) are by pipeline, `noise` is the spread between the
     rounds of its end-to-end medians, `disturbance` what the fields of Disturbance hold; baselines of older versions
-    lack that.
+    lack that. `load` is what `ragprof load` measured into the same folder, by pipeline.
     """
 
     eval: str
@@ -116,6 +118,7 @@ class SideFacts(TypedDict):
     clocked: Mapping[str, Sequence[str]]
     noise: Mapping[str, float | None]
     disturbance: NotRequired[Mapping[str, Mapping[str, float | None]]]
+    load: NotRequired[Mapping[str, KeptLoad]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def of_recording(folder: Path, *, label: str | None = None) -> SideEvidence:
         return SideEvidence(
             label=label or str(folder),
             source="recording",
-            facts=checked(facts_of(manifest, judgement, rates, spans), file=folder),
+            facts=checked(_with_load(facts_of(manifest, judgement, rates, spans), folder, manifest), file=folder),
             figures=figures[list(FIGURES)],
             times=spans.loc[spans["phase"] == "timed", list(TIMES)].reset_index(drop=True),
             rankings=_rankings(folder, manifest),
@@ -163,6 +166,11 @@ def of_recording(folder: Path, *, label: str | None = None) -> SideEvidence:
             "'ragprof run'",
             file=folder,
         ) from None
+
+
+def _with_load(facts: SideFacts, folder: Path, manifest: Mapping[str, Any]) -> SideFacts:
+    load = kept_load(folder, manifest)
+    return {**facts, "load": load} if load else facts
 
 
 def checked(facts: object, *, file: Path) -> SideFacts:
@@ -333,11 +341,19 @@ def _blocks(name: str, before: Mapping[str, object], after: Mapping[str, object]
     return "nothing" if first == second else "latency"
 
 
+def loaded_apart(pair: PipelinePair, quantity: Quantity) -> str:
+    """Why what both sides measured under load cannot be compared; empty where it can, and for all other quantities."""
+    before, after = pair.base.load, pair.candidate.load
+    if quantity.kind != "load" or before is None or after is None:
+        return ""
+    return load_obstacle(before, after, quantity)
+
+
 def blocked(quantity: Quantity, found: Sequence[FactDifference]) -> str | None:
     """Why a quantity may not be compared, naming the fields; None where it may."""
     of_prompts = quantity.kind == "cost" and quantity.stage in PROMPT_STAGES
     kinds = {
-        "latency": quantity.kind == "latency",
+        "latency": quantity.kind in ("latency", "load"),
         "tokens": of_prompts or (quantity.kind == "usage" and quantity.stage == "inject"),
     }
     return "; ".join(str(each) for each in found if kinds.get(each.blocks, False)) or None
@@ -399,6 +415,11 @@ class PipelineSide:
             spread=known.get("spread"), spread_bound=known.get("spread_bound") or usual["noise"],
         )  # fmt: skip
 
+    @property
+    def load(self) -> KeptLoad | None:
+        """What `ragprof load` measured of it; None where it was not run."""
+        return self.evidence.facts.get("load", {}).get(self.pipeline)
+
     def items(self, quantity: Quantity) -> dict[Cell, Array]:
         """The columns that a quantity is the sum of; none where it was not recorded. Not for latency."""
         if quantity.kind == "cost":
@@ -418,12 +439,17 @@ class PipelineSide:
         timed = {Quantity("latency", stage, name) for stage in stages for name in LATENCIES}
         bills = {Quantity("cost", stage, "") for stage in self.unpriced}
         money = {Quantity("cost", "", "")} if bills or any(each.kind == "cost" for each in found) else set()
-        return tuple(sorted(found | final | timed | bills | money, key=self.place_of))
+        loaded = {
+            each for name in (*LOAD_RATES, *LOAD_TAILS) if has_load(self.load, each := Quantity("load", "", name))
+        }
+        return tuple(sorted(found | final | timed | bills | money | loaded, key=self.place_of))
 
     def place_of(self, quantity: Quantity) -> tuple[int, int, int, str]:
         """What a report's rows are sorted by: kind, stage, metric in the eval's order, name."""
         metrics = list(self.evidence.facts["metrics"])
         place = metrics.index(quantity.name) if quantity.name in metrics else len(metrics)
+        if quantity.kind == "load":
+            place = (*LOAD_RATES, *LOAD_TAILS).index(quantity.name)
         stages = ["", *in_order([quantity.stage, *STAGES])] if quantity.stage else [""]
         return KINDS.index(quantity.kind), stages.index(quantity.stage), place, quantity.name
 
@@ -550,6 +576,8 @@ def missing(pair: PipelinePair, quantity: Quantity) -> str | None:
     lacking = [name for name, side in _named(pair) if not _is_recorded(side, quantity)]
     if lacking:
         return f"the {' and the '.join(lacking)} did not record it"
+    if quantity.kind == "load":
+        return None
     if quantity.kind == "latency":
         return UNSHARED if timed_of(pair, quantity.stage) is None else None
     unshared = [cell[2] for cell, (before, after) in _columns(pair, quantity).items() if np.isnan(before + after).all()]
@@ -590,6 +618,8 @@ def own_figure(side: PipelineSide, quantity: Quantity) -> float | None:
     """What one side alone found, on all of its queries; None where it has no figure or no price."""
     if not _is_recorded(side, quantity) or _unpriced_lines(side, quantity):
         return None
+    if side.load is not None and quantity.kind == "load":
+        return load_figure(side.load, quantity.name)
     if quantity.kind == "latency":
         return quantile(rounds_of(side.times[quantity.stage or WHOLE]) / NS_PER_MS, QUANTILES[quantity.name])
     means = [each[~np.isnan(each)].mean() for each in side.items(quantity).values() if not np.isnan(each).all()]
@@ -612,6 +642,8 @@ def _named(pair: PipelinePair) -> Sequence[tuple[str, PipelineSide]]:
 
 
 def _is_recorded(side: PipelineSide, quantity: Quantity) -> bool:
+    if quantity.kind == "load":
+        return has_load(side.load, quantity)
     if quantity.kind == "latency":
         return (quantity.stage or WHOLE) in side.times
     return bool(side.items(quantity)) or bool(_unpriced_lines(side, quantity))

@@ -18,8 +18,10 @@ from ragprof.statistics.power import more_queries
 from ragprof.studies.gate import verdicts
 from ragprof.studies.gate.document import Better, FactDifference, Interval, Noise, QuantityRow, Verdict
 from ragprof.studies.gate.evidence import (
+    NOT_JUDGED,
     PipelinePair,
     blocked,
+    loaded_apart,
     missing,
     own_figure,
     paired,
@@ -27,6 +29,7 @@ from ragprof.studies.gate.evidence import (
     unpriced,
     withheld,
 )
+from ragprof.studies.gate.loaded import load_finding
 from ragprof.studies.gate.verdicts import Clock, Tolerance
 
 Obstacle: TypeAlias = Literal["unpriced", "missing", "incomparable"]
@@ -95,7 +98,7 @@ class Finding:
     def more_queries(self, *, alpha: float, beyond: float = 0.0) -> int | None:
         """How many more would tell the difference from `beyond`; at least those that a quantile lacks to have an
         interval at all."""
-        if self.effect is None or self.withheld:
+        if self.effect is None or self.withheld or self.ask.quantity.kind == "load":
             return None
         effect, lacking = self.effect, 0
         if self.reason == TOO_FEW:
@@ -113,6 +116,8 @@ def findings(asks: Sequence[Ask], terms: ComparisonTerms) -> list[Finding]:
     for at, ask in enumerate(asks):
         if obstacle := _obstacle(ask, terms):
             found[at] = Finding(ask, None, *obstacle, confidence=1 - terms.alpha)
+        elif ask.quantity.kind == "load":
+            found[at] = _loaded(ask, terms)
         elif ask.quantity.kind == "latency":
             times[ask.pair, ask.quantity.stage].append(at)
         else:
@@ -129,7 +134,7 @@ def _obstacle(ask: Ask, terms: ComparisonTerms) -> tuple[Obstacle, str] | None:
         return "unpriced", reason
     if reason := missing(ask.pair, ask.quantity):
         return "missing", reason
-    if reason := blocked(ask.quantity, terms.differences):
+    if reason := blocked(ask.quantity, terms.differences) or loaded_apart(ask.pair, ask.quantity):
         return "incomparable", reason
     if ask.quantity.kind == "cost" and terms.clock == "two machines" and all(paired(ask.pair, ask.quantity).clocked):
         return "incomparable", "it is all measured time, of two machines"
@@ -176,6 +181,16 @@ def _times(timed: Timed, asks: Sequence[Ask], terms: ComparisonTerms) -> list[Fi
         )
         for ask, effect in zip(asks, effects, strict=True)
     ]
+
+
+def _loaded(ask: Ask, terms: ComparisonTerms) -> Finding:
+    before, after = ask.pair.base.load, ask.pair.candidate.load
+    if before is None or after is None:
+        raise TypeError("what was not recorded on both sides is missing")
+    confidence = 1 - terms.alpha
+    found = load_finding(before, after, ask.quantity, confidence=confidence)
+    told = f"{NOT_JUDGED}: {found.withheld}" if found.withheld else ""
+    return Finding(ask, found.effect, None, found.remark, confidence, withheld=told)
 
 
 def _remark(effect: Effect) -> str:

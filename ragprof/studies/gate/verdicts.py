@@ -28,6 +28,7 @@ DEFAULTS: dict[Kind, GateMargin] = {
     "latency": GateMargin(relative=0.10),
     "usage": GateMargin(relative=0.01),
     "cost": GateMargin(relative=0.02),
+    "load": GateMargin(relative=0.10),
 }
 TWO_JOBS = "the sides were timed in two jobs"
 REGRESSED, INCOMPARABLE, UNDECIDED = 1, 3, 4
@@ -67,7 +68,7 @@ def clocked_tolerance(margin: GateMargin, kind: Kind, clock: Clock) -> Tolerance
     Of a bill, that is true of its measured time alone; the time of two machines is not in the bill.
     """
     between = max(margin.relative, BETWEEN_JOBS)
-    if kind == "latency" and clock != "one job":
+    if kind in ("latency", "load") and clock != "one job":
         return Tolerance(margin.absolute, between, None, TWO_JOBS)
     if kind == "cost" and clock == "two jobs":
         return Tolerance(margin.absolute, margin.relative, between, TWO_JOBS)

@@ -215,12 +215,12 @@ def _step(data: TargetData, step: MeasuredStep) -> LoadStep:
         held_ns=None if held is None else round(held),
         pool_share=pool,
         cores_share=None if None in machine else sum(each or 0 for each in machine) / (data.cores * wall),
-        others_share=_others(step, data),
+        others_share=others_share(step, data),
         keeps=_keeps(step, data.promise),
     )
 
 
-def _others(step: MeasuredStep, data: TargetData) -> float | None:
+def others_share(step: MeasuredStep, data: TargetData) -> float | None:
     """Of the cores, by other processes; None behind HTTP, where the service may be one of them."""
     both = [(each["machine_ns"], each["cpu_ns"], each["wall_ns"]) for each in step.steps]
     if data.facts["kind"] == "http" or any(machine is None or own is None for machine, own, _ in both):

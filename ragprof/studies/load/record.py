@@ -165,9 +165,11 @@ class TargetSteps:
             for many in settings.concurrency:
                 self.step(f"closed-{many}", "closed", CLOSED * share, concurrency=many)
             rates, found = list(settings.rates), None
-            if not rates and is_hopeless(alone, settings.slo):
+            hopeless = is_hopeless(alone, settings.slo)
+            sought = not hopeless and (settings.search or not rates)
+            if hopeless and not rates:
                 return f"one request at a time does not keep {self.plan.promise}"
-            if not rates:
+            if sought:
                 calibrated = self.step("calibrate", "calibrate", CALIBRATE * share, concurrency=workers)
                 trials: list[MeasuredStep] = []
 
@@ -180,7 +182,7 @@ class TargetSteps:
                     seconds=CAPACITY * share, trial_s=CAPACITY * share / PROBES,
                 )  # fmt: skip
                 found = estimate(trials, settings.slo).rate
-                rates = [] if not found else [found * part for part in SHARES]
+                rates = rates or ([] if not found else [found * part for part in SHARES])
             order = [(repeat, place) for repeat in range(settings.repeats) for place in range(len(rates))]
             Random(settings.seed).shuffle(order)
             for repeat, place in order:
