@@ -311,6 +311,14 @@ class PairReranker(Protocol):
 
 
 @runtime_checkable
+class TogetherReranker(Reranker, Protocol):
+    """A reranker whose own call takes the candidates of several queries at once, as servers that batch give them."""
+
+    def score_together(self, asked: Sequence[tuple[Query, Sequence[Doc]]]) -> list[Scored]:
+        """`score` of each query, within rounding, by the same engine in one call. Timed under load."""
+
+
+@runtime_checkable
 class LengthLimited(Protocol):
     """A reranker that reads no more than so much of a pair, and says what it leaves out. Only ever asked untimed."""
 

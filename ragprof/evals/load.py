@@ -47,14 +47,21 @@ class Promise(EvalTable):
         return float(next(value for name in LEVELS if (value := getattr(self, name)) is not None))
 
 
+class Batching(EvalTable):
+    """Questions that are asked at once go through a model together: so many at most, and none waits longer for it."""
+
+    max_batch: int = Field(8, ge=2, le=1024)
+    max_wait_ms: float = Field(5.0, ge=0, le=10_000, allow_inf_nan=False)
+
+
 class LoadSettings(EvalTable):
     """How load is made, and what it is held to.
 
     `seconds` are spent on each target, search of the capacity and steps together. `rates` are requests a second; where
     they are left out, steps lie at shares of the capacity that was found; with `search` it is looked for beside them,
-    too. `trace` is a file of times of arrival, whose
-    pattern is repeated at each rate. `workers` threads answer in this process; a service behind HTTP has its own.
-    `max_rate` and `usd_per_request` are what a host elsewhere needs beside a budget.
+    too. `trace` is a file of times of arrival, whose pattern is repeated at each rate. Each `batching` is tried beside
+    none. `workers` threads answer in this process; a service behind HTTP has its own. `max_rate` and `usd_per_request`
+    are what a host elsewhere needs beside a budget.
     """
 
     slo: Promise = Promise(p95_ms=500)
@@ -69,6 +76,7 @@ class LoadSettings(EvalTable):
     pipelines: tuple[Named, ...] = ()
     depths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     without_reranker: bool = True
+    batching: tuple[Batching, ...] = ()
     timeout_seconds: float = Field(30.0, gt=0, le=3600)
     max_in_flight: int = Field(1000, ge=1, le=60_000)
     max_rate: Rate | None = None

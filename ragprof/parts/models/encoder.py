@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from ragprof.core import Doc, PairLength, Query, Vectors
+from ragprof.core import Doc, PairLength, Query, Scored, Vectors
 from ragprof.core.errors import BadInput, NonFiniteScore
 from ragprof.parts.models.engines import LARGEST_DISTANCE, Engine, Engines, batches, copy_of, in_turn
 from ragprof.parts.models.kernels import int8_speed, number_format, pack_linears, packed_copy, quantise_linears
@@ -387,6 +387,15 @@ def token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
         some = distinct[start : start + TEXTS_AT_ONCE]
         counts.update(zip(some, map(len, _uncut(tokenizer, some)["input_ids"]), strict=True))
     return [counts[text] for text in texts]
+
+
+def shared_out(scores: Sequence[float], groups: Sequence[Sequence[Doc]]) -> list[Scored]:
+    """The scores of all groups' documents, one after the other, as what each group was given."""
+    ends = np.cumsum([len(docs) for docs in groups]).tolist()
+    return [
+        Scored(tuple(scores[end - len(docs) : end]), {"requests": 1, "docs_scored": len(docs)})
+        for docs, end in zip(groups, ends, strict=True)
+    ]
 
 
 def pieces(doc: Doc, tokenizer: Any, *, most: int, prompt: str = "") -> list[Doc]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ragprof.core import Doc, Query, Scored, Vectors
 from ragprof.core.stages import Reranker
-from ragprof.parts.models.encoder import EncoderReranker
+from ragprof.parts.models.encoder import EncoderReranker, shared_out
 
 
 class BiEncoderReranker(EncoderReranker):
@@ -21,6 +21,16 @@ class BiEncoderReranker(EncoderReranker):
         found, doc_tokens = self._transformer.called([prompt + doc.content for doc in docs])
         usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": query_tokens + doc_tokens}
         return Scored(tuple((found @ asked[0]).tolist()), usage)
+
+    def score_together(self, asked: Sequence[tuple[Query, Sequence[Doc]]]) -> list[Scored]:
+        """All queries in one call and all documents in another."""
+        prompts = self._transformer.prompt("query"), self._transformer.prompt("document")
+        queries, _ = self._transformer.called([prompts[0] + query.text for query, _ in asked])
+        found, _ = self._transformer.called([prompts[1] + doc.content for _, docs in asked for doc in docs])
+        scores: list[float] = []
+        for vector, (_, docs) in zip(queries, asked, strict=True):
+            scores += (found[len(scores) : len(scores) + len(docs)] @ vector).tolist()
+        return shared_out(scores, [docs for _, docs in asked])
 
     def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
         """The scores of `score` within rounding; each distinct text is encoded once for all its pairs."""

@@ -19,6 +19,7 @@ from ragprof.parts.models.encoder import (
     library,
     named_numbers,
     pieces,
+    shared_out,
     token_counts,
     tokens_read,
 )
@@ -87,14 +88,23 @@ class CrossEncoderReranker:
         _ = self._model
 
     def score(self, query: Query, docs: Sequence[Doc]) -> Scored:
+        scores, tokens = self._predicted([(query.text, doc.content) for doc in docs])
+        return Scored(tuple(scores), self._usage(docs, tokens))
+
+    def score_together(self, asked: Sequence[tuple[Query, Sequence[Doc]]]) -> list[Scored]:
+        """All pairs in one call, which batches them by length. Tokens of a query alone are not known."""
+        scores, _ = self._predicted([(query.text, doc.content) for query, docs in asked for doc in docs])
+        return shared_out(scores, [docs for _, docs in asked])
+
+    def _predicted(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[float], int]:
+        """By the library's own call; and how many tokens it read."""
         import torch
 
-        pairs = [(query.text, doc.content) for doc in docs]
         with tokens_read(self._model) as read:
             scores = self._model.predict(
-                pairs, batch_size=self._batch_size, activation_fn=torch.nn.Identity(), show_progress_bar=False
+                list(pairs), batch_size=self._batch_size, activation_fn=torch.nn.Identity(), show_progress_bar=False
             )
-        return Scored(tuple(scores.tolist()), self._usage(docs, sum(read)))
+        return scores.tolist(), sum(read)
 
     def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
         """The scores of `score` within rounding. Pairs of about the same length are read together, whoever asks."""

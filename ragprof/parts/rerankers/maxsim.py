@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ragprof.core import Doc, Query, Scored
 from ragprof.core.stages import Reranker
-from ragprof.parts.models.encoder import EncoderReranker
+from ragprof.parts.models.encoder import EncoderReranker, shared_out
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,20 @@ class MaxSimReranker(EncoderReranker):
         scores = mean_maxsim([own_tokens(asked)], [unit(vectors) for vectors in found])[0].tolist() if docs else []
         usage = {"requests": 1, "docs_scored": len(docs), "input_tokens": query_tokens * len(docs) + tokens}
         return Scored(tuple(scores), usage)
+
+    def score_together(self, asked: Sequence[tuple[Query, Sequence[Doc]]]) -> list[Scored]:
+        """All queries in one call and all documents in another."""
+        from sentence_transformers.util import mean_maxsim
+
+        queries, prompt = self._transformer.prompt("query"), self._transformer.prompt("document")
+        found, _ = self._transformer.called_for_tokens([queries + query.text for query, _ in asked])
+        contents = [prompt + doc.content for _, docs in asked for doc in docs]
+        read, _ = self._transformer.called_for_tokens(contents)
+        scores: list[float] = []
+        for vectors, (_, docs) in zip(found, asked, strict=True):
+            mine = [unit(each) for each in read[len(scores) : len(scores) + len(docs)]]
+            scores += mean_maxsim([own_tokens(vectors)], mine)[0].tolist() if docs else []
+        return shared_out(scores, [docs for _, docs in asked])
 
     def score_pairs(self, pairs: Sequence[tuple[Query, Doc]]) -> list[float]:
         """The scores of `score` within rounding; each distinct document is encoded once for all its queries."""

@@ -18,6 +18,7 @@ from ragprof.record.belonging import Basis, rests_alike
 from ragprof.statistics.estimates import QUANTILES
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.load import models
+from ragprof.studies.load.batches import with_gains
 from ragprof.studies.load.capacity import breaks, estimate
 from ragprof.studies.load.economics import LoadTraffic, money_of
 from ragprof.studies.load.measured import MeasuredStep
@@ -26,6 +27,7 @@ from ragprof.studies.load.requests import OK, OUTCOMES
 from ragprof.studies.load.section import (
     Fitted,
     Keeps,
+    LoadBatching,
     LoadBeyond,
     LoadCapacity,
     LoadFit,
@@ -138,6 +140,7 @@ def analyse(folder: Path) -> LoadSection:
         verdicts=[],
         statements=[],
     )
+    section = section.model_copy(update={"targets": with_gains(section.targets)})
     section = section.model_copy(update={"verdicts": verdicts_of(section, folder)})
     return section.model_copy(update={"statements": statements_of(section)})
 
@@ -155,6 +158,7 @@ def _target(data: TargetData, bill: Mapping[str, Any], traffic: LoadTraffic) -> 
         workers=facts["workers"],
         depth=facts["depth"],
         reranked=facts["reranked"],
+        batching=LoadBatching(**facts["batching"]) if "batching" in facts else None,
         ended=facts["ended"],
         capacity=LoadCapacity(
             status=found.status, per_second=found.rate, interval=found.interval, tried=len(data.of("capacity"))
@@ -190,7 +194,7 @@ def _step(data: TargetData, step: MeasuredStep) -> LoadStep:
             share=None if pool is None or not held else pool * mean / held,
         )
     machine, wall = [each["machine_ns"] for each in step.steps], sum(each["wall_ns"] for each in step.steps)
-    late, queued = step.late(), step.queued()
+    late, queued, batched = step.late(), step.queued(), step.batched()
     return LoadStep(
         purpose=first["purpose"],
         mode=first["mode"],
@@ -212,6 +216,8 @@ def _step(data: TargetData, step: MeasuredStep) -> LoadStep:
         unsteady=step.unsteady,
         stages=stages,
         queue_ns=None if queued is None else round(queued),
+        batch_ns=None if batched is None else round(batched[0]),
+        batch_size=None if batched is None else batched[1],
         held_ns=None if held is None else round(held),
         pool_share=pool,
         cores_share=None if None in machine else sum(each or 0 for each in machine) / (data.cores * wall),

@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from ragprof.report import figures
-from ragprof.report.palette import MUTED, pipeline_colours
+from ragprof.report.palette import MUTED, RULE, pipeline_colours
 from ragprof.report.theme import Chart, Key, Panel, linear, logarithmic, rows, specification, time_unit
 from ragprof.studies.load.section import LoadSection, LoadStep, LoadTarget
 
@@ -80,17 +80,23 @@ def stages_against_rate(section: LoadSection) -> Chart | None:
     """Mean time of a request over the rate, stacked: the queue, then each stage; a panel a target."""
     panels = []
     names = list(dict.fromkeys(name for target in section.targets for step in target.steps for name in step.stages))
-    colours = {"queue": MUTED, **pipeline_colours(names)}
+    is_batched = any(step.batch_ns for target in section.targets for step in target.steps)
+    colours = {"queue": MUTED, **({"batch": RULE} if is_batched else {}), **pipeline_colours(names)}
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     for target in section.targets:
         steps = [each for each in _opened(target) if each.purpose == "curve" and each.stages]
         if not steps:
             continue
-        longest = max((each.queue_ns or 0) + sum(stage.mean_ns for stage in each.stages.values()) for each in steps)
+        longest = max(
+            (each.queue_ns or 0) + (each.batch_ns or 0) + sum(stage.mean_ns for stage in each.stages.values())
+            for each in steps
+        )
         unit, length = time_unit(longest)
         table: list[dict[str, Any]] = []
         for step in steps:
-            parts = {"queue": step.queue_ns or 0, **{name: stage.mean_ns for name, stage in step.stages.items()}}
+            parts = {"queue": step.queue_ns or 0, "batch": step.batch_ns or 0}
+            parts |= {name: stage.mean_ns for name, stage in step.stages.items()}
+            parts = {name: ns for name, ns in parts.items() if name in colours}
             for place, (name, ns) in enumerate(parts.items()):
                 table.append({"rate": f"{figures.three_digits(step.offered)}/s", "stage": name, "ms": ns / length,
                               "place": place, "told": figures.duration(ns)})  # fmt: skip
@@ -106,7 +112,8 @@ def stages_against_rate(section: LoadSection) -> Chart | None:
         panels.append(Panel(target.pipeline, specification(drawn, height=220), target.name))
     if not panels:
         return None
-    caption = "Mean of a request at each rate of the curve: waiting for a worker (queue), then its stages under load."
+    waits = "a worker (queue) and for a batch" if is_batched else "a worker (queue)"
+    caption = f"Mean of a request at each rate of the curve: waiting for {waits}, then its stages under load."
     return Chart(
         "load-stages-chart",
         "Where the time goes as load rises",

@@ -178,6 +178,12 @@ class MeasuredStep:
                 found[stage] = float(values.mean())
         return found
 
+    def batched(self) -> tuple[float, float] | None:
+        """The mean ns that requests waited for batches, and the mean size of these; None where nothing was batched."""
+        if "batch_ns" not in self.table or not self.table["batch_ns"].notna().any():
+            return None
+        return float(self.table["batch_ns"].dropna().mean()), float(self.table["together"].dropna().mean())
+
     def queued(self) -> float | None:
         """The mean ns from when a request was due until a worker took it."""
         taken = self.table[self.table["sent_ns"].notna()]

@@ -16,8 +16,9 @@ from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import written_path
 from ragprof.core.stages import RemoteEmbedder, RemoteReranker
 from ragprof.evals import complaint
-from ragprof.evals.load import LoadSettings
+from ragprof.evals.load import Batching, LoadSettings
 from ragprof.parts.http.calls import is_loopback
+from ragprof.record.batching import can_batch
 from ragprof.record.pipeline import Parts
 from ragprof.record.recording import Subject
 from ragprof.studies.contract import Request
@@ -31,7 +32,10 @@ TargetKind: TypeAlias = Literal["threads", "app", "http"]
 
 @dataclass(frozen=True)
 class Target:
-    """One thing that load is put on. `depth` is 0 where an app has its own; `reranked` is None for an app."""
+    """One thing that load is put on. `depth` is 0 where an app has its own; `reranked` is None for an app.
+
+    With `batching` its parts take the questions of several workers at once, so that it has more workers than cores.
+    """
 
     name: str
     pipeline: str
@@ -39,6 +43,11 @@ class Target:
     kind: TargetKind
     depth: int
     reranked: bool | None
+    batching: Batching | None = None
+
+    def workers(self, usual: int) -> int:
+        """Enough for a batch that runs and one that gathers."""
+        return usual if self.batching is None else max(usual, 2 * self.batching.max_batch)
 
     @property
     def service(self) -> HttpApp:
@@ -80,6 +89,12 @@ def plan(prepared: Prepared, request: Request) -> LoadPlan:
             raise UnknownName("pipeline", name, known)
     chosen = [known[name] for name in settings.pipelines] or list(subject.pipelines)
     targets = tuple(each for parts in chosen for each in _targets(parts, settings))
+    if settings.batching and not any(target.batching for target in targets):
+        with places.put_before("load", "batching"):
+            raise BadInput(
+                "no pipeline here has a part that takes several questions at once: an embedder of this process, or one "
+                "of the rerankers bi_encoder, cross_encoder and maxsim; leave batching out"
+            )
     trace = _trace(settings, request.eval_file, places)
     if any(target.kind == "http" for target in targets):
         with places.put_before("load", "max_in_flight"):
@@ -106,6 +121,9 @@ def _targets(parts: Parts, settings: LoadSettings) -> Iterator[Target]:
         return
     reranked = parts.reranker is not None
     yield Target(name, name, parts, "threads", parts.depth, reranked)
+    for batching in settings.batching if can_batch(parts) else ():
+        called = f"{name} batch {batching.max_batch}, {batching.max_wait_ms:g} ms"
+        yield Target(called, name, parts, "threads", parts.depth, reranked, batching)
     if not reranked:
         return
     for depth in sorted({depth for depth in settings.depths if depth < parts.depth}, reverse=True):

@@ -26,6 +26,8 @@ from ragprof.core.clock import Progress, TellsState
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import write_sealed
+from ragprof.record.batching import batch_waits, batched
+from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
 from ragprof.record.recording import (
     Bench,
@@ -46,7 +48,7 @@ from ragprof.studies.load.measured import MeasuredStep
 from ragprof.studies.load.plan import LoadPlan, Target
 from ragprof.studies.load.pool import Asker, StepLimits, WorkerPool
 from ragprof.studies.load.recorded import REQUESTS, STEP, Purpose, RecordedStep
-from ragprof.studies.load.requests import RECENT, UNREACHED, StepLog, StepRun
+from ragprof.studies.load.requests import BATCH, RECENT, TOGETHER, UNREACHED, StepLog, StepRun
 
 ALONE, CALIBRATE, CAPACITY, CURVE, BEYOND, BURST, CLOSED = 0.06, 0.04, 0.44, 0.30, 0.06, 0.10, 0.05
 """Shares of a target's time; the last for each concurrency that is asked for, on top."""
@@ -159,7 +161,8 @@ class TargetSteps:
     def make(self) -> str:
         """All steps. Why they ended early, if they did."""
         settings, share = self.plan.settings, self.plan.settings.seconds
-        workers = self.plan.workers if self.target.kind != "http" else HTTP_CONCURRENCY
+        target, usual = self.target, self.plan.workers
+        workers = target.workers(usual) if target.kind != "http" else HTTP_CONCURRENCY
         try:
             alone = self.step("alone", "alone", ALONE * share, concurrency=1)
             for many in settings.concurrency:
@@ -283,8 +286,9 @@ def record_load(plan: LoadPlan, bench: Bench) -> None:
             bench.progress.note("interrupted: what was measured is reported; the same command goes on from there")
         recorded.append(
             {"name": target.name, "pipeline": target.pipeline, "kind": target.kind,
-             "workers": None if target.kind == "http" else plan.workers, "depth": target.depth,
-             "reranked": target.reranked, "steps": steps.done, "ended": ended}
+             "workers": None if target.kind == "http" else target.workers(plan.workers), "depth": target.depth,
+             "reranked": target.reranked, "steps": steps.done, "ended": ended,
+             **({} if target.batching is None else {"batching": target.batching.model_dump()})}
         )  # fmt: skip
         if interrupted:
             break
@@ -314,13 +318,21 @@ def _driver(plan: LoadPlan, target: Target, queries: tuple[Query, ...], bench: B
     app = target.parts.app
     if app is not None:
         return WorkerPool(app.asker, plan.workers, queries, bench.clock)
-    ask: Asker = partial(_stages, target, bench)
-    return WorkerPool(lambda: nullcontext(ask), plan.workers, queries, bench.clock)
+    parts = target.parts if target.batching is None else batched(target.parts, target.batching, bench.clock)
+    ask: Asker = partial(_stages, parts, bench)
+    return WorkerPool(lambda: nullcontext(ask), target.workers(plan.workers), queries, bench.clock)
 
 
-def _stages(target: Target, bench: Bench, query: Query) -> Mapping[str, int]:
-    _, trace = traced(target.parts, query, bench.clock)
-    return {span.stage: span.duration_ns for span in trace.spans}
+def _stages(parts: Parts, bench: Bench, query: Query) -> Mapping[str, int]:
+    """Ns of each stage; where batches were waited for, `batch` is that wait, which is in no stage, and `together` the
+    size of the last one."""
+    before = batch_waits()
+    _, trace = traced(parts, query, bench.clock)
+    stages = {str(span.stage): span.duration_ns for span in trace.spans}
+    after = batch_waits()
+    if after is before:
+        return stages
+    return stages | {BATCH: after.waited_ns - before.waited_ns, TOGETHER: after.together}
 
 
 def _facts(plan: LoadPlan) -> dict[str, Any]:

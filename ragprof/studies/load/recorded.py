@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict
 
@@ -13,13 +13,16 @@ AGAIN = recorded_by("ragprof load")
 Purpose: TypeAlias = Literal["alone", "calibrate", "capacity", "curve", "beyond", "burst", "closed"]
 REQUESTS = RecordedTable(
     text="query_id outcome",
-    whole="due_ns sent_ns ended_ns first_ns late_ns embed_ns search_ns rerank_ns inject_ns generate_ns other_ns",
-    nullable="sent_ns first_ns late_ns embed_ns search_ns rerank_ns inject_ns generate_ns other_ns",
+    whole="due_ns sent_ns ended_ns first_ns late_ns embed_ns search_ns rerank_ns inject_ns generate_ns other_ns "
+    "batch_ns together",
+    nullable="sent_ns first_ns late_ns embed_ns search_ns rerank_ns inject_ns generate_ns other_ns batch_ns together",
+    later="batch_ns together",
     may_be_empty=True,
     remedy=AGAIN,
 )
 """A row a request, times in ns from the beginning of its step. `due_ns` is when it was to be sent, `late_ns` how late
-the generator was; of a worker that was busy until then nothing is known."""
+the generator was; of a worker that was busy until then nothing is known. `batch_ns` is the wait for batches, which is
+in no stage, `together` the size of the last one."""
 
 
 class RecordedStep(TypedDict):
@@ -42,6 +45,13 @@ class RecordedStep(TypedDict):
     wall_ns: int
 
 
+class RecordedBatching(TypedDict):
+    """How questions gathered before its models."""
+
+    max_batch: int
+    max_wait_ms: float
+
+
 class RecordedTarget(TypedDict):
     """One thing that load was put on, with its steps in the order in which they ran."""
 
@@ -53,6 +63,7 @@ class RecordedTarget(TypedDict):
     reranked: bool | None
     steps: list[str]
     ended: str
+    batching: NotRequired[RecordedBatching]
 
 
 class LoadManifest(TypedDict, total=False):

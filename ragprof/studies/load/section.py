@@ -62,6 +62,8 @@ class LoadStep(Section):
     unsteady: str = Field(description="why it was not in a steady state; empty: it was")
     stages: dict[str, LoadStage]
     queue_ns: int | None = Field(description="mean wait for a worker; behind HTTP for a connection")
+    batch_ns: int | None = Field(None, description="mean wait for a batch, in no stage; null: nothing was batched")
+    batch_size: float | None = Field(None, description="mean number of questions in a batch")
     held_ns: int | None = Field(description="mean time that a request held its worker or connection")
     pool_share: float | None = Field(description="busy share of the workers' time; null behind HTTP")
     cores_share: float | None = Field(description="busy share of the machine's cores, whoever with; null: not known")
@@ -137,6 +139,16 @@ class LoadMoney(Section):
     reason: str = Field(description="why there is no price")
 
 
+class LoadBatching(Section):
+    """How questions gather before the models of a target."""
+
+    max_batch: int
+    max_wait_ms: float
+    ratio: float | None = Field(None, description="capacity over that without batching; null where one is not known")
+    ratio_interval: tuple[float, float] | None = Field(None, description="95 %, of both capacities' intervals")
+    added_p50_ns: int | None = Field(None, description="what one question at a time waits longer, at p50")
+
+
 class LoadTarget(Section):
     """One thing that load was put on."""
 
@@ -146,6 +158,7 @@ class LoadTarget(Section):
     workers: int | None
     depth: int
     reranked: bool | None
+    batching: LoadBatching | None = Field(None, description="null: each question goes through the models alone")
     ended: str = Field(description="why its steps ended early; empty: they did not")
     capacity: LoadCapacity
     goodput: float | None = Field(description="the most answers within the promise per second of any open step")

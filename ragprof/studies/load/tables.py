@@ -8,6 +8,7 @@ from ragprof.report import figures
 from ragprof.report.blocks import Block, Folded, ReportPart, Sentences
 from ragprof.report.tables import Cell, Column, Table, Tone, figure, group
 from ragprof.studies.contract import Context
+from ragprof.studies.load.batches import batching_table
 from ragprof.studies.load.measured import needed
 from ragprof.studies.load.section import LoadQuantile, LoadSection, LoadStep, LoadTarget
 from ragprof.studies.load.words import DAY, promise_words
@@ -31,6 +32,7 @@ def show(section: LoadSection, _context: Context) -> list[ReportPart]:
         charts.latency_against_rate(section),
         charts.stages_against_rate(section),
         capacity_table(section),
+        batching_table(section),
         Folded(steps_table(section)),
         Folded(stages_table(section)),
     ]
@@ -170,6 +172,9 @@ def stages_table(section: LoadSection) -> Table:
             queue = figures.duration(step.queue_ns)
             rate = figure(_rate(step.offered))
             cells.append((rate, Cell("(queue)"), figure("0"), figure(queue), figure(queue), figure(figures.ABSENT)))
+            if step.batch_ns is not None:
+                wait = figure(figures.duration(step.batch_ns))
+                cells.append((rate, Cell("(batch)"), figure("0"), wait, wait, figure(figures.ABSENT)))
             cells += [
                 (rate, Cell(name), figure(figures.duration(stage.alone_ns)), figure(figures.duration(stage.mean_ns)),
                  figure(figures.duration(stage.waiting_ns)), figure(figures.share(stage.share)))
@@ -178,7 +183,8 @@ def stages_table(section: LoadSection) -> Table:
         rows += group(Cell(target.name), cells) if cells else []
     note = (
         "Alone: one question at a time. Waiting is what load adds: for cores, locks, batches or a server; (queue) is "
-        "the wait for a free worker, behind HTTP for a connection. A service's own queue is in none of its stages."
+        "the wait for a free worker, behind HTTP for a connection; (batch) that for others to share one with, and "
+        "for the batch before it. A service's own queue is in none of its stages."
     )
     return Table("load-stages", "Service and waiting by stage", columns, tuple(rows), note)
 

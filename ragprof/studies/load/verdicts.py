@@ -22,7 +22,7 @@ def verdicts_of(section: LoadSection, home: Path) -> list[LoadVerdict]:
     """One of each pipeline with a reranker that was loaded with and without it."""
     known, found = _recorded(home), []
     for target in section.targets:
-        mine = [each for each in section.targets if each.pipeline == target.pipeline]
+        mine = [each for each in section.targets if each.pipeline == target.pipeline and each.batching is None]
         without = next((each for each in mine if each.reranked is False), None)
         if target.reranked and target.name == target.pipeline and without is not None:
             found.append(_verdict(target, without, [each for each in mine if each.reranked], known))

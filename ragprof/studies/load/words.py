@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ragprof.report import figures
 from ragprof.report.figures import counted
+from ragprof.studies.load.batches import batching_words
 from ragprof.studies.load.section import LoadSection, LoadStep, LoadTarget
 
 DAY = {"flat": "spread evenly over all hours", "office": "asked in office hours", "trace": "spread as in the trace"}
@@ -38,6 +39,7 @@ def statements_of(section: LoadSection) -> list[str]:
 def _statements(section: LoadSection) -> Iterator[str]:
     yield from (_answer(section, target) for target in section.targets)
     yield from (verdict.sentence for verdict in section.verdicts)
+    yield from batching_words(section.targets)
     for target in section.targets:
         yield from _saturated(target)
         yield from _beyond(target)
