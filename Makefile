@@ -5,7 +5,7 @@ VENV := .venv
 PASSAGES ?= 1000
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-EXTRAS := python-docs,dev,langchain,llamaindex,haystack,opentelemetry,pgvector
+EXTRAS := python-docs,dev,langchain,llamaindex,haystack,opentelemetry,pgvector,site
 # A caller's settings of pip stay in force, for uv too: it installs in a third of the time. Where it cannot, pip does.
 # The versions are those of constraints.txt.
 PIP := $(BIN)/python -m pip
@@ -21,7 +21,7 @@ endef
 # Bytecode is kept beside the packages, whatever a caller's environment says: compiling them takes longer than a report.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: profile full grow inject reranker test reading suite check benchmark clean browser
+.PHONY: profile full grow inject reranker test reading site suite check benchmark clean browser
 
 profile: $(INSTALLED)
 	$(BIN)/ragprof run evals/python-docs.toml --passages $(PASSAGES)
@@ -47,6 +47,11 @@ reading: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory site
+
+# The documentation as pages in build/site, from docs/; a link that leads nowhere ends it.
+site: $(INSTALLED)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir .ci/site docs build/site
 
 suite: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
