@@ -111,6 +111,14 @@ class HttpApp:
                 found[stage] = found.get(stage, 0) + round(max(0, duration) * NS_PER_MS)
         return found
 
+    def begins(self, content: bytes) -> bool:
+        """Whether what has come so far is the beginning of an answer."""
+        return bool(content)
+
+    def units(self, _content: bytes) -> dict[str, int]:
+        """What was counted for an answer: nothing that load looks at."""
+        return {}
+
     def _posted(self, question: str) -> object:
         here = listening()
         listener = None if here is None else here[0]

@@ -284,7 +284,7 @@ class EvalConfig(EvalTable):
             ("injection", "sweep"): self.injection.sweep,
             ("reranker", "pipelines"): self.reranker.pipelines,
             ("gate", "pipelines"): self.gate.pipelines,
-            ("load", "pipelines"): self.load.pipelines,
+            ("load", "pipelines"): tuple(name for name in self.load.pipelines if name not in self.load.endpoints),
             **{
                 ("gate", "quantities", label, "pipelines"): margin.pipelines
                 for label, margin in self.gate.quantities.items()

@@ -15,23 +15,30 @@ MOST_RATE = 100_000.0
 Rate = Annotated[float, Field(gt=0, le=MOST_RATE)]
 Dollars = Annotated[Decimal, BeforeValidator(str), Field(gt=0)]
 LEVELS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99"}
+FIRST = "ttft_"
+"""Begins the promises of the time to first token."""
+PROMISES = {**LEVELS, **{f"{FIRST}{name}": level for name, level in LEVELS.items()}}
 
 
 class Promise(EvalTable):
-    """What is promised to whoever asks: one quantile of latency in ms, and how many questions may fail."""
+    """What is promised to whoever asks: one quantile in ms, of the latency or of the time to first token (`ttft_`), and
+    how many questions may fail."""
 
     p50_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
     p95_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
     p99_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
+    ttft_p50_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
+    ttft_p95_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
+    ttft_p99_ms: float | None = Field(None, gt=0, allow_inf_nan=False)
     error_rate: float = Field(0.001, ge=0, lt=1)
 
     @model_validator(mode="after")
     def one_quantile(self) -> Self:
         """Several would have several capacities."""
-        given = [name for name in LEVELS if getattr(self, name) is not None]
+        given = [name for name in PROMISES if getattr(self, name) is not None]
         if len(given) != 1:
             raise Misplaced(
-                f"a promise has one of {', '.join(LEVELS)}; {'none' if not given else ' and '.join(given)} "
+                f"a promise has one of {', '.join(PROMISES)}; {'none' if not given else ' and '.join(given)} "
                 f"{'is' if len(given) < 2 else 'are'} given"
             )
         return self
@@ -39,12 +46,39 @@ class Promise(EvalTable):
     @property
     def level(self) -> str:
         """Which quantile is promised: p50, p95 or p99."""
-        return next(level for name, level in LEVELS.items() if getattr(self, name) is not None)
+        return next(level for name, level in PROMISES.items() if getattr(self, name) is not None)
+
+    @property
+    def of_first_token(self) -> bool:
+        """Whether it is of the time to first token."""
+        return any(getattr(self, name) is not None for name in PROMISES if name.startswith(FIRST))
+
+    @property
+    def words(self) -> str:
+        """p95 within 500 ms; p95 of the first token within 300 ms."""
+        return f"{self.level}{' of the first token' if self.of_first_token else ''} within {self.ms:g} ms"
 
     @property
     def ms(self) -> float:
         """Its bound."""
-        return float(next(value for name in LEVELS if (value := getattr(self, name)) is not None))
+        return float(next(value for name in PROMISES if (value := getattr(self, name)) is not None))
+
+
+class LoadEndpoint(EvalTable):
+    """A model behind HTTP that load is put on by itself: chat completions as OpenAI has them, or a rerank endpoint.
+
+    `prompt` is what a chat endpoint is asked; a rerank endpoint scores so many `documents`, passages of the corpus.
+    `api_key_env` names an environment variable.
+    """
+
+    kind: Literal["chat", "rerank"]
+    base_url: Named
+    model: Named
+    api_key_env: Named | None = None
+    max_tokens: int = Field(64, ge=1, le=100_000)
+    prompt: Named = "{question}"
+    documents: int = Field(20, ge=1, le=1000)
+    dialect: Literal["cohere", "jina", "voyage", "tei", "vllm"] = "cohere"
 
 
 class Batching(EvalTable):
@@ -60,8 +94,9 @@ class LoadSettings(EvalTable):
     `seconds` are spent on each target, search of the capacity and steps together. `rates` are requests a second; where
     they are left out, steps lie at shares of the capacity that was found; with `search` it is looked for beside them,
     too. `trace` is a file of times of arrival, whose pattern is repeated at each rate. Each `batching` is tried beside
-    none. `workers` threads answer in this process; a service behind HTTP has its own. `max_rate` and `usd_per_request`
-    are what a host elsewhere needs beside a budget.
+    none. `endpoints` are models behind HTTP that are targets of their own, by name. `workers` threads answer in this
+    process; a service behind HTTP has its own. `max_rate` and `usd_per_request` are what a host elsewhere needs beside
+    a budget.
     """
 
     slo: Promise = Promise(p95_ms=500)
@@ -77,6 +112,7 @@ class LoadSettings(EvalTable):
     depths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     without_reranker: bool = True
     batching: tuple[Batching, ...] = ()
+    endpoints: dict[Named, LoadEndpoint] = Field({})
     timeout_seconds: float = Field(30.0, gt=0, le=3600)
     max_in_flight: int = Field(1000, ge=1, le=60_000)
     max_rate: Rate | None = None

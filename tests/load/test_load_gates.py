@@ -37,6 +37,29 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
+def test_both_versions_are_loaded_by_turns_in_one_job(tmp_path: Path) -> None:
+    load = LOAD.replace("rates = [150]", "rates = [100]").replace("seconds = 8", "seconds = 10")
+    with running(mean_ms=20, servers=6, spans=True) as fast, running(mean_ms=60, servers=8, spans=True) as slow:
+        paths = {}
+        for name, url in (("base", fast), ("candidate", slow)):
+            service = f'[[pipelines]]\nname = "service"\napp = "{url}"\n'
+            paths[name] = written(tmp_path, load, GATE, service).rename(tmp_path / f"{name}.toml")
+        found = ragprof.gate(paths["candidate"], against=str(paths["base"]), out=tmp_path / "out")
+    gates = {row["quantity"]: row for row in found.rows}
+    assert (found.exit_code, gates["load.p95"]["gate"]) == (1, "regression"), gates["load.p95"]["message"]
+    # On a machine where the generator itself was late, nothing is concluded from the search.
+    assert gates["capacity"]["gate"] == "regression" or "not judged" in gates["capacity"]["message"]
+    assert gates["capacity"]["candidate"] < 0.7 * gates["capacity"]["base"]
+    assert gates["goodput"]["gate"] == "holds"  # both answer 100 a second in time
+    assert gates["capacity"]["base"] == pytest.approx(300, rel=0.25)
+    assert gates["capacity"]["noise"] is not None
+    assert found.against is not None
+    for side in ("base", "candidate"):
+        steps = {each.stem for each in (tmp_path / "out" / "against" / side / "load" / "0").glob("*.parquet")}
+        assert {"alone", "calibrate", "capacity-0", "curve-0-0"} <= steps
+
+
+@pytest.mark.slow
 def test_a_service_that_got_slower_fails_a_gate_under_load(tmp_path: Path) -> None:
     port = free_port()
     service = f'[[pipelines]]\nname = "service"\napp = "http://127.0.0.1:{port}/answer"\n'

@@ -163,7 +163,7 @@ def test_check_says_what_it_would_take(recorded: Path) -> None:
         ("rates = [1e9]", r"eval.toml:\d+: .*less than or equal to 100000"),
         (
             "slo = { p95_ms = 1, p99_ms = 2 }",
-            "a promise has one of p50_ms, p95_ms, p99_ms; p95_ms and p99_ms are given",
+            "ttft_p50_ms, ttft_p95_ms, ttft_p99_ms; p95_ms and p99_ms are given",
         ),
         ('arrivals = "trace"', 'arrivals = "trace" needs trace, a file of times of arrival'),
         ('trace = "nowhere.txt"', "cannot read this trace"),

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
+from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 from ragprof.core.errors import BadInput, MissingPackage
@@ -34,6 +35,22 @@ def address(variable: str, *, store: str) -> str:
     if not found:
         raise BadInput(f"the store '{store}' reads its address from ${variable}, which is not set; set it")
     return found
+
+
+def is_elsewhere(variable: str) -> bool:
+    """Whether the environment variable holds the address of another machine; not where it is not set, or no address."""
+    held = os.environ.get(variable, "").strip()
+    named = re.search(r"(?i)\bhost(?:addr)?\s*=\s*'?([^'\s&]+)", held)
+    try:
+        host = named[1] if named else urlsplit(held if "://" in held else f"//{held}").hostname or ""
+    except ValueError:
+        return bool(held)
+    if not host or host.startswith("/") or host.lower() == "localhost":  # a socket's folder is this machine's
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def secrets_in(url: str) -> list[str]:

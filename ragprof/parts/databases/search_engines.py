@@ -136,6 +136,11 @@ class SearchEngineStore(DatabaseStore):
         return f"{by_vectors} hybrid {how.fusion} window={how.window} {knob}{words}"
 
     @property
+    def remote(self) -> bool:
+        """Whether its server is another machine's."""
+        return bool(self._url_env) and access.is_elsewhere(self._url_env)
+
+    @property
     def engine(self) -> str:
         return f"{self.name} {self._version} _search over HTTP".replace("  ", " ")
 

@@ -83,6 +83,11 @@ class ChromaStore(DatabaseStore):
         return f"chroma hnsw {built} {self.metric} ef_search={self._ef_search}"
 
     @property
+    def remote(self) -> bool:
+        """Whether its server is another machine's."""
+        return bool(self._url_env) and access.is_elsewhere(self._url_env)
+
+    @property
     def engine(self) -> str:
         where = "in this process" if self._runs == "in_process" else "over HTTP"
         return f"chromadb {version('chromadb')} Collection.query, {where}"

@@ -93,6 +93,11 @@ class MilvusStore(DatabaseStore):
         return f"milvus {self._index} {built} {self.metric} {asked}"
 
     @property
+    def remote(self) -> bool:
+        """Whether its server is another machine's."""
+        return bool(self._url_env) and access.is_elsewhere(self._url_env)
+
+    @property
     def engine(self) -> str:
         client = f"pymilvus {version('pymilvus')} MilvusClient.search"
         if self._url_env:

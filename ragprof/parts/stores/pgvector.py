@@ -120,6 +120,11 @@ class PgvectorStore(DatabaseStore):
         return f"pgvector {built}{quantised} {self.metric} {asked}".rstrip()
 
     @property
+    def remote(self) -> bool:
+        """Whether its server is another machine's."""
+        return bool(self._url_env) and access.is_elsewhere(self._url_env)
+
+    @property
     def engine(self) -> str:
         return f"psycopg {version('psycopg')} Connection.execute on {self._server_version()}"
 

@@ -89,6 +89,11 @@ class QdrantStore(DatabaseStore):
         return f"qdrant {built}{codes} {self.metric}{asked}"
 
     @property
+    def remote(self) -> bool:
+        """Whether its server is another machine's."""
+        return bool(self._url_env) and access.is_elsewhere(self._url_env)
+
+    @property
     def engine(self) -> str:
         if self._url_env:
             told = "" if self._engine is None else f" on {self._engine.version}"

@@ -44,6 +44,11 @@ class RrfStore:
         return any(store.needs_vectors for store in self._stores)
 
     @property
+    def remote(self) -> bool:
+        """Whether any of them is asked on another machine."""
+        return any(getattr(store, "remote", False) for store in self._stores)
+
+    @property
     def engine(self) -> str:
         return " and ".join(store.engine for store in self._stores if isinstance(store, NamedEngine))
 

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from ragprof.core.clock import Progress, now_ns, step, today
 from ragprof.core.errors import BadInput, Incomparable
 from ragprof.core.quantities import quantity
 from ragprof.evals import EvalConfig, GateSettings
+from ragprof.evals.load import LoadSettings
 from ragprof.judge.scores import judge
 from ragprof.price import price_recording
 from ragprof.record.timings import FLOPS
@@ -33,6 +34,7 @@ from ragprof.studies.gate import duel, evidence
 from ragprof.studies.gate.document import InterleavedJob, Noise
 from ragprof.studies.gate.duel import SideName
 from ragprof.studies.gate.evidence import SideEvidence
+from ragprof.studies.gate.load_job import LoadJob, loaded_pipelines, shared_settings
 from ragprof.studies.gate.looks import LookLevel, learned, told, undecided, watched
 from ragprof.studies.gate.processes import PROTOCOL, Process, RunnableSide
 from ragprof.studies.preparation import Prepared
@@ -172,7 +174,8 @@ def run_job(job: Job, prepared: Prepared, progress: Progress) -> JobResult:
         here = RunnableSide("candidate", job.eval_file)
         sides: dict[SideName, RunnableSide] = {"base": base, "candidate": here, "twin": base}
         places: dict[SideName, Path] = {name: (job.folder / "against" / name).absolute() for name in sides}
-        if not (job.clock and _timed(prepared)):
+        under_load = loaded_pipelines(prepared.subject.config.gate, prepared.subject.config) if job.clock else ()
+        if not (job.clock and (_timed(prepared) or under_load)):
             del sides["twin"]
         workers = {name: stack.enter_context(Process(side, progress)) for name, side in sides.items()}
         corpus = None if job.corpus is None else str(job.corpus.absolute())
@@ -183,11 +186,17 @@ def run_job(job: Job, prepared: Prepared, progress: Progress) -> JobResult:
                 for name, worker in workers.items()
             }
         pipelines = _common(told, base.label, job.eval_file)
+        under_load = tuple(name for name in under_load if name in pipelines)
+        settings = shared_settings(prepared.subject.config, under_load, job.eval_file, sides=len(workers))
+        for worker in workers.values() if under_load else ():
+            worker.ask("plan_load", settings=settings)
         for name, worker in workers.items():  # one by one: the second finds in the cache what the first has computed
             worker.ask("load", folder=str(places[name]))
             if name != "twin":
                 worker.ask("rank")
         facts = _ask_all(job, prepared, workers, pipelines, told["candidate"]["queries"], progress)
+        if under_load:
+            facts = _with_load(facts, _put_load(workers, places, prepared, under_load, settings, progress))
         job_id = uuid4().hex
         with step(progress, "write both recordings"):
             for name in ("base", "candidate"):
@@ -202,6 +211,34 @@ def run_job(job: Job, prepared: Prepared, progress: Progress) -> JobResult:
         evidence.of_recording(places["candidate"], label="as it is here"),
         facts,
     )
+
+
+def _put_load(
+    workers: Mapping[SideName, Process],
+    places: Mapping[SideName, Path],
+    prepared: Prepared,
+    pipelines: Sequence[str],
+    settings: Mapping[str, Any],
+    progress: Progress,
+) -> InterleavedJob:
+    """Steps of all sides by turns, and what is known of the job by them alone."""
+    gate, start = prepared.subject.config.gate, now_ns()
+    wanted = frozenset(asked.name for label in gate.quantities if (asked := quantity(label)).kind == "load")
+    table = LoadSettings.model_validate(settings)
+    chosen = {name: places[name] for name in workers}
+    noise = LoadJob(workers, chosen, table, wanted, progress).run(pipelines)
+    budget, spent = len(workers) * table.seconds * len(pipelines), (now_ns() - start) / 1e9
+    queries = len(prepared.subject.queries)
+    return InterleavedJob(budget, round(spent, 1), 1, 1, table.repeats, queries, noise)
+
+
+def _with_load(timed: InterleavedJob | None, load: InterleavedJob) -> InterleavedJob:
+    """Both halves of a job as one: its time and what it learned of the machine."""
+    if timed is None:
+        return load
+    noise = {name: {**timed.noise.get(name, {}), **load.noise.get(name, {})} for name in {**timed.noise, **load.noise}}
+    spent = round(timed.spent_seconds + load.spent_seconds, 1)
+    return replace(timed, budget_seconds=timed.budget_seconds + load.budget_seconds, spent_seconds=spent, noise=noise)
 
 
 def _timed(prepared: Prepared) -> tuple[str, ...]:

@@ -30,6 +30,10 @@ from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Ready, Subject, clear, fingerprint_of, rank, ready, shuffled, write
 from ragprof.record.timings import Timings, count_flops, unless_it_fails
 from ragprof.report.figures import corpus_words
+from ragprof.studies.contract import Request
+from ragprof.studies.load.plan import LoadPlan
+from ragprof.studies.load.plan import plan as plan_load
+from ragprof.studies.load.record import LoadBench
 from ragprof.studies.preparation import Prepared, prepare
 
 MODULE = "ragprof.studies.gate.processes"
@@ -149,6 +153,7 @@ class Process:
 
 
 PROTOCOL = 1
+VERBS = ("prepare", "load", "rank", "ask", "write", "plan_load", "load_workers", "put_load", "write_load")
 
 
 class Reported:
@@ -185,11 +190,15 @@ class Worker:
         self._timings = Timings()
         self._parts: Mapping[str, Parts] = {}
         self._queries: Mapping[str, Query] = {}
+        self._eval_file = Path()
+        self._load_plan: LoadPlan | None = None
+        self._load_bench: LoadBench | None = None
 
     def prepare(self, *, eval_file: str, corpus: str | None, books: list[str]) -> dict[str, Any]:
         """Read and check everything; loads no model. Says what this side is, so that it can be refused early."""
+        self._eval_file = Path(eval_file)
         self._prepared = prepare(
-            Path(eval_file), corpus=None if corpus is None else Path(corpus), books=[Path(book) for book in books]
+            self._eval_file, corpus=None if corpus is None else Path(corpus), books=[Path(book) for book in books]
         )
         subject = self._prepared.subject
         return {
@@ -242,6 +251,34 @@ class Worker:
         self._timings.add_usage(pipeline, answer)
         return {"query": trace.duration_ns, **{span.stage: span.duration_ns for span in trace.spans}}
 
+    def plan_load(self, *, settings: dict[str, Any]) -> None:
+        """Check what load is to be put on which pipelines; `settings` go before this side's own [load]."""
+        if self._prepared is None:
+            raise RuntimeError("a worker is prepared before it plans")
+        self._load_plan = plan_load(self._prepared, Request(self._eval_file, settings))
+
+    def load_workers(self) -> int | None:
+        """How many threads answer; None where a service has its own."""
+        if self._load_plan is None:
+            return None
+        return None if any(each.kind == "http" for each in self._load_plan.targets) else self._load_plan.workers
+
+    def put_load(
+        self, *, pipeline: str, key: str, purpose: Any, seconds: float, rate: float | None = None,
+        concurrency: int | None = None,
+    ) -> bool:  # fmt: skip
+        """Make one step, and write it; whether the budget allowed it."""
+        bench, _ = self._bench_and_indexes
+        if self._load_plan is None:
+            raise RuntimeError("load is planned before it is put")
+        self._load_bench = self._load_bench or LoadBench(self._load_plan, bench)
+        return self._load_bench.put(pipeline, key, purpose, seconds, rate=rate, concurrency=concurrency)
+
+    def write_load(self) -> None:
+        """Seal the steps that were made."""
+        if self._load_bench is not None:
+            self._load_bench.write()
+
     def close(self) -> None:
         """Have the stores give back what they made; no request."""
         if self._prepared is not None:
@@ -280,7 +317,7 @@ def serve(requests: IO[str], replies: IO[str]) -> None:
         replies.flush()
 
     worker = Worker(say)
-    verbs = {verb: getattr(worker, verb) for verb in ("prepare", "load", "rank", "ask", "write")}
+    verbs = {verb: getattr(worker, verb) for verb in VERBS}
     try:
         for line in requests:
             request = json.loads(line)

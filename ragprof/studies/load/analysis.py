@@ -125,7 +125,9 @@ def analyse(folder: Path) -> LoadSection:
         data = TargetData(cast(RecordedTarget, facts), place / str(number), promise, manifest["cores"], recorded.seed)
         targets.append(_target(data, bills[facts["name"]], traffic))
     section = LoadSection(
-        promise=LoadPromise(level=promise.level, ms=promise.ms, error_rate=promise.error_rate),
+        promise=LoadPromise(
+            level=promise.level, ms=promise.ms, of_first_token=promise.of_first_token, error_rate=promise.error_rate
+        ),
         arrivals=recorded.arrivals,
         workers=recorded.workers or manifest["cores"],
         cores=manifest["cores"],
@@ -204,10 +206,14 @@ def _step(data: TargetData, step: MeasuredStep) -> LoadStep:
         requests=step.n,
         offered=step.offered,
         answered=step.answered,
-        goodput=step.goodput(bound_ns),
+        goodput=step.promised(data.promise).goodput(bound_ns),
         p50=_quantile(step, "p50"),
         p95=_quantile(step, "p95"),
         p99=_quantile(step, "p99"),
+        first_p50=_quantile(step.as_first, "p50") if step.tells_first else None,
+        first_p95=_quantile(step.as_first, "p95") if step.tells_first else None,
+        first_p99=_quantile(step.as_first, "p99") if step.tells_first else None,
+        used=_used(step),
         failed=EstimateValue.of(step.failures()),
         outcomes={name: int(counts[name]) for name in OUTCOMES if name in counts},
         retry_after=sum(each["retry_after"] for each in step.steps),
@@ -226,6 +232,14 @@ def _step(data: TargetData, step: MeasuredStep) -> LoadStep:
     )
 
 
+def _used(step: MeasuredStep) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for each in step.steps:
+        for unit, count in each.get("used", {}).items():
+            found[unit] = found.get(unit, 0) + count
+    return found
+
+
 def others_share(step: MeasuredStep, data: TargetData) -> float | None:
     """Of the cores, by other processes; None behind HTTP, where the service may be one of them."""
     both = [(each["machine_ns"], each["cpu_ns"], each["wall_ns"]) for each in step.steps]
@@ -237,7 +251,7 @@ def others_share(step: MeasuredStep, data: TargetData) -> float | None:
 
 def _keeps(step: MeasuredStep, promise: Promise) -> Keeps:
     """By the whole interval; a step that was cut off, or of which too many surely failed, broke it."""
-    found, failed = step.estimate(promise.level), step.failures()
+    found, failed = step.promised(promise).estimate(promise.level), step.failures()
     too_many = failed.interval is not None and failed.interval[0] > promise.error_rate
     if too_many or any(each["stopped"] for each in step.steps):
         return "broken"
@@ -286,6 +300,8 @@ def _offered(step: LoadStep) -> float:
 def _fits(data: TargetData) -> list[LoadFit]:
     found = []
     curve = [each for each in data.joined if each.steps[0]["purpose"] == "curve" and not breaks(each, data.promise)]
+    if data.promise.of_first_token:  # a queue of whole answers tells nothing of when they begin
+        curve = []
     points = [models.RatePoint(each.offered, value, each.estimate(data.promise.level).interval)
               for each in curve if (value := each.quantile(QUANTILES[data.promise.level])) is not None]  # fmt: skip
     if curve:
@@ -317,7 +333,7 @@ def _beyond(data: TargetData, capacity: float | None) -> LoadBeyond | None:
     return LoadBeyond(
         rate=step.offered,
         answered=step.answered,
-        goodput=step.goodput(data.promise.ms * 1e6),
+        goodput=step.promised(data.promise).goodput(data.promise.ms * 1e6),
         behaviour="plateau" if kept >= PLATEAU else "sags" if kept >= COLLAPSE else "collapse",
     )
 
@@ -327,7 +343,7 @@ def _recovery(data: TargetData) -> LoadRecovery | None:
     step = next(iter(data.of("burst")), None)
     if step is None:
         return None
-    first, table = step.steps[0], step.table
+    first, table = step.steps[0], step.promised(data.promise).table
     ends_ns = first["seconds"] / 4 * 1e9
     after = table[table["due_ns"] >= ends_ns]
     late = after[(after["outcome"] != OK) | (after["ended_ns"] - after["due_ns"] > data.promise.ms * 1e6)]

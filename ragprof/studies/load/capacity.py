@@ -55,6 +55,7 @@ FEW = 20
 
 def is_hopeless(alone: MeasuredStep, promise: Promise) -> bool:
     """Whether one request at a time breaks the promise: its quantile, or with few requests the median, is above it."""
+    alone = alone.promised(promise)
     found = alone.quantile(QUANTILES[promise.level] if alone.n >= FEW else 0.5)
     return found is not None and found / 1e6 > promise.ms
 
@@ -66,7 +67,7 @@ def _severity(step: MeasuredStep, promise: Promise) -> float:
     failed = step.failures()
     if any(each["stopped"] for each in step.steps) or (failed.mean or 0) > promise.error_rate:
         return BROKEN
-    found = step.quantile(QUANTILES[promise.level])
+    found = step.promised(promise).quantile(QUANTILES[promise.level])
     return BROKEN if found is None else max(1e-9, found / 1e6 / promise.ms)
 
 
@@ -175,6 +176,7 @@ def _span(drawn: Array) -> tuple[float, float]:
 
 def _drawn(step: MeasuredStep, found: float, promise: Promise) -> Array:
     """Severity of a step in every resample of its blocks; where there are none, as measured."""
+    step = step.promised(promise)
     if step.draws is None or found == BROKEN:
         return np.full(RESAMPLES, found)
     place = list(QUANTILES).index(promise.level)

@@ -26,10 +26,11 @@ def _opened(target: LoadTarget) -> list[LoadStep]:
 def latency_against_rate(section: LoadSection) -> Chart | None:
     """The promised quantile of every step over the rate that was due, a line a target, and the promise across."""
     level, points = section.promise.level, []
+    field, of = (f"first_{level}", " of the first token") if section.promise.of_first_token else (level, "")
     for target in section.targets:
         for step in _opened(target):
-            found = getattr(step, level)
-            if found.ns:
+            found = getattr(step, field)
+            if found is not None and found.ns:
                 low, high = found.interval_ns or (found.ns, found.ns)
                 points.append((target.name, step, found.ns, low, high))
     if not points:
@@ -49,7 +50,7 @@ def latency_against_rate(section: LoadSection) -> Chart | None:
     axis = alt.Axis(title="Requests due per second", tickCount=6)
     base = alt.Chart(rows(table)).encode(
         x=alt.X("rate:Q", axis=axis, scale=x.domain()),
-        y=alt.Y("ns:Q", scale=y.domain(), axis=alt.Axis(title=f"{level} ({unit}, logarithmic)", values=y.ticks(),
+        y=alt.Y("ns:Q", scale=y.domain(), axis=alt.Axis(title=f"{level}{of} ({unit}, logarithmic)", values=y.ticks(),
                                                          format="~g", labelColor=MUTED)),
         color=alt.Color("target:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None),
     )  # fmt: skip
@@ -63,7 +64,7 @@ def latency_against_rate(section: LoadSection) -> Chart | None:
         base.mark_circle(size=60, opacity=1).encode(tooltip=tooltip),
     )
     caption = (
-        f"{level} from when each request was due, 95% intervals by blocks of time. Dashed: the promise, "
+        f"{level}{of} from when each request was due, 95% intervals by blocks of time. Dashed: the promise, "
         f"{section.promise.ms:g} ms. Steps of the search, of the curve and beyond the capacity."
     )
     return Chart(

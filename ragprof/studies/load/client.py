@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import httptools
 import numpy as np
 
-from ragprof.apps.http import HttpApp
 from ragprof.core import Query
 from ragprof.core.clock import Clock
 from ragprof.core.errors import BadInput
 from ragprof.core.plain import said_by
 from ragprof.studies.load.arrivals import Times
+from ragprof.studies.load.endpoints import Endpoint
 from ragprof.studies.load.pool import DIVERGED, EVERY_S, StepLimits, Watch
 from ragprof.studies.load.requests import BUSY, ERROR, OK, TIMED_OUT, UNREACHED, StepLog, StepRun
 
@@ -46,8 +46,8 @@ class HttpReply:
 class Connection(asyncio.Protocol):
     """One connection to the service: a request at a time, kept open as long as the service lets it."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, begins: Callable[[bytes], bool]) -> None:
+        self._clock, self._begins = clock, begins
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._answered: asyncio.Future[HttpReply] | None = None
@@ -90,10 +90,11 @@ class Connection(asyncio.Protocol):
         self._reply.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        """Keep it, and when it began."""
-        if self._reply.first_ns < 0:
-            self._reply.first_ns = self._clock()
+        """Keep it, and when the answer in it began."""
+        now = self._clock()
         self._reply.body += body
+        if self._reply.first_ns < 0 and self._begins(bytes(self._reply.body)):
+            self._reply.first_ns = now
         if len(self._reply.body) > MOST_BYTES:
             self._fail(f"its answer is larger than {MOST_BYTES:,} bytes")
             self.close()
@@ -134,7 +135,7 @@ class Connection(asyncio.Protocol):
 class HttpLoad:
     """Load on one service. Questions are sent in turn."""
 
-    app: HttpApp
+    app: Endpoint
     queries: Sequence[Query]
     clock: Clock
     timeout_s: float
@@ -270,7 +271,7 @@ class _Step:
                 return kept
         loop = asyncio.get_running_loop()
         _, made = await loop.create_connection(
-            lambda: Connection(self._load.clock), self._host, self._port, ssl=self._context
+            lambda: Connection(self._load.clock, self._load.app.begins), self._host, self._port, ssl=self._context
         )
         return made
 
@@ -318,11 +319,14 @@ class _Step:
             return BUSY, f"status {reply.status}", None
         if not 200 <= reply.status < 300:
             return ERROR, f"status {reply.status}", None
-        told = self._load.app.told(bytes(reply.body))
+        content = bytes(reply.body)
+        told = self._load.app.told(content)
+        for unit, count in self._load.app.units(content).items() if told is not None else ():
+            self._log.used[unit] = self._log.used.get(unit, 0) + count
         return (ERROR, "what came is no answer", None) if told is None else (OK, "", told)
 
 
-def _written(app: HttpApp, queries: Sequence[Query]) -> list[bytes]:
+def _written(app: Endpoint, queries: Sequence[Query]) -> list[bytes]:
     """Each question as the bytes of its request."""
     url = urlsplit(app.address)
     path = url.path or "/"

@@ -55,13 +55,19 @@ def kept_load(folder: Path, manifest: Mapping[str, Any]) -> dict[str, KeptLoad]:
 
     Raises BadInput for a file that is missing or broken.
     """
-    from ragprof.evals.load import LoadSettings
-    from ragprof.studies.load.analysis import TargetData, is_loaded, load_belongs
-    from ragprof.studies.load.recorded import MANIFEST
+    from ragprof.studies.load.analysis import is_loaded, load_belongs
 
     if not is_loaded(folder) or not load_belongs(folder, manifest, {}):
         return {}
-    place = folder / "load"
+    return read_load(folder / "load")
+
+
+def read_load(place: Path) -> dict[str, KeptLoad]:
+    """The same of a folder of load, whatever it lies in."""
+    from ragprof.evals.load import LoadSettings
+    from ragprof.studies.load.analysis import TargetData
+    from ragprof.studies.load.recorded import MANIFEST
+
     own = MANIFEST.read(place / "manifest.json")
     settings = LoadSettings.model_validate(own["settings"])
     found = {}
@@ -100,7 +106,7 @@ NEAR = 1.1
 def _plan(data: TargetData, settings: LoadSettings) -> dict[str, str]:
     promise = data.promise
     return {
-        "slo": f"{promise.level} within {promise.ms:g} ms, error_rate {promise.error_rate:g}",
+        "slo": f"{promise.words}, error_rate {promise.error_rate:g}",
         "arrivals": settings.arrivals if settings.trace is None else f"{settings.arrivals} of {settings.trace}",
         "workers": str(data.facts["workers"] or "the service's own"),
         "kind": data.facts["kind"],
@@ -110,11 +116,11 @@ def _plan(data: TargetData, settings: LoadSettings) -> dict[str, str]:
 def _step(step: MeasuredStep, data: TargetData) -> KeptStep:
     tails, intervals = {}, {}
     for name in ("p50", "p95", "p99"):
-        found = step.estimate(name)
+        found = step.promised(data.promise).estimate(name)
         tails[name] = None if found.mean is None else found.mean / NS_PER_MS
         intervals[name] = None if found.interval is None else [end / NS_PER_MS for end in found.interval]
     rate = float(step.steps[0]["rate"] or 0)
-    goodput, ends = _goodput(step, data.promise.ms * NS_PER_MS, rate)
+    goodput, ends = _goodput(step.promised(data.promise), data.promise.ms * NS_PER_MS, rate)
     return KeptStep(
         rate=rate, requests=step.n, tails=tails, intervals=intervals, goodput=goodput, goodput_interval=ends,
         withheld=_withheld(step, data),

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.core import STAGES, Estimate
+from ragprof.evals.load import Promise
 from ragprof.statistics.draws import ENDS, Array
 from ragprof.statistics.estimates import QUANTILES, mean_estimate, quantile, quantile_draws, share_estimate
 from ragprof.studies.load.recorded import RecordedStep
@@ -55,6 +56,26 @@ class MeasuredStep:
     def joined(self, other: MeasuredStep) -> MeasuredStep:
         """Both as one: a repetition."""
         return MeasuredStep(self.steps + other.steps, self.tables + other.tables, self.seed)
+
+    @cached_property
+    def as_first(self) -> MeasuredStep:
+        """The same with the first token for the answer; an answer of which it was not seen coming counts whole."""
+        tables = []
+        for table in self.tables:
+            seen = (table["outcome"] == OK) & table["first_ns"].notna()
+            first = table["first_ns"].where(seen, table["ended_ns"]).astype("int64")
+            tables.append(table.assign(ended_ns=first))
+        return MeasuredStep(self.steps, tuple(tables), self.seed)
+
+    def promised(self, promise: Promise) -> MeasuredStep:
+        """What a promise speaks of: the answers, or their first tokens."""
+        return self.as_first if promise.of_first_token else self
+
+    @property
+    def tells_first(self) -> bool:
+        """Whether first tokens were seen coming before their answers ended."""
+        seen = self.table[(self.table["outcome"] == OK) & self.table["first_ns"].notna()]
+        return bool((seen["first_ns"] < seen["ended_ns"]).any())
 
     @cached_property
     def table(self) -> pd.DataFrame:

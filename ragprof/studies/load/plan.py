@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -16,7 +16,7 @@ from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import written_path
 from ragprof.core.stages import RemoteEmbedder, RemoteReranker
 from ragprof.evals import complaint
-from ragprof.evals.load import Batching, LoadSettings
+from ragprof.evals.load import Batching, LoadEndpoint, LoadSettings
 from ragprof.parts.http.calls import is_loopback
 from ragprof.record.batching import can_batch
 from ragprof.record.pipeline import Parts
@@ -24,6 +24,7 @@ from ragprof.record.recording import Subject
 from ragprof.studies.contract import Request
 from ragprof.studies.load.arrivals import ArrivalTrace, read_trace
 from ragprof.studies.load.client import check_files
+from ragprof.studies.load.endpoints import ChatEndpoint, Endpoint, RerankEndpoint
 from ragprof.studies.preparation import Places, Prepared
 
 TargetKind: TypeAlias = Literal["threads", "app", "http"]
@@ -34,25 +35,36 @@ TargetKind: TypeAlias = Literal["threads", "app", "http"]
 class Target:
     """One thing that load is put on. `depth` is 0 where an app has its own; `reranked` is None for an app.
 
-    With `batching` its parts take the questions of several workers at once, so that it has more workers than cores.
+    With `batching` its parts take the questions of several workers at once, so that it has more workers than cores. An
+    `endpoint` is a model behind HTTP, and has no parts.
     """
 
     name: str
     pipeline: str
-    parts: Parts
+    parts: Parts | None
     kind: TargetKind
     depth: int
     reranked: bool | None
     batching: Batching | None = None
+    endpoint: Endpoint | None = None
 
     def workers(self, usual: int) -> int:
         """Enough for a batch that runs and one that gathers."""
         return usual if self.batching is None else max(usual, 2 * self.batching.max_batch)
 
     @property
-    def service(self) -> HttpApp:
+    def declared(self) -> Parts:
+        """The parts of a pipeline. Raises TypeError for an endpoint, which has none."""
+        if self.parts is None:
+            raise TypeError(f"{self.name} is an endpoint and no pipeline")
+        return self.parts
+
+    @property
+    def service(self) -> Endpoint:
         """The service. Raises TypeError where it is none."""
-        app = self.parts.app
+        if self.endpoint is not None:
+            return self.endpoint
+        app = self.declared.app
         if app is None or not isinstance(app.app, HttpApp):
             raise TypeError(f"{self.name} is no service behind HTTP")
         return app.app
@@ -72,7 +84,7 @@ class LoadPlan:
     @property
     def promise(self) -> str:
         """In words: p95 within 500 ms."""
-        return f"{self.settings.slo.level} within {self.settings.slo.ms:g} ms"
+        return self.settings.slo.words
 
 
 def plan(prepared: Prepared, request: Request) -> LoadPlan:
@@ -84,11 +96,19 @@ def plan(prepared: Prepared, request: Request) -> LoadPlan:
     except ValidationError as failure:
         raise BadInput(f"[load] {complaint(failure)}", file=request.eval_file) from None
     known = {parts.name: parts for parts in subject.pipelines}
+    for name in settings.endpoints:
+        if name in known:
+            raise BadInput(f"[load.endpoints] '{name}' is the name of a pipeline; give it another one")
     for name in settings.pipelines:
-        if name not in known:
-            raise UnknownName("pipeline", name, known)
-    chosen = [known[name] for name in settings.pipelines] or list(subject.pipelines)
-    targets = tuple(each for parts in chosen for each in _targets(parts, settings))
+        if name not in known and name not in settings.endpoints:
+            raise UnknownName("pipeline or endpoint", name, {*known, *settings.endpoints})
+    wanted = settings.pipelines or (*known, *settings.endpoints)
+    chosen = [known[name] for name in wanted if name in known]
+    pipelines = [each for parts in chosen for each in _targets(parts, settings)]
+    endpoints = [_endpoint(name, settings.endpoints[name], prepared) for name in wanted if name in settings.endpoints]
+    targets = (*pipelines, *endpoints)
+    if settings.slo.of_first_token:
+        _check_first_tokens(targets)
     if settings.batching and not any(target.batching for target in targets):
         with places.put_before("load", "batching"):
             raise BadInput(
@@ -106,6 +126,28 @@ def plan(prepared: Prepared, request: Request) -> LoadPlan:
             most = _paid(settings, elsewhere)
     workers = settings.workers or len(os.sched_getaffinity(0))
     return LoadPlan(subject, settings, targets, workers, trace, most)
+
+
+def _endpoint(name: str, declared: LoadEndpoint, prepared: Prepared) -> Target:
+    made: Endpoint = ChatEndpoint(declared)
+    if declared.kind == "rerank":
+        made = RerankEndpoint(declared, [doc.content for doc in prepared.subject.corpus.docs])
+    try:
+        made.headers()
+    except BadInput as problem:
+        raise BadInput(f"[load.endpoints] '{name}': {problem.message}") from None
+    return Target(name, name, None, "http", 0, None, endpoint=made)
+
+
+def _check_first_tokens(targets: Sequence[Target]) -> None:
+    """Raises BadInput where a first token is promised of what tells of none."""
+    for target in targets:
+        silent = target.kind == "app" or (target.kind == "threads" and target.declared.generator is None)
+        if silent or isinstance(target.endpoint, RerankEndpoint):
+            raise BadInput(
+                f"slo promises a time to first token, and '{target.name}' tells of none; leave it out with pipelines, "
+                "or promise a latency"
+            )
 
 
 def _targets(parts: Parts, settings: LoadSettings) -> Iterator[Target]:
@@ -146,10 +188,12 @@ def _elsewhere(target: Target) -> Iterator[str]:
         if not is_loopback(target.service.address):
             yield urlsplit(target.service.address).hostname or "another host"
         return
-    parts = target.parts
+    parts = target.declared
     for part, protocol in ((parts.embedder, RemoteEmbedder), (parts.reranker, RemoteReranker)):
         if isinstance(part, protocol) and part.remote:
             yield f"what '{target.pipeline}' calls"
+    if getattr(parts.store, "remote", False):
+        yield f"the database of '{target.pipeline}'"
     if getattr(parts.generator, "remote", False) or hasattr(parts.generator, "base_url"):
         yield f"the model that '{target.pipeline}' asks"
 

@@ -24,6 +24,8 @@ Asker: TypeAlias = Callable[[Query], Mapping[str, int]]
 """Asks one question and returns the ns of each stage. Of one thread alone."""
 Watch: TypeAlias = Callable[[StepLog, float], None]
 EVERY_S = 0.25
+BEGUN = "begun"
+"""Among the stages: ns from the question to the first token of its answer."""
 DIVERGED = "requests came faster than they were answered, and the queue grew without end"
 
 
@@ -154,6 +156,8 @@ class _PoolStep:
             self._faults.append(failure)
             self._stop.set()
         ended = self.now()
+        if stages is not None and BEGUN in stages:
+            log.first[number] = log.sent[number] + stages[BEGUN]
         with self._writing:
             log.under_way -= 1
             if ended <= self._cut:

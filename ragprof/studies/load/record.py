@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,7 +46,7 @@ from ragprof.studies.load.capacity import estimate, is_hopeless, search
 from ragprof.studies.load.client import HttpLoad
 from ragprof.studies.load.measured import MeasuredStep
 from ragprof.studies.load.plan import LoadPlan, Target
-from ragprof.studies.load.pool import Asker, StepLimits, WorkerPool
+from ragprof.studies.load.pool import BEGUN, Asker, StepLimits, WorkerPool
 from ragprof.studies.load.recorded import REQUESTS, STEP, Purpose, RecordedStep
 from ragprof.studies.load.requests import BATCH, RECENT, TOGETHER, UNREACHED, StepLog, StepRun
 
@@ -86,8 +86,7 @@ class TargetSteps:
         """Run it, unless it is there. A `patient` step is not cut off, however long its queue grows."""
         path, seconds = self.folder / f"{key}.parquet", max(seconds, SHORTEST_S)
         if path.exists():
-            step = cast(RecordedStep, STEP.read(self.folder / f"{key}.json"))
-            table = REQUESTS.read(path)
+            step, table = read_step(self.folder, key)
             self.left(len(table))
         else:
             step, table = self._ran(key, purpose, seconds, rate, concurrency, due, patient)
@@ -133,7 +132,7 @@ class TargetSteps:
         step = RecordedStep(
             key=key, purpose=purpose, mode="closed" if due is None else "open", rate=rate, concurrency=concurrency,
             seconds=seconds, warm_s=0.0 if purpose == "burst" else WARM * seconds, cut_ns=run.cut, stopped=run.stopped,
-            retry_after=run.log.retry_after, said=redacted(run.log.said), cpu_ns=added.cpu_ns,
+            retry_after=run.log.retry_after, said=redacted(run.log.said), used=run.log.used, cpu_ns=added.cpu_ns,
             machine_ns=added.machine_ns, waiting_ns=added.waiting_ns, wall_ns=wall,
         )  # fmt: skip
         return step, table
@@ -212,6 +211,11 @@ class TargetSteps:
         self.step("burst", "burst", seconds, rate=SURGE * capacity, due=due, patient=True)
 
 
+def read_step(folder: Path, key: str) -> tuple[RecordedStep, pd.DataFrame]:
+    """A step that is on disk. Raises BadInput for one that is broken."""
+    return cast(RecordedStep, STEP.read(folder / f"{key}.json")), REQUESTS.read(folder / f"{key}.parquet")
+
+
 def _capped(rate: float, most: float | None) -> float:
     return rate if most is None else min(rate, most)
 
@@ -284,26 +288,75 @@ def record_load(plan: LoadPlan, bench: Bench) -> None:
                 raise
             interrupted, ended = True, "it was interrupted"
             bench.progress.note("interrupted: what was measured is reported; the same command goes on from there")
-        recorded.append(
-            {"name": target.name, "pipeline": target.pipeline, "kind": target.kind,
-             "workers": None if target.kind == "http" else target.workers(plan.workers), "depth": target.depth,
-             "reranked": target.reranked, "steps": steps.done, "ended": ended,
-             **({} if target.batching is None else {"batching": target.batching.model_dump()})}
-        )  # fmt: skip
+        recorded.append(_as_recorded(steps, ended))
         if interrupted:
             break
+    _write_manifest(folder, facts, recorded, interrupted=interrupted)
+
+
+def _as_recorded(steps: TargetSteps, ended: str) -> dict[str, Any]:
+    target = steps.target
+    return {
+        "name": target.name, "pipeline": target.pipeline, "kind": target.kind,
+        "workers": None if target.kind == "http" else target.workers(steps.plan.workers), "depth": target.depth,
+        "reranked": target.reranked, "steps": steps.done, "ended": ended,
+        **({} if target.batching is None else {"batching": target.batching.model_dump()}),
+    }  # fmt: skip
+
+
+def _write_manifest(
+    folder: Path, facts: Mapping[str, Any], targets: Sequence[Mapping[str, Any]], *, interrupted: bool
+) -> None:
     write_sealed(
         folder / "manifest.json",
-        {**facts, "recording": uuid4().hex, "interrupted": interrupted, "targets": recorded,
+        {**facts, "recording": uuid4().hex, "interrupted": interrupted, "targets": list(targets),
          "environment": environment.describe()},
         "*/*.parquet",
     )  # fmt: skip
 
 
+class LoadBench:
+    """Targets of loaded pipelines that are put under load step by step, by somebody else's plan; one manifest after."""
+
+    def __init__(self, plan: LoadPlan, bench: Bench) -> None:
+        self._plan, self._folder, self._spent = plan, bench.folder / "load", 0
+        files.ready_folder(self._folder, remedy="give another one with --out")
+        queries = shuffled(plan.subject.queries, plan.subject.config.seed)
+        self._steps: dict[str, TargetSteps] = {}
+        for number, target in enumerate(plan.targets):
+            (self._folder / str(number)).mkdir(exist_ok=True)
+            driver = _driver(plan, target, queries, bench)
+            self._steps[target.name] = TargetSteps(
+                plan, target, self._folder / str(number), bench, driver, number, self._take
+            )
+
+    def _take(self, many: int) -> None:
+        if self._plan.most_requests is not None and self._spent + many > self._plan.most_requests:
+            raise OutOfBudget
+        self._spent += many
+
+    def put(
+        self, name: str, key: str, purpose: Purpose, seconds: float, *, rate: float | None, concurrency: int | None
+    ) -> bool:
+        """Make a step of a pipeline; whether the budget allowed it."""
+        try:
+            self._steps[name].step(key, purpose, seconds, rate=rate, concurrency=concurrency)
+        except OutOfBudget:
+            return False
+        return True
+
+    def write(self) -> None:
+        """Seal what was made."""
+        _write_manifest(
+            self._folder, _facts(self._plan), [_as_recorded(each, "") for each in self._steps.values()],
+            interrupted=False,
+        )  # fmt: skip
+
+
 def _ready(plan: LoadPlan, bench: Bench) -> None:
     """Models in memory and indexes built, for what is made of parts."""
     pipelines = [parts for parts in plan.subject.pipelines if parts.app is None]
-    load([target.parts for target in plan.targets], bench.progress)
+    load([target.parts for target in plan.targets if target.parts is not None], bench.progress)
     if pipelines:
         embedding = embed(plan.subject, plan.subject.corpus.docs, bench)
         build_indexes(
@@ -315,20 +368,24 @@ def _driver(plan: LoadPlan, target: Target, queries: tuple[Query, ...], bench: B
     settings = plan.settings
     if target.kind == "http":
         return HttpLoad(target.service, queries, bench.clock, settings.timeout_seconds, settings.max_in_flight)
-    app = target.parts.app
+    app = target.declared.app
     if app is not None:
         return WorkerPool(app.asker, plan.workers, queries, bench.clock)
-    parts = target.parts if target.batching is None else batched(target.parts, target.batching, bench.clock)
+    parts = target.declared if target.batching is None else batched(target.declared, target.batching, bench.clock)
     ask: Asker = partial(_stages, parts, bench)
     return WorkerPool(lambda: nullcontext(ask), target.workers(plan.workers), queries, bench.clock)
 
 
 def _stages(parts: Parts, bench: Bench, query: Query) -> Mapping[str, int]:
     """Ns of each stage; where batches were waited for, `batch` is that wait, which is in no stage, and `together` the
-    size of the last one."""
+    size of the last one. `begun` is the time to the answer's first token."""
     before = batch_waits()
-    _, trace = traced(parts, query, bench.clock)
+    answer, trace = traced(parts, query, bench.clock)
     stages = {str(span.stage): span.duration_ns for span in trace.spans}
+    spoken = None if answer.generated is None else answer.generated.first_token_ns
+    if spoken is not None:
+        begun = next(span.start_ns for span in trace.spans if span.stage == "generate")
+        stages[BEGUN] = begun - trace.start_ns + spoken
     after = batch_waits()
     if after is before:
         return stages

@@ -39,6 +39,7 @@ class RecordedStep(TypedDict):
     stopped: str
     retry_after: int
     said: dict[str, int]
+    used: NotRequired[dict[str, int]]
     cpu_ns: int | None
     machine_ns: int | None
     waiting_ns: int | None

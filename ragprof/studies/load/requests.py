@@ -40,6 +40,8 @@ class StepLog:
     """Refusals that named a time to wait."""
     said: dict[str, int] = field(default_factory=dict)
     """What failures said, the first few kinds."""
+    used: dict[str, int] = field(default_factory=dict)
+    """What services counted for their answers, such as tokens."""
     done: int = 0
     failed: int = 0
     under_way: int = 0

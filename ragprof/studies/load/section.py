@@ -18,6 +18,7 @@ class LoadPromise(Section):
 
     level: Literal["p50", "p95", "p99"]
     ms: float
+    of_first_token: bool = Field(description="of the time to first token; else of the whole answer")
     error_rate: float = Field(description="the share of requests that may fail")
 
 
@@ -54,6 +55,10 @@ class LoadStep(Section):
     p50: LoadQuantile
     p95: LoadQuantile
     p99: LoadQuantile
+    first_p50: LoadQuantile | None = Field(description="of the time to first token; null where none was told")
+    first_p95: LoadQuantile | None
+    first_p99: LoadQuantile | None
+    used: dict[str, int] = Field(description="what the service counted for all answers, such as tokens")
     failed: EstimateValue = Field(description="share of requests; its interval is exact")
     outcomes: dict[str, int] = Field(description="ok, busy (429 or 503), error, timeout, unreached, unfinished")
     retry_after: int = Field(description="refusals that named a time to wait")

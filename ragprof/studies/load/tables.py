@@ -56,6 +56,10 @@ def _quantile(found: LoadQuantile) -> Cell:
     return figure(figures.duration(found.ns), "" if ends == figures.ABSENT else ends)
 
 
+def _first(found: LoadQuantile | None) -> Cell:
+    return Cell(figures.ABSENT, tone="absent") if found is None else _quantile(found)
+
+
 def _capacity(target: LoadTarget) -> Cell:
     found = target.capacity
     if found.per_second is None:
@@ -121,10 +125,12 @@ def _what(step: LoadStep) -> str:
 
 def steps_table(section: LoadSection) -> Table:
     """A row a step, those of one target together."""
+    tells_first = any(step.first_p95 is not None for target in section.targets for step in target.steps)
+    first = (Column("First token", "p50"), Column("First token", "p95")) if tells_first else ()
     columns = (
         Column("Target", numeric=False), Column("Step", numeric=False), Column("Mode", numeric=False),
         Column("Requests"), Column("p50"), Column("p95"), Column("p99"), Column("Answered", "a second"),
-        Column("Goodput", "a second"), Column("Failed"), Column("Generator", "late, p50"),
+        Column("Goodput", "a second"), *first, Column("Failed"), Column("Generator", "late, p50"),
         Column("Promise", numeric=False), Column("Notes", numeric=False),
     )  # fmt: skip
     rows = []
@@ -143,6 +149,7 @@ def steps_table(section: LoadSection) -> Table:
                     _quantile(each.p99),
                     figure(_rate(each.answered)),
                     figure(_rate(each.goodput)),
+                    *([_first(each.first_p50), _first(each.first_p95)] if tells_first else []),
                     figure(figures.share(each.failed.mean)),
                     figure(figures.duration(each.late_p50_ns)),
                     Cell(each.keeps, tone=TONES[each.keeps]),

@@ -15,7 +15,8 @@ DAY = {"flat": "spread evenly over all hours", "office": "asked in office hours"
 def promise_words(section: LoadSection) -> str:
     """p95 within 500 ms, at most 0.1% failed."""
     promise = section.promise
-    return f"{promise.level} within {promise.ms:g} ms and at most {100 * promise.error_rate:.3g}% failed"
+    first = " of the first token" if promise.of_first_token else ""
+    return f"{promise.level}{first} within {promise.ms:g} ms and at most {100 * promise.error_rate:.3g}% failed"
 
 
 def capacity_words(target: LoadTarget) -> str:
@@ -142,6 +143,15 @@ def _faults(section: LoadSection) -> Iterator[str]:
             yield (
                 f"{target.name} refused {counted(refused, 'request')} as too many (429 or 503), {waits:,} of them with "
                 "a time to wait; they count as failed and were not sent again."
+            )
+        tokens = {
+            unit: sum(each.used.get(unit, 0) for each in target.steps) for unit in ("input_tokens", "output_tokens")
+        }
+        if any(tokens.values()):
+            answers = sum(each.outcomes.get("ok", 0) for each in target.steps)
+            yield (
+                f"{target.name} counted {tokens['input_tokens']:,} tokens read and {tokens['output_tokens']:,} written "
+                f"for {counted(answers, 'answer')} of these steps, warm-up included in the tokens."
             )
         for word, name in (("ran into the time limit", "timeout"), ("found no connection", "unreached"),
                            ("failed", "error")):  # fmt: skip
