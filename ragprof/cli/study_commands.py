@@ -23,7 +23,6 @@ from ragprof.cli.options import (
     RateBooks,
     Recording,
     WholeCorpus,
-    runs_nothing,
     with_progress,
 )
 from ragprof.core.clock import step
@@ -482,7 +481,6 @@ def check(
         console.sentence(f"note: {notice}")
 
 
-@runs_nothing
 def price(
     folder: Recording,
     rates: RateBooks = None,
@@ -505,7 +503,6 @@ def price(
     console.result(result)
 
 
-@runs_nothing
 def report(
     folder: Recording,
     full: Annotated[bool, typer.Option("--full", help="The whole report as Markdown, too: report-full.md.")] = False,
@@ -524,7 +521,6 @@ def report(
     console.result(result)
 
 
-@runs_nothing
 def trec(
     folder: Recording,
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/trec.")] = None,

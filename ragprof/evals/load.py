@@ -134,7 +134,23 @@ class LoadSettings(EvalTable):
         return self
 
 
+class ApiSettings(EvalTable):
+    """Rates of hosted parts that one's own embedder, reranker and LLM are held against."""
+
+    embed: Named | None = None
+    rerank: Named | None = None
+    llm: Named | None = None
+
+
 class EconomicsSettings(EvalTable):
-    """What a question earns, in USD."""
+    """What a question earns, in USD; which APIs one's own machines are held against.
+
+    `operations_usd_per_month` is what running machines costs beside them. A provider takes repeated prefixes of a
+    prompt at its price of cached tokens from `cached_from_tokens` on, in steps of `cached_step_tokens`.
+    """
 
     usd_per_question: Dollars | None = None
+    operations_usd_per_month: Annotated[Decimal, BeforeValidator(str), Field(ge=0)] = Decimal(0)
+    cached_from_tokens: int = Field(1024, ge=1)
+    cached_step_tokens: int = Field(128, ge=1)
+    api: ApiSettings = ApiSettings()

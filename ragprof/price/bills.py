@@ -581,6 +581,20 @@ def _line(
     return BillLine(stage, called, rate, usd, "")
 
 
+def question_costs(recording: Recording, pipeline: str, stage: str, rate: PublishedRate) -> list[Decimal]:
+    """What each question of a recording would cost at a stage by this rate, whoever did it; in order of their ids.
+
+    Of `generate` it is prompt and answer together. Raises Unpriced where the recording has nothing that it counts.
+    """
+    facts, terms = pipeline_facts(recording, pipeline), BillingTerms(None, None)
+    with localcontext(EXACT):
+        usd = _usd(Demand(rate, stage, facts, terms))
+        if stage == "generate":
+            read = _usd(Demand(rate, "inject", facts, terms))
+            usd = {query_id: cost + read[query_id] for query_id, cost in usd.items() if query_id in read}
+    return [usd[query_id] for query_id in sorted(usd)]
+
+
 def _usd(demand: Demand) -> dict[str, Decimal]:
     """Every query's cost, to the 18 decimal places of the file; equal counts are priced once."""
     rate, usage = demand.rate, demand.facts.usage

@@ -14,6 +14,8 @@ from ragprof.session import studies
 from ragprof.session.drawn import SUMMARY
 from ragprof.session.summary import Analysis
 from ragprof.studies.profile.headline import tiles
+from ragprof.studies.trace import words as traces
+from ragprof.studies.trace.section import TraceSection
 
 FULL = "report-full.md"
 """The whole report as Markdown, written only where somebody asked for it."""
@@ -36,13 +38,14 @@ def write_report(analysis: Analysis, folder: Path, *, full: bool = False) -> Pat
     report-full.md is written where `full` asks for it, and where it was written before.
     """
     page = folder / "report.html"
+    context = replace(analysis.context, decisions=tuple(analysis.decisions()))
     for study in studies.present(folder):
         section = analysis.sections.get(study.name)
         for name, write in study.pages.items():
             if section is None:
                 (folder / name).unlink(missing_ok=True)
             else:
-                text = write(section, analysis.context)
+                text = write(section, context)
                 if study.name in analysis.context.stale:
                     head, _, rest = text.partition("\n\n")
                     text = f"{head}\n\n{markdown.as_warnings([analysis.context.stale[study.name]])}\n\n{rest}"
@@ -84,9 +87,6 @@ def front_of(analysis: Analysis) -> html.Front:
         headline, warnings, shown = profile.headline, profile.warnings, tiles(profile)
         title, created, version = profile.title, profile.created, profile.ragprof_version
     else:
-        from ragprof.studies.trace import words as traces
-        from ragprof.studies.trace.section import TraceSection
-
         section = analysis.sections.get(studies.TRACE)
         if not isinstance(section, TraceSection):
             raise ValueError("a study that stands alone has no report")

@@ -215,6 +215,7 @@ class Context:
     `pipelines` are all that the summary names, in its order; `final_stage` is the stage whose ranking is a pipeline's
     own; `metric` leads: the eval's first. `title` and `origin` (version, day, size of the corpus) are finished text.
     `stale` names studies that were recorded with an earlier recording than the one around them, with a sentence each.
+    `decisions` are those of all studies, for pages that stand alone.
     """
 
     pipelines: tuple[str, ...]
@@ -224,6 +225,7 @@ class Context:
     title: str = ""
     origin: str = ""
     stale: Mapping[str, str] = field(default_factory=dict)
+    decisions: Sequence[PaidDecision] = ()
 
 
 @dataclass(frozen=True)

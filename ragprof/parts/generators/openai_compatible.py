@@ -20,7 +20,7 @@ from ragprof.core.reasoning import untimed
 from ragprof.core.stages import Generator
 from ragprof.core.tokens import DEFAULT_TOKENIZER, counter
 from ragprof.parts.http import formats as completions
-from ragprof.parts.http.calls import CallFailed, Patience, Server, attempted, persistently
+from ragprof.parts.http.calls import CallFailed, Patience, Server, attempted, is_loopback, persistently
 from ragprof.parts.http.formats import Reply
 
 Style: TypeAlias = Literal["chat", "completions"]
@@ -84,6 +84,11 @@ class OpenAICompatibleGenerator:
     @property
     def precision(self) -> str:
         return "what the server computes in"
+
+    @property
+    def remote(self) -> bool:
+        """Whether its time is another machine's, and money: not where the server stands on this one's loopback."""
+        return not is_loopback(self._server.url)
 
     def load(self) -> None:
         """Ask once what models there are. Raises BadInput where nobody answers or the key is refused."""

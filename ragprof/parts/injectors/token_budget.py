@@ -25,13 +25,13 @@ class TokenBudgetInjector:
     ) -> None:
         self.tokens, self.k, self.order = tokens, k, order
         self._tokenizer = tokenizer
-        self._template = prompt.check_template(template)
+        self.template = prompt.check_template(template)
 
     @property
     def identity(self) -> str:
         return (
             f"token_budget k={self.k} tokens={self.tokens} {self._tokenizer} order={self.order} "
-            f"template={self._template}"
+            f"template={self.template}"
         )
 
     def load(self) -> None:
@@ -40,7 +40,7 @@ class TokenBudgetInjector:
     def inject(self, query: Query, ranking: Ranking) -> Injected:
         count = counter(self._tokenizer)
         chosen: list[ScoredDoc] = []
-        used = count(prompt.build(self._template, query.text, []))
+        used = count(prompt.build(self.template, query.text, []))
         passed_over = 0
         for item in ranking:
             if len(chosen) == self.k:
@@ -53,7 +53,7 @@ class TokenBudgetInjector:
             used += size
         while True:  # tokens may merge over the borders of chunks, so the whole is counted before it is believed
             injected = prompt.arranged(chosen, self.order)
-            text = prompt.build(self._template, query.text, [item.doc for item in injected])
+            text = prompt.build(self.template, query.text, [item.doc for item in injected])
             if not chosen or count(text) <= self.tokens:
                 break
             chosen.pop()

@@ -15,18 +15,18 @@ class TopKInjector:
         self, k: PositiveInt = DEFAULT_K, template: str = prompt.TEMPLATE, order: prompt.Order = "best_first"
     ) -> None:
         self.k, self.order = k, order
-        self._template = prompt.check_template(template)
+        self.template = prompt.check_template(template)
 
     @property
     def identity(self) -> str:
-        return f"top_k k={self.k} order={self.order} template={self._template}"
+        return f"top_k k={self.k} order={self.order} template={self.template}"
 
     def load(self) -> None:
         """Nothing to load."""
 
     def inject(self, query: Query, ranking: Ranking) -> Injected:
         chosen = prompt.arranged(ranking[: self.k], self.order)
-        text = prompt.build(self._template, query.text, [item.doc for item in chosen])
+        text = prompt.build(self.template, query.text, [item.doc for item in chosen])
         return Injected(text, chosen, {"docs_injected": len(chosen)})
 
 

@@ -22,6 +22,9 @@ from ragprof.studies.load.batches import with_gains
 from ragprof.studies.load.capacity import breaks, estimate
 from ragprof.studies.load.economics import LoadTraffic, money_of
 from ragprof.studies.load.measured import MeasuredStep
+from ragprof.studies.load.own_or_api import own_or_api
+from ragprof.studies.load.prefix_costs import prefixes_of
+from ragprof.studies.load.providers import providers_of
 from ragprof.studies.load.recorded import BILLS, MANIFEST, REQUESTS, STEP, RecordedStep, RecordedTarget
 from ragprof.studies.load.requests import OK, OUTCOMES
 from ragprof.studies.load.section import (
@@ -115,7 +118,8 @@ def analyse(folder: Path) -> LoadSection:
     """The section of the summary. Raises BadInput where a file is missing."""
     place = folder / "load"
     manifest, config = MANIFEST.read(place / "manifest.json"), settings_of(folder)
-    bills = BILLS.read(place / "costs.json")["bills"]
+    money = BILLS.read(place / "costs.json")
+    bills = money["bills"]
     recorded = LoadSettings.model_validate(manifest["settings"])
     now = LoadSettings.model_validate(config.get("load") or {})
     promise = recorded.slo
@@ -140,6 +144,9 @@ def analyse(folder: Path) -> LoadSection:
         usd_per_question=None if traffic.earned is None else str(traffic.earned),
         targets=targets,
         verdicts=[],
+        own_or_api=own_or_api(targets, money.get("api", []), config, traffic),
+        providers=providers_of(folder, config, targets),
+        prefixes=prefixes_of(place, money.get("prefixes", []), config, recorded.seed),
         statements=[],
     )
     section = section.model_copy(update={"targets": with_gains(section.targets)})
@@ -161,6 +168,7 @@ def _target(data: TargetData, bill: Mapping[str, Any], traffic: LoadTraffic) -> 
         depth=facts["depth"],
         reranked=facts["reranked"],
         batching=LoadBatching(**facts["batching"]) if "batching" in facts else None,
+        only=facts.get("only"),
         ended=facts["ended"],
         capacity=LoadCapacity(
             status=found.status, per_second=found.rate, interval=found.interval, tried=len(data.of("capacity"))

@@ -20,6 +20,7 @@ from ragprof.studies.load.section import LoadMoney
 OFFICE = 168 / 50
 """All questions of a week within ten hours of five days."""
 SECONDS = 3600
+MOST_MACHINES = 10_000
 
 
 @dataclass(frozen=True)
@@ -86,16 +87,27 @@ def machines_for(traffic: LoadTraffic, rate: float) -> int:
 
 
 def break_even(rate: float, hour: Decimal, other: Decimal | None, traffic: LoadTraffic) -> int | None:
-    """The smallest monthly volume at which what questions earn pays their machines; None where none does.
-
-    Machines come in whole steps, so it is looked for step by step: n machines serve up to their capacity.
-    """
-    if traffic.earned is None or other is None or traffic.earned <= other:
+    """The smallest monthly volume at which what questions earn pays their machines; None where none does."""
+    if traffic.earned is None or other is None:
         return None
-    left = traffic.earned - other
-    most_of_one = rate * HOURS * SECONDS / traffic.peak
-    for machines in range(1, 10_001):
-        needed = ceil(machines * hour * HOURS / left)
+    return smallest_volume(rate, hour, traffic.earned - other, traffic.peak)
+
+
+def smallest_volume(
+    rate: float, hour: Decimal, left: Decimal, peak: float, *, fixed: Decimal = Decimal(0)
+) -> int | None:
+    """The smallest monthly volume at which `left` USD a question pay whole machines and `fixed` USD a month.
+
+    n machines serve up to their capacity in the busiest hour, so it is looked for step by step; None: at no volume.
+    """
+    most_of_one = rate * HOURS * SECONDS / peak
+    if left <= 0 or most_of_one <= 0:
+        return None
+    machine = hour * HOURS
+    if not fixed and machine / left > Decimal(most_of_one):
+        return None  # each machine more pays itself as little as the first
+    for machines in range(1, MOST_MACHINES + 1):
+        needed = ceil((machines * machine + fixed) / left)
         if needed <= machines * most_of_one:
             return max(needed, int((machines - 1) * most_of_one) + (machines > 1))
     return None

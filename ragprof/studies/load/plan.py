@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from ragprof.apps.http import HttpApp
+from ragprof.core.clock import today
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import written_path
 from ragprof.core.stages import RemoteEmbedder, RemoteReranker
 from ragprof.evals import complaint
-from ragprof.evals.load import Batching, LoadEndpoint, LoadSettings
+from ragprof.evals.load import ApiSettings, Batching, LoadEndpoint, LoadSettings
 from ragprof.parts.http.calls import is_loopback
+from ragprof.price.bills import check_rate
 from ragprof.record.batching import can_batch
 from ragprof.record.pipeline import Parts
 from ragprof.record.recording import Subject
@@ -27,6 +29,7 @@ from ragprof.studies.load.client import check_files
 from ragprof.studies.load.endpoints import ChatEndpoint, Endpoint, RerankEndpoint
 from ragprof.studies.preparation import Places, Prepared
 
+AloneStage: TypeAlias = Literal["embed", "rerank", "generate"]
 TargetKind: TypeAlias = Literal["threads", "app", "http"]
 """A pool of threads that run a pipeline's parts, or that call an app of the user's own; or a service behind HTTP."""
 
@@ -37,6 +40,7 @@ class Target:
 
     With `batching` its parts take the questions of several workers at once, so that it has more workers than cores. An
     `endpoint` is a model behind HTTP, and has no parts.
+    With `only` it is that part alone, given what reaches it in the pipeline.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Target:
     reranked: bool | None
     batching: Batching | None = None
     endpoint: Endpoint | None = None
+    only: AloneStage | None = None
 
     def workers(self, usual: int) -> int:
         """Enough for a batch that runs and one that gathers."""
@@ -106,9 +111,13 @@ def plan(prepared: Prepared, request: Request) -> LoadPlan:
     chosen = [known[name] for name in wanted if name in known]
     pipelines = [each for parts in chosen for each in _targets(parts, settings)]
     endpoints = [_endpoint(name, settings.endpoints[name], prepared) for name in wanted if name in settings.endpoints]
-    targets = (*pipelines, *endpoints)
+    alone = () if settings.slo.of_first_token else _parts_alone(chosen, config.economics.api)
+    targets = (*pipelines, *endpoints, *alone)
     if settings.slo.of_first_token:
         _check_first_tokens(targets)
+    for key, rate in config.economics.api.model_dump(exclude_none=True).items():
+        with places.put_before("economics", "api", key):
+            check_rate(rate, on=today(), file=request.eval_file, books=request.books)
     if settings.batching and not any(target.batching for target in targets):
         with places.put_before("load", "batching"):
             raise BadInput(
@@ -175,6 +184,22 @@ def _targets(parts: Parts, settings: LoadSettings) -> Iterator[Target]:
         yield Target(f"{name} without reranker", name, alone, "threads", parts.depth, False)
 
 
+def _parts_alone(chosen: Sequence[Parts], api: ApiSettings) -> Iterator[Target]:
+    """Each different part of this machine that an API is named against; what runs elsewhere has no capacity here."""
+    seen: set[int] = set()
+    for parts in chosen:
+        asked: tuple[tuple[AloneStage, object, str | None], ...] = (
+            ("embed", parts.embedder, api.embed), ("rerank", parts.reranker, api.rerank),
+            ("generate", parts.generator, api.llm),
+        )  # fmt: skip
+        for stage, part, rate in asked if parts.app is None else ():
+            if rate is None or part is None or id(part) in seen or getattr(part, "remote", False):
+                continue
+            seen.add(id(part))
+            name = f"{parts.name} {stage} alone"
+            yield Target(name, parts.name, parts, "threads", parts.depth, None, only=stage)
+
+
 def _trace(settings: LoadSettings, eval_file: Path, places: Places) -> ArrivalTrace | None:
     if settings.trace is None:
         return None
@@ -194,7 +219,7 @@ def _elsewhere(target: Target) -> Iterator[str]:
             yield f"what '{target.pipeline}' calls"
     if getattr(parts.store, "remote", False):
         yield f"the database of '{target.pipeline}'"
-    if getattr(parts.generator, "remote", False) or hasattr(parts.generator, "base_url"):
+    if getattr(parts.generator, "remote", False):
         yield f"the model that '{target.pipeline}' asks"
 
 

@@ -41,12 +41,14 @@ from ragprof.record.recording import (
 )
 from ragprof.report import figures
 from ragprof.statistics.estimates import quantile
+from ragprof.studies.load.alone import asker_of_part
 from ragprof.studies.load.arrivals import Times, arrivals
 from ragprof.studies.load.capacity import estimate, is_hopeless, search
 from ragprof.studies.load.client import HttpLoad
 from ragprof.studies.load.measured import MeasuredStep
 from ragprof.studies.load.plan import LoadPlan, Target
 from ragprof.studies.load.pool import BEGUN, Asker, StepLimits, WorkerPool
+from ragprof.studies.load.prefixes import record_prefixes
 from ragprof.studies.load.recorded import REQUESTS, STEP, Purpose, RecordedStep
 from ragprof.studies.load.requests import BATCH, RECENT, TOGETHER, UNREACHED, StepLog, StepRun
 
@@ -274,6 +276,7 @@ def record_load(plan: LoadPlan, bench: Bench) -> None:
             raise OutOfBudget
         spent["requests"] += many
 
+    record_prefixes(plan, queries, bench)
     recorded: list[dict[str, Any]] = []
     interrupted = False
     for number, target in enumerate(plan.targets):
@@ -301,6 +304,7 @@ def _as_recorded(steps: TargetSteps, ended: str) -> dict[str, Any]:
         "workers": None if target.kind == "http" else target.workers(steps.plan.workers), "depth": target.depth,
         "reranked": target.reranked, "steps": steps.done, "ended": ended,
         **({} if target.batching is None else {"batching": target.batching.model_dump()}),
+        **({} if target.only is None else {"only": target.only}),
     }  # fmt: skip
 
 
@@ -371,6 +375,9 @@ def _driver(plan: LoadPlan, target: Target, queries: tuple[Query, ...], bench: B
     app = target.declared.app
     if app is not None:
         return WorkerPool(app.asker, plan.workers, queries, bench.clock)
+    if target.only is not None:
+        queries, alone = asker_of_part(target.declared, target.only, queries, bench)
+        return WorkerPool(lambda: nullcontext(alone), plan.workers, queries, bench.clock)
     parts = target.declared if target.batching is None else batched(target.declared, target.batching, bench.clock)
     ask: Asker = partial(_stages, parts, bench)
     return WorkerPool(lambda: nullcontext(ask), target.workers(plan.workers), queries, bench.clock)
@@ -402,6 +409,7 @@ def _facts(plan: LoadPlan) -> dict[str, Any]:
         "questions": fingerprint_of(subject.queries),
         "identities": redacted(identities(subject.pipelines)),
         "query_ids": [query.query_id for query in subject.queries],
+        "put_on": [target.name for target in plan.targets],
         "settings": redacted({**settings.model_dump(mode="json"), "workers": plan.workers}),
         "trace_peak": None if plan.trace is None else plan.trace.peak(),
         "cores": len(os.sched_getaffinity(0)),

@@ -65,6 +65,7 @@ class RecordedTarget(TypedDict):
     steps: list[str]
     ended: str
     batching: NotRequired[RecordedBatching]
+    only: NotRequired[Literal["embed", "rerank", "generate"]]
 
 
 class LoadManifest(TypedDict, total=False):
@@ -102,10 +103,46 @@ class LoadBill(TypedDict):
     other_usd_per_question: str | None
 
 
+class ApiBill(TypedDict):
+    """What an API takes for what a part does for one question, mean with its interval over questions; or why not."""
+
+    pipeline: str
+    stage: Literal["embed", "rerank", "generate"]
+    rate: str
+    usd: float | None
+    interval: list[float] | None
+    n: int
+    reason: str
+
+
+class PrefixBill(TypedDict):
+    """What the prompts of one order cost: USD a question without and with the discount on what repeats."""
+
+    pipeline: str
+    order: str
+    rate: str | None
+    usd: float | None
+    usd_cached: float | None
+    saved_interval: list[float] | None
+    cached_tokens: float
+    reason: str
+
+
 class LoadBills(TypedDict):
-    """costs.json, by target."""
+    """costs.json, by target; what APIs would take, and what prompts cost where repeated prefixes are discounted."""
 
     bills: dict[str, LoadBill]
+    api: NotRequired[list[ApiBill]]
+    prefixes: NotRequired[list[PrefixBill]]
+
+
+PREFIX_TABLE, FIXED = "prefixes.parquet", "by id"
+"""Its file, and the order of chunks that is the same whatever was asked."""
+PREFIXES = RecordedTable(
+    text="pipeline order query_id", whole="tokens repeated repeated_any", may_be_empty=True, remedy=AGAIN
+)
+"""A row a prompt of a pipeline in an order of its chunks: its tokens, how many it begins with as the question before it
+did, and as any one before it did."""
 
 
 MANIFEST, STEP, JUDGEMENT, BILLS = (

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from ragprof.studies.contract import EstimateValue, Section, VerdictWord
+from ragprof.studies.load.money_section import LoadProvider, OwnOrApi, PromptPrefix
 
 Keeps: TypeAlias = Literal["kept", "broken", "undecided"]
 Fitted: TypeAlias = Literal["queue", "scalability"]
@@ -164,6 +165,7 @@ class LoadTarget(Section):
     depth: int
     reranked: bool | None
     batching: LoadBatching | None = Field(None, description="null: each question goes through the models alone")
+    only: Literal["embed", "rerank", "generate"] | None = Field(None, description="one part alone; null: all of it")
     ended: str = Field(description="why its steps ended early; empty: they did not")
     capacity: LoadCapacity
     goodput: float | None = Field(description="the most answers within the promise per second of any open step")
@@ -203,4 +205,7 @@ class LoadSection(Section):
     usd_per_question: Usd
     targets: list[LoadTarget]
     verdicts: list[LoadVerdict]
+    own_or_api: list[OwnOrApi] = Field(default=[], description="parts that [economics.api] names an API against")
+    providers: list[LoadProvider] = Field(default=[], description="servers that answer one stage, side by side")
+    prefixes: list[PromptPrefix] = Field(default=[], description="what repeats between prompts, by order of chunks")
     statements: list[str]

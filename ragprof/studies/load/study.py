@@ -6,6 +6,7 @@ from ragprof.record.trial import Trial
 from ragprof.report.figures import counted, rough_duration
 from ragprof.studies.contract import Effort, Study
 from ragprof.studies.load.analysis import analyse, is_loaded, load_belongs
+from ragprof.studies.load.decision import decision_page, decisions
 from ragprof.studies.load.plan import LoadPlan, plan
 from ragprof.studies.load.price import price_load
 from ragprof.studies.load.record import CLOSED, record_load
@@ -39,6 +40,8 @@ STUDY: Study[LoadPlan, LoadSection] = Study(
     analyse=analyse,
     show=show,
     print=load_table,
+    decisions=decisions,
+    pages={"decision.md": decision_page},
     asks_apps=True,
     is_recorded=is_loaded,
     belongs=load_belongs,

@@ -10,6 +10,9 @@ from ragprof.report.tables import Cell, Column, Table, Tone, figure, group
 from ragprof.studies.contract import Context
 from ragprof.studies.load.batches import batching_table
 from ragprof.studies.load.measured import needed
+from ragprof.studies.load.own_or_api import api_table
+from ragprof.studies.load.prefix_costs import prefix_table
+from ragprof.studies.load.providers import providers_table
 from ragprof.studies.load.section import LoadQuantile, LoadSection, LoadStep, LoadTarget
 from ragprof.studies.load.words import DAY, promise_words
 
@@ -33,6 +36,10 @@ def show(section: LoadSection, _context: Context) -> list[ReportPart]:
         charts.stages_against_rate(section),
         capacity_table(section),
         batching_table(section),
+        charts.own_or_api_chart(section),
+        api_table(section),
+        providers_table(section),
+        prefix_table(section),
         Folded(steps_table(section)),
         Folded(stages_table(section)),
     ]
@@ -71,6 +78,15 @@ def _capacity(target: LoadTarget) -> Cell:
     return figure(f"{sign}{figures.three_digits(found.per_second)}", "" if ends == figures.ABSENT else ends)
 
 
+def _per_1000(target: LoadTarget) -> Cell:
+    """With what the capacity's interval leaves open, where that is another number of machines."""
+    money = target.money
+    if money.usd_per_1000 is None:
+        return _usd(None)
+    differs = money.interval is not None and money.interval[0] != money.interval[1]
+    return figure(figures.usd(money.usd_per_1000), figures.span(money.interval, figures.usd) if differs else "")
+
+
 def _usd(value: str | None) -> Cell:
     return Cell(figures.UNPRICED, tone="unpriced") if value is None else figure(figures.usd(value))
 
@@ -84,7 +100,8 @@ def capacity_table(section: LoadSection) -> Table:
         Column("Goodput", "at most, a second"): lambda one: figure(_rate(one.goodput)),
         Column("Full first", numeric=False): _full,
         Column("Machines", "at the traffic"): lambda one: figure(figures.count(one.money.machines)),
-        Column("USD", "per 1,000"): lambda one: _usd(one.money.usd_per_1000),
+        Column("USD", "a month"): lambda one: _usd(one.money.usd_per_month),
+        Column("USD", "per 1,000"): _per_1000,
         Column("USD", "per 1,000, always full"): lambda one: _usd(one.money.usd_per_1000_full),
         Column("USD", "besides, per 1,000"): lambda one: _usd(one.money.other_usd_per_1000),
     }
@@ -101,7 +118,11 @@ def capacity_table(section: LoadSection) -> Table:
     note += "".join(f" {figures.UNPRICED}: {why}." for why in dict.fromkeys(
         each.money.reason for each in section.targets if each.money.reason))  # fmt: skip
     return Table.of(
-        "load-capacity", "What one machine carries, and what a question costs", columns, section.targets, note
+        "load-capacity",
+        "What one machine carries, and what a question costs",
+        columns,
+        [each for each in section.targets if each.only is None],
+        note,
     )
 
 

@@ -133,5 +133,29 @@ def _slower(own: LoadTarget, without: LoadTarget) -> str:
         return told
     return (
         f"{told}, {figures.usd(own.money.usd_per_1000)} instead of {figures.usd(without.money.usd_per_1000)} per 1,000 "
-        "questions in machines at the eval's traffic"
+        f"questions in machines at the eval's traffic{_of_margin(own, without)}"
     )
+
+
+def taken_of_margin(own: LoadTarget, without: LoadTarget) -> tuple[Decimal, float | None] | None:
+    """USD of a question's margin that the reranker takes, and its share of what is left without it, if anything is."""
+    left, all_of_it = own.money.margin_per_question, without.money.margin_per_question
+    if left is None or all_of_it is None:
+        return None
+    taken, whole = Decimal(all_of_it) - Decimal(left), Decimal(all_of_it)
+    return taken, float(taken / whole) if whole > 0 else None
+
+
+def _of_margin(own: LoadTarget, without: LoadTarget) -> str:
+    found = taken_of_margin(own, without)
+    if found is None:
+        return ""
+    taken, share = found
+    if taken <= 0:
+        return ", and it takes nothing of a question's margin"
+    part = "" if share is None else f", {figures.share(share)} of what is left without it"
+    volumes = [None if (each := one.money.break_even_per_month) is None else f"{each:,}" for one in (own, without)]
+    earns = (
+        "" if None in volumes else f"; the business earns from {volumes[0]} instead of {volumes[1]} questions a month"
+    )
+    return f"; it takes {figures.usd(plain(taken))} of a question's margin{part}{earns}"

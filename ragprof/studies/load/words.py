@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from ragprof.report import figures
 from ragprof.report.figures import counted
 from ragprof.studies.load.batches import batching_words
+from ragprof.studies.load.own_or_api import api_words
+from ragprof.studies.load.prefix_costs import prefix_words
+from ragprof.studies.load.providers import provider_words
 from ragprof.studies.load.section import LoadSection, LoadStep, LoadTarget
 
 DAY = {"flat": "spread evenly over all hours", "office": "asked in office hours", "trace": "spread as in the trace"}
@@ -38,12 +41,16 @@ def statements_of(section: LoadSection) -> list[str]:
 
 
 def _statements(section: LoadSection) -> Iterator[str]:
-    yield from (_answer(section, target) for target in section.targets)
+    yield from (_answer(section, target) for target in section.targets if target.only is None)
     yield from (verdict.sentence for verdict in section.verdicts)
     yield from batching_words(section.targets)
+    yield from api_words(section)
+    yield from provider_words(section.providers)
+    yield from prefix_words(section.prefixes)
     for target in section.targets:
-        yield from _saturated(target)
-        yield from _beyond(target)
+        if target.only is None:
+            yield from _saturated(target)
+            yield from _beyond(target)
     yield from _faults(section)
     yield from _models(section)
 

@@ -33,7 +33,10 @@ def decisions(section: RerankerSection, _context: Context) -> list[PaidDecision]
 
 
 def decision_page(section: RerankerSection, context: Context) -> str:
-    return decision_markdown(context.title, decisions(section, context), f"{context.origin}.")
+    """These, and what other studies decided beside them."""
+    mine = decisions(section, context)
+    others = [one for one in context.decisions if one not in mine]
+    return decision_markdown(context.title, [*mine, *others], f"{context.origin}.")
 
 
 def decided(name: str, one: RerankerVerdict) -> PaidDecision:
