@@ -88,6 +88,15 @@ def test_where_failures_end_the_capacity_the_interval_is_what_the_trials_leave_o
     assert found.interval == (100.0, 140.0)
 
 
+def test_trials_of_a_few_requests_leave_open_all_between_them() -> None:
+    due = np.arange(6) / 10.0
+    trials = [step(rate, 1.0, np.full(6, seconds), due) for rate, seconds in ((10.0, 0.02), (40.0, 0.2))]
+    found = estimate(trials, Promise(p95_ms=60))
+    assert found.rate is not None
+    assert 10 < found.rate < 40
+    assert found.interval == (10.0, 40.0)
+
+
 def test_a_promise_that_all_rates_keep_or_break_has_a_bound_and_no_interval() -> None:
     trials = [queue_step(rate, 20, seed=1) for rate in (50.0, 100.0)]
     assert estimate(trials, Promise(p95_ms=1000)) == Capacity("at least", 100.0, None, 2)

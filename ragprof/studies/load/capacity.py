@@ -150,17 +150,19 @@ def estimate(trials: Sequence[MeasuredStep], promise: Promise, *, alone: Measure
 def _bracketed(
     span: tuple[float, float], found: float, joined: Mapping[float, MeasuredStep], promise: Promise
 ) -> tuple[float, float]:
-    """The interval, as wide as what was tried leaves open where failures end the capacity.
+    """The interval, as wide as what was tried leaves open where resamples of latency cannot tell it.
 
-    Resamples of latency do not tell where too many requests begin to fail: that is somewhere from the last rate that
-    kept the promise to the first that surely broke it.
+    They do not tell where too many requests begin to fail, and a trial of a few requests has none: the capacity is then
+    somewhere from the last rate that kept the promise to the first that surely broke it.
     """
-    above = [rate for rate in sorted(joined) if rate >= found]
-    if not above or _severity(joined[above[0]], promise) < BROKEN:
+    rates = sorted(joined)
+    below, above = [rate for rate in rates if rate <= found], [rate for rate in rates if rate >= found]
+    fails = bool(above) and _severity(joined[above[0]], promise) >= BROKEN
+    if not fails and all(joined[rate].draws is not None for rate in (*below[-1:], *above[:1])):
         return span
     kept = [rate for rate, step in joined.items() if rate <= found and not breaks(step, promise)]
     broken = [rate for rate in above if _surely_breaks(joined[rate], promise)]
-    return min(span[0], max(kept, default=span[0])), max(span[1], min(broken, default=above[-1]))
+    return min(span[0], max(kept, default=span[0])), max(span[1], min(broken, default=rates[-1]))
 
 
 def _surely_breaks(step: MeasuredStep, promise: Promise) -> bool:
