@@ -21,7 +21,7 @@ endef
 # Bytecode is kept beside the packages, whatever a caller's environment says: compiling them takes longer than a report.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: profile full grow inject reranker test reading site suite check benchmark clean browser
+.PHONY: sbom vulnerabilities profile full grow inject reranker test reading site suite check benchmark clean browser
 
 profile: $(INSTALLED)
 	$(BIN)/ragprof run evals/python-docs.toml --passages $(PASSAGES)
@@ -86,3 +86,14 @@ $(VENV)/.installed-llm: $(INSTALLED)
 
 clean:
 	rm -rf $(VENV) reports/*/.partial
+
+# A software bill of materials of this environment, and what is known against its packages (asks the advisory database).
+sbom: $(INSTALLED) build/tools
+	build/tools/bin/cyclonedx-py environment $(BIN)/python -o build/sbom.json
+
+vulnerabilities: build/tools
+	build/tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+build/tools:
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom pip-audit

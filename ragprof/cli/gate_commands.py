@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragprof.cli import console
-from ragprof.cli.options import CorpusDir, EvalFile, Pipelines, RateBooks, with_progress
+from ragprof.cli.options import CorpusDir, EvalFile, Pipelines, RateBooks, runs_nothing, with_progress
 from ragprof.core.clock import step
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
@@ -46,6 +46,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(baseline, name="baseline")
 
 
+@runs_nothing
 def compare(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Folder of a recording or of a baseline.")],
     candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="Folder of the new recording or baseline.")],

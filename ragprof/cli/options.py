@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ragprof.cli import console
+from ragprof.core.collecting import without_collecting
 from ragprof.core.errors import BadInput
 
 EvalFile = Annotated[Path, typer.Argument(metavar="EVAL.toml", help="The eval file.")]
@@ -49,6 +50,17 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the res
 JsonProgress = Annotated[
     bool, typer.Option("--json-progress", help="Progress as JSON, one object a line, on the error stream.")
 ]
+
+
+def runs_nothing(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that reads files, writes others and ends soon: it does without the search for circles."""
+
+    @wraps(command)
+    def undisturbed(*given: Any, **options: Any) -> None:
+        with without_collecting():
+            command(*given, **options)
+
+    return undisturbed
 
 
 def with_progress(command: Callable[..., None]) -> Callable[..., None]:

@@ -23,6 +23,7 @@ from ragprof.cli.options import (
     RateBooks,
     Recording,
     WholeCorpus,
+    runs_nothing,
     with_progress,
 )
 from ragprof.core.clock import step
@@ -481,6 +482,7 @@ def check(
         console.sentence(f"note: {notice}")
 
 
+@runs_nothing
 def price(
     folder: Recording,
     rates: RateBooks = None,
@@ -503,6 +505,7 @@ def price(
     console.result(result)
 
 
+@runs_nothing
 def report(
     folder: Recording,
     full: Annotated[bool, typer.Option("--full", help="The whole report as Markdown, too: report-full.md.")] = False,
@@ -521,6 +524,7 @@ def report(
     console.result(result)
 
 
+@runs_nothing
 def trec(
     folder: Recording,
     into: Annotated[Path | None, typer.Option("--into", metavar="DIR", help="Default: DIR/trec.")] = None,

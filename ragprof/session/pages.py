@@ -14,8 +14,6 @@ from ragprof.session import studies
 from ragprof.session.drawn import SUMMARY
 from ragprof.session.summary import Analysis
 from ragprof.studies.profile.headline import tiles
-from ragprof.studies.trace import words as traces
-from ragprof.studies.trace.section import TraceSection
 
 FULL = "report-full.md"
 """The whole report as Markdown, written only where somebody asked for it."""
@@ -87,6 +85,9 @@ def front_of(analysis: Analysis) -> html.Front:
         headline, warnings, shown = profile.headline, profile.warnings, tiles(profile)
         title, created, version = profile.title, profile.created, profile.ragprof_version
     else:
+        from ragprof.studies.trace import words as traces
+        from ragprof.studies.trace.section import TraceSection
+
         section = analysis.sections.get(studies.TRACE)
         if not isinstance(section, TraceSection):
             raise ValueError("a study that stands alone has no report")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, create_model
 from threadpoolctl import threadpool_limits
@@ -26,7 +26,6 @@ from ragprof.studies.contract import Context, Section, Study
 from ragprof.studies.profile.analysis import RETRIEVAL_ONLY
 from ragprof.studies.profile.headline import headline
 from ragprof.studies.profile.section import FORMAT, PipelineFigures, ProfileSection
-from ragprof.studies.trace.section import TraceSection
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -210,21 +209,10 @@ def schema() -> dict[str, Any]:
     return _published(create_model("Summary", __base__=ProfileSection, pipelines=(dict[str, pipeline], ...), **fields))
 
 
-class TraceSummary(Section):
-    """The top level of summary.json as `ragprof trace` writes it."""
-
-    format: Literal[1]
-    ragprof_version: str
-    eval: str
-    """The profile's name."""
-    title: str
-    created: str
-    """Time stamp in UTC, ISO 8601."""
-    trace: TraceSection
-
-
 def trace_schema() -> dict[str, Any]:
     """The JSON schema of the summary.json of a trace profile."""
+    from ragprof.studies.trace.section import TraceSummary
+
     return _published(TraceSummary)
 
 

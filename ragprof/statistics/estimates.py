@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -202,14 +203,17 @@ def resampled_quantiles(table: Array, counts: Counts, levels: Sequence[float]) -
         # How many observations of a resample are no larger than each of these values.
         block = drawn[owners[some]]
         block[0] += reached
-        np.cumsum(block, axis=0, out=block)
+        for above, row in pairwise(block):  # twice as fast as numpy's cumsum along this axis
+            np.add(above, row, out=row)
         reached = block[-1]
         least, most = block[0].min(), block[-1].max()
+        undecided = [place for place, weights in enumerate(below) if weights[least] < 1 and weights[most] > NEGLIGIBLE]
+        places = block.astype(np.intp) if undecided else block  # else each look-up would convert them for itself
         for place, weights in enumerate(below):
             if weights[least] == 1:
                 found[place] += gaps[some].sum()
-            elif weights[most] > NEGLIGIBLE:
-                found[place] += gaps[some] @ np.take(weights, block)
+            elif place in undecided:
+                found[place] += gaps[some] @ weights.take(places)
     return np.asarray((values[-1] - found).T)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-import orjson
+import msgspec
 
 from ragprof.traces.vocabulary import DECIMALS, LISTS, MEANINGS, NUMBERS, SAMPLING, USAGE
 
@@ -215,8 +215,8 @@ def question_of(value: Any) -> str | None:
         if text[0] not in "{[":
             return text[:LONGEST]
         try:
-            found = orjson.loads(text)
-        except orjson.JSONDecodeError:
+            found = msgspec.json.decode(text)
+        except (ValueError, RecursionError):
             return text[:LONGEST]
     if isinstance(found, dict):
         for name in QUESTION:
@@ -260,8 +260,8 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def _parsed(text: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
         return None
 
 

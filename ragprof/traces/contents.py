@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import orjson
+import msgspec
 
 from ragprof.core.errors import BadInput
 from ragprof.traces.reading import Advance, TraceAccount, lines_of, names_spans, read_spans
@@ -46,8 +46,8 @@ def holds_traces(path: Path) -> bool:
     try:
         for _, line in islice(lines_of(path, TraceAccount(path)), LOOKED_AT):
             try:
-                found = orjson.loads(line)
-            except orjson.JSONDecodeError:
+                found = msgspec.json.decode(line)
+            except (ValueError, RecursionError):
                 continue
             if any(
                 isinstance(each, dict) and names_spans(each) for each in (found if isinstance(found, list) else [found])

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
-import orjson
+import msgspec
 from msgspec.structs import replace
 
 from ragprof.core.counting import counted
@@ -156,8 +156,8 @@ def _spans_of_line(line: bytes, number: int, account: TraceAccount, keep: Keep |
         yield from _counted(list(map(sound, exported)), "OTLP", account)
         return
     try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        found = msgspec.json.decode(line)
+    except (ValueError, RecursionError):
         account.passed_over(number)
         return
     for each in found if isinstance(found, list) else (found,):

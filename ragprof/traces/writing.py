@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 
 INTERNAL = 1
 """SPAN_KIND_INTERNAL: what a pipeline does itself, or asks a library to do."""
@@ -27,7 +27,7 @@ class SpanToWrite:
 
 def request_line(key: str, spans: Sequence[SpanToWrite], resource: Mapping[str, Any]) -> bytes:
     """Return one trace as a line. Its ids are made of `key`, so that equal keys give equal ids."""
-    return orjson.dumps(as_request([trace_of(key, spans, resource)]), option=orjson.OPT_APPEND_NEWLINE)
+    return msgspec.json.encode(as_request([trace_of(key, spans, resource)])) + b"\n"
 
 
 def as_request(traces: Sequence[Mapping[str, Any]], *, base64: bool = False) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -206,7 +206,9 @@ def test_a_gigabyte_of_attributes_that_nobody_reads_takes_no_more_memory_than_a_
     with gzip.open(path, "wb", compresslevel=1) as stream:
         for trace in range(40):
             about = {"openinference.span.kind": "RETRIEVER", **{f"llm.invocation.{n}": big for n in range(50)}}
-            stream.write(orjson.dumps(request([span(trace + 1, 1, "search", 0, 10, about, parent=None)])) + b"\n")
+            stream.write(
+                msgspec.json.encode(request([span(trace + 1, 1, "search", 0, 10, about, parent=None)])) + b"\n"
+            )
     read_it = """
 import sys; from pathlib import Path; from ragprof.traces.reading import TraceAccount, read_spans
 account = TraceAccount(Path(sys.argv[1])); spans = list(read_spans(account.path, account))

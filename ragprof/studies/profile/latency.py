@@ -85,7 +85,7 @@ def _mean(rows: pd.DataFrame, column: str) -> float | None:
 
 def closure(timed: pd.DataFrame) -> float:
     """Mean over timed queries of (sum of the stages' spans / the end-to-end span); 0 where nobody told of a stage."""
-    keyed = timed.set_index(["round", "query_id"])
+    keyed = timed[["round", "query_id", "stage", "duration_ns"]].set_index(["round", "query_id"])
     whole = keyed.loc[keyed["stage"] == "query", "duration_ns"]
     staged = keyed.loc[keyed["stage"] != "query", "duration_ns"].groupby(level=[0, 1]).sum()
     return float((staged.reindex(whole.index, fill_value=0) / whole).mean())
@@ -96,8 +96,10 @@ def overhead(spans: pd.DataFrame, *, seed: int) -> Estimate:
 
     A machine that drifts moves both; the interval resamples queries.
     """
-    keyed = spans.set_index(["round", "query_id"])[["phase", "start_ns", "duration_ns"]]
-    bare, instrumented = (keyed[keyed["phase"] == phase] for phase in ("bare", "instrumented"))
+    columns = ["round", "query_id", "start_ns", "duration_ns"]
+    bare, instrumented = (
+        spans.loc[spans["phase"] == phase, columns].set_index(columns[:2]) for phase in ("bare", "instrumented")
+    )
     both = bare.index.intersection(instrumented.index)
     bare, instrumented = bare.loc[both], instrumented.loc[both]
     return crossed_ratio(

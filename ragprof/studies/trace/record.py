@@ -5,13 +5,12 @@ Of questions and passages ids alone are written; a question that is judged is kn
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 
 from ragprof.core import OTHER, STAGES, files
 from ragprof.core.clock import Progress, step
+from ragprof.core.collecting import without_collecting
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.evals.traced import KIND, UNACCOUNTED, WHOLE
@@ -233,19 +233,6 @@ def record_traces(
         "counts": {**found.as_json(), "renamed": pipelines.renamed()},
     }
     files.write_json(folder / "manifest.json", manifest)
-
-
-@contextmanager
-def without_collecting() -> Iterator[None]:
-    """Let nobody look for circles meanwhile: millions of objects come and go, none in a circle, and each search goes
-    through all that the libraries hold, which takes a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _all_spans(accounts: Sequence[TraceAccount], progress: Progress) -> Iterator[SpanFacts]:

@@ -228,3 +228,16 @@ class TraceSection(Section):
     warnings: tuple[str, ...]
     method: tuple[str, ...]
     limits: tuple[str, ...]
+
+
+class TraceSummary(Section):
+    """The top level of summary.json as `ragprof trace` writes it."""
+
+    format: Literal[1]
+    ragprof_version: str
+    eval: str
+    """The profile's name."""
+    title: str
+    created: str
+    """Time stamp in UTC, ISO 8601."""
+    trace: TraceSection
