@@ -174,6 +174,15 @@ class TunableStore(Protocol):
 
 
 @runtime_checkable
+class ServedStore(TunableStore, Protocol):
+    """A store that is a server's: what `tuned` gives asks the same index over a connection of its own."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the server is another machine's."""
+
+
+@runtime_checkable
 class TrainedStore(Protocol):
     """A store that learns something of its documents before it takes them in: clusters, codes."""
 

@@ -139,32 +139,54 @@ def test_a_hundred_thousand_requests_are_neither_lost_nor_counted_twice() -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("load", [0.3, 0.6, 0.9])
-@pytest.mark.parametrize(("law", "servers"), [("exponential", 1), ("fixed", 4)])
-def test_tails_of_known_queues_are_measured_as_theory_has_them(law: str, servers: int, load: float) -> None:
-    """M/M/1 and M/D/4: against the recursion on the same arrivals, and against the stationary queue.
+@pytest.mark.parametrize(
+    ("law", "servers", "mean", "load", "seconds", "seed"),
+    [
+        ("exponential", 1, 0.010, 0.3, 45.0, 11),
+        ("exponential", 1, 0.010, 0.6, 45.0, 11),
+        ("exponential", 1, 0.004, 0.9, 90.0, 11),
+        ("fixed", 4, 0.020, 0.3, 45.0, 11),
+        ("fixed", 4, 0.020, 0.6, 45.0, 12),
+        ("fixed", 4, 0.020, 0.9, 45.0, 11),
+    ],
+)
+def test_waiting_is_measured_as_theory_has_it(
+    law: str, servers: int, mean: float, load: float, seconds: float, seed: int
+) -> None:
+    """M/M/1 and M/D/4 over real sockets, request by request against Lindley's and Kiefer and Wolfowitz's recursion on
+    the very same arrivals and service times; then quantiles against the stationary law.
 
-    A single server at 90 % forgets so slowly that it has to be five times as fast for its tail to be seen in 90 s. What
-    other work on the machine adds is measured by how late the generator was.
+    The recursion walks over the times at which requests were sent, so that what it leaves is the client's and the
+    server's own doing, and not how late a busy machine woke the generator. A single server at 90 % forgets within
+    1.5 s, and has to be that fast for its tail to be seen in 90 s. An interval of 95 % misses one time in twenty even
+    where nothing is wrong: the seeds are such that the recursion alone, without a socket, lies within its own.
     """
     from test_load_figures import step
 
-    mean = 0.004 if (servers, load) == (1, 0.9) else 0.02
-    rate, seconds = load * servers / mean, 90.0
+    rate = load * servers / mean
     with running(law=law, mean_ms=1e3 * mean, servers=servers, seed=7) as url:
         load_on = HttpLoad(HttpApp(url), QUERIES, now_ns, 60.0, 2000)
-        due = arrivals("poisson", rate, seconds, seed=(11,))
+        due = arrivals("poisson", rate, seconds, seed=(seed,))
         run = load_on.open(due, StepLimits(drain_s=30.0, longest_wait_s=600.0), unwatched)
-    measured = (run.log.ended - due) / 1e9
-    known = waited(due / 1e9, service_times(law, mean, 7, len(due)), servers)
-    slack = 0.003 + 5 * float(np.median(run.log.late)) / 1e9
     assert set(run.log.outcome) == {"ok"}
-    assert np.median(np.abs(measured - known)) < slack
-    many = arrivals("poisson", rate, 500_000 / rate, seed=(12,)) / 1e9
-    stationary = waited(many, service_times(law, mean, 13, len(many)), servers)[10_000:]
+    late, measured = (run.log.sent - due) / 1e9, (run.log.ended - due) / 1e9
+    known = late + waited(run.log.sent / 1e9, service_times(law, mean, 7, len(due)), servers)
+    off = np.abs(measured - known)
+    told = f"off by {1e3 * np.median(off):.2f} ms in the median and {1e3 * np.quantile(off, 0.99):.2f} ms at p99"
+    assert np.median(off) < 0.002, told
+    assert np.quantile(off, 0.99) < 0.015, told
     found = step(rate, seconds, measured, due / 1e9)
+    slack = 0.002 + float(np.median(late))
     for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         interval = found.estimate(name).interval
         assert interval is not None
         low, high = (end / 1e9 for end in interval)
-        assert low - slack <= np.quantile(stationary, level) <= high + slack
+        assert low - slack <= stationary(law, servers, mean, rate, level) <= high + slack, (name, told)
+
+
+def stationary(law: str, servers: int, mean: float, rate: float, level: float) -> float:
+    """The quantile of the time in M/M/1, which is exponential; of M/D/4, which has no closed form, walked through."""
+    if (law, servers) == ("exponential", 1):
+        return float(-np.log(1 - level) / (1 / mean - rate))
+    many = arrivals("poisson", rate, 1_000_000 / rate, seed=(12,)) / 1e9
+    return float(np.quantile(waited(many, service_times(law, mean, 13, len(many)), servers)[10_000:], level))

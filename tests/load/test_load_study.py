@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
+from typing import ClassVar
 
 import jsonschema
 import pandas as pd
@@ -13,8 +15,10 @@ import pytest
 from known_server import running
 
 import ragprof
+from ragprof.core import EmbeddedQuery, Found
 from ragprof.core.clock import SILENT
 from ragprof.core.errors import BadInput
+from ragprof.parts.stores.faiss_flat import FaissFlatStore
 from ragprof.record.recording import Bench
 from ragprof.record.trial import Trial
 from ragprof.report.html import charts_of
@@ -258,3 +262,48 @@ def test_a_verdict_under_load_joins_the_gain_of_the_reranker_study(recorded: Pat
     assert verdict["gain"]["n"] == 12
     assert "under load" in verdict["sentence"]
     assert "it gains" in verdict["sentence"]
+
+
+class CountedStore(FaissFlatStore):
+    """An index that is asked as a server's: `made` are its clients, `asked` which of them answered."""
+
+    made: ClassVar[list[CountedStore]] = []
+    asked: ClassVar[set[int]] = set()
+    remote = False
+    search_knobs = ()
+
+    def tuned(self) -> CountedStore:
+        client = copy(self)
+        self.made.append(client)
+        return client
+
+    def search(self, query: EmbeddedQuery, depth: int) -> Found:
+        self.asked.add(id(self))
+        return super().search(query, depth)
+
+
+def test_each_worker_asks_a_database_over_a_connection_of_its_own_and_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragprof.parts.stores.faiss_flat.plugin", CountedStore)
+    store = '[[pipelines]]\nname = "db"\nstore = "faiss_flat"\nembedder = "hashing"\n'
+    path = written(
+        tmp_path, "[load]\nseconds = 1\nrates = [40]\nrepeats = 2\nworkers = 2\nconcurrency = [1, 4]\n", store
+    )
+    record_load(STUDY.plan(prepare(path), Request(path)), Bench(tmp_path / "out", tmp_path / "cache", SILENT))
+    assert len(CountedStore.made) == 4  # as many as ever asked at once, whatever the number of steps
+    assert {id(each) for each in CountedStore.made} >= CountedStore.asked
+
+
+def test_a_database_that_takes_no_more_connections_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(CountedStore):
+        def tuned(self) -> CountedStore:
+            raise BadInput("the store 'db': too many clients already")
+
+    monkeypatch.setattr("ragprof.parts.stores.faiss_flat.plugin", Full)
+    store = '[[pipelines]]\nname = "db"\nstore = "faiss_flat"\nembedder = "hashing"\n'
+    path = written(tmp_path, "[load]\nseconds = 1\nrates = [40]\nworkers = 2\n", store)
+    with pytest.raises(BadInput, match="too many clients already"):
+        record_load(STUDY.plan(prepare(path), Request(path)), Bench(tmp_path / "out", tmp_path / "cache", SILENT))

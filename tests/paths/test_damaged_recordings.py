@@ -42,6 +42,7 @@ from ragprof.studies.growth import recorded as growth
 from ragprof.studies.growth.plan import plan_growth
 from ragprof.studies.growth.record_live import write_sizes
 from ragprof.studies.injection import recorded as injection
+from ragprof.studies.load import recorded as load
 from ragprof.studies.preparation import Prepared, prepare
 from ragprof.studies.profile.analysis import profile_of
 from ragprof.studies.reranker import recorded as reranker
@@ -66,8 +67,15 @@ k = 2
 hnsw = { name = "faiss", factory = "HNSW4", ef_search = [4] }
 [stores.timing]
 seconds = 0.01
-rounds = 1
+rounds = 2
 min_queries = 1
+"""
+LOAD = """
+[load]
+pipelines = ["two"]
+rates = [20]
+repeats = 1
+seconds = 1
 """
 TABLES: dict[str, RecordedTable] = {
     "spans": recorded.SPANS, "first_tokens": recorded.FIRST_TOKENS, "usage": recorded.USAGE,
@@ -89,6 +97,7 @@ TABLES: dict[str, RecordedTable] = {
             "tokens": recorded.TOKENS, "scores": recorded.SCORES, "costs": recorded.COSTS,
         }.items()
     },
+    "load/*/*": load.REQUESTS,
     "stores/builds": stores.BUILDS, "stores/spans": stores.LIVE, "stores/scores": stores.SCORES,
     "stores/rankings/*": stores.RANKED, "stores/found/*": stores.FOUND,
     "growth/docs": growth.DOCS, "growth/queries": growth.QUERIES, "growth/entry": growth.ENTRY,
@@ -112,6 +121,7 @@ DOCUMENTS = (
     "growth/judgement", "growth/beside", "growth/sizes/*/manifest", "growth/sizes/*/rates", "injection/manifest",
     "injection/judgement", "injection/rates", "injection/beside", "reranker/manifest", "reranker/judgement",
     "reranker/rates", "reranker/settings", "reranker/beside", "stores/manifest", "stores/judgement", "stores/costs",
+    "load/manifest", "load/costs", "load/*/*",
 )  # fmt: skip
 OWNERS = ("pipeline", "arm", "query_id", "query", "stage", "curve", "size", "depth", "k", "ranking")
 """Columns that say whose a row is."""
@@ -124,7 +134,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_collection(folder)
     generator = Placed("own generator", '"extractive"', "extractive")
     text = eval_text(generator).replace('curves = ["all_judged"]', 'curves = ["all_judged", "proportional"]')
-    more = '[chunking]\nbudget = 60\nvariants = [{ max_characters = 30 }]\n[screen]\nsource = "new.jsonl"\n' + STORES
+    more = (
+        '[chunking]\nbudget = 60\nvariants = [{ max_characters = 30 }]\n[screen]\nsource = "new.jsonl"\n'
+        + STORES
+        + LOAD
+    )
     (folder / "new.jsonl").write_text(
         "".join(f'{{"_id": "n{n}", "text": "Ferns grow {n} m high."}}\n' for n in range(4))
     )
@@ -139,6 +153,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ragprof.chunking("cell.toml", out=out)
         ragprof.screen("cell.toml", "new.jsonl", out=out)
         ragprof.stores("cell.toml", out=out)
+        ragprof.load("cell.toml", out=out)
         ragprof.restate("reranker", out, changes={"margin": 0.02})
         (folder / "cell.toml").write_text((folder / "cell.toml").read_text().replace("gpt-4o-mini", "gpt-4o"))
         ragprof.inject("cell.toml", out=out)
@@ -147,7 +162,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 TOLD = re.compile(
     r"((record|price) it again"
-    r"( with 'ragprof (run|grow --fresh|inject|reranker|curate|screen|chunking|stores|audit|price)')?"
+    r"( with 'ragprof (run|grow --fresh|inject|reranker|curate|screen|chunking|stores|load|audit|price)')?"
     r"|delete the file.*|run 'ragprof run' to the end)$"
 )
 Pass = Callable[[Path], object]
@@ -179,7 +194,6 @@ def passes(whole: Path, evaluation: EvaluationSet) -> dict[str, list[Pass]]:
             judged(name, prepared, eval_file), *([sizes_written] if name == "growth" else []),
         ]
         for name in STUDIES
-        if name != "load"  # not recorded here
     }  # fmt: skip
     return of_studies | {
         "": [

@@ -8,9 +8,9 @@ was due while all were busy has waited since it was due. Only of a worker that s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Semaphore, Thread
 from typing import TypeAlias
 
 from ragprof.core import Query
@@ -97,6 +97,7 @@ class _PoolStep:
         self.schedule = Schedule(log, self.now, until_ns)
         self._begun, self._cut = 0, 2**62
         self._stop, self._ready, self._writing = Event(), Event(), Lock()
+        self._made = Semaphore(0)
         self._faults: list[BaseException] = []
 
     def now(self) -> int:
@@ -108,6 +109,8 @@ class _PoolStep:
         threads = [Thread(target=self._work, name="ragprof-load", daemon=True) for _ in range(workers)]
         for thread in threads:
             thread.start()
+        for _ in threads:  # a connection that is still being opened is no part of the first request
+            self._made.acquire()
         self._begun, stopped = self.pool.clock(), ""
         self._ready.set()
         try:
@@ -130,7 +133,17 @@ class _PoolStep:
         return StepRun(self.log, self._cut, stopped)
 
     def _work(self) -> None:
-        with self.pool.askers() as ask:
+        try:
+            asker = self.pool.askers()
+            ask = asker.__enter__()
+        except Exception as failure:  # a database that takes no more connections, an app that cannot be called
+            self._faults.append(failure)
+            self._stop.set()
+            self._made.release()
+            return
+        self._made.release()
+        with ExitStack() as stack:
+            stack.push(asker.__exit__)
             self._ready.wait()
             while not self._stop.is_set() and (number := self.schedule.take()) is not None:
                 due = int(self.log.due[number])

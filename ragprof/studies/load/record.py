@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from threading import Lock
 from typing import Any, cast
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from ragprof.core.clock import Progress, TellsState
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import write_sealed
+from ragprof.core.stages import ServedStore
 from ragprof.record.batching import batch_waits, batched
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
@@ -379,11 +381,35 @@ def _driver(plan: LoadPlan, target: Target, queries: tuple[Query, ...], bench: B
         queries, alone = asker_of_part(target.declared, target.only, queries, bench)
         return WorkerPool(lambda: nullcontext(alone), plan.workers, queries, bench.clock)
     parts = target.declared if target.batching is None else batched(target.declared, target.batching, bench.clock)
-    ask: Asker = partial(_stages, parts, bench)
-    return WorkerPool(lambda: nullcontext(ask), target.workers(plan.workers), queries, bench.clock)
+    clients = Clients(parts, partial(_stages, bench=bench))
+    return WorkerPool(clients.asker, target.workers(plan.workers), queries, bench.clock)
 
 
-def _stages(parts: Parts, bench: Bench, query: Query) -> Mapping[str, int]:
+class Clients:
+    """What workers ask with: the pipeline, and where its store is a server's a connection for each of them.
+
+    Connections are kept from step to step, as a service would; they end with the store.
+    """
+
+    def __init__(self, parts: Parts, stages: Callable[[Parts, Query], Mapping[str, int]]) -> None:
+        self._parts, self._stages, self._lock = parts, stages, Lock()
+        self._free: list[Parts] = []
+
+    @contextmanager
+    def asker(self) -> Iterator[Asker]:
+        with self._lock:  # one after the other: a store notes who asks beside it
+            parts = self._free.pop() if self._free else self._made()
+        try:
+            yield partial(self._stages, parts)
+        finally:
+            self._free.append(parts)
+
+    def _made(self) -> Parts:
+        store = self._parts.store
+        return replace(self._parts, store=store.tuned()) if isinstance(store, ServedStore) else self._parts
+
+
+def _stages(parts: Parts, query: Query, *, bench: Bench) -> Mapping[str, int]:
     """Ns of each stage; where batches were waited for, `batch` is that wait, which is in no stage, and `together` the
     size of the last one. `begun` is the time to the answer's first token."""
     before = batch_waits()

@@ -49,6 +49,7 @@ def _statements(section: LoadSection) -> Iterator[str]:
     yield from prefix_words(section.prefixes)
     for target in section.targets:
         if target.only is None:
+            yield from _at_a_time(target)
             yield from _saturated(target)
             yield from _beyond(target)
     yield from _faults(section)
@@ -80,6 +81,18 @@ def _answer(section: LoadSection, target: LoadTarget) -> str:
         volume = money.break_even_per_month
         said += "" if volume is None else f", from {volume:,} questions a month on it earns"
     return f"{said}."
+
+
+def _at_a_time(target: LoadTarget) -> Iterator[str]:
+    """What closed loops of rising width answered, each request waiting for the one before it."""
+    closed = sorted((each for each in target.steps if each.purpose == "closed"), key=lambda each: each.concurrency or 0)
+    if len(closed) > 1:
+        told = figures.listed([f"{each.concurrency} ({figures.three_digits(each.answered)})" for each in closed])
+        most = max(closed, key=lambda each: each.answered)
+        yield (
+            f"{target.name} answered so many a second with so many requests at a time: {told}; most with "
+            f"{most.concurrency}, at a p95 of {figures.duration(most.p95.ns)}."
+        )
 
 
 def _because(target: LoadTarget) -> str:
