@@ -150,13 +150,8 @@ def _faults(section: LoadSection) -> Iterator[str]:
         )
     if section.interrupted:
         yield "The run was interrupted: these are the steps that were finished; the same command goes on from there."
+    yield from _late(section)
     for target in section.targets:
-        late = [each for each in target.steps if each.generator_bound]
-        if late:
-            yield (
-                f"{target.name}: in {counted(len(late), 'step')} ({_rates(late)}) the generator itself was late, so "
-                "their latency says little of the target; give it a machine of its own, or lower rates."
-            )
         refused = sum(each.outcomes.get("busy", 0) for each in target.steps)
         if refused:
             waits = sum(each.retry_after for each in target.steps)
@@ -180,6 +175,17 @@ def _faults(section: LoadSection) -> Iterator[str]:
                 yield f"{target.name}: {counted(many, 'request')} {word}."
         if target.ended and target.capacity.status != "never":
             yield f"{target.name} was not measured to its end: {target.ended}."
+
+
+def _late(section: LoadSection) -> Iterator[str]:
+    """Where the generator was the bottleneck, in one sentence."""
+    late = {each.name: [step for step in each.steps if step.generator_bound] for each in section.targets}
+    told = [f"{counted(len(steps), 'step')} of {name} ({_rates(steps)})" for name, steps in late.items() if steps]
+    if told:
+        yield (
+            f"The generator itself was late in {figures.listed(told)}, so their latency says little of what was asked; "
+            "give it a machine of its own, or lower rates."
+        )
 
 
 def _rates(steps: list[LoadStep]) -> str:
