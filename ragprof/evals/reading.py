@@ -84,13 +84,9 @@ def complaint(failure: ValidationError) -> str:
     """Describe the first error of a configuration, with the location of the value in front."""
     problem = failure.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "string_pattern_mismatch" and problem["loc"][-1:] == ("name",):
-        # It names folders and files, and stands on command lines; the pattern itself says that to few.
-        message = (
-            f"'{plain.line(problem['input'])[:60]}' cannot be a name: begin with a letter A to Z or a digit, go on "
-            f"with these, dots, underscores and hyphens{'; title may have any signs' if where == 'name' else ''}"
-        )
+    message = plain.refused(problem)
+    if problem["type"] == "string_pattern_mismatch" and where == "name":
+        message += "; title may have any signs"
     return f"{where}: {message}" if where else message
 
 

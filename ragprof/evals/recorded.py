@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, Required
 from pydantic import AfterValidator, ValidationError
 from typing_extensions import TypedDict
 
-from ragprof.core import RANKED_STAGES, Manifest, StageName, files
+from ragprof.core import RANKED_STAGES, Manifest, StageName, files, plain
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import PRICED, RecordedJson, RecordedTable, remedy_of
 from ragprof.corpus.account import ReadingAccount
@@ -58,9 +58,9 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     try:
         EvalConfig.model_validate_json(json.dumps(config), strict=True)
     except ValidationError as failure:
-        for problem in failure.errors(include_url=False, include_input=False):
+        for problem in failure.errors(include_url=False):
             if problem["type"].endswith("_type") or problem["type"] in KINDS:
-                raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+                raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {plain.refused(problem)}") from None
     return config
 
 

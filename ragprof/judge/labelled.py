@@ -41,7 +41,8 @@ from ragprof.labels.records import (
 )
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import mean_estimate
-from ragprof.statistics.powered import DIFFERENCES, SCORES, DrawnQueries, PoweredMean, powered_mean
+from ragprof.statistics.powered import DrawnQueries, PoweredMean, powered_mean
+from ragprof.statistics.unseen import SIGNED, UNIT, Bounds
 
 LABELLED_FILE, LABELLED_SCORES_FILE = "labelled.json", "labelled.parquet"
 LABELLED_SCORES = RecordedTable(
@@ -160,14 +161,14 @@ class CorrectedFigure:
         judged: Judgements,
         *,
         seed: int,
-        bounds: tuple[float, float] = DIFFERENCES,
+        bounds: Bounds = SIGNED,
     ) -> CorrectedFigure:
         """From values of all queries by the model and of the drawn ones by people, as `LabelledScores` gives them.
 
         `bounds` are those of one value.
         """
         of_graded = by_model[judged.graded]
-        naive = mean_estimate(of_graded, seed=seed)
+        naive = mean_estimate(of_graded, bounds=bounds, seed=seed)
         return cls(
             float(of_graded.mean()), naive.interval, powered_mean(by_model, by_people, judged.drawn, bounds=bounds)
         )
@@ -300,7 +301,7 @@ class _Recorded:
         """Of each pipeline, of every two of them, and of each reranker."""
         values = {(name, metric): self.scores.values(name, metric) for name in self.ranked for metric in self.metrics}
         found = [
-            {"what": name, "metric": metric, **_figure(*both, judged, seed, SCORES)}
+            {"what": name, "metric": metric, **_figure(*both, judged, seed, UNIT)}
             for (name, metric), both in values.items()
         ]
         for first, second in combinations(self.ranked, 2) if self.metrics else ():
@@ -355,7 +356,7 @@ def labelled_scores(folder: Path) -> pd.DataFrame | None:
 
 
 def _figure(
-    by_model: Array, by_people: Array, judged: Judgements, seed: int, bounds: tuple[float, float] = DIFFERENCES
+    by_model: Array, by_people: Array, judged: Judgements, seed: int, bounds: Bounds = SIGNED
 ) -> dict[str, object]:
     found = CorrectedFigure.of(by_model, by_people, judged, seed=seed, bounds=bounds)
     return {

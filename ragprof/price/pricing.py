@@ -17,7 +17,7 @@ import pandas as pd
 
 from ragprof.core.errors import BadInput
 from ragprof.evals.recorded import COSTS, RATES
-from ragprof.statistics.draws import Array, Draws, interval
+from ragprof.statistics.draws import Array, Draws, ends
 
 EXACT = Context(prec=60)
 QUERIES = 1_000
@@ -131,18 +131,19 @@ def _intervals(
     matrix = np.array(
         [[float(usd[query_id]) if query_id in usd else np.nan for usd in columns.values()] for query_id in query_ids]
     )
-    replicates = Draws.of(query_ids, seed=0).means(matrix)[1:] * QUERIES
+    whole, n = Draws.of(query_ids, seed=0).means(matrix) * QUERIES, min(map(len, columns.values()))
     usable = [len(usd) > 1 for usd in columns.values()]
     by_stage = {stage: [index for index, column in enumerate(columns) if column[0] == stage] for stage in stages}
     chosen = {
-        stage: _interval(replicates[:, at]) if all(usable[i] for i in at) else None for stage, at in by_stage.items()
+        stage: _interval(whole[:, at], n) if all(usable[i] for i in at) else None for stage, at in by_stage.items()
     }
-    return _interval(replicates) if all(usable) else None, chosen
+    return _interval(whole, n) if all(usable) else None, chosen
 
 
-def _interval(replicates: Array) -> Interval | None:
-    found = interval(replicates.sum(axis=1)) if replicates.shape[1] else None
-    return None if found is None else (Decimal(repr(found[0])), Decimal(repr(found[1])))
+def _interval(whole: Array, n: int) -> Interval | None:
+    """Of bills of n queries: as billed in row 0, then in every resample."""
+    low, high = (ends(whole.sum(axis=1), n=n) if whole.shape[1] else None) or (None, None)
+    return None if low is None or high is None else (Decimal(repr(low)), Decimal(repr(high)))
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -38,6 +38,7 @@ from ragprof.report.figures import p_value
 from ragprof.statistics.draws import Draws, resampled
 from ragprof.statistics.estimates import FEWEST, QUANTILES, mean_estimate, quantile_estimates, rounds_of
 from ragprof.statistics.paired import NS_PER_MS
+from ragprof.statistics.unseen import UNIT
 from ragprof.studies.gate import baselines
 from ragprof.studies.gate.comparison import changed, compare, gate_of
 from ragprof.studies.gate.document import GateRow, GateVerdict
@@ -199,7 +200,8 @@ class ProfiledResult:
         items = [pd.Series(values, index=side.queries).dropna() for values in side.items(asked).values()]
         whole = pd.concat(items).groupby(level=0).sum() if items else pd.Series(dtype=float)
         if asked.kind != "cost":
-            return mean_estimate(whole.to_numpy(), seed=seed), whole
+            bounds = UNIT if asked.kind == "quality" else None
+            return mean_estimate(whole.to_numpy(), bounds=bounds, seed=seed), whole
         draws = Draws.of(list(whole.index), seed=seed)
         total = resampled(sum(draws.mean(values) for values in items[1:]) + draws.mean(items[0]), len(draws.ids))
         interval = None if total["interval"] is None else (total["interval"][0], total["interval"][1])

@@ -37,7 +37,7 @@ from ragprof.record.purse import budget_of
 from ragprof.record.rankings import Ranked
 from ragprof.record.recording import Bench, Subject, build_indexes, embed, load, rank
 from ragprof.session.label_work import Labelling, now, opened
-from ragprof.statistics.powered import SCORES
+from ragprof.statistics.unseen import UNIT
 from ragprof.studies.injection.record import answer_prompts, kept_answers
 from ragprof.studies.preparation import Places, build_pipelines, check_pipeline, settle
 
@@ -402,9 +402,7 @@ def figures_of(work: Labelling, judged: Judgements) -> dict[tuple[str, str], Cor
     scores, metric, seed = scores_of_labels(work, judged), work.leading_metric, work.config.seed
     values = {each.name: scores.values(each.name, metric) for each in work.config.pipelines}
     first, *others = values
-    found = {
-        (name, metric): CorrectedFigure.of(*both, judged, seed=seed, bounds=SCORES) for name, both in values.items()
-    }
+    found = {(name, metric): CorrectedFigure.of(*both, judged, seed=seed, bounds=UNIT) for name, both in values.items()}
     for name in others:
         less = tuple(b - a for a, b in zip(values[first], values[name], strict=True))
         found[f"{name} - {first}", metric] = CorrectedFigure.of(less[0], less[1], judged, seed=seed)

@@ -16,7 +16,8 @@ from ragprof.labels.records import DrawFile, QueryDraw, grades_by, ids_digest
 from ragprof.session.label_work import Labelling, now, opened
 from ragprof.session.labelling import final_ranking, scores_of_labels
 from ragprof.session.pool_arrays import PoolArrays, metric_of
-from ragprof.statistics.powered import DIFFERENCES, FEWEST_DRAWN, SCORES
+from ragprof.statistics.powered import FEWEST_DRAWN
+from ragprof.statistics.unseen import SIGNED, UNIT
 
 FIRST_DRAW = 20
 """Passages that people are given to judge where nothing was drawn for them."""
@@ -107,11 +108,11 @@ def _sides(work: Labelling, between: tuple[str, str] | None) -> tuple[str, str]:
 def _asked(work: Labelling, judged: Judgements, baseline: str, candidate: str) -> CorrectedFigure:
     scores, metric = scores_of_labels(work, judged), work.leading_metric
     by_model, by_people = scores.values(candidate, metric)
-    bounds = SCORES
+    bounds = UNIT
     if baseline != candidate:
         base_model, base_people = scores.values(baseline, metric)
         by_model, by_people = by_model - base_model, by_people - base_people
-        bounds = DIFFERENCES
+        bounds = SIGNED
     return CorrectedFigure.of(by_model, by_people, judged, seed=work.config.seed, bounds=bounds)
 
 

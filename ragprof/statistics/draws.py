@@ -23,13 +23,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core.errors import BadInput
+from ragprof.statistics.unseen import CONFIDENCE, Bounds, all_equal, interval_of_equal
 
 Array: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int32]
 RESAMPLES = 2_000
 VERDICT_RESAMPLES = 10_000
 """Where a decision hangs on which side of a bound an interval lies, its ends must not move with the seed."""
-CONFIDENCE = 0.95
 ENDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 BLOCK = 1_000
 
@@ -80,25 +80,32 @@ class Draws:
             figures[0] = over(np.where(known, cells, 0.0).sum((0, 1)), known.sum((0, 1)), zero=np.nan)
         return np.asarray(figures)
 
-    def estimate(self, values: Array) -> dict[str, Any]:
-        """Return {"mean", "interval", "n"} of one value per query, (queries,) or (orders, queries); NaN has none."""
-        return self.estimates(values[..., None])[0]
+    def estimate(self, values: Array, *, bounds: Bounds | None) -> dict[str, Any]:
+        """Return {"mean", "interval", "n"} of one value per query, (queries,) or (orders, queries); NaN has none.
 
-    def estimates(self, cells: Array) -> list[dict[str, Any]]:
+        `bounds` are those of one value, None where it has none.
+        """
+        return self.estimates(values[..., None], bounds=[bounds])[0]
+
+    def estimates(self, cells: Array, *, bounds: Sequence[Bounds | None]) -> list[dict[str, Any]]:
         """Return an estimate for each column of what `means` takes; `n` counts the queries that have any value.
 
-        No interval below two queries. Equal values have an interval of one point, free of rounding.
+        No interval below two queries. Equal values have that of `unseen`, within the column's bounds.
         """
         # Stages, sizes and cutoffs often have equal columns, three of four in a grid: each distinct one is drawn once.
         cells = self._in_orders(cells)
         rows = np.ascontiguousarray(np.moveaxis(cells, 2, 0))
-        first: dict[bytes, int] = {}
-        own = [first.setdefault(row.tobytes(), column) for column, row in enumerate(rows)]
+        first: dict[tuple[bytes, Bounds | None], int] = {}
+        own = [
+            first.setdefault((row.tobytes(), within), column)
+            for column, (row, within) in enumerate(zip(rows, bounds, strict=True))
+        ]
         columns = list(first.values())
-        distinct = dict(zip(columns, self._estimates(cells[:, :, columns]), strict=True))
+        found = self._estimates(cells[:, :, columns], [bounds[column] for column in columns])
+        distinct = dict(zip(columns, found, strict=True))
         return [dict(distinct[column]) for column in own]
 
-    def _estimates(self, cells: Array) -> list[dict[str, Any]]:
+    def _estimates(self, cells: Array, bounds: Sequence[Bounds | None]) -> list[dict[str, Any]]:
         """Of columns of (orders, queries, columns)."""
         figures, known = self.means(cells), ~np.isnan(cells)
         counts = known.any(0).sum(0).tolist()
@@ -109,11 +116,14 @@ class Draws:
         for column, span in zip(np.flatnonzero(whole).tolist(), drawn, strict=True):
             spans[column] = span
         found: list[dict[str, Any]] = []
-        for column, n, low, high, ends_ in zip(figures.T, counts, lows.tolist(), highs.tolist(), spans, strict=True):
-            if n and low == high:
-                found.append({"mean": low, "interval": [low, low] if n > 1 else None, "n": n})
+        for column, n, low, high, ends_, within in zip(
+            figures.T, counts, lows.tolist(), highs.tolist(), spans, bounds, strict=True
+        ):
+            if n and all_equal(np.array([low, high]), within):
+                span = interval_of_equal(low, n, bounds=within)
+                found.append({"mean": low, "interval": None if span is None else list(span), "n": n})
             elif ends_ is None:
-                found.append(resampled(column, n))
+                found.append(resampled(column, n, bounds=within))
             else:
                 found.append({"mean": float(column[0]), "interval": ends_ if n > 1 else None, "n": n})
         return found
@@ -192,16 +202,22 @@ def observed_interval(drawn: Array, *, confidence: float = CONFIDENCE) -> tuple[
     return float(low), float(np.quantile(drawn, (1 + confidence) / 2, method="higher"))
 
 
-def ends(figures: Array) -> list[float | None] | None:
-    """Return the interval of figures whose row 0 is what was measured; an end that is infinite is None."""
+def ends(figures: Array, *, n: int, bounds: Bounds | None = None) -> list[float | None] | None:
+    """Return the interval of figures of n queries whose row 0 is what was measured; an end that is infinite is None.
+
+    Where every resample is as what was measured, it is that of n equal values, each within `bounds`.
+    """
+    if np.isfinite(figures).all() and all_equal(figures, bounds):
+        span = interval_of_equal(float(figures[0]), n, bounds=bounds)
+        return None if span is None else list(span)
     found = interval(figures[1:])
     if found is None or not np.isfinite(figures[1:]).any():
         return None
     return [end if np.isfinite(end) else None for end in found]
 
 
-def resampled(figures: Array, n: int) -> dict[str, Any]:
-    """Return the estimate of figures whose row 0 is what was measured. Infinite is written as null.
+def resampled(figures: Array, n: int, *, bounds: Bounds | None = None) -> dict[str, Any]:
+    """Return the estimate of figures whose row 0 is what was measured, by `ends`. Infinite is written as null.
 
     So a price for each correct answer has an interval that is open above where one resample in forty or more holds no
     correct answer, and no mean where there is none at all.
@@ -209,4 +225,8 @@ def resampled(figures: Array, n: int) -> dict[str, Any]:
     found = float(figures[0])
     if n == 0 or np.isnan(found):
         return {"mean": None, "interval": None, "n": n}
-    return {"mean": found if np.isfinite(found) else None, "interval": ends(figures) if n > 1 else None, "n": n}
+    return {
+        "mean": found if np.isfinite(found) else None,
+        "interval": ends(figures, n=n, bounds=bounds) if n > 1 else None,
+        "n": n,
+    }

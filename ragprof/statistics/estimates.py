@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 from ragprof.core import Estimate
 from ragprof.core.errors import NonFiniteScore
 from ragprof.statistics.draws import ENDS, Array, Counts, resampled_counts, resampled_weights
+from ragprof.statistics.unseen import Bounds, all_equal, interval_of_equal
 
 QUANTILES: Mapping[str, float] = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 OBSERVATIONS = 32
@@ -60,10 +61,11 @@ def finite(values: ArrayLike) -> Array:
     return array
 
 
-def mean_estimate(values: ArrayLike, *, seed: int = 0) -> Estimate:
+def mean_estimate(values: ArrayLike, *, bounds: Bounds | None, seed: int = 0) -> Estimate:
     """Return the mean over queries, given in the order of their ids, with its percentile bootstrap interval.
 
-    No interval below two queries. Resamples the queries that `draws` describes, as `scipy.stats.bootstrap` would.
+    No interval below two queries. Resamples the queries that `draws` describes, as `scipy.stats.bootstrap` would; equal
+    values have the interval of `unseen`, within `bounds` where one value has any.
     """
     array = finite(values)
     if array.size == 0:
@@ -71,8 +73,9 @@ def mean_estimate(values: ArrayLike, *, seed: int = 0) -> Estimate:
     mean = float(array.mean())
     if array.size == 1:
         return Estimate(mean, None, 1)
-    if np.ptp(array) == 0:
-        return Estimate(mean, (mean, mean), int(array.size))
+    if all_equal(array, bounds):
+        same = float(array[0])
+        return Estimate(same, interval_of_equal(same, array.size, bounds=bounds), int(array.size))
     if array.size > MOST_RESAMPLED:
         error = Z * float(array.std(ddof=1)) / math.sqrt(array.size)
         return Estimate(mean, (mean - error, mean + error), int(array.size))
@@ -80,9 +83,9 @@ def mean_estimate(values: ArrayLike, *, seed: int = 0) -> Estimate:
     return Estimate(mean, (float(low), float(high)), int(array.size))
 
 
-def estimated(values: pd.Series, *, seed: int) -> dict[str, Any]:
+def estimated(values: pd.Series, *, bounds: Bounds | None, seed: int) -> dict[str, Any]:
     """Return `mean_estimate` of the values by query_id that are known, as summary.json has it."""
-    estimate = mean_estimate(values.sort_index().dropna().to_numpy(dtype=float), seed=seed)
+    estimate = mean_estimate(values.sort_index().dropna().to_numpy(dtype=float), bounds=bounds, seed=seed)
     span = None if estimate.interval is None else list(estimate.interval)
     return {"mean": estimate.mean, "interval": span, "n": estimate.n}
 

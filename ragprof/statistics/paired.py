@@ -19,19 +19,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ragprof.core import Estimate
-from ragprof.statistics.draws import (
-    CONFIDENCE,
-    ENDS,
-    RESAMPLES,
-    VERDICT_RESAMPLES,
-    Array,
-    blocks,
-    interval,
-    over,
-    resampled_counts,
-)
+from ragprof.statistics.draws import ENDS, RESAMPLES, VERDICT_RESAMPLES, Array, blocks, interval, over, resampled_counts
 from ragprof.statistics.estimates import FEWEST, QUANTILES, finite, mean_estimate, quantile_draws, rounds_of
 from ragprof.statistics.power import ALPHA, more_queries_needed
+from ragprof.statistics.unseen import CONFIDENCE, SIGNED, Bounds, all_equal, interval_of_equal
 
 Interval: TypeAlias = tuple[float, float]
 FLIPS = 9_999
@@ -89,9 +80,9 @@ def compared(
     first: pd.Series, second: pd.Series, baseline: str, candidate: str,
     *, metric: str, p: float, p_holm: float, pairs: int, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a row of `comparisons`: candidate minus baseline, of values by query_id in one order."""
+    """Return a row of `comparisons`: candidate minus baseline, of scores within 0 and 1 by query_id in one order."""
     difference = (second - first).to_numpy()
-    estimate = mean_estimate(difference, seed=seed)
+    estimate = mean_estimate(difference, bounds=SIGNED, seed=seed)
     significant = p_holm < ALPHA
     verdict = ("better" if (estimate.mean or 0) > 0 else "worse") if significant else "undecided"
     return {
@@ -149,18 +140,22 @@ class Effect:
     n: int
     standard_error: float
     spread_over: int
+    identical: bool = False
+    """Whether none of two or more queries differs. That is a fact of these queries, so there is no interval."""
 
 
 @dataclass(frozen=True)
 class Paired:
     """One quantity on both sides, shape (queries, items) each; NaN where a query was not measured.
 
-    Every item has at least one query that both sides measured. `clocked` says which items are measured time.
+    Every item has at least one query that both sides measured. `clocked` says which items are measured time, `bounds`
+    between what the difference of a query lies, where anything bounds it.
     """
 
     base: Array
     candidate: Array
     clocked: tuple[bool, ...] = (False,)
+    bounds: Bounds | None = None
 
     def without_clock(self) -> Paired:
         """What is counted alone, where something is."""
@@ -236,21 +231,33 @@ def mean_effects(quantities: Sequence[Paired], *, seed: int, confidences: Sequen
     p_values = paired_ps(stack.summed(stack.difference / stack.queries), seed=seed, flips=GATE_FLIPS)
     least = np.minimum.reduceat(stack.queries, stack.starts)
     scatter = stack.scatter()
-    return [
-        Effect(
-            base=float(base[at]),
-            candidate=float(candidate[at]),
-            difference=float(difference[at]),
-            interval=finite_interval(drawn_differences[:, at], confidence) if least[at] > 1 else None,
-            relative=float(difference[at] / base[at]) if base[at] > 0 else None,
-            relative_interval=finite_interval(drawn_relatives[:, at], confidence) if least[at] > 1 else None,
-            p=float(p_values[at]),
-            n=int(least[at]),
-            standard_error=scatter[at][0],
-            spread_over=scatter[at][1],
+    differs = np.maximum.reduceat(np.abs(stack.difference).max(axis=0), stack.starts) > 0
+    found = []
+    for at, (confidence, quantity) in enumerate(zip(confidences, quantities, strict=True)):
+        n, drawn, relative = int(least[at]), drawn_differences[:, at], drawn_relatives[:, at]
+        spans: list[Interval | None] = [None, None]
+        if n > 1 and differs[at]:
+            spans = [finite_interval(drawn, confidence), finite_interval(relative, confidence)]
+            if np.isfinite(drawn).all() and all_equal(drawn, quantity.bounds):
+                same = interval_of_equal(float(difference[at]), n, bounds=quantity.bounds, confidence=confidence)
+                over_base = None if same is None or base[at] <= 0 else (same[0] / base[at], same[1] / base[at])
+                spans = [same, None if over_base is None else (float(over_base[0]), float(over_base[1]))]
+        found.append(
+            Effect(
+                base=float(base[at]),
+                candidate=float(candidate[at]),
+                difference=float(difference[at]),
+                interval=spans[0],
+                relative=float(difference[at] / base[at]) if base[at] > 0 else None,
+                relative_interval=spans[1],
+                p=float(p_values[at]),
+                n=n,
+                standard_error=scatter[at][0],
+                spread_over=scatter[at][1],
+                identical=n > 1 and not differs[at],
+            )
         )
-        for at, confidence in enumerate(confidences)
-    ]
+    return found
 
 
 def finite_interval(drawn: Array, confidence: float = CONFIDENCE) -> Interval | None:

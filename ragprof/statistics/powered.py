@@ -29,15 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragprof.core.errors import BadInput
-from ragprof.statistics.draws import CONFIDENCE, Array
+from ragprof.statistics.draws import Array
+from ragprof.statistics.unseen import CONFIDENCE, EQUAL, SIGNED, Bounds, interval_of_equal
 
 FEWEST_DRAWN = 15
 """Drawn queries below which there is no interval: of ten it misses the truth twice too often
 (evals/labels/simulation.py)."""
-SCORES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)
-"""Between what a metric of a query lies, and the difference of two of them."""
-EQUAL = 1e-9
-"""Below it, chances or scores differ by rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def powered_mean(
     person: Array,
     drawn: DrawnQueries,
     *,
-    bounds: tuple[float, float] = DIFFERENCES,
+    bounds: Bounds = SIGNED,
     power: float | None = None,
     confidence: float = CONFIDENCE,
 ) -> PoweredMean:
@@ -102,8 +99,7 @@ def powered_mean(
     `model` is (queries,), `person` (drawn,) in the order of the draws: scores, or differences of two pipelines, which
     are paired by being of the same query. Where `power` is None, the one that leaves the least scatter is taken.
     `bounds` are those of one value; no interval reaches beyond them. Where the person says the same of every query that
-    was drawn, nothing scatters, and the interval is that of a share of which none was seen (Clopper and Pearson,
-    Biometrika 26, 1934, 404-413): so many of the queries could be as far away as the bounds allow.
+    was drawn, nothing scatters, and the interval is at least that of `unseen`.
     Raises BadInput where the shapes do not fit.
     """
     total, taken = len(model), len(drawn.places)
@@ -174,7 +170,7 @@ def _estimated(
     return PoweredMean(mean, (mean - reach, mean + reach), power, *counts, *parts)
 
 
-def _within(found: PoweredMean, person: Array, bounds: tuple[float, float], confidence: float) -> PoweredMean:
+def _within(found: PoweredMean, person: Array, bounds: Bounds, confidence: float) -> PoweredMean:
     """The same with an interval as wide as what was not seen may be, and no wider than is possible."""
     if found.interval is None:
         return found
@@ -182,6 +178,6 @@ def _within(found: PoweredMean, person: Array, bounds: tuple[float, float], conf
     mean = min(most, max(least, found.mean))
     low, high = found.interval
     if np.ptp(person) <= EQUAL:
-        unseen = 1 - ((1 - confidence) / 2) ** (1 / len(person))
-        low, high = min(low, mean - unseen * (mean - least)), max(high, mean + unseen * (most - mean))
+        widest = interval_of_equal(mean, len(person), bounds=bounds, confidence=confidence) or (low, high)
+        low, high = min(low, widest[0]), max(high, widest[1])
     return replace(found, mean=mean, interval=(max(least, low), min(most, high)))

@@ -1,60 +1,142 @@
 """Two samples of different queries or traces, such as last week's and this week's: differences with intervals and p.
 
 Nothing is paired, so all of the scatter between queries stays in the difference, and more of them are needed than where
-the same queries were asked on both sides. Reads no file.
+the same queries were asked on both sides.
+
+Values of one question that was asked again, or of one session, are no independent witnesses: where a sample has such
+groups, the scatter is that of groups, and so are its degrees of freedom. Of a mean it is that of the sums of deviations
+by group over the number of values (the linearised variance of a ratio of totals: Cochran, Sampling techniques, 1977,
+section 9A.1; G / (G - 1) for G groups); of a quantile that of the share of values below it, carried over to the values
+(Woodruff, Confidence intervals for medians and other position measures, JASA 47, 1952, 635-646). Reads no file.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragprof.core import Estimate
-from ragprof.statistics.draws import CONFIDENCE, Array
+from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import FEWEST, QUANTILES, Z, quantile_estimates
 from ragprof.statistics.paired import Effect
+from ragprof.statistics.unseen import CONFIDENCE, Bounds, interval_of_equal
 
+Groups: TypeAlias = NDArray[np.int64]
+"""The number of the group of each value."""
 LEAST: Mapping[str, int] = {name: 5 * least for name, least in FEWEST.items()}
 """Queries of a side from which a quantile is compared: five lie beyond it on average. Of 40 durations a p95 would be
 told from an equal one in 17 of 100 tests at 5 %, of 150 in 5."""
 
 
-def mean_effect(base: Array, candidate: Array, *, confidence: float = CONFIDENCE) -> Effect:
+def mean_effect(
+    base: Array,
+    candidate: Array,
+    *,
+    groups: tuple[Groups, Groups] | None = None,
+    bounds: Bounds | None = None,
+    confidence: float = CONFIDENCE,
+) -> Effect:
     """Return the difference of two means, candidate - base; both (queries,), at least one each.
 
+    `n` counts groups where there are any.
+
     Welch's test and interval (Biometrika 34, 1947, 28-35): the samples may scatter differently. Neither below two
-    queries on a side.
+    queries on a side. Where all of a side are equal, it is as uncertain as `unseen` says, and what the sides leave open
+    is squared and added (Newcombe, Interval estimation for the difference between independent proportions, Statistics
+    in Medicine 17, 1998, 873-890, method 10); `bounds` are those of one value. Where both are, p is that of the
+    arrangements of all values that are as extreme.
     """
     from scipy import special
 
-    (first, second), n = (base, candidate), min(len(base), len(candidate))
+    (first, second), sizes = (base, candidate), _sizes((base, candidate), groups)
+    n = min(sizes)
     before, after = float(first.mean()), float(second.mean())
     difference = after - before
     if n < 2:
         return _effect(before, after, difference, None, None, 1.0 if difference == 0 else None, n, 0.0)
-    parts = [float(side.var(ddof=1)) / len(side) for side in (first, second)]
+    parts = [_variance(side, own) for side, own in zip((first, second), groups or (None, None), strict=True)]
     error = math.sqrt(sum(parts))
     if error == 0:
-        p = 1.0 if difference == 0 else float(np.finfo(float).tiny)
-        return _effect(before, after, difference, (difference, difference), error, p, n, before)
-    degrees = sum(parts) ** 2 / sum(
-        part**2 / (len(side) - 1) for part, side in zip(parts, (first, second), strict=True)
-    )
+        p = 1.0 if difference == 0 else min(1.0, 2 / math.comb(sum(sizes), sizes[0]))
+        span = _with_unseen(difference, (first, second), sizes, [0.0, 0.0], bounds, confidence)
+        return _effect(before, after, difference, span, error, max(p, float(np.finfo(float).tiny)), n, before)
+    degrees = sum(parts) ** 2 / sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
     reach = float(special.stdtrit(degrees, (1 + confidence) / 2)) * error
     p = max(2 * float(special.stdtr(degrees, -abs(difference) / error)), float(np.finfo(float).tiny))
-    return _effect(before, after, difference, (difference - reach, difference + reach), error, p, n, before)
+    span = (difference - reach, difference + reach)
+    if bounds is not None and min(parts) == 0:
+        shares = [reach * math.sqrt(part) / error for part in parts]
+        span = _with_unseen(difference, (first, second), sizes, shares, bounds, confidence) or span
+    return _effect(before, after, difference, span, error, p, n, before)
 
 
-def quantile_effect(base: Array, candidate: Array, name: str, *, seed: int, confidence: float = CONFIDENCE) -> Effect:
+def _with_unseen(
+    difference: float,
+    sides: Sequence[Array],
+    sizes: Sequence[int],
+    reaches: Sequence[float],
+    bounds: Bounds | None,
+    confidence: float,
+) -> tuple[float, float] | None:
+    """The interval of a difference of which one side or both are all equal; None where nothing bounds a side."""
+    below, above = [], []
+    for side, size, reach in zip(sides, sizes, reaches, strict=True):
+        span: tuple[float, float] | None = (side.mean() - reach, side.mean() + reach)
+        if reach == 0:
+            span = interval_of_equal(float(side[0]), size, bounds=bounds, confidence=confidence)
+        if span is None:
+            return None
+        below.append(float(side.mean() - span[0]))
+        above.append(float(span[1] - side.mean()))
+    return difference - math.hypot(above[0], below[1]), difference + math.hypot(below[0], above[1])
+
+
+def _sizes(sides: Sequence[Array], groups: tuple[Groups, Groups] | None) -> tuple[int, int]:
+    first, second = (len(np.unique(own)) for own in groups) if groups else map(len, sides)
+    return first, second
+
+
+def _variance(side: Array, groups: Groups | None) -> float:
+    """Of the mean of a side with at least two groups; without groups, each value is one."""
+    if groups is None or len(np.unique(groups)) == len(side):
+        return float(side.var(ddof=1)) / len(side)
+    _, places = np.unique(groups, return_inverse=True)
+    sums = np.bincount(places, weights=side - side.mean())
+    return float((sums**2).sum()) / len(side) ** 2 * len(sums) / (len(sums) - 1)
+
+
+def _grouped_quantile(side: Array, groups: Groups, level: float, *, seed: int) -> Estimate:
+    """A quantile of all values, with the interval that the scatter of groups leaves."""
+    (found,) = quantile_estimates(side[:, None], [level], seed=seed)
+    sizes = len(np.unique(groups))
+    if found.mean is None or sizes == len(side) or sizes < 2:
+        return found
+    reach, ordered = Z * math.sqrt(_variance((side <= found.mean).astype(float), groups)), np.sort(side)
+    low, high = math.floor((level - reach) * len(side)), math.ceil((level + reach) * len(side))
+    return Estimate(found.mean, (float(ordered[max(0, low)]), float(ordered[min(len(side), high) - 1])), found.n)
+
+
+def quantile_effect(
+    base: Array,
+    candidate: Array,
+    name: str,
+    *,
+    seed: int,
+    groups: tuple[Groups, Groups] | None = None,
+    confidence: float = CONFIDENCE,
+) -> Effect:
     """Return the difference of a quantile (`p50`, `p95`) of two samples of durations, both (queries,).
 
     Each side's scatter is that of its own interval, on a logarithmic scale, where it is nearly symmetric; p is Wald's
     of the log ratio being 0. Neither interval nor p below LEAST queries on a side.
     """
-    level, n = QUANTILES[name], min(len(base), len(candidate))
-    sides = [quantile_estimates(side[:, None], [level], seed=seed)[0] for side in (base, candidate)]
+    level, n = QUANTILES[name], min(_sizes((base, candidate), groups))
+    own = groups or (np.arange(len(base)), np.arange(len(candidate)))
+    sides = [_grouped_quantile(*each, level, seed=seed) for each in zip((base, candidate), own, strict=True)]
     before, after = (float(side.mean or 0.0) for side in sides)
     errors = [_log_error(side) for side in sides]
     if n < LEAST[name] or None in errors or before <= 0 or after <= 0:

@@ -28,6 +28,7 @@ from ragprof.price.rates import Unpriced
 from ragprof.report import figures
 from ragprof.report.figures import judged_beside
 from ragprof.statistics.estimates import estimated, gained
+from ragprof.statistics.unseen import SIGNED, Bounds
 from ragprof.studies.contract import EstimateValue, Pricing, Section
 
 INGEST, AS_ONE = "ingest.json", "as_one.parquet"
@@ -282,10 +283,10 @@ def priced(folder: Path, names: Sequence[str], *, metric: str, seed: int) -> dic
 
 
 def _priced(name: str, mine: Measured, first: Measured, pipeline: str, *, seed: int) -> PricedVariant:
-    def paired(values: pd.Series | None, base: pd.Series | None) -> PairedFigure | None:
+    def paired(values: pd.Series | None, base: pd.Series | None, bounds: Bounds | None = None) -> PairedFigure | None:
         if values is None or base is None or values.empty:
             return None
-        change = None if mine is first else EstimateValue(**estimated(gained(values, base), seed=seed))
+        change = None if mine is first else EstimateValue(**estimated(gained(values, base), bounds=bounds, seed=seed))
         return PairedFigure(mean=float(values.mean()), change=change)
 
     context = paired(mine.context_tokens(pipeline), first.context_tokens(pipeline))
@@ -299,8 +300,8 @@ def _priced(name: str, mine: Measured, first: Measured, pipeline: str, *, seed: 
         tokens=mine.tokens,
         index_bytes=mine.index_bytes(pipeline),
         embed_usd=None if ingest is None else ingest["usd"],
-        quality=paired(mine.quality(pipeline), first.quality(pipeline)),
-        as_one=paired(mine.as_one(pipeline), first.as_one(pipeline)),
+        quality=paired(mine.quality(pipeline), first.quality(pipeline), SIGNED),
+        as_one=paired(mine.as_one(pipeline), first.as_one(pipeline), SIGNED),
         judged=None if judged.empty else float(judged.mean()),
         context_tokens=context or PairedFigure(mean=None),
         usd_per_1000=usd,

@@ -286,5 +286,5 @@ def _decimal(value: Any) -> float | None:
 
 
 CONVERSIONS: dict[str, Callable[[Any], Any]] = {
-    "question": question_of, **dict.fromkeys(NUMBERS, _number), **dict.fromkeys(DECIMALS, _decimal),
+    "question": question_of, "session": str, **dict.fromkeys(NUMBERS, _number), **dict.fromkeys(DECIMALS, _decimal),
 }  # fmt: skip

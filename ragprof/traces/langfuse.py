@@ -10,6 +10,9 @@ from ragprof.traces.otlp import UNNAMED
 from ragprof.traces.times import instant
 from ragprof.traces.vocabulary import stage_of
 
+TOLD = frozenset({"kind", "model", "session", "question", "prompt", "found", "reranked", "offered"})
+"""Facts that are no numbers."""
+
 
 def is_observation(line: dict[str, Any]) -> bool:
     return (
@@ -46,6 +49,8 @@ def span_of(line: dict[str, Any], keep: Keep | None = None) -> SpanFacts:
         facts["first_token_s"] = max(0, first - start) / 1e9
     stage = stage_of(facts, name)
     given, made = line.get("input"), line.get("output")
+    if (session := get("sessionId", "session_id")) is not None:
+        facts["session"] = session
     if (question := question_of(given)) is not None and stage != "generate":
         facts["question"] = question
     if stage == "generate" and given is not None:
@@ -54,10 +59,7 @@ def span_of(line: dict[str, Any], keep: Keep | None = None) -> SpanFacts:
         facts["found" if stage == "search" else "reranked"] = documents
     if stage == "rerank" and isinstance(given, dict) and (documents := _documents(given, keep)):
         facts["offered"] = documents
-    facts = {
-        name: value if name in ("kind", "model", "question", "prompt", "found", "reranked", "offered") else float(value)
-        for name, value in facts.items()
-    }
+    facts = {name: value if name in TOLD else float(value) for name, value in facts.items()}
     for name in ("input_tokens", "output_tokens", "cached_tokens", "total_tokens"):
         if name in facts:
             facts[name] = int(facts[name])

@@ -74,6 +74,7 @@ class TraceFacts(msgspec.Struct, gc=False):
     first_token_ns: int | None = None
     question: str | None = None
     query_id: str | None = None
+    session: str | None = None
     found: Documents = []
     rerankings: list[tuple[Documents, Documents]] = []
     injected: list[str] | None = None
@@ -109,6 +110,8 @@ def trace_of(read: Sequence[SpanFacts]) -> TraceFacts:
             trace.model_calls.append(_model_call(spans[place], stage))
     _add_passages(trace, spans, tree)
     trace.question = _question(spans, tree)
+    session = next((span.facts["session"] for span in spans if "session" in span.facts), None)
+    trace.session = None if session is None else str(session)
     return trace
 
 

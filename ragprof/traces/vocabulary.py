@@ -41,6 +41,9 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "first_token_s": ("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_first_token"),
     "candidates": ("ragprof.rerank.candidates",),
     "question": ("gen_ai.retrieval.query.text", "reranker.query", "input.value", "traceloop.entity.input"),
+    "session": (
+        "session.id", "gen_ai.conversation.id", "langfuse.session.id", "traceloop.association.properties.session_id",
+    ),
     "prompt": ("gen_ai.input.messages", "gen_ai.prompt", "llm.prompts"),
     "documents": ("gen_ai.retrieval.documents",),
     "error": ("error.type", "exception.type"),

@@ -14,6 +14,7 @@ from ragprof.core.errors import BadInput
 from ragprof.statistics.estimates import mean_estimate
 from ragprof.statistics.paired import Effect, Paired, Timed, mean_effects, paired_ps, quantile_effects
 from ragprof.statistics.power import detectable, more_queries, more_queries_needed, spread
+from ragprof.statistics.unseen import SIGNED
 from ragprof.studies.gate.comparison import compare
 
 
@@ -47,25 +48,21 @@ def test_only_queries_that_both_sides_measured_count() -> None:
     assert found.difference == 0.133333333333
 
 
-def test_a_constant_difference_has_a_degenerate_interval_and_its_p_by_flips() -> None:
+def test_a_constant_difference_leaves_open_what_no_query_showed_and_its_p_is_by_flips() -> None:
     found = row(compare(side(ndcg(rising(0.1, 0.05, 10))), side(ndcg(rising(0.2, 0.05, 10)))), "nDCG@10")
-    assert found.interval == (0.1, 0.1)
+    assert found.interval == pytest.approx((-0.239347, 0.377647), abs=1e-6)
     assert found.p == pytest.approx(2 / 2**10)
 
 
 def test_equal_sides_differ_by_exactly_nothing() -> None:
     found = row(compare(side(ndcg([0.1, 0.2, 0.3])), side(ndcg([0.1, 0.2, 0.3]))), "nDCG@10")
-    assert (found.difference, found.interval, found.p, found.verdict) == (
-        0.0,
-        (0.0, 0.0),
-        1.0,
-        "equivalent",
-    )
+    assert (found.difference, found.interval, found.p, found.verdict) == (0.0, None, 1.0, "equivalent")
+    assert found.reason == "the same in all 3 queries"
 
 
 def test_a_difference_in_the_last_digit_is_none() -> None:
     effect = effect_of(np.full(20, 0.3), np.full(20, 0.1 + 0.2))
-    assert (effect.difference, effect.p, effect.interval) == (0.0, 1.0, (0.0, 0.0))
+    assert (effect.difference, effect.p, effect.interval, effect.identical) == (0.0, 1.0, None, True)
 
 
 def test_one_query_has_a_difference_but_no_interval() -> None:
@@ -200,7 +197,7 @@ def test_a_single_query_detects_nothing() -> None:
 
 def test_an_interval_is_the_percentile_bootstrap_of_the_mean() -> None:
     differences = np.random.default_rng(2).normal(1.0, 1.0, 40)
-    effect, wanted = effect_of(np.zeros(40), differences), mean_estimate(differences, seed=1).interval
+    effect, wanted = effect_of(np.zeros(40), differences), mean_estimate(differences, bounds=SIGNED, seed=1).interval
     assert wanted is not None
     assert effect.interval == pytest.approx(wanted, abs=0.05)
 

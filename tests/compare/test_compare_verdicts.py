@@ -162,7 +162,7 @@ def test_the_margins_of_a_comparison_depend_on_its_jobs() -> None:
 def test_margins_that_are_given_replace_the_defaults_of_their_kind() -> None:
     base = side(ndcg([0.5] * 6), tokens([1000.0] * 6))
     document = compare(
-        base, side(ndcg([0.48] * 6), tokens([1000.0] * 6)), margins={"quality": GateMargin(absolute=0.03)}
+        base, side(ndcg([0.48, 0.479] * 3), tokens([1000.0] * 6)), margins={"quality": GateMargin(absolute=0.03)}
     )
     assert (row(document, "nDCG@10").margin, row(document, "nDCG@10").verdict) == (0.03, "equivalent")
     assert row(document, "inject.prompt_tokens").margin == 10.0
@@ -180,7 +180,7 @@ def test_holm_corrects_over_every_figure_that_is_compared() -> None:
 
 
 def test_a_single_figure_may_be_told_where_one_of_many_is_not() -> None:
-    before, after = [0.5] * 7, [0.6] * 7
+    before, after = [0.5] * 7, [0.6, 0.61, 0.59, 0.6, 0.61, 0.59, 0.6]
     more = [tokens([9.0] * 7), cost([2.0] * 7)]
     alone = row(compare(side(ndcg(before)), side(ndcg(after))), "nDCG@10")
     among = row(compare(side(ndcg(before), *more), side(ndcg(after), *more)), "nDCG@10")

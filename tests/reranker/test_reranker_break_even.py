@@ -146,7 +146,7 @@ def test_a_cell_is_told_where_the_interval_of_its_net_excludes_nothing_spent() -
         saved = net.at(cell.llm_usd_per_million_tokens).saved
         assert net.cost is not None
         assert saved is not None
-        low, high = ends(net.cost * cell.reranker_factor - saved) or (None, None)
+        low, high = ends(net.cost * cell.reranker_factor - saved, n=net.n) or (None, None)
         assert low is not None
         assert high is not None
         assert cell.told == ("costs" if low > 0 else "saves" if high < 0 else "undecided")

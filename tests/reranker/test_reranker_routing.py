@@ -37,7 +37,10 @@ def test_there_is_a_row_for_every_signal_and_tenth() -> None:
 
 def test_a_perfect_signal_keeps_everything_from_the_share_that_gains() -> None:
     rows = routing(improvable(30, {"margin": SURE}), "reranked")
-    assert all(row.share_of_gain_kept == 1.0 and row.interval == (1.0, 1.0) for row in rows[3:])
+    assert all(row.share_of_gain_kept == 1.0 for row in rows[3:])
+    # Of 100 questions none lost anything: up to 3.62 % of others may, each of 0.3 that is gained by a question.
+    assert all(row.interval == pytest.approx((0.879278, 1.120722), abs=1e-6) for row in rows[3:-1])
+    assert rows[-1].interval == (1.0, 1.0)  # every question is reranked
     assert 0.2 <= rows[0].share_of_gain_kept <= 0.45
     assert rows[0].interval[1] < 0.6
 
@@ -83,7 +86,7 @@ def test_where_there_is_no_gain_there_is_none_to_keep() -> None:
     assert found.share_reranked is None
     assert found.sentence == (
         "There is no significant gain that could be kept: reranking every query changes Success@1 by \u22121.000 "
-        "(95% CI \u22121.000 to \u22121.000)."
+        "(95% CI \u22121.000 to \u22120.383)."
     )
 
 

@@ -144,11 +144,11 @@ def test_an_undecided_verdict_says_all_that_would_decide_it(gain: str) -> None:
     assert found == ([0, 1, 2] if gain == "gain not significant" else [0, 1])
 
 
-def test_where_no_query_changed_the_number_is_that_of_the_rule_of_three() -> None:
-    """Of 60 queries none changed: from 301 on, 3 in n are less than the 0.01 that counts."""
+def test_where_no_query_changed_the_number_is_that_of_what_was_not_seen() -> None:
+    """Of 60 queries none changed: from 368 on, less than the 0.01 that counts may change: 0.99^368 = 0.025."""
     verdict = decide(case(at(20, around(0.0), p=1.0), queries=60))
-    assert verdict.more_queries == 241
-    assert "no query changed, but up to 3 in 60 still may: \u22120.050 to +0.050" in verdict.reason
+    assert verdict.more_queries == 308
+    assert "no query changed, but up to 6.0% of others still may: \u22120.060 to +0.060" in verdict.reason
 
 
 def test_a_tie_of_too_few_queries_is_not_as_good_for_certain() -> None:

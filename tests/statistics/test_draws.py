@@ -18,6 +18,7 @@ from ragprof.statistics.draws import (
     resampled_counts,
 )
 from ragprof.statistics.estimates import estimated, gained, mean_estimate
+from ragprof.statistics.unseen import UNIT
 
 IDS = [f"q{number}" for number in range(8)]
 
@@ -56,7 +57,10 @@ def test_the_resamples_of_a_report_are_the_first_of_those_of_a_verdict() -> None
 
 def test_every_mean_rests_on_the_same_resampled_queries() -> None:
     values = pd.Series(np.random.default_rng(1).random(8), index=IDS)
-    alone, shared = mean_estimate(values, seed=3).interval, Draws.of(IDS, seed=3).estimate(values.to_numpy())
+    alone, shared = (
+        mean_estimate(values, bounds=UNIT, seed=3).interval,
+        Draws.of(IDS, seed=3).estimate(values.to_numpy(), bounds=UNIT),
+    )
     assert shared["interval"] == pytest.approx(alone, rel=1e-14)
 
 
@@ -82,7 +86,12 @@ def test_a_ratio_that_is_infinite_has_no_mean() -> None:
 
 def test_what_was_never_measured_has_neither_mean_nor_interval() -> None:
     assert resampled(np.full(11, np.nan), 4) == {"mean": None, "interval": None, "n": 4}
-    assert estimated(pd.Series([None, None], dtype=float), seed=0) == {"mean": None, "interval": None, "n": 0}
+    unknown = pd.Series([None, None], dtype=float)
+    assert estimated(unknown, bounds=UNIT, seed=0) == {
+        "mean": None,
+        "interval": None,
+        "n": 0,
+    }
 
 
 def test_one_question_has_no_interval() -> None:
@@ -90,7 +99,7 @@ def test_one_question_has_no_interval() -> None:
 
 
 def test_ends_are_percentiles_of_the_resamples() -> None:
-    assert ends(np.array([-1.0, *range(201)])) == pytest.approx([5.0, 195.0])
+    assert ends(np.array([-1.0, *range(201)]), n=9) == pytest.approx([5.0, 195.0])
 
 
 def test_gains_are_paired_by_question() -> None:

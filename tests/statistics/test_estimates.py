@@ -9,40 +9,82 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats.mstats import hdquantiles
 
 from ragprof.core import Estimate
 from ragprof.core.errors import NonFiniteScore
-from ragprof.statistics.estimates import mean_estimate, quantile, quantile_estimates, resampled_quantiles, rounds_of
+from ragprof.statistics.draws import Draws, resampled
+from ragprof.statistics.estimates import (
+    mean_estimate,
+    quantile,
+    quantile_estimates,
+    resampled_quantiles,
+    rounds_of,
+    share_estimate,
+)
 from ragprof.statistics.paired import FLIPS, holm, paired_p, paired_ps
 from ragprof.statistics.power import more_queries_needed
+from ragprof.statistics.unseen import SIGNED, UNIT, Bounds, queries_to_exclude, unseen_share
 
 scores = st.lists(st.integers(0, 1000).map(lambda value: value / 1000), min_size=2, max_size=40)
 p_values = st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=8)
 
 
 def test_no_values_say_nothing() -> None:
-    assert mean_estimate([]) == Estimate(None, None, 0)
+    assert mean_estimate([], bounds=UNIT) == Estimate(None, None, 0)
 
 
 def test_one_value_has_a_mean_and_no_interval() -> None:
-    assert mean_estimate([0.25]) == Estimate(0.25, None, 1)
+    assert mean_estimate([0.25], bounds=UNIT) == Estimate(0.25, None, 1)
 
 
-def test_equal_values_have_an_interval_of_no_width() -> None:
-    assert mean_estimate([0.5, 0.5, 0.5]) == Estimate(0.5, (0.5, 0.5), 3)
+@pytest.mark.parametrize(
+    ("value", "n", "bounds", "wanted"),
+    [
+        # A share u of all queries may look otherwise, with (1 - u)^n = 0.025: 0.842, 0.708, 0.0362.
+        (1.0, 2, UNIT, (0.158114, 1.0)),
+        (0.5, 3, UNIT, (0.146201, 0.853799)),
+        (0.0, 100, UNIT, (0.0, 0.0362167)),
+        (0.0, 2, SIGNED, (-0.841886, 0.841886)),
+        (0.25, 100, SIGNED, (0.204729, 0.277163)),
+        # Nothing bounds the mean of tokens or money; six equal values bound the median.
+        (43.0, 5, None, None),
+        (43.0, 6, None, (43.0, 43.0)),
+    ],
+)
+def test_equal_values_claim_no_more_than_so_many_can(
+    value: float, n: int, bounds: Bounds | None, wanted: tuple[float, float] | None
+) -> None:
+    estimate, draws = mean_estimate([value] * n, bounds=bounds), Draws.of([str(at) for at in range(n)], seed=0)
+    assert (estimate.mean, estimate.n) == (value, n)
+    for span in (
+        estimate.interval,
+        draws.estimate(np.full(n, value), bounds=bounds)["interval"],
+        resampled(draws.mean(pd.Series(value, index=draws.ids)), n, bounds=bounds)["interval"],
+    ):
+        assert (span and tuple(span)) == (wanted and pytest.approx(wanted, rel=1e-5))
+
+
+def test_none_or_all_of_n_have_the_interval_of_a_share() -> None:
+    assert mean_estimate([0.0] * 20, bounds=UNIT).interval == pytest.approx(share_estimate(0, 20).interval)
+    assert mean_estimate([1.0] * 20, bounds=UNIT).interval == pytest.approx(share_estimate(20, 20).interval)
+
+
+def test_so_many_queries_must_show_nothing_for_what_was_not_seen_to_be_below_a_share() -> None:
+    assert [queries_to_exclude(share) for share in (0.01, 0.5, 0.0, 1.0)] == [368, 6, None, None]
+    assert unseen_share(368) <= 0.01 < unseen_share(367)
 
 
 def test_the_interval_of_two_values_runs_from_one_to_the_other() -> None:
-    assert mean_estimate([0.0, 1.0]) == Estimate(0.5, (0.0, 1.0), 2)
+    assert mean_estimate([0.0, 1.0], bounds=UNIT) == Estimate(0.5, (0.0, 1.0), 2)
 
 
 def test_the_interval_has_the_width_that_the_normal_approximation_gives() -> None:
     values = np.random.default_rng(5).normal(10.0, 2.0, 400)
-    estimate = mean_estimate(values)
+    estimate = mean_estimate(values, bounds=None)
     assert estimate.interval is not None
     half = 1.96 * values.std() / math.sqrt(400)
     assert estimate.interval == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
@@ -51,7 +93,8 @@ def test_the_interval_has_the_width_that_the_normal_approximation_gives() -> Non
 @settings(max_examples=40, deadline=None)
 @given(scores)
 def test_the_interval_contains_the_mean_and_stays_within_the_values(values: list[float]) -> None:
-    estimate = mean_estimate(values)
+    assume(len(set(values)) > 1)
+    estimate = mean_estimate(values, bounds=UNIT)
     assert estimate.mean == pytest.approx(sum(values) / len(values))
     assert estimate.mean is not None
     assert estimate.interval is not None
@@ -63,8 +106,8 @@ def test_the_interval_contains_the_mean_and_stays_within_the_values(values: list
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
     values = np.random.default_rng(1).random(30)
-    assert mean_estimate(values, seed=3) == mean_estimate(values, seed=3)
-    assert mean_estimate(values, seed=3) != mean_estimate(values, seed=4)
+    assert mean_estimate(values, bounds=None, seed=3) == mean_estimate(values, bounds=None, seed=3)
+    assert mean_estimate(values, bounds=None, seed=3) != mean_estimate(values, bounds=None, seed=4)
 
 
 def timings(*rounds: list[float]) -> np.ndarray:
@@ -197,7 +240,7 @@ def test_without_a_difference_no_number_of_queries_would_show_it(differences: li
 @pytest.mark.parametrize(
     "function",
     [
-        mean_estimate,
+        lambda values: mean_estimate(values, bounds=None),
         more_queries_needed,
         lambda values: quantile_estimates(np.array([values]), [0.5]),
         lambda values: paired_p(values, [0.0, 0.0]),

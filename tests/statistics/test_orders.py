@@ -7,6 +7,7 @@ import pytest
 
 from ragprof.core.errors import BadInput
 from ragprof.statistics.draws import Array, Draws
+from ragprof.statistics.unseen import UNIT
 
 NAN = float("nan")
 TWICE = Draws(
@@ -80,33 +81,34 @@ def test_values_that_do_not_fit_the_draws(shape: tuple[int, ...]) -> None:
 
 
 def test_an_estimate() -> None:
-    found = draws(10, 5).estimate(np.tile(np.arange(10.0), (5, 1)))
+    found = draws(10, 5).estimate(np.tile(np.arange(10.0), (5, 1)), bounds=None)
     assert (found["mean"], found["n"]) == (4.5, 10)
     low, high = found["interval"]
     assert (low, high) == (pytest.approx(2.7, abs=0.3), pytest.approx(6.3, abs=0.3))
 
 
-def test_equal_values_have_an_interval_of_one_point() -> None:
+def test_equal_values_have_the_interval_of_what_no_query_showed() -> None:
     values = np.full((5, 8), 0.1)
     values[0, 3] = NAN
-    assert draws(8, 5).estimate(values) == {"mean": 0.1, "interval": [0.1, 0.1], "n": 8}
+    wanted = [0.1 * 0.025 ** (1 / 8), 1 - 0.9 * 0.025 ** (1 / 8)]
+    assert draws(8, 5).estimate(values, bounds=UNIT) == {"mean": 0.1, "interval": pytest.approx(wanted), "n": 8}
 
 
 def test_one_query_has_no_interval() -> None:
     values = np.full((2, 3), NAN)
     values[:, 1] = [0.2, 0.4]
-    assert draws(3, 2).estimate(values) == {"mean": pytest.approx(0.3), "interval": None, "n": 1}
+    assert draws(3, 2).estimate(values, bounds=UNIT) == {"mean": pytest.approx(0.3), "interval": None, "n": 1}
 
 
 def test_no_value_is_no_mean_and_not_zero() -> None:
     values = np.stack([np.full((2, 3), NAN), np.zeros((2, 3))], axis=2)
-    nothing, zero = draws(3, 2).estimates(values)
+    nothing, zero = draws(3, 2).estimates(values, bounds=[UNIT, UNIT])
     assert nothing == {"mean": None, "interval": None, "n": 0}
-    assert zero == {"mean": 0.0, "interval": [0.0, 0.0], "n": 3}
+    assert zero == {"mean": 0.0, "interval": [0.0, pytest.approx(0.707599, abs=1e-6)], "n": 3}
 
 
 def test_n_counts_queries_and_not_cells() -> None:
-    assert draws(3, 2).estimate(np.array([[NAN, 0.1, 0.2], [NAN, NAN, 0.3]]))["n"] == 2
+    assert draws(3, 2).estimate(np.array([[NAN, 0.1, 0.2], [NAN, NAN, 0.3]]), bounds=UNIT)["n"] == 2
 
 
 def test_orders_that_differ_widen_the_interval() -> None:
@@ -114,7 +116,7 @@ def test_orders_that_differ_widen_the_interval() -> None:
     queries = rng.normal(0, 0.1, (1, 80))
     alike, apart = np.repeat(queries, 5, axis=0), queries + np.array([-0.2, -0.1, 0.0, 0.1, 0.2])[:, None]
     drawn = draws(80, 5)
-    narrow, wide = (np.ptp(drawn.estimate(values)["interval"]) for values in (alike, apart))
+    narrow, wide = (np.ptp(drawn.estimate(values, bounds=None)["interval"]) for values in (alike, apart))
     assert wide > 3 * narrow
 
 
@@ -123,5 +125,5 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     drawn = draws(60, 12, resamples=400)
     worlds = rng.normal(0, 0.3, (12, 60, 300)) + rng.normal(0, 1, (1, 60, 300)) + rng.normal(0, 0.4, (12, 1, 300))
-    ends = np.array([found["interval"] for found in drawn.estimates(worlds)])
+    ends = np.array([found["interval"] for found in drawn.estimates(worlds, bounds=[None] * worlds.shape[-1])])
     assert 0.92 <= ((ends[:, 0] <= 0) & (ends[:, 1] >= 0)).mean() <= 0.98

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ragprof.core.errors import BadInput
-from ragprof.statistics.powered import SCORES, DrawnQueries, powered_mean
+from ragprof.statistics.powered import DrawnQueries, powered_mean
+from ragprof.statistics.unseen import UNIT
 
 
 def drawn_by(weights: np.ndarray, order: np.ndarray) -> DrawnQueries:
@@ -53,7 +54,7 @@ def test_few_draws_have_no_interval_and_none_leave_the_models_mean() -> None:
 def test_where_a_person_says_the_same_of_all_the_interval_is_that_of_what_was_not_seen() -> None:
     """Of 17 queries none was less than perfect: by Clopper and Pearson up to 19.5 % of all may be."""
     model, drawn = np.tile([1.0, 0.9], 100), drawn_by(np.ones(200), np.arange(17))
-    found = powered_mean(model, np.ones(17), drawn, bounds=SCORES)
+    found = powered_mean(model, np.ones(17), drawn, bounds=UNIT)
     assert found.mean == 1.0
     assert found.interval == (pytest.approx(0.8049, abs=1e-4), 1.0)
     same = powered_mean(np.zeros(200), np.zeros(17), drawn)
@@ -62,7 +63,7 @@ def test_where_a_person_says_the_same_of_all_the_interval_is_that_of_what_was_no
 
 def test_no_interval_reaches_beyond_what_is_possible() -> None:
     person = np.array([1.0] * 16 + [0.0])
-    found = powered_mean(np.ones(200), person, drawn_by(np.ones(200), np.arange(17)), bounds=SCORES)
+    found = powered_mean(np.ones(200), person, drawn_by(np.ones(200), np.arange(17)), bounds=UNIT)
     assert found.interval is not None
     assert found.interval[0] < found.mean < found.interval[1] == 1.0
 

@@ -71,3 +71,34 @@ def test_a_share_of_none_has_an_interval() -> None:
     theirs = stats.binomtest(7, 50).proportion_ci(method="exact")
     assert share_estimate(7, 50).interval == pytest.approx((theirs.low, theirs.high))
     assert share_estimate(0, 0).interval is None
+
+
+def test_groups_of_one_are_no_groups_and_equal_ones_scatter_as_their_means_do() -> None:
+    """Six values twice each are worth six: the interval of the means, not one by the square root of 2 narrower."""
+    base, candidate = np.arange(6.0), np.arange(6.0) ** 2
+    alone = np.arange(6), np.arange(6)
+    plain = mean_effect(base, candidate)
+    assert mean_effect(base, candidate, groups=alone) == plain
+    twice = mean_effect(np.repeat(base, 2), np.repeat(candidate, 2), groups=(np.repeat(alone[0], 2),) * 2)
+    assert twice.interval == pytest.approx(plain.interval)
+    assert (twice.p, twice.n) == (pytest.approx(plain.p), 6)
+
+
+def test_a_quantile_of_groups_scatters_as_they_do() -> None:
+    durations, groups = np.repeat(np.arange(1.0, 101.0), 20), np.repeat(np.arange(100), 20)
+    grouped = quantile_effect(durations, durations * 1.2, "p50", seed=0, groups=(groups, groups))
+    single = quantile_effect(durations, durations * 1.2, "p50", seed=0)
+    assert (single.p < 0.001, grouped.p > 0.05, grouped.n) == (True, True, 100)
+
+
+def test_a_side_that_is_all_equal_leaves_open_what_it_did_not_show() -> None:
+    """0 of 20 failed, then 20 of 20: from 0 to 0.168 and from 0.832 to 1, squared and added."""
+    effect = mean_effect(np.zeros(20), np.ones(20), bounds=(0.0, 1.0))
+    assert effect.interval == pytest.approx((1 - 0.168433 * 2**0.5, 1.0), abs=1e-5)
+    assert effect.p == pytest.approx(2 / 137846528820)
+    one_side = mean_effect(np.zeros(20), np.array([0.0, 1.0] * 10), bounds=(0.0, 1.0))
+    assert one_side.interval is not None
+    assert one_side.interval[0] < 0.5 - 0.168433
+    # Without bounds the median is known, of six or more.
+    assert mean_effect(np.full(5, 3.0), np.full(9, 3.0)).interval is None
+    assert mean_effect(np.full(6, 3.0), np.full(9, 3.0)).interval == (0.0, 0.0)

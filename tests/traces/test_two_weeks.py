@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from typer.testing import CliRunner
-from written import openinference, request, write
+from written import attributes, openinference, request, write
 
 import ragprof
 from ragprof.cli.app import app
@@ -144,9 +144,37 @@ def test_sides_without_a_service_in_common_are_incomparable(tmp_path: Path) -> N
 def test_of_few_traces_no_p95_is_compared(tmp_path: Path) -> None:
     sides = []
     for n in (1, 2):
-        lines = [request(openinference(n * 100 + m, scale=1 + m / 50)) for m in range(1, 31)]
+        lines = [request(openinference(n * 100 + m, scale=1 + m / 50, question=f"Question {m}?")) for m in range(1, 31)]
         sides.append(trace(write(tmp_path / f"{n}.jsonl", lines), out=tmp_path / str(n)).folder)
     rows = {row.quantity: row for row in ragprof.compare(*sides).quantities}
     assert rows["latency_p95"].reason == "a p95 of fewer than 100 traces a side is not compared"
     assert rows["latency_p95"].interval is None
     assert rows["latency_p50"].interval is not None
+
+
+@pytest.mark.parametrize("joined_by", ["question", "session"])
+def test_traces_of_one_question_or_one_session_count_as_one(tmp_path: Path, joined_by: str) -> None:
+    """Six questions (or sessions) a side, asked 25 times each: as 150 witnesses the candidate would be slower."""
+    sides = []
+    for n, slower in ((1, 1.0), (2, 1.15)):
+        lines = []
+        for m in range(150):
+            group, question = m % 6, f"Question {m}?"
+            spans = openinference(
+                n * 1000 + m, at_ms=m * 60_000, scale=slower * (0.7 + 0.1 * group),
+                question=f"Question {group}  of {n}?" if joined_by == "question" else question,
+            )  # fmt: skip
+            if joined_by == "session":
+                spans[0]["attributes"] += attributes({"session.id": f"user-{group}"})
+            lines.append(request(spans))
+        sides.append(trace(write(tmp_path / f"{n}.jsonl", lines), out=tmp_path / str(n)).folder)
+    found = ragprof.compare(*sides)
+    rows = {row.quantity: row for row in found.quantities}
+    assert {row.n for row in rows.values()} == {6}
+    assert (rows["latency_p95"].interval, rows["latency_p95"].verdict) == (None, "undecided")
+    assert rows["latency_p50"].verdict == "undecided"
+    assert found.notes[1] == (
+        "Traces of one question or one session count as one: base 150 traces of 6, candidate 150 traces of 6 questions "
+        "and sessions that are independent; intervals and p go by these."
+    )
+    assert "user-" not in (sides[0] / "traces.parquet").read_bytes().decode("latin-1")

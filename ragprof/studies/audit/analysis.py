@@ -17,6 +17,7 @@ from ragprof.evals import unpriced
 from ragprof.record.belonging import Basis, belongs
 from ragprof.report.figures import counted, listed
 from ragprof.statistics.estimates import mean_estimate
+from ragprof.statistics.unseen import UNIT
 from ragprof.studies.audit.checks import DOCUMENTS_IN_A_BATCH, IN_A_BATCH, ONE_BY_ONE, REPEATED, REVERSED
 from ragprof.studies.audit.recorded import CHECKS, JUDGEMENT, MANIFEST, SCORES, TIES
 from ragprof.studies.audit.section import (
@@ -93,7 +94,7 @@ def _pipeline(
     # By run: `1`, `2`, ... for the repetitions, `stage: variant` for another way that changed some ranking.
     means = {str(run): float(rows.mean()) for run, rows in scores.groupby("run", sort=False)["value"]}
     first = scores[scores["run"] == "1"].sort_values("query_id")["value"]
-    interval = mean_estimate(first.to_numpy(), seed=manifest["config"]["seed"]).interval
+    interval = mean_estimate(first.to_numpy(), bounds=UNIT, seed=manifest["config"]["seed"]).interval
     width = None if interval is None else interval[1] - interval[0]
     repeated = [mean for run, mean in means.items() if run.isdigit()]
     quality = None

@@ -74,7 +74,7 @@ def _paired(spans: pd.DataFrame, number: str, variant: str, base: str, seed: int
     mine, first = (spans[spans["variant"] == name].set_index("query_id")[number] for name in (variant, base))
     if mine.empty:
         return None
-    change = None if variant == base else EstimateValue(**estimated(gained(mine, first), seed=seed))
+    change = None if variant == base else EstimateValue(**estimated(gained(mine, first), bounds=None, seed=seed))
     return PairedFigure(mean=float(mine.mean()), change=change)
 
 

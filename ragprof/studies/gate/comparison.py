@@ -306,7 +306,9 @@ def _gated(label: str, named: Sequence[str] | None, pairs: Sequence[PipelinePair
 
 
 def _gate_row(found: Finding, row: QuantityRow, margin: GateMargin, *, alpha: float, family: int) -> GateRow:
-    told = verdicts.gate_verdict(row.interval, margin=row.margin, p=row.p_holm, better=row.better, alpha=alpha)
+    told = verdicts.gate_verdict(
+        found.judged(row.interval), margin=row.margin, p=row.p_holm, better=row.better, alpha=alpha
+    )
     if found.obstacle is not None:
         told = "unpriced" if found.obstacle == "unpriced" else "incomparable"
     elif found.withheld:

@@ -53,6 +53,7 @@ from ragprof.report.figures import corpus_words, differing
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import QUANTILES, noise, quantile, rounds_of
 from ragprof.statistics.paired import NS_PER_MS, Paired, Timed
+from ragprof.statistics.unseen import SIGNED
 from ragprof.studies.gate.document import Blocks, FactDifference
 from ragprof.studies.gate.loaded import has_load, load_figure, load_obstacle
 from ragprof.studies.load.kept import KeptLoad, kept_load
@@ -605,6 +606,7 @@ def paired(pair: PipelinePair, quantity: Quantity) -> Paired:
         np.column_stack([before for before, _ in columns.values()]),
         np.column_stack([after for _, after in columns.values()]),
         tuple(cell[0] == "cost" and cell[2] == MACHINE_TIME for cell in columns),
+        SIGNED if quantity.kind == "quality" else None,
     )
 
 

@@ -95,6 +95,10 @@ class Finding:
             return None
         return min(1.0, self.effect.p * self.looks)
 
+    def judged(self, interval: Interval | None) -> Interval | None:
+        """What a verdict goes by: of queries of which none differs, that none does."""
+        return (0.0, 0.0) if self.effect is not None and self.effect.identical else interval
+
     def more_queries(self, *, alpha: float, beyond: float = 0.0) -> int | None:
         """How many more would tell the difference from `beyond`; at least those that a quantile lacks to have an
         interval at all."""
@@ -194,6 +198,8 @@ def _loaded(ask: Ask, terms: ComparisonTerms) -> Finding:
 
 
 def _remark(effect: Effect) -> str:
+    if effect.identical:
+        return f"the same in all {effect.n:,} queries"
     if effect.interval is None:
         return ONE_QUERY if effect.n == 1 else TOO_FEW
     return NO_RATIO if effect.p is None else ""
@@ -238,7 +244,9 @@ def _row(found: Finding, p_holm: float | None, terms: ComparisonTerms, *, family
     margin = verdicts.bound(ask.allowed, base=base, clocked_base=found.clocked_base, noise=noise, unit=quantity.unit)
     told: Verdict = found.obstacle or "undecided"
     if not (found.obstacle or found.withheld):
-        told = verdicts.verdict(interval, margin=tidy(margin.value), p=p_holm, better=ask.better, alpha=terms.alpha)
+        told = verdicts.verdict(
+            found.judged(interval), margin=tidy(margin.value), p=p_holm, better=ask.better, alpha=terms.alpha
+        )
     reason = found.withheld or found.reason or verdicts.correction(told, interval, p=p_holm, family=family)
     return QuantityRow(
         pipeline=pair.name, base_pipeline=pair.base.pipeline, quantity=quantity.label, kind=quantity.kind,

@@ -18,8 +18,9 @@ import pandas as pd
 from ragprof.core import in_order
 from ragprof.core.quantities import LATENCIES, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
-from ragprof.statistics.draws import CONFIDENCE, resampled_counts
+from ragprof.statistics.draws import resampled_counts
 from ragprof.statistics.paired import Effect, Timed, finite_interval, quantile_effects
+from ragprof.statistics.unseen import CONFIDENCE
 from ragprof.studies.gate.document import GateVerdict, Noise
 from ragprof.studies.gate.evidence import WHOLE
 from ragprof.studies.gate.verdicts import better_of, bound, gate_verdict, given_tolerance

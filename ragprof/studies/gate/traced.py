@@ -6,7 +6,7 @@ scatter of each side's own quantile; margins, verdicts and Holm's correction are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,20 @@ from ragprof.core.quantities import KINDS, LATENCIES, Kind, Quantity, quantity
 from ragprof.evals import GateMargin, GateSettings
 from ragprof.evals.recorded import COSTS, RATES, SCORES
 from ragprof.evals.settings import settings_of
-from ragprof.evals.traced import SPANS, TRACES, UNACCOUNTED, USAGE, WHOLE, is_trace_profile, traced_manifest
-from ragprof.statistics.draws import Array
+from ragprof.evals.traced import (
+    SPANS,
+    TRACES,
+    UNACCOUNTED,
+    USAGE,
+    WHOLE,
+    groups_of,
+    is_trace_profile,
+    traced_manifest,
+)
 from ragprof.statistics.paired import NS_PER_MS, Effect, holm
 from ragprof.statistics.power import more_queries
 from ragprof.statistics.unpaired import LEAST, mean_effect, quantile_effect
+from ragprof.statistics.unseen import UNIT
 from ragprof.studies.gate import verdicts
 from ragprof.studies.gate.comparison import gate_message
 from ragprof.studies.gate.document import (
@@ -45,6 +54,7 @@ UNPAIRED = (
 )
 FEW = f"a p95 of fewer than {LEAST['p95']} traces a side is not compared"
 ONE_TRACE = "one trace has no scatter"
+ALL_EQUAL = "so few traces, all of one value, have no interval"
 JUDGED = "Judged"
 
 
@@ -81,48 +91,57 @@ class TracedSide:
         }
 
     @cached_property
-    def samples(self) -> Mapping[str, Mapping[Quantity, Array]]:
-        """Pipeline -> quantity -> a value a trace: ms, counts, USD of 1,000 such traces, a metric."""
-        found: dict[str, dict[Quantity, Array]] = {name: {} for name in self.pipelines}
+    def groups(self) -> Mapping[str, pd.Series]:
+        """Pipeline -> the number of the group that each trace is of, by its id."""
+        found = {}
+        for name, rows in self.traces.groupby("pipeline", observed=True):
+            found[str(name)] = pd.Series(groups_of(rows), index=rows["query_id"].astype(str))
+        return found
+
+    @cached_property
+    def samples(self) -> Mapping[str, Mapping[Quantity, pd.Series]]:
+        """Pipeline -> quantity -> a value a trace, by its id: ms, counts, USD of 1,000 such traces, a metric."""
+        found: dict[str, dict[Quantity, pd.Series]] = {name: {} for name in self.pipelines}
         self._add_times(found)
         usage = USAGE.read(self.folder / "usage.parquet")
         for (name, stage, unit), rows in usage.groupby(["pipeline", "stage", "unit"], observed=True):
-            found[str(name)][Quantity("usage", str(stage), str(unit))] = rows["count"].to_numpy(dtype=float)
+            found[str(name)][Quantity("usage", str(stage), str(unit))] = _by_trace(rows, rows["count"])
         for own in found.values():
             # Only errors and retries that there were have a row; all other traces that have the stage have none.
             for calls in [each for each in own if each.name == "calls"]:
                 for unit in ("errors", "retries"):
                     asked = Quantity("usage", calls.stage, unit)
-                    seen = own.get(asked, np.zeros(0))
-                    own[asked] = np.concatenate([seen, np.zeros(max(0, len(own[calls]) - len(seen)))])
+                    seen = own.get(asked, own[calls].iloc[:0])
+                    others = own[calls][~own[calls].index.isin(seen.index)]
+                    own[asked] = pd.concat([seen, pd.Series(0.0, index=others.index)])
         self._add_costs(found)
         if (self.folder / "scores.parquet").exists():
             self._add_scores(found, SCORES.read(self.folder / "scores.parquet"))
         return found
 
-    def _add_times(self, found: dict[str, dict[Quantity, Array]]) -> None:
+    def _add_times(self, found: dict[str, dict[Quantity, pd.Series]]) -> None:
         spans = SPANS.read(self.folder / "spans.parquet")
         for (name, stage), rows in spans.groupby(["pipeline", "stage"], observed=True):
             if stage != UNACCOUNTED:
-                values = rows["duration_ns"].to_numpy(dtype=float) / NS_PER_MS
+                values = _by_trace(rows, rows["duration_ns"] / NS_PER_MS)
                 own = "" if stage == WHOLE else str(stage)
                 found[str(name)] |= {Quantity("latency", own, latency): values for latency in LATENCIES}
 
-    def _add_costs(self, found: dict[str, dict[Quantity, Array]]) -> None:
+    def _add_costs(self, found: dict[str, dict[Quantity, pd.Series]]) -> None:
         costs = COSTS.read(self.folder / "costs.parquet")
         table = costs[["pipeline", "query_id", "stage"]].assign(usd=costs["usd"].astype(float) * 1_000)
         for name, rows in table.groupby("pipeline", observed=True):
             whole = rows.groupby("query_id", observed=True)["usd"]
-            found[str(name)][Quantity("cost", "", "")] = whole.sum()[whole.count() == whole.size()].to_numpy()
+            found[str(name)][Quantity("cost", "", "")] = whole.sum()[whole.count() == whole.size()].rename(index=str)
             for stage, part in rows.groupby("stage", observed=True):
                 priced = part[part["usd"].notna()].groupby("query_id", observed=True)["usd"].sum()
-                found[str(name)][Quantity("cost", str(stage), "")] = priced.to_numpy()
+                found[str(name)][Quantity("cost", str(stage), "")] = priced.rename(index=str)
 
     @staticmethod
-    def _add_scores(found: dict[str, dict[Quantity, Array]], scores: pd.DataFrame) -> None:
+    def _add_scores(found: dict[str, dict[Quantity, pd.Series]], scores: pd.DataFrame) -> None:
         for (name, stage, metric), rows in scores.groupby(["pipeline", "stage", "metric"]):
             if not str(metric).startswith(JUDGED):
-                found[str(name)][Quantity("quality", str(stage), str(metric))] = rows["value"].to_numpy(dtype=float)
+                found[str(name)][Quantity("quality", str(stage), str(metric))] = _by_trace(rows, rows["value"])
         for own in found.values():
             stages = {each.stage for each in own if each.kind == "quality"}
             final = "rerank" if "rerank" in stages else "search"
@@ -137,6 +156,10 @@ class TracedSide:
         facts = traced_manifest(self.folder)
         version, created = str(facts["ragprof_version"]), str(facts["created"])
         return ComparedSide(self.label, "recording", {}, created, version, str(facts["recording"]), len(self.traces))
+
+
+def _by_trace(rows: pd.DataFrame, values: pd.Series) -> pd.Series:
+    return pd.Series(values.to_numpy(dtype=float), index=rows["query_id"].astype(str))
 
 
 @dataclass(frozen=True)
@@ -264,9 +287,10 @@ def _rows(
         [side.samples[name].get(asked) for side, name in zip(sides, pair, strict=True)] for pair, asked, _ in asks
     ]
     reasons = [_obstacle(sides, *each) for each in zip(asks, samples, strict=True)]
+    groups = [[side.groups.get(name) for side, name in zip(sides, pair, strict=True)] for pair, _, _ in asks]
     effects = [
-        None if reason else _effect(asked, *(np.asarray(sample) for sample in both), confidence=1 - alpha)
-        for (_, asked, _), both, (_, reason) in zip(asks, samples, reasons, strict=True)
+        None if reason else _effect(asked, both, own, confidence=1 - alpha)
+        for (_, asked, _), both, own, (_, reason) in zip(asks, samples, groups, reasons, strict=True)
     ]
     ps = {str(at): each.p for at, each in enumerate(effects) if each is not None and each.p is not None}
     corrected = holm(ps)
@@ -276,16 +300,25 @@ def _rows(
     ]
 
 
-def _effect(asked: Quantity, base: Array, candidate: Array, *, confidence: float) -> Effect:
+def _effect(
+    asked: Quantity, both: Sequence[pd.Series | None], groups: Sequence[pd.Series | None], *, confidence: float
+) -> Effect:
+    """Of samples that are there. Traces that belong together count as one."""
+    (base, first), (candidate, second) = (
+        (each.to_numpy(dtype=float), own.reindex(each.index).to_numpy(np.int64))
+        for each, own in zip(both, groups, strict=True)
+        if each is not None and own is not None
+    )
     if asked.kind == "latency":
-        return quantile_effect(base, candidate, asked.name, seed=0, confidence=confidence)
-    return mean_effect(base, candidate, confidence=confidence)
+        return quantile_effect(base, candidate, asked.name, seed=0, groups=(first, second), confidence=confidence)
+    bounds = UNIT if asked.kind == "quality" else None
+    return mean_effect(base, candidate, groups=(first, second), bounds=bounds, confidence=confidence)
 
 
 def _obstacle(
     sides: tuple[TracedSide, TracedSide],
     ask: tuple[tuple[str, str], Quantity, GateMargin],
-    samples: Sequence[Array | None],
+    samples: Sequence[pd.Series | None],
 ) -> tuple[Verdict, str]:
     """What stands in the way of a comparison, with its reason; an empty reason where nothing does."""
     pair, asked, _ = ask
@@ -308,7 +341,7 @@ def _obstacle(
 
 def _row(
     ask: tuple[tuple[str, str], Quantity, GateMargin],
-    samples: Sequence[Array | None],
+    samples: Sequence[pd.Series | None],
     obstacle: tuple[Verdict, str],
     effect: Effect | None,
     p_holm: float | None,
@@ -331,7 +364,7 @@ def _row(
     if effect is not None:
         told = verdicts.verdict(effect.interval, margin=bound.value, p=p_holm, better=better, alpha=alpha)
         if effect.interval is None:
-            reason = FEW if asked.kind == "latency" else ONE_TRACE
+            reason = FEW if asked.kind == "latency" else ONE_TRACE if effect.n == 1 else ALL_EQUAL
         reason = reason or verdicts.correction(told, effect.interval, p=p_holm, family=family)
         if told == "undecided":
             alone = alpha / max(1, family)
@@ -364,8 +397,19 @@ def _differences(base: TracedSide, candidate: TracedSide) -> list[FactDifference
     return [FactDifference(name, before, after, "nothing") for name, before, after in found if before != after]
 
 
+def _repeats(base: TracedSide, candidate: TracedSide) -> Iterator[str]:
+    """How many traces of each side are witnesses of their own, where not all are."""
+    found = [(len(side.traces), sum(own.nunique() for own in side.groups.values())) for side in (base, candidate)]
+    if any(traces > groups for traces, groups in found):
+        told = [f"{traces:,} traces of {groups:,}" for traces, groups in found]
+        yield (
+            f"Traces of one question or one session count as one: base {told[0]}, candidate {told[1]} questions and "
+            "sessions that are independent; intervals and p go by these."
+        )
+
+
 def _notes(base: TracedSide, candidate: TracedSide, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    notes = [UNPAIRED]
+    notes = [UNPAIRED, *_repeats(base, candidate)]
     for before, after in pairs:
         if before != after:
             notes.append(f"'{before}' of the base is compared with '{after}' of the candidate.")

@@ -33,6 +33,7 @@ from ragprof.record.budget import FewTimed, few_timed
 from ragprof.record.unread import UnreadTexts
 from ragprof.statistics.draws import Draws, observed_interval
 from ragprof.statistics.estimates import latency_quantiles, rounded
+from ragprof.statistics.unseen import SIGNED, UNIT, Bounds
 from ragprof.studies.growth.data import BIASED, KINDS, UNBIASED, Array, GrowthData, PipelineData, read_growth
 from ragprof.studies.growth.forecasts import forecasts
 from ragprof.studies.growth.recorded import GrownApp
@@ -62,6 +63,10 @@ UNCORRECTED = (
     "These are of all passages; at smaller sizes rankings hold passages that nobody pooled, which no correction mends: "
     "the curves show the judgements as they are."
 )
+
+
+WITHIN: Mapping[str, Bounds | None] = {"change": SIGNED, "prompt_tokens": None}
+"""Bounds of what is estimated by size; of all else they are UNIT."""
 
 
 def analyse(folder: Path) -> GrowthSection:
@@ -125,7 +130,7 @@ def points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
             "coverage": data.coverage()[..., None],
             "present": pipeline.at_stage(UNBIASED, "present", relevant),
         }
-    known = by_size(data.draws, {name: values for name, values in asked.items() if values is not None})
+    known = by_size(data.draws, {name: values for name, values in asked.items() if values is not None}, WITHIN)
     found: list[dict[str, Any]] = []
     for place, size in enumerate(data.sizes(curve)):
         at = {name: estimates[place] for name, estimates in known.items()}
@@ -133,7 +138,7 @@ def points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
         point: dict[str, Any] = {
             "size": size,
             "scores": {stage: scores["scores", stage] for stage in stages if ("scores", stage) in scores},
-            "change": at["change"][0],
+            "change": at["change"][0] if place else _by_itself(at["change"][0]),
             "context_tokens": dict(zip(KINDS, np.nanmean(tokens[:, place], axis=(0, 1)).tolist(), strict=True)),
             "context_share": dict(zip(KINDS, at["context_share"], strict=True)),
             "prompt_tokens": at["prompt_tokens"][0],
@@ -149,13 +154,17 @@ def points(pipeline: PipelineData, curve: str) -> list[dict[str, Any]]:
     return found
 
 
-def by_size(draws: Draws, asked: Mapping[Any, Array]) -> dict[Any, list[list[dict[str, Any]]]]:
+def by_size(
+    draws: Draws, asked: Mapping[Any, Array], bounds: Mapping[Any, Bounds | None]
+) -> dict[Any, list[list[dict[str, Any]]]]:
     """Name -> one list per size with an estimate per column, of values (orders, sizes, queries, columns).
 
-    All are resampled in one call: stages and sizes have many columns in common.
+    `bounds` are those of one value, UNIT of what it does not name. All are resampled in one call: stages
+    and sizes have many columns in common.
     """
     flat = [values.transpose(0, 2, 1, 3).reshape(values.shape[0], values.shape[2], -1) for values in asked.values()]
-    found = iter(draws.estimates(np.concatenate(flat, axis=2)))
+    within = [bounds.get(name, UNIT) for name, values in asked.items() for _ in range(values[0, :, 0].size)]
+    found = iter(draws.estimates(np.concatenate(flat, axis=2), bounds=within))
     return {
         name: [[next(found) for _ in range(values.shape[3])] for _ in range(values.shape[1])]
         for name, values in asked.items()
@@ -197,11 +206,21 @@ def evidence(pipeline: PipelineData) -> list[dict[str, Any]]:
     """
     kept, natural = pipeline.quality(BIASED), pipeline.quality(UNBIASED)
     parts = np.stack([kept[:, :1] - kept, kept - natural], axis=-1)
-    (found,) = by_size(pipeline.data.draws, {"": parts}).values()
+    (found,) = by_size(pipeline.data.draws, {"": parts}, {"": SIGNED}).values()
     return [
-        {"size": size, "distractors": distractors, "missing_evidence": missing}
-        for size, (distractors, missing) in zip(pipeline.data.sizes(), found, strict=True)
+        {
+            "size": size,
+            "distractors": distractors if place else _by_itself(distractors),
+            # At the size of the whole corpus both curves are of that.
+            "missing_evidence": missing if place < len(found) - 1 else _by_itself(missing),
+        }
+        for place, (size, (distractors, missing)) in enumerate(zip(pipeline.data.sizes(), found, strict=True))
     ]
+
+
+def _by_itself(found: dict[str, Any]) -> dict[str, Any]:
+    """The difference of something from itself where it is 0: no query could have shown anything else."""
+    return {**found, "interval": None} if found["mean"] == 0 else found
 
 
 def losses(pipeline: PipelineData) -> list[dict[str, Any]]:
@@ -220,6 +239,7 @@ def losses(pipeline: PipelineData) -> list[dict[str, Any]]:
     reranked = search if at["rerank"] is None else at["rerank"]
     exact = search if at["exact"] is None else at["exact"]
     known = pipeline.name not in data.manifest["exactness_unknown"]
+    same = {name for name, stage in (("index", "exact"), ("rerank", "rerank")) if at[stage] is None}
     parts = {
         "embedding": 1 - exact,
         "index": exact - search if known else np.full(search.shape, np.nan),
@@ -227,12 +247,13 @@ def losses(pipeline: PipelineData) -> list[dict[str, Any]]:
         "packing": reranked - inject,
         "total": 1 - inject,
     }
-    (found,) = by_size(data.draws, {"": np.concatenate(list(parts.values()), axis=-1)}).values()
+    (found,) = by_size(data.draws, {"": np.concatenate(list(parts.values()), axis=-1)}, {"": SIGNED}).values()
     lines: list[dict[str, Any]] = []
     for size, estimates in zip(data.sizes(), found, strict=True):
         lines.append({"size": size, "metric": data.metric})
         for name, each in zip(parts, estimates, strict=True):
-            lines[-1] |= {name: each["mean"], f"{name}_interval": each["interval"]}
+            told = _by_itself(each) if name in same else each
+            lines[-1] |= {name: told["mean"], f"{name}_interval": told["interval"]}
     return lines
 
 

@@ -40,7 +40,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ragprof.core.errors import BadInput, UnknownName
-from ragprof.statistics.draws import CONFIDENCE, ENDS, interval
+from ragprof.statistics.draws import ENDS, interval
+from ragprof.statistics.unseen import CONFIDENCE
 
 CONSTANT, LINEAR, LOGARITHMIC = "constant", "linear", "logarithmic"
 LOG_LINEAR, POWER_LAW, SUM_OF_PARTS = "log-linear", "power law", "sum of parts"

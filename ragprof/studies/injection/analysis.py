@@ -23,6 +23,7 @@ from ragprof.report import figures
 from ragprof.report.tables import open_span
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, rounded
 from ragprof.statistics.paired import compared, holm, paired_p
+from ragprof.statistics.unseen import SIGNED, UNIT, Bounds
 from ragprof.studies.contract import ComparedPair, EstimateValue
 from ragprof.studies.injection.data import (
     OWN,
@@ -183,8 +184,8 @@ def analyse(folder: Path) -> InjectionSection:
     return InjectionSection.model_validate({**rounded(section.as_json()), **sentences, **beside})
 
 
-def _estimate(values: pd.Series, seed: int) -> EstimateValue:
-    return EstimateValue(**estimated(values, seed=seed))
+def _estimate(values: pd.Series, seed: int, bounds: Bounds | None = None) -> EstimateValue:
+    return EstimateValue(**estimated(values, bounds=bounds, seed=seed))
 
 
 def _medians(folder: Path) -> dict[str, FirstTokenMedian]:
@@ -219,7 +220,10 @@ def swept_settings(data: InjectionData, name: str, kind: str, key: str) -> list[
             for part in PromptParts.model_fields
         }
         tokens = PromptParts(**{part: None if isnan(mean) else float(mean) for part, mean in means.items()})
-        estimates = {key: _estimate(asked[column], data.seed) for key, column in SWEPT_MEANS.items()}
+        estimates = {
+            key: _estimate(asked[column], data.seed, None if key == "prompt_tokens" else UNIT)
+            for key, column in SWEPT_MEANS.items()
+        }
         rows.append(
             SweptSetting(
                 **{key: step},
@@ -298,12 +302,12 @@ def answers_of(
     return PipelineAnswers(
         setting=OWN,
         n=n,
-        **{key: _estimate(asked[column], seed) for key, column in ANSWER_MEANS.items()},
+        **{key: _estimate(asked[column], seed, UNIT) for key, column in ANSWER_MEANS.items()},
         attribution={stage: count / n if n else None for stage, count in counts.items()},
         attribution_counts=counts,
         abstention=Abstention(
-            unanswerable=_estimate(unanswerable["abstained"], seed) if len(unanswerable) else None,
-            answerable=_estimate(asked["abstained"], seed),
+            unanswerable=_estimate(unanswerable["abstained"], seed, UNIT) if len(unanswerable) else None,
+            answerable=_estimate(asked["abstained"], seed, UNIT),
         ),
         judge=None if judge is None else JudgeAgreement(**judge),
         endings=AnswerEndings(
@@ -371,10 +375,14 @@ def orders(by_order: Mapping[str, pd.DataFrame], *, k: int, seed: int) -> list[C
                 metric="correct", p=raw[order], p_holm=adjusted[order], pairs=len(raw), seed=seed,
             )  # fmt: skip
             against = {key: told[key] for key in ("p", "p_holm", "verdict")}
-            against["difference"] = _estimate(gained(rows["correct"], first), seed)
+            against["difference"] = _estimate(gained(rows["correct"], first), seed, SIGNED)
         means = {
-            key: _estimate(rows[column], seed)
-            for key, column in (("answer_f1", "f1"), ("correct", "correct"), ("evidence_position", "evidence_position"))
+            key: _estimate(rows[column], seed, bounds)
+            for key, column, bounds in (
+                ("answer_f1", "f1", UNIT),
+                ("correct", "correct", UNIT),
+                ("evidence_position", "evidence_position", None),
+            )
         }
         found.append(ChunkOrder(order=order, k=k, withheld=withheld(rows), **means, **against))
     return found

@@ -70,7 +70,7 @@ def usd_interval(bill: AnswerBill | None, draws: Draws) -> tuple[str, str] | Non
     """Its interval over questions; None where an item is known for a single one."""
     if bill is None or bill.rests_on < 2:
         return None
-    found = ends(bill.drawn(draws) * QUERIES)
+    found = ends(bill.drawn(draws) * QUERIES, n=bill.rests_on)
     if found is None:
         return None
     low, high = (plain(Decimal(repr(end))) for end in found)

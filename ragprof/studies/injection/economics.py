@@ -39,6 +39,7 @@ from ragprof.statistics.draws import Array, Draws, over, resampled
 from ragprof.statistics.estimates import estimated, gained
 from ragprof.statistics.paired import paired_p
 from ragprof.statistics.power import ALPHA, more_queries_needed
+from ragprof.statistics.unseen import SIGNED, UNIT
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.injection.data import OWN, AnswerBill, added_usd, withheld
 from ragprof.studies.injection.section import (
@@ -159,9 +160,9 @@ def economics_of(
         joules_per_correct_answer=_or_none(over(facts.joules, facts.accuracy), facts.metered),
         energy_usd_per_1000_queries=_or_none(kwh * usd_per_kwh, facts.metered),
         kg_co2_per_1000_queries=_or_none(kwh * kg_per_kwh, facts.metered),
-        accuracy=EstimateValue(**estimated(asked["correct"], seed=seed)),
-        relevance=EstimateValue(**estimated(asked["ndcg"], seed=seed)),
-        time_to_first_token_s=EstimateValue(**estimated(timed["until_token_ns"] / 1e9, seed=seed)),
+        accuracy=EstimateValue(**estimated(asked["correct"], bounds=UNIT, seed=seed)),
+        relevance=EstimateValue(**estimated(asked["ndcg"], bounds=UNIT, seed=seed)),
+        time_to_first_token_s=EstimateValue(**estimated(timed["until_token_ns"] / 1e9, bounds=None, seed=seed)),
         utility={f"{each:g}": _or_none(facts.utility(each), facts.decided) for each in sensitivities},
         formulas=dict(FORMULAS),
     )
@@ -203,8 +204,8 @@ def marginal(name: str, settings: Sequence[SweptAnswers], *, value_usd: float | 
     steps = []
     for before, after in pairwise(settings):
         gain, f1_gain, later = (
-            EstimateValue(**estimated(gained(getattr(after, key), getattr(before, key)), seed=seed))
-            for key in ("correct", "f1", "first_token_ns")
+            EstimateValue(**estimated(gained(getattr(after, key), getattr(before, key)), bounds=bounds, seed=seed))
+            for key, bounds in (("correct", SIGNED), ("f1", SIGNED), ("first_token_ns", None))
         )
         added = added_usd(after.bill, before.bill)
         price: str | None = None
@@ -257,12 +258,13 @@ def last_worthwhile(
 def gain_of(candidate: SweptAnswers, baseline: SweptAnswers, *, value_usd: float | None, seed: int) -> ChunkGain:
     """Candidate against baseline; an unpriced bill makes the net gain in money unknown."""
     gains = gained(candidate.correct, baseline.correct)
-    gain = EstimateValue(**estimated(gains, seed=seed))
+    gain = EstimateValue(**estimated(gains, bounds=SIGNED, seed=seed))
     added = Decimal(0) if value_usd is None else added_usd(candidate.bill, baseline.bill)
     if added is None:
         return ChunkGain(candidate, baseline.k, gain, EstimateValue(mean=None, interval=None, n=0), 0, None)
-    nets = gains if value_usd is None else gains * value_usd - float(added)
-    net = EstimateValue(**estimated(nets, seed=seed))
+    worth, price = (1.0 if value_usd is None else value_usd), float(added)
+    nets = gains if value_usd is None else gains * worth - price
+    net = EstimateValue(**estimated(nets, bounds=(-worth - price, worth - price), seed=seed))
     low, high = net.interval or (0.0, 0.0)
     outside = not (low or 0.0) <= 0 <= (high or 0.0)
     significant = outside and paired_p(nets, np.zeros(len(nets)), seed=seed) < ALPHA

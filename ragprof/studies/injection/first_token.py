@@ -105,7 +105,7 @@ def decode_per_token(live: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     counted = live.assign(after=live["output_tokens"] - thought - 1)
     sums = counted[counted["decode_ns"].notna() & (counted["after"] > 0)]
     sums = sums.groupby("query_id")[["decode_ns", "after"]].sum()
-    return estimated(sums["decode_ns"] / sums["after"], seed=seed)
+    return estimated(sums["decode_ns"] / sums["after"], bounds=None, seed=seed)
 
 
 def fitted(timings: PrefillTimings, *, seed: int) -> FittedTerms:

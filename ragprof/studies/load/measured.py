@@ -181,7 +181,7 @@ class MeasuredStep:
             third = len(values) // 3
             if third < 10:
                 continue
-            first, last = mean_estimate(_means(values[:third])), mean_estimate(_means(values[-third:]))
+            first, last = (mean_estimate(_means(each), bounds=None) for each in (values[:third], values[-third:]))
             if first.interval and last.interval and last.interval[0] > DRIFT * first.interval[1]:
                 growing.append((last.mean or 0) / (first.mean or 1))
         if growing:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ragprof.evals.recorded import JUDGEMENT, read_manifest
 from ragprof.price.pricing import plain
 from ragprof.report import figures
+from ragprof.statistics.unseen import SIGNED
 from ragprof.studies.contract import EstimateValue, VerdictWord
 from ragprof.studies.load.section import LoadSection, LoadTarget, LoadVerdict
 from ragprof.studies.reranker import data as reranker_data
@@ -68,12 +69,13 @@ def _verdict(own: LoadTarget, without: LoadTarget, depths: list[LoadTarget], kno
 
 def _gain(known: RerankerData, name: str, depth: int) -> EstimateValue:
     at = depth if depth in known.arm(name).depths else None
-    return EstimateValue(**known.draws.estimate(known.gain(name, known.metric, at)))
+    return EstimateValue(**known.draws.estimate(known.gain(name, known.metric, at), bounds=SIGNED))
 
 
 def _keeps_quality(known: RerankerData, name: str, depth: int) -> bool:
     """Whether the shallower depth surely loses less than the margin against the pipeline's own."""
-    loss = known.draws.estimate(known.reranked(name, known.metric) - known.reranked(name, known.metric, depth))
+    lost = known.reranked(name, known.metric) - known.reranked(name, known.metric, depth)
+    loss = known.draws.estimate(lost, bounds=SIGNED)
     high = None if loss["interval"] is None else loss["interval"][1]
     return high is not None and high < known.settings.margin
 

@@ -117,6 +117,6 @@ def cold_start(spans: pd.DataFrame) -> dict[str, int]:
 def mean_usage(usage: pd.DataFrame, *, seed: int) -> dict[str, EstimateValue]:
     """Mean count per query of each `stage.unit` of one pipeline."""
     return {
-        f"{stage}.{unit}": EstimateValue.of(mean_estimate(rows["count"].to_numpy(), seed=seed))
+        f"{stage}.{unit}": EstimateValue.of(mean_estimate(rows["count"].to_numpy(), bounds=None, seed=seed))
         for (stage, unit), rows in usage.groupby(["stage", "unit"])
     }

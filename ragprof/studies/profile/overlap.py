@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.statistics.estimates import mean_estimate
+from ragprof.statistics.unseen import UNIT
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.profile.section import Overlap
 
@@ -39,6 +40,6 @@ def _overlap(one: str, other: str, firsts: Mapping[str, Mapping[str, list[str]]]
         one=one,
         other=other,
         depth=DEPTH,
-        shared=EstimateValue.of(mean_estimate(shared, seed=seed)),
-        same_first=EstimateValue.of(mean_estimate(same, seed=seed)),
+        shared=EstimateValue.of(mean_estimate(shared, bounds=UNIT, seed=seed)),
+        same_first=EstimateValue.of(mean_estimate(same, bounds=UNIT, seed=seed)),
     )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ragprof.statistics.estimates import finite, gained, mean_estimate
 from ragprof.statistics.paired import compared, holm, paired_ps
+from ragprof.statistics.unseen import SIGNED, UNIT
 from ragprof.studies.contract import ComparedPair, EstimateValue
 
 
@@ -23,7 +24,7 @@ def estimates(scores: pd.DataFrame, *, seed: int) -> dict[str, dict[str, Estimat
     """stage -> metric -> mean with interval, for one pipeline."""
     result: dict[str, dict[str, EstimateValue]] = {}
     for (stage, metric), rows in scores.groupby(["stage", "metric"], sort=False):
-        estimate = mean_estimate(rows.sort_values("query_id")["value"].to_numpy(), seed=seed)
+        estimate = mean_estimate(rows.sort_values("query_id")["value"].to_numpy(), bounds=UNIT, seed=seed)
         result.setdefault(str(stage), {})[str(metric)] = EstimateValue.of(estimate)
     return result
 
@@ -39,7 +40,9 @@ def change_by_reranking(scores: pd.DataFrame, metric: str, *, seed: int) -> Esti
     values = scores[scores["metric"] == metric].pivot(index="query_id", columns="stage", values="value")
     if not {"search", "rerank"} <= {*values.columns}:
         return None
-    return EstimateValue.of(mean_estimate(gained(values["rerank"], values["search"]).to_numpy(), seed=seed))
+    return EstimateValue.of(
+        mean_estimate(gained(values["rerank"], values["search"]).to_numpy(), bounds=SIGNED, seed=seed)
+    )
 
 
 def comparisons(scores: Mapping[str, pd.DataFrame], metric: str, *, seed: int) -> list[ComparedPair]:

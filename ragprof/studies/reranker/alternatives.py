@@ -24,6 +24,7 @@ from ragprof.price.pricing import QUERIES
 from ragprof.record.disturbance import disturbances
 from ragprof.statistics.draws import Array
 from ragprof.statistics.estimates import quantile, rounds_of
+from ragprof.statistics.unseen import SIGNED
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker.chunks import more_chunks
 from ragprof.studies.reranker.data import RerankerData
@@ -144,10 +145,11 @@ class ComparedPipeline:
         usd: float | None, p50_ns: float | None, tokens: float | None,
     ) -> Alternative:  # fmt: skip
         """An alternative of that quality, by query, beside this pipeline's own."""
-        difference = estimate(self.data, quality - own)
+        difference = estimate(self.data, quality - own, SIGNED)
+        tied = not np.nan_to_num(quality - own).any()
         return Alternative(
             name=name, what=what, k=k, depth=depth, metric=metric, quality=estimate(self.data, quality),
-            difference=difference, relation=relation(difference, self.data.settings.margin),
+            difference=difference, relation=relation(difference, self.data.settings.margin, tied=tied),
             usd_per_1000_queries=money(usd), p50_ns=p50_ns, tokens_per_query=tokens,
         )  # fmt: skip
 
@@ -179,8 +181,13 @@ def alternatives(data: RerankerData, arm: str, whole: MainBills) -> tuple[tuple[
     return (*_larger_k(this), *_pipelines(this), *_students(this), *_depths(this)), own
 
 
-def relation(difference: EstimateValue, margin: float) -> Relation:
-    """Of an alternative minus this: "better" or "worse" than it, "as good" within the margin, or "undecided"."""
+def relation(difference: EstimateValue, margin: float, *, tied: bool = False) -> Relation:
+    """Of an alternative minus this: "better" or "worse" than it, "as good" within the margin, or "undecided".
+
+    `tied` says that no query differs: as good in all that were asked, whatever others may show.
+    """
+    if tied and difference.n > 1:
+        return "as good"
     low, high = difference.interval or (None, None)
     if low is None or high is None:
         return "undecided"

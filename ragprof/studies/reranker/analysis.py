@@ -15,6 +15,7 @@ from ragprof.report import figures
 from ragprof.statistics.draws import VERDICT_RESAMPLES
 from ragprof.statistics.paired import paired_ps
 from ragprof.statistics.power import more_queries_needed
+from ragprof.statistics.unseen import unseen_share
 from ragprof.studies.labelled import gain_words, keeps_open, labelled_quality
 from ragprof.studies.reranker.alternatives import MainBills, alternatives, whole_bills
 from ragprof.studies.reranker.chunks import more_chunks
@@ -49,7 +50,6 @@ from ragprof.studies.reranker.statement import (
 )
 from ragprof.studies.reranker.verdict import (
     CLEARLY,
-    THREE,
     AtDepth,
     OpenQuestion,
     RerankerCase,
@@ -241,9 +241,8 @@ def rivals(
             continue
         if each.relation in ("as good", "better") and p50 < (1 - CLEARLY) * own.p50_ns:
             cheaper = mine - float(usd) + tokens * llm / QUERIES
-            low, high = each.difference.interval or (None, None)
-            # A tie of all queries has no width of its own: up to 3 in n may still differ.
-            less = THREE / each.difference.n if low == high == 0 else max(0.0, -(low or 0.0))
+            low, _ = each.difference.interval or (None, None)
+            less = max(0.0, -(low or 0.0))
             found.append(Rival(each.name, cheaper, own.tokens_per_query - tokens, less))
     return tuple(found)
 
@@ -328,9 +327,8 @@ def notes(data: RerankerData, arm: str) -> list[str]:
         found.append(f"{rests}, p95 on few of them; {_more_seconds(data, arm)}.")
     if not data.gain(arm, data.metric).any():
         found.append(
-            f"No query's {data.metric} changed. Resampling cannot draw what is not there, so tables and charts say "
-            f"+0.000 (+0.000 to +0.000); the verdict counts with the {THREE:.0f} in {len(data.query_ids):,} that may "
-            "still change (rule of three)."
+            f"No query's {data.metric} changed. Resampling cannot draw what is not there: the intervals count with up "
+            f"to {figures.share(unseen_share(len(data.query_ids)))} of other queries that may still change."
         )
     judged = float(data.values(arm, RERANK, facts.own_depth, "Judged@10").mean())
     if judged < LOW_JUDGED:

@@ -31,8 +31,9 @@ import pandas as pd
 from ragprof.core.quantities import LATENCIES
 from ragprof.price.pricing import QUERIES
 from ragprof.report.figures import difference, span
-from ragprof.statistics.draws import CONFIDENCE, Array, observed_interval
+from ragprof.statistics.draws import Array, observed_interval
 from ragprof.statistics.estimates import QUANTILES, quantile, quantile_estimates
+from ragprof.statistics.unseen import CONFIDENCE, SIGNED, UNIT
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import estimates, live_rounds, money
 from ragprof.studies.reranker.recorded import RERANK
@@ -54,13 +55,16 @@ def depth_curve(data: RerankerData, arm: str, nets: Callable[[int], str | None] 
     families = ("nDCG", "P", "evidence")
     metrics = list(dict.fromkeys([data.metric, *(f"{family}@{k}" for k in ks for family in families)]))
     own, columns = data.reranked(arm, data.metric), []
+    within = len(data.arm(arm).depths) * [*len(metrics) * [UNIT], SIGNED, SIGNED]
     for depth in data.arm(arm).depths:
         columns += [data.values(arm, RERANK, depth, metric) for metric in metrics]
         columns += [data.gain(arm, data.metric, depth), own - data.reranked(arm, data.metric, depth)]
-    found, rows = iter(estimates(data, np.column_stack(columns))), []
+    found, rows = iter(estimates(data, np.column_stack(columns), within)), []
     for depth in data.arm(arm).depths:
         scored = {metric: next(found) for metric in metrics}
         gain, loss = next(found), next(found)
+        if depth == data.arm(arm).own_depth:  # nothing is lost against itself, for whichever queries
+            loss = loss.model_copy(update={"interval": None})
         prompts = data.context_tokens(arm, RERANK, depth).mean(axis=1)
         usd = data.usd(arm, depth)
         shared = {

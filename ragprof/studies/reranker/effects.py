@@ -24,6 +24,7 @@ from ragprof.report.tables import open_span
 from ragprof.statistics.draws import Array, ends, resampled
 from ragprof.statistics.estimates import FEWEST, QUANTILES, quantile_draws, rounds_of
 from ragprof.statistics.paired import paired_ps
+from ragprof.statistics.unseen import SIGNED, UNIT, Bounds, all_equal, unseen_share
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.section import AddedLatency, PairedDifference, QualityGain
@@ -42,14 +43,14 @@ def means(data: RerankerData, values: Array) -> Array:
     return np.asarray(found[:, 0] if values.ndim == 1 else found)
 
 
-def estimates(data: RerankerData, columns: Array) -> list[EstimateValue]:
-    """Of the mean of each column of (queries, columns)."""
-    return [EstimateValue(**found) for found in data.draws.estimates(columns)]
+def estimates(data: RerankerData, columns: Array, bounds: Sequence[Bounds | None]) -> list[EstimateValue]:
+    """Of the mean of each column of (queries, columns); `bounds` are those of one value of it."""
+    return [EstimateValue(**found) for found in data.draws.estimates(columns, bounds=bounds)]
 
 
-def estimate(data: RerankerData, values: Array) -> EstimateValue:
+def estimate(data: RerankerData, values: Array, bounds: Bounds | None = UNIT) -> EstimateValue:
     """Of the mean over queries."""
-    return estimates(data, values[:, None])[0]
+    return estimates(data, values[:, None], [bounds])[0]
 
 
 def known(values: Array) -> int:
@@ -67,9 +68,18 @@ def ratio(numerator: Array, denominator: Array) -> Array:
     return np.asarray(np.where(above, numerator / np.where(above, denominator, 1.0), endless))
 
 
-def ratio_estimate(numerator: Array, denominator: Array, *, n: int) -> EstimateValue:
-    """Of two means in every resample; no mean where the denominator as found is not above 0."""
-    return EstimateValue(**resampled(ratio(numerator, denominator), n))
+def ratio_estimate(numerator: Array, denominator: Array, *, n: int, most: float = np.inf) -> EstimateValue:
+    """Of two means of scores in every resample; no mean where the denominator as found is not above 0.
+
+    `most` is the largest that it can be. Where it is the same in every resample, the scores of queries that were not
+    seen may differ by as much as scores can.
+    """
+    drawn = ratio(numerator, denominator)
+    found = EstimateValue(**resampled(drawn, n))
+    if n < 2 or not np.isfinite(drawn).all() or not all_equal(drawn, SIGNED):
+        return found
+    reach = unseen_share(n) / float(denominator[0])
+    return found.model_copy(update={"interval": (float(drawn[0]) - reach, min(most, float(drawn[0]) + reach))})
 
 
 def metrics_of(data: RerankerData, arm: str) -> list[str]:
@@ -101,7 +111,7 @@ def paired_differences(data: RerankerData, differences: Array) -> list[PairedDif
     drawn, ps = means(data, differences), paired_ps(np.nan_to_num(differences.T), seed=data.seed).tolist()
     found = []
     for row, p in enumerate(ps):
-        estimate = resampled(drawn[:, row], known(differences[row]))
+        estimate = resampled(drawn[:, row], known(differences[row]), bounds=SIGNED)
         found.append(
             PairedDifference(
                 difference=estimate["mean"],
@@ -124,7 +134,7 @@ def added_latency(data: RerankerData, arm: str, depth: int | None = None) -> Add
             quantile_draws(live_rounds(data, arm, each, both), levels, seed=data.seed) for each in (0, own)
         )
         for name, drawn in zip(LATENCIES, (reranked - plain).T, strict=True):
-            span = ends(drawn) if len(both) >= FEWEST[name] else None
+            span = ends(drawn, n=len(both)) if len(both) >= FEWEST[name] else None
             result[f"added_{name}_ns"] = round(float(drawn[0]))
             result[f"added_{name}_interval_ns"] = span and [None if end is None else round(end) for end in span]
     return AddedLatency(**result, timed_queries=len(both))
@@ -149,7 +159,7 @@ def found_money(usd: Array | None) -> str | None:
 
 def money_ends(usd: Array | None, n: int) -> tuple[str | None, str | None] | None:
     """The interval of a figure in every resample; None below two queries, an end that is infinite is None."""
-    found = None if usd is None or n < 2 or np.isnan(usd[0]) else ends(usd)
+    found = None if usd is None or n < 2 or np.isnan(usd[0]) else ends(usd, n=n)
     return None if found is None else (money(found[0]), money(found[1]))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ragprof.evals.recorded import JUDGEMENT, read_manifest
 from ragprof.price.pricing import QUERIES
+from ragprof.statistics.unseen import SIGNED
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.growth import data as growth_data
 from ragprof.studies.growth.analysis import CROSSES, FROM_THE_SMALLEST, NOT_WITHIN, crossover
@@ -46,7 +47,7 @@ def growth_value(data: RerankerData, arm: str) -> GrowthValue | None:
     found = crossover(grown.sizes(), reranked.swapaxes(0, 1), search.swapaxes(0, 1), bound=bound, draws=grown.draws)
     points = []
     for place, size in enumerate(grown.sizes()):
-        gain = EstimateValue(**grown.draws.estimate(reranked[:, place] - search[:, place]))
+        gain = EstimateValue(**grown.draws.estimate(reranked[:, place] - search[:, place], bounds=SIGNED))
         value = None if gain.mean is None or worth is None else gain.mean * POINTS * worth
         net = None if value is None or cost is None else cost - value
         points.append(SizePoint(size=size, gain=gain, worth=money(value), net_usd_per_1000_queries=money(net)))

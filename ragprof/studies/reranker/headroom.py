@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ragprof.report import figures
 from ragprof.statistics.draws import Array
+from ragprof.statistics.unseen import SIGNED
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import estimate, level, means, paired_differences, percent, ratio_estimate, told
 from ragprof.studies.reranker.recorded import ORACLE, WINDOWED
@@ -45,9 +46,9 @@ def headroom(data: RerankerData, arm: str) -> Headroom:
     oracle, deepest = (data.values(arm, ORACLE, depth, data.metric) for depth in (own_depth, depths[-1]))
     missed, left, room = best_possible(data, arm) - oracle, oracle - own, oracle - search
     missed_by_search, left_by_reranker, best = (estimate(data, each) for each in (missed, left, deepest))
-    share = ratio_estimate(means(data, own - search), means(data, room), n=len(room)) if room.any() else None
+    share = ratio_estimate(means(data, own - search), means(data, room), n=len(room), most=1.0) if room.any() else None
     limit: Literal["recall", "ordering", "neither"] = "neither"
-    low, high = estimate(data, missed - left).interval or (None, None)
+    low, high = estimate(data, missed - left, SIGNED).interval or (None, None)
     if low is not None and low > 0:
         limit = "recall"
     elif high is not None and high < 0:
@@ -65,7 +66,7 @@ def headroom(data: RerankerData, arm: str) -> Headroom:
         wins += f"; {level(left_by_reranker)} is left"
     advice = ""
     if limit == "recall" and float(left.mean()) * MUCH_LESS <= float(missed.mean()):
-        deeper, _ = estimate(data, deepest - oracle).interval or (0.0, 0.0)
+        deeper, _ = estimate(data, deepest - oracle, SIGNED).interval or (0.0, 0.0)
         # What would help more than another reranker; nothing where the ordering leaves as much as the search misses.
         advice = (
             f" Give it more candidates before a better reranker: the best order of {depths[-1]} would reach "

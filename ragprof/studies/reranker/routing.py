@@ -9,12 +9,14 @@ choice keeps of the gain what it reranks of the queries. Reads no file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragprof.report import figures
 from ragprof.statistics.draws import Array, resampled
+from ragprof.statistics.unseen import SIGNED, unseen_share
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import change, estimate, means, ratio, told
 from ragprof.studies.reranker.section import Routed, RoutingChoice
@@ -53,7 +55,7 @@ def routing_choice(data: RerankerData, arm: str) -> RoutingChoice | None:
     if not _is_significant(data, gain):
         words = f"There is no significant gain that could be kept: reranking every query changes {data.metric} by"
         unknown = dict.fromkeys(Routed.model_fields)
-        return RoutingChoice(**unknown, sentence=f"{words} {change(estimate(data, gain))}.")
+        return RoutingChoice(**unknown, sentence=f"{words} {change(estimate(data, gain, SIGNED))}.")
     everywhere = np.ones(len(gain), bool)
     signal, threshold = _chosen(known, gain, everywhere)
     routed = np.zeros(len(gain), bool)
@@ -114,7 +116,13 @@ def _kept(
     found = []
     for mask, column, (signal, threshold) in zip(masks, lost.T, named, strict=True):
         share = float(mask.mean())
-        kept = resampled(1 - ratio(column, total), len(mask)) if total[0] > 0 else {"mean": None, "interval": None}
+        kept: dict[str, Any] = {"mean": None, "interval": None}
+        if total[0] > 0:
+            kept = resampled(1 - ratio(column, total), len(mask))
+        if total[0] > 0 and not column.any():
+            # Where every query is reranked all is kept by definition, else what no query lost others still may.
+            reach = unseen_share(len(mask)) / float(total[0])
+            kept["interval"] = [1.0, 1.0] if mask.all() else [1.0 - reach, 1.0 + reach]
         found.append(
             Routed(
                 signal=signal,
@@ -131,7 +139,7 @@ def _kept(
 
 def _is_significant(data: RerankerData, gain: Array) -> bool:
     """Whether there is a gain to keep a share of; shares of what may be nothing say nothing."""
-    low, _ = estimate(data, gain).interval or (None, None)
+    low, _ = estimate(data, gain, SIGNED).interval or (None, None)
     return low is not None and low > 0
 
 

@@ -28,6 +28,7 @@ from ragprof.report import figures
 from ragprof.statistics.draws import Array, ends
 from ragprof.statistics.estimates import quantile, quantile_draws, rounds_of
 from ragprof.statistics.paired import paired_p
+from ragprof.statistics.unseen import SIGNED, UNIT
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.reranker.data import RerankerData
 from ragprof.studies.reranker.effects import TIMES, estimate, estimates, known, means, percent, ratio_estimate, share_of
@@ -183,7 +184,7 @@ def compared(
         over=over,
         retained=retained,
         quality_share=share,
-        difference=estimate(data, difference),
+        difference=estimate(data, difference, SIGNED),
         p=paired_p(zero_where_unknown, np.zeros(len(difference)), seed=data.seed) if known(difference) else None,
         agreement=agreement(data, teacher.ranking, student.ranking, k=k),
         cost_ratio=cost_ratio,
@@ -203,7 +204,7 @@ def _times(teacher: ComparedPart, student: ComparedPart, *, seed: int) -> tuple[
         return None
     taken, taught = (quantile_draws(rounds, [0.5], seed=seed)[:, 0] for rounds in (mine, theirs))
     ratios, n = taken / taught, len(theirs)
-    span = ends(ratios) if n > 1 else None
+    span = ends(ratios, n=n) if n > 1 else None
     found = EstimateValue(mean=float(ratios[0]), interval=None if span is None else (span[0], span[1]), n=n)
     return found, f"{duration(float(taken[0]))} against {duration(float(taught[0]))}"
 
@@ -239,7 +240,15 @@ def agreement(
     pairs = both.groupby("query_id")[["score_first", "score_second"]]
     taus = {str(query_id): kendall_tau(*rows.to_numpy(float).T) for query_id, rows in pairs}
     found["kendall_tau"] = pd.Series(taus, dtype=float).reindex(found.index)
-    return RankingAgreement(**dict(zip(measures, estimates(data, found.to_numpy(float)), strict=True)))
+    return RankingAgreement(
+        **dict(
+            zip(
+                measures,
+                estimates(data, found.to_numpy(float), [UNIT, UNIT, SIGNED]),
+                strict=True,
+            )
+        )
+    )
 
 
 def kendall_tau(first: Array, second: Array) -> float:

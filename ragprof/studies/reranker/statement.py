@@ -173,7 +173,7 @@ def _billing(
     return RerankerBilling(
         rate=rate.get("name"),
         **{key: rate.get(key) for key in keys},
-        units_per_query=estimate(data, data.units(arm, depth or data.arm(arm).own_depth)),
+        units_per_query=estimate(data, data.units(arm, depth or data.arm(arm).own_depth), None),
         utilisation=entry["utilisation"],
         unpriced=entry["unpriced"],
         reported_per_query={unit: float(counts.mean()) for unit, counts in reported.items()} or None,

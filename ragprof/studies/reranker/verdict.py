@@ -40,15 +40,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ragprof.report.figures import counted, difference, duration, span, usd, with_interval
+from ragprof.report.figures import counted, difference, duration, share, span, usd, with_interval
 from ragprof.statistics.draws import Array, interval
 from ragprof.statistics.power import ALPHA, more_queries
+from ragprof.statistics.unseen import SIGNED, all_equal, interval_of_equal, queries_to_exclude, unseen_share
 from ragprof.studies.contract import VerdictWord
 from ragprof.studies.reranker.section import SensitiveTo
 
 POINT = 0.01
-# None in n may be up to 3 / n: Hanley and Lippman-Hand, If nothing goes wrong, is everything all right?, JAMA 1983.
-THREE = 3.0
 NS_PER_MS = 1e6
 FEWEST = 6
 """With five queries the smallest p of a two-sided sign-flip test is 2 / 2^5 = 0.0625."""
@@ -153,15 +152,16 @@ class RerankerCase:
         return np.asarray(at.gain / POINT * self.worth_usd_per_point - at.cost)
 
     def value_limits(self, at: AtDepth) -> tuple[float, float] | None:
-        """The interval of that value, with what a gain may be of which no query showed anything."""
+        """The interval of that value, with what a gain may be that is the same for all queries."""
         value = self.value(at)
-        if value is None or at.gain.any():
+        if value is None or at.cost is None or not is_same_for_all(at.gain):
             return None if value is None else limits(value)
         low, high = (end / POINT * float(self.worth_usd_per_point or 0.0) for end in self.gain_limits(at))
-        return low + limits(value)[0], high + limits(value)[1]
+        paid = limits(-at.cost)
+        return low + paid[0], high + paid[1]
 
     def gain_limits(self, at: AtDepth) -> tuple[float, float]:
-        """The interval of a gain. Where no query changed at all, it may still be that up to 3 in n would."""
+        """The interval of a gain. Where all queries gain the same, most often nothing, what was not seen may differ."""
         return limits_of_change(at.gain, self.queries)
 
     def alone(self, at: AtDepth) -> RerankerCase:
@@ -182,10 +182,8 @@ class RerankerCase:
         """ "95% CI +0.012 to +0.030", or where that of the resamples would be 0 to 0, how far it may be from it."""
         if at.gain.any():
             return _ci(self.gain_limits(at))
-        return (
-            f"no query changed, but up to {THREE:.0f} in {self.queries:,} still may: "
-            f"{span(self.gain_limits(at), difference)}"
-        )
+        unseen = share(unseen_share(self.queries))
+        return f"no query changed, but up to {unseen} of others still may: {span(self.gain_limits(at), difference)}"
 
 
 def _ci(ends: tuple[float, float]) -> str:
@@ -204,9 +202,16 @@ def limits(figures: Array) -> tuple[float, float]:
     return interval(figures[1:]) or (-np.inf, np.inf)
 
 
+def is_same_for_all(drawn: Array) -> bool:
+    """Whether a paired difference of a metric is the same in every resample, since it is for every query."""
+    return bool(np.isfinite(drawn).all()) and all_equal(drawn, SIGNED)
+
+
 def limits_of_change(drawn: Array, queries: int) -> tuple[float, float]:
-    """Of a paired difference. Where no query changed at all, it may still be that up to 3 in n would."""
-    return limits(drawn) if drawn.any() else (-THREE / queries, THREE / queries)
+    """Of a paired difference of a metric; where all queries have the same, by what was not seen."""
+    if is_same_for_all(drawn):
+        return interval_of_equal(float(drawn[0]), queries, bounds=SIGNED) or limits(drawn)
+    return limits(drawn)
 
 
 def most_below(drawn: Array, *, queries: int) -> float:
@@ -449,7 +454,8 @@ def _open_gain(case: RerankerCase) -> OpenQuestion | None:
         needed = case.more_queries
         if not case.own.gain.any():
             # So many queries without a change that the most that may still change is below what counts.
-            needed = int(THREE / case.margin) + 1 - case.queries if case.margin else None
+            unchanged = queries_to_exclude(case.margin)
+            needed = None if unchanged is None else max(0, unchanged - case.queries) or None
         words = f"Its gain in ranking quality, {_change(case)}, is not significant {with_queries}"
         if case.checked:
             judged = f"{words}, of which people judged {case.checked:,}"
@@ -499,7 +505,7 @@ def _shallower(case: RerankerCase) -> Decision | None:
     """The smallest depth that would be kept too, loses little and saves something."""
     bound = min(case.margin, float(case.own.gain[0]) / 2)
     for at in _eligible(case):
-        low, high = limits(at.loss)
+        low, high = limits_of_change(at.loss, case.queries)
         saved = _savings_words(case, at)
         if high < bound and saved and _as_valuable(case, at) and as_declared(case.alone(at)).word == "KEEP":
             lost = f"{difference(-at.loss[0])} against the full depth ({_ci((-high, -low))})"

@@ -15,8 +15,9 @@ from ragprof.price.pricing import plain
 from ragprof.record.belonging import basis_of, belongs
 from ragprof.report import figures
 from ragprof.report.figures import counted
-from ragprof.statistics.draws import interval
+from ragprof.statistics.draws import resampled
 from ragprof.statistics.estimates import share_estimate
+from ragprof.statistics.unseen import SIGNED, UNIT, Bounds
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.screen.record import AS_IT_IS, WITH_SAMPLE
 from ragprof.studies.screen.recorded import EFFECTS, JUDGEMENT, MANIFEST, SAMPLED
@@ -92,7 +93,7 @@ def _pipeline(
     found = []
     for added in ("source", *ADDED) if (effects["added"] == "source").any() else ADDED:
         mine = effects[effects["added"] == added].sort_values("resample")
-        change = {key: _estimate(mine[key].to_numpy(), queries) for key in ("quality", "judged")}
+        change = {key: _estimate(mine[key].to_numpy(), queries, SIGNED) for key in ("quality", "judged")}
         context = mine["context_tokens"].to_numpy()
         found.append(
             AddedEffect(
@@ -103,7 +104,7 @@ def _pipeline(
                 if change["quality"] is None or added == "source"
                 else float(mine["quality_of_half"].iloc[0]),
                 judged=change["judged"],
-                from_source=_estimate(np.clip(mine["from_source"].to_numpy(), 0, 1), queries)
+                from_source=_estimate(np.clip(mine["from_source"].to_numpy(), 0, 1), queries, UNIT)
                 or EstimateValue(mean=None, interval=None, n=0),
                 context_tokens=_estimate(context, queries) or EstimateValue(mean=None, interval=None, n=0),
                 usd_per_1000=None if per_token is None else _estimate(context * per_token, queries),
@@ -120,11 +121,11 @@ def _pipeline(
     )
 
 
-def _estimate(values: Any, queries: int) -> EstimateValue | None:
-    """Of figures whose first is the estimate and whose others are resamples."""
+def _estimate(values: Any, queries: int, bounds: Bounds | None = None) -> EstimateValue | None:
+    """Of figures whose first is the estimate and whose others are resamples; `bounds` are those of one query."""
     if np.isnan(values).any():
         return None
-    return EstimateValue(mean=float(values[0]), interval=interval(values[1:]), n=queries)
+    return EstimateValue(**resampled(values, queries, bounds=bounds))
 
 
 def _sentences(section: ScreenSection) -> Iterator[str]:

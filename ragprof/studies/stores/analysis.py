@@ -16,6 +16,7 @@ from ragprof.record.disturbance import disturbance_of
 from ragprof.report import figures
 from ragprof.report.figures import counted
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, quantile
+from ragprof.statistics.unseen import SIGNED, UNIT
 from ragprof.studies.contract import EstimateValue, Latency
 from ragprof.studies.stores.freshness import change_sentences, changes_in, cold_in, cold_sentences, phases_in
 from ragprof.studies.stores.plan import EXACT
@@ -80,8 +81,8 @@ def analyse(folder: Path) -> StoresSection:
         own, exact = values(setting, stage, metric), values(EXACT, stage, metric)
         if own.empty:
             return None
-        change = None if setting == EXACT else EstimateValue(**estimated(gained(own, exact), seed=seed))
-        score = EstimateValue(**estimated(own, seed=seed))
+        change = None if setting == EXACT else EstimateValue(**estimated(gained(own, exact), bounds=SIGNED, seed=seed))
+        score = EstimateValue(**estimated(own, bounds=UNIT, seed=seed))
         return StoreQuality(score=score, change=change, within_margin=_kept(change, margin))
 
     def loss(setting: str) -> StoreLoss:
@@ -93,7 +94,7 @@ def analyse(folder: Path) -> StoresSection:
         last = values(setting, "rerank", metric) if manifest["reranker"] else search
 
         def part(lost: pd.Series) -> EstimateValue:
-            return EstimateValue(**estimated(lost, seed=seed))
+            return EstimateValue(**estimated(lost, bounds=SIGNED, seed=seed))
 
         return StoreLoss(
             setting=setting,
@@ -116,7 +117,7 @@ def analyse(folder: Path) -> StoresSection:
                 name=name,
                 index=each["index"],
                 engine=manifest["engines"].get(name),
-                recall=EstimateValue(**estimated(values(name, "search", f"recall@{k}"), seed=seed)),
+                recall=EstimateValue(**estimated(values(name, "search", f"recall@{k}"), bounds=UNIT, seed=seed)),
                 quality=quality(name, "search"),
                 reranked=quality(name, "rerank") if manifest["reranker"] else None,
                 latency=Latency(**latency_quantiles(_timed(live, name), seed=seed)),
@@ -178,7 +179,7 @@ def _filters(place: Path, manifest: Mapping[str, Any], seed: int) -> list[StoreF
                 value=manifest.get("values", {}).get(field),
                 selectivity=manifest["filters"][field],
                 matching=matching,
-                recall=EstimateValue(**estimated(mine["hits"] / mine["wanted"], seed=seed)),
+                recall=EstimateValue(**estimated(mine["hits"] / mine["wanted"], bounds=UNIT, seed=seed)),
                 short=int((rows["found"] < min(manifest["depth"], matching)).sum()),
                 latency=Latency(**latency_quantiles(_timed(live, f"{setting}{APART}{field}"), seed=seed)),
             )

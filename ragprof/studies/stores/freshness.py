@@ -11,6 +11,7 @@ import pandas as pd
 from ragprof.report import figures
 from ragprof.report.figures import counted
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, quantile
+from ragprof.statistics.unseen import SIGNED, UNIT
 from ragprof.studies.contract import EstimateValue, Latency
 from ragprof.studies.stores.churn import PHASES
 from ragprof.studies.stores.recorded import CHANGED, COLD, OPENED, SIZES, WRITES
@@ -26,12 +27,14 @@ def phases_in(place: Path, manifest: Mapping[str, Any], seed: int) -> list[Store
             recalls = {phase: _recall(rows) for phase, rows in searches.groupby("phase", sort=False)}
             for phase in [each for each in PHASES if each in recalls]:
                 rows, own = searches[searches["phase"] == phase], recalls[phase]
-                change = None if phase == "before" else estimated(gained(own, recalls["before"]), seed=seed)
+                change = (
+                    None if phase == "before" else estimated(gained(own, recalls["before"]), bounds=SIGNED, seed=seed)
+                )
                 found.append(
                     StorePhase(
                         setting=setting,
                         phase=phase,
-                        recall=EstimateValue(**estimated(own, seed=seed)),
+                        recall=EstimateValue(**estimated(own, bounds=UNIT, seed=seed)),
                         change=None if change is None else EstimateValue(**change),
                         searches=len(rows),
                         ghosts=int((rows["ghosts"] > 0).sum()),

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ragprof.core import STAGES, Estimate
 from ragprof.core.errors import BadInput
-from ragprof.core.recorded import PRICED, RecordedTable
+from ragprof.core.recorded import PRICED, RecordedTable, refuse_replaced
 from ragprof.evals.recorded import RATES
 from ragprof.evals.settings import settings_of
 from ragprof.evals.traced import CALLS, SPANS, TRACES, UNACCOUNTED, USAGE, WHOLE, traced_manifest
@@ -221,7 +221,10 @@ def _tokens(usage: pd.DataFrame, once: pd.DataFrame) -> dict[str, TracedTokens]:
         f"{stage}.{unit}": TracedTokens(
             total=int(rows["count"].sum()),
             per_trace=EstimateValue.of(
-                mean_estimate(rows[rows["query_id"].isin(once["query_id"])].sort_values("query_id")["count"].to_numpy())
+                mean_estimate(
+                    rows[rows["query_id"].isin(once["query_id"])].sort_values("query_id")["count"].to_numpy(),
+                    bounds=None,
+                )
             ),
         )
         for (stage, unit), rows in told.groupby(["stage", "unit"], observed=True)
@@ -246,6 +249,7 @@ def _costs(folder: Path, name: str, traces: pd.DataFrame, ids: pd.CategoricalDty
         table = pq.read_table(path, columns=["pipeline", "query_id", "stage", "usd"])
     except (OSError, ValueError, pa.ArrowException) as failure:
         raise BadInput(f"not a readable table of costs ({failure}); {PRICED}", file=path) from None
+    refuse_replaced(path, PRICED)
     table = table.unify_dictionaries()
     table = table.filter(pc.equal(table["pipeline"], name))
     stages, by_stage = {}, {}
@@ -287,7 +291,7 @@ def _money(costs: TraceCosts, bill: Mapping[str, Any], *, monthly: int | None, t
     def of_all(bills: pd.Series) -> Estimate:
         """Where everything has a price, a trace without such a call costs nothing. Each question counts once."""
         missing = 0 if calls["unpriced"] else max(0, asked - len(bills))
-        return mean_estimate(np.pad(bills.to_numpy(), (0, missing)))
+        return mean_estimate(np.pad(bills.to_numpy(), (0, missing)), bounds=None)
 
     whole = of_all(costs.bills) if len(costs.bills) else None
     intervals = {stage: of_all(rows) for stage, rows in costs.by_stage.items() if len(rows)}

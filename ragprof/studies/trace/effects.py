@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ragprof.core.recorded import RecordedTable
+from ragprof.core.recorded import TRACED, RecordedTable
 from ragprof.evals.recorded import SCORES
-from ragprof.evals.traced import AGAIN
 from ragprof.report import figures
 from ragprof.report.figures import counted
 from ragprof.statistics.estimates import mean_estimate, share_estimate
 from ragprof.statistics.unpaired import mean_effect, quantile_effect
+from ragprof.statistics.unseen import UNIT
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.trace.section import RerankerActivity, ShallowerDepth, ShrinkCandidates
 
@@ -27,7 +27,7 @@ DEPTHS = (3, 5, 8, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200)
 KEEPS = 0.95
 """Share of the prompts that a smaller depth has to leave as they are."""
 RANKED = RecordedTable(text="pipeline query_id stage doc_id document_id", whole="rank", number="score",
-                       may_be_empty=True, remedy=AGAIN)  # fmt: skip
+                       may_be_empty=True, remedy=TRACED)  # fmt: skip
 """Rankings of the traces whose question is judged."""
 
 
@@ -127,7 +127,7 @@ def drift(traces: pd.DataFrame) -> Iterator[str]:
                 f"({counted(len(after), 'trace')} and {len(before):,})."
             )
     failed = [half["failed"].to_numpy(dtype=float) for half in halves]
-    found = mean_effect(*failed)
+    found = mean_effect(*failed, bounds=UNIT)
     if found.p is not None and found.p < ALPHA:
         yield (
             f"Drift: {figures.share(found.candidate)} of the traces fail in the second half of the days, and "
@@ -147,6 +147,6 @@ def quality(scores: pd.DataFrame) -> dict[str, dict[str, EstimateValue]]:
     """stage -> metric -> mean over the judged traces."""
     found: dict[str, dict[str, EstimateValue]] = {}
     for (stage, metric), rows in scores.groupby(["stage", "metric"], sort=False):
-        estimate = mean_estimate(rows.sort_values("query_id")["value"].to_numpy(dtype=float))
+        estimate = mean_estimate(rows.sort_values("query_id")["value"].to_numpy(dtype=float), bounds=UNIT)
         found.setdefault(str(stage), {})[str(metric)] = EstimateValue.of(estimate)
     return found

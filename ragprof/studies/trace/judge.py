@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ragprof.core import RANKED_STAGES, files
+from ragprof.core.recorded import seal_again
 from ragprof.evals.traced import TRACES
 from ragprof.judge.scores import SCORE_COLUMNS, Qrels, measure, scores_of
 from ragprof.studies.trace.effects import RANKED
@@ -31,3 +32,4 @@ def judge_traces(folder: Path, qrels: Qrels, *, metrics: Sequence[str]) -> None:
         tables.append(scores.assign(pipeline=str(pipeline))[list(SCORE_COLUMNS)])
     empty = pd.DataFrame(columns=list(SCORE_COLUMNS)).astype({"value": float})
     files.write_table(folder / "scores.parquet", pd.concat(tables, ignore_index=True) if tables else empty)
+    seal_again(folder / "manifest.json", folder / "scores.parquet")

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from ragprof.core import files
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import write_sealed
 from ragprof.evals.settings import settings_of
 from ragprof.evals.traced import CALLS, USAGE
 from ragprof.price.bills import COLUMNS, PLACES, PriceList, price_entries
@@ -78,7 +79,7 @@ def price_traces(folder: Path, pricing: Pricing) -> None:
             _search_rows(folder, prices.rate(entries["search"]), config, bills) if entries.get("search") else (),
         )
         _write_costs(folder / "costs.parquet", rows)
-    files.write_json(folder / "rates.json", _document(bills, pricing, config))
+    write_sealed(folder / "rates.json", _document(bills, pricing, config), "costs.parquet")
 
 
 @dataclass(frozen=True, slots=True)

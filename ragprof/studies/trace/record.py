@@ -15,17 +15,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ragprof.core import OTHER, STAGES, files
+from ragprof.core import OTHER, STAGES
 from ragprof.core.clock import Progress, step
 from ragprof.core.collecting import without_collecting
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
+from ragprof.core.recorded import write_sealed
 from ragprof.evals.traced import KIND, UNACCOUNTED, WHOLE
 from ragprof.traces import SpanFacts
 from ragprof.traces.otlp import UNNAMED
@@ -58,7 +60,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         ("duration_ns", pa.int64()), ("first_token_ns", pa.int64()), ("spans", pa.int32()), ("errors", pa.int32()),
         ("retries", pa.int32()), ("failed", pa.bool_()), ("reranked", pa.int32()), ("set_changed", pa.bool_()),
         ("order_changed", pa.bool_()), ("first_changed", pa.bool_()), ("candidates", pa.int32()),
-        ("injected", pa.int32()), ("deepest", pa.int32()),
+        ("injected", pa.int32()), ("deepest", pa.int32()), ("question_key", pa.int64()), ("session_key", pa.int64()),
     ]),
     "ranked": pa.schema([
         *OWNER, ("stage", TEXT), ("rank", pa.int32()), ("doc_id", TEXT), ("document_id", TEXT), ("score", pa.float64()),
@@ -121,6 +123,8 @@ class TraceTables:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in SCHEMAS}
         self._owners: list[tuple[str, str]] = []
+        # Keys of one profile tell what repeats in it; without the salt nobody can look up whether a text was asked.
+        self._salt = token_bytes(16)
         self._writers = {
             name: stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", schema))
             for name, schema in SCHEMAS.items()
@@ -132,6 +136,13 @@ class TraceTables:
             self.write()
         self._owners.append((pipeline, trace_id))
         return len(self._owners) - 1
+
+    def key_of(self, told: str | None) -> int | None:
+        """Return a number for a question or a session, the same for the same words."""
+        if told is None:
+            return None
+        words = " ".join(told.casefold().split()).encode(errors="replace")
+        return int.from_bytes(hashlib.blake2b(words, digest_size=6, key=self._salt).digest(), "big")
 
     def write(self) -> None:
         """Write what is in memory."""
@@ -232,7 +243,7 @@ def record_traces(
         "sources": [_source(account) for account in accounts],
         "counts": {**found.as_json(), "renamed": pipelines.renamed()},
     }
-    files.write_json(folder / "manifest.json", manifest)
+    write_sealed(folder / "manifest.json", manifest, *(f"{name}.parquet" for name in SCHEMAS))
 
 
 def _all_spans(accounts: Sequence[TraceAccount], progress: Progress) -> Iterator[SpanFacts]:
@@ -297,7 +308,7 @@ def _add_trace(
     tables.rows["traces"].append((
         owner, trace.name[:80], question, trace.query_id, start, trace.duration_ns, trace.first_token_ns, trace.spans,
         sum(trace.errors.values()), sum(trace.retries.values()), trace.failed, len(trace.rerankings),
-        *_changes(trace), *_depth(trace),
+        *_changes(trace), *_depth(trace), tables.key_of(trace.question), tables.key_of(trace.session),
     ))  # fmt: skip
     if question is not None:
         for stage, ranking in _rankings(trace).items():
