@@ -61,7 +61,7 @@ def _compared(first: str, second: str, by_query: np.ndarray, seed: int) -> Judge
     drawn = np.tensordot(counts, by_query, axes=1)
     kappas = [float(_kappa(table[None], distance)[0]) for distance in apart]
     intervals = [
-        interval(_kappa(drawn, distance)) if len(by_query) >= FEWEST_COMPARED and np.isfinite(kappa) else None
+        _interval(_kappa(drawn, distance)) if len(by_query) >= FEWEST_COMPARED and np.isfinite(kappa) else None
         for kappa, distance in zip(kappas, apart, strict=True)
     ]
     plain, weighted = (kappa if np.isfinite(kappa) else None for kappa in kappas)
@@ -69,6 +69,12 @@ def _compared(first: str, second: str, by_query: np.ndarray, seed: int) -> Judge
         first, second, int(table.sum()), float(np.trace(table) / table.sum()), plain, intervals[0], weighted,
         intervals[1], tuple(tuple(int(count) for count in row) for row in table),
     )  # fmt: skip
+
+
+def _interval(drawn: np.ndarray) -> tuple[float, float] | None:
+    """None where the resamples are all alike, as where nobody disagreed: they say nothing of other questions."""
+    found = interval(drawn)
+    return None if found is None or np.nanmax(drawn) == np.nanmin(drawn) else found
 
 
 def _kappa(tables: np.ndarray, distance: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ nothing is said. Reads no file.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -46,6 +47,14 @@ def all_equal(values: NDArray[np.float64], bounds: Bounds | None) -> bool:
     """Whether they are the same but for rounding; at least one."""
     low, high = float(values.min()), float(values.max())
     return high - low <= (DUST * max(abs(low), abs(high)) if bounds is None else EQUAL)
+
+
+def is_tie(difference: float | None, interval: Sequence[float] | None, n: int) -> bool:
+    """Whether a paired difference with this interval is that of n queries of which none differs."""
+    if difference != 0 or interval is None:
+        return False
+    reach = unseen_share(n)
+    return all(math.isclose(abs(end), reach, rel_tol=1e-4) or end == 0 for end in interval)
 
 
 def interval_of_equal(

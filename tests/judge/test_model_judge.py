@@ -81,7 +81,7 @@ def test_there_is_no_kappa_where_both_know_one_class_only() -> None:
 
 def test_a_judge_that_always_says_the_same_agrees_by_chance() -> None:
     found = agreement([True] * 4, [True, True, False, False])
-    assert (found["agreement"], found["kappa"], found["kappa_interval"]) == (0.5, 0.0, [0.0, 0.0])
+    assert (found["agreement"], found["kappa"], found["kappa_interval"]) == (0.5, 0.0, None)
 
 
 def test_nothing_to_compare_is_nothing() -> None:

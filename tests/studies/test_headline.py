@@ -8,6 +8,8 @@ import pytest
 from main_runs import changed, cut, disturbed, led_by, scored, timed, unpriced
 
 from ragprof.core.quantities import duration
+from ragprof.statistics.estimates import mean_estimate
+from ragprof.statistics.unseen import SIGNED
 from ragprof.studies.profile.headline import headline, tiles, twins, warnings
 from ragprof.studies.profile.section import Noise, ProfileSection
 from ragprof.studies.profile.tables import comparisons
@@ -116,7 +118,9 @@ def test_one_query_is_no_queries(pair: ProfileSection) -> None:
 
 
 def test_a_reranker_that_moves_nothing_changes_nothing(reranked: ProfileSection) -> None:
-    run = compared(reranked, "hybrid", "hybrid+overlap", 0.0, interval=(0.0, 0.0), verdict="undecided")
+    n = reranked.comparisons[0].n
+    ends = mean_estimate([0.0] * n, bounds=SIGNED).interval
+    run = compared(reranked, "hybrid", "hybrid+overlap", 0.0, interval=ends, verdict="undecided")
     assert headline(run)[1].startswith("The reranker of hybrid+overlap leaves the nDCG@10 of every query as it is; it")
 
 

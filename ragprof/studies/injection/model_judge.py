@@ -76,7 +76,8 @@ def agreement(labels: Sequence[bool | None], gold: Sequence[bool | None], *, see
     kappa = (p_o - p_e) / (1 - p_e), with p_o the share on which both agree and p_e the share on which they would if
     each kept its own frequencies: Cohen, A Coefficient of Agreement for Nominal Scales, Educational and Psychological
     Measurement 20, 1960. It is None where both know one and the same class only. The interval is a percentile
-    bootstrap over answers, of the resamples that have a kappa; None where fewer than half of them have one.
+    bootstrap over answers, of the resamples that have a kappa; None where fewer than half of them have one, and where
+    they are all alike, which says nothing of other answers.
     """
     pairs = [
         (label, truth) for label, truth in zip(labels, gold, strict=True) if label is not None and truth is not None
@@ -87,7 +88,8 @@ def agreement(labels: Sequence[bool | None], gold: Sequence[bool | None], *, see
     table = cells.sum(axis=0).reshape(2, 2)
     kappa = float(_kappa(table[None])[0])
     drawn = _kappa((resampled_counts(len(pairs), seed=seed) @ cells).reshape(-1, 2, 2))
-    found = interval(drawn) if len(pairs) > 1 and (~np.isnan(drawn)).sum() >= LEAST_REPLICATES else None
+    known = drawn[~np.isnan(drawn)]
+    found = interval(drawn) if len(pairs) > 1 and len(known) >= LEAST_REPLICATES and np.ptp(known) > 0 else None
     return {
         "agreement": float(np.trace(table) / len(pairs)),
         "kappa": None if np.isnan(kappa) else kappa,

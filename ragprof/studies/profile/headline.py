@@ -12,6 +12,7 @@ from ragprof.price.bills import NAME_ONE
 from ragprof.record.unread import NO_ROOM, UnreadTexts
 from ragprof.report import figures
 from ragprof.report.tables import WITHHELD, Tile, needed
+from ragprof.statistics.unseen import is_tie
 from ragprof.studies.contract import ComparedPair, CostFigures
 from ragprof.studies.profile.section import AppFigures, ProfileSection
 
@@ -265,7 +266,7 @@ def _rerankers(section: ProfileSection, answered: Collection[str]) -> list[str]:
         takes = f"it adds {added} to the median query{' and ' if money else ''}{money}"
         if busy:
             takes = f"{f'it adds {money}; ' if money else ''}what it adds to the latency is withheld: {busy}"
-        if ends == [0, 0]:
+        if is_tie(row.difference, row.interval, row.n):
             sentences.append(f"The reranker of {name} leaves the {section.metric} of every query as it is; {takes}.")
             continue
         sentences.append(
