@@ -49,12 +49,12 @@ def all_equal(values: NDArray[np.float64], bounds: Bounds | None) -> bool:
     return high - low <= (DUST * max(abs(low), abs(high)) if bounds is None else EQUAL)
 
 
-def is_tie(difference: float | None, interval: Sequence[float] | None, n: int) -> bool:
+def is_tie(difference: float | None, interval: Sequence[float | None] | None, n: int) -> bool:
     """Whether a paired difference with this interval is that of n queries of which none differs."""
     if difference != 0 or interval is None:
         return False
     reach = unseen_share(n)
-    return all(math.isclose(abs(end), reach, rel_tol=1e-4) or end == 0 for end in interval)
+    return all(end is not None and (end == 0 or math.isclose(abs(end), reach, rel_tol=1e-4)) for end in interval)
 
 
 def interval_of_equal(

@@ -16,7 +16,7 @@ from ragprof.record.disturbance import disturbance_of
 from ragprof.report import figures
 from ragprof.report.figures import counted
 from ragprof.statistics.estimates import estimated, gained, latency_quantiles, quantile
-from ragprof.statistics.unseen import SIGNED, UNIT
+from ragprof.statistics.unseen import SIGNED, UNIT, is_tie
 from ragprof.studies.contract import EstimateValue, Latency
 from ragprof.studies.stores.freshness import change_sentences, changes_in, cold_in, cold_sentences, phases_in
 from ragprof.studies.stores.plan import EXACT
@@ -205,8 +205,11 @@ def _timed(live: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _kept(change: EstimateValue | None, margin: float) -> Kept:
-    """Non-inferiority by the 95% interval of the paired difference; exact search keeps its own quality."""
-    if change is None:
+    """Non-inferiority by the 95% interval of the paired difference; exact search keeps its own quality.
+
+    So does what no query tells from it: that is a fact of these queries, though others may differ.
+    """
+    if change is None or is_tie(change.mean, change.interval, change.n):
         return "kept"
     low, high = change.interval or (None, None)
     if low is None or high is None:
