@@ -116,7 +116,7 @@ def compared(
 
     first, second = _ndcg(baseline, qrels), _ndcg(candidate, qrels)
     differences = [after - before for before, after in zip(first, second, strict=True)]
-    estimate = mean_estimate(differences)
+    estimate = mean_estimate(differences, bounds=(-1.0, 1.0))
     return PairedScores(
         baseline=sum(first) / len(first),
         candidate=sum(second) / len(second),

@@ -12,6 +12,7 @@ from ragprof.price.pricing import QUERIES
 from ragprof.report import figures
 from ragprof.report.tables import Cell, Column, Table, figure, group
 from ragprof.statistics.estimates import mean_estimate
+from ragprof.statistics.unseen import UNIT
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.load.money_section import PromptPrefix
 from ragprof.studies.load.recorded import PREFIX_TABLE, PREFIXES, PrefixBill
@@ -57,7 +58,9 @@ def prefixes_of(
 def _share(table: pd.DataFrame, column: str, seed: int) -> EstimateValue:
     """Of the tokens of each prompt but the first, which has none before it."""
     later = table.iloc[1:]
-    return EstimateValue.of(mean_estimate((later[column] / later["tokens"].clip(lower=1)).to_numpy(), seed=seed))
+    return EstimateValue.of(
+        mean_estimate((later[column] / later["tokens"].clip(lower=1)).to_numpy(), bounds=UNIT, bounds=UNIT, seed=seed)
+    )
 
 
 def prefix_words(prefixes: Sequence[PromptPrefix]) -> Iterator[str]:

@@ -79,7 +79,7 @@ def _api_bills(
                 if recording is None:
                     raise Unpriced("the recording around it has no usage; run 'ragprof run'")
                 costs = question_costs(recording, pipeline, stage, prices.rate(name))
-                found = mean_estimate([float(each) for each in costs])
+                found = mean_estimate([float(each) for each in costs], bounds=None)
                 span = None if found.interval is None else list(found.interval)
                 yield cast(ApiBill, {**bill, "usd": found.mean, "interval": span, "n": found.n})
             except Unpriced as missing:
@@ -109,7 +109,7 @@ def _prefix_bills(place: Path, config: Mapping[str, Any], prices: PriceList, llm
             whole = [float(rate.call(prompt_tokens=many, answer_tokens=0).prompt) for many in tokens]
             less = [float(rate.call(prompt_tokens=many, answer_tokens=0, cached_tokens=kept).prompt)
                     for many, kept in zip(tokens, cached, strict=True)]  # fmt: skip
-            saved = mean_estimate([one - other for one, other in zip(whole, less, strict=True)])
+            saved = mean_estimate([one - other for one, other in zip(whole, less, strict=True)], bounds=None)
             span = None if saved.interval is None else list(saved.interval)
             bill |= {"usd": sum(whole) / len(whole), "usd_cached": sum(less) / len(less), "saved_interval": span}
         except Unpriced as missing:

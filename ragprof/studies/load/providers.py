@@ -76,7 +76,7 @@ def _provider(
         tokens += int(prompts["count"].sum())
     questions = usage["query_id"].nunique()
     usd = costs.dropna(subset=["usd"]).groupby("query_id")["usd"].sum().astype(float).sort_index()
-    billed = mean_estimate(usd.to_numpy() * QUERIES) if len(usd) and costs["usd"].notna().all() else None
+    billed = mean_estimate(usd.to_numpy() * QUERIES, bounds=None) if len(usd) and costs["usd"].notna().all() else None
     each = tokens / questions if questions and tokens else None
     load = next((target for target in targets if target.name == pipeline), None)
     return LoadProvider(
