@@ -59,7 +59,7 @@ def _share(table: pd.DataFrame, column: str, seed: int) -> EstimateValue:
     """Of the tokens of each prompt but the first, which has none before it."""
     later = table.iloc[1:]
     return EstimateValue.of(
-        mean_estimate((later[column] / later["tokens"].clip(lower=1)).to_numpy(), bounds=UNIT, bounds=UNIT, seed=seed)
+        mean_estimate((later[column] / later["tokens"].clip(lower=1)).to_numpy(), bounds=UNIT, seed=seed)
     )
 
 
