@@ -146,7 +146,8 @@ class EconomicsSettings(EvalTable):
     """What a question earns, in USD; which APIs one's own machines are held against.
 
     `operations_usd_per_month` is what running machines costs beside them. A provider takes repeated prefixes of a
-    prompt at its price of cached tokens from `cached_from_tokens` on, in steps of `cached_step_tokens`.
+    prompt at its price of cached tokens from `cached_from_tokens` on, in steps of `cached_step_tokens`. `recordings`
+    are folders of others, whose servers stand beside those of this one.
     """
 
     usd_per_question: Dollars | None = None
@@ -154,3 +155,4 @@ class EconomicsSettings(EvalTable):
     cached_from_tokens: int = Field(1024, ge=1)
     cached_step_tokens: int = Field(128, ge=1)
     api: ApiSettings = ApiSettings()
+    recordings: tuple[Named, ...] = ()

@@ -194,3 +194,19 @@ def test_two_servers_of_one_stage_stand_side_by_side(tmp_path: Path, monkeypatch
         assert each.retries.interval[1] > 0  # none of so many may still be some
         assert each.tokens_per_question is not None
     assert any(each.startswith("As embedder,") for each in section.statements)
+    with embedding("openai") as third:
+        path.write_text(
+            path.read_text()
+            .partition("[[pipelines]]")[0]
+            .replace("[economics]\n", '[economics]\nrecordings = ["out"]\n')
+            + '[[pipelines]]\nname = "three"\nstore = "faiss_flat"\ndepth = 5\n'
+            + f'embedder = {{ name = "openai_compatible", model = "{MODEL}", base_url = "{third.url}" }}\n'
+        )
+        folder = ragprof.load(path, out=tmp_path / "again").folder
+    found = LoadSection.read(json.loads((folder / "summary.json").read_text()), "load").providers
+    assert [(each.pipeline, each.recording, each.same_questions) for each in found] == [
+        ("three", "", True), ("one", "out", True), ("two", "out", True),
+    ]  # fmt: skip
+    path.write_text(path.read_text().replace('["out"]', '["handbook"]'))
+    with pytest.raises(BadInput, match=r"'handbook' has no manifest.json; name the folder of a recording"):
+        STUDY.plan(prepare(path), Request(path))

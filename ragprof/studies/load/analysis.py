@@ -22,10 +22,20 @@ from ragprof.studies.load.batches import with_gains
 from ragprof.studies.load.capacity import breaks, estimate
 from ragprof.studies.load.economics import LoadTraffic, money_of
 from ragprof.studies.load.measured import MeasuredStep
+from ragprof.studies.load.money_section import LoadProvider
 from ragprof.studies.load.own_or_api import own_or_api
 from ragprof.studies.load.prefix_costs import prefixes_of
 from ragprof.studies.load.providers import providers_of
-from ragprof.studies.load.recorded import BILLS, MANIFEST, REQUESTS, STEP, RecordedStep, RecordedTarget
+from ragprof.studies.load.recorded import (
+    BESIDE,
+    BESIDE_FILE,
+    BILLS,
+    MANIFEST,
+    REQUESTS,
+    STEP,
+    RecordedStep,
+    RecordedTarget,
+)
 from ragprof.studies.load.requests import OK, OUTCOMES
 from ragprof.studies.load.section import (
     Fitted,
@@ -145,13 +155,19 @@ def analyse(folder: Path) -> LoadSection:
         targets=targets,
         verdicts=[],
         own_or_api=own_or_api(targets, money.get("api", []), config, traffic),
-        providers=providers_of(folder, config, targets),
+        providers=providers_of(folder, config, targets, _beside(place)),
         prefixes=prefixes_of(place, money.get("prefixes", []), config, recorded.seed),
         statements=[],
     )
     section = section.model_copy(update={"targets": with_gains(section.targets)})
     section = section.model_copy(update={"verdicts": verdicts_of(section, folder)})
     return section.model_copy(update={"statements": statements_of(section)})
+
+
+def _beside(place: Path) -> list[LoadProvider]:
+    """What other recordings met, as it was read when this one was made."""
+    path = place / BESIDE_FILE
+    return [LoadProvider.model_validate(each) for each in BESIDE.read(path)["providers"]] if path.exists() else []
 
 
 def _target(data: TargetData, bill: Mapping[str, Any], traffic: LoadTraffic) -> LoadTarget:

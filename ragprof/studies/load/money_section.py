@@ -52,6 +52,8 @@ class LoadProvider(Section):
     pipeline: str
     server: str = Field(description="host of its base_url, or the plugin that knows it")
     model: str | None
+    recording: str = Field("", description="folder of another recording that met it; empty: this one")
+    same_questions: bool = Field(True, description="whether that was asked the same questions")
     p50_ns: EstimateValue
     p95_ns: EstimateValue
     retries: EstimateValue = Field(description="of all attempts, the share that had to be repeated")

@@ -85,6 +85,8 @@ class LoadPlan:
     workers: int
     trace: ArrivalTrace | None
     most_requests: int | None
+    beside: tuple[Path, ...] = ()
+    """Folders of other recordings, whose servers are compared with those of this one."""
 
     @property
     def promise(self) -> str:
@@ -134,7 +136,8 @@ def plan(prepared: Prepared, request: Request) -> LoadPlan:
         with places.put_before("load"):
             most = _paid(settings, elsewhere)
     workers = settings.workers or len(os.sched_getaffinity(0))
-    return LoadPlan(subject, settings, targets, workers, trace, most)
+    beside = tuple(_recordings(config.economics.recordings, request.eval_file, places))
+    return LoadPlan(subject, settings, targets, workers, trace, most, beside)
 
 
 def _endpoint(name: str, declared: LoadEndpoint, prepared: Prepared) -> Target:
@@ -198,6 +201,21 @@ def _parts_alone(chosen: Sequence[Parts], api: ApiSettings) -> Iterator[Target]:
             seen.add(id(part))
             name = f"{parts.name} {stage} alone"
             yield Target(name, parts.name, parts, "threads", parts.depth, None, only=stage)
+
+
+def _recordings(written: Sequence[str], eval_file: Path, places: Places) -> Iterator[Path]:
+    """Raises BadInput for a folder that has no times or no bill of a recording."""
+    for number, name in enumerate(written):
+        folder = written_path(name, beside=eval_file)
+        with places.put_before("economics", "recordings", number):
+            missing = [
+                each for each in ("manifest.json", "spans.parquet", "costs.parquet") if not (folder / each).exists()
+            ]
+            if missing:
+                raise BadInput(
+                    f"'{name}' has no {missing[0]}; name the folder of a recording, as 'ragprof run' makes one"
+                )
+        yield folder
 
 
 def _trace(settings: LoadSettings, eval_file: Path, places: Places) -> ArrivalTrace | None:

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from ragprof.core import Estimate
-from ragprof.evals.recorded import COSTS, SPANS, USAGE
+from ragprof.core.recorded import reading
+from ragprof.evals.recorded import COSTS, SPANS, USAGE, read_manifest
+from ragprof.evals.settings import settings_of
 from ragprof.price.bills import HOSTED_EMBEDDERS, PAID_PARTS, is_remote
 from ragprof.price.pricing import QUERIES
 from ragprof.report import figures
@@ -22,29 +24,46 @@ from ragprof.studies.load.own_or_api import PARTS
 from ragprof.studies.load.requests import OK
 from ragprof.studies.load.section import LoadSection, LoadTarget
 
+NEEDED = {"spans": SPANS, "usage": USAGE, "costs": COSTS}
 NOTHING = EstimateValue(mean=None, interval=None, n=0)
 
 
-def providers_of(folder: Path, config: Mapping[str, Any], targets: Sequence[LoadTarget]) -> list[LoadProvider]:
-    """Of each stage that at least two different servers answer; empty where there are not so many, or no recording."""
-    if not all((folder / f"{name}.parquet").exists() for name in ("spans", "usage", "costs")):
+def providers_of(
+    folder: Path, config: Mapping[str, Any], targets: Sequence[LoadTarget], beside: Sequence[LoadProvider] = ()
+) -> list[LoadProvider]:
+    """Of each stage that at least two different servers answer, those of other recordings among them."""
+    found = [*servers_of(folder, config, targets), *beside]
+    kinds = {stage: {(each.server, each.model, each.recording) for each in found if each.stage == stage}
+             for stage in PAID_PARTS}  # fmt: skip
+    return [each for stage in PAID_PARTS for each in found if each.stage == stage and len(kinds[stage]) > 1]
+
+
+def servers_of(folder: Path, config: Mapping[str, Any], targets: Sequence[LoadTarget] = ()) -> list[LoadProvider]:
+    """A row a server and stage of one recording, as it was priced; empty where it has no times or no bill."""
+    if not all((folder / f"{name}.parquet").exists() for name in NEEDED):
         return []
-    met: dict[str, dict[tuple[str, str | None], str]] = {}
+    met: dict[tuple[str, tuple[str, str | None]], str] = {}
     for pipeline in config["pipelines"]:
         for stage, key in PAID_PARTS.items():
             server = _server(pipeline.get(key) or {})
             if server is not None:
-                met.setdefault(stage, {}).setdefault(server, pipeline["name"])
-    several = {stage: servers for stage, servers in met.items() if len(servers) > 1}
-    if not several:
+                met.setdefault((stage, server), pipeline["name"])
+    if not met:
         return []
-    tables = [table.read(folder / f"{name}.parquet") for table, name in
-              ((SPANS, "spans"), (USAGE, "usage"), (COSTS, "costs"))]  # fmt: skip
-    return [
-        _provider(stage, name, server, tables, targets)
-        for stage, servers in several.items()
-        for server, name in servers.items()
-    ]
+    tables = [table.read(folder / f"{name}.parquet") for name, table in NEEDED.items()]
+    return [_provider(stage, name, server, tables, targets) for (stage, server), name in met.items()]
+
+
+def servers_elsewhere(folders: Sequence[Path], questions: str) -> list[LoadProvider]:
+    """The servers that other recordings met; each is marked where its questions are not these."""
+    found = []
+    for folder in folders:
+        with reading(folder):
+            same = read_manifest(folder).get("questions") == questions
+            rows = servers_of(folder, settings_of(folder))
+        changed = {"recording": folder.name, "same_questions": same}
+        found += [each.model_copy(update=changed) for each in rows]
+    return found
 
 
 def _server(part: Mapping[str, Any]) -> tuple[str, str | None] | None:
@@ -104,7 +123,7 @@ def _failed(load: LoadTarget) -> EstimateValue:
 def provider_words(providers: Sequence[LoadProvider]) -> Iterator[str]:
     """Which surely answers faster, where one does; of each stage."""
     for stage in dict.fromkeys(each.stage for each in providers):
-        mine = [each for each in providers if each.stage == stage and each.p95_ns.mean is not None]
+        mine = [each for each in providers if each.stage == stage and each.p95_ns.mean and each.same_questions]
         ranked = sorted(mine, key=lambda each: each.p95_ns.mean or 0)
         if len(ranked) < 2:
             continue
@@ -125,7 +144,7 @@ def providers_table(section: LoadSection) -> Table | None:
     columns = {
         Column("Part", numeric=False): lambda one: Cell(PARTS[one.stage]),
         Column("Server", numeric=False): lambda one: Cell(one.server, note=one.model or ""),
-        Column("Pipeline", numeric=False): lambda one: Cell(one.pipeline),
+        Column("Pipeline", numeric=False): lambda one: Cell(one.pipeline, note=_where(one)),
         Column("p50"): lambda one: _told(one.p50_ns, figures.duration),
         Column("p95"): lambda one: _told(one.p95_ns, figures.duration),
         Column("Repeated", "of attempts"): lambda one: _told(one.retries, figures.share),
@@ -142,6 +161,13 @@ def providers_table(section: LoadSection) -> Table | None:
         "the pipeline under load. Servers of one stage that read other questions, or documents, are not comparable."
     )
     return Table.of("load-providers", "Providers side by side", columns, section.providers, note)
+
+
+def _where(one: LoadProvider) -> str:
+    """Of another recording, which; and whether it was asked other questions."""
+    if not one.recording:
+        return ""
+    return one.recording if one.same_questions else f"{one.recording}, other questions"
 
 
 def _told(found: EstimateValue, write: Any, absent: str = figures.ABSENT) -> Cell:

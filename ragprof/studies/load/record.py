@@ -51,7 +51,8 @@ from ragprof.studies.load.measured import MeasuredStep
 from ragprof.studies.load.plan import LoadPlan, Target
 from ragprof.studies.load.pool import BEGUN, Asker, StepLimits, WorkerPool
 from ragprof.studies.load.prefixes import record_prefixes
-from ragprof.studies.load.recorded import REQUESTS, STEP, Purpose, RecordedStep
+from ragprof.studies.load.providers import servers_elsewhere
+from ragprof.studies.load.recorded import BESIDE_FILE, REQUESTS, STEP, Purpose, RecordedStep
 from ragprof.studies.load.requests import BATCH, RECENT, TOGETHER, UNREACHED, StepLog, StepRun
 
 ALONE, CALIBRATE, CAPACITY, CURVE, BEYOND, BURST, CLOSED = 0.06, 0.04, 0.44, 0.30, 0.06, 0.10, 0.05
@@ -279,6 +280,8 @@ def record_load(plan: LoadPlan, bench: Bench) -> None:
         spent["requests"] += many
 
     record_prefixes(plan, queries, bench)
+    met = servers_elsewhere(plan.beside, fingerprint_of(plan.subject.queries))
+    files.write_json(folder / BESIDE_FILE, {"providers": [each.model_dump(mode="json") for each in met]})
     recorded: list[dict[str, Any]] = []
     interrupted = False
     for number, target in enumerate(plan.targets):

@@ -145,6 +145,14 @@ PREFIXES = RecordedTable(
 did, and as any one before it did."""
 
 
+class RecordedBeside(TypedDict):
+    """servers.json: the servers that other recordings met, a row each as summary.json has them."""
+
+    providers: list[dict[str, Any]]
+
+
+BESIDE_FILE = "servers.json"
+BESIDE = RecordedJson(RecordedBeside, AGAIN)
 MANIFEST, STEP, JUDGEMENT, BILLS = (
     RecordedJson(LoadManifest, AGAIN),
     RecordedJson(RecordedStep, AGAIN),
