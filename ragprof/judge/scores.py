@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from ragprof.core import StageName, files
 from ragprof.core.errors import BadInput, NonFiniteScore, UnknownName
 from ragprof.core.recorded import of_recording, write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.evals.recorded import COUNTS, RANKING, ROUNDING, manifest_of, ranking_stages
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 SCORE_COLUMNS = ("pipeline", "stage", "metric", "query_id", "value")
 Run: TypeAlias = dict[str, dict[str, float]]
@@ -30,6 +33,8 @@ FAMILIES = ("AP", "Judged@10", "P@5", "R@20", "RR@10", "Success@5", "nDCG@10", "
 @of_recording
 def judge(folder: Path, evaluation: EvaluationSet, *, metrics: Sequence[str]) -> pd.DataFrame:
     """Write scores.parquet and judgement.json into a recording and return the scores: none without judgements."""
+    import pandas as pd
+
     parsed = [measure(name) for name in metrics] if evaluation.is_judged else []
     manifest = manifest_of(folder)
     declared = {pipeline["name"]: pipeline for pipeline in manifest.pipelines}
@@ -62,6 +67,8 @@ def scores_of(
     ranking_table: pd.DataFrame, qrels: Qrels, measures: Sequence[Any], *, stages: Sequence[StageName]
 ) -> pd.DataFrame:
     """Scores of one pipeline at the stages that it ranks at. A judged query without a ranking scores 0."""
+    import pandas as pd
+
     rows: list[tuple[str, str, str, float]] = []
     for stage in stages:
         at_stage = ranking_table[ranking_table["stage"] == stage]

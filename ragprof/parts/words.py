@@ -12,12 +12,16 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from itertools import pairwise
 
 import regex
 
-from ragprof.core.errors import UnknownName
+from ragprof.core import files
+from ragprof.core.caches import digest
+from ragprof.core.errors import BadInput, UnknownName
 
 AUTO = "auto"
 NO_LANGUAGE = "none"
@@ -103,21 +107,32 @@ LETTERS = 20
 def detected(texts: Sequence[str]) -> str:
     """The language that most of a sample's passages are written in, by py3langid; English where there is no majority.
 
-    `none` where that language is not among LANGUAGES. The same texts in the same order give the same answer.
+    `none` where that language is not among LANGUAGES. The same texts in the same order give the same answer, which is
+    kept in the cache: loading the detector takes longer than reading a corpus of thousands.
     """
+    kept = None
+    with suppress(BadInput, OSError):  # no home, or a cache that cannot be read, costs time and no run
+        kept = files.cache_folder() / "languages" / digest(version("py3langid"), *_sample(texts)).hex()
+        if (known := kept.read_text(encoding="utf-8")) in LANGUAGES:
+            return known
     votes = spoken(texts)
     code, count = votes.most_common(1)[0] if votes else ("en", 0)
-    if 2 * count <= votes.total():
-        return ENGLISH
-    return {code: language for language, code in CODES.items()}.get(code, NO_LANGUAGE)
+    is_most = 2 * count > votes.total()
+    found = {code: language for language, code in CODES.items()}.get(code, NO_LANGUAGE) if is_most else ENGLISH
+    if kept is not None:
+        with suppress(BadInput, OSError):
+            files.write_text(kept, found)
+    return found
+
+
+def _sample(texts: Sequence[str]) -> list[str]:
+    return [text[:BEGINNING] for text in texts[:: max(1, len(texts) // SAMPLE)]]
 
 
 def spoken(texts: Sequence[str]) -> Counter[str]:
     """ISO 639-1 codes of the languages that a sample of the texts is written in, with how many texts; short ones have
     no vote."""
-    step = max(1, len(texts) // SAMPLE)
-    sample = [text[:BEGINNING] for text in texts[::step]]
-    return Counter(_code_of(text) for text in sample if sum(map(str.isalpha, text)) >= LETTERS)
+    return Counter(_code_of(text) for text in _sample(texts) if sum(map(str.isalpha, text)) >= LETTERS)
 
 
 @cache  # every store of an eval looks at the same passages

@@ -20,10 +20,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation, localcontext
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import pandas as pd
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragprof.core import OTHER, in_order
 from ragprof.core.counting import counted
@@ -45,6 +42,10 @@ from ragprof.price.rates import (
     shipped_books,
     valid_on,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 ByQuery: TypeAlias = Mapping[str, int]
 ByQueryTime: TypeAlias = Mapping[str, Decimal]
@@ -108,6 +109,8 @@ class PipelineFacts:
 
 def read_recording(folder: Path, settings: Mapping[str, Any] | None = None) -> Recording:
     """Priced by `settings`, else by its own. Raises BadInput where a file is missing, unreadable or of no recording."""
+    import pandas as pd
+
     spans, timed = folder / "spans.parquet", ["pipeline", "phase", "round", "query_id", "stage", "duration_ns"]
     return Recording(
         folder=folder,
@@ -303,8 +306,6 @@ def _input_tokens(demand: Demand) -> Units:
     }
 
 
-TEXT, USD = pa.string(), pa.decimal128(38, 18)
-COLUMNS = {"pipeline": TEXT, "query_id": TEXT, "stage": TEXT, "item": TEXT, "rate": TEXT, "usd": USD}
 PLACES = Decimal(1).scaleb(-18)
 UNPRICED, REMOTE = "unpriced", ("openai_compatible", "rerank_api")
 HOSTED_EMBEDDERS = ("openai_compatible", "cohere", "voyage", "jina")
@@ -394,6 +395,10 @@ def price_recording(
     shipped ones, `llm` replaces the eval's. Raises BadInput for a recording or book that cannot be read and for a price
     under a name that does not exist.
     """
+    import pandas as pd
+
+    from ragprof.price.columns import COLUMNS
+
     recording = read_recording(folder, settings)
     prices = PriceList.of(recording.config, books=books, on=on, file=folder / "manifest.json")
     bills: dict[str, list[BillLine]] = {}

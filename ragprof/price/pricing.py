@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from ragprof.core.errors import BadInput
 from ragprof.evals.recorded import COSTS, RATES
 from ragprof.statistics.draws import Array, Draws, ends
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 EXACT = Context(prec=60)
 QUERIES = 1_000

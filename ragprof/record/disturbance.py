@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ragprof.evals import Timing, settings_of
 from ragprof.evals.recorded import SPANS
 from ragprof.statistics.estimates import noise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 ROUND = "round"
 """The phase of rows that hold all queries of a pipeline in a round, and what the cores did meanwhile."""

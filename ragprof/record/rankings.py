@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import Answer, Doc, Embedded, EmbeddedQuery, Query, Ranking, Scored, StageName, Vectors
@@ -27,6 +26,9 @@ from ragprof.core.stages import Embedder, PairReranker, Part, QueryReranker, Rem
 from ragprof.record.apps import AskedApp
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import one_each, reranked, trusted, within_window
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def cache_identity(part: Part, purpose: str) -> str | None:
@@ -194,6 +196,8 @@ def _asked(app: AskedApp, queries: Sequence[Query], progress: Progress) -> list[
 
 
 def _tables(answers: Sequence[Answer], count: Callable[[str], int], pairs_scored: int) -> Ranked:
+    import pandas as pd
+
     rows = [
         (answer.query.query_id, stage, rank, item.doc.doc_id, item.doc.document_id, item.score)
         for answer in answers

@@ -19,11 +19,10 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-import pandas as pd
 
 from ragprof.core import Doc, EmbeddedQuery, Query, Trace, Vectors, environment, files
 from ragprof.core.caches import unknown_rows
@@ -51,6 +50,10 @@ from ragprof.record.unread import (
 )
 from ragprof.report.figures import rough_duration
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 BUILD_COLUMNS = ("pipeline", "duration_ns", "index_bytes", "peak_rss_bytes")
 
 
@@ -65,6 +68,8 @@ def build_indexes(
     `vectors` are the corpus's vectors by id() of the embedder. Embedding is not part of the build. Raises BadInput
     where two pipelines would fill one store differently.
     """
+    import pandas as pd
+
     embedders: dict[int, int] = {}
     for parts in pipelines:  # one store holds the vectors of one embedder
         first = embedders.setdefault(id(parts.store), id(parts.embedder))
@@ -430,6 +435,8 @@ def usage_table(subject: Subject, ranked: dict[str, Ranked], timings: Timings, e
 
     Of queries that no live call was made of, what a server counted as it embedded them for the rankings stands in.
     """
+    import pandas as pd
+
     tokens = [
         result.tokens.assign(pipeline=name, stage="inject")[["pipeline", "query_id", "stage", "unit", "count"]]
         for name, result in ranked.items()
@@ -449,6 +456,8 @@ def usage_table(subject: Subject, ranked: dict[str, Ranked], timings: Timings, e
 
 def token_table(subject: Subject, count: Callable[[str], int], progress: Progress) -> pd.DataFrame:
     """Tokens of every document and query by the eval's tokenizer, and of documents that only an app has."""
+    import pandas as pd
+
     progress.start("count tokens", len(subject.corpus.docs))
     rows = [("query", query.query_id, count(query.text)) for query in subject.queries]
     for doc in subject.corpus.docs:

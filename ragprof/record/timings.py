@@ -21,9 +21,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from math import prod
 from statistics import median_high
-from typing import Any, Protocol, TypeVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ragprof.core import Answer, Query, Span, StageName, Trace, cores, environment
 from ragprof.core.clock import Clock, Progress, excluded_ns, sleep
@@ -33,6 +31,10 @@ from ragprof.record.budget import shares, warm_up_ns
 from ragprof.record.disturbance import ROUND, waiting_of
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import ask, traced, unmeasured
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 SPAN_COLUMNS = ("pipeline", "phase", "round", "query_id", "stage", "start_ns", "duration_ns", *cores.FIELDS)
 """What the cores did stands with stages that were read, and with the phase ROUND, a row for all queries of a round."""
@@ -98,13 +100,19 @@ class Timings:
         self.spans = [row for row in self.spans if (row[0], row[3]) not in lost]
 
     def span_table(self) -> pd.DataFrame:
+        import pandas as pd
+
         return pd.DataFrame(self.spans, columns=list(SPAN_COLUMNS)).astype(dict.fromkeys(cores.FIELDS, "Int64"))
 
     def first_token_table(self) -> pd.DataFrame:
         """Time from the call of the generator to its first token, where there is a generator that streams."""
+        import pandas as pd
+
         return pd.DataFrame(self.first_tokens, columns=list(FIRST_TOKEN_COLUMNS))
 
     def usage_table(self) -> pd.DataFrame:
+        import pandas as pd
+
         rows = [(*key, count) for key, count in self.usage.items()]
         return pd.DataFrame(rows, columns=list(USAGE_COLUMNS))
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ragprof.core import Doc, PairLength, Query
@@ -20,6 +19,10 @@ from ragprof.core.tokens import counter
 from ragprof.evals import EvalConfig
 from ragprof.record.pipeline import Parts
 from ragprof.record.rankings import cache_identity, pair_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 T = TypeVar("T")
 ROOM = 0.9

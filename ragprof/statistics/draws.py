@@ -16,14 +16,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core.errors import BadInput
 from ragprof.statistics.unseen import CONFIDENCE, Bounds, all_equal, interval_of_equal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 Array: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int32]

@@ -16,16 +16,19 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from ragprof.core import Estimate
 from ragprof.core.errors import NonFiniteScore
 from ragprof.statistics.draws import ENDS, Array, Counts, resampled_counts, resampled_weights
 from ragprof.statistics.unseen import Bounds, all_equal, interval_of_equal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 QUANTILES: Mapping[str, float] = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 OBSERVATIONS = 32
@@ -100,6 +103,8 @@ def rounds_of(times: pd.DataFrame, *, column: str = "duration_ns", queries: Sequ
 
     Cut to the fewest rounds that a query has. `queries` leaves the others out; rows without a time do not count.
     """
+    import pandas as pd
+
     values = times[column].to_numpy(dtype=np.float64, na_value=np.nan)
     kept = ~np.isnan(values)
     if queries is not None:

@@ -91,10 +91,12 @@ def test_a_short_word_quoted_in_another_script_is_one_term_and_is_found_from_bot
 
 
 @pytest.mark.parametrize("language", sorted(TEXTS))
+@pytest.mark.usefixtures("cache")
 def test_the_language_of_a_text_is_detected(language: str) -> None:
     assert detected(TEXTS[language]) == language
 
 
+@pytest.mark.usefixtures("cache")
 def test_without_a_majority_or_a_letter_it_is_english() -> None:
     assert detected([]) == detected(["1234", "x = 1"]) == "english"
     assert detected([*TEXTS["german"][:30], *TEXTS["turkish"][:30]]) == "english"
@@ -141,3 +143,16 @@ def test_known_items_are_found_in_every_language_however_the_question_is_encoded
     assert min(third, decomposed, others[0], others[1]) >= 0.96
     assert third == decomposed
     assert min(phrase, others[2]) >= 0.75
+
+
+def test_a_language_that_was_detected_is_kept_and_a_damaged_answer_is_not_believed(cache: Path) -> None:
+    assert detected(TEXTS["german"]) == "german"
+    (kept,) = (cache / "languages").iterdir()
+    kept.write_text("french")
+    assert detected(TEXTS["german"]) == "french"
+    kept.write_text("klingon")
+    assert detected(TEXTS["german"]) == "german"
+    kept.unlink()
+    kept.parent.rmdir()
+    kept.parent.write_text("where a folder should be, as nothing can be written on a full disk")
+    assert detected(TEXTS["german"]) == "german"

@@ -27,8 +27,6 @@ from ragprof.price.bills import (
     ITEMS,
     PLACES,
     STAGE_ITEMS,
-    TEXT,
-    USD,
     BillingTerms,
     PriceList,
     is_remote,
@@ -36,6 +34,7 @@ from ragprof.price.bills import (
     price_entries,
     price_terms,
 )
+from ragprof.price.columns import TEXT, USD
 from ragprof.price.pricing import EXACT
 from ragprof.price.rates import FREE, PublishedRate, Unpriced, shipped_books
 from ragprof.studies.injection.recorded import ANSWERS, LIVE, MANIFEST, PROMPTS

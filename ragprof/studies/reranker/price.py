@@ -30,8 +30,6 @@ from ragprof.evals.recorded import TOKENS
 from ragprof.price.bills import (
     ELSEWHERE,
     PLACES,
-    TEXT,
-    USD,
     BillingTerms,
     Demand,
     PipelineFacts,
@@ -40,6 +38,7 @@ from ragprof.price.bills import (
     price_terms,
     units,
 )
+from ragprof.price.columns import TEXT, USD
 from ragprof.price.pricing import EXACT
 from ragprof.price.rates import FREE, PublishedRate, Unpriced, shipped_books
 from ragprof.studies.reranker.recorded import (

@@ -26,7 +26,8 @@ from ragprof.core.errors import BadInput
 from ragprof.core.recorded import write_sealed
 from ragprof.evals.settings import settings_of
 from ragprof.evals.traced import CALLS, USAGE
-from ragprof.price.bills import COLUMNS, PLACES, PriceList, price_entries
+from ragprof.price.bills import PLACES, PriceList, price_entries
+from ragprof.price.columns import COLUMNS
 from ragprof.price.pricing import EXACT
 from ragprof.price.rates import PublishedRate, Unpriced, shipped_books
 from ragprof.studies.contract import Pricing
