@@ -177,6 +177,29 @@ def _pressure_ns(pressure: int | None) -> int | None:
         return None
 
 
+class ThreadMeter:
+    """Reads how long the thread that made it ran on a core, and waited for one; it takes a few microseconds."""
+
+    def __init__(self) -> None:
+        is_read = os.environ.get("RAGPROF_CORE_TIMES", "").lower() != "off"
+        self._file = _opened(Path("/proc/thread-self/schedstat")) if is_read else None
+
+    def read(self) -> tuple[int, int] | None:
+        """Ns on a core, and ready to run without one; None where the system does not tell."""
+        if self._file is None:
+            return None
+        try:
+            ran, waited = os.pread(self._file, 64, 0).split()[:2]
+            return int(ran), int(waited)
+        except (OSError, ValueError):
+            return None
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
 class CoreReader(Protocol):
     """What is read around a stage or a query, what around many queries, and what is long enough for the first."""
 

@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from known_server import running, service_times, waited
 
 from ragprof.apps.http import HttpApp
 from ragprof.core import Query
-from ragprof.core.clock import now_ns
+from ragprof.core.clock import now_ns, thread_cpu_ns
 from ragprof.studies.load.arrivals import arrivals
 from ragprof.studies.load.client import HttpLoad
 from ragprof.studies.load.pool import DIVERGED, Asker, StepLimits, WorkerPool
@@ -116,6 +117,33 @@ def test_workers_are_one_queue_before_k_servers() -> None:
     # What is added to theory is how late sleepers wake; which of two workers takes a time first may differ.
     assert -0.002 < np.median(measured - known) < 0.03
     assert measured.mean() > 0.95 * known.mean()
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="this system does not tell")
+def test_a_worker_says_whether_it_worked_or_slept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 ms of sleep, and 20 ms of work in Python on each of two threads, of which one runs at a time."""
+    monkeypatch.delenv("RAGPROF_CORE_TIMES", raising=False)
+
+    def burns(_query: Query) -> dict[str, int]:
+        until = thread_cpu_ns() + 20_000_000
+        while thread_cpu_ns() < until:
+            pass
+        return {}
+
+    def sleeps(_query: Query) -> dict[str, int]:
+        time.sleep(0.02)
+        return {}
+
+    found = {}
+    for name, ask in (("burns", burns), ("sleeps", sleeps)):
+        pool = WorkerPool(lambda ask=ask: nullcontext(ask), 2, QUERIES, now_ns)  # type: ignore[misc]
+        log = pool.open(arrivals("constant", 20, 0.5, seed=(0,)), PATIENT, unwatched).log
+        found[name] = log.table(["one"], 10**10)
+    assert found["burns"]["ran_ns"].min() >= 20_000_000
+    assert found["sleeps"]["ran_ns"].max() < 10_000_000
+    slept = found["sleeps"]
+    asleep = slept["ended_ns"] - slept["sent_ns"] - slept["ran_ns"] - slept["waited_ns"]
+    assert asleep.min() >= 19_000_000
 
 
 def test_more_than_workers_can_do_is_cut_off_and_said() -> None:

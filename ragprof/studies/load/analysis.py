@@ -52,6 +52,7 @@ from ragprof.studies.load.section import (
     LoadStage,
     LoadStep,
     LoadTarget,
+    LoadWaits,
 )
 from ragprof.studies.load.verdicts import verdicts_of
 from ragprof.studies.load.words import statements_of
@@ -248,12 +249,31 @@ def _step(data: TargetData, step: MeasuredStep) -> LoadStep:
         queue_ns=None if queued is None else round(queued),
         batch_ns=None if batched is None else round(batched[0]),
         batch_size=None if batched is None else batched[1],
+        waits=_waits(
+            step, held, means, batch=0.0 if batched is None else batched[0], http=data.facts["kind"] == "http"
+        ),
         held_ns=None if held is None else round(held),
         pool_share=pool,
         cores_share=None if None in machine else sum(each or 0 for each in machine) / (data.cores * wall),
         others_share=others_share(step, data),
         keeps=_keeps(step, data.promise),
     )
+
+
+def _waits(
+    step: MeasuredStep, held: float | None, stages: Mapping[str, float], *, batch: float, http: bool
+) -> LoadWaits:
+    """What a request waited for while it held its worker, or its connection."""
+    if held is None:
+        return LoadWaits()
+    if http:
+        return LoadWaits(in_service_ns=max(0, round(held - sum(stages.values()))) if stages else None)
+    known = step.on_cores()
+    if known is None:
+        return LoadWaits()
+    ran, waited = known
+    asleep = max(0.0, held - ran - waited - batch)
+    return LoadWaits(on_core_ns=round(ran), for_core_ns=round(waited), for_others_ns=round(asleep))
 
 
 def _used(step: MeasuredStep) -> dict[str, int]:

@@ -205,6 +205,12 @@ class MeasuredStep:
             return None
         return float(self.table["batch_ns"].dropna().mean()), float(self.table["together"].dropna().mean())
 
+    def on_cores(self) -> tuple[float, float] | None:
+        """The mean ns that a request's worker was on a core, and was ready to run and had none; None: not told."""
+        if "ran_ns" not in self.table or not self.table["ran_ns"].notna().any():
+            return None
+        return float(self.table["ran_ns"].dropna().mean()), float(self.table["waited_ns"].dropna().mean())
+
     def queued(self) -> float | None:
         """The mean ns from when a request was due until a worker took it."""
         taken = self.table[self.table["sent_ns"].notna()]

@@ -15,10 +15,11 @@ from typing import TypeAlias
 
 from ragprof.core import Query
 from ragprof.core.clock import Clock
+from ragprof.core.cores import ThreadMeter
 from ragprof.core.errors import RagprofError
 from ragprof.core.plain import said_by
 from ragprof.studies.load.arrivals import Times
-from ragprof.studies.load.requests import ERROR, OK, StepLog, StepRun
+from ragprof.studies.load.requests import ERROR, OK, RAN, WAITED, StepLog, StepRun
 
 Asker: TypeAlias = Callable[[Query], Mapping[str, int]]
 """Asks one question and returns the ns of each stage. Of one thread alone."""
@@ -144,6 +145,8 @@ class _PoolStep:
         self._made.release()
         with ExitStack() as stack:
             stack.push(asker.__exit__)
+            meter = ThreadMeter()
+            stack.callback(meter.close)
             self._ready.wait()
             while not self._stop.is_set() and (number := self.schedule.take()) is not None:
                 due = int(self.log.due[number])
@@ -151,13 +154,14 @@ class _PoolStep:
                     if self._stop.wait(early / 1e9):
                         return
                     self.log.late[number] = self.now() - due
-                self._serve(number, ask)
+                self._serve(number, ask, meter)
 
-    def _serve(self, number: int, ask: Asker) -> None:
+    def _serve(self, number: int, ask: Asker, meter: ThreadMeter) -> None:
         log, outcome, complaint = self.log, OK, ""
         stages: Mapping[str, int] | None = None
         with self._writing:
             log.under_way += 1
+        before = meter.read()
         log.sent[number] = self.now()
         try:
             stages = ask(self.pool.queries[number % len(self.pool.queries)])
@@ -169,6 +173,9 @@ class _PoolStep:
             self._faults.append(failure)
             self._stop.set()
         ended = self.now()
+        after = meter.read()
+        if stages is not None and before is not None and after is not None:
+            stages = {**stages, RAN: after[0] - before[0], WAITED: after[1] - before[1]}
         if stages is not None and BEGUN in stages:
             log.first[number] = log.sent[number] + stages[BEGUN]
         with self._writing:

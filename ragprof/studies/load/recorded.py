@@ -14,15 +14,17 @@ Purpose: TypeAlias = Literal["alone", "calibrate", "capacity", "curve", "beyond"
 REQUESTS = RecordedTable(
     text="query_id outcome",
     whole="due_ns sent_ns ended_ns first_ns late_ns embed_ns search_ns rerank_ns inject_ns generate_ns other_ns "
-    "batch_ns together",
-    nullable="sent_ns first_ns late_ns embed_ns search_ns rerank_ns inject_ns generate_ns other_ns batch_ns together",
-    later="batch_ns together",
+    "batch_ns together ran_ns waited_ns",
+    nullable="sent_ns first_ns late_ns embed_ns search_ns rerank_ns inject_ns generate_ns other_ns batch_ns together "
+    "ran_ns waited_ns",
+    later="batch_ns together ran_ns waited_ns",
     may_be_empty=True,
     remedy=AGAIN,
 )
 """A row a request, times in ns from the beginning of its step. `due_ns` is when it was to be sent, `late_ns` how late
 the generator was; of a worker that was busy until then nothing is known. `batch_ns` is the wait for batches, which is
-in no stage, `together` the size of the last one."""
+in no stage, `together` the size of the last one. A worker thread was on a core for `ran_ns`, and ready without one for
+`waited_ns`."""
 
 
 class RecordedStep(TypedDict):

@@ -18,6 +18,8 @@ OUTCOMES: Final = (OK, BUSY, ERROR, TIMED_OUT, UNREACHED, UNFINISHED)
 """Busy is a 429 or 503; unreached: no connection, or one that broke; unfinished: not answered when the step was ended.
 A time limit and the end of a step are no latency: the request took at least as long."""
 BATCH, TOGETHER = "batch", "together"
+RAN, WAITED = "ran", "waited"
+"""Among the stages: ns that a request's worker was on a core, and was ready to run and had none."""
 """Among the stages of a request: ns that it waited for batches, and how many shared its last one."""
 MOST_CLOSED, FASTEST = 2_000_000, 20_000
 """Requests of a closed loop at most, in all and a second."""
@@ -90,7 +92,7 @@ class StepLog:
         for name, times in (("sent_ns", self.sent), ("first_ns", self.first), ("late_ns", self.late)):
             columns[name] = pd.Series(times[kept], dtype="Int64").mask(times[kept] < 0)
         seen = [self.stages[number] for number in kept]
-        names = {f"{stage}_ns": stage for stage in [*STAGES, "other", BATCH]} | {TOGETHER: TOGETHER}
+        names = {f"{stage}_ns": stage for stage in [*STAGES, "other", BATCH, RAN, WAITED]} | {TOGETHER: TOGETHER}
         for column, name in names.items():
             values = [pd.NA if each is None else each.get(name, pd.NA) for each in seen]
             columns[column] = pd.array(values, "Int64")

@@ -39,6 +39,19 @@ class LoadStage(Section):
     share: float | None = Field(description="of all workers' time; null behind HTTP")
 
 
+class LoadWaits(Section):
+    """Means over requests, in ns, where it can be known; null where it cannot."""
+
+    on_core_ns: int | None = Field(None, description="the worker's thread ran")
+    for_core_ns: int | None = Field(None, description="it was ready to run and all cores were taken (schedstat)")
+    for_others_ns: int | None = Field(
+        None, description="it slept: locks, the interpreter's too, a database's answer, threads of a model; no batch"
+    )
+    in_service_ns: int | None = Field(
+        None, description="behind HTTP, in none of the stages that the service tells: its own queue, and the network"
+    )
+
+
 class LoadStep(Section):
     """One rate, or one number of requests under way, with all its repetitions."""
 
@@ -70,6 +83,7 @@ class LoadStep(Section):
     queue_ns: int | None = Field(description="mean wait for a worker; behind HTTP for a connection")
     batch_ns: int | None = Field(None, description="mean wait for a batch, in no stage; null: nothing was batched")
     batch_size: float | None = Field(None, description="mean number of questions in a batch")
+    waits: LoadWaits = Field(description="what a request that was taken waited for, apart from its own work")
     held_ns: int | None = Field(description="mean time that a request held its worker or connection")
     pool_share: float | None = Field(description="busy share of the workers' time; null behind HTTP")
     cores_share: float | None = Field(description="busy share of the machine's cores, whoever with; null: not known")

@@ -196,6 +196,11 @@ def stages_table(section: LoadSection) -> Table:
     rows = []
     for target in section.targets:
         cells = []
+        alone = next((each.waits for each in target.steps if each.purpose == "alone"), None)
+        alone_waits = {} if alone is None else {
+            "(for a core)": alone.for_core_ns, "(asleep)": alone.for_others_ns,
+            "(in the service)": alone.in_service_ns,
+        }  # fmt: skip
         for step in [each for each in target.steps if each.purpose in ("curve", "beyond")]:
             queue = figures.duration(step.queue_ns)
             rate = figure(_rate(step.offered))
@@ -203,6 +208,16 @@ def stages_table(section: LoadSection) -> Table:
             if step.batch_ns is not None:
                 wait = figure(figures.duration(step.batch_ns))
                 cells.append((rate, Cell("(batch)"), figure("0"), wait, wait, figure(figures.ABSENT)))
+            waits = step.waits
+            for name, found in (
+                ("(for a core)", waits.for_core_ns), ("(asleep)", waits.for_others_ns),
+                ("(in the service)", waits.in_service_ns),
+            ):  # fmt: skip
+                if found is not None:
+                    of = alone_waits.get(name)
+                    more = None if of is None else max(0, found - of)
+                    cells.append((rate, Cell(name), figure(figures.duration(of)), figure(figures.duration(found)),
+                                  figure(figures.duration(more)), figure(figures.ABSENT)))  # fmt: skip
             cells += [
                 (rate, Cell(name), figure(figures.duration(stage.alone_ns)), figure(figures.duration(stage.mean_ns)),
                  figure(figures.duration(stage.waiting_ns)), figure(figures.share(stage.share)))
@@ -212,7 +227,9 @@ def stages_table(section: LoadSection) -> Table:
     note = (
         "Alone: one question at a time. Waiting is what load adds: for cores, locks, batches or a server; (queue) is "
         "the wait for a free worker, behind HTTP for a connection; (batch) that for others to share one with, and "
-        "for the batch before it. A service's own queue is in none of its stages."
+        "for the batch before it. Within the stages a worker's thread was ready and found no core (for a core), or "
+        "slept (asleep): for locks, the interpreter's among them, a database, or a model's own threads. (in the "
+        "service): in none of the stages that a service tells, so its own queue, and the network."
     )
     return Table("load-stages", "Service and waiting by stage", columns, tuple(rows), note)
 
