@@ -108,6 +108,7 @@ class LoadSettings(EvalTable):
     repeats: int = Field(2, ge=1, le=20)
     concurrency: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = ()
     workers: int | None = Field(None, ge=1, le=1024)
+    pool: Literal["threads", "processes"] = "threads"
     pipelines: tuple[Named, ...] = ()
     depths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     without_reranker: bool = True

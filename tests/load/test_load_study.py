@@ -264,6 +264,18 @@ def test_a_verdict_under_load_joins_the_gain_of_the_reranker_study(recorded: Pat
     assert "it gains" in verdict["sentence"]
 
 
+def test_a_pool_of_processes_answers_and_says_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
+    settings = '[load]\nseconds = 1\nrates = [20]\nrepeats = 1\nworkers = 2\npool = "processes"\n'
+    path = written(tmp_path, f"{settings}without_reranker = false\n", PARTS)
+    record_load(STUDY.plan(prepare(path), Request(path)), Bench(tmp_path / "out", tmp_path / "cache", SILENT))
+    (target,) = json.loads((tmp_path / "out" / "load" / "manifest.json").read_text())["targets"]
+    assert (target["kind"], target["workers"]) == ("processes", 2)
+    table = pd.read_parquet(tmp_path / "out" / "load" / "0" / "curve-0-0.parquet")
+    assert set(table["outcome"]) == {"ok"}
+    assert (table["rerank_ns"] > 0).all()
+
+
 class CountedStore(FaissFlatStore):
     """An index that is asked as a server's: `made` are its clients, `asked` which of them answered."""
 

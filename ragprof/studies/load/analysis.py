@@ -285,9 +285,9 @@ def _used(step: MeasuredStep) -> dict[str, int]:
 
 
 def others_share(step: MeasuredStep, data: TargetData) -> float | None:
-    """Of the cores, by other processes; None behind HTTP, where the service may be one of them."""
+    """Of the cores, by other processes; None behind HTTP and in a pool of processes: those may be the target's own."""
     both = [(each["machine_ns"], each["cpu_ns"], each["wall_ns"]) for each in step.steps]
-    if data.facts["kind"] == "http" or any(machine is None or own is None for machine, own, _ in both):
+    if data.facts["kind"] in ("http", "processes") or any(machine is None or own is None for machine, own, _ in both):
         return None
     others = sum(max(0, (machine or 0) - (own or 0)) for machine, own, _ in both)
     return others / (data.cores * sum(wall for _, _, wall in both))

@@ -30,7 +30,7 @@ from ragprof.studies.load.endpoints import ChatEndpoint, Endpoint, RerankEndpoin
 from ragprof.studies.preparation import Places, Prepared
 
 AloneStage: TypeAlias = Literal["embed", "rerank", "generate"]
-TargetKind: TypeAlias = Literal["threads", "app", "http"]
+TargetKind: TypeAlias = Literal["threads", "processes", "app", "http"]
 """A pool of threads that run a pipeline's parts, or that call an app of the user's own; or a service behind HTTP."""
 
 
@@ -81,6 +81,7 @@ class LoadPlan:
 
     subject: Subject
     settings: LoadSettings
+    eval_file: Path
     targets: tuple[Target, ...]
     workers: int
     trace: ArrivalTrace | None
@@ -137,7 +138,7 @@ def plan(prepared: Prepared, request: Request) -> LoadPlan:
             most = _paid(settings, elsewhere)
     workers = settings.workers or len(os.sched_getaffinity(0))
     beside = tuple(_recordings(config.economics.recordings, request.eval_file, places))
-    return LoadPlan(subject, settings, targets, workers, trace, most, beside)
+    return LoadPlan(subject, settings, request.eval_file, targets, workers, trace, most, beside)
 
 
 def _endpoint(name: str, declared: LoadEndpoint, prepared: Prepared) -> Target:
@@ -154,7 +155,7 @@ def _endpoint(name: str, declared: LoadEndpoint, prepared: Prepared) -> Target:
 def _check_first_tokens(targets: Sequence[Target]) -> None:
     """Raises BadInput where a first token is promised of what tells of none."""
     for target in targets:
-        silent = target.kind == "app" or (target.kind == "threads" and target.declared.generator is None)
+        silent = target.kind == "app" or (target.kind in ("threads", "processes") and target.declared.generator is None)
         if silent or isinstance(target.endpoint, RerankEndpoint):
             raise BadInput(
                 f"slo promises a time to first token, and '{target.name}' tells of none; leave it out with pipelines, "
@@ -174,17 +175,18 @@ def _targets(parts: Parts, settings: LoadSettings) -> Iterator[Target]:
         yield Target(name, name, parts, "http" if isinstance(app.app, HttpApp) else "app", 0, None)
         return
     reranked = parts.reranker is not None
-    yield Target(name, name, parts, "threads", parts.depth, reranked)
+    kind = settings.pool
+    yield Target(name, name, parts, kind, parts.depth, reranked)
     for batching in settings.batching if can_batch(parts) else ():
         called = f"{name} batch {batching.max_batch}, {batching.max_wait_ms:g} ms"
         yield Target(called, name, parts, "threads", parts.depth, reranked, batching)
     if not reranked:
         return
     for depth in sorted({depth for depth in settings.depths if depth < parts.depth}, reverse=True):
-        yield Target(f"{name} depth {depth}", name, replace(parts, depth=depth), "threads", depth, True)
+        yield Target(f"{name} depth {depth}", name, replace(parts, depth=depth), kind, depth, True)
     if settings.without_reranker:
         alone = replace(parts, reranker=None)
-        yield Target(f"{name} without reranker", name, alone, "threads", parts.depth, False)
+        yield Target(f"{name} without reranker", name, alone, kind, parts.depth, False)
 
 
 def _parts_alone(chosen: Sequence[Parts], api: ApiSettings) -> Iterator[Target]:

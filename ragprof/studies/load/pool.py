@@ -175,7 +175,7 @@ class _PoolStep:
         ended = self.now()
         after = meter.read()
         if stages is not None and before is not None and after is not None:
-            stages = {**stages, RAN: after[0] - before[0], WAITED: after[1] - before[1]}
+            stages = {RAN: after[0] - before[0], WAITED: after[1] - before[1], **stages}
         if stages is not None and BEGUN in stages:
             log.first[number] = log.sent[number] + stages[BEGUN]
         with self._writing:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,7 @@ from ragprof.studies.load.measured import MeasuredStep
 from ragprof.studies.load.plan import LoadPlan, Target
 from ragprof.studies.load.pool import BEGUN, Asker, StepLimits, WorkerPool
 from ragprof.studies.load.prefixes import record_prefixes
+from ragprof.studies.load.processes import ProcessClients, WorkerOrder
 from ragprof.studies.load.providers import servers_elsewhere
 from ragprof.studies.load.recorded import BESIDE_FILE, REQUESTS, STEP, Purpose, RecordedStep
 from ragprof.studies.load.requests import BATCH, RECENT, TOGETHER, UNREACHED, StepLog, StepRun
@@ -287,10 +288,12 @@ def record_load(plan: LoadPlan, bench: Bench) -> None:
     for number, target in enumerate(plan.targets):
         place = folder / f"{number}"
         place.mkdir(exist_ok=True)
-        steps = TargetSteps(plan, target, place, bench, _driver(plan, target, queries, bench), number, take)
+        stack = ExitStack()
+        steps = TargetSteps(plan, target, place, bench, _driver(plan, target, queries, bench, stack), number, take)
         ended = ""
         try:
-            ended = steps.make()
+            with stack:
+                ended = steps.make()
         except KeyboardInterrupt:
             if not steps.done and not recorded:
                 raise
@@ -328,13 +331,13 @@ class LoadBench:
     """Targets of loaded pipelines that are put under load step by step, by somebody else's plan; one manifest after."""
 
     def __init__(self, plan: LoadPlan, bench: Bench) -> None:
-        self._plan, self._folder, self._spent = plan, bench.folder / "load", 0
+        self._plan, self._folder, self._spent, self._stack = plan, bench.folder / "load", 0, ExitStack()
         files.ready_folder(self._folder, remedy="give another one with --out")
         queries = shuffled(plan.subject.queries, plan.subject.config.seed)
         self._steps: dict[str, TargetSteps] = {}
         for number, target in enumerate(plan.targets):
             (self._folder / str(number)).mkdir(exist_ok=True)
-            driver = _driver(plan, target, queries, bench)
+            driver = _driver(plan, target, queries, bench, self._stack)
             self._steps[target.name] = TargetSteps(
                 plan, target, self._folder / str(number), bench, driver, number, self._take
             )
@@ -355,7 +358,8 @@ class LoadBench:
         return True
 
     def write(self) -> None:
-        """Seal what was made."""
+        """Seal what was made, and end what it was made with."""
+        self._stack.close()
         _write_manifest(
             self._folder, _facts(self._plan), [_as_recorded(each, "") for each in self._steps.values()],
             interrupted=False,
@@ -373,7 +377,10 @@ def _ready(plan: LoadPlan, bench: Bench) -> None:
         )
 
 
-def _driver(plan: LoadPlan, target: Target, queries: tuple[Query, ...], bench: Bench) -> WorkerPool | HttpLoad:
+def _driver(
+    plan: LoadPlan, target: Target, queries: tuple[Query, ...], bench: Bench, stack: ExitStack
+) -> WorkerPool | HttpLoad:
+    """What asks a target. What it holds, such as processes, ends with the stack."""
     settings = plan.settings
     if target.kind == "http":
         return HttpLoad(target.service, queries, bench.clock, settings.timeout_seconds, settings.max_in_flight)
@@ -383,8 +390,16 @@ def _driver(plan: LoadPlan, target: Target, queries: tuple[Query, ...], bench: B
     if target.only is not None:
         queries, alone = asker_of_part(target.declared, target.only, queries, bench)
         return WorkerPool(lambda: nullcontext(alone), plan.workers, queries, bench.clock)
+    if target.kind == "processes":
+        own = {**plan.settings.model_dump(mode="json", exclude_unset=True), "pipelines": [target.pipeline]}
+        order = WorkerOrder(
+            plan.eval_file, bench.folder, bench.cache, own, target.name, plan.subject.corpus.sha256
+        )  # fmt: skip
+        processes = ProcessClients(order)
+        stack.callback(processes.close)
+        return WorkerPool(processes.asker, plan.workers, queries, bench.clock)
     parts = target.declared if target.batching is None else batched(target.declared, target.batching, bench.clock)
-    clients = Clients(parts, partial(_stages, bench=bench))
+    clients = Clients(parts, partial(stages_of, bench=bench))
     return WorkerPool(clients.asker, target.workers(plan.workers), queries, bench.clock)
 
 
@@ -412,7 +427,7 @@ class Clients:
         return replace(self._parts, store=store.tuned()) if isinstance(store, ServedStore) else self._parts
 
 
-def _stages(parts: Parts, query: Query, *, bench: Bench) -> Mapping[str, int]:
+def stages_of(parts: Parts, query: Query, *, bench: Bench) -> Mapping[str, int]:
     """Ns of each stage; where batches were waited for, `batch` is that wait, which is in no stage, and `together` the
     size of the last one. `begun` is the time to the answer's first token."""
     before = batch_waits()

@@ -60,7 +60,7 @@ class RecordedTarget(TypedDict):
 
     name: str
     pipeline: str
-    kind: Literal["threads", "app", "http"]
+    kind: Literal["threads", "processes", "app", "http"]
     workers: int | None
     depth: int
     reranked: bool | None

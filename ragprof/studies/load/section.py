@@ -174,7 +174,7 @@ class LoadTarget(Section):
 
     name: str
     pipeline: str
-    kind: Literal["threads", "app", "http"]
+    kind: Literal["threads", "processes", "app", "http"]
     workers: int | None
     depth: int
     reranked: bool | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragprof.record.trial import Trial
-from ragprof.report.figures import counted, rough_duration
+from ragprof.report.figures import rough_duration
 from ragprof.studies.contract import Effort, Study
 from ragprof.studies.load.analysis import analyse, is_loaded, load_belongs
 from ragprof.studies.load.decision import decision_page, decisions
@@ -12,6 +12,7 @@ from ragprof.studies.load.price import price_load
 from ragprof.studies.load.record import CLOSED, record_load
 from ragprof.studies.load.section import LoadSection
 from ragprof.studies.load.tables import load_table, show
+from ragprof.studies.load.words import worker_words
 
 
 def estimate(planned: LoadPlan, _trial: Trial) -> Effort:
@@ -19,10 +20,14 @@ def estimate(planned: LoadPlan, _trial: Trial) -> Effort:
     settings = planned.settings
     seconds = settings.seconds * (1 + CLOSED * len(settings.concurrency)) * len(planned.targets)
     names = ", ".join(target.name for target in planned.targets)
+    workers = worker_words(planned.workers, settings.pool)
     rows = [
         ("targets", f"{len(planned.targets):,}, {rough_duration(settings.seconds)} each: {names}"),
         ("promise", f"{planned.promise}, at most {100 * settings.slo.error_rate:.3g}% failed"),
-        ("asked by", f"{counted(planned.workers, 'worker thread')}; arrivals: {settings.arrivals}"),
+        (
+            "asked by",
+            f"{workers}; arrivals: {settings.arrivals}",
+        ),
     ]
     if planned.most_requests is not None:
         rows.append(("requests", f"at most {planned.most_requests:,}, which the budget pays for"))

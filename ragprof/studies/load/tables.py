@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 TONES: dict[str, Tone] = {"kept": "better", "broken": "worse", "undecided": "undecided"}
 KINDS = {
-    "threads": "worker threads in this process", "app": "your own code, on worker threads in this process",
+    "threads": "worker threads in this process", "processes": "worker processes",
+    "app": "your own code, on worker threads in this process",
     "http": "a service behind HTTP",
 }  # fmt: skip
 

@@ -15,6 +15,13 @@ from ragprof.studies.load.section import LoadSection, LoadStep, LoadTarget
 DAY = {"flat": "spread evenly over all hours", "office": "asked in office hours", "trace": "spread as in the trace"}
 
 
+def worker_words(many: int, kind: str) -> str:
+    """2 worker threads, 1 worker process."""
+    if kind == "processes":
+        return f"{many:,} worker process{'' if many == 1 else 'es'}"
+    return counted(many, "worker thread")
+
+
 def promise_words(section: LoadSection) -> str:
     """p95 within 500 ms, at most 0.1% failed."""
     promise = section.promise
@@ -58,7 +65,9 @@ def _statements(section: LoadSection) -> Iterator[str]:
 
 def _answer(section: LoadSection, target: LoadTarget) -> str:
     money = target.money
-    where = "the service" if target.kind == "http" else f"one machine ({counted(target.workers or 1, 'worker thread')})"
+    where = (
+        "the service" if target.kind == "http" else f"one machine ({worker_words(target.workers or 1, target.kind)})"
+    )
     promise = promise_words(section)
     if target.capacity.status == "never":
         return f"{target.name} keeps the promise ({promise}) for nobody: {target.ended}."
