@@ -460,3 +460,18 @@ def test_a_table_that_lost_anything_else_is_no_crash(home: Path, passes: dict[st
             except Exception as crash:
                 crashes.append(f"{what}: {type(crash).__name__} {crash}")
     assert crashes == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["growth/entry", "growth/context/*", "injection/prompts"])
+def test_an_old_recording_that_lost_rows_that_its_figures_rest_on_is_refused(
+    home: Path, passes: dict[str, list[Pass]], name: str
+) -> None:
+    """Without a seal, and with all columns: what is there has to be all that was asked."""
+    path = sorted(home.glob(f"{name}.parquet"))[0]
+    for what, content, _ in table_damages(TABLES[name], pd.read_parquet(path)):
+        if what.startswith("without rows of"):
+            with damaged(path, content):
+                told = refused(passes[PurePath(name).parts[0]], home)
+            assert told.startswith(f"{path}: "), (what, told)
+            assert TOLD.search(told), (what, told)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pandas as pd
 import pytest
 from written import MS, documents, openinference, request, span, write
 
@@ -339,3 +340,19 @@ def test_parallel_branches_are_told_busy_and_on_the_path(tmp_path: Path) -> None
         100 * MS,
         60 * MS,
     )
+
+
+def test_an_edited_profile_is_refused_by_name(tmp_path: Path) -> None:
+    home = ragprof.trace(
+        write(tmp_path / "a.jsonl", [request(openinference(n)) for n in range(1, 4)]), out=tmp_path / "o"
+    ).folder
+    for name, sealed_by in (("spans", "manifest"), ("costs", "rates")):
+        path = home / f"{name}.parquet"
+        before = path.read_bytes()
+        pd.read_parquet(path).iloc[1:].to_parquet(path)
+        with pytest.raises(BadInput, match=rf"{name}.parquet: .*not the table that {sealed_by}.json was written with"):
+            ragprof.compare(home, home)
+        with pytest.raises(BadInput, match="not the table that"):
+            redraw(home)
+        path.write_bytes(before)
+    assert reprice(home).summary["trace"]["traces"] == 3

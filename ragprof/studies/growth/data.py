@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import RANKED_STAGES
+from ragprof.core.errors import BadInput
 from ragprof.evals.recorded import SPANS
 from ragprof.price import read_pricing
 from ragprof.price.pricing import PipelinePricing
@@ -21,6 +22,7 @@ from ragprof.record.belonging import Basis
 from ragprof.record.disturbance import Disturbance, disturbance_of
 from ragprof.statistics.draws import Draws
 from ragprof.studies.growth.recorded import (
+    ANEW,
     CONTEXT,
     COVERAGE,
     JUDGEMENT,
@@ -129,16 +131,26 @@ class GrowthData:
     def prompts(self, name: str, curve: str) -> Array:
         """Prompt tokens, (orders, sizes, queries)."""
         table = PROMPTS.read(self.folder / "prompts" / name / f"{curve}.parquet")
-        return self.shaped(table, curve, ["prompt_tokens"])[..., 0]
+        return self.shaped(table, curve, ["prompt_tokens"], f"prompts/{name}/{curve}.parquet")[..., 0]
 
     def coverage(self) -> Array:
         """Share of each query's relevant documents that are present in the unbiased curve."""
         table = COVERAGE.read(self.folder / "coverage.parquet")
-        return self.shaped(table, UNBIASED, ["coverage"])[..., 0]
+        return self.shaped(table, UNBIASED, ["coverage"], "coverage.parquet")[..., 0]
 
-    def shaped(self, table: pd.DataFrame, curve: str, columns: Sequence[str]) -> Array:
-        """Columns of a table of cells as (orders, sizes, queries, columns)."""
+    def shaped(self, table: pd.DataFrame, curve: str, columns: Sequence[str], file: str) -> Array:
+        """Columns of a table of cells as (orders, sizes, queries, columns).
+
+        Raises BadInput where the table, which was read from this file, lacks a size, or a query in some order.
+        """
         sizes = self.sizes(curve)
+        asked = table.groupby(["size", "order"], observed=True).size()
+        if {*table["size"]} != {*sizes} or (asked != len(self.query_ids)).any():
+            raise BadInput(
+                f"its rows of the curve '{curve}' are not those of {len(self.query_ids)} queries at each of "
+                f"{len(sizes)} sizes, so some were lost; {ANEW}",
+                file=self.folder / file,
+            )
         values = np.full((self.manifest["plan"]["orders"], len(sizes), len(self.query_ids), len(columns)), np.nan)
         size = np.searchsorted(np.array(sizes), table["size"].to_numpy())
         values[table["order"].to_numpy(), size, table["query"].to_numpy()] = table[list(columns)].to_numpy(float)
@@ -168,7 +180,7 @@ class PipelineData:
         rows = self.scores[(self.scores["curve"] == curve) & (self.scores["stage"] == stage)]
         if depth is not None:
             rows = rows[rows["depth"] == depth]
-        return None if rows.empty else self.data.shaped(rows, curve, metrics)
+        return None if rows.empty else self.data.shaped(rows, curve, metrics, f"scores/{self.name}.parquet")
 
     def quality(self, curve: str) -> Array:
         """The growth metric of the final ranking, (orders, sizes, queries)."""
@@ -177,7 +189,8 @@ class PipelineData:
 
     def tokens(self, curve: str) -> Array:
         """Injected tokens by kind, (orders, sizes, queries, kinds)."""
-        return self.data.shaped(self.context[self.context["curve"] == curve], curve, KINDS)
+        rows = self.context[self.context["curve"] == curve]
+        return self.data.shaped(rows, curve, KINDS, f"context/{self.name}.parquet")
 
 
 def is_recorded(folder: Path) -> bool:

@@ -18,11 +18,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ragprof.core import files
+from ragprof.core.counting import counted
+from ragprof.core.errors import BadInput
 from ragprof.core.ranking import id_ranks, reordered
 from ragprof.core.recorded import write_sealed
 from ragprof.corpus import EvaluationSet
 from ragprof.judge.arrays import UNJUDGED, Labels, Values, by_document, labels, metrics
-from ragprof.studies.growth.recorded import CELLS, DOCS, ENTRY, MANIFEST, QUERIES, TAILS
+from ragprof.studies.growth.recorded import ANEW, CELLS, DOCS, ENTRY, MANIFEST, QUERIES, TAILS
 
 Places = NDArray[np.int64]
 KINDS = ("relevant", "irrelevant", "unjudged", "duplicate", "contradicting")
@@ -248,6 +250,19 @@ class GrowthBench:
         return tables
 
 
+def _check_whole(entry: pd.DataFrame, manifest: Mapping[str, Any], path: Path) -> None:
+    """Raises BadInput where not every kept passage enters in every order of every curve."""
+    kept, orders = manifest["kept"]["passages"], manifest["plan"]["orders"]
+    found = entry.groupby(["curve", "order"])["place"].nunique()
+    curves = len(manifest["sizes"])
+    if len(found) != curves * orders or (found != kept).any():
+        raise BadInput(
+            f"it has not the {counted(kept, 'kept passage')} in each of {counted(orders, 'order')} of "
+            f"{counted(curves, 'curve')}, so rows were lost; {ANEW}",
+            file=path,
+        )
+
+
 def judge_growth(folder: Path, evaluation: EvaluationSet) -> None:
     """Judge `folder`/growth. Raises BadInput where it is not a finished growth recording."""
     place = folder / "growth"
@@ -257,6 +272,7 @@ def judge_growth(folder: Path, evaluation: EvaluationSet) -> None:
     presence = None
     if UNBIASED in manifest["sizes"]:
         entry, sizes = ENTRY.read(place / "entry.parquet"), manifest["sizes"][UNBIASED]
+        _check_whole(entry, manifest, place / "entry.parquet")
         entry = entry[entry["curve"] == UNBIASED]
         presence = Presence.of(entry, sizes=sizes, collection=collection, qrels=qrels)
         files.write_table(place / "coverage.parquet", presence.table())

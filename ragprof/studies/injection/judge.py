@@ -213,10 +213,20 @@ def read_answered(place: Path) -> Answered:
     """The recording in an injection folder. Raises BadInput where a file of it is missing."""
     manifest = MANIFEST.read(place / "manifest.json")
     prompts = PROMPTS.read(place / "prompts.parquet").reset_index(drop=True)
+    chunks = CHUNKS.read(place / "chunks.parquet")
+    lost = chunks[KEY].drop_duplicates().merge(prompts[KEY], how="left", on=KEY, indicator=True)
+    asked = prompts[~prompts["query_id"].isin(manifest["unanswerable"])].groupby(KEY[:2], sort=False).size()
+    settings = {(name, setting) for name, of in manifest["settings"].items() for setting in of}
+    if (lost["_merge"] == "left_only").any() or {*asked.index} != settings or asked.nunique() > 1:
+        raise BadInput(
+            "it has not the prompts of the same questions in each setting, and of all with chunks; record it again "
+            "with 'ragprof inject'",
+            file=place / "prompts.parquet",
+        )
     k = [asked_k(manifest, pipeline, setting) for pipeline, setting in prompts[KEY[:2]].itertuples(index=False)]
     answerable = ~prompts["query_id"].isin(list(manifest["unanswerable"]))
     prompts = prompts.assign(asked_k=k, answerable=answerable.to_numpy(bool))
-    return Answered(place, manifest, prompts, CHUNKS.read(place / "chunks.parquet"))
+    return Answered(place, manifest, prompts, chunks)
 
 
 def asked_k(manifest: Mapping[str, Any], pipeline: str, setting: str) -> int:
