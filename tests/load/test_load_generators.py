@@ -108,6 +108,11 @@ def pooled(times: np.ndarray, workers: int) -> WorkerPool:
     return WorkerPool(asker, workers, QUERIES, now_ns)
 
 
+def test_a_step_too_short_for_its_rate_has_one_arrival_within_it() -> None:
+    (due,) = arrivals("poisson", 0.001, 2.0, seed=(1,))
+    assert 0 <= due <= 1_800_000_000
+
+
 def test_workers_are_one_queue_before_k_servers() -> None:
     due = arrivals("poisson", 60, 1.5, seed=(2,))
     times = service_times("exponential", 0.02, 4, len(due))

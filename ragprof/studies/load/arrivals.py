@@ -84,7 +84,10 @@ def _seconds(word: str) -> float:
 def arrivals(
     pattern: Pattern, rate: float, seconds: float, *, seed: tuple[int, ...], trace: ArrivalTrace | None = None
 ) -> Times:
-    """Return the intended times of a step in ns, rising; at least one. The number of a Poisson process is random."""
+    """Return the intended times of a step in ns, rising; at least one. The number of a Poisson process is random.
+
+    Where none would fall within the step, one does near its end: nobody waits for it longer than the step lasts.
+    """
     rng = np.random.default_rng(seed)
     if pattern == "constant":
         times = np.arange(max(1, floor(rate * seconds))) / rate
@@ -97,4 +100,4 @@ def arrivals(
         many = int(rate * seconds + 10 * np.sqrt(rate * seconds) + 20)
         times = np.cumsum(rng.exponential(1 / rate, many))
     kept = times[times < seconds]
-    return np.asarray((kept if len(kept) else times[:1]) * 1e9, np.int64)
+    return np.asarray((kept if len(kept) else np.minimum(times[:1], 0.9 * seconds)) * 1e9, np.int64)

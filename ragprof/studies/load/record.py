@@ -180,13 +180,16 @@ class TargetSteps:
             if sought:
                 calibrated = self.step("calibrate", "calibrate", CALIBRATE * share, concurrency=workers)
                 trials: list[MeasuredStep] = []
+                # Of slow answers few end within the step: then what they held their workers for says more.
+                held = calibrated.held()
+                able = max(calibrated.answered, workers * 1e9 / held if held else 0.0)
 
                 def trial(rate: float, seconds: float) -> MeasuredStep:
                     trials.append(self.step(f"capacity-{len(trials)}", "capacity", seconds, rate=rate))
                     return trials[-1]
 
                 search(
-                    trial, settings.slo, start=max(0.02, 0.7 * calibrated.answered), most=settings.max_rate,
+                    trial, settings.slo, start=max(0.02, 0.7 * able), most=settings.max_rate,
                     seconds=CAPACITY * share, trial_s=CAPACITY * share / PROBES,
                 )  # fmt: skip
                 found = estimate(trials, settings.slo).rate
