@@ -108,13 +108,14 @@ def detected(texts: Sequence[str]) -> str:
     """The language that most of a sample's passages are written in, by py3langid; English where there is no majority.
 
     `none` where that language is not among LANGUAGES. The same texts in the same order give the same answer, which is
-    kept in the cache: loading the detector takes longer than reading a corpus of thousands.
+    kept in the cache where there are many: looking at them takes longer than reading a corpus of thousands.
     """
     kept = None
-    with suppress(BadInput, OSError):  # no home, or a cache that cannot be read, costs time and no run
-        kept = files.cache_folder() / "languages" / digest(version("py3langid"), *_sample(texts)).hex()
-        if (known := kept.read_text(encoding="utf-8")) in LANGUAGES:
-            return known
+    if len(texts) >= SAMPLE:
+        with suppress(BadInput, OSError):  # no home, or a cache that cannot be read, costs time and no run
+            kept = files.cache_folder() / "languages" / digest(version("py3langid"), *_sample(texts)).hex()
+            if (known := kept.read_text(encoding="utf-8")) in LANGUAGES:
+                return known
     votes = spoken(texts)
     code, count = votes.most_common(1)[0] if votes else ("en", 0)
     is_most = 2 * count > votes.total()

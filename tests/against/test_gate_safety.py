@@ -97,7 +97,9 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../../outside", "/outside", "a/b"])
 def test_a_recording_cannot_name_a_file_outside_of_itself(tmp_path: Path, name: str) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"config": {"pipelines": [{"name": name}]}}))
-    with pytest.raises(BadInput, match=r"pipelines\.0\.name: String should match pattern"):
+    with pytest.raises(
+        BadInput, match=r"pipelines\.0\.name: '.*outside' cannot be a name|pipelines\.0\.name: 'a/b' cannot be a name"
+    ):
         read_manifest(tmp_path)
 
 

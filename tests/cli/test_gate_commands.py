@@ -78,7 +78,7 @@ def within_80_columns(text: str) -> bool:
 
 
 def test_compare_shows_80_columns_and_writes_every_file(ragprof: Ragprof, base: str) -> None:
-    worse = scored(base, "worse", [-0.2] * 12)
+    worse = scored(base, "worse", [-0.25, -0.15] * 6)
     outcome = ragprof("compare", base, worse, *outputs())
     assert (outcome.code, outcome.message) == (0, "")
     assert within_80_columns(outcome.output)
@@ -166,7 +166,7 @@ def test_a_gate_that_holds_ends_with_0(ragprof: Ragprof, gated: str, base: str) 
 
 
 def test_a_regression_ends_with_1_and_is_in_every_file(ragprof: Ragprof, gated: str, base: str) -> None:
-    worse = scored(base, "worse", [-0.2] * 12)
+    worse = scored(base, "worse", [-0.25, -0.15] * 6)
     outcome = ragprof("gate", gated, "--baseline", base, "--recording", worse, *outputs())
     assert (outcome.code, outcome.message) == (1, "")
     assert within_80_columns(outcome.output)
@@ -216,7 +216,7 @@ def test_github_gets_annotations_a_summary_and_outputs(
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
-    worse = scored(base, "worse", [-0.2] * 12)
+    worse = scored(base, "worse", [-0.25, -0.15] * 6)
     outcome = ragprof("gate", gated, "--baseline", base, "--recording", worse, "--github")
     assert outcome.code == 1
     (annotation,) = [line for line in outcome.output.splitlines() if line.startswith("::error ")]

@@ -61,7 +61,16 @@ class Recorded:
         place.mkdir(parents=True, exist_ok=True)
         config = {"pipelines": [{"name": "plain"}], "injection": {"correct": self.correct, "order_k": 3}}
         own_k = {"plain": 2, "reranked": 2}
-        facts = {"config": config, "own_k": own_k, "unanswerable": list(self.unanswerable), "recording": self.recording}
+        settings: dict[str, list[str]] = {}
+        for prompt in self.prompts:
+            settings[prompt.pipeline] = list(dict.fromkeys([*settings.get(prompt.pipeline, []), prompt.setting]))
+        facts = {
+            "settings": settings,
+            "config": config,
+            "own_k": own_k,
+            "unanswerable": list(self.unanswerable),
+            "recording": self.recording,
+        }
         (place / "manifest.json").write_text(json.dumps(facts))
         prompts = [(p.pipeline, p.setting, p.query, f"digest {n}") for n, p in enumerate(self.prompts)]
         self._table(place, "prompts", ["pipeline", "setting", "query_id", "digest"], prompts)

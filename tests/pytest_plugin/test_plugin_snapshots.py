@@ -51,7 +51,7 @@ def test_what_has_not_changed_is_no_worse_than_the_baseline(suite: Run) -> None:
     result = suite(SAME)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["  holds     lexical: nDCG@10 vs main        0.000 [[]0.000, 0.000] >= -0.010, n 12", "7 holds"]
+        ["  holds     lexical: nDCG@10 vs main      0.000 without interval >= -0.010, n 12", "7 holds"]
     )
 
 

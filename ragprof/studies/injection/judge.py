@@ -217,7 +217,11 @@ def read_answered(place: Path) -> Answered:
     lost = chunks[KEY].drop_duplicates().merge(prompts[KEY], how="left", on=KEY, indicator=True)
     asked = prompts[~prompts["query_id"].isin(manifest["unanswerable"])].groupby(KEY[:2], sort=False).size()
     settings = {(name, setting) for name, of in manifest["settings"].items() for setting in of}
-    if (lost["_merge"] == "left_only").any() or {*asked.index} != settings or asked.nunique() > 1:
+    if (
+        (lost["_merge"] == "left_only").any()
+        or {*map(tuple, prompts[KEY[:2]].to_numpy())} != settings
+        or asked.nunique() > 1
+    ):
         raise BadInput(
             "it has not the prompts of the same questions in each setting, and of all with chunks; record it again "
             "with 'ragprof inject'",

@@ -76,7 +76,8 @@ def ratio_estimate(numerator: Array, denominator: Array, *, n: int, most: float 
     """
     drawn = ratio(numerator, denominator)
     found = EstimateValue(**resampled(drawn, n))
-    if n < 2 or not np.isfinite(drawn).all() or not all_equal(drawn, SIGNED):
+    told = drawn[np.isfinite(drawn)]  # a resample without room has no ratio
+    if n < 2 or not np.isfinite(drawn[0]) or not all_equal(told, SIGNED):
         return found
     reach = unseen_share(n) / float(denominator[0])
     return found.model_copy(update={"interval": (float(drawn[0]) - reach, min(most, float(drawn[0]) + reach))})
