@@ -226,8 +226,10 @@ def coverage(folder: Path, runs: int, judges: Sequence[Judge] = JUDGES) -> dict[
     return found
 
 
-def false_keeps(folder: Path, runs: int) -> None:
+def false_keeps(folder: Path, runs: int) -> dict[str, float]:
+    """judge -> share of runs in which the corrected interval tells of a gain that is none."""
     pool = pool_of(folder, "static", "hybrid")
+    found = {}
     print(f"no difference at all, {runs} runs: share in which the lower end is above 0")
     for judge in JUDGES:
         done = [
@@ -238,12 +240,16 @@ def false_keeps(folder: Path, runs: int) -> None:
             kind: np.mean([getattr(run, kind)[0] > 0 for run in done]) for kind in ("naive", "corrected", "alone")
         }
         print(f"  {judge.name}: " + ", ".join(f"{kind} {share:.3f}" for kind, share in shares.items()), flush=True)
+        found[judge.name] = float(shares["corrected"])
+    return found
 
 
-def curve(folder: Path, runs: int) -> None:
+def curve(folder: Path, runs: int) -> dict[tuple[str, str], list[float]]:
+    """(judge, how it was asked) -> passages judged by passages that an even choice needs, after each batch."""
     pool = pool_of(folder, "static", "hybrid")
     batches = (20, 10, 10, 20, 30)
     print("half width of hybrid - static by passages judged; how many an even choice needs for the same")
+    ratios: dict[tuple[str, str], list[float]] = {}
     for judge in JUDGES[:2]:
         points = {}
         for how, weights, twice in (
@@ -263,10 +269,13 @@ def curve(folder: Path, runs: int) -> None:
         print(f"  {judge.name}, evenly: " + ", ".join(f"{passages:.0f}: {wide:.4f}" for passages, wide in even))
         for how, found in points.items():
             shown = []
+            ratios[judge.name, how] = []
             for passages, wide in found:
                 needed = np.interp(-wide, [-each for _, each in even], [each for each, _ in even])
+                ratios[judge.name, how].append(passages / float(needed))
                 shown.append(f"{passages:.0f}: {wide:.4f} (even {needed:.0f}, ratio {passages / needed:.2f})")
             print(f"  {judge.name}, {how}: " + ", ".join(shown), flush=True)
+    return ratios
 
 
 def pool_misses(folder: Path, runs: int) -> float:

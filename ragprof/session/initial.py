@@ -310,7 +310,12 @@ def _write_lines(path: Path, records: Sequence[Mapping[str, object]]) -> None:
 def _next_steps(sight: Sight, eval_file: Path, *, judged: bool, made: Path | None) -> list[str]:
     steps = [f"ragprof check {eval_file}: how long, how many tokens, how much money", f"ragprof run {eval_file}"]
     if made is not None:
-        steps.insert(0, f"put your users' own questions into {made}: these are only headings of the documents")
+        steps.insert(
+            0,
+            f"the questions in {made} are only headings of the documents; take your users' own from a log (CSV, JSONL "
+            f"or traces) with 'ragprof init {sight.path} --queries FILE --force', or have a model write some from the "
+            f"passages with 'ragprof label {eval_file} --generate'",
+        )
     if sight.traces is not None:
         steps.insert(0, f"ragprof trace {sight.path}: what these traces took, stage by stage")
         steps.append(

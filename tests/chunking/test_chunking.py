@@ -83,10 +83,8 @@ SENTENCES = (
 )
 
 
-@pytest.fixture(scope="module")
-def chunked(tmp_path_factory: pytest.TempPathFactory) -> Result:
+def write_pages(home: Path) -> Path:
     """Twelve pages of four sentences; each question's answer crosses the border between the first two sentences."""
-    home = tmp_path_factory.mktemp("cutting")
     (home / "pages" / "qrels").mkdir(parents=True)
     docs = [{"_id": f"p{n}", "title": "", "text": SENTENCES.format(n=n)} for n in range(10, 22)]
     asked = [
@@ -108,9 +106,16 @@ def chunked(tmp_path_factory: pytest.TempPathFactory) -> Result:
         {"query_id": "q10", "doc_id": "p99", "text": "Boats wait"},
     ]  # fmt: skip
     pd.DataFrame(marked).to_parquet(home / "spans.parquet")
+    return home / "cutting.toml"
+
+
+@pytest.fixture(scope="module")
+def chunked(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    home = tmp_path_factory.mktemp("cutting")
+    eval_file = write_pages(home)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAGPROF_CACHE", str(home / "cache"))
-        return ragprof.chunking(home / "cutting.toml", out=home / "out", keep_text=False)
+        return ragprof.chunking(eval_file, out=home / "out", keep_text=False)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ragprof
+
 TESTS = Path(__file__).parents[1]
-sys.path += [str(TESTS), *(str(TESTS / name) for name in ("audit", "growth", "injection"))]
+sys.path += [
+    str(TESTS),
+    *(str(TESTS / name) for name in ("audit", "growth", "injection", "curate", "chunking", "screen")),
+]
 
 
 def profile(handbook: Path) -> dict[str, Any]:
@@ -216,6 +221,39 @@ def comparison(handbook: Path) -> dict[str, Any]:
         "gated": judged(before, after, GateSettings.model_validate(GATED)).document,
         "interleaved": live.document,
     }
+
+
+def curate(handbook: Path) -> dict[str, Any]:
+    """The handbook with a copy, an older version and an empty page."""
+    from test_curate import edit, with_copies
+
+    eval_file = edit(handbook, with_copies)
+    section: dict[str, Any] = ragprof.curate(eval_file, out=handbook.parent / "out", changes={"related": 0.5}).summary[
+        "curate"
+    ]
+    return section
+
+
+def screen(handbook: Path) -> dict[str, Any]:
+    """Twelve of 41 documents, some a former wording of the handbook's."""
+    from test_screen import write_source
+
+    source, changes = write_source(handbook.parent / "former"), {"seed": 3}
+    text = handbook.read_text().replace("seconds = 2", "seconds = 0.1\npatience = 0")
+    handbook.write_text(text)
+    section: dict[str, Any] = ragprof.screen(
+        handbook, source, sample=12, changes=changes, out=handbook.parent / "out"
+    ).summary["screen"]
+    return section
+
+
+def chunking(handbook: Path) -> dict[str, Any]:
+    """Twelve pages cut in four ways; the answers cross a border."""
+    from test_chunking import write_pages
+
+    eval_file = write_pages(handbook.parent)
+    section: dict[str, Any] = ragprof.chunking(eval_file, out=handbook.parent / "out").summary["chunking"]
+    return section
 
 
 def make(study: str) -> None:

@@ -234,7 +234,6 @@ injector = { name = "top_k", k = 5 }
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="18 of 24 intervals of the whole source hold what ingesting it does: they are too narrow")
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SCIFACT.is_dir(), reason=f"SciFact is not beside the project ({SCIFACT.name})")
 def test_a_sample_tells_what_ingesting_the_whole_source_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

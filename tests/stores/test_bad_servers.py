@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import traceback
@@ -21,8 +22,8 @@ from search_engine import Engine
 from ragprof.core import Doc, EmbeddedQuery, Query, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
-from ragprof.parts.databases import search_engines
-from ragprof.parts.stores import pgvector, qdrant
+from ragprof.parts.databases import claims, search_engines, watched_postgres
+from ragprof.parts.stores import chroma, pgvector, qdrant
 
 SECRET = "sesame-open-7"  # noqa: S105 (of nobody)
 
@@ -149,11 +150,41 @@ class TestOverHttp:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "module"), [("qdrant", qdrant), ("elasticsearch", search_engines)])
+@pytest.mark.parametrize(
+    ("name", "module"), [("qdrant", qdrant), ("elasticsearch", search_engines), ("chroma", chroma)]
+)
 def test_a_server_that_hangs_is_given_up(name: str, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("qdrant_client")
+    pytest.importorskip("chromadb")
     monkeypatch.setattr(module, "TIMEOUT_S", 1)
     with listening(say_nothing) as port:
         monkeypatch.setenv("STORE_URL", f"http://127.0.0.1:{port}")
         with pytest.raises(BadInput, match=r"timed out.*it is slow, or a firewall swallows what is sent"):
             made(name).load()
+
+
+@pytest.mark.slow
+def test_a_postgres_that_is_frozen_is_given_up_by_a_search_and_by_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All its processes are stopped: its sockets stay open, and its own time limits do not run."""
+    monkeypatch.setattr(watched_postgres, "QUIET_S", 1.0)
+    monkeypatch.setattr(watched_postgres, "CONNECT_TIMEOUT_S", 2)
+    store, other = made("pgvector", url_env=""), made("pgvector", url_env="")
+    other.load()
+    docs = [Doc(str(number), "", "a", str(number)) for number in range(20)]
+    vectors = np.eye(20, 4, dtype=np.float32)
+    store.add(docs, vectors)
+    processes = claims.processes_in(store._server._folder)  # type: ignore[attr-defined]
+    assert processes
+    try:
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        said = r"the store 'pgvector'.*(hangs|does not answer)"
+        with pytest.raises(BadInput, match=said):
+            store.search(EmbeddedQuery(Query("q", "a"), vectors[0]), 1)
+        with pytest.raises(BadInput, match=said):
+            other.add(docs, vectors)
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+    for each in (store, other):
+        each.close()

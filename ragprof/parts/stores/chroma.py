@@ -123,6 +123,7 @@ class ChromaStore(DatabaseStore):
 
     def _connect(self) -> Any:
         import chromadb
+        import httpx
 
         settings = chromadb.Settings(anonymized_telemetry=False)
         if not self._url_env and self._folder is None:
@@ -144,6 +145,10 @@ class ChromaStore(DatabaseStore):
         else:
             self._start()
             given, headers = {"host": "127.0.0.1", "port": self._port}, None
+        scheme = "https" if given.get("ssl") else "http"
+        # The client asks as soon as it is made, without any limit of time.
+        heartbeat = f"{scheme}://{given['host']}:{given['port']}/api/v2/heartbeat"
+        self._called(lambda: httpx.get(heartbeat, headers=headers, timeout=TIMEOUT_S), asked=True)
         self._client = self._called(
             lambda: chromadb.HttpClient(**given, headers=headers, settings=settings), asked=True
         )
@@ -318,7 +323,7 @@ class ChromaStore(DatabaseStore):
 
         try:
             return call()
-        except httpx.ReadTimeout as failure:
+        except (httpx.ReadTimeout, httpx.ConnectTimeout) as failure:
             reason = f"timed out: nothing came ({access.shown(failure, self._secrets)})"
             raise CallFailed(reason, again=False) if asked else BadInput(f"the store 'chroma': {reason}") from None
         except (httpx.TransportError, ConnectionError) as failure:

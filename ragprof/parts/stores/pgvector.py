@@ -43,7 +43,6 @@ CLASSES: Mapping[Metric, str] = {"inner_product": "ip", "cosine": "cosine", "l2"
 MARK = "made by ragprof: it is dropped when the run ends"
 LOCK = 0x7261_6770
 """The first half of an advisory lock on a table of ours; the other is the table's oid. Held as long as we live."""
-CONNECT_TIMEOUT_S = 10
 SEARCH_TIMEOUT_S = 60.0
 """A search that takes longer is given up by the server; building and reading take what they take."""
 
@@ -164,10 +163,18 @@ class PgvectorStore(DatabaseStore):
 
     def _give_back(self) -> None:
         """Drop the table of ours, if any; end the server if it is ours and nobody else needs it."""
+        import psycopg
+
         connection, self._connection = self._connection, None
         if connection is not None:
             if self._lends and self._table and not self.is_existing and not connection.closed:
-                connection.execute(composed("DROP TABLE IF EXISTS {}", identifier(self._table)))
+                try:
+                    connection.execute(composed("DROP TABLE IF EXISTS {}", identifier(self._table)))
+                except psycopg.Error as failure:
+                    LOG.warning(
+                        "the store 'pgvector': its table %s could not be taken away (%s); the next run does",
+                        *(self._table, self._said(failure)),
+                    )
             connection.close()
         if not self.is_existing:
             self._table = ""
@@ -191,10 +198,12 @@ class PgvectorStore(DatabaseStore):
         import psycopg
         from pgvector.psycopg import register_vector
 
+        from ragprof.parts.databases.watched_postgres import CONNECT_TIMEOUT_S, WatchedConnection
+
         url = self._server.url if self._server is not None else access.address(self._url_env, store="pgvector")
         secrets = [url, *access.secrets_in(url)]
         try:
-            connection = psycopg.connect(
+            connection = WatchedConnection.connect(
                 url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, prepare_threshold=None
             )
         except psycopg.ProgrammingError:

@@ -157,11 +157,6 @@ def _sentences(section: ScreenSection) -> Iterator[str]:
             "What the whole of it does is estimated from how many passages of the sample come before each of today's "
             "results; what the parts do is that of the sample. Size and price of the index are those of the whole."
         )
-        # Measured by tests/screen against really adding the whole source.
-        yield (
-            "The intervals of this estimate are too narrow: in a check against adding the whole source, 18 of 24 held "
-            "the truth where 23 should. Draw a larger sample (--sample) before a decision rests on them."
-        )
     if any(each.quality is not None for each in section.pipelines.values()):
         yield (
             "Nobody has judged the new documents: each counts as irrelevant here, so quality is what it costs the "

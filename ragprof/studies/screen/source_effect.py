@@ -7,7 +7,7 @@ import numpy as np
 from ragprof.judge.arrays import UNJUDGED, metrics
 from ragprof.report.figures import judged_beside
 from ragprof.studies.screen.simulate import Candidates
-from ragprof.studies.screen.whole import Counts, Gathered, Values, standing
+from ragprof.studies.screen.whole import BEGINNINGS, EVEN, Counts, Gathered, Values, standing
 
 
 class SourceEffect:
@@ -21,7 +21,8 @@ class SourceEffect:
         self._counts = np.concatenate([np.ones((1, halves.shape[1]), np.int64), halves])
         self._of = {name: Gathered() for name in ("quality", "judged", "share", "number", "tokens")}
         self._held: list[float] = []
-        self._new_tokens: list[float] = []
+        self._new: list[Counts] = []
+        self._new_tokens: list[Values] = []
 
     def see(self, found: Candidates, *, ideal: Values | None, held: int, is_search: bool) -> None:
         """`found` is merged from both searches; `ideal` are the query's relevant grades, None where nobody judged.
@@ -40,8 +41,12 @@ class SourceEffect:
             if before < held:
                 for name, worth in {"share": 1 / held, "number": 1.0, "tokens": found.tokens[item]}.items():
                     self._of[name].add(query, (before, ahead), searched.get(item), inside * worth)
-        order = np.argsort(-found.scores, kind="stable")[:held]
-        self._new_tokens += found.tokens[order][found.source[order] >= 0].tolist()
+        order = np.argsort(-found.scores, kind="stable")
+        order = order[found.source[order] >= 0]
+        there = self._counts[:, found.source[order]]
+        first = there * (np.cumsum(there, axis=1) <= held)
+        self._new.append(first.sum(axis=1))
+        self._new_tokens.append(first @ found.tokens[order])
         if ideal is None:
             return
         for item, before, ahead in standing(found, self._counts, found.documents):
@@ -63,22 +68,35 @@ class SourceEffect:
     def changes(self, today: Values, draws: Values) -> Values:
         """Quality, Judged, share of the source and tokens against `today` (figures, queries), (1 + resamples, figures).
 
-        Row 0 is the estimate. The others draw queries, and move as the estimate does with halves of the sample; so
-        they hold both. Quality is NaN without judgements.
+        Row 0 is the estimate. The others draw queries, move as the estimate does with halves of the sample, begin from
+        each of BEGINNINGS in turn, and have happen to each query what may; so they hold all four. Quality is NaN
+        without judgements.
         """
-        every = self._figures(draws, slice(0, 1), self._share) - draws @ today.T / draws.shape[1]
+        prior = np.arange(len(draws)) % len(BEGINNINGS)
+        rng = np.random.default_rng(draws.shape)
+        there = np.concatenate(
+            [
+                self._figures(draws[:1], prior[:1], None, slice(0, 1), self._share),
+                self._figures(draws[1:], prior[1:], rng.random(draws[1:].shape), slice(0, 1), self._share),
+            ]
+        )
+        every = there - draws @ today.T / draws.shape[1]
         once = np.ones((len(self._counts) - 1, draws.shape[1]))
-        halves = self._figures(once, slice(1, None), self._share / 2)
+        halves = self._figures(once, np.full(len(once), EVEN), None, slice(1, None), self._share / 2)
         # A sample that is most of the source leaves little to chance.
         moved = (halves - halves.mean(axis=0)) * np.sqrt(1 - self._share)
         every[1:] += moved[: len(every) - 1]
         return np.asarray(every)
 
-    def _figures(self, draws: Values, rows: slice, share: float) -> Values:
+    def _figures(self, draws: Values, prior: Counts, chances: Values | None, rows: slice, share: float) -> Values:
         """(resamples, figures), by these rows of what is there of the sample, so that it is a share of the source."""
-        sums = {name: each.total(draws, rows=rows, share=share) for name, each in self._of.items()}
+        sums = {name: each.total(draws, prior, chances, rows=rows, share=share) for name, each in self._of.items()}
         held = draws @ np.array(self._held)
-        new = float(np.mean(self._new_tokens)) if self._new_tokens else 0.0
+        numbers, tokens = (
+            np.broadcast_to(np.stack(each, axis=1)[rows], draws.shape) for each in (self._new, self._new_tokens)
+        )
+        weight = (draws * numbers).sum(axis=1)
+        new = np.divide((draws * tokens).sum(axis=1), weight, out=np.zeros(len(draws)), where=weight > 0)
         filled = draws @ (np.array(self._held) > 0)
         judged = [sums["quality"], sums["judged"]]
         if not self._of["judged"].query:

@@ -37,10 +37,12 @@ def show(section: ScreenSection, context: Context) -> list[ReportPart]:
 def basis(section: ScreenSection) -> str:
     """What the figures rest on."""
     sampled = figures.counted(section.sampled_documents, "document")
+    is_part = section.sampled_documents < section.source_documents
+    left_open = ", and for all of it what the sample leaves open" if is_part else ""
     return (
         f"{figures.counted(section.queries, 'query', 'queries')}; {sampled} of {section.source_documents:,} with "
         f"{figures.counted(section.sampled_passages, 'passage')}, seed {section.seed}. Intervals (95%) hold the "
-        f"drawing of documents and of queries, {section.resamples} resamples."
+        f"drawing of documents and of queries{left_open}; {section.resamples} resamples."
     )
 
 

@@ -1,0 +1,63 @@
+"""What curate, screen and chunking show, from what the product recorded (curate.json, screen.json, chunking.json)."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ragprof.studies.chunking import tables as chunking
+from ragprof.studies.chunking.section import ChunkingSection
+from ragprof.studies.contract import Context
+from ragprof.studies.curate import tables as curate
+from ragprof.studies.curate.section import CurateSection
+from ragprof.studies.screen import tables as screen
+from ragprof.studies.screen.section import ScreenSection
+
+CONTEXT = Context(("bm25", "dense"), "nDCG@10", {}, {})
+STUDIES: dict[str, tuple[Any, Callable[..., Any]]] = {
+    "curate": (CurateSection, curate.curate_table),
+    "screen": (ScreenSection, screen.screen_table),
+    "chunking": (ChunkingSection, chunking.chunking_table),
+}
+
+
+def golden(name: str) -> dict[str, Any]:
+    return dict(json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "said"),
+    [
+        (
+            "curate",
+            "without exact copies \u22120.083 0.000 \u22120.4 4.64 kB",
+            "removing all of it changes nDCG@10 by \u22120.083 (95% CI \u22120.250 to 0.000)",
+        ),
+        (
+            "screen",
+            "dense all of it, estimated \u22120.090 27.1% +4.5 42.0 kB",
+            "dense: adding it changes nDCG@10 by \u22120.090 (95% CI \u22120.220 to +0.010)",
+        ),
+        (
+            "chunking",
+            "dense as declared 0.900 0.139 0.139 56.1 24.6 kB",
+            "80.0% (95% CI 44.4%\u201397.5%) of the answers stand whole in no passage",
+        ),
+    ],
+)
+def test_what_was_recorded_is_read_and_shown(name: str, row: str, said: str) -> None:
+    model, table = STUDIES[name]
+    section: Any = model.model_validate(golden(name))
+    assert section.as_json() == golden(name)
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    with console.capture() as captured:
+        console.print(table(section, CONTEXT))
+    shown = " ".join(captured.get().split())
+    assert row in shown
+    assert said in shown
