@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from statistics import median
 
 from pydantic import ValidationError
@@ -312,9 +313,9 @@ def _next_steps(sight: Sight, eval_file: Path, *, judged: bool, made: Path | Non
     if made is not None:
         steps.insert(
             0,
-            f"the questions in {made} are only headings of the documents; take your users' own from a log (CSV, JSONL "
-            f"or traces) with 'ragprof init {sight.path} --queries FILE --force', or have a model write some from the "
-            f"passages with 'ragprof label {eval_file} --generate'",
+            f"the questions in {made} are only headings of the documents. Take your users' own from a log (CSV, "
+            f"JSONL or traces): ragprof init {quote(str(sight.path))} --queries FILE --force. Or have a model write "
+            f"some from the passages: ragprof label {eval_file} --generate",
         )
     if sight.traces is not None:
         steps.insert(0, f"ragprof trace {sight.path}: what these traces took, stage by stage")

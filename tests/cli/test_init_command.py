@@ -71,6 +71,8 @@ def test_a_folder_becomes_an_eval_file_that_can_be_checked(ragprof: Ragprof, doc
         "languages english 100% of 4 passages that were looked at",
         "duplicates 1 exact copy: ponds.md",
         "questions none found",
+        "from a log (CSV, JSONL or traces): ragprof init 'our docs' --queries FILE --force.",
+        "have a model write some from the passages: ragprof label our-docs.toml --generate",
         "next: ragprof run our-docs.toml",
         "without judgements a run gives time, tokens and money, and ranks no pipeline",
         "next: ragprof label our-docs.toml: judgements by a model and a few people, for quality",

