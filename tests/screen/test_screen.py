@@ -273,8 +273,9 @@ def test_a_sample_tells_what_ingesting_the_whole_source_does(tmp_path: Path, mon
                 real = truth[name][0][key]["mean"]
                 low, high = of_all[key]["interval"]
                 held += low <= real <= high
-                closer += abs(of_all[key]["mean"] - real) < abs(of_sample[key]["mean"] - real)
+                if key != "context_tokens":  # too noisy to be extrapolated: its interval is what there is to read
+                    closer += abs(of_all[key]["mean"] - real) < abs(of_sample[key]["mean"] - real)
                 asked += 1
     assert asked == 24
     assert held >= 21
-    assert closer >= 20
+    assert closer >= 17  # of 18
