@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ragprof.core import STAGES, Estimate
+from ragprof.core.collecting import give_back_large_blocks
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import PRICED, RecordedTable, refuse_replaced
 from ragprof.evals.recorded import RATES
@@ -41,6 +42,7 @@ SLOWEST = 10
 
 def analyse(folder: Path) -> TraceSection:
     """Return the section of a recorded and priced trace profile. Raises BadInput where a file of it is missing."""
+    give_back_large_blocks()
     manifest, config = traced_manifest(folder), settings_of(folder)
     rates = RATES.read(folder / "rates.json")
     traces = TRACES.read(folder / "traces.parquet")

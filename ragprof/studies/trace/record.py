@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from ragprof.core import OTHER, STAGES
 from ragprof.core.clock import Progress, step
-from ragprof.core.collecting import without_collecting
+from ragprof.core.collecting import give_back_large_blocks, without_collecting
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import write_sealed
@@ -204,6 +204,7 @@ def record_traces(
     `config` is what the manifest says besides the pipelines, which the traces name; `judged` is the digest of a judged
     question's text -> its id. Raises BadInput for a file that cannot be read, and where no span tells its stage.
     """
+    give_back_large_blocks()
     total = sum(path.stat().st_size * (5 if path.suffix in (".gz", ".parquet") else 1) for path in paths)
     accounts = [TraceAccount(path) for path in paths]
     found, pipelines = TraceTally(), PipelineNames()
