@@ -30,12 +30,13 @@ LARGE = 1 << 20
 
 
 def give_back_large_blocks() -> None:
-    """Have memory of a megabyte and more given back to the system as soon as it is free, for the rest of this process.
+    """Give back to the system what is free, and from now on a megabyte and more as soon as it is free.
 
     By itself glibc raises that size with each large block that is freed, to 32 MB, and then keeps the holes between
-    tables that come and go: a fifth of the peak of a million spans. Elsewhere than on glibc nothing is done.
+    tables that come and go. Elsewhere than on glibc nothing is done.
     """
     if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(M_MMAP_THRESHOLD, LARGE)
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
+            library.mallopt(M_MMAP_THRESHOLD, LARGE)
+            library.malloc_trim(0)

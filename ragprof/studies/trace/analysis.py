@@ -117,6 +117,7 @@ def _numbered(kind: RecordedTable, path: Path, ids: pd.CategoricalDtype) -> pd.D
     table = kind.read(path).drop(columns=["phase", "start_ns"], errors="ignore")
     table["query_id"] = table["query_id"].astype(ids).cat.codes.astype("int32")
     pa.default_memory_pool().release_unused()
+    give_back_large_blocks()
     return table
 
 
@@ -271,6 +272,7 @@ def _costs(folder: Path, name: str, traces: pd.DataFrame, ids: pd.CategoricalDty
     found = TraceCosts(stages, _by_trace(table), {stage: _by_trace(rows) for stage, rows in by_stage.items()})
     del table, by_stage
     pa.default_memory_pool().release_unused()
+    give_back_large_blocks()
     return found
 
 
