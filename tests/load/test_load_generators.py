@@ -209,8 +209,9 @@ def test_waiting_is_measured_as_theory_has_it(
     assert np.median(off) < 0.002, told
     assert np.quantile(off, 0.99) < 0.015, told
     found = step(rate, seconds, measured, due / 1e9)
-    slack = 0.002 + float(np.median(late))
     for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        # Where nobody waits, as in M/D/4 at 30 %, the law is one value: all that is above it is how late requests were.
+        slack = 0.002 + float(np.quantile(late, level))
         interval = found.estimate(name).interval
         assert interval is not None
         low, high = (end / 1e9 for end in interval)
