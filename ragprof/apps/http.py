@@ -119,6 +119,10 @@ class HttpApp:
         """What was counted for an answer: nothing that load looks at."""
         return {}
 
+    def refused(self, content: bytes, status: int) -> str:
+        """What a refusal says, without the key."""
+        return self._server.refused(content, status).reason
+
     def _posted(self, question: str) -> object:
         here = listening()
         listener = None if here is None else here[0]

@@ -183,6 +183,14 @@ class ServedStore(TunableStore, Protocol):
 
 
 @runtime_checkable
+class FusedStore(Protocol):
+    """A store made of others, some of which may be servers'."""
+
+    def connected(self) -> Store:
+        """The same, with a connection of its own to each server; what is in this process is shared."""
+
+
+@runtime_checkable
 class TrainedStore(Protocol):
     """A store that learns something of its documents before it takes them in: clusters, codes."""
 

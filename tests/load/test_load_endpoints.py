@@ -8,14 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from reranker_server import MODEL, address, reranking
-from speaking_server import Handler, Words, fails, speaking
+from speaking_server import Handler, Words, fails, speaking, speaks
 from test_load_study import PARTS, written
 
 import ragprof
+from ragprof.core.clock import SILENT
 from ragprof.core.errors import BadInput
+from ragprof.record.recording import Bench
 from ragprof.studies.contract import Request
+from ragprof.studies.load.record import record_load
 from ragprof.studies.load.study import STUDY
 from ragprof.studies.preparation import prepare
 
@@ -80,6 +84,43 @@ def test_tokens_are_the_servers_and_refusals_are_counted(loaded: dict[str, Any])
     refused = [(step["outcomes"].get("busy", 0), step["retry_after"]) for step in target["steps"]]
     assert max(refused) > (0, 0)
     assert all(busy <= named for busy, named in refused)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "gone", "instead"),
+    [
+        (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "stream_options"]}]}, "stream_options", None),
+        (400, {"error": {"message": "'max_tokens' is not supported; use 'max_completion_tokens'"}}, "max_tokens",
+         "max_completion_tokens"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_a_chat_endpoint_does_not_know_costs_one_request(
+    tmp_path: Path, status: int, error: dict[str, Any], gone: str, instead: str | None
+) -> None:
+    with speaking() as server:
+        server.plan.append(partial(fails, status=status, content=json.dumps(error)))
+        table = f'llm]\nkind = "chat"\nbase_url = "{server.url}"\nmodel = "tiny-1"'
+        path = written(tmp_path, endpoints(table, names='"llm"', slo="{ p95_ms = 400 }"), PARTS)
+        record_load(STUDY.plan(prepare(path), Request(path)), Bench(tmp_path / "out", tmp_path / "cache", SILENT))
+    assert [gone in body for body in server.bodies] == [True] + [False] * (len(server.bodies) - 1)
+    assert instead is None or server.bodies[1][instead] == 64
+    tables = [pd.read_parquet(each) for each in (tmp_path / "out" / "load" / "0").glob("*.parquet")]
+    outcomes = [each for table in tables for each in table["outcome"]]
+    assert (len(outcomes), outcomes.count("error")) == (len(server.bodies), 1)
+
+
+def test_what_a_refusal_says_is_in_the_report_without_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-never-to-be-shown")
+    with speaking() as server:
+        refused = json.dumps({"error": {"message": "no quota is left for sk-never-to-be-shown"}})
+        server.plan.extend([speaks, speaks, partial(fails, status=403, content=refused)] * 200)
+        table = f'llm]\nkind = "chat"\nbase_url = "{server.url}"\nmodel = "tiny-1"'
+        path = written(tmp_path, endpoints(table, names='"llm"', slo="{ p95_ms = 400 }"), PARTS)
+        done = ragprof.load(path, out=tmp_path / "out").folder
+    text = (done / "summary.json").read_text()
+    assert "what they said: 'status 403: no quota is left for ***'" in text
+    assert "sk-never" not in text + "".join(each.read_text() for each in (done / "load" / "0").glob("*.json"))
 
 
 def test_a_rerank_endpoint_scores_passages_of_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

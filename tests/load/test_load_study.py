@@ -264,18 +264,6 @@ def test_a_verdict_under_load_joins_the_gain_of_the_reranker_study(recorded: Pat
     assert "it gains" in verdict["sentence"]
 
 
-def test_a_pool_of_processes_answers_and_says_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
-    settings = '[load]\nseconds = 1\nrates = [20]\nrepeats = 1\nworkers = 2\npool = "processes"\n'
-    path = written(tmp_path, f"{settings}without_reranker = false\n", PARTS)
-    record_load(STUDY.plan(prepare(path), Request(path)), Bench(tmp_path / "out", tmp_path / "cache", SILENT))
-    (target,) = json.loads((tmp_path / "out" / "load" / "manifest.json").read_text())["targets"]
-    assert (target["kind"], target["workers"]) == ("processes", 2)
-    table = pd.read_parquet(tmp_path / "out" / "load" / "0" / "curve-0-0.parquet")
-    assert set(table["outcome"]) == {"ok"}
-    assert (table["rerank_ns"] > 0).all()
-
-
 class CountedStore(FaissFlatStore):
     """An index that is asked as a server's: `made` are its clients, `asked` which of them answered."""
 
@@ -304,6 +292,22 @@ def test_each_worker_asks_a_database_over_a_connection_of_its_own_and_keeps_it(
     )
     record_load(STUDY.plan(prepare(path), Request(path)), Bench(tmp_path / "out", tmp_path / "cache", SILENT))
     assert len(CountedStore.made) == 4  # as many as ever asked at once, whatever the number of steps
+    assert {id(each) for each in CountedStore.made} >= CountedStore.asked
+
+
+def test_each_worker_asks_every_database_of_a_hybrid_over_a_connection_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragprof.parts.stores.faiss_flat.plugin", CountedStore)
+    monkeypatch.setattr(CountedStore, "made", [])
+    monkeypatch.setattr(CountedStore, "asked", set())
+    store = '{ name = "rrf", stores = ["bm25s", "faiss_flat"] }'
+    path = written(
+        tmp_path, "[load]\nseconds = 1\nrates = [40]\nworkers = 2\nconcurrency = [3]\n",
+        f'[[pipelines]]\nname = "db"\nstore = {store}\nembedder = "hashing"\n',
+    )  # fmt: skip
+    record_load(STUDY.plan(prepare(path), Request(path)), Bench(tmp_path / "out", tmp_path / "cache", SILENT))
+    assert len(CountedStore.made) == 3
     assert {id(each) for each in CountedStore.made} >= CountedStore.asked
 
 

@@ -28,11 +28,6 @@ Seconds: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 CHAT_TOKENS = 7  # of one user message and the answer's beginning, as OpenAI's cookbook counts them
 LISTED = 20
-AMENDMENTS = {"stream_options": None, "temperature": None, "max_tokens": "max_completion_tokens"}
-UNSUPPORTED = re.compile(r"unsupported|not support|forbidden|not permitted|unrecogni[sz]ed|unexpected|unknown", re.I)
-TOO_LONG = re.compile(
-    r"context.{0,12}(length|size|window)|max_new_tokens|too many tokens|(prompt|input) is too long", re.I
-)
 NO_MODEL = re.compile(r"model_not_found|model.*(not exist|not found|unknown|no such)|(unknown|no such) model", re.I)
 
 
@@ -134,10 +129,9 @@ class OpenAICompatibleGenerator:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        for old in self._unsupported:
-            value, new = body.pop(old), AMENDMENTS[old]
-            body |= {new: value} if new else {}
-        body = {name: value for name, value in body.items() if value is not None}
+        body = completions.amended(
+            {name: value for name, value in body.items() if value is not None}, self._unsupported
+        )
         sent_ns = self.patience.clock()
         try:
             with self._server.exchange("POST", PATHS[self._style], body) as response:
@@ -149,9 +143,8 @@ class OpenAICompatibleGenerator:
 
     def _amended(self, failure: CallFailed, body: dict[str, Any]) -> CallFailed:
         """The same failure, to be repeated at once where a setting that can be left out was refused."""
-        said = f"{failure.code} {failure.reason}"
-        refused = {name for name in AMENDMENTS if name in body and re.search(rf"\b{name}\b", said)}
-        if failure.status not in (400, 422) or not refused or not UNSUPPORTED.search(said) or TOO_LONG.search(said):
+        refused = completions.unknown_settings(failure, body)
+        if not refused:
             return failure
         self._unsupported |= refused
         return CallFailed(failure.reason, status=failure.status, code=failure.code, wait_s=0.0)
@@ -168,7 +161,7 @@ class OpenAICompatibleGenerator:
         url, said = self._server.url, f"{failure.code} {failure.reason}"
         if (unusable := self._server.unusable(failure, url, when_slow="raise timeout_seconds")) is not None:
             return unusable
-        if TOO_LONG.search(said):
+        if completions.TOO_LONG.search(said):
             return BadInput(
                 f"a prompt of about {self.count_tokens(prompt)} tokens with {self.max_new_tokens} for the answer does "
                 f"not fit the context of '{self._model}' at {url} ({failure.reason}); set context_tokens to what "

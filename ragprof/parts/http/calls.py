@@ -177,12 +177,7 @@ class Server:
                 until_ns = now_ns() + round(TIMEOUTS * self._timeout_s * 1e9)
                 bound(response, until_ns, TIMEOUTS * self._timeout_s, most_bytes=MOST_BYTES)
                 if not response.is_success:
-                    content = response.read()
-                    try:
-                        payload: object = json.loads(content)
-                    except ValueError:
-                        payload = content.decode("utf-8", "replace")
-                    raise complaint(payload, status, asked_wait_s(response.headers))
+                    raise refusal(response.read(), status, asked_wait_s(response.headers))
                 yield response
         except CallFailed as failure:
             raise failure.at(status, self.shown(failure.reason)) from None
@@ -190,6 +185,11 @@ class Server:
             raise CallFailed(f"nothing came within {self._timeout_s:g} s", status=status) from None
         except httpx2.RequestError as failure:
             raise CallFailed(self.shown(f"{type(failure).__name__}: {failure}"), status=status) from None
+
+    def refused(self, content: bytes, status: int) -> CallFailed:
+        """The failure that a response of another kind than 2xx tells, as it may be printed."""
+        failure = refusal(content, status)
+        return failure.at(status, self.shown(failure.reason))
 
     def get_json(self, path: str) -> Any:
         """The content of an address. Raises CallFailed, also where it is no JSON."""
@@ -371,6 +371,15 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def refusal(content: bytes, status: int, wait_s: float | None = None) -> CallFailed:
+    """The failure that the content of a response tells, be it JSON or not."""
+    try:
+        payload: object = json.loads(content)
+    except (ValueError, RecursionError):
+        payload = content.decode("utf-8", "replace")
+    return complaint(payload, status, wait_s)
 
 
 def complaint(payload: object, status: int, wait_s: float | None = None) -> CallFailed:

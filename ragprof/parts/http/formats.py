@@ -39,6 +39,12 @@ CUT = frozenset({"length", "max_tokens", "model_length"})
 HELD_BACK = frozenset({"content_filter", "safety"})
 THINKING = frozenset({"thinking", "reasoning"})
 Piece: TypeAlias = tuple[str, int | None]
+AMENDMENTS = {"stream_options": None, "temperature": None, "max_tokens": "max_completion_tokens"}
+"""Settings of a chat that not every server knows, and the newer name of the one that has one."""
+UNSUPPORTED = re.compile(r"unsupported|not support|forbidden|not permitted|unrecogni[sz]ed|unexpected|unknown", re.I)
+TOO_LONG = re.compile(
+    r"context.{0,12}(length|size|window)|max_new_tokens|too many tokens|(prompt|input) is too long", re.I
+)
 
 
 @dataclass
@@ -123,6 +129,20 @@ def read(response: httpx2.Response, clock: Clock) -> Reply:
     if not reply.has_answer or not (ended or reply.finish):
         raise CallFailed("the stream ended before the answer did")
     return reply
+
+
+def unknown_settings(failure: CallFailed, body: Mapping[str, Any]) -> frozenset[str]:
+    """Which settings of a request were refused, of those that it can do without; none where something else is wrong."""
+    said = f"{failure.code} {failure.reason}"
+    if failure.status not in (400, 422) or not UNSUPPORTED.search(said) or TOO_LONG.search(said):
+        return frozenset()
+    return frozenset(name for name in AMENDMENTS if name in body and re.search(rf"\b{name}\b", said))
+
+
+def amended(body: Mapping[str, Any], unknown: frozenset[str]) -> dict[str, Any]:
+    """The request without these settings, or by their newer names."""
+    newer = {new: body[old] for old in unknown if (new := AMENDMENTS[old]) and old in body}
+    return {name: value for name, value in body.items() if name not in unknown} | newer
 
 
 def object_of(content: bytes | str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from pydantic import PositiveInt
 from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, id_ranks, ranked
-from ragprof.core.stages import ApproximateStore, ClosableStore, IndexesLater, Lexical, NamedEngine, Store
+from ragprof.core.stages import ApproximateStore, ClosableStore, IndexesLater, Lexical, NamedEngine, ServedStore, Store
 from ragprof.parts.nested import nothing, search_nested
 
 
@@ -97,6 +97,11 @@ class RrfStore:
             for store in self._stores:
                 if isinstance(store, ClosableStore):
                     stack.callback(store.close)
+
+    def connected(self) -> RrfStore:
+        twin = copy(self)
+        twin._stores = [store.tuned() if isinstance(store, ServedStore) else store for store in self._stores]
+        return twin
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
         fused: dict[str, float] = {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -238,10 +239,11 @@ def _step(data: TargetData, step: MeasuredStep) -> LoadStep:
         first_p50=_quantile(step.as_first, "p50") if step.tells_first else None,
         first_p95=_quantile(step.as_first, "p95") if step.tells_first else None,
         first_p99=_quantile(step.as_first, "p99") if step.tells_first else None,
-        used=_used(step),
+        used=_summed(each.get("used", {}) for each in step.steps),
         failed=EstimateValue.of(step.failures()),
         outcomes={name: int(counts[name]) for name in OUTCOMES if name in counts},
         retry_after=sum(each["retry_after"] for each in step.steps),
+        said=_summed(each["said"] for each in step.steps),
         late_p50_ns=None if late.mean is None else round(late.mean),
         generator_bound=step.generator_bound,
         unsteady=step.unsteady,
@@ -276,12 +278,8 @@ def _waits(
     return LoadWaits(on_core_ns=round(ran), for_core_ns=round(waited), for_others_ns=round(asleep))
 
 
-def _used(step: MeasuredStep) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for each in step.steps:
-        for unit, count in each.get("used", {}).items():
-            found[unit] = found.get(unit, 0) + count
-    return found
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return dict(sum((Counter(each) for each in counts), Counter()))
 
 
 def others_share(step: MeasuredStep, data: TargetData) -> float | None:

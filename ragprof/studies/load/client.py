@@ -316,14 +316,22 @@ class _Step:
         """Whether it is an answer; what is said where it is none; the stages that it tells of."""
         if reply.status in BUSY_STATUS:
             self._log.retry_after += reply.retry_after
-            return BUSY, f"status {reply.status}", None
+            return BUSY, self._refused(reply), None
         if not 200 <= reply.status < 300:
-            return ERROR, f"status {reply.status}", None
+            return ERROR, self._refused(reply), None
         content = bytes(reply.body)
         told = self._load.app.told(content)
         for unit, count in self._load.app.units(content).items() if told is not None else ():
             self._log.used[unit] = self._log.used.get(unit, 0) + count
         return (ERROR, "what came is no answer", None) if told is None else (OK, "", told)
+
+    def _refused(self, reply: HttpReply) -> str:
+        """What it says, in a few words. Requests that follow leave out what it says that the service does not know."""
+        app, queries = self._load.app, self._load.queries
+        said = f"status {reply.status}: {app.refused(bytes(reply.body), reply.status)}"
+        if _written(app, queries[:1])[0] != self._requests[0]:
+            self._requests = _written(app, queries)
+        return said
 
 
 def _written(app: Endpoint, queries: Sequence[Query]) -> list[bytes]:

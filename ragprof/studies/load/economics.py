@@ -45,6 +45,11 @@ class LoadTraffic:
         return self.queries_per_month / (HOURS * SECONDS) * self.peak
 
 
+def busiest_words(peak: float) -> str:
+    """For what machines are reserved, by how much busier the busiest hour is than the mean one."""
+    return "every hour alike" if peak == 1 else f"the busiest hour, {peak:.3g} times as busy as the mean one"
+
+
 def money_of(capacity: Capacity, bill: Mapping[str, Any], traffic: LoadTraffic) -> LoadMoney:
     """The bill of a target that keeps the promise; without a capacity, or a price, it says why there is none."""
     besides = bill["other_usd_per_question"]

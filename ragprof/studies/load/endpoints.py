@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ragprof.core.errors import NonFiniteScore
@@ -20,12 +20,14 @@ from ragprof.parts.http.formats import (
     FORMATS,
     Reply,
     RerankSettings,
+    amended,
     object_of,
     path_under,
     request_body,
     said_by,
     scores_in,
     units_counted,
+    unknown_settings,
 )
 
 CHAT = "/chat/completions"
@@ -60,12 +62,19 @@ class Endpoint(Protocol):
         """What the server counted for an answer, such as its tokens."""
         ...
 
+    def refused(self, content: bytes, status: int) -> str:
+        """What a refusal says, without the key. `body` leaves out from now on what the server says that it does not
+        know."""
+        ...
+
 
 @dataclass(frozen=True)
 class ChatEndpoint:
     """Chat completions, streamed and greedy. Begun is an answer with its first token, that of reasoning too."""
 
     declared: LoadEndpoint
+    _unknown: set[str] = field(default_factory=set, compare=False)
+    """Settings that the server refused as unknown."""
 
     @property
     def _server(self) -> Server:
@@ -82,12 +91,21 @@ class ChatEndpoint:
         return {**HEADERS, **self._server.key_headers(), "Accept": "text/event-stream"}
 
     def body(self, question: str) -> bytes:
+        return _json(self._request(question))
+
+    def _request(self, question: str) -> dict[str, object]:
         prompt = self.declared.prompt.replace("{question}", question)
-        return _json(
-            {"model": self.declared.model, "messages": [{"role": "user", "content": prompt}],
-             "max_tokens": self.declared.max_tokens, "temperature": 0, "stream": True,
-             "stream_options": {"include_usage": True}}
-        )  # fmt: skip
+        request = {
+            "model": self.declared.model, "messages": [{"role": "user", "content": prompt}],
+            "max_tokens": self.declared.max_tokens, "temperature": 0, "stream": True,
+            "stream_options": {"include_usage": True},
+        }  # fmt: skip
+        return amended(request, frozenset(self._unknown))
+
+    def refused(self, content: bytes, status: int) -> str:
+        failure = self._server.refused(content, status)
+        self._unknown.update(unknown_settings(failure, self._request("")))
+        return failure.reason
 
     def begins(self, content: bytes) -> bool:
         for event in _events(content.rpartition(b"\n")[0]):
@@ -174,6 +192,9 @@ class RerankEndpoint:
             return units_counted(FORMATS[self.declared.dialect], parsed(content), {})
         except CallFailed:
             return {}
+
+    def refused(self, content: bytes, status: int) -> str:
+        return self._server.refused(content, status).reason
 
 
 HEADERS: Mapping[str, str] = {

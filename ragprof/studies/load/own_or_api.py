@@ -19,7 +19,7 @@ from ragprof.report import figures
 from ragprof.report.tables import Cell, Column, Table, figure
 from ragprof.studies.contract import EstimateValue
 from ragprof.studies.load.batches import UNKNOWN
-from ragprof.studies.load.economics import SECONDS, LoadTraffic, machines_for, smallest_volume
+from ragprof.studies.load.economics import SECONDS, LoadTraffic, busiest_words, machines_for, smallest_volume
 from ragprof.studies.load.money_section import ElectricityOnTop, OwnOrApi
 from ragprof.studies.load.recorded import ApiBill
 from ragprof.studies.load.section import LoadSection, LoadTarget
@@ -105,10 +105,13 @@ def _held_against(
 def _ends(
     rates: tuple[float, float], prices: Sequence[float], hour: Decimal, fixed: Decimal, peak: float
 ) -> tuple[int, int | None] | None:
-    """The volume falls with price and capacity, so its ends lie where both are highest, and lowest."""
+    """The volume falls with price and capacity, so its ends lie where both are highest, and lowest.
+
+    None where they are the same volume: an interval of no width would claim what nobody measured.
+    """
     low = smallest_volume(rates[1], hour, Decimal(str(prices[1])), peak, fixed=fixed)
     high = smallest_volume(rates[0], hour, Decimal(str(prices[0])), peak, fixed=fixed)
-    return None if low is None else (low, high)
+    return None if low is None or low == high else (low, high)
 
 
 def _missing(bill: ApiBill, own: LoadTarget | None) -> str:
@@ -186,8 +189,8 @@ def api_table(section: LoadSection) -> Table | None:
         f"in {power.region}; an hourly price of a cloud includes it."
     )
     note = (
-        "Capacity of the part alone on one machine at the promise. Machines are whole and paid for all hours of the "
-        f"month, {section.peak:.3g} times the mean hour in the busiest one; {_operations(first)}the interval of a "
+        "Capacity of the part alone on one machine at the promise. Machines are whole, reserved for "
+        f"{busiest_words(section.peak)}, and paid for all hours of the month; {_operations(first)}the interval of a "
         f"break-even takes both intervals at once and is wider than 95%. {electricity}"
     )
     return Table.of("load-own-or-api", "One's own machines against an API", columns, section.own_or_api, note)

@@ -121,6 +121,12 @@ def plan(prepared: Prepared, request: Request) -> LoadPlan:
     for key, rate in config.economics.api.model_dump(exclude_none=True).items():
         with places.put_before("economics", "api", key):
             check_rate(rate, on=today(), file=request.eval_file, books=request.books)
+    if settings.batching and settings.pool == "processes":
+        with places.put_before("load", "batching"):
+            raise BadInput(
+                'batching gathers the questions of several threads of one process, and pool = "processes" has one in '
+                "each; leave one of the two out"
+            )
     if settings.batching and not any(target.batching for target in targets):
         with places.put_before("load", "batching"):
             raise BadInput(

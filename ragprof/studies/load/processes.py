@@ -54,6 +54,15 @@ class WorkerProcess:
         self._requests, self._replies = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
         self._asked(order.as_json())
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it may be asked again."""
+        return self._process.poll() is None
+
     def ask(self, query: Query) -> Mapping[str, int]:
         """Ns of each stage. Raises BadInput where the process failed for it, or ended."""
         return cast(Mapping[str, int], self._asked({"query": query.query_id}))
@@ -107,7 +116,12 @@ class ProcessClients:
         try:
             yield process.ask
         finally:
-            self._free.append(process)
+            if process.is_alive:
+                self._free.append(process)
+
+    def processes(self) -> list[int]:
+        """Ids of those that were made."""
+        return [process.pid for process in self._made]
 
     def close(self) -> None:
         """End all of them."""

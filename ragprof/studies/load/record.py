@@ -27,7 +27,7 @@ from ragprof.core.clock import Progress, TellsState
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
 from ragprof.core.recorded import write_sealed
-from ragprof.core.stages import ServedStore
+from ragprof.core.stages import FusedStore, ServedStore
 from ragprof.record.batching import batch_waits, batched
 from ragprof.record.pipeline import Parts
 from ragprof.record.query import traced
@@ -427,6 +427,8 @@ class Clients:
 
     def _made(self) -> Parts:
         store = self._parts.store
+        if isinstance(store, FusedStore):
+            return replace(self._parts, store=store.connected())
         return replace(self._parts, store=store.tuned()) if isinstance(store, ServedStore) else self._parts
 
 

@@ -76,6 +76,7 @@ class LoadStep(Section):
     failed: EstimateValue = Field(description="share of requests; its interval is exact")
     outcomes: dict[str, int] = Field(description="ok, busy (429 or 503), error, timeout, unreached, unfinished")
     retry_after: int = Field(description="refusals that named a time to wait")
+    said: dict[str, int] = Field({}, description="what failures said, the first few kinds; warm-up included")
     late_p50_ns: int | None = Field(description="how late the generator was; null where it is not known of any")
     generator_bound: bool = Field(description="the generator was the bottleneck: its latency says little")
     unsteady: str = Field(description="why it was not in a steady state; empty: it was")

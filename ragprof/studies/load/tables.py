@@ -9,6 +9,7 @@ from ragprof.report.blocks import Block, Folded, ReportPart, Sentences
 from ragprof.report.tables import Cell, Column, Table, Tone, figure, group
 from ragprof.studies.contract import Context
 from ragprof.studies.load.batches import batching_table
+from ragprof.studies.load.economics import busiest_words
 from ragprof.studies.load.measured import needed
 from ragprof.studies.load.own_or_api import api_table
 from ragprof.studies.load.prefix_costs import prefix_table
@@ -112,9 +113,9 @@ def capacity_table(section: LoadSection) -> Table:
             figures.count(one.money.break_even_per_month)
         )
     note = (
-        f"Capacity: the highest rate with {promise_words(section)}. Machines are whole and reserved for the busiest "
-        f"hour, {section.peak:.3g} times the mean one ({section.queries_per_month:,} questions a month, "
-        f"{DAY[section.profile]}); the machine that this ran on stands in for the one that is priced. {basis(section)}"
+        f"Capacity: the highest rate with {promise_words(section)}. Machines are whole and reserved for "
+        f"{busiest_words(section.peak)} ({section.queries_per_month:,} questions a month, {DAY[section.profile]}); "
+        f"the machine that this ran on stands in for the one that is priced. {basis(section)}"
     )
     note += "".join(f" {figures.UNPRICED}: {why}." for why in dict.fromkeys(
         each.money.reason for each in section.targets if each.money.reason))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from ragprof.report import figures
@@ -13,6 +14,10 @@ from ragprof.studies.load.providers import provider_words
 from ragprof.studies.load.section import LoadSection, LoadStep, LoadTarget
 
 DAY = {"flat": "spread evenly over all hours", "office": "asked in office hours", "trace": "spread as in the trace"}
+
+
+SHOWN = 3
+"""Kinds of failures that are quoted."""
 
 
 def worker_words(many: int, kind: str) -> str:
@@ -177,13 +182,22 @@ def _faults(section: LoadSection) -> Iterator[str]:
                 f"{target.name} counted {tokens['input_tokens']:,} tokens read and {tokens['output_tokens']:,} written "
                 f"for {counted(answers, 'answer')} of these steps, warm-up included in the tokens."
             )
+        told = []
         for word, name in (("ran into the time limit", "timeout"), ("found no connection", "unreached"),
                            ("failed", "error")):  # fmt: skip
             many = sum(each.outcomes.get(name, 0) for each in target.steps)
-            if many:
-                yield f"{target.name}: {counted(many, 'request')} {word}."
+            told += [f"{counted(many, 'request')} {word}"] if many else []
+        if told:
+            yield f"{target.name}: {figures.listed(told)}{_complaints(target)}."
         if target.ended and target.capacity.status != "never":
             yield f"{target.name} was not measured to its end: {target.ended}."
+
+
+def _complaints(target: LoadTarget) -> str:
+    """What failures said most often."""
+    said: Counter[str] = sum((Counter(each.said) for each in target.steps), Counter())
+    kinds = [f"'{words}'" for words, _ in said.most_common(SHOWN)]
+    return f"; what they said: {figures.listed(kinds)}" if kinds else ""
 
 
 def _late(section: LoadSection) -> Iterator[str]:
