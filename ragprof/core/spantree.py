@@ -60,9 +60,10 @@ class StageTime:
     """One stage of one question: ns on the critical path, ns of all its spans, and how many there were: those within
     one of the same stage are the same call, told of by several.
 
-    `source` told of most of its time.
+    `source` told of most of its time; `start_ns` is when its first span began.
     """
 
+    start_ns: int
     path_ns: int = 0
     busy_ns: int = 0
     calls: int = 0
@@ -81,13 +82,28 @@ def stage_times(spans: Sequence[AppSpan], start_ns: int, end_ns: int) -> dict[st
     found: dict[str, StageTime] = {}
     sources: dict[str, dict[str, int]] = {}
     for each, own, waited, below in zip(spans, own_times(starts, ends, kids), path, kids, strict=False):
-        time = found.setdefault(each.stage, StageTime())
+        time = found.setdefault(each.stage, StageTime(each.start_ns))
+        time.start_ns = min(time.start_ns, each.start_ns)
         time.path_ns += waited
         time.busy_ns += own
         time.calls += all(spans[kid].stage != each.stage for kid in below)
         told = sources.setdefault(each.stage, {})
         told[each.source] = told.get(each.source, 0) + own
         time.source = max(told, key=told.__getitem__)
+    return found
+
+
+def one_after_another(times: Mapping[str, StageTime]) -> dict[str, int]:
+    """Return when each stage begins if each is one piece as long as its part of the critical path, and none overlap.
+
+    A stage begins when its first span did or, where stages take turns, once those before it have ended. The last one
+    ends in time: what a stage was waited for lies behind its first span, and no two were waited for at once.
+    """
+    found: dict[str, int] = {}
+    free = 0
+    for stage in sorted(times, key=lambda stage: times[stage].start_ns):
+        found[stage] = max(free, times[stage].start_ns)
+        free = found[stage] + times[stage].path_ns
     return found
 
 

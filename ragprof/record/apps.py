@@ -51,7 +51,7 @@ from ragprof.core.errors import AppFailed, BadInput
 from ragprof.core.plain import said_by, written
 from ragprof.core.ranking import without
 from ragprof.core.spans import AppSpan, Listener, heard_by
-from ragprof.core.spantree import StageTime, parents, stage_times
+from ragprof.core.spantree import StageTime, one_after_another, parents, stage_times
 from ragprof.core.stages import App
 from ragprof.parts.hits import Hit, KnownPassages, hit_of, what
 from ragprof.parts.returned import EXPECTED, documents_of, joined, units_of
@@ -345,14 +345,18 @@ class AskedApp:
         return answer
 
     def traced(self, query: Query, clock: Clock, *, read_cores: bool) -> tuple[Answer, Trace]:
-        """The answer, and a span a stage: its own time on the critical path. Stages heard before are 0 where absent."""
+        """The answer, and a span a stage: its own time on the critical path, one stage after another.
+
+        Stages heard before are 0 where absent.
+        """
         meter = cores.meter()
         before = meter.of_process() if read_cores else cores.NOTHING
         heard = self.hear(query, clock, watched=True)
         added = meter.of_process().since(before) if read_cores else cores.NOTHING
         answer, times, _ = self.told(query, heard)
+        starts = one_after_another(times)
         spans = tuple(
-            Span(stage, heard.start_ns, times[stage].path_ns if stage in times else 0)
+            Span(stage, starts.get(stage, heard.start_ns), times[stage].path_ns if stage in times else 0)
             for stage in in_order([*times, *self.log.sources])
         )
         return answer, Trace(query.query_id, spans, heard.start_ns, heard.end_ns - heard.start_ns, added)

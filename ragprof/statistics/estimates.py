@@ -166,13 +166,16 @@ def share_estimate(hits: int, n: int) -> Estimate:
 
     Clopper and Pearson (Biometrika 26, 1934, 404-413): 0 of 100 is 0 to 3.6 %, where resampling would say 0 to 0.
     """
-    if n == 0:
-        return Estimate(None, None, 0)
+    return Estimate(hits / n, exact_share(hits, n), n) if n else Estimate(None, None, 0)
+
+
+def exact_share(hits: float, n: float) -> tuple[float, float]:
+    """Return Clopper and Pearson's interval of hits in n > 0; neither has to be whole."""
     from scipy import special
 
     low = float(special.betaincinv(hits, n - hits + 1, ENDS[0])) if hits else 0.0
     high = float(special.betaincinv(hits + 1, n - hits, ENDS[1])) if hits < n else 1.0
-    return Estimate(hits / n, (low, high), n)
+    return low, high
 
 
 def quantile(table: Array, level: float) -> float:
@@ -228,11 +231,16 @@ def resampled_quantiles(table: Array, counts: Counts, levels: Sequence[float]) -
 def latency_quantiles(rows: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     """Return p50, p95, p99 of duration_ns with intervals, its mean, n observations, number of queries."""
     table = rounds_of(rows)
+    return latency_figures(rows, quantile_estimates(table, list(QUANTILES.values()), seed=seed), queries=len(table))
+
+
+def latency_figures(rows: pd.DataFrame, quantiles: Sequence[Estimate], *, queries: int) -> dict[str, Any]:
+    """Return QUANTILES of duration_ns as summary.json names them, with the mean and n of these rows."""
     result: dict[str, Any] = {}
-    for name, found in zip(QUANTILES, quantile_estimates(table, list(QUANTILES.values()), seed=seed), strict=True):
+    for name, found in zip(QUANTILES, quantiles, strict=True):
         result[f"{name}_ns"] = None if found.mean is None else round(found.mean)
         result[f"{name}_interval_ns"] = None if found.interval is None else [round(end) for end in found.interval]
-    return {**result, "mean_ns": round(float(rows["duration_ns"].mean())), "n": len(rows), "queries": len(table)}
+    return {**result, "mean_ns": round(float(rows["duration_ns"].mean())), "n": len(rows), "queries": queries}
 
 
 def noise(whole: pd.DataFrame, bound: float) -> dict[str, Any]:

@@ -4,29 +4,23 @@ Nothing is paired, so all of the scatter between queries stays in the difference
 the same queries were asked on both sides.
 
 Values of one question that was asked again, or of one session, are no independent witnesses: where a sample has such
-groups, the scatter is that of groups, and so are its degrees of freedom. Of a mean it is that of the sums of deviations
-by group over the number of values (the linearised variance of a ratio of totals: Cochran, Sampling techniques, 1977,
-section 9A.1; G / (G - 1) for G groups); of a quantile that of the share of values below it, carried over to the values
-(Woodruff, Confidence intervals for medians and other position measures, JASA 47, 1952, 635-646). Reads no file.
+groups, the scatter is that of groups (`grouped`), and so are its degrees of freedom. Reads no file.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragprof.core import Estimate
 from ragprof.statistics.draws import Array
-from ragprof.statistics.estimates import FEWEST, QUANTILES, Z, quantile_estimates
+from ragprof.statistics.estimates import FEWEST, QUANTILES, Z
+from ragprof.statistics.grouped import Groups, grouped_quantiles, variance_of_mean
 from ragprof.statistics.paired import Effect
 from ragprof.statistics.unseen import CONFIDENCE, Bounds, interval_of_equal
 
-Groups: TypeAlias = NDArray[np.int64]
-"""The number of the group of each value."""
 LEAST: Mapping[str, int] = {name: 5 * least for name, least in FEWEST.items()}
 """Queries of a side from which a quantile is compared: five lie beyond it on average. Of 40 durations a p95 would be
 told from an equal one in 17 of 100 tests at 5 %, of 150 in 5."""
@@ -58,7 +52,7 @@ def mean_effect(
     difference = after - before
     if n < 2:
         return _effect(before, after, difference, None, None, 1.0 if difference == 0 else None, n, 0.0)
-    parts = [_variance(side, own) for side, own in zip((first, second), groups or (None, None), strict=True)]
+    parts = [variance_of_mean(side, own) for side, own in zip((first, second), groups or (None, None), strict=True)]
     error = math.sqrt(sum(parts))
     if error == 0:
         p = 1.0 if difference == 0 else min(1.0, 2 / math.comb(sum(sizes), sizes[0]))
@@ -100,26 +94,6 @@ def _sizes(sides: Sequence[Array], groups: tuple[Groups, Groups] | None) -> tupl
     return first, second
 
 
-def _variance(side: Array, groups: Groups | None) -> float:
-    """Of the mean of a side with at least two groups; without groups, each value is one."""
-    if groups is None or len(np.unique(groups)) == len(side):
-        return float(side.var(ddof=1)) / len(side)
-    _, places = np.unique(groups, return_inverse=True)
-    sums = np.bincount(places, weights=side - side.mean())
-    return float((sums**2).sum()) / len(side) ** 2 * len(sums) / (len(sums) - 1)
-
-
-def _grouped_quantile(side: Array, groups: Groups, level: float, *, seed: int) -> Estimate:
-    """A quantile of all values, with the interval that the scatter of groups leaves."""
-    (found,) = quantile_estimates(side[:, None], [level], seed=seed)
-    sizes = len(np.unique(groups))
-    if found.mean is None or sizes == len(side) or sizes < 2:
-        return found
-    reach, ordered = Z * math.sqrt(_variance((side <= found.mean).astype(float), groups)), np.sort(side)
-    low, high = math.floor((level - reach) * len(side)), math.ceil((level + reach) * len(side))
-    return Estimate(found.mean, (float(ordered[max(0, low)]), float(ordered[min(len(side), high) - 1])), found.n)
-
-
 def quantile_effect(
     base: Array,
     candidate: Array,
@@ -136,7 +110,7 @@ def quantile_effect(
     """
     level, n = QUANTILES[name], min(_sizes((base, candidate), groups))
     own = groups or (np.arange(len(base)), np.arange(len(candidate)))
-    sides = [_grouped_quantile(*each, level, seed=seed) for each in zip((base, candidate), own, strict=True)]
+    sides = [grouped_quantiles(*each, [level], seed=seed)[0] for each in zip((base, candidate), own, strict=True)]
     before, after = (float(side.mean or 0.0) for side in sides)
     errors = [_log_error(side) for side in sides]
     if n < LEAST[name] or None in errors or before <= 0 or after <= 0:

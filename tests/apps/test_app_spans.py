@@ -10,7 +10,7 @@ import pytest
 
 import ragprof
 from ragprof.core.spans import AppSpan, Listener, heard_by, listening
-from ragprof.core.spantree import stage_times
+from ragprof.core.spantree import one_after_another, stage_times
 
 
 def timeline(*spans: tuple[str, int, int, int | None], source: str = "hooks") -> list[AppSpan]:
@@ -43,6 +43,15 @@ def test_of_parallel_branches_the_one_that_ends_last_is_waited_for_and_all_are_b
         "search": (10, 60),
         "rerank": (70, 70),
     }
+
+
+def test_as_one_piece_each_a_stage_begins_where_those_before_it_ended() -> None:
+    """Two searches around a reranking take the 50 from 10 on; what began at 30 comes after them, and ends in time."""
+    spans = timeline(("search", 10, 30, None), ("rerank", 30, 50, None), ("search", 50, 80, None))
+    times = stage_times(spans, 0, 100)
+    assert one_after_another(times) == {"search": 10, "rerank": 60}
+    assert times["rerank"].path_ns == 20
+    assert one_after_another({}) == {}
 
 
 def test_stages_on_the_path_never_add_up_to_more_than_the_whole() -> None:

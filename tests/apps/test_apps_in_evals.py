@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 import pytest
 
+import ragprof
 from ragprof.core.clock import Silent
 from ragprof.core.errors import BadInput
 from ragprof.evals import read_eval
 from ragprof.session.run import run
+from ragprof.session.tracing import trace
 from ragprof.studies.gate.processes import Worker
 from ragprof.studies.preparation import prepare
 
@@ -71,6 +73,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         made = run(file, out=folder / "recording")
     found: dict[str, Any] = json.loads((made.folder / "summary.json").read_text(encoding="utf-8"))
     found["report"] = (made.folder / "report.html").read_text(encoding="utf-8")
+    found["folder"] = str(made.folder)
     return found
 
 
@@ -84,6 +87,19 @@ def test_an_app_stands_beside_declared_pipelines(summary: dict[str, Any]) -> Non
     assert prod["overhead"] is not None
     assert len([pair for pair in summary["comparisons"] if "prod" in (pair["baseline"], pair["candidate"])]) == 4
     assert "other:clean up" in summary["report"]
+
+
+def test_an_exported_app_is_read_back_with_the_same_time_on_the_critical_path(
+    summary: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its stages lie one after another in a trace, as long as they were waited for."""
+    ragprof.export(summary["folder"], into=tmp_path, formats=["otlp"])
+    (found,) = trace(tmp_path / "otlp" / "prod.jsonl", out=tmp_path / "again").summary["trace"]["pipelines"].values()
+    recorded = summary["pipelines"]["prod"]
+    means = {stage: ns for stage, ns in found["mean_path_ns"].items() if stage != "unaccounted"}
+    assert means == {stage: recorded["stages"][stage]["mean_ns"] for stage in ("search", "rerank", "other:clean up")}
+    assert found["overlapping"] == 0
+    assert found["reranker"]["time_share"] == pytest.approx(means["rerank"] / found["end_to_end"]["mean_ns"], rel=1e-3)
 
 
 def test_it_is_said_what_an_app_is_and_who_told_of_its_stages(summary: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pandas as pd
 import pytest
-from written import MS, documents, openinference, request, span, write
+from written import MS, attributes, documents, openinference, request, span, write
 
 import ragprof
 from ragprof.core.errors import BadInput
@@ -223,7 +223,8 @@ def test_the_slowest_traces_are_named_with_what_took_most(fifty: Result) -> None
 def test_a_judged_question_is_found_by_its_words(tmp_path: Path) -> None:
     (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "how many days of  leave are there?"}\n')
     (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tb\t1\n")
-    traces = [openinference(1), openinference(2, reranked=("a", "b")), openinference(3, question="Something else?")]
+    asked = "How many days of leave are there?"
+    traces = [openinference(1, question=asked), openinference(2, question=asked, reranked=("a", "b")), openinference(3)]
     found = made(tmp_path, traces, queries=tmp_path / "queries.jsonl", qrels=tmp_path / "qrels.tsv",
                  metrics=["RR@10", "Judged@5"])  # fmt: skip
     pipeline = only(found)
@@ -356,3 +357,67 @@ def test_an_edited_profile_is_refused_by_name(tmp_path: Path) -> None:
             redraw(home)
         path.write_bytes(before)
     assert reprice(home).summary["trace"]["traces"] == 3
+
+
+@pytest.mark.parametrize("joined_by", ["question", "session"])
+def test_traces_of_one_question_or_one_session_are_one_witness(tmp_path: Path, joined_by: str) -> None:
+    """Six of them, each asked 25 times alike: what is known is what six values tell."""
+    traces = []
+    for n in range(150):
+        group = n % 6
+        spans = openinference(
+            n + 1, at_ms=n * MINUTE, scale=1 + group, reranked=("c", "a") if group == 5 else ("a", "b"),
+            question=f"Question {group}?" if joined_by == "question" else f"Question {n}?",
+            llm={"llm.model_name": "gpt-4o-mini", "llm.provider": "openai",
+                 "llm.token_count.prompt": 1000 * (1 + group), "llm.token_count.completion": 0},
+        )  # fmt: skip
+        if joined_by == "session":
+            spans[0]["attributes"] += attributes({"session.id": f"user-{group}"})
+        if group == 5:
+            spans[0]["status"] = {"code": 2}
+        traces.append(spans)
+    found = made(tmp_path, traces)
+    pipeline = only(found)
+    assert (pipeline.traces, pipeline.independent) == (150, 6)
+    whole = pipeline.end_to_end
+    assert whole is not None
+    assert (whole.n, whole.queries, whole.p95_interval_ns) == (150, 6, None)
+    # Six values 1 to 6 have the mean 3.5 and Student's interval of 1.537 to 5.463; the median may be any of them.
+    tokens = pipeline.tokens["generate.input_tokens"].per_trace
+    assert (tokens.mean, tokens.n) == (3500, 150)
+    assert tokens.interval == pytest.approx((1536.7, 5463.3), abs=0.1)
+    assert whole.p50_interval_ns == (180 * MS, 6 * 180 * MS)
+    bill = pipeline.money.per_1000_traces.stage_intervals["inject"]
+    assert bill is not None
+    assert [float(end) for end in bill] == pytest.approx([0.15 * 1.5367, 0.15 * 5.4633], rel=1e-4)
+    # One of six failed, worth 2.95 independent ones, 5 x (1.976 / 2.571)^2; the ends are those of scipy.stats.beta.
+    assert pipeline.failed.mean == pytest.approx(1 / 6)
+    assert pipeline.failed.interval == pytest.approx((0.000136, 0.82707), abs=1e-5)
+    assert pipeline.reranker is not None
+    assert pipeline.reranker.set_changed == pipeline.failed
+    assert found.warnings[0] == (
+        "shop: traces of one question or one session count as one: 150 traces of 6 questions and sessions that are "
+        "independent; intervals go by these."
+    )
+    assert "(150 traces of 6 questions and sessions)" in found.headline[0]
+
+
+def test_six_questions_that_were_slower_on_the_second_day_are_no_drift(tmp_path: Path) -> None:
+    """As 300 witnesses they would be; questions of their own that were as much slower are."""
+    day = 24 * 60 * MINUTE
+    for asked, told in ((6, 0), (150, 1)):
+        traces = [
+            openinference(
+                second * 1000 + n + 1,
+                at_ms=second * day + n * MINUTE,
+                question=f"Question {n % asked} of {second}?",
+                scale=(1 + 0.3 * second) * (0.7 + 0.1 * (n % 6)),
+            )
+            for second in (0, 1)
+            for n in range(150)
+        ]
+        folder = tmp_path / str(asked)
+        folder.mkdir()
+        pipeline = only(made(folder, traces))
+        assert [day.failed.interval is not None for day in pipeline.days] == [True, True]
+        assert sum("p50 is" in sentence for sentence in pipeline.drift) == told, pipeline.drift

@@ -75,14 +75,18 @@ def openinference(
     trace: int = 1,
     *,
     at_ms: float = 0.0,
-    question: str = "How many days of leave are there?",
+    question: str | None = None,
     found: Sequence[str] = ("a", "b", "c", "d"),
     reranked: Sequence[str] | None = ("b", "a"),
     in_prompt: Sequence[str] | None = None,
     llm: Mapping[str, Any] | None = None,
     scale: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Embed 10 ms inside search 40 ms, rerank 20 ms, generate 100 ms, in a chain of 180 ms: 20 ms are nobody's."""
+    """Embed 10 ms inside search 40 ms, rerank 20 ms, generate 100 ms, in a chain of 180 ms: 20 ms are nobody's.
+
+    Each trace asks a question of its own unless it is named.
+    """
+    question = question or f"How many days of leave are there, asked for the {trace}th time?"
 
     def at(ms: float) -> float:
         return at_ms + ms * scale

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,9 +21,10 @@ from ragprof.core.errors import BadInput
 from ragprof.core.recorded import PRICED, RecordedTable, refuse_replaced
 from ragprof.evals.recorded import RATES
 from ragprof.evals.settings import settings_of
-from ragprof.evals.traced import CALLS, SPANS, TRACES, UNACCOUNTED, USAGE, WHOLE, traced_manifest
+from ragprof.evals.traced import CALLS, SPANS, TRACES, UNACCOUNTED, USAGE, WHOLE, groups_of, traced_manifest
 from ragprof.price.pricing import EXACT, QUERIES, plain
-from ragprof.statistics.estimates import latency_quantiles, mean_estimate, share_estimate
+from ragprof.statistics.estimates import latency_quantiles
+from ragprof.statistics.grouped import grouped_latency, grouped_mean, grouped_share
 from ragprof.studies.contract import AppliedRate, CostFigures, EstimateValue, Latency
 from ragprof.studies.trace import effects, words
 from ragprof.studies.trace.section import (
@@ -60,13 +62,7 @@ def analyse(folder: Path) -> TraceSection:
             name: {"money": _money(_costs(folder, name, own[name], ids), bill, monthly=monthly, traces=own[name])}
             for name, bill in rates["pipelines"].items()
         },
-        {
-            name: _of_traces(
-                rows,
-                scores[(scores["pipeline"] == name) & scores["query_id"].isin(ids.categories[_once(rows)["query_id"]])],
-            )
-            for name, rows in own.items()
-        },
+        {name: _of_traces(rows, scores[scores["pipeline"] == name], ids) for name, rows in own.items()},
     ]
     pipelines = {
         name: TracedPipeline(**{field: value for part in figures for field, value in part[name].items()})
@@ -91,11 +87,13 @@ def analyse(folder: Path) -> TraceSection:
 
 
 def _in_rounds(traces: pd.DataFrame) -> pd.DataFrame:
-    """The traces of a pipeline with the columns `asked` and `round`: which question each is of, and its how manieth.
+    """The traces of a pipeline with the columns `asked` and `round`: which query each is of, and its how manieth; and
+    `group`, which says what traces are of one question or session, so that intervals go by these.
 
-    A recording of ragprof asks each query in several rounds: these are one question, as in the recording. Where some
-    trace does not tell which query it asked, each is a question of its own.
+    A recording of ragprof asks each query in several rounds: its figures are over queries, as in the recording. Where
+    some trace does not tell which query it asked, each trace is counted for itself.
     """
+    traces = traces.assign(group=groups_of(traces))
     if "asked" not in traces or traces["asked"].isna().any():
         return traces.assign(asked=traces["query_id"], round=0)
     ordered = traces.sort_values("start_ns", kind="stable")
@@ -179,25 +177,30 @@ def _called(calls: pd.DataFrame, names: Sequence[str]) -> dict[str, Fields]:
     return {name: {"models": _models(calls[calls["pipeline"] == name])} for name in names}
 
 
-def _of_traces(traces: pd.DataFrame, scores: pd.DataFrame) -> Fields:
+def _of_traces(traces: pd.DataFrame, scores: pd.DataFrame, ids: pd.CategoricalDtype) -> Fields:
     """What the table of traces and their scores tell of one pipeline."""
     first, once = traces[traces["first_token_ns"].notna()], _once(traces)
+    if not scores.empty:
+        groups = once["group"].set_axis(ids.categories[once["query_id"]])
+        scores = scores[scores["query_id"].isin(groups.index)]
+        scores = scores.assign(group=groups.loc[scores["query_id"]].to_numpy())
     return {
-        "traces": len(traces),
+        "traces": len(traces), "independent": traces["group"].nunique(),
         "first_token": None if first.empty else latency(first.assign(duration_ns=first["first_token_ns"]), traces),
-        "failed": EstimateValue.of(share_estimate(int(once["failed"].sum()), len(once))),
+        "failed": EstimateValue.of(grouped_share(once["failed"].to_numpy(bool), once["group"].to_numpy())),
         "shrink": effects.shrink_candidates(once), "drift": tuple(effects.drift(traces)),
         "judged": 0 if scores.empty else scores["query_id"].nunique(), "scores": effects.quality(scores),
     }  # fmt: skip
 
 
 def latency(rows: pd.DataFrame, traces: pd.DataFrame) -> Latency:
-    """Quantiles of duration_ns over traces; where a question was asked in several rounds, with intervals over these."""
+    """Quantiles of duration_ns over traces, with intervals over questions and sessions or a recording's queries."""
+    asked = traces.set_index("query_id")
     if traces["round"].any():
-        asked = traces.set_index("query_id")
         place = asked.index.get_indexer(pd.Index(rows["query_id"]))
         rows = rows.assign(query_id=asked["asked"].to_numpy()[place], round=asked["round"].to_numpy()[place])
-    return Latency(**latency_quantiles(rows, seed=0))
+        return Latency(**latency_quantiles(rows, seed=0))
+    return Latency(**grouped_latency(rows, asked["group"]))
 
 
 def stamp(ns: int) -> str:
@@ -218,21 +221,17 @@ def _counts(usage: pd.DataFrame, unit: str) -> dict[str, int]:
 
 
 def _tokens(usage: pd.DataFrame, once: pd.DataFrame) -> dict[str, TracedTokens]:
-    """Totals, and means over the traces that tell their tokens, each question once."""
+    """Totals, and means over the traces that tell their tokens, each query once."""
     told = usage[usage["unit"].isin(["input_tokens", "output_tokens", "cached_tokens"])]
-    return {
-        f"{stage}.{unit}": TracedTokens(
-            total=int(rows["count"].sum()),
-            per_trace=EstimateValue.of(
-                mean_estimate(
-                    rows[rows["query_id"].isin(once["query_id"])].sort_values("query_id")["count"].to_numpy(),
-                    bounds=None,
-                )
-            ),
-        )
-        for (stage, unit), rows in told.groupby(["stage", "unit"], observed=True)
-        if len(rows)
-    }
+    groups, found = once.set_index("query_id")["group"], {}
+    for (stage, unit), rows in told.groupby(["stage", "unit"], observed=True):
+        if len(rows):
+            own = rows[rows["query_id"].isin(groups.index)].sort_values("query_id")
+            mean = grouped_mean(own["count"].to_numpy(), groups.loc[own["query_id"]].to_numpy(), bounds=None)
+            found[f"{stage}.{unit}"] = TracedTokens(
+                total=int(rows["count"].sum()), per_trace=EstimateValue.of(mean)
+            )  # fmt: skip
+    return found
 
 
 class TraceCosts:
@@ -269,16 +268,20 @@ def _costs(folder: Path, name: str, traces: pd.DataFrame, ids: pd.CategoricalDty
             each.filter(pc.is_in(pc.cast(each["query_id"], pa.string()), once)) for each in (table, *by_stage.values())
         )
         by_stage = dict(zip(by_stage, parts, strict=True))
-    found = TraceCosts(stages, _by_trace(table), {stage: _by_trace(rows) for stage, rows in by_stage.items()})
+    bills = partial(_by_trace, ids=ids if traces["group"].nunique() < len(traces) else None)
+    found = TraceCosts(stages, bills(table), {stage: bills(rows) for stage, rows in by_stage.items()})
     del table, by_stage
     pa.default_memory_pool().release_unused()
     give_back_large_blocks()
     return found
 
 
-def _by_trace(table: Any) -> pd.Series:
-    """USD a trace, of the traces of which every row has a price. Traces are numbered, in no order."""
-    numbers = table["query_id"].unify_dictionaries().combine_chunks().indices.to_numpy() if len(table) else []
+def _by_trace(table: Any, *, ids: pd.CategoricalDtype | None) -> pd.Series:
+    """USD a trace, of the traces of which every row has a price. Traces are numbered by `ids`, else in no order."""
+    own = table["query_id"].unify_dictionaries().combine_chunks() if len(table) else None
+    numbers = [] if own is None else own.indices.to_numpy()
+    if ids is not None and own is not None:
+        numbers = ids.categories.get_indexer(pd.Index(own.dictionary.to_pylist()))[numbers]
     frame = pd.DataFrame({"trace": numbers, "usd": pc.cast(table["usd"], "float64").to_numpy()})
     grouped = frame.groupby("trace")["usd"]
     return grouped.sum()[grouped.count() == grouped.size()]
@@ -290,12 +293,17 @@ def _money(costs: TraceCosts, bill: Mapping[str, Any], *, monthly: int | None, t
     total = sum(calls.values())
     reasons = [f"{line['stage']}: {line['reason']} ({int(line['calls']):,})" for line in bill["unpriced"]]
 
-    asked, number = len(_once(traces)), len(traces)
+    once, number = _once(traces), len(traces)
+    asked = len(once)
 
     def of_all(bills: pd.Series) -> Estimate:
-        """Where everything has a price, a trace without such a call costs nothing. Each question counts once."""
-        missing = 0 if calls["unpriced"] else max(0, asked - len(bills))
-        return mean_estimate(np.pad(bills.to_numpy(), (0, missing)), bounds=None)
+        """Where everything has a price, a trace without such a call costs nothing. Each query counts once."""
+        if once["group"].is_unique:
+            missing = 0 if calls["unpriced"] else max(0, asked - len(bills))
+            return grouped_mean(np.pad(bills.to_numpy(), (0, missing)), np.arange(len(bills) + missing), bounds=None)
+        paid = once[["query_id", "group"]].assign(usd=once["query_id"].map(bills))
+        paid = paid[paid["usd"].notna()] if calls["unpriced"] else paid.fillna({"usd": 0.0})
+        return grouped_mean(paid["usd"].to_numpy(), paid["group"].to_numpy(), bounds=None)
 
     whole = of_all(costs.bills) if len(costs.bills) else None
     intervals = {stage: of_all(rows) for stage, rows in costs.by_stage.items() if len(rows)}
@@ -370,11 +378,11 @@ def _days(traces: pd.DataFrame, usage: pd.DataFrame) -> tuple[TracedDay, ...]:
     for day, rows in traces.groupby(traces["start_ns"] // effects.NS_PER_DAY):
         timed = rows[rows["duration_ns"].notna()]
         spent = per_trace.reindex(rows["query_id"]).dropna()
-        quantiles = latency_quantiles(timed.assign(round=0), seed=0) if len(timed) else {}
+        quantiles = grouped_latency(timed.assign(round=0), timed.set_index("query_id")["group"]) if len(timed) else {}
         found.append(TracedDay(
             day=stamp(int(day) * effects.NS_PER_DAY)[:10], traces=len(rows),
             **{name: quantiles.get(name) for name in ("p50_ns", "p50_interval_ns", "p95_ns", "p95_interval_ns")},
-            failed=EstimateValue.of(share_estimate(int(rows["failed"].sum()), len(rows))),
+            failed=EstimateValue.of(grouped_share(rows["failed"].to_numpy(bool), rows["group"].to_numpy())),
             tokens=float(np.mean(spent)) if len(spent) else None,
         ))  # fmt: skip
     return tuple(found)

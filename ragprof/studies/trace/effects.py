@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ragprof.core import Estimate
 from ragprof.core.recorded import TRACED, RecordedTable
 from ragprof.evals.recorded import SCORES
 from ragprof.report import figures
 from ragprof.report.figures import counted
-from ragprof.statistics.estimates import mean_estimate, share_estimate
+from ragprof.statistics.grouped import grouped_mean, grouped_share
 from ragprof.statistics.unpaired import mean_effect, quantile_effect
 from ragprof.statistics.unseen import UNIT
 from ragprof.studies.contract import EstimateValue
@@ -39,10 +40,8 @@ def reranker_activity(
     if known.empty:
         return None
     sets = known["set_changed"].dropna()
-    changed = None if sets.empty else share_estimate(int(sets.astype(bool).sum()), len(sets))
-    order, first = (
-        share_estimate(int(known[name].astype(bool).sum()), len(known)) for name in ("order_changed", "first_changed")
-    )
+    changed = None if sets.empty else _share(sets, traces)
+    order, first = (_share(known[name], traces) for name in ("order_changed", "first_changed"))
     decisive = changed or order
     low, high = decisive.interval or (0.0, 1.0)
     verdict = "inert" if high < INERT_BOUND else "active" if low > INERT_BOUND else "undecided"
@@ -71,6 +70,10 @@ def reranker_activity(
     )  # fmt: skip
 
 
+def _share(flags: pd.Series, traces: pd.DataFrame) -> Estimate:
+    return grouped_share(flags.to_numpy(bool), traces["group"].loc[flags.index].to_numpy())
+
+
 def shrink_candidates(traces: pd.DataFrame) -> ShrinkCandidates | None:
     """Which candidates never reach a prompt, and what fewer of them would have changed. None where nobody knows."""
     known = traces[traces["deepest"].notna() & (traces["candidates"] > 0) & (traces["deepest"] > 0)]
@@ -84,7 +87,7 @@ def shrink_candidates(traces: pd.DataFrame) -> ShrinkCandidates | None:
     for depth in DEPTHS:
         if depth >= candidates.max():
             break
-        same = share_estimate(int((deepest <= depth).sum()), len(known))
+        same = grouped_share(deepest <= depth, known["group"].to_numpy())
         saved = float(np.maximum(0, candidates - depth).sum()) / total
         rows.append(ShallowerDepth(depth=depth, same_prompt=EstimateValue.of(same), saved_share=saved))
     enough = next(
@@ -117,9 +120,10 @@ def drift(traces: pd.DataFrame) -> Iterator[str]:
         return
     later = days >= every[(len(every) + 1) // 2]
     halves = [timed[~later], timed[later]]
+    groups = halves[0]["group"].to_numpy(), halves[1]["group"].to_numpy()
     for name in ("p50", "p95"):
         before, after = (half["duration_ns"].to_numpy(dtype=float) for half in halves)
-        found = quantile_effect(before, after, name, seed=0)
+        found = quantile_effect(before, after, name, seed=0, groups=groups)
         if found.p is not None and found.p < ALPHA:
             was, now = figures.duration(found.base), figures.duration(found.candidate)
             yield (
@@ -127,7 +131,7 @@ def drift(traces: pd.DataFrame) -> Iterator[str]:
                 f"({counted(len(after), 'trace')} and {len(before):,})."
             )
     failed = [half["failed"].to_numpy(dtype=float) for half in halves]
-    found = mean_effect(*failed, bounds=UNIT)
+    found = mean_effect(*failed, bounds=UNIT, groups=groups)
     if found.p is not None and found.p < ALPHA:
         yield (
             f"Drift: {figures.share(found.candidate)} of the traces fail in the second half of the days, and "
@@ -144,9 +148,10 @@ def scores_of_traces(folder: Path) -> pd.DataFrame:
 
 
 def quality(scores: pd.DataFrame) -> dict[str, dict[str, EstimateValue]]:
-    """stage -> metric -> mean over the judged traces."""
+    """stage -> metric -> mean over the judged traces, with intervals over the column `group`."""
     found: dict[str, dict[str, EstimateValue]] = {}
     for (stage, metric), rows in scores.groupby(["stage", "metric"], sort=False):
-        estimate = mean_estimate(rows.sort_values("query_id")["value"].to_numpy(dtype=float), bounds=UNIT)
+        own = rows.sort_values("query_id")
+        estimate = grouped_mean(own["value"].to_numpy(dtype=float), own["group"].to_numpy(), bounds=UNIT)
         found.setdefault(str(stage), {})[str(metric)] = EstimateValue.of(estimate)
     return found

@@ -1,7 +1,7 @@
 """What traces of production say, in summary.json under `trace`.
 
 Durations are ns, money decimal strings in USD, shares 0..1; None is not told by the spans, not priced or not
-applicable, never 0. Intervals are 95% over traces.
+applicable, never 0. Intervals are 95% over traces, of which those of one question or one session count as one.
 """
 
 from __future__ import annotations
@@ -162,6 +162,9 @@ class TracedPipeline(Section):
     """One service."""
 
     traces: int
+    independent: int | None = None
+    """Questions and sessions that intervals go by: traces of the same one are no independent witnesses. `queries` of a
+    latency counts those of its traces."""
     end_to_end: Latency | None
     stages: dict[str, Latency]
     """Own time of each stage's spans in a trace, added up; over the traces that have the stage."""

@@ -33,14 +33,16 @@ from ragprof.studies.trace.section import TracedPipeline, TraceSection
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
 MOST_OTHER = 12
 """Other stages that a table shows: those that take most time."""
-HOW = "Small figures are 95% intervals over traces."
+HOW = "Small figures are 95% intervals over traces; those of one question or one session count as one."
 
 
 def glance(section: TraceSection) -> Table:
     of = section.pipelines
     columns: Columns = {
         PIPELINE: lambda name: Cell(name, pipeline=name),
-        Column("Traces"): lambda name: figure(figures.count(of[name].traces)),
+        Column("Traces", "questions, sessions"): lambda name: figure(
+            figures.count(of[name].traces), figures.count(of[name].independent)
+        ),
         Column("p50", "end to end"): lambda name: _end_to_end(of[name], "p50"),
         Column("p95", "end to end"): lambda name: _end_to_end(of[name], "p95"),
         Column("Failed", "of the traces"): lambda name: share_cell(of[name].failed),

@@ -18,6 +18,9 @@ METHOD = (
     "accounts for add up to the whole.",
     "p50, p95 and p99: Harrell and Davis's estimator over traces; their intervals resample traces (2,000 resamples), "
     "and above 2,000 traces are order statistics. Shares: exact binomial intervals.",
+    "Traces of one question (the same words) or of one session are no independent witnesses: where there are such, "
+    "intervals and tests go by questions and sessions (linearised variances with Student's t; quantiles: Woodruff; "
+    "shares: Korn and Graubard).",
     "Inert-reranker test: the passages that a reranker was offered against those that it let through, as many of both. "
     "A trace counts as changed where any of its rerankings changed something.",
     "In the prompt is a passage that the trace says was injected, else one of whose text a piece stands in the prompt, "
@@ -62,7 +65,8 @@ def _time(pipeline: TracedPipeline) -> Iterator[str]:
     if means and total:
         longest = max(means, key=lambda stage: means[stage])
         words += f"; {longest} takes most of it, {figures.share(means[longest] / total)}"
-    yield f"{words} ({counted(whole.n, 'trace')})."
+    witnesses = f" of {whole.queries:,} questions and sessions" if whole.queries < whole.n else ""
+    yield f"{words} ({counted(whole.n, 'trace')}{witnesses})."
 
 
 def _money(pipeline: TracedPipeline) -> Iterator[str]:
@@ -157,6 +161,12 @@ def _named_here(section: TraceSection) -> Iterator[str]:
             f"{section.traces:,} time one of {counted(asked, 'query', 'queries')} again. Intervals and shares are over "
             "queries."
         )
+    for name, pipeline in section.pipelines.items() if not section.asked_again else ():
+        if pipeline.independent is not None and pipeline.independent < pipeline.traces:
+            yield (
+                f"{name}: traces of one question or one session count as one: {pipeline.traces:,} traces of "
+                f"{pipeline.independent:,} questions and sessions that are independent; intervals go by these."
+            )
     for name, service in section.renamed.items():
         yield f"The service '{service[:80]}' is called {name} here."
 
