@@ -33,6 +33,12 @@ PATTERNS = {
 """What is wrong with a value that does not match a pattern; all others are patterns of names."""
 SECRET = re.compile(r"\b(?:(Bearer|Basic)\s+\S+|(?:sk|pk|rk|hf|gsk|ghp|xox[bp]|pa|jina)[-_][A-Za-z0-9_-]{12,})")
 """What looks like one: a header's credentials, keys as providers hand them out."""
+NAMED_SECRET = re.compile(
+    r"((?:password|passwd|pwd|secret|api[_-]?key|(?:access|auth)[_-]?token)(?:\s*=\s*|[\"']\s*:\s*)[\"']?)[^\s\"',;&)]+"
+    r"|(?<=://)[^\s/@]*:[^\s/@]+(?=@)",
+    re.IGNORECASE,
+)
+"""`password=...` as drivers of databases say it, and who an address is asked as (`postgres://name:word@host`)."""
 
 
 def text(value: object) -> str:
@@ -72,10 +78,11 @@ def names_secret(option: str) -> bool:
 
 
 def without_secrets(told: str) -> str:
-    """The text with stars in place of secrets of the environment and of what looks like a key."""
+    """The text with stars in place of secrets of the environment, of what looks like a key, and after `password=`."""
     for name, value in os.environ.items():
         if len(value) >= SHORTEST_SECRET and SECRET_NAME.search(name):
             told = told.replace(value, "***")
+    told = NAMED_SECRET.sub(lambda found: f"{found[1] or ''}***", told)
     return SECRET.sub(lambda found: f"{found[1]} ***" if found[1] else "***", told)
 
 

@@ -94,13 +94,15 @@ def grouped_quantiles(values: Array, groups: Groups, levels: Sequence[float], *,
         return found
     return [
         Estimate(
-            each.mean, None if own < max(2, fewest(level)) else _woodruff(values, groups, each.mean, level), each.n
+            each.mean,
+            None if each.mean is None or own < max(2, fewest(level)) else _woodruff(values, groups, each.mean, level),
+            each.n,
         )
         for each, level in zip(found, levels, strict=True)
     ]
 
 
-def _woodruff(values: Array, groups: Groups, found: float | None, level: float) -> tuple[float, float]:
+def _woodruff(values: Array, groups: Groups, found: float, level: float) -> tuple[float, float]:
     share = math.sqrt(variance_of_mean((values <= found).astype(float), groups))
     reach, ordered = _reach(len(np.unique(groups))) * share, np.sort(values)
     low, high = math.floor((level - reach) * len(values)), math.ceil((level + reach) * len(values))

@@ -93,6 +93,20 @@ def test_a_secret_of_the_environment_is_in_no_message(monkeypatch: pytest.Monkey
         app.reindex([])
 
 
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("refused, user=rag password=hunter2 dbname=docs", "refused, user=rag password=*** dbname=docs"),
+        ("no answer of postgresql://rag:hunter2@db:5432/docs", "no answer of postgresql://***@db:5432/docs"),
+        ('sent {"api_key": "hunter2", "k": 5}', 'sent {"api_key": "***", "k": 5}'),
+        ("wrong password: ask your team lead", "wrong password: ask your team lead"),
+        ("http://db:5432/docs is gone, max_tokens=512", "http://db:5432/docs is gone, max_tokens=512"),
+    ],
+)
+def test_a_password_that_a_driver_tells_is_in_no_message(raised: str, said: str) -> None:
+    assert failure(raising(ValueError(raised))) == f"question 'q1': ValueError: {said}"
+
+
 def test_an_app_that_closes_the_output_loses_nobody_elses_lines(capfd: pytest.CaptureFixture[str]) -> None:
     def closing(question: str) -> list[str]:
         sys.stdout.close()
