@@ -102,6 +102,16 @@ def test_the_reranker_is_told_by_what_it_changed(fifty: Result) -> None:
     assert reranker.time_share == pytest.approx(20 / 180)
 
 
+def test_what_no_stage_accounts_for_is_said_where_it_is_the_most(tmp_path: Path) -> None:
+    """Of a second after the answer no span tells: 1,010 of 1,180 ms are nobody's, 100 the model's."""
+    spans = openinference(1)
+    spans[0]["endTimeUnixNano"] = str(int(spans[0]["endTimeUnixNano"]) + 1000 * MS)
+    found = made(tmp_path, [spans])
+    assert found.headline[0] == (
+        "A trace takes 1.18 s at p50 and 1.18 s at p95; no stage accounts for 85.6% of it, generate for 8.5% (1 trace)."
+    )
+
+
 def test_a_reranker_that_never_changes_the_set_is_inert(tmp_path: Path) -> None:
     found = made(tmp_path, [openinference(n, reranked=("a", "b")) for n in range(1, 101)])
     reranker = only(found).reranker

@@ -82,7 +82,7 @@ def openinference(
     llm: Mapping[str, Any] | None = None,
     scale: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Embed 10 ms inside search 40 ms, rerank 20 ms, generate 100 ms, in a chain of 180 ms: 20 ms are nobody's.
+    """Embed 10 ms inside search 40 ms, rerank 20 ms, generate 100 ms, in a chain of 180 ms: 10 ms are nobody's.
 
     Each trace asks a question of its own unless it is named.
     """

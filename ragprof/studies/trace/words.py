@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ragprof.core import STAGES
+from ragprof.evals.traced import UNACCOUNTED
 from ragprof.report import figures
 from ragprof.report.figures import UNPRICED, counted
 from ragprof.report.tables import Tile
@@ -64,7 +65,11 @@ def _time(pipeline: TracedPipeline) -> Iterator[str]:
     words += f" and {figures.with_interval(whole.p95_ns, whole.p95_interval_ns, figures.duration)} at p95"
     if means and total:
         longest = max(means, key=lambda stage: means[stage])
-        words += f"; {longest} takes most of it, {figures.share(means[longest] / total)}"
+        share, unknown = means[longest] / total, pipeline.mean_path_ns.get(UNACCOUNTED, 0) / total
+        if unknown > share:
+            words += f"; no stage accounts for {figures.share(unknown)} of it, {longest} for {figures.share(share)}"
+        else:
+            words += f"; {longest} takes most of it, {figures.share(share)}"
     witnesses = f" of {whole.queries:,} questions and sessions" if whole.queries < whole.n else ""
     yield f"{words} ({counted(whole.n, 'trace')}{witnesses})."
 
