@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandInfo
 
 from ragprof.cli import (
     console,
@@ -22,6 +25,7 @@ from ragprof.cli import (
 )
 from ragprof.cli.ending import ended_plainly, unwind_when_ended
 from ragprof.core.errors import BadInput
+from ragprof.core.files import written_path
 from ragprof.report import stills
 
 EMPTY = "ragprof.empty"
@@ -43,6 +47,20 @@ class Commands(TyperGroup):
             if option := ctx.meta.get(EMPTY):
                 raise BadInput(f"{option} is empty; give it a value or leave it out")
             return super().invoke(ctx)
+
+
+class PathsAsWritten(TyperCommand):
+    """A command whose paths are read as those of an eval file: a shell expands neither `--out=~/x` nor '$HOME/x'."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        ctx.params = {name: _read(value) for name, value in ctx.params.items()}
+        return super().invoke(ctx)
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_read(each) for each in value]
+    return written_path(value) if isinstance(value, Path) else value
 
 
 # Without rich's markup mode help needs neither rich.markdown nor its tables: half of the time of `--help`.
@@ -87,3 +105,14 @@ for commands in (
     view_command,
 ):  # fmt: skip
     commands.add_to(app)
+
+
+def _commands_of(group: typer.Typer) -> Iterator[CommandInfo]:
+    yield from group.registered_commands
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            yield from _commands_of(inner.typer_instance)
+
+
+for command in _commands_of(app):
+    command.cls = PathsAsWritten

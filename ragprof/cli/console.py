@@ -187,7 +187,12 @@ def _shown(how: Shown) -> Iterator[Progress]:
 
 
 def result(found: Result, study: str = "profile") -> None:
-    """Print a study's table, then the paths of its pages and of the report."""
+    """Print a study's table, then the paths of its pages and of the report.
+
+    Where there is no main recording, as of traces, the main profile is that of its only study.
+    """
+    if study == "profile" and found.analysis.profile is None:
+        study = next(iter(found.analysis.sections))
     show(found.table(study))
     for kind, page in found.pages(study):
         line(f"{kind}: {page}")

@@ -172,9 +172,9 @@ def _show(report: LabelReport) -> None:
     for note in report.notes:
         console.sentence(f"note: {note}")
     if not report.graded:
-        console.sentence(
-            "nothing is graded yet: name a model as judge in [labels], or let people judge: `--next 40`, then `--serve`"
-        )
+        answered = report.model is not None and report.model.unjudged
+        what = "name a judge that answers with a grade" if answered else "name a model as judge"
+        console.sentence(f"nothing is graded yet: {what} in [labels], or let people judge: `--next 40`, then `--serve`")
     elif not report.drawn:
         console.sentence(
             "all of this is a model's word: `--next 40` draws what people should check, `--serve` asks them"
@@ -199,7 +199,7 @@ def _rows(report: LabelReport) -> list[tuple[str, str]]:
         rows.append(("model", f"{model.graded:,} graded, {model.unjudged:,} left unjudged, {spent}"))
         if model.left:
             rows.append(("budget", f"reached: {model.left:,} passages are left; run it again to go on"))
-        rows += [("no grade", example) for example in model.examples]
+        rows += [("no grade", example or "(an empty answer)") for example in model.examples]
     if report.flips is not None:
         rows.append(
             ("flips", f"{report.flips[0]:.1%} of {report.flips[1]:,} passages that the model was asked about twice")

@@ -8,12 +8,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ragprof.core import files
+from ragprof.core.errors import BadInput
 from ragprof.core.recorded import of_recording
+from ragprof.evals.traced import is_trace_profile
 from ragprof.judge.scores import Qrels, rankings, trec_run
 
 
 def export_runs(folder: Path, *, into: Path) -> list[Path]:
-    """Write every run of `run_texts`; gives their paths."""
+    """Write every run of `run_texts`; gives their paths. Raises BadInput for a profile of traces, which has none."""
+    if is_trace_profile(folder):
+        raise BadInput("this is a profile of traces, which keeps no rankings to write as runs", file=folder)
     return written(run_texts(folder), into)
 
 

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from ragprof.core import Estimate
 from ragprof.core.errors import NonFiniteScore
 from ragprof.statistics.draws import ENDS, Array, Counts, resampled_counts, resampled_weights
-from ragprof.statistics.unseen import Bounds, all_equal, interval_of_equal
+from ragprof.statistics.unseen import Bounds, all_equal, fewest_equal, interval_of_equal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +51,11 @@ def fewest(level: float) -> int:
     Resamples of fewer know nothing of what is there: the interval of a p95 of 8 misses the truth four times too often.
     """
     return round(1 / (1 - level))
+
+
+def fewest_of(level: float, table: Array) -> int:
+    """Return the same for these observations: more where all are equal, as are their resamples then."""
+    return max(fewest(level), fewest_equal(level)) if all_equal(table, None) else fewest(level)
 
 
 FEWEST: Mapping[str, int] = {name: fewest(level) for name, level in QUANTILES.items()}
@@ -124,7 +129,7 @@ def rounds_of(times: pd.DataFrame, *, column: str = "duration_ns", queries: Sequ
 def quantile_estimates(table: Array, levels: Sequence[float], *, seed: int = 0) -> list[Estimate]:
     """Return the quantiles of (queries, rounds), in its unit, with intervals over queries; `n` counts observations.
 
-    None where nothing was observed, no interval below `fewest` queries. Raises NonFiniteScore.
+    None where nothing was observed, no interval below `fewest_of` queries. Raises NonFiniteScore.
     """
     finite(table)
     if not table.size:
@@ -134,7 +139,7 @@ def quantile_estimates(table: Array, levels: Sequence[float], *, seed: int = 0) 
     figures = quantile_draws(table, levels, seed=seed)
     spans = np.quantile(figures[1:], ENDS, axis=0).T.tolist()
     return [
-        Estimate(float(found), (low, high) if len(table) >= fewest(level) else None, table.size)
+        Estimate(float(found), (low, high) if len(table) >= fewest_of(level, table) else None, table.size)
         for found, (low, high), level in zip(figures[0], spans, levels, strict=True)
     ]
 

@@ -8,7 +8,8 @@ Values without bounds, such as tokens and money: no data bound their mean (Bahad
 certain statistical procedures in nonparametric problems, Annals of Mathematical Statistics 27, 1956, 1115-1122). What n
 equal ones do bound is the median: it lies between the smallest and the largest of n with a probability of 1 - 2^(1 - n)
 (David and Nagaraja, Order statistics, 2003, section 7.1), so from six of them on it is their value, and of fewer
-nothing is said. Reads no file.
+nothing is said. Any other quantile q lies between them with a probability of 1 - q^n - (1 - q)^n, so that a p95 of
+equal durations is known from 59 of them on, and a p99 from 299. Reads no file.
 """
 
 from __future__ import annotations
@@ -49,6 +50,14 @@ def all_equal(values: NDArray[np.float64], bounds: Bounds | None) -> bool:
     return high - low <= (DUST * max(abs(low), abs(high)) if bounds is None else EQUAL)
 
 
+def fewest_equal(level: float, *, confidence: float = CONFIDENCE) -> int:
+    """Return of how many equal values a quantile is known to be that value, for a level between 0 and 1."""
+    n = 2
+    while 1 - level**n - (1 - level) ** n < confidence:
+        n += 1
+    return n
+
+
 def is_tie(difference: float | None, interval: Sequence[float | None] | None, n: int) -> bool:
     """Whether a paired difference with this interval is that of n queries of which none differs."""
     if difference != 0 or interval is None:
@@ -64,7 +73,7 @@ def interval_of_equal(
     if n < 2:
         return None
     if bounds is None:
-        return (value, value) if 2.0 ** (1 - n) <= 1 - confidence else None
+        return (value, value) if n >= fewest_equal(0.5, confidence=confidence) else None
     unseen = unseen_share(n, confidence=confidence)
     least, most = min(value, bounds[0]), max(value, bounds[1])
     return value - unseen * (value - least), value + unseen * (most - value)

@@ -185,6 +185,32 @@ def test_home_and_variables_are_read_in_every_path_key(
     assert ragprof(command, moved, *out).code == 0
 
 
+OPTIONS = [
+    ["run", "eval.toml", "--out", "{}"], ["trace", "{}"], ["trace", "t.jsonl", "--out", "{}"], ["show", "{}"],
+    ["trace", "t.jsonl", "--queries", "q", "--qrels", "{}"], ["view", "{}", "--no-browser"],
+    ["screen", "eval.toml", "--source", "{}"], ["label", "eval.toml", "--import", "{}"],
+    ["label", "eval.toml", "--questions", "{}"], ["stores", "eval.toml", "--rates", "{}"],
+    ["load", "eval.toml", "--corpus", "{}"], ["baseline", "list", "{}"], ["compare", "{}", "b"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", OPTIONS, ids=" ".join)
+def test_no_folder_is_named_after_a_user_who_does_not_exist(ragprof: Ragprof, tmp_path: Path, words: list[str]) -> None:
+    said = complaint(ragprof, *(word.format("~nosuchuser/x") for word in words), folder=tmp_path)
+    assert said == "'~nosuchuser/x': there is no home folder of that user; write the path out"
+
+
+def test_home_and_variables_are_read_in_options_too(
+    ragprof: Ragprof, recorded_handbook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shell leaves them: `--into=~/x` and words in single quotes are not expanded by it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RECORDED", str(recorded_handbook))
+    done = ragprof("export", "$RECORDED", "--into=~/there", "--format", "trec")
+    assert (done.code, done.message) == (0, "")
+    assert sorted((tmp_path / "there").rglob("*.run"))
+
+
 def test_a_path_that_is_none_is_one_message(ragprof: Ragprof, handbook: Path, tmp_path: Path) -> None:
     changed(handbook, 'path = "handbook"', 'path = "a\\u0000b"')
     said = complaint(ragprof, "check", handbook, folder=tmp_path)

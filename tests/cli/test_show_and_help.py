@@ -85,6 +85,23 @@ def test_parts_are_told_apart_without_colour_and_add_up() -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["price", "report"])
+def test_a_profile_of_traces_is_priced_and_drawn_again(
+    ragprof: Ragprof, handbook_recording: Path, tmp_path: Path, command: str
+) -> None:
+    """It has no main profile to show, which must not fail what was done."""
+    ragprof("export", handbook_recording, "--format", "otlp", "--into", tmp_path / "spans")
+    out = tmp_path / "traced"
+    assert ragprof("trace", *sorted((tmp_path / "spans").rglob("*.jsonl")), "--out", out, "-q").code == 0
+    again = ragprof(command, out)
+    assert again.code == 0, again.message
+    assert "A trace takes " in " ".join(again.output.split())
+    assert again.output.endswith(f"report: {out}/report.html\n")
+    assert ragprof("trec", out).message == (
+        f"ragprof: {out}: this is a profile of traces, which keeps no rankings to write as runs\n"
+    )
+
+
 def test_a_shell_completes_commands_and_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

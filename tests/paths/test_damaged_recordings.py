@@ -97,7 +97,7 @@ TABLES: dict[str, RecordedTable] = {
             "tokens": recorded.TOKENS, "scores": recorded.SCORES, "costs": recorded.COSTS,
         }.items()
     },
-    "load/*/*": load.REQUESTS,
+    "load/*/*": load.REQUESTS, "load/prefixes": load.PREFIXES,
     "stores/builds": stores.BUILDS, "stores/spans": stores.LIVE, "stores/scores": stores.SCORES,
     "stores/rankings/*": stores.RANKED, "stores/found/*": stores.FOUND,
     "growth/docs": growth.DOCS, "growth/queries": growth.QUERIES, "growth/entry": growth.ENTRY,
@@ -142,7 +142,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "new.jsonl").write_text(
         "".join(f'{{"_id": "n{n}", "text": "Ferns grow {n} m high."}}\n' for n in range(4))
     )
-    (folder / "cell.toml").write_text(text.replace("sizes = [4, 6]", "sizes = [4, 5, 6]\ndepths = [2]") + TWO + more)
+    text = text.replace("sizes = [4, 6]", "sizes = [4, 5, 6]\ndepths = [2]")
+    # Billed by what the search found, so that the rankings of every size are read.
+    text = text.replace("[prices]", '[prices]\nrerank = "cohere/rerank-v3.5"')
+    (folder / "cell.toml").write_text(text + TWO + more)
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         patched.setenv("RAGPROF_CACHE", str(folder / "cache"))

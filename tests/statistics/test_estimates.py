@@ -149,6 +149,16 @@ def test_every_query_has_the_fewest_rounds_that_one_has() -> None:
     assert rounds_of(times[:0]).size == 0
 
 
+@pytest.mark.parametrize(
+    ("level", "n", "known"),
+    # 1 - 0.95^58 - 0.05^58 is 0.949, 1 - 0.95^59 - 0.05^59 is 0.951; of a p50 6 bound it, of a p99 299.
+    [(0.5, 5, False), (0.5, 6, True), (0.95, 58, False), (0.95, 59, True), (0.99, 298, False), (0.99, 299, True)],
+)
+def test_equal_durations_claim_to_know_a_quantile_only_where_so_many_can(level: float, n: int, known: bool) -> None:
+    (estimate,) = quantile_estimates(np.full((n, 2), 3e6), [level])
+    assert estimate == Estimate(pytest.approx(3e6), (3e6, 3e6) if known else None, 2 * n)
+
+
 def test_one_query_has_quantiles_and_no_interval() -> None:
     assert quantile_estimates(timings([1.0, 2.0, 3.0]), [0.5]) == [Estimate(2.0, None, 3)]
 

@@ -326,7 +326,7 @@ def _write_manifest(
         folder / "manifest.json",
         {**facts, "recording": uuid4().hex, "interrupted": interrupted, "targets": list(targets),
          "environment": environment.describe()},
-        "*/*.parquet",
+        "*.parquet", "*/*.parquet",
     )  # fmt: skip
 
 
