@@ -1,14 +1,14 @@
 """Attributes of a span, in whatever shape they were written, to the facts that `vocabulary` names.
 
-Anything else is passed over unread. Of a passage its id is kept (a digest of its text where it has none) and a few
-characters of its middle, by which it is found again in a prompt; texts live in the spill folder only, and are gone
-with it.
+Anything else is passed over unread. Of a passage its id is kept (where it has none that of its metadata, else a digest
+of its text) and a few characters of its middle, by which it is found again in a prompt; texts live in the spill folder
+only, and are gone with it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,7 +32,9 @@ LOST = "lost_attributes"
 UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 REDACTED = "__REDACTED__"
 """What OpenInference writes in place of what it hides."""
-FIELDS, TEXTS = frozenset({"id", "content"}), frozenset({"content", "text", "prompt"})
+FIELDS, TEXTS = frozenset({"id", "content", "metadata"}), frozenset({"content", "text", "prompt"})
+SOURCES = ("doc_id", "document_id", "id", "source", "file_path", "path", "file_name", "url")
+"""Members of a passage's metadata by which it is known where it has no id, as LangChain's have none; the first goes."""
 
 
 SHAPES, LONGEST_SHAPE = 4_096, 500
@@ -43,11 +45,11 @@ class Plan(NamedTuple):
     """Where in a span's attributes its facts stand, by their names alone.
 
     `facts` are fact, conversion and the places that may tell it, the first in the table first; `lists` are the places
-    of each passage's id and content, in order, None for none.
+    of each passage's id, content and metadata, in order, None for none.
     """
 
     facts: tuple[tuple[str, Callable[[Any], Any] | None, tuple[int, ...]], ...]
-    lists: tuple[tuple[str, tuple[tuple[int | None, int | None], ...]], ...]
+    lists: tuple[tuple[str, tuple[tuple[int | None, int | None, int | None], ...]], ...]
     prompt: tuple[int, ...]
     usage: tuple[tuple[str, int], ...]
     sampled: tuple[tuple[str, int], ...]
@@ -101,8 +103,10 @@ def facts_at(
                 break
     for listed, passages in plan.lists:
         documents = []
-        for at_id, at_content in passages:
+        for at_id, at_content, at_metadata in passages:
             doc_id = None if at_id is None else value_of(attributes[at_id])
+            if doc_id is None and at_metadata is not None:
+                doc_id = _source_of(value_of(attributes[at_metadata]))
             content = None if at_content is None else value_of(attributes[at_content])
             if doc_id is not None or content is not None:
                 documents.append(document(doc_id, content, keep))
@@ -142,11 +146,28 @@ def _plan(names: tuple[str, ...]) -> Plan:
     return Plan(
         facts=tuple((fact, CONVERSIONS.get(fact), tuple(at for _, at in sorted(of))) for fact, of in facts.items()),
         lists=tuple(
-            (listed, tuple((at.get("id"), at.get("content")) for _, at in sorted(numbered.items()))[:MOST_DOCUMENTS])
+            (listed, _places(numbered))
             for listed, numbered in lists.items()
         ),
         prompt=tuple(prompt), usage=tuple(usage.items()), sampled=tuple(sampled),
     )  # fmt: skip
+
+
+def _places(numbered: Mapping[int, Mapping[str, int]]) -> tuple[tuple[int | None, int | None, int | None], ...]:
+    every = (at for _, at in sorted(numbered.items()))
+    return tuple((at.get("id"), at.get("content"), at.get("metadata")) for at in every)[:MOST_DOCUMENTS]
+
+
+def _source_of(metadata: Any) -> str | None:
+    """What a passage's metadata, or the JSON of them, call it; None for nothing."""
+    told = metadata
+    if isinstance(metadata, str):
+        try:
+            told = msgspec.json.decode(metadata)
+        except (ValueError, RecursionError):
+            return None
+    found = (told.get(name) for name in SOURCES) if isinstance(told, dict) else ()
+    return next((str(each) for each in found if isinstance(each, str | int) and each not in ("", REDACTED)), None)
 
 
 def plain(value: Any) -> Any:

@@ -244,6 +244,33 @@ def test_a_judged_question_is_found_by_its_words(tmp_path: Path) -> None:
     assert set(pipeline.scores) == {"search", "rerank", "inject"}
 
 
+def judged(tmp_path: Path, traces: list[list[dict[str, Any]]]) -> TraceSection:
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "How many days?"}\n')
+    (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tb.md\t1\n")
+    return made(tmp_path, traces, queries=tmp_path / "queries.jsonl", qrels=tmp_path / "qrels.tsv", metrics=["RR@10"])
+
+
+def test_a_passage_without_an_id_is_known_by_its_metadata(tmp_path: Path) -> None:
+    """As LangChain's instrumentor writes them: no id, and metadata as JSON."""
+    spans = openinference(1, question="How many days?", reranked=None)
+    kept = [each for each in spans[1]["attributes"] if not each["key"].endswith("document.id")]
+    metadata = {
+        f"retrieval.documents.{place}.document.metadata": json.dumps({"page": 1, "source": f"{name}.md"})
+        for place, name in enumerate("abcd")
+    }
+    spans[1]["attributes"] = kept + attributes(metadata)
+    pipeline = only(judged(tmp_path, [spans]))
+    assert (pipeline.judged, pipeline.foreign_ids) == (1, 0)
+    assert pipeline.scores["search"]["RR@10"].mean == 0.5
+
+
+def test_passages_with_other_ids_than_the_judgements_have_no_quality(tmp_path: Path) -> None:
+    found = judged(tmp_path, [openinference(1, question="How many days?"), openinference(2)])
+    pipeline = only(found)
+    assert (pipeline.judged, pipeline.foreign_ids, pipeline.scores) == (0, 1, {})
+    assert found.warnings[0].startswith("shop: 1 trace of judged questions, and no passage in them has an id of the ")
+
+
 def test_judgements_of_other_questions_are_refused(tmp_path: Path) -> None:
     (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "Why?"}\n')
     (tmp_path / "qrels.tsv").write_text("q9\tb\t1\n")

@@ -189,7 +189,8 @@ def _of_traces(traces: pd.DataFrame, scores: pd.DataFrame, ids: pd.CategoricalDt
         "first_token": None if first.empty else latency(first.assign(duration_ns=first["first_token_ns"]), traces),
         "failed": EstimateValue.of(grouped_share(once["failed"].to_numpy(bool), once["group"].to_numpy())),
         "shrink": effects.shrink_candidates(once), "drift": tuple(effects.drift(traces)),
-        "judged": 0 if scores.empty else scores["query_id"].nunique(), "scores": effects.quality(scores),
+        "judged": 0 if scores.empty else scores["query_id"].nunique(),
+        "foreign_ids": int(once["question"].notna().sum()) if scores.empty else 0, "scores": effects.quality(scores),
     }  # fmt: skip
 
 

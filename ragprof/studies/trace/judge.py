@@ -15,7 +15,12 @@ from ragprof.studies.trace.effects import RANKED
 
 
 def judge_traces(folder: Path, qrels: Qrels, *, metrics: Sequence[str]) -> None:
-    """Write scores.parquet: a value a metric, stage and judged trace. A trace that found nothing scores 0."""
+    """Write scores.parquet: a value a metric, stage and judged trace. A trace that found nothing scores 0.
+
+    A pipeline has no scores where not one of the passages that it found has an id of the judgements: its traces know
+    them by other ids, and a 0 would say nothing of its search.
+    """
+    known = {doc_id for judged in qrels.values() for doc_id in judged}
     traces = TRACES.read(folder / "traces.parquet")
     asked = traces[traces["question"].notna()]
     ranked = RANKED.read(folder / "ranked.parquet")
@@ -27,6 +32,8 @@ def judge_traces(folder: Path, qrels: Qrels, *, metrics: Sequence[str]) -> None:
             for key, question in zip(rows["query_id"].tolist(), rows["question"].tolist(), strict=True)
         }
         mine = ranked[ranked["pipeline"] == pipeline].astype(dict.fromkeys(("query_id", "document_id"), str))
+        if len(mine) and known.isdisjoint(mine["document_id"]):
+            continue
         stages = [stage for stage in RANKED_STAGES if (mine["stage"] == stage).any()]
         scores = scores_of(mine, own, measures, stages=stages)
         tables.append(scores.assign(pipeline=str(pipeline))[list(SCORE_COLUMNS)])

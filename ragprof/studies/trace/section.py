@@ -195,6 +195,8 @@ class TracedPipeline(Section):
     """What the second half of the days differs in from the first, in sentences."""
     judged: int
     """Traces whose question has relevance judgements."""
+    foreign_ids: int = 0
+    """Traces of judged questions that are not scored, since no passage of the pipeline has an id of the judgements."""
     scores: dict[str, dict[str, EstimateValue]]
     """stage -> metric -> mean over these."""
 

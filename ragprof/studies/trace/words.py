@@ -147,12 +147,19 @@ def warnings(section: TraceSection) -> Iterator[str]:
         )
     if section.repeated:
         yield f"There twice, and counted once: {counted(section.repeated, 'span')}."
-    if section.questions and not any(pipeline.judged for pipeline in section.pipelines.values()):
+    every = section.pipelines.values()
+    if section.questions and not any(pipeline.judged or pipeline.foreign_ids for pipeline in every):
         yield (
             f"None of the {counted(section.questions, 'judged question')} was asked in these traces, word for word: "
             "quality is not told."
         )
     for name, pipeline in section.pipelines.items():
+        if pipeline.foreign_ids:
+            yield (
+                f"{name}: {counted(pipeline.foreign_ids, 'trace')} of judged questions, and no passage in them has an "
+                "id of the judgements: quality is not told. Export document.id, or a metadata member such as source, "
+                "as the judgements have it."
+            )
         for reason in pipeline.money.reasons[:5]:
             yield f"{name}: {UNPRICED} {reason}"
 
