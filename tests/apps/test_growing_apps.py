@@ -134,6 +134,18 @@ def test_the_notes_say_how_an_app_grew(growth: dict[str, Any]) -> None:
     )
 
 
+def test_a_run_that_was_killed_once_the_apps_were_asked_continues(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("RAGPROF_CACHE", str(tmp_path / "cache"))
+    file = collection(tmp_path, '[[pipelines]]\nname = "prod"\napp = "rag.py:answer"\nindex = "rag.py:reindex"\n')
+    first = grow(file, out=tmp_path / "out").summary["growth"]
+    (tmp_path / "out" / "growth" / "manifest.json").unlink()
+    again = grow(file, out=tmp_path / "out").summary["growth"]
+    points = [each["pipelines"]["prod"]["all_judged"] for each in (first, again)]
+    assert [point["scores"] for point in points[0]] == [point["scores"] for point in points[1]]
+    told = next(note for note in again["notes"] if note.startswith("prod is an app"))
+    assert told.endswith("All were asked for quality before this run was continued; how many failed then is not known.")
+
+
 def test_an_app_without_index_is_left_out(tmp_path: Path) -> None:
     file = collection(tmp_path, "")
     file.write_text(EVAL.replace('store = "bm25s"\ndepth = 5\n', 'app = "rag.py:answer"\n').split("injector")[0])

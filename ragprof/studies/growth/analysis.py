@@ -355,11 +355,14 @@ def _few_timed(data: GrowthData) -> FewTimed | None:
 
 def _of_app(name: str, app: GrownApp) -> list[str]:
     """How an app grew, and what went wrong with it."""
+    happened = f"{counted(app['asked'], 'question')} asked for quality, {app['failed']:,} failed"
+    if app["failed"]:
+        happened += f"; the first: {app['first_failure']}"
+    if not app["asked"]:
+        happened = "All were asked for quality before this run was continued; how many failed then is not known"
     told = [
         f"{name} is an app: index(documents) was called for every sub-corpus, and each question was asked in it. "
-        f"{counted(app['asked'], 'question')} asked for quality, {app['failed']:,} failed"
-        + (f"; the first: {app['first_failure']}" if app["failed"] else "")
-        + "."
+        f"{happened}."
     ]
     if app["unknown"]:
         told.append(

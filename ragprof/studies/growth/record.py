@@ -167,7 +167,8 @@ def ask_apps(site: Site, asker: AppAsker) -> None:
             for curve, layouts in site.curves.items()
             if not all(is_recorded(site.folder, parts.name, curve) for parts in group)
         }
-        for name, curves in asker.ask(group, missing).items():
+        # Of a run that was killed later, in its live rounds, nothing is missing.
+        for name, curves in (asker.ask(group, missing) if missing else {}).items():
             for curve, answered in curves.items():
                 write_cells(site.folder, name, curve, cells=answered.cells, inside=answered.inside)
 
