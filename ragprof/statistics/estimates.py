@@ -36,6 +36,8 @@ OBSERVATIONS = 32
 NEGLIGIBLE = 1e-18
 """A weight that moves no digit of a sum whose weights reach 1."""
 DIGITS = 6
+MOST_ALIKE = 0.9
+"""Correlation of neighbouring blocks at most: with more their number says nothing."""
 SURELY = 10
 """Standard deviations beyond which no weight is left that moves a digit."""
 Z = NormalDist().inv_cdf(ENDS[1])
@@ -186,6 +188,32 @@ def exact_share(hits: float, n: float) -> tuple[float, float]:
 def quantile(table: Array, level: float) -> float:
     """Return one quantile of (queries, rounds), with at least one query."""
     return float(resampled_quantiles(table, np.ones((1, len(table)), np.int32), [level])[0, 0])
+
+
+def quantile_interval(blocks: Array, level: float) -> tuple[float, float]:
+    """Return the 95% interval of a quantile of (blocks, values of each), blocks in order of time and alike within.
+
+    Values above the quantile come in clusters, which few resamples draw often enough, so their share is what is
+    bounded: exactly, as that of so many independent values as would scatter like the shares of blocks (Korn and
+    Graubard, Survey Methodology 24, 1998), neighbours in time taken for what they have in common. Its ends are read off
+    the sorted values (Woodruff, JASA 47, 1952), and end at the largest one, beyond which a sample does not see.
+    """
+    from scipy import special
+
+    many = len(blocks) // 2 * 2
+    values = np.sort(blocks[:many], axis=None)
+    above = (blocks[:many] > np.quantile(values, level)).reshape(many // 2, -1).mean(axis=1)
+    off = above - above.mean()
+    whole = float((off**2).sum())
+    alike = min(max(0.0, float((off[1:] * off[:-1]).sum()) / whole), MOST_ALIKE) if whole else 0.0
+    variance = float(above.var(ddof=1)) / len(above) * (1 + alike) / (1 - alike)
+    n = len(values)
+    worth = n if not variance else min(n, level * (1 - level) / variance)
+    worth *= (Z / float(special.stdtrit(len(above) - 1, ENDS[1]))) ** 2
+    below = worth * level
+    low = float(special.betaincinv(below, worth - below + 1, ENDS[0]))
+    high = float(special.betaincinv(below + 1, worth - below, ENDS[1]))
+    return float(values[int(low * (n - 1))]), float(values[min(n - 1, math.ceil(high * (n - 1)))])
 
 
 def quantile_draws(table: Array, levels: Sequence[float], *, seed: int) -> Array:

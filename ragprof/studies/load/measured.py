@@ -1,8 +1,9 @@
 """What one step measured: latency from the intended start, goodput, lateness of the generator, whether it was steady.
 
 All latencies are kept, so quantiles are those of every other figure (`statistics/estimates.py`) and nothing is merged
-or binned. Requests that follow each other wait in one queue and are no independent witnesses: intervals resample blocks
-of neighbours, longer than a queue's memory (Carlstein, Annals of Statistics 14, 1986). A request that failed at once
+or binned. Requests that follow each other wait in one queue and are no independent witnesses: intervals rest on blocks
+of neighbours, longer than a queue's memory; what is read off several steps resamples them (Carlstein, Annals of
+Statistics 14, 1986). A request that failed at once
 has no latency; one that ran into a time limit, or was under way when the step ended, took at least that long.
 """
 
@@ -16,8 +17,15 @@ import pandas as pd
 
 from ragprof.core import STAGES, Estimate
 from ragprof.evals.load import Promise
-from ragprof.statistics.draws import ENDS, Array
-from ragprof.statistics.estimates import QUANTILES, mean_estimate, quantile, quantile_draws, share_estimate
+from ragprof.statistics.draws import Array
+from ragprof.statistics.estimates import (
+    QUANTILES,
+    mean_estimate,
+    quantile,
+    quantile_draws,
+    quantile_interval,
+    share_estimate,
+)
 from ragprof.studies.load.recorded import RecordedStep
 from ragprof.studies.load.requests import OK, TIMED_OUT, UNFINISHED
 
@@ -123,11 +131,11 @@ class MeasuredStep:
 
     def estimate(self, name: str) -> Estimate:
         """A quantile by its name, with an interval where there are requests enough beyond it."""
-        level, place = QUANTILES[name], list(QUANTILES).index(name)
+        level = QUANTILES[name]
         value, span = self.quantile(level), None
-        if self.draws is not None and len(self.latencies) >= needed(level):
-            low, high = np.quantile(self.draws[1:, place], ENDS)
-            span = (float(low), float(high))
+        if value is not None and self.blocks is not None and len(self.latencies) >= needed(level):
+            low, high = quantile_interval(self.blocks, level)
+            span = (min(low, value), max(high, value))
         return Estimate(value, span, len(self.latencies))
 
     def failures(self) -> Estimate:
