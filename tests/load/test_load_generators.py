@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from ragprof.core import Query
 from ragprof.core.clock import now_ns, thread_cpu_ns
 from ragprof.studies.load.arrivals import arrivals
 from ragprof.studies.load.client import HttpLoad
+from ragprof.studies.load.measured import MeasuredStep
 from ragprof.studies.load.pool import DIVERGED, Asker, StepLimits, WorkerPool
+from ragprof.studies.load.recorded import RecordedStep
 from ragprof.studies.load.requests import StepLog, StepRun
 
 QUERIES = [Query("one", "first question"), Query("two", "second question")]
@@ -82,6 +85,23 @@ def test_a_server_that_never_answers_ends_by_the_time_limit_and_one_that_is_too_
         run = opened(url, 50, 0.5, limits=short)
     assert run.log.outcome.count("unfinished") >= len(run.log.due) - 8
     assert (run.log.table(["one"], run.cut)["ended_ns"] >= 0.4e9).any()
+
+
+def test_a_clock_that_jumps_loses_no_request_and_the_step_is_flagged() -> None:
+    """As where a machine slept: what was due meanwhile is sent at once, and late through nobody's fault but ours."""
+    begun = now_ns()
+
+    def jumping() -> int:
+        return (now := now_ns()) + (3_000_000_000 if now - begun > 400_000_000 else 0)
+
+    with running(mean_ms=1, servers=64) as url:
+        due = arrivals("constant", 40, 2.0, seed=(1,))
+        begun = now_ns()
+        run = HttpLoad(HttpApp(url), QUERIES, jumping, 10.0, 500).open(due, PATIENT, unwatched)
+    assert run.log.outcome == ["ok"] * 80
+    assert (run.log.ended >= run.log.due).all()
+    table = run.log.table(["one", "two"], run.cut)
+    assert MeasuredStep.of(cast(RecordedStep, {"warm_s": 0.0}), table).generator_bound
 
 
 def sleeper(times: np.ndarray) -> Asker:

@@ -111,7 +111,7 @@ class TargetSteps:
             drain_s=0.5 if patient else min(settings.timeout_seconds, max(1.0, 4 * promise_s)),
             longest_wait_s=1e9 if patient else max(1.0, 10 * promise_s),
         )
-        what = f"{rate:.3g}/s" if rate else f"{concurrency} at a time"
+        what = f"{figures.three_digits(rate)}/s" if rate else f"{concurrency} at a time"
         if rate and due is None:
             seed = (settings.seed, self.number, len(self.done))
             due = arrivals(settings.arrivals, rate, seconds, seed=seed, trace=self.plan.trace)
@@ -254,7 +254,7 @@ class Display:
             self._shown = log.done
         if isinstance(self._progress, TellsState):
             recent = sorted(log.recent.copy())
-            words = f"{log.done / max(passed_s, 1e-3):.3g}/s, {log.under_way} in flight"
+            words = f"{figures.three_digits(log.done / max(passed_s, 1e-3))}/s, {log.under_way} in flight"
             if recent:
                 middle, high = recent[len(recent) // 2], recent[int(0.95 * (len(recent) - 1))]
                 words += (
