@@ -20,8 +20,8 @@ from ragprof.report.html import charts_of
 from ragprof.report.markdown import as_part
 from ragprof.studies.contract import Context, Request
 from ragprof.studies.load.decision import decisions
-from ragprof.studies.load.economics import LoadTraffic, smallest_volume
-from ragprof.studies.load.own_or_api import own_or_api
+from ragprof.studies.load.economics import LoadTraffic, busiest_words, smallest_volume
+from ragprof.studies.load.own_or_api import break_even_span, own_or_api
 from ragprof.studies.load.prefix_costs import prefixes_of
 from ragprof.studies.load.section import LoadSection
 from ragprof.studies.load.study import STUDY
@@ -63,6 +63,19 @@ CONTEXT = Context(("dense+overlap",), "nDCG@10", {}, {})
 )
 def test_the_smallest_volume_that_pays_whole_machines(rate: float, left: str, fixed: str, volume: int | None) -> None:
     assert smallest_volume(rate, Decimal("0.1"), Decimal(left), 1.0, fixed=Decimal(fixed)) == volume
+
+
+def test_a_break_even_has_no_interval_where_no_end_is_another_volume() -> None:
+    def span(low: float, high: float) -> tuple[int, int | None] | None:
+        return break_even_span((20.0, 30.0), (low, high), Decimal("0.1"), Decimal(0), 1.0)
+
+    assert span(0.001, 0.002) == (36_500, 73_000)  # one machine of 73 USD a month is enough at either price
+    assert span(0.001, 0.001) is None
+
+
+def test_an_hour_as_busy_as_all_others_is_not_called_the_busiest() -> None:
+    assert busiest_words(1.0) == "every hour alike"
+    assert busiest_words(3.36) == "the busiest hour, 3.36 times as busy as the mean one"
 
 
 def test_only_a_price_that_exists_is_held_against_and_parts_are_loaded_alone(tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ def others_share(step: MeasuredStep, data: TargetData) -> float | None:
     if data.facts["kind"] in ("http", "processes") or any(machine is None or own is None for machine, own, _ in both):
         return None
     others = sum(max(0, (machine or 0) - (own or 0)) for machine, own, _ in both)
-    return others / (data.cores * sum(wall for _, _, wall in both))
+    return min(1.0, others / (data.cores * sum(wall for _, _, wall in both)))
 
 
 def _keeps(step: MeasuredStep, promise: Promise) -> Keeps:
@@ -369,13 +369,13 @@ def _fit(model: Fitted, fit: models.ModelFit) -> LoadFit:
 
 def _beyond(data: TargetData, capacity: float | None) -> LoadBeyond | None:
     step = next(iter(data.of("beyond")), None)
-    if step is None or not capacity:
+    if step is None or not capacity or step.offered <= capacity:  # the curve may have found a higher one since
         return None
     kept = step.answered / capacity
     return LoadBeyond(
         rate=step.offered,
         answered=step.answered,
-        goodput=step.promised(data.promise).goodput(data.promise.ms * 1e6),
+        goodput=min(step.answered, step.promised(data.promise).goodput(data.promise.ms * 1e6)),
         behaviour="plateau" if kept >= PLATEAU else "sags" if kept >= COLLAPSE else "collapse",
     )
 

@@ -33,11 +33,11 @@ def _gain(own: LoadTarget, batching: LoadBatching, plain: LoadTarget | None) -> 
 
 
 def capacity_ratio(own: LoadCapacity, other: LoadCapacity) -> tuple[float | None, tuple[float, float] | None]:
-    """One over the other, which were measured apart; its interval from both of theirs.
+    """One over the other, which were measured apart; its interval from both of theirs. None where one is only a bound.
 
     MOVER on logarithms (Zou and Donner, Statistics in Medicine 27, 2008): the distances of the ends add in squares.
     """
-    if not own.per_second or not other.per_second or own.status in UNKNOWN or other.status in UNKNOWN:
+    if not own.per_second or not other.per_second or {own.status, other.status} != {"found"}:
         return None, None
     ratio = own.per_second / other.per_second
     if not own.interval or not other.interval or min(own.interval[0], other.interval[0]) <= 0:
@@ -45,6 +45,19 @@ def capacity_ratio(own: LoadCapacity, other: LoadCapacity) -> tuple[float | None
     down = hypot(log(own.per_second / own.interval[0]), log(other.interval[1] / other.per_second))
     up = hypot(log(own.interval[1] / own.per_second), log(other.per_second / other.interval[0]))
     return ratio, (ratio * exp(-down), ratio * exp(up))
+
+
+SIGNS = {"at least": "\u2265 ", "at most": "< "}
+
+
+def capacity_cell(found: LoadCapacity) -> Cell:
+    """A capacity and its interval, or the bound that is known."""
+    if found.per_second is None:
+        never = found.status == "never"
+        return Cell("none" if never else figures.ABSENT, tone="worse" if never else "absent")
+    ends = figures.span(found.interval, figures.three_digits)
+    told = f"{SIGNS.get(found.status, '')}{figures.three_digits(found.per_second)}"
+    return figure(told, "" if ends == figures.ABSENT else ends)
 
 
 def batching_words(targets: Sequence[LoadTarget]) -> Iterator[str]:
@@ -57,16 +70,16 @@ def batching_words(targets: Sequence[LoadTarget]) -> Iterator[str]:
             f"{target.pipeline} with up to {found.max_batch:,} questions a batch, gathered for {found.max_wait_ms:g} ms"
         )
         if found.ratio is None:
-            yield f"{how}: what that changes is not known, as a capacity is missing."
+            yield f"{how}: what that changes is not known, as not both capacities were found."
             continue
         told = figures.with_interval(found.ratio, found.ratio_interval, figures.three_digits)
         low, high = found.ratio_interval or (0.0, float("inf"))
-        answer = "more" if low > 1 else "fewer" if high < 1 else "as many or not, which these steps cannot tell,"
+        unsure = "" if low > 1 or high < 1 else ", which these steps cannot tell from as many"
         waits = "" if found.added_p50_ns is None else (
             f"; one question alone takes {figures.duration(abs(found.added_p50_ns))} "
             f"{'longer' if found.added_p50_ns >= 0 else 'less'}"
         )  # fmt: skip
-        yield f"{how}, answers {answer} than without: {told} times as many at the promise{waits}."
+        yield f"{how}, answers {told} times as many at the promise as without{unsure}{waits}."
 
 
 def batching_table(section: LoadSection) -> Table | None:
@@ -78,7 +91,7 @@ def batching_table(section: LoadSection) -> Table | None:
     columns = {
         Column("Target", numeric=False): lambda one: Cell(one.name),
         Column("Workers"): lambda one: figure(figures.count(one.workers)),
-        Column("Capacity", "a second"): _capacity,
+        Column("Capacity", "a second"): lambda one: capacity_cell(one.capacity),
         Column("Capacity", "times that without"): _ratio,
         Column("p50", "one at a time"): lambda one: figure(figures.duration(_alone(one))),
         Column("p50", "added by batching"): lambda one: figure(
@@ -112,14 +125,6 @@ def _kept(target: LoadTarget) -> LoadStep | None:
     """The highest rate of the curve that did not break the promise."""
     curve = [each for each in target.steps if each.purpose == "curve" and each.keeps != "broken"]
     return max(curve, key=lambda each: each.offered, default=None)
-
-
-def _capacity(target: LoadTarget) -> Cell:
-    found = target.capacity
-    if found.per_second is None:
-        return Cell(figures.ABSENT, tone="absent")
-    ends = figures.span(found.interval, figures.three_digits)
-    return figure(figures.three_digits(found.per_second), "" if ends == figures.ABSENT else ends)
 
 
 def _ratio(target: LoadTarget) -> Cell:

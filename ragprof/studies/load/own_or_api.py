@@ -81,7 +81,7 @@ def _held_against(
             found["break_even_per_month"] = smallest_volume(rate, hour, each, traffic.peak, fixed=fixed)
             ends = None if capacity is None else capacity.interval
             if ends is not None and bill["interval"] is not None:
-                found["break_even_interval"] = _ends(ends, bill["interval"], hour, fixed, traffic.peak)
+                found["break_even_interval"] = break_even_span(ends, bill["interval"], hour, fixed, traffic.peak)
             if power is not None:
                 powered = hour + Decimal(power.usd_per_month) / HOURS
                 found["break_even_with_electricity"] = smallest_volume(rate, powered, each, traffic.peak, fixed=fixed)
@@ -102,10 +102,10 @@ def _held_against(
     )
 
 
-def _ends(
+def break_even_span(
     rates: tuple[float, float], prices: Sequence[float], hour: Decimal, fixed: Decimal, peak: float
 ) -> tuple[int, int | None] | None:
-    """The volume falls with price and capacity, so its ends lie where both are highest, and lowest.
+    """Return the ends of the break-even volume: it falls with price and capacity, so where both are highest, or lowest.
 
     None where they are the same volume: an interval of no width would claim what nobody measured.
     """

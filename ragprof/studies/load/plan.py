@@ -23,6 +23,7 @@ from ragprof.price.bills import check_rate
 from ragprof.record.batching import can_batch
 from ragprof.record.pipeline import Parts
 from ragprof.record.recording import Subject
+from ragprof.report.figures import listed
 from ragprof.studies.contract import Request
 from ragprof.studies.load.arrivals import ArrivalTrace, read_trace
 from ragprof.studies.load.client import check_files
@@ -259,8 +260,8 @@ def _paid(settings: LoadSettings, elsewhere: list[str]) -> int:
     if settings.usd_per_request is None:
         missing.append("usd_per_request in [load], what one costs")
     if missing:
-        what = f"load on {' and '.join(elsewhere)}, which is not this machine," if elsewhere else "a budget"
-        raise BadInput(f"{what} needs {' and '.join(missing)}")
+        what = f"load on {listed(elsewhere)}, which is not this machine," if elsewhere else "a budget"
+        raise BadInput(f"{what} needs {listed(missing)}")
     if settings.usd_per_request is None or settings.budget_usd is None:
         raise TypeError
     most = int(settings.budget_usd / settings.usd_per_request)

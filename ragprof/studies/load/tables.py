@@ -8,7 +8,7 @@ from ragprof.report import figures
 from ragprof.report.blocks import Block, Folded, ReportPart, Sentences
 from ragprof.report.tables import Cell, Column, Table, Tone, figure, group
 from ragprof.studies.contract import Context
-from ragprof.studies.load.batches import batching_table
+from ragprof.studies.load.batches import batching_table, capacity_cell
 from ragprof.studies.load.economics import busiest_words
 from ragprof.studies.load.measured import needed
 from ragprof.studies.load.own_or_api import api_table
@@ -69,17 +69,6 @@ def _first(found: LoadQuantile | None) -> Cell:
     return Cell(figures.ABSENT, tone="absent") if found is None else _quantile(found)
 
 
-def _capacity(target: LoadTarget) -> Cell:
-    found = target.capacity
-    if found.per_second is None:
-        return Cell(
-            "none" if found.status == "never" else figures.ABSENT, tone="worse" if found.status == "never" else ""
-        )
-    sign = {"at least": "\u2265 ", "at most": "< "}.get(found.status, "")
-    ends = figures.span(found.interval, figures.three_digits)
-    return figure(f"{sign}{figures.three_digits(found.per_second)}", "" if ends == figures.ABSENT else ends)
-
-
 def _per_1000(target: LoadTarget) -> Cell:
     """With what the capacity's interval leaves open, where that is another number of machines."""
     money = target.money
@@ -98,7 +87,7 @@ def capacity_table(section: LoadSection) -> Table:
     earned = section.usd_per_question is not None
     columns = {
         Column("Target", numeric=False): lambda one: Cell(one.name),
-        Column("Capacity", "a second"): _capacity,
+        Column("Capacity", "a second"): lambda one: capacity_cell(one.capacity),
         Column("Goodput", "at most, a second"): lambda one: figure(_rate(one.goodput)),
         Column("Full first", numeric=False): _full,
         Column("Machines", "at the traffic"): lambda one: figure(figures.count(one.money.machines)),
@@ -250,7 +239,12 @@ def load_table(section: LoadSection, _context: Context) -> RenderableType:
         money = figures.UNPRICED if each.money.usd_per_1000 is None else figures.usd(each.money.usd_per_1000)
         stage = each.saturation.stage if each.saturation and each.saturation.stage else figures.ABSENT
         table.add_row(
-            said(each.name), _capacity(each).text, _rate(each.goodput), stage, figures.count(each.money.machines), money
+            said(each.name),
+            capacity_cell(each.capacity).text,
+            _rate(each.goodput),
+            stage,
+            figures.count(each.money.machines),
+            money,
         )
     lines = [*bullets(section.statements), said(basis(section), style="dim")]
     return Group(table, *(Padding(line, INDENT) for line in lines))

@@ -11,6 +11,7 @@ from ragprof.report import figures
 from ragprof.statistics.unseen import SIGNED
 from ragprof.studies.contract import EstimateValue, VerdictWord
 from ragprof.studies.load.section import LoadSection, LoadTarget, LoadVerdict
+from ragprof.studies.load.words import capacity_words
 from ragprof.studies.reranker import data as reranker_data
 from ragprof.studies.reranker.data import RerankerData
 
@@ -127,10 +128,7 @@ def _slower(own: LoadTarget, without: LoadTarget) -> str:
     """The capacities, and what they cost, in words."""
     if not own.capacity.per_second or not without.capacity.per_second:
         return "a capacity with it and without it is not known"
-    told = (
-        f"one machine keeps the promise for {figures.three_digits(own.capacity.per_second)} questions a second instead "
-        f"of {figures.three_digits(without.capacity.per_second)}"
-    )
+    told = f"one machine keeps the promise for {capacity_words(own)} instead of {capacity_words(without)}"
     if own.money.usd_per_1000 is None or without.money.usd_per_1000 is None:
         return told
     return (

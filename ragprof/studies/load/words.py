@@ -11,7 +11,7 @@ from ragprof.studies.load.batches import batching_words
 from ragprof.studies.load.own_or_api import api_words
 from ragprof.studies.load.prefix_costs import prefix_words
 from ragprof.studies.load.providers import provider_words
-from ragprof.studies.load.section import LoadSection, LoadStep, LoadTarget
+from ragprof.studies.load.section import LoadSection, LoadTarget
 
 DAY = {"flat": "spread evenly over all hours", "office": "asked in office hours", "trace": "spread as in the trace"}
 
@@ -53,14 +53,15 @@ def statements_of(section: LoadSection) -> list[str]:
 
 
 def _statements(section: LoadSection) -> Iterator[str]:
-    yield from (_answer(section, target) for target in section.targets if target.only is None)
+    shown = [each for each in section.targets if each.only is None]
+    yield from (_answer(section, target, is_first=target is shown[0]) for target in shown)
     yield from (verdict.sentence for verdict in section.verdicts)
     yield from batching_words(section.targets)
     yield from api_words(section)
     yield from provider_words(section.providers)
     yield from prefix_words(section.prefixes)
-    for target in section.targets:
-        if target.only is None:
+    for target in shown:
+        if target.name == target.pipeline:  # what it could be cut down to is in the tables
             yield from _at_a_time(target)
             yield from _saturated(target)
             yield from _beyond(target)
@@ -68,29 +69,31 @@ def _statements(section: LoadSection) -> Iterator[str]:
     yield from _models(section)
 
 
-def _answer(section: LoadSection, target: LoadTarget) -> str:
+def _answer(section: LoadSection, target: LoadTarget, *, is_first: bool) -> str:
+    """The promise and the traffic, which are the same for all, are said of the first."""
     money = target.money
     where = (
         "the service" if target.kind == "http" else f"one machine ({worker_words(target.workers or 1, target.kind)})"
     )
-    promise = promise_words(section)
+    promise, kept = promise_words(section), f" with {promise_words(section)}" if is_first else ""
     if target.capacity.status == "never":
         return f"{target.name} keeps the promise ({promise}) for nobody: {target.ended}."
     if target.capacity.per_second is None:
         return f"{target.name}: at which rate it keeps the promise ({promise}) is not known{_because(target)}."
-    said = f"{target.name}: {where} answers {capacity_words(target)} with {promise}"
+    said = f"{target.name}: {where} answers {capacity_words(target)}{kept}"
     if money.usd_per_1000 is None:
         return f"{said}; what that costs is {figures.UNPRICED} ({money.reason})."
     machines = counted(money.machines or 0, "machine")
-    said += (
-        f"; {section.queries_per_month:,} questions a month, {DAY[section.profile]}, take {machines} of {money.rate}: "
-        f"{figures.usd(money.usd_per_1000)} per 1,000 questions"
+    traffic = (
+        f"{section.queries_per_month:,} questions a month, {DAY[section.profile]}, take {machines} of {money.rate}"
     )
+    said += f"; {traffic if is_first else machines}: {figures.usd(money.usd_per_1000)} per 1,000 questions"
     if money.usd_per_1000_full is not None:
         said += f" ({figures.usd(money.usd_per_1000_full)} if a machine were always full)"
     if money.margin_per_question is not None:
+        whole = f"of {figures.usd(section.usd_per_question)} a question " if is_first else ""
         said += (
-            f"; of {figures.usd(section.usd_per_question)} a question {figures.usd(money.margin_per_question)} are left"
+            f"; {whole}{figures.usd(money.margin_per_question)} {'are left' if is_first else 'of a question are left'}"
         )
         volume = money.break_even_per_month
         said += "" if volume is None else f", from {volume:,} questions a month on it earns"
@@ -123,7 +126,10 @@ def _saturated(target: LoadTarget) -> Iterator[str]:
     elif found.from_rate is None:
         yield f"{target.name}: neither workers nor cores were full at any rate that was tried; {share}."
     else:
-        what = "the machine's cores are" if found.what == "cores" else "all workers are"
+        what = "all workers are"
+        if found.what == "cores":
+            others = max((each.others_share or 0 for each in target.steps), default=0)
+            what = "the machine's cores are" + (", for other processes too," if others > OTHERS else "")
         yield f"{target.name}: {what} busy from {figures.three_digits(found.from_rate)} a second on, and {share}."
 
 
@@ -202,19 +208,14 @@ def _complaints(target: LoadTarget) -> str:
 
 def _late(section: LoadSection) -> Iterator[str]:
     """Where the generator was the bottleneck, in one sentence."""
-    late = {each.name: [step for step in each.steps if step.generator_bound] for each in section.targets}
-    told = [f"{counted(len(steps), 'step')} of {name} ({_rates(steps)})" for name, steps in late.items() if steps]
-    if told:
+    late = {each.name: sum(step.generator_bound for step in each.steps) for each in section.targets}
+    steps, names = sum(late.values()), [name for name, many in late.items() if many]
+    if steps:
+        whose = figures.listed(names) if len(names) <= SHOWN else counted(len(names), "target")
         yield (
-            f"The generator itself was late in {figures.listed(told)}, so their latency says little of what was asked; "
-            "give it a machine of its own, or lower rates."
+            f"The generator itself was late in {counted(steps, 'step')} of {whose}, marked in the table of all steps: "
+            "their latency says little of what was asked. Give it a machine with nothing else to do, or lower rates."
         )
-
-
-def _rates(steps: list[LoadStep]) -> str:
-    return figures.listed([
-        f"{figures.three_digits(each.rate)}/s" if each.rate else f"{each.concurrency} at a time" for each in steps[:3]
-    ])  # fmt: skip
 
 
 def _models(section: LoadSection) -> Iterator[str]:
