@@ -164,9 +164,11 @@ def check_files(most_in_flight: int) -> None:
     if hard == resource.RLIM_INFINITY or hard >= needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
         return
+    most = hard - FEWEST_FILES
+    fewer = f", or set max_in_flight to at most {most:,}" if most > 0 else ""
     raise BadInput(
         f"max_in_flight = {most_in_flight:,} needs as many connections, and this process may open {hard:,} files; "
-        f"raise the limit (ulimit -n {needed}), or set max_in_flight to at most {max(1, hard - FEWEST_FILES):,}"
+        f"raise the limit (ulimit -n {needed}){fewer}"
     )
 
 
