@@ -100,6 +100,12 @@ def test_what_cannot_be_told_of_a_capacity_is_no_verdict(
     assert told in judged.message
 
 
+def test_a_late_generator_keeps_load_from_a_verdict_and_not_the_latency_of_single_questions() -> None:
+    found = compare(loaded(load()), loaded(load(withheld="the generator itself was late")))
+    assert found.notes[0] == ("What load shows of a: not judged: in the candidate the generator itself was late.")
+    assert not any(note.startswith("Latency") for note in found.notes)
+
+
 def test_two_jobs_allow_what_jobs_differ_by_and_two_machines_allow_nothing() -> None:
     base = loaded(load(capacity=40))
     judged = gated(base, loaded(load(capacity=32), job="j2"), "capacity")

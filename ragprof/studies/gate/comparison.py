@@ -222,12 +222,13 @@ def _clock_notes(
     margins: Mapping[Kind, GateMargin],
 ) -> Iterator[str]:
     """What keeps latency, and what is billed by time, from being compared, or widens their margins."""
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        named = reasons.setdefault(row.reason, []) if row.reason.startswith(NOT_JUDGED) else []
+        what = "What load shows" if row.kind == "load" else "Latency, and money that is billed by time,"
+        named = reasons.setdefault((what, row.reason), []) if row.reason.startswith(NOT_JUDGED) else []
         named += [] if row.pipeline in named else [row.pipeline]
-    for reason, named in reasons.items():
-        yield f"Latency, and money that is billed by time, of {', '.join(named)}: {reason}."
+    for (what, reason), named in reasons.items():
+        yield f"{what} of {', '.join(named)}: {reason}."
     if blocking := [each.field for each in terms.differences if each.blocks == "latency"]:
         yield f"Latency is not compared: {', '.join(blocking)} differ."
     libraries = [each.field for each in terms.differences if each.field.startswith("environment.")]
