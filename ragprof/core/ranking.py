@@ -17,10 +17,11 @@ def ranked(pairs: Iterable[tuple[Doc, float]]) -> Ranking:
     """Order documents. Raises NonFiniteScore on NaN or infinity."""
     scored = [ScoredDoc(doc, float(score)) for doc, score in pairs]
     scores = [item.score for item in scored]
-    if not all(map(math.isfinite, scores)):
+    falls = all(map(operator.gt, scores, scores[1:]))  # then there is no NaN, and infinity stands at an end
+    if not all(map(math.isfinite, (scores[0], scores[-1]) if falls and scores else scores)):
         item = next(item for item in scored if not math.isfinite(item.score))
         raise NonFiniteScore(f"document '{item.doc.doc_id}' got the score {item.score}; scores must be finite")
-    if all(map(operator.gt, scores, scores[1:])):
+    if falls:
         return tuple(scored)  # as most stores give them: no id is looked at, and each would be a miss of the cache
     return tuple(sorted(scored, key=lambda item: (item.score, item.doc.doc_id), reverse=True))
 

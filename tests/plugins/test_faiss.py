@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import faiss
 import numpy as np
 import pytest
 
 from ragprof.core import Doc, EmbeddedQuery, Query, Ranking, Vectors, registry
+from ragprof.core.clock import excluded_ns, now_ns, sleep
 from ragprof.core.errors import BadInput
+from ragprof.core.ranking import ranked
 from ragprof.core.registry import PartSpec
 from ragprof.core.stages import ApproximateStore, Store, TunableStore
+from ragprof.parts import faiss_index
 from ragprof.parts.faiss_index import FaissStore
 from ragprof.parts.stores.faiss_flat import FaissFlatStore
 from ragprof.parts.stores.faiss_hnsw import FaissHnswStore
@@ -164,3 +170,42 @@ def test_documents_come_and_go_in_lists_and_clusters(vectors: Vectors, factory: 
 def test_what_faiss_refuses_is_said(vectors: Vectors, options: dict[str, str | int], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         registry.create("stores", PartSpec.model_validate({"name": "faiss", **options})).add(DOCS, vectors)
+
+
+@pytest.mark.parametrize("factory", ["IVF16,Flat", "HNSW16", "Flat"])
+def test_the_time_of_a_search_is_that_of_faiss_and_what_the_store_does_besides_is_excluded(
+    vectors: Vectors, factory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ordering what was found takes 20 ms here: none of it is reported."""
+    store, query = built(vectors, factory), EmbeddedQuery(Query("q", ""), vectors[0])
+    store.search(query, 10)
+
+    def slowly(pairs: Iterable[tuple[Doc, float]]) -> Ranking:
+        sleep(0.02)
+        return ranked(pairs)
+
+    monkeypatch.setattr(faiss_index, "ranked", slowly)
+    start, apart = now_ns(), excluded_ns()
+    store.search(query, 10)
+    whole, excluded = now_ns() - start, excluded_ns() - apart
+    assert 20_000_000 <= excluded < whole
+    real = store._index.search
+
+    def late(*given: Any, **named: Any) -> Any:
+        sleep(0.02)
+        return real(*given, **named)
+
+    monkeypatch.setattr(store._index, "search", late)
+    start, apart = now_ns(), excluded_ns()
+    store.search(query, 10)
+    assert now_ns() - start - (excluded_ns() - apart) >= 20_000_000  # and all of FAISS's own call is
+
+
+def test_ties_at_the_depth_are_looked_for_until_all_are_found() -> None:
+    """Forty vectors are the same; the ten of the highest ids are due, whichever FAISS meets first."""
+    rows = np.tile(np.array([[1.0, 0.0]], np.float32), (40, 1))
+    store: Store = registry.create("stores", PartSpec(name="faiss", factory="Flat"))
+    docs = [Doc(f"d{place * 7 % 40:02}", "", "", "") for place in range(40)]
+    store.add(docs, rows)
+    found = store.search(EmbeddedQuery(Query("q", ""), rows[0]), 10).ranking
+    assert [item.doc.doc_id for item in found] == [f"d{number:02}" for number in range(39, 29, -1)]

@@ -22,8 +22,7 @@ from search_engine import Engine
 from ragprof.core import Doc, EmbeddedQuery, Query, registry
 from ragprof.core.errors import BadInput
 from ragprof.core.registry import PartSpec
-from ragprof.parts.databases import claims, search_engines, watched_postgres
-from ragprof.parts.stores import chroma, pgvector, qdrant
+from ragprof.parts.databases import claims, watched_postgres
 
 SECRET = "sesame-open-7"  # noqa: S105 (of nobody)
 
@@ -84,9 +83,8 @@ def test_postgres_that_is_slow_is_given_up_and_asked_again_later(
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("CREATE TABLE one (id int, content text, embedding vector(2))")
         connection.execute("INSERT INTO one VALUES (1, 'a', '[1,0]')")
-    monkeypatch.setattr(pgvector, "SEARCH_TIMEOUT_S", 0.05)
     query = EmbeddedQuery(Query("q", "a"), np.array([1, 0], np.float32))
-    store = made("pgvector", table="one", where="pg_sleep(0.2) IS NOT NULL")
+    store = made("pgvector", table="one", where="pg_sleep(0.2) IS NOT NULL", timeout_s=0.05)
     store.add([Doc("1", "", "a", "1")], np.array([[1, 0]], np.float32))  # counting may take what it takes
     with pytest.raises(BadInput, match=r"a search took longer than 0\.05 s and was given up; see what else"):
         store.search(query, 1)
@@ -150,25 +148,33 @@ class TestOverHttp:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "module"), [("qdrant", qdrant), ("elasticsearch", search_engines), ("chroma", chroma)]
-)
-def test_a_server_that_hangs_is_given_up(name: str, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("qdrant_client")
-    pytest.importorskip("chromadb")
-    monkeypatch.setattr(module, "TIMEOUT_S", 1)
+@pytest.mark.parametrize("name", ["qdrant", "elasticsearch", "opensearch", "chroma", "milvus"])
+def test_a_server_that_hangs_is_given_up(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip({"qdrant": "qdrant_client", "milvus": "pymilvus", "chroma": "chromadb"}.get(name, "httpx2"))
     with listening(say_nothing) as port:
         monkeypatch.setenv("STORE_URL", f"http://127.0.0.1:{port}")
         with pytest.raises(BadInput, match=r"timed out.*it is slow, or a firewall swallows what is sent"):
-            made(name).load()
+            made(name, timeout_s=1).load()
+
+
+@pytest.mark.parametrize("name", ["pgvector", "qdrant", "elasticsearch", "opensearch", "chroma", "milvus"])
+def test_every_server_has_the_same_key_for_its_limit_of_time(name: str) -> None:
+    pytest.importorskip(
+        {"pgvector": "psycopg", "qdrant": "qdrant_client", "milvus": "pymilvus", "chroma": "chromadb"}.get(
+            name, "httpx2"
+        )
+    )
+    assert made(name).identity == made(name, timeout_s=5).identity
+    with pytest.raises(BadInput, match=r"timeout_s"):
+        made(name, timeout_s=0)
 
 
 @pytest.mark.slow
 def test_a_postgres_that_is_frozen_is_given_up_by_a_search_and_by_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """All its processes are stopped: its sockets stay open, and its own time limits do not run."""
-    monkeypatch.setattr(watched_postgres, "QUIET_S", 1.0)
+    monkeypatch.setattr(watched_postgres, "QUIET_S", 0.5)
     monkeypatch.setattr(watched_postgres, "CONNECT_TIMEOUT_S", 2)
-    store, other = made("pgvector", url_env=""), made("pgvector", url_env="")
+    store, other = (made("pgvector", url_env="", timeout_s=0.5) for _ in range(2))
     other.load()
     docs = [Doc(str(number), "", "a", str(number)) for number in range(20)]
     vectors = np.eye(20, 4, dtype=np.float32)

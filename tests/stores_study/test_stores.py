@@ -27,12 +27,13 @@ from ragprof.report.markdown import as_part
 from ragprof.session import summary as summary_module
 from ragprof.studies.contract import Context, Request
 from ragprof.studies.preparation import prepare
+from ragprof.studies.stores import charts
 from ragprof.studies.stores.churn import record_churn
 from ragprof.studies.stores.cold import dropped
 from ragprof.studies.stores.record import record_stores
 from ragprof.studies.stores.section import StoresSection
 from ragprof.studies.stores.study import STUDY
-from ragprof.studies.stores.tables import show
+from ragprof.studies.stores.tables import costs_table, show
 from ragprof.studies.stores.truth import ExactScores, found_right
 
 DATA = Path(__file__).parents[1] / "data"
@@ -204,6 +205,22 @@ def test_the_sentence_names_the_cheapest_within_the_margin(section: StoresSectio
     assert section.cheapest == cheapest.name
     assert section.cheapest_by == "usd_per_month"
     assert cheapest.name in section.statements[0] or "beats exact search in price" in section.statements[0]
+
+
+def test_a_bill_that_no_size_changes_is_said_and_bills_above_the_least_are_drawn_with_it(
+    section: StoresSection,
+) -> None:
+    """Twenty-four passages cost what is billed at least, 50 USD; a large one does not."""
+    assert section.database is not None
+    assert section.database.least_usd == "50"
+    assert "Every setting costs the least that is billed for these queries, $50.00" in costs_table(section).note
+    assert charts.quality_against_usd(section) is None
+    large = section.settings[0].model_copy(update={"usd_per_month": "326.60"})
+    mixed = section.model_copy(update={"settings": [large, *section.settings[1:]]})
+    assert "6 of 7 settings cost the least that is billed" in costs_table(mixed).note
+    chart = charts.quality_against_usd(mixed)
+    assert chart is not None
+    assert "The line stands at $50.00" in chart.caption
 
 
 def test_the_report_shows_answer_charts_and_the_price_with_its_source(section: StoresSection) -> None:

@@ -12,13 +12,14 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
+from pydantic import Field
 
 from ragprof.core import Doc, EmbeddedQuery, Found, StoredRow, Usage, Vectors, registry
 from ragprof.core.caches import unknown_rows
-from ragprof.core.clock import exclude, now_ns
+from ragprof.core.clock import OwnTime, exclude, now_ns
 from ragprof.core.errors import BadInput, UnknownName
 from ragprof.core.ranking import id_ranks, ranked
 from ragprof.core.stages import Embedder, Labels, Store
@@ -27,6 +28,8 @@ from ragprof.parts.databases.metrics import Metric, exact
 from ragprof.parts.http.calls import CallFailed, Patience, attempted, persistently
 
 SAMPLE = 64
+TIMEOUT_S = 60.0
+Seconds: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FIELD = "field_"
 """Before the name of a field that a search may name, so that it is none of ours."""
 Key: TypeAlias = int | str
@@ -66,6 +69,8 @@ class DatabaseStore(ABC):
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self._given = {name: value for name, value in given.items() if name not in ("self", "__class__")}
+        self._timeout_s = float(given.get("timeout_s", TIMEOUT_S))
+        """After so long without an answer a search is given up."""
         self._docs: dict[Key, Doc] = {}
         self._numbers: dict[str, int] = {}
         self._fields: tuple[str, ...] = ()
@@ -155,24 +160,40 @@ class DatabaseStore(ABC):
         return self.search_where(query, depth, {})
 
     def search_where(self, query: EmbeddedQuery, depth: int, where: Mapping[str, str]) -> Found:
-        vector = query.vector
+        own, vector = OwnTime(), query.vector
         if vector is None:
             raise BadInput(f"the store '{self.name}' got a query without a vector; give this pipeline an embedder")
         if not self._docs or not (vector[0] or vector.any()):
             return Found((), {"searches": 1})
         named = {f"{FIELD}{field}": value for field, value in where.items()}
-        hits, usage = self._persistently(lambda: self._ask(vector, depth, named))
-        return Found(self._ranking(hits, depth), usage)
+        return self._answered(lambda: self._ask(vector, depth, named), depth, own)
 
-    def _ranking(self, hits: Hits, depth: int) -> Any:
+    def _answered(self, ask: Callable[[], Hits], depth: int, own: OwnTime) -> Found:
+        """What `ask` finds, asked persistently: it and turning keys into documents are the search's own time."""
+        own.begin()
+        hits, usage = self._persistently(ask)
+        met = self._met(hits)
+        own.end()
+        answer = Found(ranked(met)[:depth], usage)
+        own.leave()
+        return answer
+
+    def _met(self, hits: Hits) -> list[tuple[Doc, float]]:
         docs = self._docs
         try:
-            return ranked([(docs[key], score) for key, score in hits])[:depth]
+            return [(docs[key], score) for key, score in hits]
         except KeyError as failure:
             raise BadInput(
                 f"the store '{self.name}' found '{failure.args[0]}', which the corpus does not have: the index changed "
                 'while it was read, or is of other documents; take the corpus from it with [corpus] from = "store"'
             ) from None
+
+    def _timed_out(self) -> CallFailed:
+        return CallFailed(
+            f"a search took longer than {self._timeout_s:g} s and was given up; see what else the server does, give "
+            "it an index, or raise timeout_s",
+            again=False,
+        )
 
     def _persistently(self, ask: Callable[[], T]) -> tuple[T, Usage]:
         """What it gives, asked again on a new connection each time that the connection is lost."""

@@ -19,6 +19,7 @@ import httpx2
 import numpy as np
 
 from ragprof.core import Doc, EmbeddedQuery, Found, StoredRow, Vectors
+from ragprof.core.clock import OwnTime
 from ragprof.core.errors import BadInput
 from ragprof.core.stages import Labels, Store
 from ragprof.parts.databases import access, claims
@@ -27,7 +28,6 @@ from ragprof.parts.databases.metrics import Metric
 from ragprof.parts.databases.rows import FIELD, Batch, DatabaseStore, Hits
 from ragprof.parts.http.calls import CallFailed, is_loopback
 
-TIMEOUT_S = 60.0
 BATCH = 500
 OURS = FieldNames("", "", "content", "embedding")
 SHORTEST_QUERY: dict[str, Any] = {"match_all": {}}
@@ -184,7 +184,7 @@ class SearchEngineStore(DatabaseStore):
             )
         headers = {"User-Agent": "ragprof", **({"Authorization": f"ApiKey {key}"} if key else {})}
         self._client = httpx2.Client(
-            base_url=url.rstrip("/"), headers=headers, timeout=TIMEOUT_S, trust_env=not is_loopback(url)
+            base_url=url.rstrip("/"), headers=headers, timeout=self._timeout_s, trust_env=not is_loopback(url)
         )
 
     def _give_back(self) -> None:
@@ -245,6 +245,7 @@ class SearchEngineStore(DatabaseStore):
     def search_where(self, query: EmbeddedQuery, depth: int, where: Mapping[str, str]) -> Found:
         if self._searching.way == "knn":
             return super().search_where(query, depth, where)
+        own = OwnTime()
         if self.needs_vectors and query.vector is None:
             raise BadInput(f"the store '{self.name}' got a query without a vector; give this pipeline an embedder")
         if not self._docs:
@@ -255,8 +256,7 @@ class SearchEngineStore(DatabaseStore):
             body: Body = {"query": {"bool": {"must": words, "filter": chosen}} if chosen else words}
         else:
             body = self._fused(words, np.asarray(query.vector, np.float32).tolist(), depth, chosen)
-        hits, usage = self._persistently(lambda: self._found(body, depth))
-        return Found(self._ranking(hits, depth), usage)
+        return self._answered(lambda: self._found(body, depth), depth, own)
 
     def _ask(self, vector: Vectors, depth: int, where: Mapping[str, str]) -> Hits:
         asked, chosen = np.asarray(vector, np.float32).tolist(), self._chosen(where)
@@ -395,7 +395,7 @@ class SearchEngineStore(DatabaseStore):
         try:
             told = self._client.request(method, quote(path, safe="/?&=_"), content=raw, headers={"Content-Type": kind})
         except httpx2.ReadTimeout:
-            raise CallFailed(f"timed out: nothing came within {TIMEOUT_S:g} s", again=False) from None
+            raise CallFailed(f"timed out: nothing came within {self._timeout_s:g} s", again=False) from None
         except httpx2.RequestError as failure:
             raise CallFailed(access.shown(f"{type(failure).__name__}: {failure}", self._secrets)) from None
         said = access.shown(told.text, self._secrets) if not told.is_success else ""

@@ -1,7 +1,7 @@
 """A connection to PostgreSQL that is given up where the server hangs: it neither answers nor takes a new connection.
 
 A statement may take hours, so that silence alone says nothing; a server that is frozen keeps its sockets open, and its
-own statement_timeout does not run. So after every QUIET_S of silence a second connection is tried.
+own statement_timeout does not run. So after a silence that no search may take, a second connection is tried.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import psycopg
 from psycopg.abc import PQGen
 
 CONNECT_TIMEOUT_S = 10
-QUIET_S = 70.0
-"""Longer than a search may take, so that what the server itself gives up is said by the server."""
+QUIET_S = 10.0
+"""Beyond what a search may take, so that what the server itself gives up is said by the server."""
 
 
 class WatchedConnection(psycopg.Connection[Any]):  # type: ignore[misc]  # psycopg is Any where it is not installed
     """As psycopg's own. Raises OperationalError, and is closed, once the server hangs."""
+
+    quiet_s = 60.0 + QUIET_S
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1) -> Any:
         return super().wait(self._until_it_hangs(gen, interval), interval)
@@ -30,7 +32,7 @@ class WatchedConnection(psycopg.Connection[Any]):  # type: ignore[misc]  # psyco
             while True:
                 ready = yield wanted
                 quiet_s = 0.0 if ready else quiet_s + interval
-                if quiet_s >= QUIET_S:
+                if quiet_s >= self.quiet_s:
                     if not self._is_answered():
                         self.pgconn.finish()
                         raise psycopg.OperationalError(

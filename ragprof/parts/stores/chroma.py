@@ -21,13 +21,12 @@ from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
 from ragprof.parts.databases.existing import FieldNames, check_metric, no_place
 from ragprof.parts.databases.metrics import Metric
-from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
+from ragprof.parts.databases.rows import TIMEOUT_S, Batch, DatabaseStore, Hits, Seconds
 from ragprof.parts.http.calls import CallFailed
 
 SPACES: Mapping[Metric, str] = {"inner_product": "ip", "cosine": "cosine", "l2": "l2"}
 BATCH = 1000
 STARTS_WITHIN_S = 60.0
-TIMEOUT_S = 60.0
 
 
 class ChromaStore(DatabaseStore):
@@ -47,6 +46,7 @@ class ChromaStore(DatabaseStore):
         token_env: str = "",
         runs: Literal["server", "in_process"] = "server",
         metric: Metric | None = None,
+        timeout_s: Seconds = TIMEOUT_S,
         m: Annotated[int, Field(ge=2)] = 16,
         ef_construction: PositiveInt = 100,
         ef_search: PositiveInt = 100,
@@ -148,12 +148,12 @@ class ChromaStore(DatabaseStore):
         scheme = "https" if given.get("ssl") else "http"
         # The client asks as soon as it is made, without any limit of time.
         heartbeat = f"{scheme}://{given['host']}:{given['port']}/api/v2/heartbeat"
-        self._called(lambda: httpx.get(heartbeat, headers=headers, timeout=TIMEOUT_S), asked=True)
+        self._called(lambda: httpx.get(heartbeat, headers=headers, timeout=self._timeout_s), asked=True)
         self._client = self._called(
             lambda: chromadb.HttpClient(**given, headers=headers, settings=settings), asked=True
         )
         for session in _sessions_of(self._client):
-            session.timeout = TIMEOUT_S  # else it waits for ever
+            session.timeout = self._timeout_s  # else it waits for ever
         return self._client
 
     def _start(self) -> None:

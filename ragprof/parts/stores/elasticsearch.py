@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from ragprof.core.stages import Store
 from ragprof.parts.databases.existing import FieldNames
 from ragprof.parts.databases.metrics import Metric
+from ragprof.parts.databases.rows import TIMEOUT_S, Seconds
 from ragprof.parts.databases.search_engines import SHORTEST_QUERY, Body, Fusion, SearchEngineStore, Searching, Way
 
 SIMILARITIES: Mapping[Metric, str] = {"inner_product": "max_inner_product", "cosine": "cosine", "l2": "l2_norm"}
@@ -41,6 +42,7 @@ class ElasticsearchStore(SearchEngineStore):
         index: Literal["none", "hnsw"] = "hnsw",
         quantisation: Literal["none", "int8", "binary"] = "none",
         metric: Metric | None = None,
+        timeout_s: Seconds = TIMEOUT_S,
         m: Annotated[int, Field(ge=2)] = 16,
         ef_construction: PositiveInt = 100,
         ef_search: Annotated[int, Field(ge=1, le=10_000)] = 100,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ragprof.core import Doc, EmbeddedQuery, Found, Layout, Nearest, Vectors
 from ragprof.core.caches import blocks, unknown_rows
+from ragprof.core.clock import OwnTime
 from ragprof.core.errors import BadInput
 from ragprof.core.ranking import best_first, id_ranks, ranked
 from ragprof.core.stages import Store
@@ -68,12 +69,16 @@ class FaissFlatStore:
         self._docs = docs if not unknown else [doc for place, doc in enumerate(docs) if place not in unknown]
 
     def search(self, query: EmbeddedQuery, depth: int) -> Found:
-        vector, depth = _vector(query), min(depth, len(self._docs))
+        own, vector, depth = OwnTime(), _vector(query), min(depth, len(self._docs))
         if not depth or not vector.any():
             return Found((), {"searches": 1, "vectors_scanned": 0})
-        nearest = self._nearest(vector, depth)
-        ranking = ranked((self._docs[place], score) for place, score in nearest)[:depth]
-        return Found(ranking, {"searches": 1, "vectors_scanned": len(self._docs)})
+        with _vector_by_vector(1):
+            own.begin()
+            nearest = [(self._docs[place], score) for place, score in self._nearest(vector, depth)]
+            own.end()
+        answer = Found(ranked(nearest)[:depth], {"searches": 1, "vectors_scanned": len(self._docs)})
+        own.leave()
+        return answer
 
     def search_nested(
         self,
@@ -112,8 +117,7 @@ class FaissFlatStore:
         asked = depth
         while True:
             asked = min(asked + 1, len(self._docs))
-            with _vector_by_vector(1):
-                scores, places = self._index.search(vector[None, :], asked)
+            scores, places = self._index.search(vector[None, :], asked)
             if asked == len(self._docs) or scores[0, asked - 1] != scores[0, depth - 1]:
                 return [
                     (place, score)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Generator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
 from ragprof.parts.databases.existing import LOG, FieldNames, check_fields, check_metric, no_place, said_to_scan
 from ragprof.parts.databases.metrics import Metric
-from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits, Key
+from ragprof.parts.databases.rows import TIMEOUT_S, Batch, DatabaseStore, Hits, Key, Seconds
 from ragprof.parts.http.calls import CallFailed
 
 METRICS: Mapping[Metric, str] = {"inner_product": "IP", "cosine": "COSINE", "l2": "L2"}
@@ -29,8 +30,9 @@ KINDS = {"none": "FLAT", "hnsw": "HNSW", "hnsw_sq8": "HNSW_SQ", "ivf_flat": "IVF
 OURS = FieldNames("", "id", "content", "embedding")
 LONGEST = 65_535
 """Bytes of a VARCHAR. A longer text is cut where it is kept; what is embedded is the whole."""
+RETRIES = 2
+"""What may take long has no limit of time. That a server is frozen the client sees within 15 s, and would go on 75 times."""
 BATCH = 1000
-TIMEOUT_S = 60.0
 
 
 class MilvusStore(DatabaseStore):
@@ -51,6 +53,7 @@ class MilvusStore(DatabaseStore):
         token_env: str = "",
         index: Literal["none", "hnsw", "hnsw_sq8", "ivf_flat", "ivf_sq8"] = "hnsw",
         metric: Metric | None = None,
+        timeout_s: Seconds = TIMEOUT_S,
         m: Annotated[int, Field(ge=2, le=2048)] = 16,
         ef_construction: PositiveInt = 100,
         lists: PositiveInt = 128,
@@ -79,6 +82,8 @@ class MilvusStore(DatabaseStore):
         self._folder: Path | None = None
         self._collection, self._secrets, self._version = collection, list[str](), ""
         self._lends = True
+        self._limit: dict[str, Any] = {"timeout": self._timeout_s} if url_env else {}
+        self._patience: dict[str, Any] = {"retry_times": RETRIES} if url_env else {}
 
     @property
     def identity(self) -> str | None:
@@ -130,9 +135,13 @@ class MilvusStore(DatabaseStore):
             if self.is_existing:
                 self._open_collection()
             elif self._url_env:
-                gone = [name for name in self._called(client.list_collections) if claims.is_left_over(name)]
+                gone = [
+                    name
+                    for name in self._called(lambda: client.list_collections(**self._limit))
+                    if claims.is_left_over(name)
+                ]
                 for name in gone:
-                    self._called(lambda name=name: client.drop_collection(name))
+                    self._called(lambda name=name: client.drop_collection(name, **self._limit))
                 claims.told_of("the collections", gone)
 
     def _connect(self) -> Any:
@@ -154,8 +163,8 @@ class MilvusStore(DatabaseStore):
                 "url_env out to have milvus-lite in a file of its own"
             )
         try:
-            self._client = MilvusClient(uri=url, token=token, timeout=TIMEOUT_S)
-            self._version = self._called(self._client.get_server_version)
+            self._client = MilvusClient(uri=url, token=token, timeout=self._timeout_s)
+            self._version = self._called(lambda: self._client.get_server_version(**self._limit))
             return self._client
         except MilvusException as failure:
             said = access.shown(failure.message, self._secrets)
@@ -173,7 +182,13 @@ class MilvusStore(DatabaseStore):
         if client is None or not self._lends:
             return
         if self._url_env and self._collection and not self.is_existing:
-            client.drop_collection(self._collection)
+            try:
+                self._called(lambda: client.drop_collection(self._collection, **self._limit))
+            except BadInput as failure:
+                LOG.warning(
+                    "the store 'milvus': its collection %s could not be taken away (%s); the next run does",
+                    *(self._collection, failure),
+                )
         client.close()
         self._collection = self._names.place
         if self._folder is not None:
@@ -185,7 +200,7 @@ class MilvusStore(DatabaseStore):
 
         client = self._client
         if self._collection:
-            self._called(lambda: client.drop_collection(self._collection))
+            self._called(lambda: client.drop_collection(self._collection, **self._limit))
         self._collection = name = claims.own_name()
         schema = client.create_schema(auto_id=False)
         schema.add_field("id", DataType.INT64, is_primary=True)
@@ -193,7 +208,7 @@ class MilvusStore(DatabaseStore):
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=batch.vectors.shape[1])
         for field in batch.labels:
             schema.add_field(field, DataType.VARCHAR, max_length=LONGEST)
-        self._called(lambda: client.create_collection(name, schema=schema))
+        self._called(lambda: client.create_collection(name, schema=schema, **self._limit))
         self._put_in(batch)
         index = client.prepare_index_params()
         built: dict[str, Any] = {}
@@ -203,8 +218,8 @@ class MilvusStore(DatabaseStore):
         elif self._index != "none":
             built = {"nlist": min(self._lists, max(1, len(batch.numbers) // 39))}  # FAISS trains on 39 vectors a list
         index.add_index("embedding", index_type=KINDS[self._index], metric_type=METRICS[self.metric], params=built)
-        self._called(lambda: client.create_index(name, index))
-        self._called(lambda: client.load_collection(name))
+        self._called(lambda: client.create_index(name, index, **self._patience))
+        self._called(lambda: client.load_collection(name, **self._patience))
 
     def _put_in(self, batch: Batch) -> None:
         names = ("id", "content", "embedding", *batch.labels)
@@ -212,11 +227,13 @@ class MilvusStore(DatabaseStore):
         named = [dict(zip(names, row, strict=True)) for row in rows]
         for start in range(0, len(named), BATCH):
             some = named[start : start + BATCH]
-            self._called(lambda some=some: self._client.insert(self._collection, some))
-        self._called(lambda: self._client.flush(self._collection))  # what is not flushed is scanned row by row
+            self._called(lambda some=some: self._client.insert(self._collection, some, **self._patience))
+        self._called(
+            lambda: self._client.flush(self._collection, **self._patience)
+        )  # what is not flushed is scanned row by row
 
     def _take_out(self, numbers: Sequence[int]) -> None:
-        self._called(lambda: self._client.delete(self._collection, ids=list(numbers)))
+        self._called(lambda: self._client.delete(self._collection, ids=list(numbers), **self._limit))
 
     def _ask(self, vector: Vectors, depth: int, where: Mapping[str, str]) -> Hits:
         condition = self._where or " and ".join(
@@ -237,6 +254,7 @@ class MilvusStore(DatabaseStore):
                 anns_field=names.vector,
                 output_fields=[names.id, names.text] if self.is_existing else [names.text],
                 search_params={"metric_type": METRICS[self.metric], "params": asked},
+                **self._limit,
             ),
             asked=True,
         )[0]
@@ -285,9 +303,9 @@ class MilvusStore(DatabaseStore):
         from pymilvus import DataType
 
         client, name = self._client, self._names.place
-        if not self._called(lambda: client.has_collection(name)):
-            raise no_place("milvus", "collection", name, self._called(client.list_collections))
-        told = self._called(lambda: client.describe_collection(name))
+        if not self._called(lambda: client.has_collection(name, **self._limit)):
+            raise no_place("milvus", "collection", name, self._called(lambda: client.list_collections(**self._limit)))
+        told = self._called(lambda: client.describe_collection(name, **self._limit))
         fields = {each["name"]: each for each in told["fields"]}
         vectors = [field for field, each in fields.items() if "VECTOR" in each["type"].name]
         key = next((field for field, each in fields.items() if each.get("is_primary")), "")
@@ -308,8 +326,8 @@ class MilvusStore(DatabaseStore):
             )
         self._width = int(fields[self._names.vector]["params"]["dim"])
         indexes = [
-            self._called(lambda each=each: client.describe_index(name, each))
-            for each in self._called(lambda: client.list_indexes(name))
+            self._called(lambda each=each: client.describe_index(name, each, **self._limit))
+            for each in self._called(lambda: client.list_indexes(name, **self._limit))
         ]
         index = next((each for each in indexes if each and each["field_name"] == self._names.vector), None)
         if index is None:
@@ -335,7 +353,7 @@ class MilvusStore(DatabaseStore):
         import grpc
 
         try:
-            state = self._client.get_load_state(self._names.place)["state"]
+            state = self._client.get_load_state(self._names.place, **self._limit)["state"]
         except grpc.RpcError:
             return False
         return str(state.name) != "Loaded"
@@ -369,11 +387,15 @@ class MilvusStore(DatabaseStore):
                 raise BadInput(
                     f"the store 'milvus': the server refused us ({said}); grant the user what it needs"
                 ) from None
+            if asked and code == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise self._timed_out() from None
             if asked and code == grpc.StatusCode.UNAVAILABLE:
                 raise CallFailed(f"the connection is lost ({said})") from None
             raise BadInput(f"the store 'milvus': {said}") from None
         except MilvusException as failure:
             said = access.shown(failure.message, self._secrets)
+            if asked and re.search(r"deadline|timed? ?out", said, re.IGNORECASE):
+                raise self._timed_out() from None
             if asked and ("UNAVAILABLE" in said or "connect" in said.lower()):
                 raise CallFailed(f"the connection is lost ({said})") from None
             raise BadInput(f"the store 'milvus': {said}") from None

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from ragprof.core.stages import Store
 from ragprof.parts.databases.existing import FieldNames
 from ragprof.parts.databases.metrics import Metric
+from ragprof.parts.databases.rows import TIMEOUT_S, Seconds
 from ragprof.parts.databases.search_engines import SHORTEST_QUERY, Body, Fusion, SearchEngineStore, Searching, Way
 
 SPACES: Mapping[Metric, str] = {"inner_product": "innerproduct", "cosine": "cosinesimil", "l2": "l2"}
@@ -35,6 +36,7 @@ class OpensearchStore(SearchEngineStore):
         index: Literal["none", "hnsw"] = "hnsw",
         library: Literal["faiss", "lucene"] = "faiss",
         metric: Metric | None = None,
+        timeout_s: Seconds = TIMEOUT_S,
         m: Annotated[int, Field(ge=2)] = 16,
         ef_construction: PositiveInt = 100,
         ef_search: PositiveInt = 100,

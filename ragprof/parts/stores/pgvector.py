@@ -26,7 +26,7 @@ from ragprof.parts.databases.binary_copy import copied
 from ragprof.parts.databases.existing import LOG
 from ragprof.parts.databases.metrics import Metric
 from ragprof.parts.databases.postgres_server import EmbeddedPostgres
-from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
+from ragprof.parts.databases.rows import TIMEOUT_S, Batch, DatabaseStore, Hits, Seconds
 from ragprof.parts.databases.sql import composed, identifier, joined, quoted, raw
 from ragprof.parts.http.calls import CallFailed
 
@@ -43,8 +43,6 @@ CLASSES: Mapping[Metric, str] = {"inner_product": "ip", "cosine": "cosine", "l2"
 MARK = "made by ragprof: it is dropped when the run ends"
 LOCK = 0x7261_6770
 """The first half of an advisory lock on a table of ours; the other is the table's oid. Held as long as we live."""
-SEARCH_TIMEOUT_S = 60.0
-"""A search that takes longer is given up by the server; building and reading take what they take."""
 
 
 class PgvectorStore(DatabaseStore):
@@ -65,6 +63,7 @@ class PgvectorStore(DatabaseStore):
         index: IndexKind = "hnsw",
         quantisation: Quantisation = "none",
         metric: Metric | None = None,
+        timeout_s: Seconds = TIMEOUT_S,
         m: Annotated[int, Field(ge=2, le=100)] = 16,
         ef_construction: Annotated[int, Field(ge=4, le=1000)] = 64,
         lists: PositiveInt | None = None,
@@ -198,7 +197,7 @@ class PgvectorStore(DatabaseStore):
         import psycopg
         from pgvector.psycopg import register_vector
 
-        from ragprof.parts.databases.watched_postgres import CONNECT_TIMEOUT_S, WatchedConnection
+        from ragprof.parts.databases.watched_postgres import CONNECT_TIMEOUT_S, QUIET_S, WatchedConnection
 
         url = self._server.url if self._server is not None else access.address(self._url_env, store="pgvector")
         secrets = [url, *access.secrets_in(url)]
@@ -215,6 +214,7 @@ class PgvectorStore(DatabaseStore):
             raise self._unreachable(access.shown(failure, secrets)) from None
         if self.is_existing:
             connection.execute("SET default_transaction_read_only = on")
+        connection.quiet_s = self._timeout_s + QUIET_S
         self._connection, self._secrets = connection, secrets
         if self._server is not None:
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
@@ -298,7 +298,7 @@ class PgvectorStore(DatabaseStore):
     def _settle(self) -> None:
         """Settings of the session: how the index is asked, and how long."""
         self._written.clear()
-        self._execute(f"SET statement_timeout = {round(SEARCH_TIMEOUT_S * 1000)}")
+        self._execute(f"SET statement_timeout = {round(self._timeout_s * 1000)}")
         if self._index == "none" and not self.is_existing:
             return
         kind = self._kind
@@ -428,10 +428,7 @@ class PgvectorStore(DatabaseStore):
             statement = self._written.get(tuple(where)) or self._write(where)
             rows = connection.execute(statement, self._parameters(vector, depth, where)).fetchall()
         except psycopg.errors.QueryCanceled:
-            raise BadInput(
-                f"the store 'pgvector': a search took longer than {SEARCH_TIMEOUT_S:g} s and was given up; see what "
-                "else the server does, or give it an index"
-            ) from None
+            raise self._timed_out() from None
         except psycopg.OperationalError as failure:
             if connection.closed or connection.broken:
                 raise CallFailed(f"the connection is lost ({self._said(failure)})") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
@@ -21,7 +22,7 @@ from ragprof.core.stages import Store
 from ragprof.parts.databases import access, claims
 from ragprof.parts.databases.existing import check_metric, no_place
 from ragprof.parts.databases.metrics import Metric
-from ragprof.parts.databases.rows import Batch, DatabaseStore, Hits
+from ragprof.parts.databases.rows import TIMEOUT_S, Batch, DatabaseStore, Hits, Seconds
 from ragprof.parts.http.calls import CallFailed
 
 Codes: TypeAlias = Literal["none", "int8", "binary"]
@@ -29,7 +30,6 @@ TEXT = "content"
 FULL_SCAN_KB, INDEXED_KB = 10, 100
 """Smaller sets would get no index, and would be scanned though there is one."""
 BATCH = 1000
-TIMEOUT_S = 30
 INDEXED_WITHIN_S = 3600.0
 DISTANCES: Mapping[Metric, str] = {"inner_product": "Dot", "cosine": "Cosine", "l2": "Euclid"}
 
@@ -54,6 +54,7 @@ class QdrantStore(DatabaseStore):
         index: Literal["none", "hnsw"] = "hnsw",
         quantisation: Codes = "none",
         metric: Metric | None = None,
+        timeout_s: Seconds = TIMEOUT_S,
         m: Annotated[int, Field(ge=4)] = 16,
         ef_construction: Annotated[int, Field(ge=4)] = 100,
         ef_search: PositiveInt = 64,
@@ -118,7 +119,7 @@ class QdrantStore(DatabaseStore):
         if not self._url_env:
             self._engine = _Edge()
             return
-        server = _Server(self._url_env, self._key_env)
+        server = _Server(self._url_env, self._key_env, self._timeout_s)
         if self.is_existing:
             metric, self._width = server.open(self._collection, self._columns[2], self._where)
             check_metric("qdrant", self._collection, asked=self._asked_metric, found=metric)
@@ -374,8 +375,8 @@ class _Edge:
 class _Server:
     """A server by its client, over HTTP."""
 
-    def __init__(self, url_env: str, key_env: str) -> None:
-        self._url_env, self._key_env = url_env, key_env
+    def __init__(self, url_env: str, key_env: str, timeout_s: float) -> None:
+        self._url_env, self._key_env, self._timeout_s = url_env, key_env, timeout_s
         self._collection, self._vector, self._filter = "", "", None
         self._secrets: list[str] = []
         self._client = self._connected()
@@ -552,7 +553,7 @@ class _Server:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a key over plain HTTP, and a server of another version
-            return QdrantClient(url=url, api_key=key, timeout=TIMEOUT_S, check_compatibility=False)
+            return QdrantClient(url=url, api_key=key, timeout=ceil(self._timeout_s), check_compatibility=False)
 
     def _called(self, call: Any, *, first: bool = False, asked: bool = False) -> Any:
         """What the client gives. A lost connection is CallFailed where it is asked a query, else BadInput."""
@@ -574,7 +575,7 @@ class _Server:
         except (ResponseHandlingException, ApiException, OSError) as failure:
             said = access.shown(failure, self._secrets)
             if asked and "timed out" in said:
-                raise CallFailed(f"timed out: nothing came within {TIMEOUT_S:g} s", again=False) from None
+                raise CallFailed(f"timed out: nothing came within {self._timeout_s:g} s", again=False) from None
             if asked:
                 raise CallFailed(f"the connection is lost ({said})") from None
             if first:

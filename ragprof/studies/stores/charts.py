@@ -13,9 +13,9 @@ import altair as alt
 from ragprof.report import figures
 from ragprof.report.changes import Shift, changes_chart
 from ragprof.report.front import FEW, SHORT, Dot, Plot, Reach, ends_of_all, scatter
-from ragprof.report.palette import pipeline_colours
+from ragprof.report.palette import MUTED, pipeline_colours
 from ragprof.report.tables import gain_span
-from ragprof.report.theme import Chart, linear, logarithmic, specification, time_unit
+from ragprof.report.theme import Chart, linear, logarithmic, rows, specification, time_unit
 from ragprof.studies.stores.section import StoreQuality, StoreSetting, StoresSection
 
 FRONT = "Filled points, joined by the line, are on the Pareto front: no other setting here beats them on both axes."
@@ -77,11 +77,17 @@ def quality_against_usd(section: StoresSection) -> Chart | None:
     if len(set(priced.values())) < 2 or section.database is None:
         return None
     known = {name: (Reach.of(usd, None), figures.usd(usd)) for name, usd in priced.items()}
-    x = linear(list(priced.values()), margin=0.2)
+    least = [] if section.database.least_usd is None else [float(section.database.least_usd)]
+    x = linear([*priced.values(), *least], margin=0.2)
     plot = _plot(section, known, x, [each.name for each in section.settings if each.cost_front])
     axis = alt.Axis(title="USD a month", tickCount=5, format=f"$,.{x.decimals()}f")
     caption = f"{_measured(section)} with 95% intervals; a month of {section.database.name}. {FRONT}"
-    spec = specification(scatter(plot, axis, _measured(section), "A month", what="Setting"), height=plot.size[1])
+    drawn = scatter(plot, axis, _measured(section), "A month", what="Setting")
+    if least:
+        caption += f" The line stands at {figures.usd(least[0])}, which is billed at least, however small the index."
+        floor = alt.Chart(rows([{"x": least[0]}])).mark_rule(stroke=MUTED, strokeDash=[2, 4]).encode(x="x:Q")
+        drawn = alt.layer(floor, drawn)
+    spec = specification(drawn, height=plot.size[1])
     return Chart("stores-cost", "Quality against the bill of a month", caption, spec, wide=plot.wide)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ragprof.core.recorded import write_sealed
 from ragprof.evals.settings import settings_of
-from ragprof.price.databases import managed_database
+from ragprof.price.databases import ManagedDatabase, managed_database
 from ragprof.price.pricing import plain
 from ragprof.price.rates import Unpriced
 from ragprof.studies.contract import Pricing
@@ -31,5 +31,13 @@ def price_stores(folder: Path, _pricing: Pricing) -> None:
             bills[setting] = {"usd": plain(database.usd_per_month(int(size), queries)), "reason": ""}
         except Unpriced as missing:
             bills[setting] = {"usd": None, "reason": str(missing)}
-    rate = None if database is None else database.as_json()
+    rate = None if database is None else {**database.as_json(), "least_usd": _least(database, queries)}
     write_sealed(place / "costs.json", {"database": rate, "bills": bills})
+
+
+def _least(database: ManagedDatabase, queries: int | None) -> str | None:
+    """The bill of an index of no bytes at all."""
+    try:
+        return plain(database.usd_per_month(0, queries))
+    except Unpriced:
+        return None

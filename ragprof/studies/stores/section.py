@@ -126,6 +126,7 @@ class StoreRate(Section):
     source: str
     verified: str | Literal[False]
     note: str
+    least_usd: str | None = Field(None, description="billed at least for these queries, however small the index")
 
 
 class StoresSection(Section):

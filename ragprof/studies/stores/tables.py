@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ragprof.report import figures
@@ -124,7 +125,22 @@ def costs_table(section: StoresSection) -> Table:
         rate = section.database
         read = f"verified {rate.verified}" if rate.verified else "not verified"
         note += f" A month: {rate.name} since {rate.since}, {read} ({rate.source}). {rate.note}"
+        note += _floor(section)
     return Table.of("stores-costs", "What each index takes", columns, section.settings, note)
+
+
+def _floor(section: StoresSection) -> str:
+    """How many settings cost what is billed at least."""
+    least = None if section.database is None else section.database.least_usd
+    priced = [each.usd_per_month for each in section.settings if each.usd_per_month is not None]
+    at_least = sum(least is not None and Decimal(usd) == Decimal(least) for usd in priced)
+    if least is None or not at_least:
+        return ""
+    which = "Every setting costs" if at_least == len(priced) else f"{at_least} of {len(priced)} settings cost"
+    return (
+        f" {which} the least that is billed for these queries, {figures.usd(least)}: an index so small has no bill of "
+        "its own, and bytes tell them apart."
+    )
 
 
 def filters_table(section: StoresSection) -> Table:
