@@ -31,7 +31,7 @@ OURS = FieldNames("", "id", "content", "embedding")
 LONGEST = 65_535
 """Bytes of a VARCHAR. A longer text is cut where it is kept; what is embedded is the whole."""
 RETRIES = 2
-"""What may take long has no limit of time. That a server is frozen the client sees within 15 s, and would go on 75 times."""
+"""Of what may take long and has no limit of time: a frozen server is seen within 15 s, and would be asked 75 times."""
 BATCH = 1000
 
 
@@ -387,8 +387,13 @@ class MilvusStore(DatabaseStore):
                 raise BadInput(
                     f"the store 'milvus': the server refused us ({said}); grant the user what it needs"
                 ) from None
-            if asked and code == grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise self._timed_out() from None
+            if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+                if asked:
+                    raise self._timed_out() from None
+                raise BadInput(
+                    f"the store 'milvus': the server does not answer ({said} after {self._timeout_s:g} s); it hangs or "
+                    f"is slow: see that it is well, mend ${self._url_env}, or raise timeout_s"
+                ) from None
             if asked and code == grpc.StatusCode.UNAVAILABLE:
                 raise CallFailed(f"the connection is lost ({said})") from None
             raise BadInput(f"the store 'milvus': {said}") from None
