@@ -175,14 +175,15 @@ class Outline:
         """Where it begins, text and table head of each part that is cut by itself: a table, or all between two."""
         borders = [
             0,
-            *(start for place, start in enumerate(self.starts) if start and self._is_border(place)),
+            *(
+                start
+                for place, start in enumerate(self.starts)
+                if start and (self.segments[place].table_head or self.segments[place - 1].table_head)
+            ),
             len(text),
         ]
         for start, end in pairwise(borders):
             yield start, text[start:end], self.segments[bisect_right(self.starts, start) - 1].table_head
-
-    def _is_border(self, place: int) -> bool:
-        return bool(self.segments[place].table_head or self.segments[place - 1].table_head)
 
     def position(self, start: int, end: int) -> Position:
         """Of a passage: the pages that it begins and ends on, and the first heading that it stands under."""

@@ -26,7 +26,9 @@ def documents_of(records: Iterable[Mapping[str, Any]]) -> tuple[ReadDocument, ..
         own = next(
             (str(record[names[field]]) for field in DOC_ID_FIELDS if _is_id(record.get(names.get(field, "")))), ""
         )
-        name = _plain(own) or f"{number:04d}"
+        name = (
+            "".join(sign for sign in own.strip() if unicodedata.category(sign) not in ("Cc", "Cs")) or f"{number:04d}"
+        )
         name = f"{name}-{number:04d}" if name in seen else name
         seen.add(name)
         field = next((names[field] for field in TEXTS if isinstance(record.get(names.get(field, "")), str)), None)
@@ -67,8 +69,3 @@ def table_segments(rows: Iterable[Sequence[str]], heading: str = "", *, above: s
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
-
-
-def _plain(name: str) -> str:
-    """The id without signs that no judgement could carry."""
-    return "".join(sign for sign in name.strip() if unicodedata.category(sign) not in ("Cc", "Cs"))

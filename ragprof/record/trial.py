@@ -29,7 +29,6 @@ from ragprof.core.tokens import counter
 from ragprof.evals.tables import Timing
 from ragprof.parts.embedders.hashing import HashingEmbedder
 from ragprof.parts.embedders.static import StaticEmbedder
-from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator
 from ragprof.parts.models.encoder import EncoderReranker
 from ragprof.record.apps import AskedApp
 from ragprof.record.budget import shares, taken_s
@@ -345,6 +344,8 @@ class Trial:
 
     def answer_s(self, generator: Generator, parts: Parts) -> float | None:
         """Seconds of one answer to a prompt of this pipeline; None where a server answers, which may cost money."""
+        from ragprof.parts.generators.openai_compatible import OpenAICompatibleGenerator  # it loads an HTTP client
+
         if isinstance(generator, OpenAICompatibleGenerator):
             return None
 

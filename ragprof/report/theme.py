@@ -101,8 +101,10 @@ class Chart:
 
 def specification(chart: Any, *, height: float) -> dict[str, Any]:
     """Vega-Lite as wide as its container. It names no schema address: a report mentions no place on a network."""
-    spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict(validate=False)
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     spec.pop("$schema", None)
+    # Set here: Altair's own `properties` would copy every layer with all its data.
+    spec |= {"width": "container", "height": height}
     spec["config"] = _CONFIG
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec

@@ -99,6 +99,14 @@ def test_who_wins_is_told_by_lightness_texture_and_a_word(dense: RerankerVerdict
     assert greys[2] - greys[1] > 40
 
 
+def test_words_of_the_winners_come_in_the_order_of_the_grid(dense: RerankerVerdict) -> None:
+    """In that of a set every process would draw another page of the same recording."""
+    grid = dense.statement.break_even.grid
+    assert grid is not None
+    won = [row["told"] for row in rows(drawn("break_even", dense).spec) if {"word", "told"} <= row.keys()]
+    assert won == list(dict.fromkeys(cell.told for cell in grid.cells))
+
+
 def _grey(colour: str) -> float:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return 0.299 * red + 0.587 * green + 0.114 * blue

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from ragprof.core.errors import BadInput
 from ragprof.corpus.jsonl import Record, identifier, kind_of, records
@@ -75,17 +75,19 @@ def _rows(path: Path) -> Iterator[tuple[int, Record]]:
     except (OSError, pa.ArrowException) as failure:
         raise BadInput(f"not a readable Parquet file: {str(failure).splitlines()[0]}", file=path) from None
     for number, row in enumerate(rows, 1):
-        known = {name: value for name, value in row.items() if value is not None and not _is_nan(value)}
+        known = {
+            name: value
+            for name, value in row.items()
+            if value is not None and not (isinstance(value, float) and math.isnan(value))
+        }
         # A column with gaps in it is one of fractions to pandas.
-        yield number, {name: int(value) if _is_whole(value) else value for name, value in known.items()}
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _is_whole(value: object) -> TypeGuard[float]:
-    return isinstance(value, float) and value.is_integer()
+        yield (
+            number,
+            {
+                name: int(value) if isinstance(value, float) and value.is_integer() else value
+                for name, value in known.items()
+            },
+        )
 
 
 def _span(record: Record, document: str, text: str, path: Path, line: int) -> TextSpan | None:

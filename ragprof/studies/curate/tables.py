@@ -9,7 +9,7 @@ from ragprof.report.blocks import Block, Folded, ReportPart, Sentences
 from ragprof.report.tables import Cell, Column, Table, figure
 from ragprof.studies.contract import Context
 from ragprof.studies.curate.analysis import NAMES, WHAT
-from ragprof.studies.curate.section import CurateSection, KindFound, LineFound, ReviewLine
+from ragprof.studies.curate.section import CurateSection, KindFound
 from ragprof.studies.variant_tables import variants_chart, variants_listing, variants_table
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def review_table(section: CurateSection) -> Table:
     """The beginning of the list."""
     columns = {
         Column("Kind", numeric=False): lambda line: Cell(line.kind),
-        Column("Document", numeric=False): lambda line: Cell(line.document, _title(line)),
+        Column("Document", numeric=False): lambda line: Cell(line.document, line.title or ""),
         Column("Stays", numeric=False): lambda line: Cell(line.kept or figures.DASH),
         Column("Alike"): lambda line: figure(figures.share(line.similarity)),
         Column("Why", numeric=False): lambda line: Cell(line.reason or figures.DASH, tone="quiet"),
@@ -76,14 +76,12 @@ def review_table(section: CurateSection) -> Table:
     return Table.of("curate-review", "To look through", columns, section.review, note)
 
 
-def _title(line: ReviewLine) -> str:
-    return line.title or ""
-
-
 def lines_table(section: CurateSection) -> Table:
     """Repeated lines."""
     columns = {
-        Column("Line", numeric=False): lambda line: Cell(_cut(line)),
+        Column("Line", numeric=False): lambda line: Cell(
+            line.text if len(line.text) <= LONGEST else f"{line.text[:LONGEST]}..."
+        ),
         Column("Documents"): lambda line: figure(figures.count(line.documents)),
         Column("Words", "in all copies"): lambda line: figure(figures.count(line.words)),
     }
@@ -92,10 +90,6 @@ def lines_table(section: CurateSection) -> Table:
 
 
 LONGEST = 200
-
-
-def _cut(line: LineFound) -> str:
-    return line.text if len(line.text) <= LONGEST else f"{line.text[:LONGEST]}..."
 
 
 def curate_table(section: CurateSection, _context: Context) -> RenderableType:

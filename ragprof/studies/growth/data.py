@@ -94,6 +94,15 @@ class GrowthData:
                 found[name, size] = disturbance_of(spans[spans["pipeline"] == name], self.settings["timing"])
         return found
 
+    @cached_property
+    def live(self) -> list[Mapping[tuple[str, str], pd.DataFrame]]:
+        """Size by size the timed spans of each pipeline and stage."""
+        tables = [SPANS.read(self.size_folder(size) / "spans.parquet") for size in self.sizes()]
+        return [
+            {(str(name), str(stage)): rows for (name, stage), rows in timed.groupby(["pipeline", "stage"], sort=False)}
+            for timed in (table[table["phase"] == "timed"] for table in tables)
+        ]
+
     def busy_words(self, name: str) -> str:
         """Why no sentence rests on a pipeline's live timings: at which sizes the machine was busy. Empty where none."""
         busy = {size: flag.waiting for size in self.sizes() if (flag := self.disturbances[name, size]).busy}
@@ -175,12 +184,22 @@ class PipelineData:
         found = set(self.scores["stage"].unique())
         return [stage for stage in RANKED_STAGES if stage in found]
 
+    @cached_property
+    def _judged(self) -> Mapping[tuple[str, str], pd.DataFrame]:
+        """Scores by curve and stage. To compare a column of texts with one of them takes as long as to group it."""
+        grouped = self.scores.groupby(["curve", "stage"], sort=False, observed=True)
+        return {(str(curve), str(stage)): rows for (curve, stage), rows in grouped}
+
     def at_stage(self, curve: str, stage: str, metrics: Sequence[str], depth: int | None = None) -> Array | None:
         """(orders, sizes, queries, metrics); None where the curve was not judged at that stage or depth."""
-        rows = self.scores[(self.scores["curve"] == curve) & (self.scores["stage"] == stage)]
-        if depth is not None:
+        rows = self._judged.get((curve, stage))
+        if rows is not None and depth is not None:
             rows = rows[rows["depth"] == depth]
-        return None if rows.empty else self.data.shaped(rows, curve, metrics, f"scores/{self.name}.parquet")
+        return (
+            None
+            if rows is None or rows.empty
+            else self.data.shaped(rows, curve, metrics, f"scores/{self.name}.parquet")
+        )
 
     def quality(self, curve: str) -> Array:
         """The growth metric of the final ranking, (orders, sizes, queries)."""

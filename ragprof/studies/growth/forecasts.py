@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ragprof.core import STAGES
-from ragprof.evals.recorded import BUILDS, COSTS, SPANS
+from ragprof.evals.recorded import BUILDS, COSTS
 from ragprof.price.pricing import QUERIES, plain
 from ragprof.statistics.draws import interval
 from ragprof.statistics.estimates import QUANTILES, quantile_draws, rounds_of
@@ -105,19 +105,15 @@ def measured_series(pipeline: PipelineData) -> Iterator[MeasuredSeries]:
         figures = data.draws.means(pipeline.quality(BIASED).transpose(0, 2, 1))
         yield MeasuredSeries.of(data.metric, "", LOG_LINEAR, figures, UNIT_INTERVAL)
     yield MeasuredSeries.of("prompt_tokens", "tokens", LOG_LINEAR, data.draws.means(prompts.transpose(0, 2, 1)))
-    spans, builds = (
-        [table.read(data.size_folder(size) / f"{name}.parquet") for size in data.sizes()]
-        for name, table in {"spans": SPANS, "builds": BUILDS}.items()
-    )
-    timed = [table[(table["pipeline"] == pipeline.name) & (table["phase"] == "timed")] for table in spans]
-    stages = [stage for stage in STAGES if all((table["stage"] == stage).any() for table in timed)]
+    builds = [BUILDS.read(data.size_folder(size) / "builds.parquet") for size in data.sizes()]
+    stages = [stage for stage in STAGES if all((pipeline.name, stage) in timed for timed in data.live)]
     asked: list[tuple[str, str, str, str]] = [
         (stage, stage, "p50", {"search": search, "inject": LOGARITHMIC}.get(stage, CONSTANT)) for stage in stages
     ]
     asked += [("query", "end_to_end", quantile, search) for quantile in ("p50", "p95")]
     # The texts of a prompt are few, but they lie in a memory that grows: the caches hold ever less of it.
     for stage, name, quantile, model in asked:
-        rounds = [rounds_of(table[table["stage"] == stage]) for table in timed]
+        rounds = [rounds_of(timed[pipeline.name, stage]) for timed in data.live]
         drawn = [quantile_draws(each, [QUANTILES[quantile]], seed=data.config["seed"])[:, 0] for each in rounds]
         yield MeasuredSeries.of(f"{name}_{quantile}_ns", "ns", model, np.stack(drawn, axis=1))
     for column, quantity, unit, models in (

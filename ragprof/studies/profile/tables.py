@@ -9,7 +9,6 @@ from decimal import Decimal
 from functools import partial
 from typing import TypeAlias
 
-from pydantic import JsonValue
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 
@@ -344,17 +343,18 @@ def overlaps(section: ProfileSection) -> Table:
 def machine(section: ProfileSection) -> Table:
     """What the figures were measured on. Packages are not in it, nor is anything that looks like a place on a disk."""
     found = section.environment
-    others = {key: value for key, value in found.items() if key not in _MACHINE and _is_plain(value)}
+    others = {
+        key: value
+        for key, value in found.items()
+        if key not in _MACHINE
+        and (isinstance(value, int | float) or (isinstance(value, str) and "/" not in value and "\\" not in value))
+    }
     labels = _MACHINE | {key: key.replace("_", " ").capitalize() for key in others}
     facts = {}
     for key, label in labels.items():
         value = found.get(key)
         facts[label] = figures.size(value) if key == "memory_bytes" and isinstance(value, int) else figures.text(value)
     return _facts("machine", "Machine", facts)
-
-
-def _is_plain(value: JsonValue) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, str) and "/" not in value and "\\" not in value)
 
 
 def measured(section: ProfileSection) -> Table:

@@ -70,7 +70,9 @@ def variants_of(config: EvalConfig, settings: RerankerSettings, pipelines: Seque
         switch = _named(own, RERANKER_KNOBS)
         depth = _named(own, (settings.depth_knob,) if settings.depth_knob else DEPTH_KNOBS)
         off = [
-            each for each in family if _differ(own, each) == {switch} and _is_off((each.knobs or {}).get(switch or ""))
+            each
+            for each in family
+            if _differ(own, each) == {switch} and str((each.knobs or {}).get(switch or "")).lower() in OFF
         ]
         deeper = [each for each in family if _differ(own, each) == {depth}]
         found.append(
@@ -91,10 +93,6 @@ def _named(config: PipelineConfig, names: Sequence[str]) -> str | None:
 
 def _differ(first: PipelineConfig, second: PipelineConfig) -> set[str | None]:
     return {knob for knob, value in (first.knobs or {}).items() if (second.knobs or {}).get(knob) != value}
-
-
-def _is_off(value: object) -> bool:
-    return str(value).lower() in OFF
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,14 @@ def seen(variants: AppVariants, home: Path, queries: Sequence[Query], docs: Sequ
     order, by_depth, found = GivenOrder(), dict[int, Parts](), dict[int, Sequence[Ranking]]()
     for parts in (variants.own, *variants.others):
         searched, final = (_lists(tables[parts.name], stage) for stage in ("search", "rerank"))
-        first = {} if parts is not variants.own or variants.without is None else _last(tables[variants.without.name])
+        first = (
+            {}
+            if parts is not variants.own or variants.without is None
+            else _lists(
+                tables[variants.without.name],
+                "rerank" if "rerank" in set(tables[variants.without.name]["stage"]) else "search",
+            )
+        )
         mine = []
         for query in queries:
             name = query.query_id
@@ -154,11 +159,6 @@ def seen(variants: AppVariants, home: Path, queries: Sequence[Query], docs: Sequ
 def _lists(table: pd.DataFrame, stage: str) -> dict[str, list[str]]:
     rows = table[table["stage"] == stage].sort_values("rank")
     return {str(name): mine["doc_id"].tolist() for name, mine in rows.groupby("query_id")}
-
-
-def _last(table: pd.DataFrame) -> dict[str, list[str]]:
-    """What it ended up with before the prompt."""
-    return _lists(table, "rerank" if "rerank" in set(table["stage"]) else "search")
 
 
 def traced_app(

@@ -119,7 +119,7 @@ def break_even(drawn: Drawn) -> Chart | None:
         for one in found.scenarios
         if one not in shown
     )
-    present = {cell.told for cell in grid.cells}
+    present = dict.fromkeys(cell.told for cell in grid.cells)  # a set has another order in every process
     layers = [
         *_areas(grid, across, upwards, x, Vertical(_FACTORS, y, "~g", _GAP + _STAIR * len(shown) + 4, _EXTENT)),
         *_llm_prices(shown),

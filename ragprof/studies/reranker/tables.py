@@ -307,7 +307,9 @@ def _saving_cell(found: Statement) -> Cell:
     iso = found.iso_quality_k
     if iso.k_with is None:
         return _quiet(f"no k holds the {iso.metric} that search holds with {figures.counted(iso.k_without, 'chunk')}")
-    fewer = estimate_cell(iso.tokens_saved_per_query, _tokens)
+    fewer = estimate_cell(
+        iso.tokens_saved_per_query, lambda value: figures.mean_count(value).replace("-", figures.MINUS)
+    )
     own = "" if iso.k_without == iso.own_k else f" of its {iso.own_k}"
     words = (
         f"{figures.counted(iso.k_with, 'chunk')} ({figures.span(iso.interval, figures.count)}) "
@@ -315,11 +317,6 @@ def _saving_cell(found: Statement) -> Cell:
         f"{iso.k_without}{own}; tokens saved a query: {fewer.text}{_bracketed(fewer)}"
     )
     return _quiet(words, f"tokens priced as {found.llm}" if found.llm else "no LLM is priced")
-
-
-def _tokens(value: float | None) -> str:
-    """A mean count that may be below 0."""
-    return figures.mean_count(value).replace("-", figures.MINUS)
 
 
 def break_even(one: RerankerVerdict) -> Table:

@@ -172,10 +172,10 @@ def _changes(section: ScreenSection, effect: AddedEffect) -> list[str]:
         parts.append(f"changes {section.metric} by {told}")
     share = figures.with_interval(effect.from_source.mean, effect.from_source.interval, figures.share)
     parts.append(f"puts passages of the source into {share} of the places in prompts")
-    tokens = figures.with_interval(effect.context_tokens.mean, effect.context_tokens.interval, _signed_count)
+    tokens = figures.with_interval(
+        effect.context_tokens.mean,
+        effect.context_tokens.interval,
+        lambda value: figures.signed(value, figures.mean_count),
+    )
     parts.append(f"changes context tokens per query by {tokens}")
     return parts
-
-
-def _signed_count(value: float) -> str:
-    return figures.signed(value, figures.mean_count)
