@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import shlex
@@ -18,13 +17,12 @@ import typer
 
 from ragprof.cli import console
 from ragprof.core.errors import RagprofError
-from ragprof.core.files import cache_folder
+from ragprof.core.files import NO_ROOM, cache_folder
 
 INTERRUPTED = 130
 CRASHED = 70
 """EX_SOFTWARE of sysexits.h. Not 1, which means that a gate found a regression."""
 ENDING = ("SIGTERM", "SIGHUP")
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # typer carries its own copy of click since 0.20, so that its errors are found by way of one that it exports.
 USAGE_ERRORS: tuple[type[Exception], ...] = (typer.BadParameter.__mro__[2], typer.Exit, typer.Abort)
 SHORT = 200

@@ -57,7 +57,7 @@ def init(
 
     with console.progress() as bars:
         sight = seen(folder, store, progress=bars)
-    console.show(facts(sight.rows, title=f"{folder or sight.name}: what was found"))
+    console.show(facts(sight.rows_with(queries), title=f"{folder or sight.name}: what was found"))
     if not yes and sys.stdin.isatty() and sys.stdout.isatty():
         name = name or typer.prompt("Name of the eval", sight.name, err=True)
         if queries is None and sight.queries is None and sight.traces is None:

@@ -161,16 +161,26 @@ def _ask(judging: PeopleJudging, person: str) -> None:
 
 def _show(report: LabelReport) -> None:
     from ragprof.report.terminal import columns, facts
+    from ragprof.statistics.powered import FEWEST_DRAWN
 
+    is_corrected = False
     console.show(facts(_rows(report), title=f"labels: {report.folder}"))
     if report.figures:
-        console.show(columns(("figure", "by the model", "corrected", "drawn"), _figure_rows(report)))
+        (metric,) = {metric for _, metric in report.figures}
+        is_corrected = any(figure.corrected.interval is not None for figure in report.figures.values())
+        titles = (metric, "by the model", *(["corrected by people"] if is_corrected else []))
+        console.show(columns(titles, (row[: len(titles)] for row in _figure_rows(report))))
     for both in report.agreements:
         titles = (f"{both.first} \\ {both.second}", *map(str, range(len(both.confusion))))
         rows = ((str(grade), *(f"{count:,}" for count in row)) for grade, row in enumerate(both.confusion))
         console.show(columns(titles, rows))
     for note in report.notes:
         console.sentence(f"note: {note}")
+    if report.drawn and report.figures and not is_corrected:
+        console.sentence(
+            f"corrected figures come with {FEWEST_DRAWN} questions that people have judged to the end; these are "
+            f"{report.judged_queries}"
+        )
     if not report.graded:
         answered = report.model is not None and report.model.unjudged
         what = "name a judge that answers with a grade" if answered else "name a model as judge"
@@ -225,21 +235,19 @@ def _rows(report: LabelReport) -> list[tuple[str, str]]:
     return rows
 
 
-def _figure_rows(report: LabelReport) -> list[tuple[str, str, str, str]]:
+def _figure_rows(report: LabelReport) -> list[tuple[str, str, str]]:
     """Naive and corrected side by side."""
     from ragprof.report import figures
-    from ragprof.statistics.powered import FEWEST_DRAWN
 
     return [
         (
-            f"{metric} of {what}",
+            what,
             figures.with_interval(figure.naive, figure.naive_interval, figures.score),
             figures.with_interval(figure.corrected.mean, figure.corrected.interval, figures.score)
             if figure.corrected.interval is not None
-            else f"n/a: {FEWEST_DRAWN} questions are needed",
-            f"{figure.corrected.drawn} of {figure.corrected.queries}",
+            else "n/a",
         )
-        for (what, metric), figure in report.figures.items()
+        for (what, _), figure in report.figures.items()
     ]
 
 

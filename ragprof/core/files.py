@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_NAME = 220
 """Bytes of a file's name: common file systems take 255, and what `whole` writes first has a longer one."""
 
@@ -39,9 +40,8 @@ def whole(path: Path) -> Iterator[Path]:
         if not direct:
             partial.replace(path)
     except OSError as failure:
-        raise BadInput(
-            f"cannot write it: {failure.strerror or failure}; free some space and run again", file=path
-        ) from failure
+        remedy = "free some space and run again" if failure.errno in NO_ROOM else "check the path"
+        raise BadInput(f"cannot write it: {failure.strerror or failure}; {remedy}", file=path) from failure
     finally:
         if not direct:
             partial.unlink(missing_ok=True)

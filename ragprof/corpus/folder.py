@@ -30,7 +30,7 @@ from ragprof.core.stages import Reader
 from ragprof.corpus.account import Tally
 from ragprof.corpus.apart import SECONDS, ParsingProcess, TimedReading, restored, unparsed
 from ragprof.corpus.collection import Outline
-from ragprof.corpus.jsonl import clean_id, is_blank
+from ragprof.corpus.jsonl import clean_id, is_blank, is_utf8
 from ragprof.corpus.markup import FRONT_MATTER
 from ragprof.corpus.texts import gunzipped
 
@@ -150,7 +150,12 @@ def read_folder(
 
 def _take(file: Sighted, outcome: Outcome, folder: Path, text: FolderText, tally: Tally) -> None:
     """Put the documents of a file behind those that there are. Raises BadInput for a name that cannot be an id."""
-    doc_id, found = clean_id(file.path.relative_to(folder).as_posix(), "file name", file=folder), outcome.found
+    written = file.path.relative_to(folder).as_posix()
+    if any(sign in written for sign in "\t\n\r"):
+        raise BadInput("its name holds a tab or a line break, which no file of judgements can hold; rename it")
+    if not is_utf8(written):
+        raise BadInput("its name is not UTF-8; rename it")
+    doc_id, found = clean_id(written, "file name", file=folder), outcome.found
     if outcome.is_parsed:
         tally.parsed(
             file.kind,

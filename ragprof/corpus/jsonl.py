@@ -158,6 +158,11 @@ def clean_id(value: str, field: str, *, file: Path, line: int | None = None) -> 
     return unicodedata.normalize("NFC", encodable(value, field, file=file, line=line).strip())
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a file can hold it: the name of a file of another encoding holds halves of surrogate pairs."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def is_blank(text: str) -> bool:
     """Whether the text has no visible character: only blanks, controls and zero-width marks."""
     return all(sign.isspace() or unicodedata.category(sign) in ("Cc", "Cf") for sign in text)

@@ -104,6 +104,10 @@ LETTERS = 20
 """Too short a text has no vote."""
 
 
+WORDLESS = "zxx"
+"""What py3langid says of a text in no language."""
+
+
 def detected(texts: Sequence[str]) -> str:
     """The language that most of a sample's passages are written in, by py3langid; English where there is no majority.
 
@@ -113,10 +117,11 @@ def detected(texts: Sequence[str]) -> str:
     kept = None
     if len(texts) >= SAMPLE:
         with suppress(BadInput, OSError):  # no home, or a cache that cannot be read, costs time and no run
-            kept = files.cache_folder() / "languages" / digest(version("py3langid"), *_sample(texts)).hex()
+            kept = files.cache_folder() / "languages" / digest("2", version("py3langid"), *_sample(texts)).hex()
             if (known := kept.read_text(encoding="utf-8")) in LANGUAGES:
                 return known
     votes = spoken(texts)
+    del votes[WORDLESS]  # tables of figures say nothing of the language of the prose beside them
     code, count = votes.most_common(1)[0] if votes else ("en", 0)
     is_most = 2 * count > votes.total()
     found = {code: language for language, code in CODES.items()}.get(code, NO_LANGUAGE) if is_most else ENGLISH

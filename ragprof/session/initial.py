@@ -27,13 +27,17 @@ from ragprof.core.files import write_text, written_path
 from ragprof.core.registry import PartSpec
 from ragprof.corpus import Corpus, ReadingRules, fingerprint_of_docs, read_corpus, read_evaluation_set
 from ragprof.corpus.account import shown
+from ragprof.corpus.evaluation import QUERY_ID_FIELDS, TABLE_SUFFIXES
+from ragprof.corpus.jsonl import filled_lines
 from ragprof.evals import read_eval
-from ragprof.labels.questions import drawn_questions, own_questions
-from ragprof.parts.words import CODES, spoken
+from ragprof.labels.questions import NAMED, drawn_questions, own_questions
+from ragprof.parts.words import CODES, WORDLESS, spoken
 from ragprof.price import check_rate
 from ragprof.studies.preparation import taken_from
 from ragprof.traces.contents import TraceContents, holds_traces, read_contents
 
+LOG_SUFFIXES = (".csv", ".log", ".parquet", ".gz")
+"""Files of these kinds have no ids of questions that are of use."""
 QUESTION_FILES = ("questions.jsonl", "queries.jsonl", "questions.tsv", "queries.tsv")
 JUDGEMENT_FILES = ("qrels.tsv", "judgements.tsv", "qrels.txt")
 """What is looked for beside a folder of documents."""
@@ -70,6 +74,11 @@ class Sight:
     traces: TraceContents | None = None
     store: str = ""
     """An index that exists, as a pipeline's store is written."""
+
+    def rows_with(self, queries: str | Path | None) -> Sequence[tuple[str, str]]:
+        """The rows, with the file of questions that somebody named."""
+        named = {} if queries is None else {"questions": str(queries)}
+        return [(what, named.get(what, told)) for what, told in self.rows]
 
     @property
     def name(self) -> str:
@@ -224,10 +233,11 @@ def _languages(corpus: Corpus) -> tuple[str, str]:
     votes = spoken([doc.text for doc in corpus.docs])
     if votes.total() < FEWEST_VOTES:
         return "", "too little text to tell"
-    names = {code: language for language, code in CODES.items()}
+    names = {code: language for language, code in CODES.items()} | {WORDLESS: "none, such as tables of figures"}
     shares = [(names.get(code, code), count / votes.total()) for code, count in votes.most_common(5)]
     told = ", ".join(f"{language} {share:.0%}" for language, share in shares if share >= RARE)
-    return votes.most_common(1)[0][0], f"{told} of {counted(votes.total(), 'passage')} that were looked at"
+    of_words = [code for code, _ in votes.most_common() if code != WORDLESS]
+    return of_words[0] if of_words else "", f"{told} of {counted(votes.total(), 'passage')} that were looked at"
 
 
 def _rows(corpus: Corpus, languages: str) -> list[tuple[str, str]]:
@@ -293,15 +303,29 @@ def write_eval(
         _write_lines(made_questions, asked or known_items(sight.corpus))
     write_text(eval_file, text)
     read_eval(eval_file)
-    headings = None if asked else made_questions
-    return InitialEval(
-        eval_file, sight.rows, _next_steps(sight, eval_file, judged=qrels is not None, made=headings), made
-    )
+    steps = _next_steps(sight, eval_file, judged=qrels is not None, made=None if asked else made_questions)
+    if log is not None:
+        told = f"{counted(len(asked), 'question')} of {log}, drawn by how often each was asked, near-copies as one"
+        steps.insert(0, f"look through {made_questions}: {told}")
+    return InitialEval(eval_file, sight.rows_with(answers.queries), steps, made)
 
 
 def _is_log(path: Path) -> bool:
     """Whether a file holds what was asked, as often as it was, rather than questions with ids."""
-    return path.is_file() and (path.suffix.lower() == ".csv" or holds_traces(path))
+    if not path.is_file():
+        return False
+    kind = path.suffix.lower()
+    if kind in LOG_SUFFIXES or holds_traces(path):
+        return True
+    first = next((text for _, text in filled_lines(path)), "")
+    if kind in TABLE_SUFFIXES:  # questions with ids have a tab in each line; in a log a line may name the columns
+        cells = [each.strip().lower() for each in first.split("\t")]
+        return len(cells) == 1 or (bool(set(cells) & set(NAMED)) and not set(cells) & set(QUERY_ID_FIELDS))
+    try:
+        record = json.loads(first)
+    except (ValueError, RecursionError):
+        return first.lstrip().startswith("[")  # a list over several lines
+    return not (isinstance(record, dict) and set(record) & set(QUERY_ID_FIELDS))
 
 
 def _write_lines(path: Path, records: Sequence[Mapping[str, object]]) -> None:
@@ -314,8 +338,8 @@ def _next_steps(sight: Sight, eval_file: Path, *, judged: bool, made: Path | Non
         steps.insert(
             0,
             f"the questions in {made} are only headings of the documents. Take your users' own from a log (CSV, "
-            f"JSONL or traces): ragprof init {quote(str(sight.path))} --queries FILE --force. Or have a model write "
-            f"some from the passages: ragprof label {eval_file} --generate",
+            f"JSONL, lines of text or traces): ragprof init {quote(str(sight.path))} --queries FILE --force. Or have a "
+            f"model write some from the passages: ragprof label {eval_file} --generate",
         )
     if sight.traces is not None:
         steps.insert(0, f"ragprof trace {sight.path}: what these traces took, stage by stage")

@@ -12,7 +12,6 @@ from ragprof.core import Generated, StageName, files
 from ragprof.core.clock import SILENT, Progress, now_ns, step, today
 from ragprof.core.counting import counted
 from ragprof.core.errors import BadInput
-from ragprof.core.stages import Generator
 from ragprof.corpus import read_qrels
 from ragprof.evals.recorded import final_stage
 from ragprof.judge.labelled import CorrectedFigure, Judgements, LabelledScores, judgements_of
@@ -230,12 +229,6 @@ class QuestionWriter:
         return self.model.bill(sum(map(self.model.count_tokens, prompts)), QUESTION_TOKENS * len(prompts))
 
 
-def _answers(model: Generator, prompts: Sequence[str], *, cache: Path) -> list[Generated]:
-    """Answers in order, each prompt asked once ever of a cache."""
-    found, _ = answer_prompts(model, {prompt: prompt for prompt in prompts}, cache=cache, progress=SILENT)
-    return [found[prompt] for prompt in prompts]
-
-
 def make_pool(work: Labelling, progress: Progress) -> Labelling:
     """Rank every question in every pipeline, and pool what any ranks high. What was pooled before may grow."""
     subject = _subject(work)
@@ -307,12 +300,17 @@ def model_judge(work: Labelling, books: Sequence[Path], *, cache: Path) -> Model
             return cost.prompt + cost.answer
 
     def answer(prompts: Sequence[str]) -> list[Generated]:
-        return _answers(model, prompts, cache=cache)
+        found, _ = answer_prompts(model, {prompt: prompt for prompt in prompts}, known=known, progress=SILENT)
+        return [found[prompt] for prompt in prompts]
+
+    def is_kept(prompt: str) -> bool:
+        return known is not None and known.get(prompt) is not None
 
     model.load()
-    kept = kept_answers(model, cache=cache)
+    # Opened once: what is kept is a file that is read whole, and passages are asked about a few at a time.
+    known = kept_answers(model, cache=cache)
     return ModelJudge(
-        model.model_name, answer, model.count_tokens, bill, settings.twice, work.config.seed, is_kept=kept
+        model.model_name, answer, model.count_tokens, bill, settings.twice, work.config.seed, is_kept=is_kept
     )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def test_a_folder_becomes_an_eval_file_that_can_be_checked(ragprof: Ragprof, doc
         "languages english 100% of 4 passages that were looked at",
         "duplicates 1 exact copy: ponds.md",
         "questions none found",
-        "from a log (CSV, JSONL or traces): ragprof init 'our docs' --queries FILE --force.",
+        "from a log (CSV, JSONL, lines of text or traces): ragprof init 'our docs' --queries FILE --force.",
         "have a model write some from the passages: ragprof label our-docs.toml --generate",
         "next: ragprof run our-docs.toml",
         "without judgements a run gives time, tokens and money, and ranks no pipeline",
@@ -186,3 +186,42 @@ def test_what_is_no_corpus_is_told(ragprof: Ragprof, documents: Path, subject: s
     outcome = ragprof("init", subject)
     assert (outcome.code, outcome.output) == (2, "")
     assert said in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("log.txt", "how do ducks swim\nwhich rails are there\nHow do ducks swim?\n"),
+        ("log.jsonl", '{"question": "how do ducks swim"}\n{"question": "which rails are there"}\n'),
+        ("log.json", '[{"query": "how do ducks swim"},\n {"query": "which rails are there"}]'),
+        ("log.tsv", "query\thits\nhow do ducks swim\t3\nwhich rails are there\t1\n"),
+        ("log.csv", "when,query\n1,how do ducks swim\n2,which rails are there\n"),
+    ],
+)
+def test_a_log_of_any_kind_gives_the_questions_and_is_named_as_what_was_found(
+    ragprof: Ragprof, documents: Path, name: str, content: str
+) -> None:
+    Path(name).write_text(content)
+    ended = ragprof("init", documents.name, "--yes", "--queries", name)
+    assert (ended.code, " ".join(ended.output.split()).count(f"questions {name}")) == (0, 1)
+    assert f"look through our-docs.questions.jsonl: 2 questions of {name}" in " ".join(ended.output.split())
+    asked = [json.loads(line)["text"].lower() for line in Path("our-docs.questions.jsonl").read_text().splitlines()]
+    assert sorted(text.rstrip("?") for text in asked) == ["how do ducks swim", "which rails are there"]
+
+
+def test_questions_with_ids_in_a_table_stay_as_they_are(ragprof: Ragprof, documents: Path) -> None:
+    Path("asked.tsv").write_text("q7\thow do ducks swim\n")
+    assert ragprof("init", documents.name, "--yes", "--queries", "asked.tsv").code == 0
+    assert 'queries = "asked.tsv"' in Path("our-docs.toml").read_text()
+
+
+def test_a_file_whose_name_no_judgement_can_hold_is_left_out_and_told(ragprof: Ragprof, documents: Path) -> None:
+    (documents / "new\nline.md").write_text("# Lamps\n\nLamps give light.\n")
+    Path(os.fsdecode(os.fsencode(documents) + b"/caf\xe9.md")).write_text("# Coffee\n\nCoffee is hot.\n")
+    (documents / "codes.csv").write_text("text\n" + "".join(f"{7 * number} {number} %% 12\n" for number in range(40)))
+    ended = ragprof("init", documents.name, "--yes")
+    told = " ".join(ended.output.split())
+    assert ended.code == 0
+    assert "1 .md (its name holds a tab or a line break, which no file of judgements can hold; rename it)" in told
+    assert "1 .md (its name is not UTF-8; rename it)" in told
+    assert "zxx" not in told

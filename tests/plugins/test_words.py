@@ -157,3 +157,8 @@ def test_a_language_that_was_detected_is_kept_and_a_damaged_answer_is_not_believ
     kept.parent.rmdir()
     kept.parent.write_text("where a folder should be, as nothing can be written on a full disk")
     assert detected(german) == "german"
+
+
+def test_tables_of_figures_do_not_hide_the_language_of_the_prose_beside_them() -> None:
+    prose = ["Every employee has thirty days of paid leave a year, in agreement with the team."] * 3
+    assert detected(prose + [f"| {number} | A{number} | 12 kg |" * 6 for number in range(30)]) == "english"

@@ -33,7 +33,10 @@ class NotebookReader:
                 elif source:
                     found.append(source)
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as failure:
-            raise BadInput(f"no notebook with cells ({type(failure).__name__})") from None
+            told = (
+                f"not valid JSON: {failure}" if isinstance(failure, json.JSONDecodeError) else "no notebook with cells"
+            )
+            raise BadInput(told) from None
         page = markdown("\n\n".join(found))
         skipped = (SkippedPart("cell output", "only Markdown and code are read", outputs),) if outputs else ()
         return ReadFile((ReadDocument(page.title, page.segments, is_markdown=True),), skipped=skipped)

@@ -23,8 +23,12 @@ class JsonReader:
     def read(self, content: bytes) -> ReadFile:
         try:
             value = json.loads(decoded(content))
-        except (ValueError, RecursionError) as failure:
+        except json.JSONDecodeError as failure:
             raise BadInput(f"not valid JSON: {failure}") from None
+        except RecursionError:
+            raise BadInput("not valid JSON: brackets within brackets, too deep to be read") from None
+        except ValueError:
+            raise BadInput("not valid JSON: a number of thousands of digits") from None
         if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
             return ReadFile(documents_of(value))
         if isinstance(value, dict):

@@ -23,7 +23,7 @@ from ragprof.corpus import EvaluationSet
 from ragprof.statistics.draws import RESAMPLES, Array, interval, resampled_counts
 from ragprof.studies.injection.judge import gold_answers
 from ragprof.studies.injection.plan import OWN
-from ragprof.studies.injection.record import answer_prompts
+from ragprof.studies.injection.record import answer_prompts, kept_answers
 from ragprof.studies.injection.recorded import ANSWERS, JUDGED, JUDGEMENT, PROMPTS
 
 RUBRIC = (
@@ -127,7 +127,8 @@ def judge_by(
         for place, key, text in zip(answers.index, answers["query_id"].tolist(), answers["text"].tolist(), strict=True)
         if text.strip()
     }
-    replies, _ = answer_prompts(judge, {prompt: prompt for prompt in prompts.values()}, cache=cache, progress=progress)
+    each, known = {prompt: prompt for prompt in prompts.values()}, kept_answers(judge, cache=cache)
+    replies, _ = answer_prompts(judge, each, known=known, progress=progress)
     found = {key: verdict(replies[prompt].text) for key, prompt in prompts.items()}
     labels = pd.Series(
         {place: found.get(place) if place in prompts else False for place in answers.index}, dtype=object

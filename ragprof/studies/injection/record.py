@@ -114,14 +114,13 @@ AT_ONCE = 96
 
 
 def answer_prompts(
-    generator: Generator, texts: Mapping[str, str], *, cache: Path, progress: Progress
+    generator: Generator, texts: Mapping[str, str], *, known: AnswerCache | None, progress: Progress
 ) -> tuple[dict[str, Generated], int]:
-    """The answer of each prompt by its digest, and how many had to be generated.
+    """The answer of each prompt by its digest, and how many had to be generated; `known` is `kept_answers`.
 
     `texts` are in the order of their questions: prompts that share their beginning stand near each other. What came
     before an error is in the cache when it is raised.
     """
-    known = _answer_cache(generator, cache)
     found = {key: known.get(prompt) for key, prompt in texts.items()} if known is not None else {}
     answers = {key: answer for key, answer in found.items() if answer is not None}
     todo = [key for key in texts if key not in answers]
@@ -135,14 +134,8 @@ def answer_prompts(
     return {key: apart(answers[key]) for key in texts}, len(todo)
 
 
-def kept_answers(generator: Generator, *, cache: Path) -> Callable[[str], bool]:
-    """Tell of a prompt whether its answer is kept, so that it is not asked for again."""
-    known = _answer_cache(generator, cache)
-    return lambda prompt: known is not None and known.get(prompt) is not None
-
-
-def _answer_cache(generator: Generator, cache: Path) -> AnswerCache | None:
-    """None where answers may differ from one time to the next, and are not kept."""
+def kept_answers(generator: Generator, *, cache: Path) -> AnswerCache | None:
+    """Read what it has answered before; None where answers may differ from one time to the next, and are not kept."""
     identity = cache_identity(generator, "answer")
     return None if identity is None else AnswerCache(cache / "answers", identity=identity)
 
@@ -245,7 +238,8 @@ def answer_all(planned: InjectionPlan, prompts: PromptTables, bench: Bench) -> t
     count, tables, generated = counter(planned.subject.config.tokenizer), [], 0
     for generator in planned.generators:
         texts = prompts.texts.get(id(generator), {})
-        answers, fresh = answer_prompts(generator, texts, cache=bench.cache, progress=bench.progress)
+        known = kept_answers(generator, cache=bench.cache)
+        answers, fresh = answer_prompts(generator, texts, known=known, progress=bench.progress)
         rows = [
             (
                 *(key, answer.text, answer.usage.get("output_tokens")),
