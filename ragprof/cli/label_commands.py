@@ -181,6 +181,8 @@ def _show(report: LabelReport) -> None:
             f"corrected figures come with {FEWEST_DRAWN} questions that people have judged to the end; these are "
             f"{report.judged_queries}"
         )
+    if report.model is not None and report.model.left:
+        return
     if not report.graded:
         answered = report.model is not None and report.model.unjudged
         what = "name a judge that answers with a grade" if answered else "name a model as judge"
@@ -201,6 +203,8 @@ def _rows(report: LabelReport) -> list[tuple[str, str]]:
         ("graded", f"{report.graded:,}, {report.by_people:,} of them by people"),
         ("drawn for people", f"{counted(report.drawn, 'question')}, {report.judged_queries} judged to the end"),
     ]
+    if report.imported:
+        rows.append(("imported", report.imported))
     rows += [("refused", f"{number:,} ({reason})") for reason, number in report.refused.items()]
     if report.written_usd is not None:
         rows.append(("questions cost", f"${report.written_usd:.4f}"))

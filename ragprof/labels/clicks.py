@@ -38,6 +38,8 @@ def _grades(rows: csv.DictReader[str], path: Path) -> dict[str, dict[str, int]]:
             shown, clicked = int(row["shown"]), int(row["clicked"])
         except (TypeError, ValueError):
             raise BadInput("shown and clicked are whole numbers", file=path, line=number) from None
+        if not 0 <= clicked <= shown:
+            raise BadInput(f"it was clicked {clicked} times and shown {shown} times; mend it", file=path, line=number)
         if shown >= SHOWN_OFTEN and (clicked == 0 or clicked / shown >= CLICKED):
             found.setdefault(row["query_id"], {})[row["doc_id"]] = int(clicked > 0)
     return found

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ragprof.core.errors import BadInput, RagprofError
 from ragprof.labels.judging import PairTexts
+from ragprof.labels.records import HIGHEST
 from ragprof.report.door import LocalPage, LocalServer, open_door
 
 LONGEST_NAME = 40
@@ -61,7 +62,7 @@ class _Page(LocalPage):
             return 404, {"error": "nothing here"}
         try:
             person, grade = person_named(str(content["person"])), content.get("grade")
-            if grade is not None and (isinstance(grade, bool) or grade not in (0, 1, 2, 3)):
+            if grade is not None and (type(grade) is not int or not 0 <= grade <= HIGHEST):
                 return 400, {"error": "a grade is 0, 1, 2 or 3"}
             judging = self.server.judging
             if place == "grade":

@@ -14,13 +14,13 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
 from io import StringIO
 from pathlib import Path
 from statistics import median_low
 from threading import Lock
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 from zlib import crc32
 
 from ragprof.core import files
@@ -89,7 +89,7 @@ class LabelFile:
     def read(self) -> list[PassageLabel]:
         """All labels, in the order in which they came. How many lines are damaged is told."""
         with self._lock:
-            records, self._end = read_records(self.path, after=self._end)
+            records, self._end = read_records(self.path, after=self._end, is_sound=_is_label)
             self._known += [PassageLabel(**{"grade": None, **record}) for record in records]
             return list(self._known)
 
@@ -118,7 +118,7 @@ class DrawFile:
         append_records(self.path, [asdict(draw) for draw in draws])
 
     def read(self) -> list[QueryDraw]:
-        return [QueryDraw(**record) for record in read_records(self.path)[0]]
+        return [QueryDraw(**record) for record in read_records(self.path, is_sound=_is_draw)[0]]
 
 
 def words_digest(text: str) -> str:
@@ -178,10 +178,44 @@ def append_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         ) from None
 
 
-def read_records(path: Path, *, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+def _is_label(record: Mapping[str, Any]) -> bool:
+    """Whether a line can be a PassageLabel: somebody may have edited it, checksum and all."""
+    return (
+        _holds(record, PassageLabel, figures=("grade", "second"))
+        and all(
+            type(grade) is int and 0 <= grade <= HIGHEST
+            for name in ("grade", "second")
+            if (grade := record.get(name)) is not None
+        )
+        and record["source"] in get_args(Source)
+        and record.get("state", "graded") in get_args(State)
+        and (record.get("grade") is not None) == (record.get("state", "graded") == "graded")
+    )
+
+
+def _is_draw(record: Mapping[str, Any]) -> bool:
+    return (
+        _holds(record, QueryDraw, figures=("chance", "among"))
+        and type(record["chance"]) in (int, float)
+        and 0 < record["chance"] <= 1
+        and type(record["among"]) is int
+    )
+
+
+def _holds(record: Mapping[str, Any], kind: type[PassageLabel | QueryDraw], *, figures: Collection[str]) -> bool:
+    """Whether it has every field without a default, no other ones, and texts in all but `figures`."""
+    known = {each.name: each for each in fields(kind)}
+    needed = {name for name, each in known.items() if each.default is MISSING and name != "grade"}
+    texts = (value for name, value in record.items() if name not in figures)
+    return needed <= set(record) <= set(known) and all(isinstance(text, str) for text in texts)
+
+
+def read_records(
+    path: Path, *, after: int = 0, is_sound: Callable[[Mapping[str, Any]], bool] = bool
+) -> tuple[list[dict[str, Any]], int]:
     """What was appended after a byte, and where to go on: behind the last whole line.
 
-    Lines that are damaged or cut off are passed over; how many these are is told.
+    Lines that are damaged, cut off or not sound are passed over; how many these are is told.
     """
     if not path.exists():
         return [], 0
@@ -190,8 +224,9 @@ def read_records(path: Path, *, after: int = 0) -> tuple[list[dict[str, Any]], i
         content = stream.read()
     whole, _, cut = content.rpartition(b"\n")
     lines = [line for line in whole.split(b"\n") if line.strip()]
-    records = [record for line in lines if (record := _record(line)) is not None]
-    damaged = {(path, line) for line in [*lines, cut] if line.strip() and (line is cut or _record(line) is None)}
+    found = {line: record for line in lines if (record := _record(line)) is not None and is_sound(record)}
+    records = [found[line] for line in lines if line in found]
+    damaged = {(path, line) for line in [*lines, cut] if line.strip() and (line is cut or line not in found)}
     if new := damaged - _TOLD:
         _TOLD.update(new)
         what = "line" if len(new) == 1 else "lines"

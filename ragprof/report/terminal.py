@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
@@ -19,12 +23,47 @@ WIDTH = 78
 FOLDED = 14
 """A column whose words may be cut is no narrower than this."""
 INDENT = (0, 1)
+WORDS = re.compile(r"\S+")
+PARTS = re.compile(r"[^\s\-_+/.,:]*[\-_+/.,:]+|[^\s\-_+/.,:]+")
+"""What a word is made of, each part with the joint behind it."""
 STYLES: dict[Tone, str] = {"absent": "dim", "unpriced": "yellow", "quiet": "dim", "worse": "yellow"}
 STYLES_OF_ANSWERS = {"better": "bold green", "worse": "bold yellow", "undecided": "bold"}
 
 
+class JointedText:
+    """A text whose words break behind their joints where they are longer than a line, and elsewhere only if they must:
+    the name of a pipeline, a path."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        least = max((cell_len(part) for part in PARTS.findall(self.text.plain)), default=0)
+        return Measurement(least, Measurement.get(console, options, self.text).maximum)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        breaks = []
+        for word in WORDS.finditer(self.text.plain):
+            filled = 0
+            for part in PARTS.finditer(word[0]) if cell_len(word[0]) > options.max_width else ():
+                if filled and filled + cell_len(part[0]) > options.max_width:
+                    breaks.append(word.start() + part.start())
+                    filled = 0
+                filled += cell_len(part[0])
+        yield Text("\n").join(self.text.divide(breaks)) if breaks else self.text
+
+
 class FittingTable(Table):
     """As wide as it was made, else as the terminal is; where that cuts a column, a block for each row instead."""
+
+    def add_row(self, *cells: RenderableType | None, **more: Any) -> None:
+        """Add a row; texts of columns that may be folded break at their joints."""
+        folded = [column.overflow == "fold" for column in self.columns]
+        fitting = [
+            JointedText(cell) if isinstance(cell, Text) and fold else cell
+            for cell, fold in zip_longest(cells, folded[: len(cells)])
+        ]
+        super().add_row(*fitting, **more)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self._needed(console, options) <= options.max_width:
@@ -44,13 +83,14 @@ class FittingTable(Table):
         def widest(column: Column) -> int:
             sizes = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
             most = max(size.maximum if column.no_wrap else size.minimum for size in sizes)
-            return min(most, column.min_width or FOLDED) if column.overflow == "fold" else most
+            return max(column.min_width or 0, min(most, FOLDED)) if column.overflow == "fold" else most
 
         between = max(self.padding[1], self.padding[3]) if self.box is None else self.padding[1] + self.padding[3]
         return sum(map(widest, self.columns)) + between * len(self.columns)
 
 
 def _one_line(cell: object) -> Text:
+    cell = cell.text if isinstance(cell, JointedText) else cell
     told = cell if isinstance(cell, Text) else Text(str(cell))
     return Text(" ").join(line for line in told.split() if line.plain.strip())
 

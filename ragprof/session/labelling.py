@@ -28,7 +28,7 @@ from ragprof.labels.judging import (
     to_judge,
 )
 from ragprof.labels.pool import MissedDocuments, PooledQuery, keep_pool, missed, pooled, read_pool
-from ragprof.labels.records import DrawFile, PassageLabel, best_grades, grades_by, standing, write_out
+from ragprof.labels.records import HIGHEST, DrawFile, PassageLabel, best_grades, grades_by, standing, write_out
 from ragprof.price.bills import PriceList
 from ragprof.price.rates import catalogue
 from ragprof.record.pipeline import Workshop, closing
@@ -58,6 +58,8 @@ class LabelReport:
     """Of those that were drawn: queries of which people have judged everything."""
     kept: int
     """Judgements that were written to qrels.tsv."""
+    imported: str = ""
+    """What became of the judgements of a file, in words; empty where none was given."""
     refused: Mapping[str, int] = field(default_factory=dict)
     model: JudgedCounts | None = None
     expected_usd: Decimal | None = None
@@ -115,15 +117,15 @@ def label(
         left = None if budget is None else budget - (written or 0)
         work.check_ids()
         work = make_pool(work, progress)
-        if imported is not None:
-            import_judgements(work, Path(imported))
+        taken = "" if imported is None else import_judgements(work, Path(imported))
         counts, expected = None, None
         # What is asked anew must not be answered by what was kept.
         cache = Path(fresh) if again else files.cache_folder()
         if ask_model and (judge := model_judge(work, books, cache=cache)) is not None:
             judge = replace(judge, asks_again=again)
             counts, expected = judged_by_model(work, judge, budget=left, progress=progress)
-        return reported(work, refused=refused, model=counts, expected=expected, written=written)
+        report = reported(work, refused=refused, model=counts, expected=expected, written=written)
+        return replace(report, imported=taken)
 
 
 def judged_by_model(
@@ -314,15 +316,15 @@ def model_judge(work: Labelling, books: Sequence[Path], *, cache: Path) -> Model
     )  # fmt: skip
 
 
-def import_judgements(work: Labelling, path: Path) -> int:
+def import_judgements(work: Labelling, path: Path) -> str:
     """Take judgements of others as those of one judge, named after the file. Documents stand for their passages.
 
-    Raises BadInput where they have no pair in common with the pool.
+    Returns what was taken and what was not, in words. Raises BadInput where they have no pair in common with the pool.
     """
     qrels = clicks_of(path) if path.suffix.lower() == ".csv" else read_qrels(path)
     labels = [
         PassageLabel(
-            each.query_id, each.doc_id, each.document_id, max(0, min(3, qrels[each.query_id][each.document_id])),
+            each.query_id, each.doc_id, each.document_id, max(0, min(HIGHEST, qrels[each.query_id][each.document_id])),
             f"import:{path.name}", "import", now(), rubric="imported", question_digest=each.question_digest,
             passage_digest=each.passage_digest,
         )
@@ -334,7 +336,13 @@ def import_judgements(work: Labelling, path: Path) -> int:
             "it judges no pair of the pool; are the ids those of this eval's questions and documents?", file=path
         )
     work.store.append(labels)
-    return len(labels)
+    taken = {(each.query_id, each.document_id) for each in labels}
+    every = sum(map(len, qrels.values()))
+    cut = sum(not 0 <= qrels[query][document] <= HIGHEST for query, document in taken)
+    told = f"{len(taken):,} of {counted(every, 'judgement')} of {path.name}"
+    if beside := every - len(taken):
+        told += f"; {beside:,} of documents that are not in the pool of their question"
+    return told + (f"; {cut:,} beyond 0 to {HIGHEST}, taken for the nearest of these" if cut else "")
 
 
 def reported(

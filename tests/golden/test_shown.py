@@ -61,3 +61,20 @@ def test_what_was_recorded_is_read_and_shown(name: str, row: str, said: str) -> 
     shown = " ".join(captured.get().split())
     assert row in shown
     assert said in shown
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_long_names_of_pipelines_break_at_their_joints(name: str) -> None:
+    model, table = STUDIES[name]
+    recorded, long = golden(name), "hybrid-static-minilm+maxsim_depth50"
+    recorded["pipelines"] = {long: next(iter(recorded["pipelines"].values()))}
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    with console.capture() as captured:
+        console.print(table(model.model_validate(recorded), CONTEXT))
+    beginnings = [line.split("  ")[0].strip() for line in captured.get().splitlines()]
+    parts, whole = [], ""
+    for line in beginnings:
+        if long.startswith(whole + line) and line and whole != long:
+            parts, whole = [*parts, line], whole + line
+    assert whole == long
+    assert all(part[-1] in "-_+" for part in parts[:-1])

@@ -292,6 +292,15 @@ def test_what_was_imported_stands_beside_and_two_draws_never_share_a_query(eval_
     label(eval_file, imported=tmp_path / "clicks.csv", ask_model=False)
     clicked = {each.pair: each.grade for each in LabelFile(report.folder).read() if each.judge == "import:clicks.csv"}
     assert clicked == {("q1", "d1"): 1, ("q2", "d2"): 0}
+    (tmp_path / "others.trec").write_text("q0 0 d0 7\nq1 0 d1 -3\nq2 0 gone 1\nq99 0 d1 1\n")
+    others = label(eval_file, imported=tmp_path / "others.trec", ask_model=False)
+    assert others.imported == (
+        "2 of 4 judgements of others.trec; 2 of documents that are not in the pool of their question; 2 beyond 0 to 3, "
+        "taken for the nearest of these"
+    )
+    (tmp_path / "clicks.csv").write_text("query_id,doc_id,shown,clicked\nq1,d1,10,12\n")
+    with pytest.raises(BadInput, match="it was clicked 12 times and shown 10 times"):
+        label(eval_file, imported=tmp_path / "clicks.csv", ask_model=False)
 
 
 def test_a_document_that_is_added_waits_for_a_judgement_and_comes_before_new_draws(eval_file: Path) -> None:

@@ -121,6 +121,7 @@ def test_nothing_is_told_or_saved_without_the_secret_the_own_name_and_a_sound_re
         ('{"person": "model:x"}', "give a name without a colon"),
         ('{"person": "a", "query_id": "q1", "doc_id": "d0", "grade": 4}', "a grade is 0, 1, 2 or 3"),
         ('{"person": "a", "query_id": "q1", "doc_id": "d0", "grade": true}', "a grade is 0, 1, 2 or 3"),
+        ('{"person": "a", "query_id": "q1", "doc_id": "d0", "grade": 1.0}', "a grade is 0, 1, 2 or 3"),
         (
             '{"person": "a", "query_id": "q1", "doc_id": "d5", "grade": 1}',
             "the passage 'd5' is not in the pool of 'q1'; reload the page",

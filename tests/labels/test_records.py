@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing as mp
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,15 @@ import pytest
 from ragprof.judge.labelled import judgements_of
 from ragprof.labels.agreement import compared, flip_rate, same_family
 from ragprof.labels.pool import PooledQuery, keep_pool, missed, pooled
-from ragprof.labels.records import DrawFile, LabelFile, PassageLabel, QueryDraw, best_grades, write_out
+from ragprof.labels.records import (
+    DrawFile,
+    LabelFile,
+    PassageLabel,
+    QueryDraw,
+    append_records,
+    best_grades,
+    write_out,
+)
 from ragprof.labels.rubric import grade_of, judge_prompt
 
 AT = "2026-11-30T12:00:00Z"
@@ -162,3 +170,29 @@ def test_what_nobody_found_is_estimated_from_the_sample_with_its_interval() -> N
 )
 def test_a_judge_and_a_reranker_of_one_family_are_known_by_their_names(judge: str, other: str, same: bool) -> None:
     assert same_family(judge, other) is same
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"grade": 99}, {"grade": -1}, {"grade": "three"}, {"grade": 1.5}, {"grade": True}, {"state": "sure"},
+        {"source": "oracle"}, {"strange": 1}, {"judge": 7}, {"doc_id": None}, {"second": 4}, {"state": "skipped"},
+    ],
+)  # fmt: skip
+def test_a_line_that_somebody_edited_with_its_checksum_counts_for_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, edit: dict[str, object]
+) -> None:
+    store = LabelFile(tmp_path)
+    append_records(store.path, [{**asdict(said("q1", "d1", 2)), **edit}])
+    store.append([said("q2", "d1", 0)])
+    with caplog.at_level(logging.WARNING, logger="ragprof"):
+        assert [label.query_id for label in store.read()] == ["q2"]
+    assert f"1 line of {store.path} cut off or damaged" in caplog.text
+
+
+@pytest.mark.parametrize("edit", [{"chance": 0}, {"chance": 2.0}, {"chance": "0.5"}, {"among": None}, {"more": 1}])
+def test_a_draw_that_somebody_edited_counts_for_nothing(tmp_path: Path, edit: dict[str, object]) -> None:
+    draws = DrawFile(tmp_path)
+    append_records(draws.path, [{**asdict(QueryDraw("q1", 0.5, 2, AT)), **edit}])
+    draws.append([QueryDraw("q2", 0.5, 2, AT)])
+    assert [draw.query_id for draw in draws.read()] == ["q2"]

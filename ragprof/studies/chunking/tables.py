@@ -106,7 +106,7 @@ def chunking_table(section: ChunkingSection, _context: Context) -> RenderableTyp
     from ragprof.report.terminal import INDENT, bullets, empty_table, said
 
     table = empty_table()
-    table.add_column("chunking", overflow="fold", min_width=14)
+    table.add_column("chunking", overflow="fold", ratio=1, min_width=14)
     for title in ("recall", "precision", "IoU", "context\ntokens", "index"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, rows in section.pipelines.items():
