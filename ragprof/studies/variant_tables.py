@@ -131,7 +131,7 @@ def variants_listing(pipelines: Mapping[str, Sequence[PricedVariant]], *, named:
     judged = any(row.quality for row in every)
     as_one = any(row.as_one for row in every)
     table = empty_table()
-    table.add_column("corpus", overflow="fold", ratio=1, min_width=14)
+    table.add_column("corpus", overflow="fold", min_width=14)
     titles = [*([metric] if judged else []), *(["copies\nas one"] if as_one else []), "context\ntokens", "index"]
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
