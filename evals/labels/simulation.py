@@ -226,6 +226,39 @@ def coverage(folder: Path, runs: int, judges: Sequence[Judge] = JUDGES) -> dict[
     return found
 
 
+def qualities(folder: Path, runs: int) -> dict[float, dict[str, float]]:
+    """kappa of judge and person -> figure and choice -> by how much the corrected interval is narrower than the
+    person's alone, for judges from one that never errs to one that is of little use."""
+    print(
+        f"{runs} label runs each; 20 of 300 questions judged by a person; how much narrower the corrected interval is"
+    )
+    single, two = pool_of(folder, "bm25", "bm25"), pool_of(folder, "static", "hybrid")
+    asked = (
+        ("bm25, evenly", single, lambda pool, grades: pool.score(0, grades), evenly),
+        ("hybrid - static, evenly", two, Pool.difference, evenly),
+        ("hybrid - static, actively", two, Pool.difference, actively),
+    )
+    found = {}
+    for miss in (0.0, 0.05, 0.10, 0.15, 0.20, 0.30):
+        judge = Judge(f"misses {miss:.0%}", miss, miss / 2)
+        narrower = {}
+        for name, pool, value, weights in asked:
+            done = [label_run(pool, value, judge, weights, (20,), twice=True, seed=seed)[0] for seed in range(runs)]
+            narrower[name] = 1 - width([run.corrected for run in done]) / width([run.alone for run in done])
+        agreed = kappa(two, judge)
+        print(f"| {miss:.0%} | {miss / 2:.1%} | {agreed:.2f} | {' | '.join(f'{by:.0%}' for by in narrower.values())} |")
+        found[agreed] = narrower
+    return found
+
+
+def kappa(pool: Pool, judge: Judge) -> float:
+    """Cohen's, of relevant against not, over all pooled passages."""
+    model = (pool.judged(judge, np.random.default_rng(0)) > 0)[pool.is_there]
+    person = (pool.truth > 0)[pool.is_there]
+    by_chance = model.mean() * person.mean() + (1 - model.mean()) * (1 - person.mean())
+    return float(((model == person).mean() - by_chance) / (1 - by_chance))
+
+
 def false_keeps(folder: Path, runs: int) -> dict[str, float]:
     """judge -> share of runs in which the corrected interval tells of a gain that is none."""
     pool = pool_of(folder, "static", "hybrid")
@@ -305,3 +338,4 @@ if __name__ == "__main__":
     pool_misses(given, number // 5)
     false_keeps(given, number)
     curve(given, number // 5)
+    qualities(given, number // 5)

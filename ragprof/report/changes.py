@@ -61,7 +61,14 @@ def _panel(shifts: Sequence[Shift], pipelines: Sequence[str], colours: Mapping[s
     colour = alt.Color(
         "pipeline:N", legend=None, scale=alt.Scale(domain=names, range=[colours[name] for name in pipelines])
     )
-    axis = alt.Axis(title=None, format="+,~r", labelExpr="datum.value == 0 ? '0' : datum.label", tickCount=6)
+    axis = alt.Axis(
+        title=None,
+        format="+,~r",
+        labelExpr="datum.value == 0 ? '0' : datum.label",
+        tickCount=6,
+        labelOverlap="greedy",
+        labelSeparation=6,
+    )
     tooltip = [alt.Tooltip("pipeline:N", title="Pipeline"), alt.Tooltip("variant:N", title="Variant"),
                alt.Tooltip("told:N", title="Change")]  # fmt: skip
     base = alt.Chart(rows(data)).encode(y=y, yOffset=offset, color=colour)

@@ -78,3 +78,9 @@ def test_long_names_of_pipelines_break_at_their_joints(name: str) -> None:
             parts, whole = [*parts, line], whole + line
     assert whole == long
     assert all(part[-1] in "-_+" for part in parts[:-1])
+
+
+def test_kinds_of_which_nothing_was_found_have_no_row_of_noughts() -> None:
+    found = curate.found_table(CurateSection.model_validate(golden("curate")))
+    assert [row.cells[0].text for row in found.rows] == ["Exact copies", "Empty pages", "Old versions"]
+    assert "Nothing was found of: versions that contradict the ones that are kept, near copies, " in str(found.note)

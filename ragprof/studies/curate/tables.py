@@ -40,7 +40,8 @@ def show(section: CurateSection, context: Context) -> list[ReportPart]:
 
 
 def found_table(section: CurateSection) -> Table:
-    """A row a kind."""
+    """A row a kind that there is, in words those of which nothing was found."""
+    there = [each for each in section.kinds if each.documents]
     columns = {
         Column("Kind", numeric=False): lambda each: Cell(_plural(each)),
         Column("Documents"): lambda each: figure(figures.count(each.documents)),
@@ -52,9 +53,12 @@ def found_table(section: CurateSection) -> Table:
         "Found, not removed. A document is listed under the first kind that it is of; of boilerplate only the passages "
         "that repeat lines of many documents would go, and where a passage has more, only these lines."
     )
+    if absent := [WHAT[each.kind][1] for each in section.kinds if not each.documents]:
+        note += f" Nothing was found of: {', '.join(absent)}."
     if section.without_text:
-        note += f" {figures.counted(section.without_text, 'document')} without any text were never read in."
-    return Table.of("curate-found", "What was found", columns, section.kinds, note)
+        were = "was" if section.without_text == 1 else "were"
+        note += f" {figures.counted(section.without_text, 'document')} without any text {were} never read in."
+    return Table.of("curate-found", "What was found", columns, there or section.kinds, note)
 
 
 def _plural(each: KindFound) -> str:
@@ -65,7 +69,7 @@ def _plural(each: KindFound) -> str:
 def review_table(section: CurateSection) -> Table:
     """The beginning of the list."""
     columns = {
-        Column("Kind", numeric=False): lambda line: Cell(line.kind),
+        Column("Kind", numeric=False): lambda line: Cell(WHAT[line.kind][0]),
         Column("Document", numeric=False): lambda line: Cell(line.document, line.title or ""),
         Column("Stays", numeric=False): lambda line: Cell(line.kept or figures.DASH),
         Column("Alike"): lambda line: figure(figures.share(line.similarity)),
