@@ -73,7 +73,8 @@ Block: TypeAlias = Union[Sentences, Titled, Small, Table, Folded, Pair, Pipeline
 class ReportPart:
     """A part of the report under its own heading. `key` is its anchor, `link` its word in the contents at the top.
 
-    `last` puts it behind the studies: what the figures rest on. `details` are folded away in Markdown.
+    `last` puts it behind the studies: what the figures rest on. `details` are folded away in Markdown. `answer` is the
+    sentence that stands beside the heading while a part is closed; the first sentence of its blocks, if none is given.
     """
 
     key: str
@@ -82,3 +83,12 @@ class ReportPart:
     link: str = ""
     last: bool = False
     details: bool = False
+    answer: str = ""
+
+    def opened(self) -> tuple[str, Sequence[Block]]:
+        """The answer, and the blocks without it."""
+        match self.blocks:
+            case [Sentences(items=[first, *others]), *rest] if not self.answer:
+                return first, [Sentences(others), *rest]
+            case _:
+                return self.answer, self.blocks

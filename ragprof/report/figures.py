@@ -6,7 +6,7 @@ carry three significant digits, because their intervals rarely allow more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from math import inf
@@ -220,6 +220,18 @@ def with_interval(value: Any, interval: Interval, write: Callable[[Any], str]) -
     """A figure in a sentence: `0.340 (95% CI 0.284\u20130.394)`; without an interval the value alone."""
     ends = span(interval, write)
     return write(value) if ends == ABSENT else f"{write(value)} (95% CI {ends})"
+
+
+def from_least_to_most(estimates: Mapping[str, Any], write: Callable[[Any], str]) -> str:
+    """Estimates by name, the outermost two: `0.1 (95% CI 0.0\u20130.2) with a to 0.3 (95% CI 0.2\u20130.4) with b`."""
+    order = sorted(
+        (name for name, each in estimates.items() if each.mean is not None), key=lambda name: estimates[name].mean
+    )
+    ends = [
+        f"{with_interval(estimates[name].mean, estimates[name].interval, write)} with {name}"
+        for name in dict.fromkeys([*order[:1], *order[-1:]])
+    ]
+    return " to ".join(ends)
 
 
 def judged_beside(metric: str) -> str:

@@ -79,6 +79,7 @@ def drawn(charts: Mapping[str, Chart]) -> dict[str, Any]:
         ),
         "library": _trusted(_library()) if charts else "",
         "script": _asset("charts.js"),
+        "opening": _asset("parts.js"),
         "style": _asset("style.css"),
     }
 

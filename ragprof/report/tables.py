@@ -14,6 +14,8 @@ from ragprof.report.figures import ABSENT, UNPRICED, signed
 from ragprof.report.lookup import at
 
 T = TypeVar("T")
+MOST_COLUMNS = 6
+"""Of a table on a page, before a reader asks for more."""
 Tone: TypeAlias = Literal["", "absent", "unpriced", "better", "worse", "undecided", "quiet", "strong"]
 
 
@@ -40,12 +42,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`unit` is written under the title. Numeric columns are set flush right."""
+    """`unit` is written under the title. Numeric columns are set flush right.
+
+    `quiet` ones qualify another. Those that are `extra`, or quiet, are the first that a page with many does not show.
+    """
 
     title: str
     unit: str = ""
     numeric: bool = True
     quiet: bool = False
+    extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,20 @@ class Table:
     @property
     def grouped(self) -> bool:
         return any(row.span != 1 for row in self.rows)
+
+    @property
+    def extra(self) -> frozenset[int]:
+        """Places of the columns that a page shows only when asked for more: all but six.
+
+        The last one, if it is in words, is a verdict and stays, unless it is extra itself.
+        """
+
+        def weight(place: int) -> tuple[bool, bool, int]:
+            column = self.columns[place]
+            is_verdict = place == len(self.columns) - 1 and not column.numeric
+            return column.extra or column.quiet, not is_verdict, place
+
+        return frozenset(sorted(range(len(self.columns)), key=weight)[MOST_COLUMNS:])
 
 
 def figure(text: str, note: str = "", tone: Tone = "") -> Cell:

@@ -59,8 +59,8 @@ def variants_table(
     judged, as_one = any(row.quality for row in every), any(row.as_one for row in every)
     columns = [PIPELINE, Column("Corpus", numeric=False), Column("Passages")]
     columns += [Column(metric, "change, 95% interval")] if judged else []
-    columns += [Column(metric, "copies as one")] if as_one else []
-    columns += [Column(figures.judged_beside(metric))] if judged else []
+    columns += [Column(metric, "copies as one", extra=True)] if as_one else []
+    columns += [Column(figures.judged_beside(metric), extra=True)] if judged else []
     columns += [Column("Context tokens", "per query"), Column("USD", "per 1,000 queries"), Column("Index")]
     columns += [Column("Embedding", "USD, once")] if any(row.embed_usd for row in every) else []
     table: list[Row] = []

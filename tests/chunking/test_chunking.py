@@ -154,9 +154,8 @@ def test_marked_spans_take_the_place_of_answers(chunked: Result, section: dict[s
         "of documents that the corpus does not have": 1,
         "whose words are not in their document": 1,
     }
-    assert section["statements"][0].endswith(
-        "spans are those that a file marks for 2 questions and the answers of 8 questions."
-    )
+    told = "spans are those that a file marks for 2 questions and the answers of 8 questions."
+    assert [sentence for sentence in section["statements"] if sentence.endswith(told)]
     spans = pd.read_parquet(chunked.folder / "chunking" / "spans.parquet").set_index(["variant", "query_id"])
     whole = spans.loc[("text 400", "q19")]
     assert (whole["recall"], whole["precision"] < 0.2) == (1.0, True)  # six words of a page

@@ -100,7 +100,7 @@ def test_every_chart_is_there_once_as_a_still_and_once_as_a_specification(page: 
     keys = list(_specifications(page))
     assert keys == ["time", "latency-quality", "cost-quality", "differences", "stage-quality", "tokens"]
     assert len(re.findall(r'<svg[^>]* class="marks"', page)) == page.count('class="still"') == 6
-    assert len(_Page(page).scripts) == 3
+    assert len(_Page(page).scripts) == 4
 
 
 def test_absent_is_shown_as_such_and_unpriced_too(page: str) -> None:
@@ -117,7 +117,7 @@ def test_hostile_texts_are_shown_and_never_run(main_run: ProfileSection) -> None
     parsed = _Page(page)
     assert HOSTILE in parsed.shown()
     assert not [tag for tag, attributes in parsed.tags if tag == "img" or "onerror" in attributes]
-    assert len(parsed.scripts) == 3
+    assert len(parsed.scripts) == 4
     assert HOSTILE in json.dumps(_specifications(page), ensure_ascii=False).replace('\\"', '"').replace("\\n", " ")
 
 

@@ -118,7 +118,8 @@ def test_a_sample_is_told_with_its_size_and_its_seed(
         place / "handbook.toml", place / "former", sample=12, changes={"seed": 3}, out=place / "out"
     ).summary["screen"]
     assert (found["source_documents"], found["sampled_documents"], found["seed"]) == (41, 12, 3)
-    assert found["statements"][0].startswith("former: 12 of 41 documents, drawn with seed 3; about")
+    assert found["statements"][0].startswith("Adding all of former changes nDCG@10 by ")
+    assert "former: 12 of 41 documents, drawn with seed 3; about" in " ".join(found["statements"])
     assert "dense: the 12 of the sample alone change nDCG@10 by" in " ".join(found["statements"])
     held = 0
     for name, each in found["pipelines"].items():

@@ -84,7 +84,7 @@ def analyse(folder: Path) -> AuditSection:
     section = AuditSection(
         times=manifest["times"], queries=len(manifest["queries"]), threads=counts, pipelines=pipelines
     )
-    sentences = [*_repeated(section), *_other_ways(section, configs), *_of_pipelines(section)]
+    sentences = [*_overall(section), *_repeated(section), *_other_ways(section, configs), *_of_pipelines(section)]
     return section.model_copy(update={"statements": [f"{words[0].upper()}{words[1:]}." for words in sentences]})
 
 
@@ -193,6 +193,16 @@ def effect(rows: Sequence[StageCheck]) -> str:
 def queries(number: int) -> str:
     """`1 query`, `20 queries`."""
     return counted(number, "query", "queries")
+
+
+def _overall(section: AuditSection) -> Iterator[str]:
+    """The answer: how much of what was done again was the same to the last bit."""
+    checks = [each for pipeline in section.pipelines.values() for each in pipeline.stages]
+    same = sum(each.identical for each in checks)
+    if same == len(checks):
+        yield f"everything repeats to the last bit: {counted(same, 'check')} over all stages"
+    else:
+        yield f"{same:,} of {counted(len(checks), 'check')} repeat to the last bit, {len(checks) - same:,} do not"
 
 
 def _repeated(section: AuditSection) -> Iterator[str]:

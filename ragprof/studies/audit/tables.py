@@ -27,7 +27,7 @@ def stages(section: AuditSection) -> Table:
     columns = (
         *(PIPELINE, Column("Stage", numeric=False), Column("What", numeric=False), Column("Checked", "queries")),
         *(Column("Outcome", numeric=False), Column("Largest difference"), Column("Quality shift", "of the mean")),
-        Column("Note", numeric=False),
+        Column("Note", numeric=False, extra=True),
     )
     rows: list[Row] = []
     for name, pipeline in section.pipelines.items():

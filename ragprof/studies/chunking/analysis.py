@@ -79,19 +79,6 @@ def _paired(spans: pd.DataFrame, number: str, variant: str, base: str, seed: int
 
 
 def _sentences(section: ChunkingSection) -> Iterator[str]:
-    whole = section.queries - section.answered - section.marked
-    kinds = [
-        f"those that a file marks for {figures.counted(section.marked, 'question')}" if section.marked else "",
-        f"the answers of {figures.counted(section.answered, 'question')}" if section.answered else "",
-        f"the whole relevant documents of {whole:,}" if whole else "",
-    ]
-    yield (
-        f"{len(section.cuts)} ways to cut the same documents, each in prompts of at most {section.budget:,} tokens; "
-        f"spans are {figures.listed([each for each in kinds if each])}."
-    )
-    if section.left_out:
-        reasons = figures.listed([f"{count:,} {reason}" for reason, count in section.left_out.items()])
-        yield f"{figures.counted(sum(section.left_out.values()), 'span')} of the file could not be used: {reasons}."
     for name, rows in section.pipelines.items():
         told = [row for row in rows[1:] if row.recall is not None and row.recall.change is not None]
         decided = [row for row in told if _side(row.recall)]
@@ -106,6 +93,19 @@ def _sentences(section: ChunkingSection) -> Iterator[str]:
             f"{name}: with {best.priced.variant} the prompt holds {word} of the spans: token recall changes by "
             f"{changed(best.recall, figures.score)}, precision by {changed(best.precision, figures.score)}."
         )
+    whole = section.queries - section.answered - section.marked
+    kinds = [
+        f"those that a file marks for {figures.counted(section.marked, 'question')}" if section.marked else "",
+        f"the answers of {figures.counted(section.answered, 'question')}" if section.answered else "",
+        f"the whole relevant documents of {whole:,}" if whole else "",
+    ]
+    yield (
+        f"{len(section.cuts)} ways to cut the same documents, each in prompts of at most {section.budget:,} tokens; "
+        f"spans are {figures.listed([each for each in kinds if each])}."
+    )
+    if section.left_out:
+        reasons = figures.listed([f"{count:,} {reason}" for reason, count in section.left_out.items()])
+        yield f"{figures.counted(sum(section.left_out.values()), 'span')} of the file could not be used: {reasons}."
     for cut in section.cuts:
         if cut.cut_answers is not None and cut.cut_answers.mean:
             share = figures.with_interval(cut.cut_answers.mean, cut.cut_answers.interval, figures.share)

@@ -35,6 +35,23 @@ def score(section: GrowthSection, name: str, point: GrowthPoint) -> EstimateValu
     return point.scores.get(final_stage(section, name), {}).get(section.metric)
 
 
+def answer(section: GrowthSection) -> str:
+    """What the largest corpus does to the leading metric, or without judgements to the latency."""
+    ends = {name: (found[0], found[-1]) for name in section.pipelines if len(found := points(section, name)) > 1}
+    if not ends:
+        return ""
+    sizes = " to ".join(figures.count(end.size) for end in next(iter(ends.values())))
+    changes = {name: last.change for name, (_, last) in ends.items() if section.judged and last.change is not None}
+    if told := figures.from_least_to_most(changes, figures.difference):
+        return f"From {sizes} passages {section.metric} changes by {told}."
+    latest = {name: end for name, end in ends.items() if not end[1].latency_withheld}
+    if not latest:
+        return ""
+    slowest = max(latest, key=lambda name: latest[name][1].end_to_end.p50_ns)
+    before, after = (figures.duration(end.end_to_end.p50_ns) for end in latest[slowest])
+    return f"From {sizes} passages the slowest pipeline, {slowest}, goes from {before} to {after} at p50."
+
+
 def drawn_forecast(section: GrowthSection, name: str, quantity: str) -> Forecast | None:
     """The forecast that the study prefers, else the first that does not abstain."""
     found = [one for one in section.forecast if (one.pipeline, one.quantity) == (name, quantity) and one.at]

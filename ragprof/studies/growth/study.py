@@ -119,7 +119,7 @@ def price(folder: Path, pricing: Pricing) -> None:
 
 def show(section: GrowthSection, context: Context) -> list[ReportPart]:
     """What flatters first, then quality, what moves it, and what it takes."""
-    from ragprof.studies.growth import charts
+    from ragprof.studies.growth import charts, lookup
 
     if not section.judged:
         costs = [
@@ -127,7 +127,7 @@ def show(section: GrowthSection, context: Context) -> list[ReportPart]:
             *(charts.cost(section, context), tables.forecasts(section), Folded(tables.other_forecasts(section))),
             Pair(tables.curves(section), tables.work(section)),
         ]
-        return [ReportPart("growth", "Growth", costs, link="Growth")]
+        return [ReportPart("growth", "Growth", costs, link="Growth", answer=lookup.answer(section))]
     blocks = [
         *(Sentences(section.notes), tables.glance(section), charts.quality(section, context)),
         *(tables.crossovers(section), tables.forecasts(section), Folded(tables.other_forecasts(section))),
@@ -138,7 +138,7 @@ def show(section: GrowthSection, context: Context) -> list[ReportPart]:
         *(charts.depth(section, context), charts.time(section, context), Folded(tables.resources(section))),
         *(charts.cost(section, context), Pair(tables.curves(section), tables.work(section))),
     ]
-    return [ReportPart("growth", "Growth", blocks, link="Growth")]
+    return [ReportPart("growth", "Growth", blocks, link="Growth", answer=lookup.answer(section))]
 
 
 STUDY: Study[Growing, GrowthSection] = Study(

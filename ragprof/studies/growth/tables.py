@@ -77,8 +77,12 @@ def glance(section: GrowthSection) -> Table:
     columns = (
         *(PIPELINE, SIZE),
         *(Column(metric, "final ranking"), Column(figures.judged_beside(metric), quiet=True)),
-        *(Column("Change", "from the smallest"), Column(precision, "final ranking")),
-        *(Column("Relevant", "of injected tokens"), Column("p50", "end to end"), Column("Cost", "per 1,000 queries")),
+        *(Column("Change", "from the smallest"), Column(precision, "final ranking", extra=True)),
+        *(
+            Column("Relevant", "of injected tokens", extra=True),
+            Column("p50", "end to end"),
+            Column("Cost", "per 1,000 queries"),
+        ),
     )
 
     def cells(name: str, point: GrowthPoint) -> Cells:
@@ -310,8 +314,10 @@ def _forecasts(section: GrowthSection, key: str, title: str, *, foremost: bool) 
     tried = {forecast.held_out.size for forecast in section.forecast} - {None}
     columns = (
         *(PIPELINE, Column("Quantity", "model", numeric=False)),
-        Column("Predicted", f"at {figures.count(tried.pop())}" if len(tried) == 1 else "at the held-out size"),
-        *(Column("Measured", "there"), Column("Error")),
+        Column(
+            "Predicted", f"at {figures.count(tried.pop())}" if len(tried) == 1 else "at the held-out size", extra=True
+        ),
+        *(Column("Measured", "there", extra=True), Column("Error")),
         *(Column("Forecast", f"at {figures.count(size)}") for size in targets),
         Column("Verdict", numeric=False),
     )

@@ -39,6 +39,30 @@ def headline(section: ProfileSection, *, answered: Collection[str] = ()) -> list
     return [sentence for sentence in sentences if sentence]
 
 
+def answers(section: ProfileSection) -> dict[str, str]:
+    """What each part of the report says in a sentence, by its key; shown beside the heading while it is closed."""
+    ones = section.pipelines
+    fronts = {"time": section.pareto.latency, "money": section.pareto.cost}
+    on_front = "; ".join(f"for {what} {figures.listed(names)}" for what, names in fronts.items() if names)
+    noisy = [name for name, one in ones.items() if one.noise.noisy or one.latency_withheld]
+    rounds = "the rounds agree" if not noisy else f"timings of {figures.listed(noisy)} are noisy or those of other work"
+    priced = [rate.verified for rate in section.rates if rate.verified]
+    rates = f"rates that were read at their sources between {min(priced)} and {max(priced)}" if priced else "no rates"
+    if priced and min(priced) == max(priced):
+        rates = f"rates that were read at their sources on {priced[0]}"
+    cpu = section.environment.get("cpu")
+    return {
+        "time": _slowest_stage(section),
+        "trade-off": f"No other pipeline measured here is better and takes less: {on_front}." if on_front else "",
+        "quality": _leaders(section),
+        "overlap": _unjudged(section),
+        "resources": _context(section),
+        "trust": f"Stages account for {figures.share(min(one.closure for one in ones.values()))} of the time or more; "
+        f"{rounds}.",
+        "origin": f"Measured on {cpu or 'this machine'}, with {rates}.",
+    }
+
+
 def warnings(section: ProfileSection, notices: Sequence[str]) -> list[str]:
     """What a reader must know before believing a figure; the judge pass's notices first.
 

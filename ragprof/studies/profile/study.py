@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,10 @@ def analyse(folder: Path) -> ProfileSection:
 def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
     """What was found goes before the other studies, what it rests on behind them."""
     from ragprof.studies.profile import charts, tables
+    from ragprof.studies.profile.headline import answers
 
-    return (
+    answered = answers(section)
+    parts = (
         ReportPart("glance", "", [tables.glance(section)]),
         ReportPart("time", "Time", [charts.stage_times(section), tables.latency(section)], "Time", details=True),
         *(_quality_parts(section, context) if section.judged else _unjudged_parts(section)),
@@ -92,6 +95,7 @@ def show(section: ProfileSection, context: Context) -> Sequence[ReportPart]:
             details=True,
         ),
     )
+    return [replace(part, answer=answered.get(part.key, "")) for part in parts]
 
 
 def _quality_parts(section: ProfileSection, context: Context) -> tuple[ReportPart, ...]:

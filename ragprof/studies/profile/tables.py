@@ -60,10 +60,10 @@ def glance(section: ProfileSection) -> Table:
     fronts = dict(section.pareto)
     quality: Columns = {
         Column(metric, "final ranking"): lambda name: score_cell(section.final_scores(name), metric),
-        Column(judged): lambda name: judged_cell(section.final_scores(name), metric),
+        Column(judged, extra=True): lambda name: judged_cell(section.final_scores(name), metric),
     }
     front: Columns = {
-        Column("On the front", numeric=False): lambda name: Cell(
+        Column("On the front", numeric=False, extra=True): lambda name: Cell(
             ", ".join(front for front in fronts if name in fronts[front]) or figures.DASH, tone="quiet"
         )
     }
@@ -107,7 +107,7 @@ def latency(section: ProfileSection) -> Table:
         PIPELINE,
         Column("Stage", numeric=False),
         *(Column(quantile) for quantile in QUANTILES),
-        Column("n", "timings"),
+        Column("n", "timings", extra=True),
         Column("Cold start", "first query"),
     )
     rows: list[Row] = []
@@ -306,7 +306,7 @@ def comparisons(section: ProfileSection) -> Table:
         Column("Difference", "95% interval"): lambda pair: interval_cell(
             pair.difference, pair.interval, figures.difference
         ),
-        Column("p"): lambda pair: figure(figures.p_value(pair.p)),
+        Column("p", extra=True): lambda pair: figure(figures.p_value(pair.p)),
         Column("p", "Holm"): lambda pair: figure(figures.p_value(pair.p_holm)),
         Column("n", "queries"): lambda pair: figure(figures.count(pair.n)),
         Column("Verdict", numeric=False): lambda pair: verdict_cell(pair, sizes[pair.metric]),

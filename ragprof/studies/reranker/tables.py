@@ -140,9 +140,9 @@ def glance(section: RerankerSection) -> Table:
             added_cell(of[name].statement, "p50"), of[name].latency_withheld
         ),
         Column("Reranker", PER_1000): lambda name: marked(money_cells(of[name].statement)[0], of[name].cost_withheld),
-        Column("Prompt tokens saved", PER_1000): lambda name: money_cells(of[name].statement)[1],
+        Column("Prompt tokens saved", PER_1000, extra=True): lambda name: money_cells(of[name].statement)[1],
         Column("Net", PER_1000): lambda name: marked(money_cells(of[name].statement)[2], of[name].cost_withheld),
-        Column("Questions", "n"): lambda name: figure(figures.count(of[name].gain.n)),
+        Column("Questions", "n", extra=True): lambda name: figure(figures.count(of[name].gain.n)),
     }
     reasons = [
         f"{name} ({one.statement.billing.unpriced})" for name, one in of.items() if one.statement.billing.unpriced
@@ -376,14 +376,15 @@ def alternatives(name: str, one: RerankerVerdict) -> Table:
     """This pipeline first, then what else was tried. No rows where there is nothing beside it."""
     own = one.statement.own
     columns = (
-        *(_worded("Alternative"), Column("k", "chunks"), Column("Depth", "candidates"), _worded("Metric")),
+        *(_worded("Alternative"), Column("k", "chunks", extra=True), Column("Depth", "candidates", extra=True)),
+        _worded("Metric"),
         *(
             Column("Quality", "95% interval"),
             Column("Difference", "to this pipeline"),
             _worded("Is"),
             Column("Whole bill", PER_1000),
         ),
-        *(Column("p50", "of a query"), Column("Prompt", "tokens a query")),
+        *(Column("p50", "of a query"), Column("Prompt", "tokens a query", extra=True)),
     )
     this = (
         *(Cell(name, "as it is", pipeline=name), figure(figures.count(one.k)), figure(figures.count(one.own_depth))),
@@ -427,8 +428,8 @@ def depths(one: RerankerVerdict) -> Table:
         Column("p50", "live"): lambda step: figure(
             figures.duration(step.p50_ns), figures.span(step.p50_interval_ns, figures.duration)
         ),
-        Column("p50", "composed"): lambda step: figure(figures.duration(step.composed_p50_ns)),
-        Column("Timed", "queries"): lambda step: figure(figures.count(step.timed_queries)),
+        Column("p50", "composed", extra=True): lambda step: figure(figures.duration(step.composed_p50_ns)),
+        Column("Timed", "queries", extra=True): lambda step: figure(figures.count(step.timed_queries)),
         Column("Reranker", PER_1000): lambda step: _work_cells(step, one.statement)[1],
         Column("Net", PER_1000): lambda step: _work_cells(step, one.statement)[2],
         Column("Prompt", "tokens"): lambda step: _work_cells(step, one.statement)[0],

@@ -132,16 +132,8 @@ def _sentences(section: ScreenSection) -> Iterator[str]:
     whole = section.sampled_documents >= section.source_documents
     size = counted(section.source_documents, "document")
     of = f"all {size}" if whole else f"{section.sampled_documents:,} of {size}, drawn with seed {section.seed}"
-    yield f"{section.source}: {of}; about {figures.rough_count(section.source_tokens)} tokens in all."
-    if section.similar is not None:
-        told = figures.with_interval(section.similar.mean, section.similar.interval, figures.share)
-        yield (
-            f"{told} of its documents are as close to what today's questions find as half of today's corpus is; the "
-            "others are unrelated."
-        )
-    if section.copies.mean:
-        told = figures.with_interval(section.copies.mean, section.copies.interval, figures.share)
-        yield f"{told} of its documents are in the corpus already, word for word."
+    if told := figures.from_least_to_most(_quality(section), figures.difference):
+        yield f"Adding all of {section.source} changes {section.metric} by {told}."
     for name, each in section.pipelines.items():
         yield f"{name}: adding it {figures.listed(_changes(section, each.effects[0]))}."
         if not whole and (sample := each.effects[1]).quality is not None:
@@ -152,6 +144,16 @@ def _sentences(section: ScreenSection) -> Iterator[str]:
                 else f", half as many by {figures.difference(sample.quality_of_half)}"
             )
             yield f"{name}: the {sample.documents:,} of the sample alone change {section.metric} by {told}{half}."
+    yield f"{section.source}: {of}; about {figures.rough_count(section.source_tokens)} tokens in all."
+    if section.similar is not None:
+        told = figures.with_interval(section.similar.mean, section.similar.interval, figures.share)
+        yield (
+            f"{told} of its documents are as close to what today's questions find as half of today's corpus is; the "
+            "others are unrelated."
+        )
+    if section.copies.mean:
+        told = figures.with_interval(section.copies.mean, section.copies.interval, figures.share)
+        yield f"{told} of its documents are in the corpus already, word for word."
     if not whole:
         yield (
             "What the whole of it does is estimated from how many passages of the sample come before each of today's "
@@ -162,6 +164,12 @@ def _sentences(section: ScreenSection) -> Iterator[str]:
             "Nobody has judged the new documents: each counts as irrelevant here, so quality is what it costs the "
             "questions of today if the source answers none of them."
         )
+
+
+def _quality(section: ScreenSection) -> dict[str, EstimateValue]:
+    """The change by pipeline that all of it makes, where more than one was judged."""
+    found = {name: each.effects[0].quality for name, each in section.pipelines.items()}
+    return {name: each for name, each in found.items() if each is not None} if len(found) > 1 else {}
 
 
 def _changes(section: ScreenSection, effect: AddedEffect) -> list[str]:

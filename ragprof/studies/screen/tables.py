@@ -56,8 +56,8 @@ def effects_table(section: ScreenSection) -> Table:
     judged = any(each.quality is not None for each in section.pipelines.values())
     embedded = any(each.added_embed_usd for each in section.pipelines.values())
     quality = (
-        *(Column(section.metric, "change"), Column(section.metric, "half as many")),
-        Column(figures.judged_beside(section.metric), "change"),
+        *(Column(section.metric, "change"), Column(section.metric, "half as many", extra=True)),
+        Column(figures.judged_beside(section.metric), "change", extra=True),
     )
     columns = (
         *(PIPELINE, Column("Added", numeric=False), Column("Documents")),
