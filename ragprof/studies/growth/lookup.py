@@ -44,11 +44,15 @@ def answer(section: GrowthSection) -> str:
     changes = {name: last.change for name, (_, last) in ends.items() if section.judged and last.change is not None}
     if told := figures.from_least_to_most(changes, figures.difference):
         return f"From {sizes} passages {section.metric} changes by {told}."
-    latest = {name: end for name, end in ends.items() if not end[1].latency_withheld}
+    latest = {
+        name: (first.end_to_end.p50_ns, last.end_to_end.p50_ns)
+        for name, (first, last) in ends.items()
+        if first.end_to_end and last.end_to_end and not last.latency_withheld
+    }
     if not latest:
         return ""
-    slowest = max(latest, key=lambda name: latest[name][1].end_to_end.p50_ns)
-    before, after = (figures.duration(end.end_to_end.p50_ns) for end in latest[slowest])
+    slowest = max(latest, key=lambda name: latest[name][1])
+    before, after = map(figures.duration, latest[slowest])
     return f"From {sizes} passages the slowest pipeline, {slowest}, goes from {before} to {after} at p50."
 
 
