@@ -203,7 +203,8 @@ def test_stages_of_a_live_query_are_within_it_and_the_first_token_within_its_sta
     stages = live[["embed_ns", "search_ns", "rerank_ns", "inject_ns", "generate_ns"]]
     assert (stages.sum(axis=1) <= live["end_to_end_ns"]).all()
     assert (live["first_token_ns"] + live["decode_ns"] == live["generate_ns"]).all()
-    assert (live["excluded_ns"] == 0).all()
+    # What FAISS's search does besides the library's own call and turning rows into documents.
+    assert (live["excluded_ns"].ge(0) & live["excluded_ns"].eq(0).eq(live["pipeline"] == "bm25")).all()
     for name, absent in {"bm25": [True, True], "dense": [False, True], "hybrid+overlap": [False, False]}.items():
         stages = live[live["pipeline"] == name][["embed_ns", "rerank_ns"]]
         assert stages.isna().all().tolist() == stages.isna().any().tolist() == absent

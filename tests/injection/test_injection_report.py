@@ -350,7 +350,7 @@ def test_on_a_page_hostile_texts_are_shown_and_never_run() -> None:
     names = ("bm25", HOSTILE, "hybrid", "hybrid+overlap")
     context = Context(names, "nDCG@10", {}, pipeline_colours(names))
     drawn = page(Front("t", "", (), (), (), "", ""), show(renamed(HOSTILE), context), context.colours)
-    assert drawn.count("<script") == 3
+    assert drawn.count("<script") == 4
     assert "<img" not in drawn.partition('<script type="application/json"')[0]
     assert drawn.count("&lt;img src=x onerror=alert(1)&gt;|") > 20
 
@@ -358,7 +358,7 @@ def test_on_a_page_hostile_texts_are_shown_and_never_run() -> None:
 @pytest.mark.usefixtures("real_pictures")
 def test_on_a_page_statements_stand_first_and_notes_last(section: InjectionSection) -> None:
     drawn = page(Front("t", "", (), (), (), "", ""), show(section, CONTEXT), CONTEXT.colours)
-    part = drawn.partition('<section id="injection">')[2].partition("</section>")[0]
+    part = drawn.partition('<section id="injection"')[2].partition("</section>")[0]
     places = [part.index(words) for words in (section.statements[1], "Answers at a glance", "Unit economics")]
     assert places == sorted(places)
     assert part.index(section.notes[1]) > places[-1]

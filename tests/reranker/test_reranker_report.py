@@ -326,7 +326,7 @@ def test_hostile_texts_are_shown_and_never_run(section: RerankerSection) -> None
     parts = show(hostile, context(hostile))
     html = page(FRONT, parts, context(hostile).colours)
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in html
-    assert html.count("<script") == 3
+    assert html.count("<script") == 4
     text = as_part(parts[0])
     assert "<script" not in text
     assert (
