@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import resource
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,6 +30,20 @@ def describe() -> dict[str, Any]:
         "gpu": gpu_name(),
         "packages": {name: found for name in PACKAGES if (found := installed(name)) is not None},
     }
+
+
+def revision(folder: Path) -> str | None:
+    """The commit that is checked out around a folder; None outside a repository, and where git is not installed.
+
+    What a repository may have run on its own account is switched off: hooks and its file system monitor.
+    """
+    safe = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+    command = ["git", "-C", str(folder), *safe, "rev-parse", "--verify", "--quiet", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found if re.fullmatch(r"[0-9a-f]{40,64}", found) else None
 
 
 def installed(package: str) -> str | None:

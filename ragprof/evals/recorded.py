@@ -121,6 +121,7 @@ class MainManifest(TypedDict, total=False):
     job: str
     ragprof_version: str
     created: Dated
+    revision: str
     corpus: RecordedCorpus
     queries: int
     questions: str

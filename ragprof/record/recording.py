@@ -132,6 +132,7 @@ class Subject:
     """What is recorded: a checked configuration, its corpus and questions, and the pipelines' parts.
 
     `smallest_part` is how many passages a part of the corpus needs at least; None where nobody may choose one.
+    `revision` is the commit that is checked out around the eval file, if there is one.
     """
 
     config: EvalConfig
@@ -139,6 +140,7 @@ class Subject:
     queries: tuple[Query, ...]
     pipelines: tuple[Parts, ...]
     smallest_part: int | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -490,6 +492,7 @@ def manifest(subject: Subject, tokens: pd.DataFrame, work: dict[str, int], timin
             "sha256": subject.corpus.sha256,
             "versions": subject.corpus.manifest.get("versions"),
         },
+        **({} if subject.revision is None else {"revision": subject.revision}),
         "queries": len(subject.queries),
         "questions": fingerprint_of(subject.queries),
         "identities": redacted(identities(subject.pipelines)),

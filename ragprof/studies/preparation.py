@@ -10,6 +10,7 @@ from pathlib import Path
 from ragprof.core import Query, ScoredDoc, registry
 from ragprof.core.clock import SILENT, Progress, step, today
 from ragprof.core.counting import counted
+from ragprof.core.environment import revision
 from ragprof.core.errors import BadInput
 from ragprof.core.files import cache_folder, written_path
 from ragprof.core.registry import PartSpec
@@ -130,7 +131,9 @@ def _prepared(
     smallest = max(
         [len(relevant_places(whole.docs, evaluation.qrels)), *(parts.depth for parts in pipelines if parts.app is None)]
     )
-    subject = Subject(config, docs, evaluation.queries, pipelines, smallest if is_offered else None)
+    subject = Subject(
+        config, docs, evaluation.queries, pipelines, smallest if is_offered else None, revision(eval_file.parent)
+    )
     return Prepared(subject, evaluation)
 
 

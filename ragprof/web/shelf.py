@@ -87,6 +87,7 @@ class Summary(msgspec.Struct):
     format: int
     eval: str
     created: str
+    revision: str | None = None
     title: str = ""
     corpus: CorpusShown = msgspec.field(default_factory=CorpusShown)
     queries: int = 0
@@ -164,7 +165,8 @@ def key_of(folder: Path) -> str:
 
 
 def broken(reason: str) -> dict[str, Any]:
-    return {"eval": "", "title": "", "created": "", "passages": 0, "questions": 0, "metric": "", "pipelines": [],
+    return {"eval": "", "title": "", "created": "", "revision": "", "passages": 0, "questions": 0, "metric": "",
+            "pipelines": [],
             "headline": [], "warnings": [], "problem": reason}  # fmt: skip
 
 
@@ -198,7 +200,8 @@ def as_row(summary: Summary) -> dict[str, Any]:
     about = summary if traced is None else traced
     return {
         "eval": summary.eval, "title": summary.title or summary.eval, "created": summary.created,
-        "passages": summary.corpus.docs, "questions": summary.queries if traced is None else traced.traces,
+        "revision": (summary.revision or "")[:12], "passages": summary.corpus.docs,
+        "questions": summary.queries if traced is None else traced.traces,
         "metric": metrics[0] if metrics else "", "pipelines": pipelines, "headline": list(about.headline),
         "warnings": list(about.warnings), "problem": "",
     }  # fmt: skip

@@ -5,13 +5,14 @@ from __future__ import annotations
 import getpass
 import json
 import platform
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ragprof.core.environment import PACKAGES, cpu_name, describe, installed, peak_rss_bytes, reset_peak
+from ragprof.core.environment import PACKAGES, cpu_name, describe, installed, peak_rss_bytes, reset_peak, revision
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,24 @@ def test_the_peak_rises_with_memory_and_falls_back_when_it_is_reset() -> None:
     del block
     reset_peak()
     assert peak_rss_bytes() < during - 50_000_000
+
+
+def test_the_revision_is_the_commit_that_is_checked_out_and_runs_nothing(tmp_path: Path) -> None:
+    assert revision(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert revision(tmp_path) is None  # nothing is committed yet
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    monitor = tmp_path / "monitor"
+    monitor.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n", encoding="utf-8")
+    monitor.chmod(0o755)
+    subprocess.run([*git, "config", "core.fsmonitor", str(monitor)], check=True)
+    (tmp_path / "evals").mkdir()
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert revision(tmp_path / "evals") == head
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_git_there_is_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert revision(tmp_path) is None

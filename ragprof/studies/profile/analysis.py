@@ -90,6 +90,7 @@ def profile_of(folder: Path) -> ProfileSection:
             "eval": config["name"],
             "title": config["title"] or config["name"],
             "created": manifest["created"],
+            "revision": manifest.get("revision"),
             "corpus": {**manifest["corpus"], **({"parsing": parsing} if parsing else {})},
             "queries": judgement["queries"],
             "judged": judged,

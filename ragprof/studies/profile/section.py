@@ -253,6 +253,8 @@ class ProfileSection(Section):
     title: str
     created: str
     """Time stamp in UTC, ISO 8601."""
+    revision: str | None = None
+    """Commit that was checked out around the eval file; null where that lies in no git repository."""
     corpus: CorpusFacts
     queries: int = Field(ge=1, description="queries that were asked: the judged ones, where there are judgements")
     judged: bool = True

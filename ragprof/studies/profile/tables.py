@@ -370,6 +370,7 @@ def measured(section: ProfileSection) -> Table:
         "Corpus SHA-256": corpus.sha256[:16],
         "Queries": figures.count(section.queries),
         "Seed": str(section.seed),
+        **({} if section.revision is None else {"Git revision": section.revision[:12]}),
     }
     work = {
         key.replace("docs_", "passages_").replace("_", " ").capitalize(): figures.text(count)
