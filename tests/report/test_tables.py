@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from main_runs import changed, cut, disturbed, first_token, led_by, unpriced
 
 from ragprof.report.tables import Cell, Table
@@ -167,3 +169,24 @@ def test_the_evals_first_metric_leads(main_run: ProfileSection) -> None:
     assert "Judged@5 is the share of the first 5 results" in glance.note
     assert "a higher P@5 and a lower latency" in glance.note
     assert tiles(by_precision)[0].label == "Highest P@5"
+
+
+def test_of_a_thousand_pairs_only_those_with_the_best_pipeline_are_shown_and_the_rest_counted(
+    main_run: ProfileSection,
+) -> None:
+    names = [*main_run.pipelines, *(f"variant {number}" for number in range(46))]
+    whole = main_run.model_copy(
+        update={
+            "pipelines": {name: main_run.pipelines.get(name, main_run.pipelines["bm25"]) for name in names},
+            "final_stage": {name: main_run.final_stage.get(name, "search") for name in names},
+            "comparisons": tuple(
+                main_run.comparisons[0].model_copy(update={"candidate": one, "baseline": other})
+                for one, other in itertools.combinations(names, 2)
+            ),
+        }
+    )
+    table = tables.comparisons(whole)
+    assert {"hybrid" in (row.cells[0].text, row.cells[1].text) for row in table.rows} == {True}
+    assert (len(table.rows), table.title) == (49, "Comparisons with the highest-ranking pipeline")
+    assert table.note.endswith("1,176 more pairs stand in summary.json.")
+    assert len(tables.comparisons(main_run).rows) == len(main_run.comparisons) == 6

@@ -183,11 +183,11 @@ def quality_by_stage(section: ProfileSection) -> Chart | None:
 def differences(section: ProfileSection) -> Chart | None:
     """Each comparison of the final ranking's quality against no difference. None where there is none."""
     data = []
-    for pair in section.comparisons:
+    for pair in section.shown_comparisons():
         if pair.difference is not None:
             name = f"{pair.candidate} vs {pair.baseline}"
             row = _interval_row(pair.difference, pair.interval, figures.difference)
-            data.append({"name": wrap(name, 32), "tip": name, "verdict": pair.verdict, **row})
+            data.append({"name": wrap(name, 32), "tip": f"{name}, n = {pair.n}", "verdict": pair.verdict, **row})
     if not data:
         return None
     metric, names = section.metric, list(dict.fromkeys(row["name"] for row in data))

@@ -27,6 +27,8 @@ from ragprof.studies.contract import (
 from ragprof.studies.labelled import LabelledQuality
 
 FORMAT = 1
+MOST_PAIRS = 45
+"""Of pipelines, that a page shows one by one: those of ten pipelines."""
 
 
 class WholeFacts(Section):
@@ -295,6 +297,14 @@ class ProfileSection(Section):
         }
         own = {key: value for key, value in document.items() if key in cls.model_fields}
         return cls.model_validate({**own, "pipelines": pipelines})
+
+    def shown_comparisons(self) -> tuple[ComparedPair, ...]:
+        """All of them, or of many only those with the pipeline that ranks highest: nobody reads a thousand."""
+        if len(self.comparisons) <= MOST_PAIRS:
+            return self.comparisons
+        means = {name: found.mean or 0.0 for name in self.pipelines if (found := self.quality(name))}
+        best = max(means, key=means.__getitem__, default="")
+        return tuple(pair for pair in self.comparisons if best in (pair.candidate, pair.baseline))
 
     @property
     def metric(self) -> str:

@@ -38,7 +38,7 @@ from ragprof.report.terminal import INDENT, empty_table, said, styled
 from ragprof.statistics.estimates import QUANTILES
 from ragprof.studies.contract import BuildFigures, ComparedPair, Latency
 from ragprof.studies.labelled import side_by_side_words
-from ragprof.studies.profile.section import IndexingCost, Overlap, PipelineFigures, ProfileSection
+from ragprof.studies.profile.section import MOST_PAIRS, IndexingCost, Overlap, PipelineFigures, ProfileSection
 
 Columns: TypeAlias = dict[Column, Callable[[str], Cell]]
 """Of tables with a row a pipeline: what a column says of the pipeline of that name."""
@@ -318,7 +318,11 @@ def comparisons(section: ProfileSection) -> Table:
         "How many more queries would be needed holds for all of them together; a study of one pair asks for fewer. "
         "Undecided means not distinguishable with these queries, which is not the same as equal."
     )
-    return Table.of("comparisons", "All comparisons", columns, section.comparisons, note)
+    shown = section.shown_comparisons()
+    left = len(section.comparisons) - len(shown)
+    title = "Comparisons with the highest-ranking pipeline" if left else "All comparisons"
+    note += f" {figures.counted(left, 'more pair')} stand in summary.json." if left else ""
+    return Table.of("comparisons", title, columns, shown, note)
 
 
 def overlaps(section: ProfileSection) -> Table:
@@ -337,7 +341,11 @@ def overlaps(section: ProfileSection) -> Table:
     note = (
         "Small figures are 95% intervals. Needs no judgement: it says how alike two pipelines are, not which is better."
     )
-    return Table.of("overlaps", "Overlap of the results", columns, section.overlaps, note)
+    least = sorted(section.overlaps, key=lambda pair: 1.0 if pair.shared.mean is None else pair.shared.mean)
+    shown = section.overlaps if len(least) <= MOST_PAIRS else least[:MOST_PAIRS]
+    left = len(least) - len(shown)
+    note += f" The least alike; {figures.counted(left, 'more pair')} stand in summary.json." if left else ""
+    return Table.of("overlaps", "Overlap of the results", columns, shown, note)
 
 
 def machine(section: ProfileSection) -> Table:
